@@ -1,0 +1,125 @@
+"""The model catalog: what ``models.toml`` names, and what each model can make. Loads no weights."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from jobs.errors import ConfigurationError, UnknownModelError
+from jobs.request import SamplerName
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    description: str = ""
+    path: Path | None = Field(None, description="A local folder, or a single .safetensors checkpoint.")
+    hub: str | None = Field(None, description="A hub id, instead of a path.")
+    revision: str | None = Field(
+        None, pattern=r"^[0-9a-f]{40}$", description="The hub commit to load; needed with `hub`."
+    )
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> "_Entry":
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path or hub")
+        if self.hub is not None and self.revision is None:
+            raise ValueError("a hub id needs the 40 digits of its pinned revision")
+        return self
+
+
+_Card = TypeVar("_Card", bound=_Entry)
+
+
+class ClipCard(_Entry):
+    """A CLIP that can guide."""
+
+
+class ModelCard(_Entry):
+    """A diffusion model and what it can make."""
+
+    clip: str = Field(description="Id of the CLIP that guides when a request names none.")
+    width: int = Field(ge=8, description="Default width in pixels.")
+    height: int = Field(ge=8, description="Default height in pixels.")
+    min_px: int = Field(ge=8, description="Smallest width and height in pixels.")
+    max_px: int = Field(le=4096, description="Largest width and height in pixels.")
+    multiple_px: int = Field(8, ge=1, description="Width and height are multiples of this.")
+    steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
+    cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
+    sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
+
+
+class Catalog(BaseModel):
+    """All models and CLIPs that this installation can load, in the order of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[ModelCard, ...] = Field(min_length=1)
+    clips: tuple[ClipCard, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _guides_exist(self) -> "Catalog":
+        known = {clip.id for clip in self.clips}
+        for model in self.models:
+            if model.clip not in known:
+                raise ValueError(f"model {model.id!r} names the CLIP {model.clip!r}, which [clips] does not hold")
+        return self
+
+    def model(self, model_id: str | None) -> ModelCard:
+        """The card of a model; the first of the catalog for None.
+
+        Raises:
+            UnknownModelError: no model has this id.
+        """
+        return self.models[0] if model_id is None else _find(self.models, model_id, field="model")
+
+    def clip(self, clip_id: str) -> ClipCard:
+        """The card of a CLIP.
+
+        Raises:
+            UnknownModelError: no CLIP has this id.
+        """
+        return _find(self.clips, clip_id, field="guidance.clip")
+
+
+def _find(cards: tuple[_Card, ...], wanted: str, *, field: str) -> _Card:
+    for card in cards:
+        if card.id == wanted:
+            return card
+    known = ", ".join(card.id for card in cards)
+    raise UnknownModelError(f"{wanted!r} is not in the catalog; it holds: {known}", field=field)
+
+
+def load_catalog(file: Path) -> Catalog:
+    """Read ``models.toml``; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigurationError: the file is missing or wrong; the message names the entry.
+    """
+    try:
+        raw = tomllib.loads(file.read_text())
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"the model catalog {file} does not exist") from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
+    try:
+        return Catalog(
+            models=_entries(raw, "models", file.parent),  # type: ignore[arg-type]
+            clips=_entries(raw, "clips", file.parent),  # type: ignore[arg-type]
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"the model catalog {file} is wrong at {where}: {first['msg']}") from error
+
+
+def _entries(raw: dict[str, Any], table: str, folder: Path) -> list[dict[str, Any]]:
+    entries = []
+    for entry_id, fields in raw.get(table, {}).items():
+        entry = {"id": entry_id, **fields}
+        if "path" in entry:
+            entry["path"] = folder.absolute() / entry["path"]
+        entries.append(entry)
+    return entries

@@ -1,0 +1,104 @@
+"""Everything that can go wrong for a caller or a job, one class each, with a stable machine-readable type."""
+
+from typing import ClassVar
+
+
+class LodestarError(Exception):
+    """Base of all errors that have a meaning outside the code that raised them."""
+
+    type: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidRequestError(LodestarError):
+    """A field of the request has a value that cannot be served."""
+
+    type = "invalid_request"
+
+
+class UnknownModelError(LodestarError):
+    """The request names a model or CLIP that the catalog does not hold."""
+
+    type = "unknown_model"
+
+
+class UnknownJobError(LodestarError):
+    """No job has this id: it never existed, was deleted, or has expired."""
+
+    type = "unknown_job"
+
+
+class UnknownImageError(LodestarError):
+    """The job has no picture of this number, or not yet."""
+
+    type = "unknown_image"
+
+
+class JobNotFinishedError(LodestarError):
+    """The job is still queued or running, and the operation needs a finished one."""
+
+    type = "job_not_finished"
+
+
+class IdempotencyConflictError(LodestarError):
+    """The idempotency key was used before with a different request body."""
+
+    type = "idempotency_conflict"
+
+
+class QueueFullError(LodestarError):
+    """The queue holds as many waiting jobs as it may."""
+
+    type = "queue_full"
+
+
+class QueueUnavailableError(LodestarError):
+    """Redis cannot be reached, or refuses to write."""
+
+    type = "queue_unavailable"
+
+
+class LeaseLostError(LodestarError):
+    """The job no longer belongs to this execution: it was canceled, deleted or given to another worker."""
+
+    type = "lease_lost"
+
+
+class JobFailedError(LodestarError):
+    """The job cannot succeed, now or on another attempt; its owner is told why."""
+
+    type = "job_failed"
+
+
+class DeadlineExceededError(JobFailedError):
+    """The job ran longer than its ``timeout_s``."""
+
+    type = "deadline_exceeded"
+
+
+class OutOfMemoryError(JobFailedError):
+    """The job does not fit the device's memory, even alone."""
+
+    type = "out_of_memory"
+
+
+class ModelUnavailableError(JobFailedError):
+    """The model's files are missing, damaged, or of a kind that is refused."""
+
+    type = "model_unavailable"
+
+
+class AttemptsExhaustedError(JobFailedError):
+    """Every allowed attempt ended with the loss of its worker."""
+
+    type = "attempts_exhausted"
+
+
+class ConfigurationError(LodestarError):
+    """A setting or a file that a process needs at its start is wrong or missing."""
+
+    type = "configuration"

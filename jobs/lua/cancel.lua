@@ -1,0 +1,10 @@
+-- ARGV: prefix, id. Returns whether the job exists. A running job is told to stop; its worker then commits the cancel.
+local prefix, id = unpack(ARGV)
+local job = prefix .. 'job:' .. id
+local status = redis.call('HGET', job, 'status')
+if status == 'queued' then
+  finish(prefix, id, 'queued', 'canceled')
+elseif status == 'running' then
+  redis.call('HSET', job, 'cancel_requested', 1)
+end
+return status and 1 or 0

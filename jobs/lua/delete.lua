@@ -1,0 +1,11 @@
+-- ARGV: prefix, id. Forget a job in any state; a worker that runs it finds its lease lost. Returns whether it existed.
+local prefix, id = unpack(ARGV)
+local status = redis.call('HGET', prefix .. 'job:' .. id, 'status')
+if not status then
+  return 0
+end
+redis.call('DEL', prefix .. 'job:' .. id)
+redis.call('ZREM', prefix .. 'jobs', id)
+redis.call('ZREM', prefix .. 'status:' .. status, id)
+redis.call('ZREM', prefix .. 'leases', id)
+return 1

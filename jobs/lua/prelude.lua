@@ -1,0 +1,31 @@
+-- Shared by every script. All times are the server's, in microseconds, so that no other clock matters.
+local function now_us()
+  local t = redis.call('TIME')
+  return t[1] * 1000000 + t[2]
+end
+
+-- Redis keeps numbers as doubles; %.0f writes them without an exponent.
+local function whole(n)
+  return string.format('%.0f', n)
+end
+
+-- Change a job's status and its place in the indexes of statuses, which are ordered by creation.
+local function move(prefix, id, from, to)
+  local created = redis.call('HGET', prefix .. 'job:' .. id, 'created_us')
+  redis.call('HSET', prefix .. 'job:' .. id, 'status', to)
+  redis.call('ZREM', prefix .. 'status:' .. from, id)
+  redis.call('ZADD', prefix .. 'status:' .. to, created, id)
+end
+
+-- Enter a terminal status, once.
+local function finish(prefix, id, from, to)
+  move(prefix, id, from, to)
+  redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', whole(now_us()))
+  redis.call('ZREM', prefix .. 'leases', id)
+end
+
+-- Whether the execution that holds this fence still owns the job.
+local function owns(prefix, id, fence)
+  local held = redis.call('HMGET', prefix .. 'job:' .. id, 'status', 'fence')
+  return held[1] == 'running' and held[2] == fence
+end

@@ -1,0 +1,165 @@
+"""The job queue as its callers see it: submit, look, cancel, forget."""
+
+import json
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from redis import Redis
+
+from jobs.connection import translates_redis_errors
+from jobs.errors import IdempotencyConflictError, QueueFullError, UnknownJobError
+from jobs.records import load_images, to_job
+from jobs.request import GenerateRequest, ResolvedRequest
+from jobs.scripts import PREFIX, Scripts
+from jobs.state import Job, JobPage, JobStatus, StoredImage
+from jobs.tickets import Tickets
+
+IDEMPOTENCY_TTL_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that was accepted now, or earlier under the same idempotency key."""
+
+    job: Job
+    replayed: bool
+
+
+class JobQueue:
+    """Durable jobs in Redis. Every change of a job's status is one atomic script.
+
+    All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
+    """
+
+    def __init__(self, redis: "Redis[Any]", *, max_queued: int) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._tickets = Tickets(redis)
+        self._max_queued = max_queued
+
+    @translates_redis_errors
+    def submit(
+        self,
+        resolved: ResolvedRequest,
+        *,
+        idempotency_key: str | None = None,
+        original: GenerateRequest | None = None,
+    ) -> Submission:
+        """Store a job and tell the workers.
+
+        Args:
+            resolved: what the job does.
+            idempotency_key: a second submission under the same key returns the first one's job.
+            original: the request as it came, before a random seed was drawn; the key is bound to it.
+
+        Raises:
+            QueueFullError: too many jobs wait.
+            IdempotencyConflictError: the key was used for another request.
+        """
+        body = resolved if original is None else original
+        digest = sha256(body.model_dump_json().encode()).hexdigest()
+        outcome, job_id = self._scripts(
+            "submit",
+            secrets.token_hex(12),
+            resolved.model_dump_json(),
+            self._max_queued,
+            idempotency_key or "",
+            digest,
+            IDEMPOTENCY_TTL_S,
+        )
+        if outcome == "full":
+            raise QueueFullError(f"{self._max_queued} jobs are waiting already, and no more are accepted")
+        if outcome == "conflict":
+            raise IdempotencyConflictError(
+                "this idempotency key was used with a different request", field="Idempotency-Key"
+            )
+        # Also for a replay: the first submission may have died between storing the job and writing its ticket.
+        self._tickets.write(job_id)
+        return Submission(self.get(job_id), replayed=outcome == "replayed")
+
+    @translates_redis_errors
+    def get(self, job_id: str) -> Job:
+        """The job as it stands.
+
+        Raises:
+            UnknownJobError: there is none of this id.
+        """
+        return to_job(job_id, self._record(job_id), self._redis.zrank(PREFIX + "status:queued", job_id))
+
+    @translates_redis_errors
+    def images(self, job_id: str) -> tuple[StoredImage, ...]:
+        """Where the artifact store keeps a job's pictures; none before it has succeeded.
+
+        Raises:
+            UnknownJobError: there is none of this id.
+        """
+        return load_images(self._record(job_id))
+
+    @translates_redis_errors
+    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """One page of jobs, newest first, of one status or of all.
+
+        Args:
+            status: keep only jobs of this status.
+            cursor: ``next_cursor`` of the page before.
+            limit: jobs on a page.
+        """
+        index = PREFIX + ("jobs" if status is None else f"status:{status}")
+        top = "+inf" if cursor is None else f"({int(cursor)}"
+        rows = self._redis.zrevrangebyscore(index, top, "-inf", start=0, num=limit + 1, withscores=True)
+        page, rest = rows[:limit], rows[limit:]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id, _ in page:
+                pipeline.hgetall(f"{PREFIX}job:{job_id}")
+                pipeline.zrank(PREFIX + "status:queued", job_id)
+            answers = pipeline.execute()
+        records = zip(page, answers[::2], answers[1::2], strict=True)
+        # A job deleted between the two look-ups has an empty record.
+        jobs = tuple(to_job(job_id, record, position) for (job_id, _), record, position in records if record)
+        return JobPage(data=jobs, next_cursor=f"{page[-1][1]:.0f}" if rest else None)
+
+    @translates_redis_errors
+    def counts(self) -> dict[JobStatus, int]:
+        """Number of jobs of each status."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for status in JobStatus:
+                pipeline.zcard(f"{PREFIX}status:{status}")
+            return dict(zip(JobStatus, pipeline.execute(), strict=True))
+
+    @translates_redis_errors
+    def cancel(self, job_id: str) -> Job:
+        """Cancel a waiting job at once, or tell a running one to stop at its next step; the job as it then stands.
+
+        Raises:
+            UnknownJobError: there is none of this id.
+        """
+        if not self._scripts("cancel", job_id):
+            raise _unknown(job_id)
+        return self.get(job_id)
+
+    @translates_redis_errors
+    def delete(self, job_id: str) -> None:
+        """Forget a job, whatever it is doing.
+
+        Raises:
+            UnknownJobError: there is none of this id.
+        """
+        if not self._scripts("delete", job_id):
+            raise _unknown(job_id)
+
+    @translates_redis_errors
+    def check(self) -> None:
+        """Raise QueueUnavailableError unless Redis answers and takes writes."""
+        self._redis.set(PREFIX + "check", json.dumps("ok"), ex=60)
+
+    def _record(self, job_id: str) -> dict[str, str]:
+        record: dict[str, str] = self._redis.hgetall(f"{PREFIX}job:{job_id}")
+        if not record:
+            raise _unknown(job_id)
+        return record
+
+
+def _unknown(job_id: str) -> UnknownJobError:
+    return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")

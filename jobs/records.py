@@ -1,0 +1,64 @@
+"""Between the hash that Redis keeps for a job and the job that everyone sees."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from pydantic import TypeAdapter
+
+from jobs.request import ResolvedRequest
+from jobs.state import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage
+
+_STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
+
+
+def dump_images(images: tuple[StoredImage, ...]) -> str:
+    """The JSON of a job's pictures, as the hash keeps it."""
+    return _STORED_IMAGES.dump_json(images).decode()
+
+
+def load_images(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
+    """The pictures that a hash holds; none before the job has succeeded."""
+    return _STORED_IMAGES.validate_json(record["images"]) if "images" in record else ()
+
+
+def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -> Job:
+    """The job that a hash describes."""
+    status = JobStatus(record["status"])
+    created, started, finished = (_microseconds(record, name) for name in ("created_us", "started_us", "finished_us"))
+    return Job(
+        id=job_id,
+        status=status,
+        created_at=_instant(created or 0),
+        started_at=None if started is None else _instant(started),
+        finished_at=None if finished is None else _instant(finished),
+        queue_position=queue_position if status is JobStatus.QUEUED else None,
+        cancel_requested=not status.is_terminal and "cancel_requested" in record,
+        attempts=int(record["attempts"]),
+        worker=record.get("worker"),
+        progress=Progress(
+            step=int(record.get("step", 0)),
+            steps=int(record.get("steps", 0)),
+            eta_s=float(record["eta_s"]) if status is JobStatus.RUNNING and "eta_s" in record else None,
+        ),
+        request=ResolvedRequest.model_validate_json(record["request"]),
+        images=tuple(_image(job_id, image) for image in load_images(record)),
+        error=JobError(**json.loads(record["error"])) if "error" in record else None,
+        metrics=Metrics(
+            queue_s=None if created is None or started is None else (started - created) / 1e6,
+            execution_s=None if started is None or finished is None else (finished - started) / 1e6,
+        ),
+    )
+
+
+def _image(job_id: str, image: StoredImage) -> Image:
+    fields = image.model_dump(exclude={"key"})
+    return Image(url=f"/v1/jobs/{job_id}/images/{image.index}", **fields)
+
+
+def _microseconds(record: Mapping[str, str], name: str) -> int | None:
+    return int(record[name]) if name in record else None
+
+
+def _instant(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(microseconds / 1e6, tz=UTC)

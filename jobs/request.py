@@ -1,0 +1,141 @@
+"""What a caller may ask for, and the same with every default filled in."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_PROMPT_CHARS = 2000
+MAX_SEED = 2**32 - 1
+MAX_IMAGES = 16
+
+
+class SamplerName(StrEnum):
+    """Solvers of the reverse diffusion, by the names the field uses."""
+
+    DDIM = "ddim"
+    EULER = "euler"
+    EULER_ANCESTRAL = "euler_ancestral"
+    DPMPP_2M = "dpmpp_2m"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Guidance(_Model):
+    """CLIP guidance. A preset fixes the method; the numbers may be overridden."""
+
+    preset: Literal["laion"] = Field(
+        "laion",
+        description="Published method to follow. `laion`: augmented cutouts, spherical distance, and the gradient "
+        "with respect to the denoised latents, through CLIP and the VAE decoder only.",
+        examples=["laion"],
+    )
+    clip: str | None = Field(
+        None,
+        max_length=100,
+        description="Id of the CLIP that guides; the model's own guide if left out.",
+        examples=["pocket-m"],
+    )
+    prompt: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_PROMPT_CHARS,
+        description="Text to steer the picture towards; the prompt if left out.",
+    )
+    scale: float | None = Field(
+        None,
+        ge=0,
+        le=100,
+        description="Strength of guidance, in the preset's own convention; the preset's default if left out.",
+        examples=[0.1],
+    )
+    cutouts: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Augmented views of the picture that CLIP judges at each step; the preset's default if left out.",
+        examples=[48],
+    )
+
+
+class GenerateRequest(_Model):
+    """One job: a prompt and how to draw it. Only the prompt is needed."""
+
+    prompt: str = Field(
+        min_length=1,
+        max_length=MAX_PROMPT_CHARS,
+        description="What the picture should show.",
+        examples=["a red apple on a light blue background"],
+    )
+    negative_prompt: str = Field(
+        "", max_length=MAX_PROMPT_CHARS, description="What it should not show.", examples=["blurry"]
+    )
+    model: str | None = Field(
+        None, max_length=100, description="Id of a model of /v1/models; the first one if left out.", examples=["pocket"]
+    )
+    width: int | None = Field(
+        None, ge=8, le=4096, description="Width in pixels; the model's own if left out.", examples=[64]
+    )
+    height: int | None = Field(
+        None, ge=8, le=4096, description="Height in pixels; the model's own if left out.", examples=[64]
+    )
+    steps: int | None = Field(
+        None, ge=1, le=250, description="Sampling steps for each picture; the model's default if left out.", examples=[25]
+    )
+    cfg_scale: float | None = Field(
+        None,
+        ge=0,
+        le=50,
+        description="Classifier-free guidance scale; 1 turns it off; the model's default if left out.",
+        examples=[5.0],
+    )
+    sampler: SamplerName | None = Field(
+        None, description="Solver of the reverse diffusion; the model's default if left out.", examples=["ddim"]
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_SEED,
+        description="Seed of the first picture, the next one gets seed + 1; drawn at random if left out.",
+        examples=[7],
+    )
+    images: int = Field(1, ge=1, le=MAX_IMAGES, description="Number of pictures to make.", examples=[1])
+    guidance: Guidance | None = Field(
+        None, description="CLIP guidance; none if left out. `{}` guides with the defaults of `laion`."
+    )
+    timeout_s: float = Field(
+        3600,
+        gt=0,
+        le=86400,
+        description="Seconds that one attempt may run before the job fails with deadline_exceeded.",
+        examples=[3600],
+    )
+
+
+class ResolvedGuidance(_Model):
+    """CLIP guidance with nothing left open."""
+
+    preset: Literal["laion"] = Field(description="Published method that is followed.")
+    clip: str = Field(description="Id of the CLIP that guides.")
+    prompt: str = Field(description="Text that the picture is steered towards.")
+    scale: float = Field(description="Strength in the preset's own convention.")
+    cutouts: int = Field(description="Augmented views that CLIP judges at each step.")
+
+
+class ResolvedRequest(_Model):
+    """A request with every default and the seed filled in: what a job does, exactly."""
+
+    prompt: str = Field(description="What the picture should show.")
+    negative_prompt: str = Field(description="What it should not show.")
+    model: str = Field(description="Id of the model.")
+    width: int = Field(description="Width in pixels.")
+    height: int = Field(description="Height in pixels.")
+    steps: int = Field(description="Sampling steps for each picture.")
+    cfg_scale: float = Field(description="Classifier-free guidance scale.")
+    sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
+    seed: int = Field(description="Seed of the first picture.")
+    images: int = Field(description="Number of pictures.")
+    guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
+    timeout_s: float = Field(description="Seconds that one attempt may run.")

@@ -1,0 +1,27 @@
+"""The atomic steps of a job's life: Lua scripts that Redis runs one at a time."""
+
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+
+PREFIX = "lodestar:"
+
+
+class Scripts:
+    """The scripts of ``jobs/lua``, each called by its name with its arguments after the prefix.
+
+    A script that Redis forgot (after a restart) is sent again by redis-py.
+    """
+
+    def __init__(self, redis: "Redis[Any]") -> None:
+        folder = files("jobs") / "lua"
+        prelude = (folder / "prelude.lua").read_text()
+        self._scripts = {
+            name: redis.register_script(prelude + (folder / f"{name}.lua").read_text())
+            for name in ("submit", "claim", "renew", "commit", "release", "recover", "cancel", "delete")
+        }
+
+    def __call__(self, name: str, *arguments: str | int | float) -> Any:
+        """Run one script; see its file for arguments and answer."""
+        return self._scripts[name](args=[PREFIX, *arguments])

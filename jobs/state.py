@@ -1,0 +1,121 @@
+"""A job as everyone sees it: its status, progress, pictures, error and times."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from jobs.request import ResolvedRequest
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. The last three are terminal: a job enters exactly one of them, once."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can change the job's outcome any more."""
+        return self in {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
+
+
+class Wire(BaseModel):
+    """Base of everything that crosses a process boundary."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Progress(Wire):
+    """How far a running job is."""
+
+    step: int = Field(0, ge=0, description="Sampling steps done, over all pictures of the job.", examples=[12])
+    steps: int = Field(0, ge=0, description="Sampling steps in all.", examples=[25])
+    eta_s: float | None = Field(
+        None, ge=0, description="Seconds until the end at the present speed; null before two steps are done."
+    )
+
+    @computed_field(description="step / steps, from 0 to 1.")  # type: ignore[prop-decorator]
+    @property
+    def fraction(self) -> float:
+        """``step / steps``; 0 when nothing is planned yet."""
+        return self.step / self.steps if self.steps else 0.0
+
+
+class StoredImage(Wire):
+    """One finished picture and where the artifact store keeps it."""
+
+    index: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    key: str
+    clip_score: float | None = None
+
+
+class Image(Wire):
+    """One finished picture of a job."""
+
+    index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
+    url: str = Field(description="Path of the picture on this server.", examples=["/v1/jobs/6f1c2a/images/0"])
+    seed: int = Field(ge=0, description="Seed of this picture: the request's seed plus the index.")
+    width: int = Field(gt=0, description="Width in pixels.")
+    height: int = Field(gt=0, description="Height in pixels.")
+    clip_score: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Cosine similarity of the picture and its prompt by the CLIP that guided it, "
+        "or by the model's own when nothing did. A guide flatters itself.",
+    )
+
+
+class JobError(Wire):
+    """Why a job failed."""
+
+    type: str = Field(description="Stable name of the reason.", examples=["deadline_exceeded"])
+    message: str = Field(description="One sentence for a person.")
+
+
+class Metrics(Wire):
+    """Where the time went, in seconds of the server's clock."""
+
+    queue_s: float | None = Field(None, ge=0, description="From submission to the start of the last attempt.")
+    execution_s: float | None = Field(None, ge=0, description="From that start to the end.")
+
+
+class Job(Wire):
+    """A job: what was asked, where it stands, and what came of it."""
+
+    id: str = Field(description="Unguessable id of the job.", examples=["6f1c2a9be04d4e7f8a35c1d2"])
+    status: JobStatus = Field(description="queued, running, succeeded, failed or canceled.")
+    created_at: datetime = Field(description="When it was accepted.")
+    started_at: datetime | None = Field(None, description="When its last attempt started.")
+    finished_at: datetime | None = Field(None, description="When it reached a terminal status.")
+    queue_position: int | None = Field(
+        None, ge=0, description="Jobs that wait before this one; null unless queued."
+    )
+    cancel_requested: bool = Field(False, description="Whether a running job was told to stop and has not yet.")
+    attempts: int = Field(0, ge=0, description="Times that a worker started it.")
+    worker: str | None = Field(None, description="Name of the worker of the last attempt.")
+    progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")
+    request: ResolvedRequest = Field(description="The request with every default and the seed filled in.")
+    images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
+    error: JobError | None = Field(None, description="Why it failed; null unless it did.")
+    metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
+
+    @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
+    @property
+    def urls(self) -> dict[str, str]:
+        """Paths to get and to cancel this job."""
+        return {"self": f"/v1/jobs/{self.id}", "cancel": f"/v1/jobs/{self.id}/cancel"}
+
+
+class JobPage(Wire):
+    """One page of a listing, newest first."""
+
+    data: tuple[Job, ...] = Field(description="Jobs, newest first.")
+    next_cursor: str | None = Field(None, description="Pass as `cursor` for the next page; null on the last.")

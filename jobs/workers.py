@@ -1,0 +1,57 @@
+"""Which workers are alive, and what each of them is doing."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+from redis import Redis
+
+from jobs.connection import translates_redis_errors
+from jobs.scripts import PREFIX
+from jobs.state import Wire
+
+HEARTBEAT_EVERY_S = 3.0
+HEARTBEAT_TTL_S = 15
+
+
+class WorkerInfo(Wire):
+    """One worker process, as of its last heartbeat."""
+
+    name: str = Field(description="Unique name of the process.", examples=["gpu-1.4242"])
+    host: str = Field(description="Host it runs on.")
+    pid: int = Field(description="Process id there.")
+    device: str = Field(description="Device that it computes on.", examples=["cuda:0"])
+    dtype: str = Field(description="Number format of the models.", examples=["fp16"])
+    attention: str = Field(description="Attention implementation in use.", examples=["xformers"])
+    threads: int = Field(description="CPU threads that it computes with.")
+    models: tuple[str, ...] = Field(description="Models and CLIPs in its memory.", examples=[["pocket", "pocket-m"]])
+    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs now.")
+    started_at: datetime = Field(description="When the process started.")
+    heartbeat_at: datetime = Field(description="When it was last heard of.")
+
+
+class WorkerRegistry:
+    """Workers announce themselves here; one that is silent for 15 s is gone."""
+
+    def __init__(self, redis: "Redis[Any]") -> None:
+        self._redis = redis
+
+    def announce(self, info: WorkerInfo) -> None:
+        """Say that a worker lives, and what it does."""
+        self._redis.set(f"{PREFIX}worker:{info.name}", info.model_dump_json(), ex=HEARTBEAT_TTL_S)
+        self._redis.sadd(PREFIX + "workers", info.name)
+
+    def leave(self, name: str) -> None:
+        """Take a worker off the list."""
+        self._redis.delete(f"{PREFIX}worker:{name}")
+        self._redis.srem(PREFIX + "workers", name)
+
+    @translates_redis_errors
+    def alive(self) -> tuple[WorkerInfo, ...]:
+        """The workers heard of within the last 15 s, by name."""
+        names = sorted(self._redis.smembers(PREFIX + "workers"))
+        values = self._redis.mget([f"{PREFIX}worker:{name}" for name in names]) if names else []
+        silent = [name for name, value in zip(names, values, strict=True) if value is None]
+        if silent:
+            self._redis.srem(PREFIX + "workers", *silent)
+        return tuple(WorkerInfo.model_validate_json(value) for value in values if value is not None)

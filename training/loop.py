@@ -1,0 +1,119 @@
+"""The optimisation loop that every stage shares: cosine schedule, EMA, log, checkpoints and resuming."""
+
+import csv
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+CHECKPOINT_EVERY_S = 120
+LOG_EVERY_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast a stage learns."""
+
+    steps: int
+    lr: float
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    ema_decay: float = 0.999
+    clip_norm: float = 1.0
+
+    def lr_at(self, step: int) -> float:
+        """Linear warm-up, then a half cosine down to 2 % of ``lr`` at ``steps``."""
+        warmup = min(1.0, (step + 1) / self.warmup_steps)
+        progress = min(1.0, step / self.steps)
+        return self.lr * warmup * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+def train(
+    name: str,
+    model: nn.Module,
+    losses: Callable[[int], dict[str, Tensor]],
+    plan: Plan,
+    work: Path,
+    on_checkpoint: Callable[[nn.Module, int], None] | None = None,
+) -> nn.Module:
+    """Train ``model`` for ``plan.steps``, resuming from ``work/name.pt`` when it exists.
+
+    Args:
+        name: of the checkpoint (``name.pt``) and the log (``name.csv``).
+        model: trained in place.
+        losses: called with the step; returns the terms whose sum is minimised.
+        plan: steps, learning rate, averaging.
+        work: folder of checkpoints and logs.
+        on_checkpoint: called with the averaged model and the step after every checkpoint, to look at its pictures.
+
+    Returns:
+        The exponential moving average of the model, in eval mode.
+    """
+    averaged = deepcopy(model).eval().requires_grad_(False)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=plan.lr, weight_decay=plan.weight_decay, betas=(0.9, 0.99)
+    )
+    path = work / f"{name}.pt"
+    step = _resume(path, model, averaged, optimizer) if path.exists() else 0
+    started_at, saved_at = time.monotonic(), time.monotonic()
+    while step < plan.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = plan.lr_at(step)
+        terms = losses(step)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
+        optimizer.step()
+        _average(averaged, model, min(plan.ema_decay, (step + 1) / (step + 10)))
+        step += 1
+        if step % LOG_EVERY_STEPS == 0:
+            _log(work / f"{name}.csv", step, time.monotonic() - started_at, norm, terms)
+        if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or step == plan.steps:
+            _save(path, model, averaged, optimizer, step)
+            if on_checkpoint is not None:
+                on_checkpoint(averaged, step)
+            saved_at = time.monotonic()
+    return averaged
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
+    for slow, fast in zip(averaged.parameters(), model.parameters(), strict=True):
+        slow.lerp_(fast, 1 - decay)
+
+
+def _resume(path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"])
+    averaged.load_state_dict(state["averaged"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def _save(
+    path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    state = {
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(state, partial)
+    partial.rename(path)
+
+
+def _log(path: Path, step: int, seconds: float, norm: Tensor, terms: dict[str, Tensor]) -> None:
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if new:
+            writer.writerow(["step", "seconds", "gradient_norm", *terms])
+        values = (float(value) for value in (norm, *terms.values()))
+        writer.writerow([step, f"{seconds:.0f}", *(f"{value:.5f}" for value in values)])
