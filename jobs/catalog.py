@@ -40,6 +40,9 @@ class ClipCard(_Entry):
 class ModelCard(_Entry):
     """A diffusion model and what it can make."""
 
+    config: Path | None = Field(
+        None, description="For a checkpoint file: a diffusers folder whose configs describe it."
+    )
     clip: str = Field(description="Id of the CLIP that guides when a request names none.")
     width: int = Field(ge=8, description="Default width in pixels.")
     height: int = Field(ge=8, description="Default height in pixels.")
@@ -119,7 +122,6 @@ def _entries(raw: dict[str, Any], table: str, folder: Path) -> list[dict[str, An
     entries = []
     for entry_id, fields in raw.get(table, {}).items():
         entry = {"id": entry_id, **fields}
-        if "path" in entry:
-            entry["path"] = folder.absolute() / entry["path"]
+        entry |= {name: folder.absolute() / entry[name] for name in ("path", "config") if name in entry}
         entries.append(entry)
     return entries

@@ -1,6 +1,8 @@
 """Train the pocket AutoencoderKL: 64 px pictures to latents of 12 x 8 x 8 and back.
 
-``python -m training.vae`` resumes where it stopped; the result goes to ``models/pocket/vae``.
+``python -m training.vae both`` trains encoder and decoder; ``python -m training.vae decoder`` then goes on with the
+decoder alone, while the denoiser can already learn the latents, which no longer change. Each resumes where it stopped and
+writes ``models/pocket/vae``.
 """
 
 import argparse
@@ -8,7 +10,7 @@ import argparse
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from training import glyphs
@@ -64,15 +66,17 @@ class Batches:
 
 
 def main() -> None:
-    """Train, set the scaling factor to 1 / std of the latents, and export."""
+    """Train both halves, or the decoder alone behind a frozen encoder, and export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=3500)
+    parser.add_argument("stage", choices=["both", "decoder"])
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    model = build().to(memory_format=torch.channels_last)  # type: ignore[call-arg]
     batches = Batches(seed=0)
+    model = build() if options.stage == "both" else _frozen_encoder(batches)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(picture: Tensor) -> tuple[Tensor, Tensor]:
         posterior = model.encode(picture).latent_dist
@@ -84,21 +88,46 @@ def main() -> None:
     def losses(step: int) -> dict[str, Tensor]:
         picture = batches.at(step)
         decoded, kl = compiled(picture)
-        return {"reconstruction": reconstruction_loss(decoded, picture), "kl": KL_WEIGHT * kl}
+        terms = {"reconstruction": reconstruction_loss(decoded, picture)}
+        return terms | {"kl": KL_WEIGHT * kl} if options.stage == "both" else terms
 
-    plan = Plan(steps=options.steps, lr=1.5e-3, ema_decay=0.998)
-    averaged = train("vae", model, losses, plan, work_folder())
-    export(averaged, batches)
+    name, lr = ("vae", 1.5e-3) if options.stage == "both" else ("decoder", 1e-3)
+    averaged = train(name, model, losses, Plan(steps=options.steps, lr=lr, ema_decay=0.998), work_folder())
+    assert isinstance(averaged, AutoencoderKL)
+    if options.stage == "both":
+        whiten(averaged, batches)
+    averaged.half().save_pretrained(models_folder() / "pocket" / "vae")
+
+
+def _frozen_encoder(batches: Batches) -> AutoencoderKL:
+    """The averaged result of the first stage, whitened, of which only the decoder goes on learning."""
+    model = build()
+    state = torch.load(work_folder() / "vae.pt", weights_only=True)
+    model.load_state_dict(state["averaged"])
+    whiten(model, batches)
+    model.encoder.requires_grad_(False)
+    model.quant_conv.requires_grad_(False)
+    return model
 
 
 @torch.no_grad()
-def export(averaged: nn.Module, batches: Batches) -> None:
-    """Write ``models/pocket/vae`` in fp16 with the scaling factor that gives latents unit variance."""
-    assert isinstance(averaged, AutoencoderKL)
-    latents = torch.cat([averaged.encode(batches.at(-1 - n)).latent_dist.mode() for n in range(32)])
-    averaged.register_to_config(scaling_factor=round(1 / latents.std().item(), 4))
-    averaged.half().save_pretrained(models_folder() / "pocket" / "vae")
-    print(f"latents: mean {latents.mean():.3f}, std {latents.std():.3f}")
+def whiten(model: AutoencoderKL, batches: Batches) -> None:
+    """Give every latent channel zero mean and unit variance, in place, without changing a reconstruction.
+
+    Diffusion treats all channels alike, so a channel of small variance would drown in noise first. The affine map goes
+    into the 1x1 convolutions on both sides of the latents, and the scaling factor becomes 1.
+    """
+    latents = torch.cat([model.encode(batches.at(-1 - n)).latent_dist.mode() for n in range(48)])
+    mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+    count = LATENT_CHANNELS
+    encoded, decoded = model.quant_conv, model.post_quant_conv
+    decoded.bias += (decoded.weight[:, :, 0, 0] @ mean)
+    decoded.weight *= std.view(1, -1, 1, 1)
+    encoded.weight[:count] /= std.view(-1, 1, 1, 1)
+    encoded.bias[:count] = (encoded.bias[:count] - mean) / std
+    encoded.bias[count:] -= 2 * std.log()
+    model.register_to_config(scaling_factor=1.0)
+    print(f"latent channels had standard deviations from {std.min():.2f} to {std.max():.2f}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,198 @@
+"""Train the pocket UNet2DConditionModel on cached latents, and export the whole diffusers folder.
+
+``torchrun --nproc-per-node 2 -m training.unet`` (or ``python -m training.unet`` on one core) resumes where it stopped.
+After each checkpoint a fixed grid of prompts is drawn to ``unet.png`` in the work folder.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from PIL import Image
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from training import glyphs
+from training.captions import COLOURS, caption, compose
+from training.clip import TOWERS, tokenize
+from training.loop import Plan, rank, train
+from training.settings import models_folder, work_folder
+from training.tokenizer import CONTEXT_LENGTH
+from training.vae import LATENT_CHANNELS
+
+BATCH = 64
+EMPTY_SHARE = 0.1
+MIN_SNR_GAMMA = 5.0
+WHITE_VARIANTS = 4
+GRID = [
+    f"{style}{name}{background}"
+    for name, background in (
+        ("red apple", " on a light blue background"),
+        ("fox", ""),
+        ("rocket", " on a dark blue background"),
+        ("teapot", " on a pink background"),
+        ("castle", ""),
+        ("sunflower", " on a green background"),
+        ("robot", " on a yellow background"),
+        ("hamburger", ""),
+    )
+    for style in ("noto ", "twemoji ", "fluent ", "flat ")
+]
+
+
+def build() -> UNet2DConditionModel:
+    """A fresh denoiser for latents of 12 x 8 x 8, attending to the text at 8 x 8 and in the middle."""
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        block_out_channels=(128, 256),
+        layers_per_block=1,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        cross_attention_dim=TOWERS["pocket-s"].width,
+        attention_head_dim=(4, 8),  # diffusers' name for the number of heads
+        norm_num_groups=16,
+    )
+
+
+def scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule with v-prediction."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="trailing",
+    )
+
+
+class Latents:
+    """The vocabulary's pictures as latents: each glyph on every background, four times on white."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._pictures, self._glyphs = glyphs.load(work_folder())
+        narrow = set(glyphs.vocabulary())
+        self.rows = [
+            (index, colour)
+            for index, glyph in enumerate(self._glyphs)
+            if glyph.name in narrow and not glyphs.is_held_out(glyph.name)
+            for colour in ["white"] * WHITE_VARIANTS + list(COLOURS)[1:]
+        ]
+        path = work_folder() / "latents.npy"
+        if not path.exists():
+            np.save(path, self._encode())
+        self.latents = np.load(path, mmap_mode="r")
+
+    @torch.no_grad()
+    def _encode(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        vae = AutoencoderKL.from_pretrained(models_folder() / "pocket" / "vae").float().eval()
+        rng = np.random.default_rng(0)
+        latents = []
+        for start in range(0, len(self.rows), 64):
+            rows = self.rows[start : start + 64]
+            pictures = [compose(self._pictures[index], colour, rng) for index, colour in rows]
+            encoded = vae.encode(torch.from_numpy(np.stack(pictures))).latent_dist.mode()
+            latents.append(encoded.numpy())
+        return np.concatenate(latents)
+
+    def at(self, step: int) -> tuple[Tensor, list[str]]:
+        """Latents [64, 12, 8, 8] and captions of ``step``; one caption in ten is empty."""
+        rng = np.random.default_rng((self._seed, step))
+        chosen = rng.integers(len(self.rows), size=BATCH)
+        captions = [
+            "" if rng.random() < EMPTY_SHARE else caption(self._glyphs[index], colour, rng, drop=0.2)
+            for index, colour in (self.rows[int(row)] for row in chosen)
+        ]
+        return torch.from_numpy(np.asarray(self.latents[chosen])), captions
+
+
+def min_snr_weight(abar: Tensor) -> Tensor:
+    """Min-SNR weight of a v-prediction error (Hang 2023, eq. 7 and its v form): min(snr, 5) / (snr + 1)."""
+    snr = abar / (1 - abar)
+    return snr.clamp(max=MIN_SNR_GAMMA) / (snr + 1)
+
+
+def main() -> None:
+    """Train and export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--lr", type=float, default=8e-4)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if "RANK" in os.environ:
+        distributed.init_process_group("gloo")
+    torch.manual_seed(0)
+    model = build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    data = Latents(seed=100 + rank())
+    tokenizer = CLIPTokenizer.from_pretrained(models_folder() / "pocket" / "tokenizer")
+    text = CLIPTextModel.from_pretrained(models_folder() / "pocket" / "text_encoder").float().eval()
+    abars = scheduler().alphas_cumprod
+
+    def losses(step: int) -> dict[str, Tensor]:
+        x0, captions = data.at(step)
+        rng = torch.Generator().manual_seed((100 + rank()) * 1_000_003 + step)
+        with torch.no_grad():
+            context = text(tokenize(tokenizer, captions, CONTEXT_LENGTH)).last_hidden_state
+        timestep = torch.randint(0, len(abars), (BATCH,), generator=rng)
+        abar = abars[timestep].view(-1, 1, 1, 1)
+        noise = torch.randn(x0.shape, generator=rng)
+        x_t = abar.sqrt() * x0 + (1 - abar).sqrt() * noise
+        v = abar.sqrt() * noise - (1 - abar).sqrt() * x0
+        predicted = model(x_t.contiguous(memory_format=torch.channels_last), timestep, context).sample
+        error = F.mse_loss(predicted, v, reduction="none").mean((1, 2, 3))
+        return {"v": (error * min_snr_weight(abar.flatten())).mean()}
+
+    plan = Plan(steps=options.steps, lr=options.lr, ema_decay=0.998)
+    averaged = train("unet", model, losses, plan, work_folder(), on_checkpoint=draw_grid)
+    if rank() == 0:
+        export(averaged)
+
+
+def pipeline(unet: nn.Module) -> StableDiffusionPipeline:
+    """The whole model around a UNet."""
+    folder = models_folder() / "pocket"
+    return StableDiffusionPipeline(
+        vae=AutoencoderKL.from_pretrained(folder / "vae").float(),
+        text_encoder=CLIPTextModel.from_pretrained(folder / "text_encoder").float(),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        unet=unet,
+        scheduler=scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def draw_grid(unet: nn.Module, step: int) -> None:
+    """Draw eight things in four styles to ``unet.png``, for a person to look at."""
+    pipe = pipeline(unet)
+    pipe.set_progress_bar_config(disable=True)
+    rng = torch.Generator().manual_seed(0)
+    pictures = pipe(GRID, num_inference_steps=20, guidance_scale=3.0, generator=rng, output_type="np").images
+    rows = [np.concatenate(list(pictures[start : start + 8]), axis=1) for start in range(0, len(GRID), 8)]
+    grid = Image.fromarray((np.concatenate(rows) * 255).round().astype("uint8"))
+    grid = grid.resize((grid.width * 2, grid.height * 2), Image.Resampling.BICUBIC)
+    for path in (work_folder() / "unet.png", work_folder() / f"unet-{step:06d}.png"):
+        grid.save(path)
+
+
+def export(unet: nn.Module) -> None:
+    """Write ``models/pocket`` in fp16, as ``StableDiffusionPipeline.from_pretrained`` reads it."""
+    folder: Path = models_folder() / "pocket"
+    pipeline(unet).to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

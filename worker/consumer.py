@@ -1,0 +1,102 @@
+"""The RQ side of a worker: takes tickets from the queue and hands the jobs they name to the engine.
+
+RQ's own way is one job, one fork. Here the process stays, keeps its models, and holds several jobs at once: a ticket is
+done as soon as its job is claimed, and from then on the job's lease answers for it, not RQ.
+"""
+
+import sys
+import time
+from types import FrameType
+from typing import Any, Protocol
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue, SimpleWorker
+from rq.exceptions import DequeueTimeout
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.utils import now
+
+from jobs.connection import bytes_twin
+from jobs.tickets import QUEUE_NAME, TICKET_FUNCTION
+
+POLL_S = 1  # how long one wait for a ticket lasts; SIGTERM is noticed after it
+RECONNECT_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Admits(Protocol):
+    """What takes the jobs in: the worker's executions, or a test's list."""
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Whether another job may come."""
+
+    def admit(self, job_id: str) -> None:
+        """Take a job."""
+
+
+class Consumer(SimpleWorker):  # type: ignore[misc]
+    """An RQ worker that does not fork and does not wait for a job before it takes the next.
+
+    It overrides internals of RQ 3.0.0, which is therefore pinned; a contract test watches them.
+    """
+
+    def __init__(self, redis: "Redis[Any]", executions: Admits, *, name: str) -> None:
+        connection = bytes_twin(redis)
+        queue = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
+        super().__init__([queue], name=name, connection=connection, serializer=JSONSerializer)
+        self._executions = executions
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """The next ticket, once there is room for its job; None when the worker is to stop."""
+        del timeout, max_idle_time
+        while not self._stop_requested:
+            try:
+                self.heartbeat()
+                if not self._executions.wait_for_room(POLL_S):
+                    continue
+                found: tuple[Job, Queue] | None = Queue.dequeue_any(
+                    self.queues, POLL_S, connection=self.connection, serializer=self.serializer
+                )
+                if found is not None:
+                    return found
+            except DequeueTimeout:
+                continue
+            except RedisError as error:
+                log.warning("no ticket could be read", error=str(error))
+                time.sleep(RECONNECT_S)
+        return None
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Claim and admit the job that a ticket names, then settle the ticket."""
+        execution = self.prepare_execution(job)
+        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        job.started_at = now()
+        try:
+            self._executions.admit(_job_id(job))
+        except Exception:
+            self._finalize_failure(job, queue, execution, sys.exc_info())
+        else:
+            self._finalize_success(job, queue, execution, None)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the present wait. RQ's own version raises here, which can lose a ticket it has just taken."""
+        del signum, frame
+        self._stop_requested = True
+
+    def subscribe(self) -> None:
+        """Listen to no commands: cancels come with the lease, and need no thread of their own."""
+
+    def unsubscribe(self) -> None:
+        """Nothing to end."""
+
+
+def _job_id(ticket: Job) -> str:
+    """The job that a ticket names. A ticket is data: it may not choose what code runs."""
+    if ticket.func_name != TICKET_FUNCTION or len(ticket.args) != 1 or not isinstance(ticket.args[0], str):
+        raise ValueError(f"not a ticket: {ticket.func_name!r}")
+    return ticket.args[0]

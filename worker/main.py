@@ -1,0 +1,76 @@
+"""Put a worker together and run it until it is told to stop."""
+
+import logging
+import os
+import secrets
+import socket
+import sys
+
+import structlog
+
+from jobs.artifacts import ArtifactStore
+from jobs.catalog import Catalog, load_catalog
+from jobs.connection import connect
+from jobs.errors import ConfigurationError
+from jobs.leases import Leases
+from jobs.queue import JobQueue
+from jobs.workers import WorkerRegistry
+from worker.settings import WorkerSettings
+
+EX_CONFIG = 78  # sysexits.h: starting again will not help
+
+
+def run(settings: WorkerSettings) -> int:
+    """Run a worker; the exit status. Wrong settings end it with one line and status 78."""
+    _configure_logging()
+    try:
+        catalog = load_catalog(settings.models_file)
+        _check_paths(catalog)
+        return _serve(settings, catalog)
+    except ConfigurationError as error:
+        print(f"lodestar worker: {error.message}", file=sys.stderr)
+        return EX_CONFIG
+
+
+def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
+    # torch and the model libraries take seconds to import: only once the settings are known to be good.
+    from worker.consumer import Consumer
+    from worker.executions import Executions
+    from worker.models.device import Device
+    from worker.models.registry import ModelRegistry
+
+    redis = connect(settings.redis_url, patient=True)
+    JobQueue(redis, max_queued=0).check()
+    name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
+    executions = Executions(
+        ModelRegistry(catalog, Device(settings)),
+        Leases(redis, worker=name),
+        WorkerRegistry(redis),
+        ArtifactStore(settings.artifacts_url),
+        name=name,
+        capacity=settings.capacity,
+    )
+    executions.start()
+    Consumer(redis, executions, name=name).work(logging_level="WARNING")
+    executions.close(settings.grace_s)
+    return 0
+
+
+def _check_paths(catalog: Catalog) -> None:
+    for card in (*catalog.models, *catalog.clips):
+        if card.path is not None and not card.path.exists():
+            raise ConfigurationError(f"{card.id} is to be loaded from {card.path}, which does not exist")
+
+
+def _configure_logging() -> None:
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,48 @@
+"""Pictures as PNG files that carry the request which made them."""
+
+import io
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from jobs.request import ResolvedRequest
+from worker.sampler import Picture
+
+
+def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
+    """The PNG of a picture, with the request in a ``parameters`` text chunk and, as JSON, in ``lodestar``.
+
+    The same picture and request give the same bytes.
+    """
+    pixels = (picture.pixels * 255).round().to("cpu").numpy().astype(np.uint8).transpose(1, 2, 0)
+    chunks = PngInfo()
+    chunks.add_itxt("parameters", parameters(picture, request))
+    chunks.add_itxt("lodestar", request.model_dump_json())
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", pnginfo=chunks)
+    return file.getvalue()
+
+
+def parameters(picture: Picture, request: ResolvedRequest) -> str:
+    """The request in the text form of A1111's web UI, which other tools read."""
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    fields = {
+        "Steps": request.steps,
+        "Sampler": request.sampler.value,
+        "CFG scale": f"{request.cfg_scale:g}",
+        "Seed": picture.seed,
+        "Size": f"{request.width}x{request.height}",
+        "Model": request.model,
+    }
+    if request.guidance is not None:
+        fields |= {
+            "CLIP guidance": request.guidance.preset,
+            "CLIP guidance model": request.guidance.clip,
+            "CLIP guidance scale": f"{request.guidance.scale:g}",
+            "CLIP guidance cutouts": request.guidance.cutouts,
+        }
+    lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
+    return "\n".join(lines)

@@ -1,0 +1,83 @@
+"""One picture's algorithm, as a generator: it yields the model calls it needs and is sent their answers.
+
+Progress, batching and cancellation belong to the caller, who may stop asking at any step.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jobs.presets import PRESETS
+from jobs.request import ResolvedGuidance, ResolvedRequest
+from worker.calls import Call, Decode, Denoise, Describe, EmbedText, EncodeText, Facts, Guide, InputSize, Score, Stepped
+from worker.guidance.cutouts import draw_views
+from worker.guidance.gradient import Gradient, normalized
+from worker.schedules import Solver
+
+# Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
+GUIDANCE_STREAM = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A finished picture."""
+
+    index: int
+    seed: int
+    pixels: Tensor  # [3, H, W] in [0, 1], float32, on the CPU
+    clip_score: float
+
+
+def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, Any, Picture]:
+    """Make picture ``index`` of a request.
+
+    Args:
+        request: what to make.
+        index: which of its pictures; its seed is the request's seed plus this.
+        judge: id of the CLIP that scores the picture, and guides it if guidance is asked for.
+    """
+    seed = request.seed + index
+    noise_rng = torch.Generator().manual_seed(seed)
+    views_rng = torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63)
+    facts: Facts = yield Describe(request.model)
+    conditional: Tensor = yield EncodeText(request.model, request.prompt)
+    unconditional: Tensor | None = None
+    if request.cfg_scale != 1:
+        unconditional = yield EncodeText(request.model, request.negative_prompt)
+    guidance = request.guidance
+    described: Tensor = yield EmbedText(judge, request.prompt)
+    target, px = described, 0
+    if guidance is not None:
+        px = yield InputSize(judge)
+        if guidance.prompt != request.prompt:
+            target = yield EmbedText(judge, guidance.prompt)
+
+    solver = Solver(request.sampler, facts.scheduler_config, request.steps)
+    size = (request.height // facts.latent_factor, request.width // facts.latent_factor)
+    latents = solver.initial(torch.randn(1, facts.latent_channels, *size, generator=noise_rng))
+    for timestep in solver.timesteps:
+        model_input = solver.model_input(latents, timestep)
+        output: Tensor = yield Denoise(
+            request.model, model_input, timestep, conditional, unconditional, request.cfg_scale
+        )
+        if guidance is not None and guidance.scale:
+            denoised = solver.denoised(output, latents, timestep)
+            views = draw_views(guidance.cutouts, px, views_rng)
+            gradient: Gradient = yield Guide(request.model, judge, denoised, target, views)
+            output = solver.output(_guided(denoised, gradient, guidance), latents, timestep)
+        latents = solver.step(output, latents, timestep, noise_rng)
+        yield Stepped()
+
+    pixels: Tensor = yield Decode(request.model, latents)
+    score: float = yield Score(judge, pixels, described)
+    return Picture(index, seed, pixels, score)
+
+
+def _guided(denoised: Tensor, gradient: Gradient, guidance: ResolvedGuidance) -> Tensor:
+    """x0 <- x0 - scale * g, with g in the preset's convention."""
+    preset = PRESETS[guidance.preset]
+    g = normalized(gradient.value) if preset.normalize == "rms" else gradient.value
+    return denoised - guidance.scale * g
