@@ -1,0 +1,96 @@
+# What people, CI and the README call. To change from the command line:
+#   PYTHON=python3.12   the interpreter that .venv is made with
+#   VENV=/path          another environment than .venv
+#   PIP_ARGS=...        more arguments for pip, such as the index of PyTorch's CPU-only wheels
+#   ARGS=...            more arguments for the command that the target runs
+#   LOCKED=1            install exactly deploy/requirements.lock; CI does
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+ARGS ?=
+ONCE ?=
+LOCKED ?= $(CI)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+NEEDED := (3, 11)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo up test test-gpu lint format bench lock clean
+
+help:
+	@echo "make demo      install into $(VENV), start everything, make a guided picture, serve until Ctrl-C (ONCE=1: stop then)"
+	@echo "make up        start everything and serve until Ctrl-C"
+	@echo "make test      run the tests"
+	@echo "make test-gpu  run the tests that need a CUDA device"
+	@echo "make lint      check style, types, import rules, the Dockerfile and the compose file"
+	@echo "make format    rewrite the code as 'make lint' wants it"
+	@echo "make bench     measure speed, memory and quality"
+	@echo "make lock      resolve the exact versions in deploy/*.lock anew"
+	@echo "make clean     remove .venv and what the tools leave behind"
+
+demo: $(VENV)/.installed-service
+	$(BIN)/lodestar demo $(if $(ONCE),--once) $(ARGS)
+
+up: $(VENV)/.installed-service
+	$(BIN)/lodestar up $(ARGS)
+
+test: $(VENV)/.installed-all
+	$(BIN)/pytest $(ARGS)
+
+test-gpu: $(VENV)/.installed-all
+	LODESTAR_TEST_GPU=1 $(BIN)/pytest -m gpu $(ARGS)
+
+lint: $(VENV)/.installed-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+
+format: $(VENV)/.installed-all
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-all
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# The first lock holds every version; the images' locks are parts of it. uv, because it resolves from metadata alone
+# where pip-tools downloads every platform's wheel to hash it.
+lock: $(VENV)/.installed-all
+	$(call compile,requirements.lock,pins.txt,pyproject.toml --extra api --extra worker --extra s3 --extra training --extra dev)
+	$(call compile,requirements-api.lock,requirements.lock,pyproject.toml --extra api --extra s3)
+	$(call compile,requirements-worker.lock,requirements.lock,pyproject.toml --extra worker --extra s3 --extra cuda)
+	echo hatchling | $(call compile,requirements-build.lock,requirements.lock,-)
+
+compile = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --no-emit-index-url \
+	--generate-hashes --python-version 3.11 --python-platform linux \
+	--constraint deploy/$(2) $(3) --output-file deploy/$(1)
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find app jobs worker training benchmarks tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < $(NEEDED))' 2>/dev/null || { \
+		echo "Lodestar needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." \
+			"Name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-service: pyproject.toml | $(BIN)/python
+	$(call install,-e '.[api,worker]')
+	@touch $@
+
+$(VENV)/.installed-all: pyproject.toml $(if $(LOCKED),deploy/requirements.lock) | $(BIN)/python
+	$(call install,-e '.[api,worker,s3,training,dev]')
+	@touch $@ $(VENV)/.installed-service
+
+ifeq ($(LOCKED),)
+install = $(PIP) install $(PIP_ARGS) $(1)
+else
+install = $(PIP) install $(PIP_ARGS) --require-hashes -r deploy/requirements.lock && \
+	$(PIP) install --no-deps --no-build-isolation -e .
+endif
