@@ -4,7 +4,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -30,13 +29,13 @@ def valkey() -> Iterator[str]:
 
 
 @pytest.fixture
-def redis_url(valkey: str, redis: "Redis[Any]") -> str:
+def redis_url(valkey: str, redis: Redis) -> str:
     """URL of the server, its database empty."""
     return valkey
 
 
 @pytest.fixture
-def redis(valkey: str) -> Iterator["Redis[Any]"]:
+def redis(valkey: str) -> Iterator[Redis]:
     """A client on an empty database."""
     client = connect(valkey, patient=False)
     client.flushall()

@@ -1,0 +1,89 @@
+"""The outermost layer: every request gets an id, a log line, a latency and, whatever fails, an answer."""
+
+import re
+import secrets
+import time
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import errors
+from app.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+# What a caller may send as its own id: it goes into headers and logs.
+_CALLERS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Asked every few seconds by machines: worth a line only to somebody who looks for it.
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+
+
+class AccessLayer:
+    """ASGI middleware; the outermost one."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        given = request.headers.get("x-request-id", "")
+        request.state.request_id = given if _CALLERS_ID.fullmatch(given) else secrets.token_hex(8)
+        exchange = _Exchange(request, send)
+        with structlog.contextvars.bound_contextvars(request_id=request.state.request_id):
+            try:
+                await self._serve(exchange, receive)
+            finally:
+                self._record(exchange)
+
+    async def _serve(self, exchange: "_Exchange", receive: Receive) -> None:
+        try:
+            await self._app(exchange.request.scope, receive, exchange.send)
+        except Exception:
+            log.exception("request failed", method=exchange.request.method, path=exchange.request.url.path)
+            if exchange.status is not None:
+                # Half an answer is out already: only cutting the connection tells the client.
+                raise
+            await errors.internal(exchange.request)(exchange.request.scope, receive, exchange.send)
+
+    def _record(self, exchange: "_Exchange") -> None:
+        request, status = (
+            exchange.request,
+            exchange.status or 499,
+        )  # the client left before there was an answer
+        seconds = time.perf_counter() - exchange.started
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        self._metrics.observe_request(request.method, route, status, seconds)
+        path = request.url.path
+        fields = {"job": job} if (job := _job_id(request)) else {}
+        write = log.debug if path in _QUIET or path.startswith("/dashboard/") else log.info
+        write(
+            "request", method=request.method, path=path, status=status, ms=round(seconds * 1000, 1), **fields
+        )
+
+
+class _Exchange:
+    """One request and what has been answered so far."""
+
+    def __init__(self, request: Request, send: Send) -> None:
+        self.request = request
+        self.status: int | None = None
+        self.started = time.perf_counter()
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["x-request-id"] = self.request.state.request_id
+        await self._send(message)
+
+
+def _job_id(request: Request) -> str | None:
+    in_path: str | None = request.path_params.get("job_id")
+    return in_path or getattr(request.state, "job_id", None)

@@ -1,0 +1,56 @@
+"""The picture formats that are served, which one a request wants, and how a stored PNG becomes it."""
+
+import io
+from enum import StrEnum
+
+from PIL import Image
+
+
+class Format(StrEnum):
+    """A picture format, in the order of preference between equals: PNG first, since it is what is stored."""
+
+    PNG = "png"
+    WEBP = "webp"
+    JPEG = "jpeg"
+
+    @property
+    def media_type(self) -> str:
+        """Its MIME type."""
+        return f"image/{self}"
+
+
+SUFFIXES = {"png": Format.PNG, "webp": Format.WEBP, "jpeg": Format.JPEG, "jpg": Format.JPEG}
+
+
+def negotiate(accept: str | None) -> Format:
+    """The best format by an Accept header; PNG when it names none of ours, or there is no header."""
+    ranges = dict(_media_range(part) for part in (accept or "*/*").split(","))
+
+    def quality(candidate: Format) -> float:
+        return next(
+            (ranges[name] for name in (candidate.media_type, "image/*", "*/*") if name in ranges), 0.0
+        )
+
+    return max(Format, key=quality)
+
+
+def encode(png: bytes, wanted: Format) -> bytes:
+    """A stored PNG in the wanted format; PNG itself is returned as it is stored, with its text chunks."""
+    if wanted is Format.PNG:
+        return png
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        if wanted is Format.WEBP:
+            picture.save(out, "WEBP", quality=90)
+        else:
+            picture.convert("RGB").save(out, "JPEG", quality=92, subsampling=0, optimize=True)
+    return out.getvalue()
+
+
+def _media_range(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((piece.removeprefix("q=") for piece in parameters if piece.startswith("q=")), "1")
+    try:
+        return name, float(quality)
+    except ValueError:
+        return name, 0.0

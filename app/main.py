@@ -1,0 +1,93 @@
+"""The composition of the API, and the process that serves it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from app import errors, openapi
+from app.access import AccessLayer
+from app.body_limit import BodyLimit
+from app.logs import configure_logs
+from app.routes import dashboard, health, images, jobs, metrics, models, queue, workers
+from app.routes import errors as error_pages
+from app.services import Services, build_services
+from app.settings import ApiSettings
+from app.sweeper import sweep_forever
+from jobs.errors import ConfigurationError
+from jobs.reaper import Reaper
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The whole API. Opens no connection: Redis may be away now and come later, and /readyz tells.
+
+    Raises:
+        ConfigurationError: the model catalog is missing or wrong, or a URL is.
+    """
+    services = build_services(settings)
+    app = FastAPI(
+        title=openapi.TITLE,
+        version=openapi.VERSION,
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    errors.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(AccessLayer, metrics=services.metrics)
+    for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
+        app.include_router(noun.router)
+    app.mount("/dashboard", dashboard.DashboardFiles())
+    return app
+
+
+def serve(settings: ApiSettings) -> None:
+    """Serve the API until SIGINT or SIGTERM; open requests are given ``stop_timeout_s`` to end.
+
+    Raises:
+        ConfigurationError: the port is taken, the address is not this host's, or as for ``create_app``.
+    """
+    configure_logs(settings.log_format, settings.log_level)
+    app = create_app(settings)
+    listener = _listen(settings.host, settings.port)
+    log.info("serving", url=f"http://{settings.host}:{listener.getsockname()[1]}")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="warning",  # start, stop and every request have a line of ours
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.stop_timeout_s,
+    )
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {reason}", field="port") from error
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    sweeping = asyncio.create_task(sweep_forever(Reaper(services.redis)))
+    yield
+    sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping
+    services.redis.close()
+    log.info("stopped")

@@ -1,0 +1,58 @@
+"""The API's own description."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.problem import FieldError, Problem
+
+TITLE = "Lodestar"
+DESCRIPTION = """
+Guided image generation over HTTP: `POST /v1/jobs` queues a prompt, a worker draws it, and `GET /v1/jobs/{id}`
+tells how far it is and where the pictures are.
+
+Every error is a problem document (RFC 9457, `application/problem+json`) whose `type` is stable and leads to
+its explanation under `/errors`. Every answer carries an `x-request-id`. Times are UTC; durations are in seconds.
+"""
+TAGS = [
+    {"name": "jobs", "description": "Submit, look at, cancel and delete jobs."},
+    {"name": "images", "description": "The pictures of a job."},
+    {"name": "models", "description": "What this installation can draw with."},
+    {"name": "operation", "description": "Workers, the queue, health and metrics."},
+    {"name": "errors", "description": "What the `type` of a problem document points to."},
+]
+VERSION = version("lodestar")
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an app, with problem documents as the only shape of errors; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = document["components"]["schemas"]
+        for operation in (verb for path in document["paths"].values() for verb in path.values()):
+            _drop_framework_errors(operation["responses"])
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for model in (Problem, FieldError):
+            schemas[model.__name__] = _schema(model)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _drop_framework_errors(responses: dict[str, Any]) -> None:
+    if "HTTPValidationError" in str(responses.get("422", "")):
+        del responses["422"]
+
+
+def _schema(model: type[Problem] | type[FieldError]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return schema

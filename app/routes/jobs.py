@@ -1,0 +1,129 @@
+"""Submit, look at, cancel and delete jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.errors import documented
+from app.routes.examples import REQUESTS
+from app.services import TheArtifacts, TheCatalog, TheQueue
+from app.waiting import preferred_wait_s, wait_for_end
+from jobs.request import GenerateRequest
+from jobs.resolve import resolve
+from jobs.state import Job, JobPage, JobStatus
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+JobId = Annotated[str, Path(description="Id of the job.", examples=["6f1c2a9be04d4e7f8a35c1d2"])]
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Submit a job",
+    response_description="The job was accepted; with `Prefer: wait`, the time ran out before it ended.",
+    responses={
+        200: {"model": Job, "description": "With `Prefer: wait`: the job, which has ended within the time."},
+        **documented(
+            "invalid_request",
+            "unknown_model",
+            "idempotency_conflict",
+            "queue_full",
+            "queue_unavailable",
+            "invalid_json",
+            "unsupported_media_type",
+            "body_too_large",
+        ),
+    },
+)
+async def submit(
+    request: Request,
+    response: Response,
+    body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
+    queue: TheQueue,
+    catalog: TheCatalog,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=255,
+            description="1 to 255 characters, unique to this request. Sent again within 24 hours with the "
+            "same body, it answers with the job of the first time.",
+            examples=["5f0c7a52-2a7e-4c3b"],
+        ),
+    ] = None,
+    prefer: Annotated[
+        str | None,
+        Header(
+            description="`wait=N` holds the answer back until the job has ended, for N seconds at most, up to 60.",
+            examples=["wait=30"],
+        ),
+    ] = None,
+) -> Job:
+    """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
+    resolved = resolve(body, catalog)
+    submission = await run_in_threadpool(
+        queue.submit, resolved, idempotency_key=idempotency_key, original=body
+    )
+    job = submission.job
+    request.state.job_id = job.id
+    response.headers["Location"] = job.urls["self"]
+    if submission.replayed:
+        response.headers["Idempotency-Replayed"] = "true"
+    if (wait_s := preferred_wait_s(prefer)) is not None:
+        job = await wait_for_end(queue, job, wait_s, request.is_disconnected)
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
+        response.status_code = 200 if job.status.is_terminal else 202
+    return job
+
+
+@router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
+def list_jobs(
+    queue: TheQueue,
+    status: Annotated[
+        JobStatus | None, Query(description="Only jobs of this status.", examples=["running"])
+    ] = None,
+    cursor: Annotated[
+        str | None,
+        Query(pattern=r"^\d{1,20}$", description="`next_cursor` of the page before; the newest if left out."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Jobs on a page.", examples=[50])] = 50,
+) -> JobPage:
+    """One page of jobs, newest first."""
+    return queue.list(status=status, cursor=cursor, limit=limit)
+
+
+@router.get("/{job_id}", summary="Look at a job", responses=documented("unknown_job", "queue_unavailable"))
+def get_job(job_id: JobId, queue: TheQueue) -> Job:
+    """The job as it stands now."""
+    return queue.get(job_id)
+
+
+@router.post(
+    "/{job_id}/cancel", summary="Cancel a job", responses=documented("unknown_job", "queue_unavailable")
+)
+def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
+    """Cancel a waiting job at once, or tell a running one to stop at its next step.
+
+    Until its worker confirms, a running job stays `running` with `cancel_requested`. A job that has ended is
+    left as it is, so asking twice does no harm.
+    """
+    return queue.cancel(job_id)
+
+
+@router.delete(
+    "/{job_id}",
+    status_code=204,
+    summary="Delete a job",
+    response_description="The job and its pictures are gone.",
+    responses=documented("unknown_job", "queue_unavailable"),
+)
+def delete_job(job_id: JobId, queue: TheQueue, artifacts: TheArtifacts) -> None:
+    """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
+    known = queue.get(job_id).id
+    # Pictures first: if their store is away, the job stays and can be deleted again.
+    artifacts.delete(known)
+    queue.delete(known)
+    # A worker may have committed between the two lines above; from here on its lease is lost.
+    artifacts.delete(known)

@@ -1,0 +1,19 @@
+"""Numbers for Prometheus."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from app.services import TheServices
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    response_class=Response,
+    responses={200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}},
+)
+def get_metrics(services: TheServices) -> Response:
+    """Jobs by status, workers, and this process's request times."""
+    return Response(services.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

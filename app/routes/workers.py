@@ -1,0 +1,23 @@
+"""Who works on the queue."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from app.errors import documented
+from app.services import TheWorkers
+from jobs.state import Wire
+from jobs.workers import WorkerInfo
+
+router = APIRouter(prefix="/v1/workers", tags=["operation"])
+
+
+class WorkerList(Wire):
+    """The workers that are alive."""
+
+    data: tuple[WorkerInfo, ...] = Field(description="Workers heard of within the last 15 s, by name.")
+
+
+@router.get("", summary="List workers", responses=documented("queue_unavailable"))
+def list_workers(workers: TheWorkers) -> WorkerList:
+    """The workers that are alive, and what each is doing."""
+    return WorkerList(data=workers.alive())

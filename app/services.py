@@ -1,0 +1,80 @@
+"""What the routes work with, made once for each app from its settings."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from redis import Redis
+
+from app.metrics import Metrics
+from app.settings import ApiSettings
+from jobs.artifacts import ArtifactStore
+from jobs.catalog import Catalog, load_catalog
+from jobs.connection import connect
+from jobs.queue import JobQueue
+from jobs.workers import WorkerRegistry
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts behind the routes. Making them opens no connection."""
+
+    settings: ApiSettings
+    catalog: Catalog
+    catalog_read_at: datetime
+    redis: Redis
+    queue: JobQueue
+    workers: WorkerRegistry
+    artifacts: ArtifactStore
+    metrics: Metrics
+
+
+def build_services(settings: ApiSettings) -> Services:
+    """Make every part.
+
+    Raises:
+        ConfigurationError: the model catalog is missing or wrong, or a URL is.
+    """
+    redis = connect(settings.redis_url, patient=False)
+    queue = JobQueue(redis, max_queued=settings.max_queued)
+    workers = WorkerRegistry(redis)
+    return Services(
+        settings=settings,
+        catalog=load_catalog(settings.models_file),
+        catalog_read_at=datetime.now(UTC),
+        redis=redis,
+        queue=queue,
+        workers=workers,
+        artifacts=ArtifactStore(settings.artifacts_url),
+        metrics=Metrics(queue, workers),
+    )
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves a request."""
+    services: Services = request.app.state.services
+    return services
+
+
+def _catalog(request: Request) -> Catalog:
+    return services_of(request).catalog
+
+
+def _queue(request: Request) -> JobQueue:
+    return services_of(request).queue
+
+
+def _workers(request: Request) -> WorkerRegistry:
+    return services_of(request).workers
+
+
+def _artifacts(request: Request) -> ArtifactStore:
+    return services_of(request).artifacts
+
+
+TheServices = Annotated[Services, Depends(services_of)]
+TheCatalog = Annotated[Catalog, Depends(_catalog)]
+TheQueue = Annotated[JobQueue, Depends(_queue)]
+TheWorkers = Annotated[WorkerRegistry, Depends(_workers)]
+TheArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

@@ -1,0 +1,50 @@
+"""From pydantic's account of a bad request to ours: dotted field names, plain words, the limit by itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.problem import FieldError
+
+# Where pydantic keeps the bound that a value passed, by the kind of bound.
+_BOUNDS = ("le", "ge", "lt", "gt", "max_length", "min_length", "multiple_of", "expected")
+
+
+def field_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
+    """One FieldError for each of pydantic's errors."""
+    return tuple(
+        FieldError(field=_dotted(error["loc"]), message=_message(error), limit=_limit(error))
+        for error in errors
+    )
+
+
+def json_syntax_error(errors: Sequence[Mapping[str, Any]]) -> str | None:
+    """What is wrong with a body that is not JSON; None if it is JSON."""
+    for error in errors:
+        if error["type"] == "json_invalid":
+            return f"the body is not valid JSON: {error['ctx']['error']} at character {error['loc'][-1]}"
+    return None
+
+
+def body_was_not_read_as_json(errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the body reached pydantic as raw bytes, which happens when no JSON media type announces it."""
+    return any(
+        tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes | str) for error in errors
+    )
+
+
+def _dotted(loc: Sequence[str | int]) -> str:
+    # The first part says where the field was: body, query, header or path.
+    return ".".join(str(part) for part in loc[1:])
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return "there is no field of this name"
+    if error["type"] == "missing" and tuple(error["loc"]) == ("body",):
+        return "the request has no body"
+    return str(error["msg"])
+
+
+def _limit(error: Mapping[str, Any]) -> int | float | str | None:
+    context = error.get("ctx", {})
+    return next((context[name] for name in _BOUNDS if name in context), None)
