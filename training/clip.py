@@ -166,7 +166,10 @@ def main() -> None:
         picture = augment(picture, torch.Generator().manual_seed(tower.seed * 1_000_003 + step))
         picture = F.interpolate(picture, tower.image_px, mode="bilinear", antialias=True)
         with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
-            image, text = model.encode_image(picture, normalize=True), model.encode_text(tokens, normalize=True)
+            image, text = (
+                model.encode_image(picture, normalize=True),
+                model.encode_text(tokens, normalize=True),
+            )
         scale = model.logit_scale.exp().clamp(max=100)
         return {"contrastive": contrastive_loss(image.float(), text.float(), scale)}
 
@@ -181,7 +184,9 @@ def export(name: str, averaged: CLIP) -> None:
     tower = TOWERS[name]
     folder = models_folder() / name
     folder.mkdir(parents=True, exist_ok=True)
-    state = {key: value.half().contiguous() for key, value in averaged.state_dict().items() if key != "attn_mask"}
+    state = {
+        key: value.half().contiguous() for key, value in averaged.state_dict().items() if key != "attn_mask"
+    }
     positions = state["positional_embedding"]
     rest = positions[-1:].expand(CONTEXT_LENGTH - TRAINED_LENGTH, -1)
     state["positional_embedding"] = torch.cat([positions, rest])

@@ -96,7 +96,8 @@ def _render(icon: dict[str, Any], icon_set: dict[str, Any]) -> npt.NDArray[np.ui
     height = icon.get("height", icon_set.get("height", 16))
     box = f"{icon.get('left', 0)} {icon.get('top', 0)} {width} {height}"
     body = icon["body"].replace("xlink:href", "href")
-    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" width="{RENDER_PX}" height="{RENDER_PX}">{body}</svg>'
+    size = f'width="{RENDER_PX}" height="{RENDER_PX}"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}" {size}>{body}</svg>'
     picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg, width=RENDER_PX))))
     # Shrinking straight alpha bleeds the colour of invisible pixels into the edges; premultiplied does not.
     small = picture.convert("RGBA").convert("RGBa").resize((GLYPH_PX, GLYPH_PX), Image.Resampling.LANCZOS)

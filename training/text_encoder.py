@@ -58,7 +58,9 @@ def main() -> None:
     model = convert(clip, TOWERS["pocket-s"].width)
     tokens = torch.randint(0, VOCABULARY_SIZE, (2, CONTEXT_LENGTH))
     with torch.no_grad():
-        x = clip.transformer(clip.token_embedding(tokens) + clip.positional_embedding, attn_mask=clip.attn_mask)
+        x = clip.transformer(
+            clip.token_embedding(tokens) + clip.positional_embedding, attn_mask=clip.attn_mask
+        )
         difference = (clip.ln_final(x) - model(tokens).last_hidden_state).abs().max().item()
     if difference > 1e-4:
         raise RuntimeError(f"the converted text tower differs by {difference}")

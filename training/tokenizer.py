@@ -14,7 +14,9 @@ from training.settings import models_folder, work_folder
 VOCABULARY_SIZE = 2048
 CONTEXT_LENGTH = 32
 START, END = "<|startoftext|>", "<|endoftext|>"
-WORDS = "a an the of in on with and background style picture drawing icon emoji photo small big red green blue"
+WORDS = (
+    "a an the of in on with and background style picture drawing icon emoji photo small big red green blue"
+)
 
 
 def corpus() -> list[str]:
@@ -39,7 +41,13 @@ def learn() -> tuple[dict[str, int], list[tuple[str, str]]]:
     )
     learner.train_from_iterator(corpus(), trainer)
     merges = _merges(learner)[:room]
-    tokens = [*alphabet, *(letter + "</w>" for letter in alphabet), *("".join(pair) for pair in merges), START, END]
+    tokens = [
+        *alphabet,
+        *(letter + "</w>" for letter in alphabet),
+        *("".join(pair) for pair in merges),
+        START,
+        END,
+    ]
     return {token: index for index, token in enumerate(tokens)}, merges
 
 
@@ -58,7 +66,9 @@ def main() -> None:
     tokenizer.save_pretrained(folder)
     loaded = CLIPTokenizer.from_pretrained(folder)
     lengths = [len(loaded(name)["input_ids"]) - 2 for name in glyphs.vocabulary()]
-    print(f"{len(loaded)} tokens; a name takes {sum(lengths) / len(lengths):.2f} on average, at most {max(lengths)}")
+    print(
+        f"{len(loaded)} tokens; a name takes {sum(lengths) / len(lengths):.2f} on average, at most {max(lengths)}"
+    )
     print(loaded.tokenize("a fluent red apple on a light blue background, zebra!"))
 
 

@@ -1,8 +1,8 @@
 """Train the pocket AutoencoderKL: 64 px pictures to latents of 12 x 8 x 8 and back.
 
 ``python -m training.vae both`` trains encoder and decoder; ``python -m training.vae decoder`` then goes on with the
-decoder alone, while the denoiser can already learn the latents, which no longer change. Each resumes where it stopped and
-writes ``models/pocket/vae``.
+decoder alone, while the denoiser can already learn the latents, which no longer change. Each resumes where it stopped
+and writes ``models/pocket/vae``.
 """
 
 import argparse
@@ -39,9 +39,7 @@ def build() -> AutoencoderKL:
 
 def reconstruction_loss(decoded: Tensor, picture: Tensor) -> Tensor:
     """L1 of the pictures, of their gradients (edges) and of their 4x pooled versions (colours)."""
-    edges = sum(
-        F.l1_loss(decoded.diff(dim=dim), picture.diff(dim=dim), reduction="mean") for dim in (-1, -2)
-    )
+    edges = sum(F.l1_loss(decoded.diff(dim=dim), picture.diff(dim=dim), reduction="mean") for dim in (-1, -2))
     pooled = F.l1_loss(F.avg_pool2d(decoded, 4), F.avg_pool2d(picture, 4))
     return F.l1_loss(decoded, picture) + 0.5 * edges + 0.5 * pooled
 
@@ -121,7 +119,7 @@ def whiten(model: AutoencoderKL, batches: Batches) -> None:
     mean, std = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
     count = LATENT_CHANNELS
     encoded, decoded = model.quant_conv, model.post_quant_conv
-    decoded.bias += (decoded.weight[:, :, 0, 0] @ mean)
+    decoded.bias += decoded.weight[:, :, 0, 0] @ mean
     decoded.weight *= std.view(1, -1, 1, 1)
     encoded.weight[:count] /= std.view(-1, 1, 1, 1)
     encoded.bias[:count] = (encoded.bias[:count] - mean) / std

@@ -7,7 +7,7 @@ done as soon as its job is claimed, and from then on the job's lease answers for
 import sys
 import time
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from redis import Redis
@@ -37,17 +37,17 @@ class Admits(Protocol):
         """Take a job."""
 
 
-class Consumer(SimpleWorker):  # type: ignore[misc]
+class Consumer(SimpleWorker):
     """An RQ worker that does not fork and does not wait for a job before it takes the next.
 
     It overrides internals of RQ 3.0.0, which is therefore pinned; a contract test watches them.
     """
 
-    def __init__(self, redis: "Redis[Any]", executions: Admits, *, name: str) -> None:
+    def __init__(self, redis: Redis, admission: Admits, *, name: str) -> None:
         connection = bytes_twin(redis)
         queue = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
         super().__init__([queue], name=name, connection=connection, serializer=JSONSerializer)
-        self._executions = executions
+        self._admission = admission
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -57,7 +57,7 @@ class Consumer(SimpleWorker):  # type: ignore[misc]
         while not self._stop_requested:
             try:
                 self.heartbeat()
-                if not self._executions.wait_for_room(POLL_S):
+                if not self._admission.wait_for_room(POLL_S):
                     continue
                 found: tuple[Job, Queue] | None = Queue.dequeue_any(
                     self.queues, POLL_S, connection=self.connection, serializer=self.serializer
@@ -77,7 +77,7 @@ class Consumer(SimpleWorker):  # type: ignore[misc]
         self.prepare_job_execution(job, remove_from_intermediate_queue=True)
         job.started_at = now()
         try:
-            self._executions.admit(_job_id(job))
+            self._admission.admit(_job_id(job))
         except Exception:
             self._finalize_failure(job, queue, execution, sys.exc_info())
         else:

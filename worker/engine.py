@@ -51,8 +51,8 @@ Outcome = Finished | Failed | Stopped
 class Work:
     """One job in the engine.
 
-    ``stop`` may be set by any thread; the engine looks at it before every call. ``progress`` is replaced, never changed,
-    so that any thread may read it.
+    ``stop`` may be set by any thread; the engine looks at it before every call. ``progress`` is replaced, never
+    changed, so that any thread may read it.
     """
 
     id: str
@@ -145,7 +145,9 @@ class Engine:
         if work.stop.is_set():
             return self._leave(work, Stopped())
         if work.overdue:
-            error = DeadlineExceededError(f"the job ran longer than its timeout_s of {work.request.timeout_s:g} s")
+            error = DeadlineExceededError(
+                f"the job ran longer than its timeout_s of {work.request.timeout_s:g} s"
+            )
             return self._leave(work, Failed(error))
         try:
             (answer,) = self._runner.run([track.call])

@@ -155,7 +155,9 @@ class Executions:
             status = self._conclude(execution, outcome)
             log.info("job settled", job=lease.job_id, fence=lease.fence, status=status)
         except LeaseLostError:
-            log.warning("job belongs to another execution; result dropped", job=lease.job_id, fence=lease.fence)
+            log.warning(
+                "job belongs to another execution; result dropped", job=lease.job_id, fence=lease.fence
+            )
             self._artifacts.delete(lease.artifact_prefix)
         except Exception:
             # The lease runs out, and the reaper gives the job to the next worker.
@@ -188,7 +190,9 @@ class Executions:
                 self._store(key, encode_png(picture, lease.request))
             except OSError as error:
                 log.exception("artifact store failed", job=lease.job_id, key=key)
-                reason = JobFailedError(f"the picture could not be stored: {error.strerror or type(error).__name__}")
+                reason = JobFailedError(
+                    f"the picture could not be stored: {error.strerror or type(error).__name__}"
+                )
                 self._artifacts.delete(lease.artifact_prefix)
                 return self._leases.fail(lease, reason)
             height, width = picture.pixels.shape[-2:]

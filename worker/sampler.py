@@ -12,7 +12,19 @@ from torch import Tensor
 
 from jobs.presets import PRESETS
 from jobs.request import ResolvedGuidance, ResolvedRequest
-from worker.calls import Call, Decode, Denoise, Describe, EmbedText, EncodeText, Facts, Guide, InputSize, Score, Stepped
+from worker.calls import (
+    Call,
+    Decode,
+    Denoise,
+    Describe,
+    EmbedText,
+    EncodeText,
+    Facts,
+    Guide,
+    InputSize,
+    Score,
+    Stepped,
+)
 from worker.guidance.cutouts import draw_views
 from worker.guidance.gradient import Gradient, normalized
 from worker.schedules import Solver

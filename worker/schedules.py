@@ -40,7 +40,8 @@ class Solver:
 
     def initial(self, noise: Tensor) -> Tensor:
         """The latents to start from, for standard normal ``noise``."""
-        return noise * self._scheduler.init_noise_sigma
+        scaled: Tensor = noise * self._scheduler.init_noise_sigma
+        return scaled
 
     def model_input(self, latents: Tensor, timestep: Tensor) -> Tensor:
         """The latents as the UNet expects them at this timestep."""
@@ -76,7 +77,7 @@ class Solver:
         return following  # type: ignore[no-any-return]
 
     def _preserving(self, latents: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """abar of this timestep, and the latents in the variance preserving convention."""
+        """The timestep's abar, and the latents in the variance preserving convention."""
         if not self._explodes:
             return self._scheduler.alphas_cumprod[timestep.long()].to(latents), latents
         index = (self._scheduler.timesteps == timestep).nonzero()[0].item()

@@ -16,10 +16,14 @@ class WorkerSettings(BaseSettings):
     artifacts_url: str = Field("./data/artifacts", description="fsspec URL where pictures are kept.")
     models_file: Path = Path("models.toml")
     device: str = Field("auto", description="auto (CUDA where there is one), cpu, cuda or cuda:N.")
-    dtype: Literal["auto", "fp16", "bf16", "fp32"] = Field("auto", description="auto: fp16 on CUDA, fp32 on a CPU.")
+    dtype: Literal["auto", "fp16", "bf16", "fp32"] = Field(
+        "auto", description="auto: fp16 on CUDA, fp32 on a CPU."
+    )
     attention: Literal["auto", "xformers", "sdpa"] = Field(
         "auto", description="auto: xformers on CUDA where it is installed, else PyTorch's own."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads for computing; all cores if left out.")
     capacity: int = Field(4, ge=1, le=256, description="Jobs that the worker runs at a time.")
-    grace_s: float = Field(5.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back.")
+    grace_s: float = Field(
+        5.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
+    )

@@ -47,7 +47,8 @@ def draw_views(count: int, px: int, generator: torch.Generator) -> Views:
     """Draw ``count`` views for a CLIP whose input is ``px`` pixels wide."""
     uniform = torch.rand(7, count, generator=generator) * 2 - 1
     noise = torch.randn(count, 3, px, px, generator=generator)
-    return Views(*uniform, noise=noise)
+    rotation, shift_x, shift_y, window, saturation, contrast, brightness = uniform
+    return Views(rotation, shift_x, shift_y, window, saturation, contrast, brightness, noise)
 
 
 def make_views(picture: Tensor, views: Views, px: int) -> Tensor:
@@ -89,7 +90,9 @@ def _move(picture: Tensor, views: Views) -> Tensor:
 
 def _tint(pictures: Tensor, views: Views) -> Tensor:
     """Saturation, contrast and brightness, each up to 5 % more or less."""
-    factor = {name: 1 + MAX_TINT * getattr(views, name).view(-1, 1, 1, 1) for name in ("saturation", "contrast")}
+    factor = {
+        name: 1 + MAX_TINT * getattr(views, name).view(-1, 1, 1, 1) for name in ("saturation", "contrast")
+    }
     grey = pictures.mean(dim=1, keepdim=True)
     pictures = grey + factor["saturation"] * (pictures - grey)
     mean = pictures.mean(dim=(1, 2, 3), keepdim=True)

@@ -57,7 +57,7 @@ def guidance_gradient(
             part = views.part(start, start + chunk).to(picture.device, picture.dtype)
             distance = spherical_distance(embed(make_views(picture, part, px)).float(), target.float())
             loss = distance.sum() / len(views)
-            (loss * loss_scale).backward()  # type: ignore[no-untyped-call]
+            (loss * loss_scale).backward()
             total += loss.item()
         (scaled,) = torch.autograd.grad(decoded, latents, picture.grad)
     value = scaled.float() / loss_scale

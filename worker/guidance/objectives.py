@@ -6,8 +6,8 @@ from torch import Tensor
 def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
     """Half of the squared angle between unit vectors: 2 arcsin(|x - y| / 2)^2 = theta^2 / 2.
 
-    Introduced with CLIP guidance by Katherine Crowson (CLIP Guided Diffusion, 2021). Unlike the cosine its gradient does
-    not vanish for vectors that point away from each other.
+    Introduced with CLIP guidance by Katherine Crowson (CLIP Guided Diffusion, 2021). Unlike the cosine, its gradient
+    does not vanish for vectors that point away from each other.
 
     Args:
         x: unit vectors [..., E].

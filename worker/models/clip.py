@@ -28,8 +28,7 @@ class ClipModel:
         config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
         mean, std = (torch.tensor(values, device=device.device) for values in (config.mean, config.std))
         self._mean, self._std = mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
-        size = model.visual.image_size
-        self.px: int = size if isinstance(size, int) else size[0]
+        self.px: int = config.size if isinstance(config.size, int) else config.size[0]
 
     @torch.no_grad()
     def embed_text(self, text: str) -> Tensor:
