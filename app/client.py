@@ -1,0 +1,158 @@
+"""A small client of the native API."""
+
+import json
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from jobs.errors import LodestarError
+from jobs.request import GenerateRequest
+from jobs.state import Job
+
+FIRST_LOOK_S = 0.1
+SLOWEST_LOOK_S = 1.0
+
+
+class ServerUnreachableError(LodestarError):
+    """There is no server at the address, or it is gone."""
+
+    type = "server_unreachable"
+
+
+class ServerUnavailableError(LodestarError):
+    """The server answers that it cannot work at the moment."""
+
+    type = "server_unavailable"
+
+
+class RefusedError(LodestarError):
+    """The server refuses the request, and says why."""
+
+    type = "refused"
+
+
+class WaitTimeoutError(LodestarError):
+    """The job is not finished within the time that the caller wanted to wait; it goes on."""
+
+    type = "wait_timeout"
+
+
+class Client:
+    """Submits jobs and fetches what came of them.
+
+    All methods raise ServerUnreachableError, ServerUnavailableError or RefusedError.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 30.0) -> None:
+        self.url = url.rstrip("/")
+        # A proxy from the environment is meant for other machines.
+        is_local = httpx.URL(self.url).host in {"127.0.0.1", "localhost", "::1"}
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=not is_local)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def submit(self, request: GenerateRequest) -> Job:
+        """Queue a job; the job as it then stands, its seed drawn and its defaults filled in."""
+        body = request.model_dump(mode="json", exclude_unset=True)
+        return _job(self._call("POST", "/v1/jobs", json=body))
+
+    def get(self, job_id: str) -> Job:
+        """The job as it stands."""
+        return _job(self._call("GET", _path(job_id)))
+
+    def cancel(self, job_id: str) -> Job:
+        """Tell a job to stop; the job as it then stands. Again, or too late, it changes nothing."""
+        return _job(self._call("POST", _path(job_id) + "/cancel"))
+
+    def image(self, job_id: str, index: int) -> bytes:
+        """One finished picture, as a PNG file."""
+        return self._call("GET", f"{_path(job_id)}/images/{index}", headers={"Accept": "image/png"}).content
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        on_look: Callable[[Job], None] | None = None,
+        timeout_s: float = float("inf"),
+        patience_s: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Job:
+        """Look at a job until it is finished; the finished job.
+
+        Args:
+            job_id: of the job.
+            on_look: called with the job each time it was looked at.
+            timeout_s: how long to wait in all.
+            patience_s: how long the server may be away in between, since the job goes on without it.
+            sleep: how to pass the time between two looks.
+
+        Raises:
+            WaitTimeoutError: ``timeout_s`` is over.
+        """
+        end = time.monotonic() + timeout_s
+        last_seen = time.monotonic()
+        pause_s = FIRST_LOOK_S
+        while True:
+            try:
+                job = self.get(job_id)
+                last_seen = time.monotonic()
+                if on_look is not None:
+                    on_look(job)
+                if job.status.is_terminal:
+                    return job
+            except (ServerUnreachableError, ServerUnavailableError):
+                if time.monotonic() - last_seen > patience_s:
+                    raise
+            if time.monotonic() >= end:
+                raise WaitTimeoutError(f"job {job_id} is not finished after {timeout_s:g} s; it goes on")
+            sleep(min(pause_s, max(0.0, end - time.monotonic())))
+            pause_s = min(SLOWEST_LOOK_S, pause_s * 1.2)
+
+    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise ServerUnreachableError(
+                f"there is no server at {self.url} ({error}); start one with: lodestar up"
+            ) from error
+        if response.is_success:
+            return response
+        message = _reason(response)
+        raise (
+            ServerUnavailableError(message)
+            if response.status_code in {502, 503, 504}
+            else RefusedError(message)
+        )
+
+
+def _path(job_id: str) -> str:
+    return f"/v1/jobs/{quote(job_id, safe='')}"
+
+
+def _job(response: httpx.Response) -> Job:
+    try:
+        # A newer server may say more than we know.
+        return Job.model_validate_json(response.content, extra="ignore")
+    except ValidationError as error:
+        raise RefusedError(f"{response.request.url} does not answer as a lodestar server does") from error
+
+
+def _reason(response: httpx.Response) -> str:
+    """The one line that a problem document says, with the fields that it complains about."""
+    try:
+        problem = response.json()
+    except json.JSONDecodeError:
+        return f"{response.request.url} answers {response.status_code} {response.reason_phrase}"
+    said = problem.get("detail") or problem.get("title") if isinstance(problem, dict) else None
+    return str(said or problem)

@@ -1,0 +1,23 @@
+"""How a command speaks to people and to scripts: messages go to stderr, and the exit code says how it ended."""
+
+from enum import IntEnum
+
+import typer
+
+
+class Exit(IntEnum):
+    """What an exit code means."""
+
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    JOB_FAILED = 3
+    CANCELED = 5
+    WAIT_TIMED_OUT = 6
+    CONFIGURATION = 78  # EX_CONFIG: the supervisor does not start a child again that says so
+    INTERRUPTED = 130
+
+
+def say(message: str) -> None:
+    """Tell a person."""
+    typer.echo(message, err=True)

@@ -1,0 +1,125 @@
+"""The whole service on one machine: Redis, the API and the workers, as children of this process."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from redis import Redis
+from redis.exceptions import RedisError
+
+from app.child import Child, ChildSpec
+from app.embedded import socket_path, socket_url, valkey_spec
+from app.hardware import worker_shares
+from app.preflight import check_models, check_port, check_redis, check_worker, locked
+from app.supervisor import Supervisor
+from jobs.connection import connect
+from jobs.errors import QueueUnavailableError
+from jobs.workers import WorkerRegistry
+
+Say = Callable[[str], None]
+
+# -P, because the folder that we are started in may hold something of the same name.
+API = (sys.executable, "-P", "-m", "app", "serve")
+WORKER = (sys.executable, "-P", "-m", "worker")
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What ``lodestar up`` is told; without ``redis_url`` it runs a server of its own."""
+
+    host: str
+    port: int
+    data_dir: Path
+    models_file: Path
+    workers: int | None = None
+    redis_url: str | None = None
+    verbose: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where people on this machine find the API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+@contextmanager
+def running_stack(options: StackOptions, *, say: Say) -> Iterator[Supervisor]:
+    """Within the block the service is up and ready as long as the block waits in the supervisor's ``sleep``.
+
+    Raises:
+        ConfigurationError: the port, the models, Redis or the data folder cannot be used.
+        ChildFailedError: a process does not start.
+    """
+    check_worker()
+    check_models(options.models_file)
+    check_port(options.host, options.port)
+    if options.redis_url is not None:
+        check_redis(options.redis_url)
+    folder = options.data_dir.absolute()
+    with ExitStack() as stack:
+        lock = stack.enter_context(locked(folder))
+        (folder / "logs").mkdir(exist_ok=True)
+        valkey_socket = stack.enter_context(socket_path(folder / "valkey"))
+        supervisor = stack.enter_context(Supervisor(folder / "logs", say=say, verbose=options.verbose))
+        redis_url = options.redis_url or socket_url(valkey_socket)
+        redis = stack.enter_context(connect(redis_url, patient=False))
+        if options.redis_url is None:
+            supervisor.start(valkey_spec(folder / "valkey", valkey_socket, lock=lock))
+            _wait(supervisor, lambda: _answers(redis))
+        _start_service(supervisor, options, redis, _common_env(options, redis_url))
+        yield supervisor
+
+
+def _common_env(options: StackOptions, redis_url: str) -> dict[str, str]:
+    return {
+        "LODESTAR_REDIS_URL": redis_url,
+        "LODESTAR_ARTIFACTS_URL": os.environ.get("LODESTAR_ARTIFACTS_URL")
+        or str(options.data_dir.absolute() / "artifacts"),
+        "LODESTAR_MODELS_FILE": str(options.models_file.absolute()),
+    }
+
+
+def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, env: dict[str, str]) -> None:
+    address = {"LODESTAR_HOST": options.host, "LODESTAR_PORT": str(options.port)}
+    supervisor.start(ChildSpec("api", API, {**env, **address}))
+    workers = [
+        supervisor.start(ChildSpec(f"worker-{number}", WORKER, {**env, **share}))
+        for number, share in enumerate(worker_shares(options.workers, os.environ), start=1)
+    ]
+    _wait(supervisor, lambda: _is_ready(options.url))
+    _wait(supervisor, lambda: _is_announced(workers, redis))
+    supervisor.is_up = True
+
+
+def _wait(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    # No time limit: a large model may load for minutes, and a child that cannot start ends the wait.
+    while not condition():
+        supervisor.sleep(0.1)
+
+
+def _answers(redis: Redis) -> bool:
+    try:
+        return bool(redis.ping())
+    except RedisError:
+        return False
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _is_announced(workers: list[Child], redis: Redis) -> bool:
+    pids = {worker.pid for worker in workers}
+    try:
+        alive = WorkerRegistry(redis).alive()
+    except QueueUnavailableError:
+        return False
+    return any(worker.host == socket.gethostname() and worker.pid in pids for worker in alive)
