@@ -8,8 +8,35 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.catalog import Catalog, ClipCard, ModelCard
+from jobs.catalog import Catalog, load_catalog
 from jobs.connection import connect
+
+_MODELS = """
+[models.pocket]
+path = "models/pocket"
+clip = "pocket-m"
+width = 64
+height = 64
+min_px = 48
+max_px = 128
+multiple_px = 16
+cfg_scale = 4.0
+
+[models.big]
+hub = "example/big"
+revision = "0123456789012345678901234567890123456789"
+clip = "pocket-s"
+width = 512
+height = 512
+min_px = 256
+max_px = 1024
+
+[clips.pocket-m]
+path = "models/pocket-m"
+
+[clips.pocket-s]
+path = "models/pocket-s"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -44,35 +71,14 @@ def redis(valkey: str) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def catalog() -> Catalog:
-    """Two models and two CLIPs, none of them on disk."""
-    return Catalog(
-        models=(
-            ModelCard(
-                id="pocket",
-                path=Path("models/pocket"),
-                clip="pocket-m",
-                width=64,
-                height=64,
-                min_px=48,
-                max_px=128,
-                multiple_px=16,
-                steps=25,
-                cfg_scale=4.0,
-            ),
-            ModelCard(
-                id="big",
-                hub="example/big",
-                revision="0123456789" * 4,
-                clip="pocket-s",
-                width=512,
-                height=512,
-                min_px=256,
-                max_px=1024,
-            ),
-        ),
-        clips=(
-            ClipCard(id="pocket-m", path=Path("models/pocket-m")),
-            ClipCard(id="pocket-s", path=Path("models/pocket-s")),
-        ),
-    )
+def models_file(tmp_path: Path) -> Path:
+    """A ``models.toml`` of two models and two CLIPs, none of them on disk."""
+    file = tmp_path / "models.toml"
+    file.write_text(_MODELS)
+    return file
+
+
+@pytest.fixture
+def catalog(models_file: Path) -> Catalog:
+    """The same, read."""
+    return load_catalog(models_file)
