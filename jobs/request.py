@@ -73,7 +73,10 @@ class GenerateRequest(_Model):
         "", max_length=MAX_PROMPT_CHARS, description="What it should not show.", examples=["blurry"]
     )
     model: str | None = Field(
-        None, max_length=100, description="Id of a model of /v1/models; the first one if left out.", examples=["pocket"]
+        None,
+        max_length=100,
+        description="Id of a model of /v1/models; the first one if left out.",
+        examples=["pocket"],
     )
     width: int | None = Field(
         None, ge=8, le=4096, description="Width in pixels; the model's own if left out.", examples=[64]
@@ -82,7 +85,11 @@ class GenerateRequest(_Model):
         None, ge=8, le=4096, description="Height in pixels; the model's own if left out.", examples=[64]
     )
     steps: int | None = Field(
-        None, ge=1, le=250, description="Sampling steps for each picture; the model's default if left out.", examples=[25]
+        None,
+        ge=1,
+        le=250,
+        description="Sampling steps for each picture; the model's default if left out.",
+        examples=[25],
     )
     cfg_scale: float | None = Field(
         None,
@@ -92,7 +99,9 @@ class GenerateRequest(_Model):
         examples=[5.0],
     )
     sampler: SamplerName | None = Field(
-        None, description="Solver of the reverse diffusion; the model's default if left out.", examples=["ddim"]
+        None,
+        description="Solver of the reverse diffusion; the model's default if left out.",
+        examples=["ddim"],
     )
     seed: int | None = Field(
         None,

@@ -37,7 +37,9 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
         sampler=request.sampler or card.sampler,
         seed=seed,
         images=request.images,
-        guidance=None if request.guidance is None else _guidance(request.guidance, request.prompt, card, catalog),
+        guidance=None
+        if request.guidance is None
+        else _guidance(request.guidance, request.prompt, card, catalog),
         timeout_s=request.timeout_s,
     )
 
@@ -50,7 +52,8 @@ def _size(value: int, field: str, card: ModelCard) -> int:
         )
     if value % card.multiple_px:
         raise InvalidRequestError(
-            f"{field} {value} is not a multiple of {card.multiple_px}, which model {card.id!r} needs", field=field
+            f"{field} {value} is not a multiple of {card.multiple_px}, which model {card.id!r} needs",
+            field=field,
         )
     return value
 

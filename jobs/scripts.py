@@ -14,7 +14,7 @@ class Scripts:
     A script that Redis forgot (after a restart) is sent again by redis-py.
     """
 
-    def __init__(self, redis: "Redis[Any]") -> None:
+    def __init__(self, redis: Redis) -> None:
         folder = files("jobs") / "lua"
         prelude = (folder / "prelude.lua").read_text()
         self._scripts = {

@@ -32,7 +32,9 @@ class Wire(BaseModel):
 class Progress(Wire):
     """How far a running job is."""
 
-    step: int = Field(0, ge=0, description="Sampling steps done, over all pictures of the job.", examples=[12])
+    step: int = Field(
+        0, ge=0, description="Sampling steps done, over all pictures of the job.", examples=[12]
+    )
     steps: int = Field(0, ge=0, description="Sampling steps in all.", examples=[25])
     eta_s: float | None = Field(
         None, ge=0, description="Seconds until the end at the present speed; null before two steps are done."
@@ -98,7 +100,9 @@ class Job(Wire):
     queue_position: int | None = Field(
         None, ge=0, description="Jobs that wait before this one; null unless queued."
     )
-    cancel_requested: bool = Field(False, description="Whether a running job was told to stop and has not yet.")
+    cancel_requested: bool = Field(
+        False, description="Whether a running job was told to stop and has not yet."
+    )
     attempts: int = Field(0, ge=0, description="Times that a worker started it.")
     worker: str | None = Field(None, description="Name of the worker of the last attempt.")
     progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")

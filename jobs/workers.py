@@ -1,7 +1,7 @@
 """Which workers are alive, and what each of them is doing."""
 
 from datetime import datetime
-from typing import Any
+from typing import cast
 
 from pydantic import Field
 from redis import Redis
@@ -24,7 +24,9 @@ class WorkerInfo(Wire):
     dtype: str = Field(description="Number format of the models.", examples=["fp16"])
     attention: str = Field(description="Attention implementation in use.", examples=["xformers"])
     threads: int = Field(description="CPU threads that it computes with.")
-    models: tuple[str, ...] = Field(description="Models and CLIPs in its memory.", examples=[["pocket", "pocket-m"]])
+    models: tuple[str, ...] = Field(
+        description="Models and CLIPs in its memory.", examples=[["pocket", "pocket-m"]]
+    )
     jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs now.")
     started_at: datetime = Field(description="When the process started.")
     heartbeat_at: datetime = Field(description="When it was last heard of.")
@@ -33,7 +35,7 @@ class WorkerInfo(Wire):
 class WorkerRegistry:
     """Workers announce themselves here; one that is silent for 15 s is gone."""
 
-    def __init__(self, redis: "Redis[Any]") -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def announce(self, info: WorkerInfo) -> None:
@@ -49,7 +51,7 @@ class WorkerRegistry:
     @translates_redis_errors
     def alive(self) -> tuple[WorkerInfo, ...]:
         """The workers heard of within the last 15 s, by name."""
-        names = sorted(self._redis.smembers(PREFIX + "workers"))
+        names = sorted(cast("set[str]", self._redis.smembers(PREFIX + "workers")))
         values = self._redis.mget([f"{PREFIX}worker:{name}" for name in names]) if names else []
         silent = [name for name, value in zip(names, values, strict=True) if value is None]
         if silent:
