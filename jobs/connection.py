@@ -1,51 +1,75 @@
 """Connections to Redis: how long each side waits for a server that is away."""
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from redis import ConnectionPool, Redis
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisError,
-    TimeoutError,
-)
+from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, TimeoutError
 from redis.retry import Retry
 
 from jobs.errors import QueueUnavailableError
 
-PATIENT_RETRIES = 120  # with waits capped at 2 s: about four minutes
-HASTY_RETRIES = 2
+PATIENCE_S = 240.0
+HASTE_S = 1.5
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def connect(url: str, *, patient: bool) -> "Redis[Any]":
+class _RetryFor(Retry):
+    """Tries again until a time is over.
+
+    A command that has to connect first retries inside a retry with this same object, so counting tries would square
+    them; the time is shared instead.
+    """
+
+    def __init__(self, seconds: float, *, longest_wait_s: float) -> None:
+        backoff = ExponentialWithJitterBackoff(base=0.05, cap=longest_wait_s)
+        super().__init__(backoff, retries=-1, supported_errors=(ConnectionError, TimeoutError))
+        self._seconds = seconds
+        self._ends: float | None = None
+
+    def call_with_retry(
+        self, do: Callable[[], _T], fail: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> _T:
+        before = self._ends
+        ends = self._ends = time.monotonic() + self._seconds if before is None else before
+
+        def fail_in_time(error: Exception, *count: int) -> None:
+            fail(error, *count)
+            if time.monotonic() >= ends:
+                raise error
+
+        try:
+            return super().call_with_retry(do, fail_in_time, *args, **kwargs)
+        finally:
+            self._ends = before
+
+
+def connect(url: str, *, patient: bool) -> Redis:
     """A client for ``redis://``, ``rediss://`` or ``unix://``; opens no connection yet.
 
     Args:
         url: of the server.
         patient: a worker waits minutes for a server that restarts, since it has work to keep; the API gives up
-            within a second or two, since someone is waiting for its answer.
+            within about two seconds, since someone is waiting for its answer.
     """
-    backoff = ExponentialWithJitterBackoff(base=0.05, cap=2.0 if patient else 0.2)
     return Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=15 if patient else 5,
+        socket_timeout=15 if patient else 2,
         socket_connect_timeout=5 if patient else 1,
-        retry=Retry(backoff, PATIENT_RETRIES if patient else HASTY_RETRIES),
-        retry_on_error=[ConnectionError, TimeoutError, BusyLoadingError],
+        retry=_RetryFor(PATIENCE_S, longest_wait_s=2.0)
+        if patient
+        else _RetryFor(HASTE_S, longest_wait_s=0.2),
         health_check_interval=30,
     )
 
 
-def bytes_twin(redis: "Redis[Any]") -> "Redis[Any]":
+def bytes_twin(redis: Redis) -> Redis:
     """A client for the same server that answers in bytes, which RQ needs since it stores compressed data."""
     pool = redis.connection_pool
     kwargs = {**pool.connection_kwargs, "decode_responses": False}
@@ -59,7 +83,7 @@ def translates_redis_errors(function: Callable[_P, _T]) -> Callable[_P, _T]:
     def translated(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return function(*args, **kwargs)
-        except (ConnectionError, TimeoutError, BusyLoadingError) as error:
+        except (ConnectionError, TimeoutError) as error:
             raise QueueUnavailableError("the job queue (Redis) cannot be reached") from error
         except (OutOfMemoryError, ReadOnlyError) as error:
             raise QueueUnavailableError("the job queue (Redis) refuses to write") from error
