@@ -1,13 +1,16 @@
 """The job queue as a worker sees it: claim, keep, give back, commit.
 
-A claimed job is leased: unless its worker renews the lease, the reaper gives the job to another one. Every claim raises
-the job's fence, and every later step names that fence, so a worker that was given up and comes back changes nothing.
+A claimed job is leased: unless its worker renews the lease, the reaper gives the job to another one. Every claim has a
+fence of its own, and every later step names that fence, so a worker that was given up and comes back changes nothing.
+A step that is repeated because its answer was lost changes nothing either, and gets the same answer.
 """
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
+import structlog
+from pydantic import ValidationError
 from redis import Redis
 
 from jobs.errors import LeaseLostError, LodestarError
@@ -18,6 +21,8 @@ from jobs.state import JobError, JobStatus, Progress, StoredImage
 from jobs.tickets import Tickets
 
 LEASE_S = 15.0
+
+log = structlog.get_logger(__name__)
 
 
 class Standing(StrEnum):
@@ -45,19 +50,28 @@ class Lease:
 class Leases:
     """Claims jobs and settles them."""
 
-    def __init__(self, redis: "Redis[Any]", *, worker: str, lease_s: float = LEASE_S) -> None:
+    def __init__(self, redis: Redis, *, worker: str, lease_s: float = LEASE_S) -> None:
         self._scripts = Scripts(redis)
         self._tickets = Tickets(redis)
         self._worker = worker
         self._lease_ms = int(lease_s * 1000)
 
     def claim(self, job_id: str) -> Lease | None:
-        """Take a waiting job; None when it no longer waits (canceled, or another worker has it)."""
-        answer = self._scripts("claim", job_id, self._worker, self._lease_ms)
+        """Take a waiting job; None when it no longer waits (canceled, or another worker has it).
+
+        None also for a request that this version cannot read: the job goes on waiting, for a newer worker.
+        """
+        answer = self._scripts("claim", job_id, self._worker, self._lease_ms, secrets.token_hex(4))
         if not answer:
             return None
         fence, request = answer
-        return Lease(job_id, fence, ResolvedRequest.model_validate_json(request))
+        try:
+            return Lease(job_id, fence, ResolvedRequest.model_validate_json(request))
+        except ValidationError as error:
+            # Without a ticket: the reaper writes one after its grace, which keeps old workers from spinning on it.
+            self._scripts("release", job_id, fence)
+            log.warning("request of another version left waiting", job=job_id, reason=str(error))
+            return None
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
         """Keep the job for another lease, and record its progress."""

@@ -1,15 +1,15 @@
 """The job queue as its callers see it: submit, look, cancel, forget."""
 
-import json
+import re
 import secrets
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import cast
 
 from redis import Redis
 
 from jobs.connection import translates_redis_errors
-from jobs.errors import IdempotencyConflictError, QueueFullError, UnknownJobError
+from jobs.errors import IdempotencyConflictError, InvalidRequestError, QueueFullError, UnknownJobError
 from jobs.records import load_images, to_job
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.scripts import PREFIX, Scripts
@@ -17,6 +17,7 @@ from jobs.state import Job, JobPage, JobStatus, StoredImage
 from jobs.tickets import Tickets
 
 IDEMPOTENCY_TTL_S = 24 * 3600
+_CURSOR = re.compile(r"[0-9]{1,17}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class JobQueue:
     All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
     """
 
-    def __init__(self, redis: "Redis[Any]", *, max_queued: int) -> None:
+    def __init__(self, redis: Redis, *, max_queued: int) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._tickets = Tickets(redis)
@@ -59,7 +60,8 @@ class JobQueue:
             IdempotencyConflictError: the key was used for another request.
         """
         body = resolved if original is None else original
-        digest = sha256(body.model_dump_json().encode()).hexdigest()
+        # Without defaults, so that a version which adds a field still knows the keys of the version before.
+        digest = sha256(body.model_dump_json(exclude_defaults=True).encode()).hexdigest()
         outcome, job_id = self._scripts(
             "submit",
             secrets.token_hex(12),
@@ -75,9 +77,11 @@ class JobQueue:
             raise IdempotencyConflictError(
                 "this idempotency key was used with a different request", field="Idempotency-Key"
             )
-        # Also for a replay: the first submission may have died between storing the job and writing its ticket.
-        self._tickets.write(job_id)
-        return Submission(self.get(job_id), replayed=outcome == "replayed")
+        job = self.get(job_id)
+        if job.status is JobStatus.QUEUED:
+            # Also for a replay: the first submission may have died between storing the job and writing its ticket.
+            self._tickets.write(job_id)
+        return Submission(job, replayed=outcome == "replayed")
 
     @translates_redis_errors
     def get(self, job_id: str) -> Job:
@@ -86,7 +90,8 @@ class JobQueue:
         Raises:
             UnknownJobError: there is none of this id.
         """
-        return to_job(job_id, self._record(job_id), self._redis.zrank(PREFIX + "status:queued", job_id))
+        position = cast("int | None", self._redis.zrank(PREFIX + "status:queued", job_id))
+        return to_job(job_id, self._record(job_id), position)
 
     @translates_redis_errors
     def images(self, job_id: str) -> tuple[StoredImage, ...]:
@@ -104,11 +109,21 @@ class JobQueue:
         Args:
             status: keep only jobs of this status.
             cursor: ``next_cursor`` of the page before.
-            limit: jobs on a page.
+            limit: jobs on a page, 1 or more.
+
+        Raises:
+            InvalidRequestError: the cursor is none of ours, or the limit is below 1.
         """
+        if cursor is not None and not _CURSOR.fullmatch(cursor):
+            raise InvalidRequestError("cursor must be the next_cursor of an earlier page", field="cursor")
+        if limit < 1:
+            raise InvalidRequestError(f"limit must be at least 1, not {limit}", field="limit")
         index = PREFIX + ("jobs" if status is None else f"status:{status}")
-        top = "+inf" if cursor is None else f"({int(cursor)}"
-        rows = self._redis.zrevrangebyscore(index, top, "-inf", start=0, num=limit + 1, withscores=True)
+        top = "+inf" if cursor is None else f"({cursor}"
+        rows = cast(
+            "list[tuple[str, float]]",
+            self._redis.zrevrangebyscore(index, top, "-inf", start=0, num=limit + 1, withscores=True),
+        )
         page, rest = rows[:limit], rows[limit:]
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id, _ in page:
@@ -152,10 +167,10 @@ class JobQueue:
     @translates_redis_errors
     def check(self) -> None:
         """Raise QueueUnavailableError unless Redis answers and takes writes."""
-        self._redis.set(PREFIX + "check", json.dumps("ok"), ex=60)
+        self._redis.set(PREFIX + "check", "ok", ex=60)
 
     def _record(self, job_id: str) -> dict[str, str]:
-        record: dict[str, str] = self._redis.hgetall(f"{PREFIX}job:{job_id}")
+        record = cast("dict[str, str]", self._redis.hgetall(f"{PREFIX}job:{job_id}"))
         if not record:
             raise _unknown(job_id)
         return record

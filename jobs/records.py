@@ -25,7 +25,9 @@ def load_images(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
 def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -> Job:
     """The job that a hash describes."""
     status = JobStatus(record["status"])
-    created, started, finished = (_microseconds(record, name) for name in ("created_us", "started_us", "finished_us"))
+    created, started, finished = (
+        _microseconds(record, name) for name in ("created_us", "started_us", "finished_us")
+    )
     return Job(
         id=job_id,
         status=status,
@@ -45,8 +47,8 @@ def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -
         images=tuple(_image(job_id, image) for image in load_images(record)),
         error=JobError(**json.loads(record["error"])) if "error" in record else None,
         metrics=Metrics(
-            queue_s=None if created is None or started is None else (started - created) / 1e6,
-            execution_s=None if started is None or finished is None else (finished - started) / 1e6,
+            queue_s=_seconds(created, started),
+            execution_s=_seconds(started, finished),
         ),
     )
 
@@ -58,6 +60,11 @@ def _image(job_id: str, image: StoredImage) -> Image:
 
 def _microseconds(record: Mapping[str, str], name: str) -> int | None:
     return int(record[name]) if name in record else None
+
+
+def _seconds(start_us: int | None, end_us: int | None) -> float | None:
+    # The server's clock may have been set back in between.
+    return None if start_us is None or end_us is None else max(0, end_us - start_us) / 1e6
 
 
 def _instant(microseconds: int) -> datetime:

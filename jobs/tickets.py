@@ -5,11 +5,12 @@ ticket that is lost is written again by the reaper, and one that is delivered tw
 """
 
 import secrets
-from typing import Any
+from collections.abc import Iterable
 
 from redis import Redis
 from rq import Queue
 from rq.exceptions import DuplicateJobError
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from jobs.connection import bytes_twin
@@ -20,9 +21,9 @@ TICKET_TIMEOUT_S = 60  # a worker needs milliseconds to claim; never -1, which R
 
 
 class Tickets:
-    """Writes tickets to the RQ queue and looks which ones wait there."""
+    """Writes tickets to the RQ queue, looks which ones wait there, and clears away what is left of dead ones."""
 
-    def __init__(self, redis: "Redis[Any]") -> None:
+    def __init__(self, redis: Redis) -> None:
         self.queue = Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
 
     def write(self, job_id: str, *, again: bool = False) -> None:
@@ -30,7 +31,8 @@ class Tickets:
 
         Args:
             job_id: of the waiting job.
-            again: write a further ticket although one was written before, because that one may be lost.
+            again: write a further ticket although one was written before, because that one was used or may be lost.
+                It goes to the front, since the job has waited before.
         """
         suffix = secrets.token_hex(4) if again else "first"
         try:
@@ -41,6 +43,7 @@ class Tickets:
                 timeout=TICKET_TIMEOUT_S,
                 result_ttl=0,
                 failure_ttl=3600,
+                at_front=again,
                 # redis-py repeats a command whose reply was lost; unique makes the repetition harmless.
                 unique=True,
             )
@@ -49,4 +52,27 @@ class Tickets:
 
     def waiting(self) -> set[str]:
         """Ids of the jobs that have a ticket in the queue."""
-        return {ticket_id.rsplit("-", 1)[0] for ticket_id in self.queue.get_job_ids()}
+        return {job_of(ticket_id) for ticket_id in self.queue.get_job_ids()}
+
+    def taken(self) -> set[str]:
+        """Ids of the tickets that a worker took from the queue and has not started on: for milliseconds, or it died."""
+        return set(self.queue.intermediate_queue.get_job_ids())
+
+    def discard(self, ticket_ids: Iterable[str]) -> None:
+        """Remove tickets, wherever they are."""
+        with self.queue.connection.pipeline(transaction=False) as pipeline:
+            for ticket_id in ticket_ids:
+                pipeline.lrem(self.queue.key, 0, ticket_id)
+                pipeline.lrem(self.queue.intermediate_queue_key, 0, ticket_id)
+                pipeline.delete(Job.key_for(ticket_id))
+            pipeline.execute()
+
+    def clean_registries(self) -> None:
+        """Let RQ forget the tickets whose worker died on them, which it counts as work in progress otherwise."""
+        self.queue.started_job_registry.cleanup()
+        self.queue.failed_job_registry.cleanup()
+
+
+def job_of(ticket_id: str) -> str:
+    """Id of the job that a ticket speaks of."""
+    return ticket_id.rpartition("-")[0]

@@ -4,9 +4,16 @@ local function now_us()
   return t[1] * 1000000 + t[2]
 end
 
--- Redis keeps numbers as doubles; %.0f writes them without an exponent.
+-- Redis keeps numbers as doubles, which hold microseconds exactly until the year 2255; %.0f writes them without an
+-- exponent.
 local function whole(n)
   return string.format('%.0f', n)
+end
+
+-- The time of a new job, later than every other job's even if the clock was set back: places and cursors rely on it.
+local function next_creation(prefix)
+  local newest = redis.call('ZREVRANGE', prefix .. 'jobs', 0, 0, 'WITHSCORES')[2]
+  return math.max(now_us(), (tonumber(newest) or 0) + 1)
 end
 
 -- Change a job's status and its place in the indexes of statuses, which are ordered by creation.
@@ -21,6 +28,13 @@ end
 local function finish(prefix, id, from, to)
   move(prefix, id, from, to)
   redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', whole(now_us()))
+  redis.call('ZREM', prefix .. 'leases', id)
+end
+
+-- End an execution without an outcome: the job waits again at its old place, and has made no progress.
+local function requeue(prefix, id)
+  move(prefix, id, 'running', 'queued')
+  redis.call('HDEL', prefix .. 'job:' .. id, 'step', 'steps', 'eta_s')
   redis.call('ZREM', prefix .. 'leases', id)
 end
 

@@ -19,6 +19,5 @@ if tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(most) then
   finish(prefix, id, 'running', 'failed')
   return 'failed'
 end
-redis.call('ZREM', prefix .. 'leases', id)
-move(prefix, id, 'running', 'queued')
+requeue(prefix, id)
 return 'queued'

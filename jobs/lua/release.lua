@@ -9,6 +9,5 @@ if redis.call('HEXISTS', job, 'cancel_requested') == 1 then
   return 'canceled'
 end
 redis.call('HINCRBY', job, 'attempts', -1)
-redis.call('ZREM', prefix .. 'leases', id)
-move(prefix, id, 'running', 'queued')
+requeue(prefix, id)
 return 'queued'
