@@ -1,5 +1,6 @@
 """How a command speaks to people and to scripts: messages go to stderr, and the exit code says how it ended."""
 
+import sys
 from enum import IntEnum
 
 import typer
@@ -21,3 +22,9 @@ class Exit(IntEnum):
 def say(message: str) -> None:
     """Tell a person."""
     typer.echo(message, err=True)
+
+
+def reassure(message: str) -> None:
+    """Tell a person who watches that something happens; in a log, an error stays the only line."""
+    if sys.stderr.isatty():
+        say(message)

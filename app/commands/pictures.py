@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.exits import Exit, say
+from app.commands.exits import Exit, reassure, say
 
 if TYPE_CHECKING:
     from app.client import Client
@@ -74,6 +74,8 @@ def generate(
         images=images,
         guidance=guidance if guide or guidance else None,
     )
+    if not quiet:
+        reassure(f"Sending the job to {url} ...")
     with _client(url) as client:
         _finish(client, client.submit(request).id, output, wait, as_json, quiet)
 

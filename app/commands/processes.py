@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.exits import Exit, say
+from app.commands.exits import Exit, reassure, say
 from jobs.errors import ConfigurationError
 
 commands = typer.Typer()
@@ -38,7 +38,7 @@ def up(
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the log of every process.")] = False,
 ) -> None:
     """Start everything on this machine: API, workers, and a private Valkey unless --redis-url names a server."""
-    say("Starting lodestar ...")
+    reassure("Starting lodestar ...")
     from app.preflight import free_port
     from app.stack import StackOptions, running_stack
     from app.supervisor import StopRequested
@@ -59,7 +59,7 @@ def demo(
     models: Models = Path("models.toml"),
 ) -> None:
     """Start everything, make one guided picture (demo.png), and go on serving."""
-    say("Starting lodestar ...")
+    reassure("Starting lodestar ...")
     from app.demo import run_demo
     from app.preflight import port_or_a_free_one
     from app.stack import StackOptions
