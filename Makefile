@@ -76,8 +76,9 @@ clean:
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < $(NEEDED))' 2>/dev/null || { \
-		echo "Lodestar needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true)." \
-			"Name one that is: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+		found=$$($(PYTHON) --version 2>/dev/null) || found="not installed"; \
+		echo "Lodestar needs Python 3.11 or newer; $(PYTHON) is $$found. Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+		exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-service: pyproject.toml | $(BIN)/python
