@@ -73,8 +73,10 @@ def _move(picture: Tensor, views: Views) -> Tensor:
     side = min(height, width)
     share_x, share_y = side / width, side / height
     cos, sin = torch.cos(views.rotation * MAX_ROTATION_RAD), torch.sin(views.rotation * MAX_ROTATION_RAD)
-    x = share_x * views.shift_x * MAX_TRANSLATION * 2 + (1 - share_x) * views.window
-    y = share_y * views.shift_y * MAX_TRANSLATION * 2 + (1 - share_y) * views.window
+    # Drawn a little beyond the ends and stopped there, so that the ends of an oblong picture are seen often enough.
+    window = (1.25 * views.window).clamp(-1, 1)
+    x = share_x * views.shift_x * MAX_TRANSLATION * 2 + (1 - share_x) * window
+    y = share_y * views.shift_y * MAX_TRANSLATION * 2 + (1 - share_y) * window
     theta = torch.stack(
         [
             torch.stack([share_x * cos, -share_x * sin, x], dim=-1),

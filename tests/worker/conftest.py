@@ -1,0 +1,37 @@
+"""The pocket models, loaded once for all tests of the worker."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.catalog import Catalog, load_catalog
+from jobs.request import GenerateRequest, ResolvedRequest
+from jobs.resolve import resolve
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="session")
+def pocket_catalog() -> Catalog:
+    """The catalog that ships with the project."""
+    return load_catalog(ROOT / "models.toml")
+
+
+@pytest.fixture(scope="session")
+def models(pocket_catalog: Catalog) -> ModelRegistry:
+    """The shipped models on the CPU."""
+    return ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu", dtype="fp32")))
+
+
+@pytest.fixture(scope="session")
+def ask(pocket_catalog: Catalog):
+    """Resolve a request for the pocket model from keyword arguments; short and seeded unless they say otherwise."""
+
+    def asked(**fields: object) -> ResolvedRequest:
+        defaults = {"prompt": "a red apple on a light blue background", "steps": 4, "seed": 7}
+        return resolve(GenerateRequest.model_validate(defaults | fields), pocket_catalog)
+
+    return asked

@@ -1,0 +1,84 @@
+"""The RQ side of a worker, on a real server."""
+
+import subprocess
+import sys
+
+import pytest
+from redis import Redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from jobs.connection import bytes_twin
+from jobs.tickets import QUEUE_NAME, Tickets
+from worker.consumer import Consumer
+
+
+class Admission:
+    """Takes jobs in until it is full."""
+
+    def __init__(self, room: int = 100) -> None:
+        self.admitted: list[str] = []
+        self.room = room
+
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """Whether there is room; asks a consumer to stop once there is none."""
+        return len(self.admitted) < self.room
+
+    def admit(self, job_id: str) -> None:
+        """Note the job."""
+        self.admitted.append(job_id)
+
+
+def consume(consumer: Consumer, count: int) -> None:
+    """Take ``count`` tickets, as the work loop does."""
+    for _ in range(count):
+        found = consumer.dequeue_job_and_maintain_ttl(None)
+        assert found is not None
+        consumer.execute_job(*found)
+
+
+@pytest.fixture
+def queue(redis: Redis) -> Queue:
+    return Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
+
+
+def test_tickets_are_taken_in_order_and_leave_nothing_behind(redis: Redis, queue: Queue) -> None:
+    tickets, admission = Tickets(redis), Admission()
+    for job_id in ("a", "b", "c"):
+        tickets.write(job_id)
+    consume(Consumer(redis, admission, name="w"), 3)
+    assert admission.admitted == ["a", "b", "c"]
+    assert tickets.waiting() == set()
+    assert redis.lrange(queue.intermediate_queue_key, 0, -1) == []
+    assert queue.started_job_registry.count == 0
+    assert list(redis.scan_iter("rq:job:*")) == []
+
+
+def test_a_ticket_that_names_other_code_is_refused_and_the_code_not_run(redis: Redis, queue: Queue) -> None:
+    admission = Admission()
+    queue.enqueue_call("os.mkdir", args=("/tmp/lodestar-must-not-exist",), timeout=60)
+    consume(Consumer(redis, admission, name="w"), 1)
+    assert admission.admitted == []
+    assert queue.failed_job_registry.count == 1
+    check = "import os, sys; sys.exit(os.path.exists('/tmp/lodestar-must-not-exist'))"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_no_ticket_is_taken_while_there_is_no_room(redis: Redis) -> None:
+    tickets, admission = Tickets(redis), Admission(room=1)
+    tickets.write("a")
+    tickets.write("b")
+    consumer = Consumer(redis, admission, name="w")
+    consume(consumer, 1)
+    consumer.request_stop(15, None)
+    assert consumer.dequeue_job_and_maintain_ttl(None) is None
+    assert tickets.waiting() == {"b"}
+
+
+def test_a_stop_signal_ends_the_wait_without_taking_a_ticket(redis: Redis) -> None:
+    tickets = Tickets(redis)
+    consumer = Consumer(redis, Admission(), name="w")
+    consumer.request_stop(15, None)
+    tickets.write("a")
+    assert consumer.dequeue_job_and_maintain_ttl(None) is None
+    assert tickets.waiting() == {"a"}
