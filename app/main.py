@@ -56,20 +56,32 @@ def serve(settings: ApiSettings) -> None:
     Raises:
         ConfigurationError: the port is taken, the address is not this host's, or as for ``create_app``.
     """
-    configure_logs(settings.log_format, settings.log_level)
-    app = create_app(settings)
-    listener = _listen(settings.host, settings.port)
-    log.info("serving", url=f"http://{settings.host}:{listener.getsockname()[1]}")
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        log_level="warning",  # start, stop and every request have a line of ours
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=settings.stop_timeout_s,
-    )
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
-        uvicorn.Server(config).run(sockets=[listener])
+    with _listen(settings.host, settings.port) as listener:
+        app = create_app(settings)
+        configure_logs(settings.log_format, settings.log_level)
+        log.info("serving", url=f"http://{_url_host(settings.host)}:{listener.getsockname()[1]}")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level="warning",  # start, stop and every request have a line of ours
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=settings.stop_timeout_s,
+        )
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
+            _Server(config, app.state.services.stopping).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Tells the requests that wait for a job to answer, before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping.set()
+        await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -78,7 +90,13 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {reason}", field="port") from error
+        raise ConfigurationError(
+            f"cannot listen on {_url_host(host)}:{port}: {reason}", field="port"
+        ) from error
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 @asynccontextmanager

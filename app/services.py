@@ -1,5 +1,6 @@
 """What the routes work with, made once for each app from its settings."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -28,6 +29,8 @@ class Services:
     workers: WorkerRegistry
     artifacts: ArtifactStore
     metrics: Metrics
+    stopping: asyncio.Event
+    """Set when the server is about to stop: nobody should wait for anything long any more."""
 
 
 def build_services(settings: ApiSettings) -> Services:
@@ -48,6 +51,7 @@ def build_services(settings: ApiSettings) -> Services:
         workers=workers,
         artifacts=ArtifactStore(settings.artifacts_url),
         metrics=Metrics(queue, workers),
+        stopping=asyncio.Event(),
     )
 
 

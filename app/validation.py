@@ -27,9 +27,7 @@ def json_syntax_error(errors: Sequence[Mapping[str, Any]]) -> str | None:
 
 def body_was_not_read_as_json(errors: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the body reached pydantic as raw bytes, which happens when no JSON media type announces it."""
-    return any(
-        tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes | str) for error in errors
-    )
+    return any(tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes) for error in errors)
 
 
 def _dotted(loc: Sequence[str | int]) -> str:

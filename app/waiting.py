@@ -14,7 +14,7 @@ from jobs.state import Job
 MAX_WAIT_S = 60
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 0.5
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
 
 
 def preferred_wait_s(prefer: str | None) -> int | None:
@@ -24,17 +24,15 @@ def preferred_wait_s(prefer: str | None) -> int | None:
 
 
 async def wait_for_end(
-    queue: JobQueue, job: Job, wait_s: float, client_left: Callable[[], Awaitable[bool]]
+    queue: JobQueue, job: Job, wait_s: float, given_up: Callable[[], Awaitable[bool]]
 ) -> Job:
-    """The job once it has ended, or as it stands after ``wait_s`` seconds or when its client has left.
+    """The job once it has ended, or as it stands after ``wait_s`` seconds or when the wait is given up.
 
     No thread is held during the wait.
     """
     deadline = time.monotonic() + wait_s
     pause_s = _FIRST_PAUSE_S
-    while (
-        not job.status.is_terminal and (left_s := deadline - time.monotonic()) > 0 and not await client_left()
-    ):
+    while not job.status.is_terminal and (left_s := deadline - time.monotonic()) > 0 and not await given_up():
         await asyncio.sleep(min(pause_s, left_s))
         pause_s = min(pause_s * 1.5, _LAST_PAUSE_S)
         try:

@@ -16,7 +16,7 @@ from jobs.state import StoredImage
 
 router = APIRouter(prefix="/v1/jobs", tags=["images"])
 
-_NAME = re.compile(r"(\d{1,4})(?:\.([a-z]+))?")
+_NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
 _FORMATS = {"schema": {"type": "string", "format": "binary"}}
 
 

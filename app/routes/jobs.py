@@ -1,5 +1,6 @@
 """Submit, look at, cancel and delete jobs."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
@@ -7,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import documented
 from app.routes.examples import REQUESTS
-from app.services import TheArtifacts, TheCatalog, TheQueue
+from app.services import TheArtifacts, TheCatalog, TheQueue, services_of
 from app.waiting import preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest
 from jobs.resolve import resolve
@@ -72,10 +73,14 @@ async def submit(
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if (wait_s := preferred_wait_s(prefer)) is not None:
-        job = await wait_for_end(queue, job, wait_s, request.is_disconnected)
+        job = await wait_for_end(queue, job, wait_s, partial(_nobody_waits, request))
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         response.status_code = 200 if job.status.is_terminal else 202
     return job
+
+
+async def _nobody_waits(request: Request) -> bool:
+    return services_of(request).stopping.is_set() or await request.is_disconnected()
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
@@ -86,7 +91,10 @@ def list_jobs(
     ] = None,
     cursor: Annotated[
         str | None,
-        Query(pattern=r"^\d{1,20}$", description="`next_cursor` of the page before; the newest if left out."),
+        Query(
+            description="`next_cursor` of the page before; the newest jobs if left out.",
+            examples=["1767225600000000"],
+        ),
     ] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Jobs on a page.", examples=[50])] = 50,
 ) -> JobPage:

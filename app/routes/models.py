@@ -23,7 +23,7 @@ class Sizes(Wire):
 
 
 class Defaults(Wire):
-    """What a request gets that leaves these out."""
+    """Default values of a model."""
 
     width: int = Field(description="Width in pixels.", examples=[64])
     height: int = Field(description="Height in pixels.", examples=[64])

@@ -1,0 +1,94 @@
+"""The API as its clients see it, and a worker that this process plays."""
+
+import io
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from redis import Redis
+from starlette.testclient import TestClient
+
+from app.logs import configure_logs
+from app.main import create_app
+from app.settings import ApiSettings
+from tests.app.played_worker import PlayedWorker
+
+
+@pytest.fixture
+def settings(redis_url: str, models_file: Path, tmp_path: Path) -> ApiSettings:
+    """Settings of an API on an empty database."""
+    return ApiSettings(
+        redis_url=redis_url, models_file=models_file, artifacts_url=str(tmp_path / "artifacts"), max_queued=5
+    )
+
+
+@pytest.fixture
+def client(settings: ApiSettings) -> Iterator[TestClient]:
+    """A client of an API whose lifespan runs."""
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(redis: Redis, settings: ApiSettings) -> PlayedWorker:
+    """A worker on the same queue and artifact store; it does what a test tells it."""
+    return PlayedWorker(redis, settings.artifacts_url)
+
+
+@pytest.fixture
+def submit(client: TestClient) -> Callable[..., str]:
+    """Submit a job of these fields; its id."""
+
+    def submit_fields(**fields: object) -> str:
+        answer = client.post("/v1/jobs", json={"prompt": "a red apple", **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    return submit_fields
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Serve an app over real HTTP in a thread; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                time.sleep(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def json_logs() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """The log lines so far, as the process writes them with ``log_format="json"``."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    stream = io.StringIO()
+    configure_logs("json", "info", stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
+
+
+@pytest.fixture
+def live(settings: ApiSettings) -> Iterator[httpx.Client]:
+    """A client of an API behind real HTTP."""
+    with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
+        yield client

@@ -1,0 +1,70 @@
+"""A worker without an engine: it takes the real steps of a job's life, when a test says so."""
+
+import io
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from redis import Redis
+
+from jobs.artifacts import ArtifactStore
+from jobs.errors import LodestarError
+from jobs.leases import Lease, Leases
+from jobs.state import Progress, StoredImage
+
+
+class PlayedWorker:
+    """Claims jobs and settles them."""
+
+    def __init__(
+        self, redis: Redis, artifacts_url: str, *, name: str = "played", lease_s: float = 15
+    ) -> None:
+        self.leases = Leases(redis, worker=name, lease_s=lease_s)
+        self._artifacts = ArtifactStore(artifacts_url)
+
+    def claim(self, job_id: str) -> Lease:
+        """Take a job that waits."""
+        lease = self.leases.claim(job_id)
+        assert lease is not None
+        return lease
+
+    def report(self, lease: Lease, *, step: int, steps: int, eta_s: float | None = None) -> None:
+        """Renew the lease with progress."""
+        self.leases.renew(lease, Progress(step=step, steps=steps, eta_s=eta_s))
+
+    def store(self, lease: Lease) -> tuple[StoredImage, ...]:
+        """Put the job's pictures into the artifact store."""
+        return tuple(self._store(lease, index) for index in range(lease.request.images))
+
+    def succeed(self, job_id: str) -> Lease:
+        """Take a job from waiting to succeeded."""
+        lease = self.claim(job_id)
+        self.leases.succeed(lease, self.store(lease))
+        return lease
+
+    def fail(self, job_id: str, error: LodestarError) -> None:
+        """Take a job from waiting to failed."""
+        self.leases.fail(self.claim(job_id), error)
+
+    def _store(self, lease: Lease, index: int) -> StoredImage:
+        request = lease.request
+        key = f"{lease.artifact_prefix}/{index}.png"
+        self._artifacts.put(key, picture(request.width, request.height, tint=request.seed + index))
+        return StoredImage(
+            index=index,
+            seed=request.seed + index,
+            width=request.width,
+            height=request.height,
+            key=key,
+            clip_score=0.25,
+        )
+
+
+def picture(width: int, height: int, *, tint: int) -> bytes:
+    """A PNG with a text chunk, whose colours depend on ``tint``."""
+    image = Image.new("RGB", (width, height))
+    image.putdata([((x * 4) % 256, (y * 4) % 256, tint % 256) for y in range(height) for x in range(width)])
+    text = PngInfo()
+    text.add_text("parameters", "a red apple")
+    out = io.BytesIO()
+    image.save(out, "PNG", pnginfo=text)
+    return out.getvalue()

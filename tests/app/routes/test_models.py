@@ -1,0 +1,35 @@
+"""The list of models."""
+
+from starlette.testclient import TestClient
+
+
+def test_models_are_listed_as_openai_lists_them_with_the_default_first(client: TestClient) -> None:
+    models = client.get("/v1/models").json()
+    assert models["object"] == "list"
+    assert [(model["id"], model["object"]) for model in models["data"]] == [
+        ("pocket", "model"),
+        ("big", "model"),
+    ]
+    for model in models["data"]:
+        assert isinstance(model["created"], int)
+        assert isinstance(model["owned_by"], str)
+
+
+def test_a_model_says_what_it_can_make(client: TestClient) -> None:
+    pocket = client.get("/v1/models").json()["data"][0]
+    assert pocket["sizes"] == {"min_px": 48, "max_px": 128, "multiple_px": 16}
+    assert pocket["defaults"] == {
+        "width": 64,
+        "height": 64,
+        "steps": 25,
+        "cfg_scale": 4.0,
+        "sampler": "ddim",
+        "clip": "pocket-m",
+    }
+    assert pocket["clips"] == ["pocket-m", "pocket-s"]
+    assert "euler" in pocket["samplers"]
+    assert [preset["id"] for preset in pocket["guidance_presets"]] == ["laion"]
+
+
+def test_where_a_model_lies_on_the_disk_is_not_told(client: TestClient) -> None:
+    assert "path" not in client.get("/v1/models").text

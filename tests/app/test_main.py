@@ -1,0 +1,92 @@
+"""The process that serves the API."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.main import create_app, serve
+from app.settings import ApiSettings
+from jobs.errors import ConfigurationError
+
+SERVE = "from app.main import serve; from app.settings import ApiSettings; serve(ApiSettings())"
+
+
+@contextmanager
+def process(settings: ApiSettings, **changes: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The API in a process of its own, set by its environment; with its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    values = settings.model_dump(mode="json") | {"port": port, "log_format": "json"} | changes
+    environment = os.environ | {f"LODESTAR_{name.upper()}": str(value) for name, value in values.items()}
+    running = subprocess.Popen(
+        [sys.executable, "-c", SERVE], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(url, running)
+        yield running, url
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def _wait_for(url: str, running: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}/healthz")
+            return
+        except httpx.TransportError:
+            assert running.poll() is None
+            time.sleep(0.05)
+    raise AssertionError("the API did not start")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_ends_the_process_soon_even_with_a_client_waiting(
+    settings: ApiSettings, stop: signal.Signals
+) -> None:
+    with process(settings, stop_timeout_s=1) as (running, url):
+        waiting = subprocess.Popen(
+            ["curl", "-s", "-H", "Prefer: wait=60", f"{url}/v1/jobs", "--json", '{"prompt": "a red apple"}']
+        )
+        while httpx.get(f"{url}/v1/queue").json()["jobs"]["queued"] == 0:
+            time.sleep(0.05)
+        running.send_signal(stop)
+        _, log = running.communicate(timeout=8)
+        waiting.wait(timeout=5)
+    assert running.returncode in {0, -stop}
+    assert "Traceback" not in log
+    assert '"event": "stopped"' in log
+
+
+def test_serves_without_redis_and_says_that_it_is_not_ready(settings: ApiSettings) -> None:
+    with process(settings, redis_url="redis://127.0.0.1:1") as (_, url):
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert httpx.get(f"{url}/readyz", timeout=20).status_code == 503
+
+
+def test_a_port_in_use_is_one_clear_line(settings: ApiSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port}: Address already in use"):
+            serve(settings.model_copy(update={"port": port}))
+
+
+def test_an_address_of_another_host_is_one_clear_line(settings: ApiSettings) -> None:
+    with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1:0: "):
+        serve(settings.model_copy(update={"host": "192.0.2.1", "port": 0}))
+
+
+def test_a_missing_catalog_is_one_clear_line(settings: ApiSettings) -> None:
+    with pytest.raises(ConfigurationError, match=r"nowhere\.toml does not exist"):
+        create_app(settings.model_copy(update={"models_file": Path("nowhere.toml")}))

@@ -1,0 +1,97 @@
+"""The API describes itself completely."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+Document = dict[str, Any]
+VERBS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+def document(client: TestClient) -> Document:
+    document: Document = client.get("/openapi.json").json()
+    return document
+
+
+def operations(document: Document) -> Iterator[tuple[str, Document]]:
+    for path, verbs in document["paths"].items():
+        for verb, operation in verbs.items():
+            assert verb in VERBS
+            yield f"{verb.upper()} {path}", operation
+
+
+def test_every_field_of_every_model_has_a_description(document: Document) -> None:
+    without = [
+        f"{model}.{name}"
+        for model, schema in document["components"]["schemas"].items()
+        for name, field in schema.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert without == []
+
+
+def test_every_number_of_a_request_has_a_range_and_an_example(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    for model in ("GenerateRequest", "Guidance"):
+        for name, field in schemas[model]["properties"].items():
+            numbers = [
+                kind for kind in (field, *field.get("anyOf", [])) if kind.get("type") in {"integer", "number"}
+            ]
+            for number in numbers:
+                assert number.keys() & {"minimum", "exclusiveMinimum"}, f"{model}.{name}"
+                assert number.keys() & {"maximum", "exclusiveMaximum"}, f"{model}.{name}"
+                assert field.get("examples"), f"{model}.{name}"
+
+
+def test_every_parameter_has_a_description(document: Document) -> None:
+    for name, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            assert parameter.get("description"), f"{name}: {parameter['name']}"
+
+
+def test_every_route_has_a_summary_a_description_and_a_known_tag(document: Document) -> None:
+    tags = {tag["name"] for tag in document["tags"]}
+    for name, operation in operations(document):
+        assert operation["summary"], name
+        assert operation["description"], name
+        assert set(operation["tags"]) <= tags, name
+        assert operation["tags"], name
+
+
+def test_every_error_is_documented_as_a_problem_with_an_example(document: Document) -> None:
+    for name, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) < 400 or name == "GET /readyz":
+                continue
+            assert set(response["content"]) == {"application/problem+json"}, f"{name} {status}"
+            content = response["content"]["application/problem+json"]
+            assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for example in content["examples"].values():
+                assert example["value"]["status"] == int(status)
+
+
+def test_the_documented_requests_are_accepted(client: TestClient, document: Document) -> None:
+    body = document["paths"]["/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    assert body["examples"]
+    for example in body["examples"].values():
+        assert client.post("/v1/jobs", json=example["value"]).status_code == 202
+
+
+def test_every_reference_in_the_document_leads_somewhere(document: Document) -> None:
+    def references(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if isinstance(node.get("$ref"), str):
+                yield node["$ref"]
+            for child in node.values():
+                yield from references(child)
+        elif isinstance(node, list):
+            for child in node:
+                yield from references(child)
+
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= known
+    assert "HTTPValidationError" not in json.dumps(document)
