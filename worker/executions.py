@@ -21,6 +21,7 @@ from worker.models.registry import ModelRegistry
 from worker.pictures import encode_png
 from worker.runner import Runner
 
+GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
 KEEP_EVERY_S = 0.5  # how soon a running job hears of its cancel, and callers of its progress
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ class Executions:
             self._changed.wait_for(lambda: not self._held, grace_s)
         self._engine.close()
         with self._changed:
-            self._changed.wait_for(lambda: not self._held, grace_s)
+            self._changed.wait_for(lambda: not self._held, GIVE_BACK_S)
         self._closing.set()
         self._publisher.shutdown(wait=True)
         self._workers.leave(self._name)

@@ -25,5 +25,5 @@ class WorkerSettings(BaseSettings):
     threads: int | None = Field(None, ge=1, description="CPU threads for computing; all cores if left out.")
     capacity: int = Field(4, ge=1, le=256, description="Jobs that the worker runs at a time.")
     grace_s: float = Field(
-        5.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
+        4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
     )

@@ -1,0 +1,139 @@
+"""How much CLIP guidance raises the similarity of pictures to their prompts, same seeds with and without.
+
+``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE]``. Two CLIPs look at every picture: the
+guide, which flatters itself, and a judge that was trained apart from it and never guides. Only the judge's figure says
+whether the pictures are better.
+"""
+
+import argparse
+import json
+import statistics
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+from torchvision.utils import make_grid, save_image
+
+from jobs.catalog import ClipCard, load_catalog
+from jobs.request import GenerateRequest, Guidance, ResolvedRequest
+from jobs.resolve import resolve
+from worker.models.clip import ClipModel, load_clip
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.sampler import Picture, sample
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent
+COLOURS = ("", " on a light blue background", " on a pink background", " on a yellow background")
+STYLES = ("noto", "twemoji", "fluent", "flat")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One prompt drawn twice from one seed; cosine similarities to the prompt."""
+
+    prompt: str
+    guide_plain: float
+    guide_guided: float
+    judge_plain: float
+    judge_guided: float
+
+
+def prompts(count: int) -> list[str]:
+    """The first ``count`` names of the pocket vocabulary, evenly spread, in alternating styles and backgrounds."""
+    names = [line.replace("-", " ") for line in (ROOT / "training" / "names.txt").read_text().split()]
+    spread = islice(names, 0, None, max(1, len(names) // count))
+    return [
+        f"{STYLES[index % 4]} {name}{COLOURS[index // 4 % 4]}"
+        for index, name in enumerate(islice(spread, count))
+    ]
+
+
+def draw(request: ResolvedRequest, runner: Runner, judge: str) -> Picture:
+    """Run one sampler to its end."""
+    sampler = sample(request, 0, judge)
+    call = next(sampler)
+    while True:
+        (answer,) = runner.run([call])
+        try:
+            call = sampler.send(answer)
+        except StopIteration as end:
+            picture: Picture = end.value
+            return picture
+
+
+def measure(count: int, scale: float | None, cutouts: int | None) -> tuple[list[Pair], list[Tensor]]:
+    """Draw every prompt without and with guidance; the scores, and the pictures in pairs."""
+    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    card = models.catalog.model(None)
+    judge: ClipModel = load_clip(
+        ClipCard(id="pocket-eval", path=ROOT / "models" / "pocket-eval"), models.device
+    )
+    runner, pairs, pictures = Runner(models), [], []
+    for seed, prompt in enumerate(track(prompts(count), "drawing", console=Console(stderr=True))):
+        guidance = Guidance(scale=scale, cutouts=cutouts)
+        drawn = [
+            draw(
+                resolve(GenerateRequest(prompt=prompt, seed=seed, guidance=choice), models.catalog),
+                runner,
+                card.clip,
+            )
+            for choice in (None, guidance)
+        ]
+        target = judge.embed_text(prompt)
+        plain, guided = (judge.score(picture.pixels, target) for picture in drawn)
+        pairs.append(Pair(prompt, drawn[0].clip_score, drawn[1].clip_score, plain, guided))
+        pictures += [picture.pixels for picture in drawn]
+    return pairs, pictures
+
+
+def summary(pairs: list[Pair]) -> dict[str, dict[str, float]]:
+    """Means over all prompts, the gain with its standard error, and how often guidance wins."""
+    table = {}
+    for name in ("guide", "judge"):
+        plain = [getattr(pair, f"{name}_plain") for pair in pairs]
+        guided = [getattr(pair, f"{name}_guided") for pair in pairs]
+        gains = [after - before for before, after in zip(plain, guided, strict=True)]
+        table[name] = {
+            "plain": statistics.mean(plain),
+            "guided": statistics.mean(guided),
+            "gain": statistics.mean(gains),
+            "standard_error": statistics.stdev(gains) / len(gains) ** 0.5,
+            "wins": sum(gain > 0 for gain in gains) / len(gains),
+        }
+    return table
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON and pictures if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="32 prompts instead of 128")
+    parser.add_argument("--scale", type=float, help="guidance scale; the preset's default if left out")
+    parser.add_argument("--cutouts", type=int, help="cutouts; the preset's default if left out")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument(
+        "--pictures", type=Path, help="write the pictures, unguided beside guided, to this file"
+    )
+    options = parser.parse_args()
+    pairs, pictures = measure(32 if options.quick else 128, options.scale, options.cutouts)
+    results = summary(pairs)
+    table = Table("CLIP", "unguided", "guided", "gain", "standard error", "guided wins")
+    for name, row in results.items():
+        figures = (f"{row[key]:.4f}" for key in ("plain", "guided", "gain", "standard_error"))
+        table.add_row(name, *figures, f"{row['wins']:.0%}")
+    Console().print(f"{len(pairs)} prompts, cosine similarity to the prompt", table)
+    if options.json:
+        rows = [asdict(pair) for pair in pairs]
+        options.json.write_text(json.dumps({"summary": results, "pairs": rows}, indent=2) + "\n")
+    if options.pictures:
+        save_image(make_grid(torch.stack(pictures), nrow=8, padding=2), options.pictures)
+
+
+if __name__ == "__main__":
+    main()
