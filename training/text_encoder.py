@@ -1,9 +1,10 @@
 """Turn pocket-s's text tower into the diffusion model's CLIPTextModel: the same weights in transformers' layout."""
 
+from typing import Any
+
 import open_clip
 import torch
 from open_clip.model import CLIP
-from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from training.clip import TOWERS
@@ -38,7 +39,7 @@ def convert(clip: CLIP, width: int) -> CLIPTextModel:
     return model
 
 
-def _copy_block(layer: nn.Module, block: nn.Module) -> None:
+def _copy_block(layer: Any, block: Any) -> None:
     attention = layer.self_attn
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     weights, biases = block.attn.in_proj_weight.chunk(3), block.attn.in_proj_bias.chunk(3)

@@ -52,7 +52,7 @@ def learn() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def _merges(learner: Tokenizer) -> list[tuple[str, str]]:
-    import json
+
 
     pairs = json.loads(learner.to_str())["model"]["merges"]
     return [(left, right) for left, right in pairs]

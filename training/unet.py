@@ -132,7 +132,7 @@ def main() -> None:
     if "RANK" in os.environ:
         distributed.init_process_group("gloo")
     torch.manual_seed(0)
-    model = build().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = build().to(memory_format=torch.channels_last)
     data = Latents(seed=100 + rank())
     tokenizer = CLIPTokenizer.from_pretrained(models_folder() / "pocket" / "tokenizer")
     text = CLIPTextModel.from_pretrained(models_folder() / "pocket" / "text_encoder").float().eval()

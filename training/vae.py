@@ -74,7 +74,9 @@ def main() -> None:
     torch.manual_seed(0)
     batches = Batches(seed=0)
     model = build() if options.stage == "both" else _frozen_encoder(batches)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # The denoiser learns the latents of this encoder from now on, while the decoder behind it improves.
+    model.save_pretrained(models_folder() / "pocket" / "vae")
+    model.to(memory_format=torch.channels_last)
 
     def forward(picture: Tensor) -> tuple[Tensor, Tensor]:
         posterior = model.encode(picture).latent_dist

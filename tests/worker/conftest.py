@@ -1,5 +1,6 @@
 """The pocket models, loaded once for all tests of the worker."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def models(pocket_catalog: Catalog) -> ModelRegistry:
 
 
 @pytest.fixture(scope="session")
-def ask(pocket_catalog: Catalog):
+def ask(pocket_catalog: Catalog) -> Callable[..., ResolvedRequest]:
     """Resolve a request for the pocket model from keyword arguments; short and seeded unless they say otherwise."""
 
     def asked(**fields: object) -> ResolvedRequest:
