@@ -4,6 +4,8 @@
 token table does not outweigh the rest of a 4M-parameter CLIP.
 """
 
+import json
+
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
@@ -52,7 +54,6 @@ def learn() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def _merges(learner: Tokenizer) -> list[tuple[str, str]]:
-
 
     pairs = json.loads(learner.to_str())["model"]["merges"]
     return [(left, right) for left, right in pairs]
