@@ -1,32 +1,50 @@
 """Where pictures are kept: any fsspec URL, a local folder by default."""
 
-from pathlib import PurePosixPath
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
-from jobs.errors import UnknownImageError
+from jobs.errors import ConfigurationError, UnknownImageError
 
 
 class ArtifactStore:
     """Files by key under one URL (a local folder, ``s3://bucket/prefix``, ...).
 
-    Keys are made by us from job ids and numbers, never from a request. A key is written once and never changed, so a
-    reader sees a whole file or none.
+    Keys are made by us from job ids and numbers, never from a request; none of their parts begins with a dot. A reader
+    sees a whole file or none. Addresses and credentials of remote stores come from the environment, each in its own
+    ordinary way (``AWS_ENDPOINT_URL`` and friends for s3). Threads and forks may share a store.
+
+    Raises:
+        ConfigurationError: nothing here can open such a URL.
+        OSError: from every method, when the store cannot be reached, is full, or refuses.
     """
 
     def __init__(self, url: str) -> None:
-        self._fs, self._root = fsspec.url_to_fs(url)
+        self._url = url
+        try:
+            self._root: str = self._connect()[1].rstrip("/")
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(f"the artifact store {url!r} cannot be used: {error}") from error
 
     def put(self, key: str, data: bytes) -> None:
-        """Store a file whole: a reader never sees half of it."""
-        path = self._path(key)
-        self._fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
-        if "file" in self._fs.protocol:
-            # Object stores publish an object when it is complete; a folder needs the rename.
-            self._fs.pipe_file(path + ".partial", data)
-            self._fs.mv(path + ".partial", path)
-        else:
-            self._fs.pipe_file(path, data)
+        """Store a file whole: a reader never sees half of it, and a failure leaves nothing behind."""
+        fs, path = self._locate(key)
+        if isinstance(fs, LocalFileSystem):
+            _publish(Path(path), data)
+            return
+        # Object stores publish an object when it is complete, and most need no folders.
+        with _failing_as_os_error():
+            try:
+                fs.pipe_file(path, data)
+            except FileNotFoundError:
+                fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+                fs.pipe_file(path, data)
 
     def get(self, key: str) -> bytes:
         """The bytes of a file.
@@ -34,29 +52,64 @@ class ArtifactStore:
         Raises:
             UnknownImageError: there is no such file.
         """
+        fs, path = self._locate(key)
         try:
-            data: bytes = self._fs.cat_file(self._path(key))
-        except FileNotFoundError as error:
+            with _failing_as_os_error():
+                data: bytes = fs.cat_file(path)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise UnknownImageError("the picture is no longer in the artifact store") from error
         return data
 
     def keys(self, prefix: str) -> list[str]:
         """All keys under a prefix (a job's id, or one execution's ``job/fence``), sorted."""
-        path = self._path(prefix)
-        self._fs.invalidate_cache()
-        found = self._fs.find(path)
-        return sorted(name[len(self._root) :].lstrip("/") for name in found)
+        fs, path = self._locate(prefix)
+        with _failing_as_os_error():
+            keys = [name[len(self._root) + 1 :] for name in fs.find(path)]
+        return sorted(key for key in keys if not PurePosixPath(key).name.startswith("."))
 
     def delete(self, prefix: str) -> None:
         """Remove everything under a prefix; nothing to remove is fine."""
-        self._fs.invalidate_cache()
-        try:
-            self._fs.rm(self._path(prefix), recursive=True)
-        except FileNotFoundError:
-            return
+        fs, path = self._locate(prefix)
+        # Another deletion may take files away under this one's feet; what it has not reached is still ours to remove.
+        with _failing_as_os_error():
+            while fs.exists(path):
+                with suppress(FileNotFoundError):
+                    fs.rm(path, recursive=True)
 
-    def _path(self, key: str) -> str:
+    def _locate(self, key: str) -> tuple[Any, str]:
         parts = PurePosixPath(key).parts
-        if not parts or key.startswith("/") or ".." in parts:
+        if not parts or parts[0] == "/" or any(part.startswith(".") for part in parts):
             raise ValueError(f"{key!r} is not a key")
-        return f"{self._root.rstrip('/')}/{key}"
+        return self._connect()[0], "/".join((self._root, *parts))
+
+    def _connect(self) -> tuple[Any, str]:
+        # Asked anew each time, for fsspec keeps one instance for each process (and thread, where one is not enough) and
+        # an instance must not cross a fork. Without listings, since other processes write too.
+        found: tuple[Any, str] = fsspec.url_to_fs(self._url, use_listings_cache=False)
+        return found
+
+
+@contextmanager
+def _failing_as_os_error() -> Iterator[None]:
+    """Remote stores let the errors of their own clients through: botocore's, for one, are no OSErrors."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(f"the artifact store failed: {error}") from error
+
+
+def _publish(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(data)
+            file.flush()
+            # Or a power cut could leave an empty file under a published name.
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
