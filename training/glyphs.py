@@ -22,6 +22,7 @@ from PIL import Image
 
 from training.settings import work_folder
 
+NAMES = Path(__file__).parent / "names.txt"
 PICTURE_PX = 64
 GLYPH_PX = 56  # leaves a margin of 4 px, so that a shift of 3 px never cuts a glyph off
 RENDER_PX = 256
@@ -47,10 +48,9 @@ class Glyph:
     style: str
 
 
-def vocabulary() -> list[str]:
+def vocabulary(file: Path = NAMES) -> list[str]:
     """The names that the diffusion model learns, in plain words ("red apple")."""
-    text = (Path(__file__).parent / "names.txt").read_text()
-    return [line.replace("-", " ") for line in text.split()]
+    return [line.replace("-", " ") for line in file.read_text().split()]
 
 
 def is_held_out(name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
-CHECKPOINT_EVERY_S = 120
+CHECKPOINT_EVERY_S = 300
 LOG_EVERY_STEPS = 20
 
 

@@ -78,7 +78,8 @@ def scheduler() -> DDIMScheduler:
 class Latents:
     """The vocabulary's pictures as latents: each glyph on every background, four times on white."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, names: list[str]) -> None:
+        """Encode the whole vocabulary once; ``at`` then draws from ``names`` alone."""
         self._seed = seed
         self._pictures, self._glyphs = glyphs.load(work_folder())
         narrow = set(glyphs.vocabulary())
@@ -92,6 +93,10 @@ class Latents:
         if not path.exists():
             np.save(path, self._encode())
         self.latents = np.load(path, mmap_mode="r")
+        wanted = set(names)
+        self._learned = np.array(
+            [row for row, (index, _) in enumerate(self.rows) if self._glyphs[index].name in wanted]
+        )
 
     @torch.no_grad()
     def _encode(self) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -108,7 +113,7 @@ class Latents:
     def at(self, step: int) -> tuple[Tensor, list[str]]:
         """Latents [64, 12, 8, 8] and captions of ``step``; one caption in ten is empty."""
         rng = np.random.default_rng((self._seed, step))
-        chosen = rng.integers(len(self.rows), size=BATCH)
+        chosen = rng.choice(self._learned, size=BATCH)
         captions = [
             "" if rng.random() < EMPTY_SHARE else caption(self._glyphs[index], colour, rng, drop=0.2)
             for index, colour in (self.rows[int(row)] for row in chosen)
@@ -126,14 +131,15 @@ def main() -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--names", type=Path, default=glyphs.NAMES, help="learn only the names in this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if "RANK" in os.environ:
         distributed.init_process_group("gloo")
     torch.manual_seed(0)
     model = build().to(memory_format=torch.channels_last)
-    data = Latents(seed=100 + rank())
+    data = Latents(seed=100 + rank(), names=glyphs.vocabulary(options.names))
     tokenizer = CLIPTokenizer.from_pretrained(models_folder() / "pocket" / "tokenizer")
     text = CLIPTextModel.from_pretrained(models_folder() / "pocket" / "text_encoder").float().eval()
     abars = scheduler().alphas_cumprod

@@ -11,7 +11,7 @@ import structlog
 from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog, load_catalog
 from jobs.connection import connect
-from jobs.errors import ConfigurationError
+from jobs.errors import ConfigurationError, QueueUnavailableError
 from jobs.leases import Leases
 from jobs.queue import JobQueue
 from jobs.workers import WorkerRegistry
@@ -21,15 +21,23 @@ EX_CONFIG = 78  # sysexits.h: starting again will not help
 
 
 def run(settings: WorkerSettings) -> int:
-    """Run a worker; the exit status. Wrong settings end it with one line and status 78."""
+    """Run a worker; the exit status.
+
+    Wrong settings end it with one line and status 78; a Redis that is not there now, with one line and status 1.
+    """
     _configure_logging()
     try:
         catalog = load_catalog(settings.models_file)
         _check_paths(catalog)
+        with connect(settings.redis_url, patient=False) as redis:
+            JobQueue(redis, max_queued=0).check()
         return _serve(settings, catalog)
     except ConfigurationError as error:
         print(f"lodestar worker: {error.message}", file=sys.stderr)
         return EX_CONFIG
+    except QueueUnavailableError as error:
+        print(f"lodestar worker: {error.message}", file=sys.stderr)
+        return 1
 
 
 def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
@@ -40,7 +48,6 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     from worker.models.registry import ModelRegistry
 
     redis = connect(settings.redis_url, patient=True)
-    JobQueue(redis, max_queued=0).check()
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
     executions = Executions(
         ModelRegistry(catalog, Device(settings)),
