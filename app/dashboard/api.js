@@ -1,0 +1,38 @@
+// Calls to the server that this page came from.
+
+const TIMEOUT_MS = 15000;
+
+// A refusal of the server: `problem` is its problem document.
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.title ?? "the server refused");
+    this.problem = problem;
+  }
+}
+
+let clockLead = 0; // of the server over this machine, in ms: ages are told by the server's clock
+
+export const serverNow = () => Date.now() + clockLead;
+
+async function call(path, options = {}) {
+  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const told = Date.parse(answer.headers.get("date"));
+  // The header counts whole seconds: only a difference that those cannot explain is taken for a wrong clock.
+  if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
+  const json = answer.headers.get("content-type")?.includes("json");
+  const body = json ? await answer.json() : {};
+  if (!answer.ok) throw new Refused(json ? body : { detail: `the server answered ${answer.status}` });
+  return body;
+}
+
+export const listJobs = (status, limit) =>
+  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }) })}`);
+export const getQueue = () => call("/v1/queue");
+export const listModels = () => call("/v1/models");
+export const cancelJob = (id) => call(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+export const submitJob = (request, key) =>
+  call("/v1/jobs", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+    body: JSON.stringify(request),
+  });

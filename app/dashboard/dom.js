@@ -1,0 +1,21 @@
+// Elements from data. Text goes in as text, never as markup.
+
+export function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+
+// Set a property only if it changes: writing the same text again would make screen readers and layout work.
+export function set(node, property, value) {
+  if (node[property] !== value) node[property] = value;
+}
+
+// Make `parent` hold exactly `wanted`, in this order, moving as few as possible so that focus and scroll stay.
+export function arrange(parent, wanted) {
+  const keep = new Set(wanted);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  wanted.forEach((child, index) => {
+    if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
+  });
+}
