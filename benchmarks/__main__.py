@@ -1,0 +1,9 @@
+"""``python -m benchmarks [argument ...]``: every benchmark in turn, each with these arguments."""
+
+from benchmarks import guidance_gain
+
+BENCHMARKS = (guidance_gain,)
+
+if __name__ == "__main__":
+    for benchmark in BENCHMARKS:
+        benchmark.main()
