@@ -53,6 +53,16 @@ class ModelCard(_Entry):
     cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
     sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
 
+    @model_validator(mode="after")
+    def _makes_its_default(self) -> "ModelCard":
+        for name, px in (("width", self.width), ("height", self.height)):
+            if not self.min_px <= px <= self.max_px or px % self.multiple_px:
+                raise ValueError(
+                    f"the default {name} {px} is not a multiple of {self.multiple_px} "
+                    f"from {self.min_px} to {self.max_px} px"
+                )
+        return self
+
 
 class Catalog(BaseModel):
     """All models and CLIPs that this installation can load, in the order of the file."""
@@ -67,7 +77,9 @@ class Catalog(BaseModel):
         known = {clip.id for clip in self.clips}
         for model in self.models:
             if model.clip not in known:
-                raise ValueError(f"model {model.id!r} names the CLIP {model.clip!r}, which [clips] does not hold")
+                raise ValueError(
+                    f"model {model.id!r} names the CLIP {model.clip!r}, which [clips] does not hold"
+                )
         return self
 
     def model(self, model_id: str | None) -> ModelCard:
@@ -101,27 +113,41 @@ def load_catalog(file: Path) -> Catalog:
     Raises:
         ConfigurationError: the file is missing or wrong; the message names the entry.
     """
+    tables = {name: _entries(table, file.parent.absolute()) for name, table in _read(file).items()}
     try:
-        raw = tomllib.loads(file.read_text())
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"the model catalog {file} does not exist") from error
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
-    try:
-        return Catalog(
-            models=_entries(raw, "models", file.parent),  # type: ignore[arg-type]
-            clips=_entries(raw, "clips", file.parent),  # type: ignore[arg-type]
-        )
+        return Catalog.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"the model catalog {file} is wrong at {where}: {first['msg']}") from error
+        what = _entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"the model catalog {file} is wrong: {what}") from error
 
 
-def _entries(raw: dict[str, Any], table: str, folder: Path) -> list[dict[str, Any]]:
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"the model catalog {file} does not exist") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
+
+
+def _entries(table: Any, folder: Path) -> Any:
+    """The entries of a table of tables, each with its name as its id; anything else is for validation to refuse."""
+    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
+        return table
     entries = []
-    for entry_id, fields in raw.get(table, {}).items():
-        entry = {"id": entry_id, **fields}
-        entry |= {name: folder.absolute() / entry[name] for name in ("path", "config") if name in entry}
+    for entry_id, fields in table.items():
+        entry = {**fields, "id": entry_id}
+        entry |= {
+            name: folder / entry[name] for name in ("path", "config") if isinstance(entry.get(name), str)
+        }
         entries.append(entry)
     return entries
+
+
+def _entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
+    """``models.pocket.width: `` for the place ``("models", 0, "width")`` of an error."""
+    names = [str(part) for part in loc]
+    if len(loc) > 1 and isinstance(loc[1], int):
+        names[1] = tables[names[0]][loc[1]]["id"]
+    return ".".join(names) + ": " if names else ""
