@@ -41,7 +41,8 @@ class PrivateServer:
             unix_socket_path=self._folder / "valkey.sock",
             data_dir=self._folder,
             persist=True,
-            config={"appendonly": "yes"},
+            # Not everysec: while one sync is in progress it answers before it writes, and kill -9 loses that.
+            config={"appendonly": "yes", "appendfsync": "always"},
         )
         self._server.start()
 

@@ -24,7 +24,7 @@ from jobs.state import JobStatus, Progress
 from jobs.tickets import Tickets, job_of
 from tests.jobs.samples import RESOLVED, pictures_of
 
-EXAMPLES = 25
+EXAMPLES = 20
 STEPS = 25
 
 

@@ -1,0 +1,116 @@
+from typing import Any
+
+import pytest
+
+from jobs.catalog import Catalog
+from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.request import MAX_SEED, GenerateRequest, Guidance, ResolvedGuidance, SamplerName
+from jobs.resolve import resolve
+
+
+def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
+    resolved = resolve(GenerateRequest(prompt="a red apple"), catalog)
+    card = catalog.models[0]
+    assert resolved.model_dump(exclude={"seed"}) == {
+        "prompt": "a red apple",
+        "negative_prompt": "",
+        "model": card.id,
+        "width": card.width,
+        "height": card.height,
+        "steps": card.steps,
+        "cfg_scale": card.cfg_scale,
+        "sampler": card.sampler,
+        "images": 1,
+        "guidance": None,
+        "timeout_s": 3600,
+    }
+
+
+def test_a_named_model_brings_its_own_defaults(catalog: Catalog) -> None:
+    other = catalog.models[1]
+    resolved = resolve(GenerateRequest(prompt="x", model=other.id, guidance=Guidance()), catalog)
+    assert (resolved.model, resolved.width, resolved.cfg_scale) == (other.id, other.width, other.cfg_scale)
+    assert resolved.guidance is not None
+    assert resolved.guidance.clip == other.clip
+
+
+def test_what_is_given_stays(catalog: Catalog) -> None:
+    given: dict[str, Any] = {
+        "prompt": "a red apple",
+        "negative_prompt": "blurry",
+        "model": "pocket",
+        "width": 96,
+        "height": 48,
+        "steps": 3,
+        "cfg_scale": 0.0,
+        "sampler": SamplerName.EULER,
+        "seed": 0,
+        "images": 2,
+        "guidance": {"preset": "laion", "clip": "pocket-s", "prompt": "a pear", "scale": 0.0, "cutouts": 1},
+        "timeout_s": 5.0,
+    }
+    assert resolve(GenerateRequest(**given), catalog).model_dump() == given
+
+
+def test_guidance_takes_its_numbers_from_the_preset_its_clip_from_the_model_its_text_from_the_prompt(
+    catalog: Catalog,
+) -> None:
+    resolved = resolve(GenerateRequest(prompt="a red apple", guidance=Guidance()), catalog)
+    assert resolved.guidance == ResolvedGuidance(
+        preset="laion", clip="pocket-m", prompt="a red apple", scale=0.1, cutouts=48
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"model": "nope"}, "model"),
+        ({"guidance": {"clip": "nope"}}, "guidance.clip"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_known_ones(
+    catalog: Catalog, fields: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(UnknownModelError, match="'nope' is not in the catalog; it holds: pocket") as caught:
+        resolve(GenerateRequest(prompt="x", **fields), catalog)
+    assert caught.value.field == named
+
+
+@pytest.mark.parametrize("field", ["width", "height"])
+class TestSize:
+    @pytest.mark.parametrize("px", [32, 144])
+    def test_outside_the_model_s_range_is_refused_naming_field_and_limits(
+        self, catalog: Catalog, field: str, px: int
+    ) -> None:
+        with pytest.raises(InvalidRequestError, match=rf"{field} {px} .*'pocket'.* 48 to 128 px") as caught:
+            resolve(GenerateRequest.model_validate({"prompt": "x", field: px}), catalog)
+        assert caught.value.field == field
+
+    def test_between_the_model_s_steps_is_refused_naming_field_and_step(
+        self, catalog: Catalog, field: str
+    ) -> None:
+        with pytest.raises(InvalidRequestError, match=rf"{field} 72 is not a multiple of 16") as caught:
+            resolve(GenerateRequest.model_validate({"prompt": "x", field: 72}), catalog)
+        assert caught.value.field == field
+
+    @pytest.mark.parametrize("px", [48, 128])
+    def test_the_limits_themselves_are_fine(self, catalog: Catalog, field: str, px: int) -> None:
+        assert (
+            getattr(resolve(GenerateRequest.model_validate({"prompt": "x", field: px}), catalog), field) == px
+        )
+
+
+class TestSeed:
+    def test_it_is_drawn_anew_for_each_request(self, catalog: Catalog) -> None:
+        seeds = {resolve(GenerateRequest(prompt="x"), catalog).seed for _ in range(20)}
+        assert len(seeds) > 1
+        assert all(0 <= seed <= MAX_SEED for seed in seeds)
+
+    def test_the_last_picture_s_seed_may_be_the_largest(self, catalog: Catalog) -> None:
+        request = GenerateRequest(prompt="x", seed=MAX_SEED - 3, images=4)
+        assert resolve(request, catalog).seed == MAX_SEED - 3
+
+    def test_one_that_leaves_no_room_for_all_pictures_is_refused(self, catalog: Catalog) -> None:
+        with pytest.raises(InvalidRequestError, match=f"no room for 4 pictures.* {MAX_SEED}") as caught:
+            resolve(GenerateRequest(prompt="x", seed=MAX_SEED - 2, images=4), catalog)
+        assert caught.value.field == "seed"
