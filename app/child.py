@@ -38,6 +38,7 @@ class ChildSpec:
         grace_s: how long it may take to end after SIGTERM.
         last: whether it ends after the others, who still need it then.
         inherited: open files that it keeps open, by descriptor.
+        orphaned: the signal it gets when its supervisor was killed (on Linux).
     """
 
     name: str
@@ -46,6 +47,7 @@ class ChildSpec:
     grace_s: float = 7.0
     last: bool = False
     inherited: tuple[int, ...] = ()
+    orphaned: signal.Signals = signal.SIGTERM
 
 
 class Child:
@@ -68,7 +70,7 @@ class Child:
         """Run it in a session of its own, so that Ctrl-C in the terminal reaches only the supervisor."""
         with self.log.open() as log:
             self._process = subprocess.Popen(
-                _tied_to_us(self.spec.command),
+                _tied_to_us(self.spec),
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self.spec.env},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -122,7 +124,15 @@ class Child:
         return f"{self.spec.name} {how}; starting it again"
 
 
-def _tied_to_us(command: tuple[str, ...]) -> tuple[str, ...]:
+def _tied_to_us(spec: ChildSpec) -> tuple[str, ...]:
     if sys.platform != "linux":
-        return command
-    return (sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *command)
+        return spec.command
+    return (
+        sys.executable,
+        "-I",
+        "-S",
+        str(_LAUNCHER),
+        str(os.getpid()),
+        str(int(spec.orphaned)),
+        *spec.command,
+    )

@@ -60,6 +60,10 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up its connections."""
         self._http.close()
 
     def submit(self, request: GenerateRequest) -> Job:

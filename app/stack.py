@@ -1,6 +1,7 @@
 """The whole service on one machine: Redis, the API and the workers, as children of this process."""
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ Say = Callable[[str], None]
 # -P, because the folder that we are started in may hold something of the same name.
 API = (sys.executable, "-P", "-m", "app", "serve")
 WORKER = (sys.executable, "-P", "-m", "worker")
+WORKER_GRACE_S = 3.0  # to finish its jobs after Ctrl-C; giving back what it cannot finish takes a moment more
 
 
 @dataclass(frozen=True)
@@ -71,29 +73,36 @@ def running_stack(options: StackOptions, *, say: Say) -> Iterator[Supervisor]:
         if options.redis_url is None:
             supervisor.start(valkey_spec(folder / "valkey", valkey_socket, lock=lock))
             _wait(supervisor, lambda: _answers(redis))
-        _start_service(supervisor, options, redis, _common_env(options, redis_url))
+        _start_service(supervisor, options, redis, redis_url)
         yield supervisor
 
 
-def _common_env(options: StackOptions, redis_url: str) -> dict[str, str]:
-    return {
+def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, redis_url: str) -> None:
+    artifacts = os.environ.get("LODESTAR_ARTIFACTS_URL") or str(options.data_dir.absolute() / "artifacts")
+    env = {
         "LODESTAR_REDIS_URL": redis_url,
-        "LODESTAR_ARTIFACTS_URL": os.environ.get("LODESTAR_ARTIFACTS_URL")
-        or str(options.data_dir.absolute() / "artifacts"),
+        "LODESTAR_ARTIFACTS_URL": artifacts,
         "LODESTAR_MODELS_FILE": str(options.models_file.absolute()),
     }
-
-
-def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, env: dict[str, str]) -> None:
     address = {"LODESTAR_HOST": options.host, "LODESTAR_PORT": str(options.port)}
     supervisor.start(ChildSpec("api", API, {**env, **address}))
     workers = [
-        supervisor.start(ChildSpec(f"worker-{number}", WORKER, {**env, **share}))
+        supervisor.start(_worker_spec(number, options, {**env, **share}))
         for number, share in enumerate(worker_shares(options.workers, os.environ), start=1)
     ]
     _wait(supervisor, lambda: _is_ready(options.url))
     _wait(supervisor, lambda: _is_announced(workers, redis))
     supervisor.is_up = True
+
+
+def _worker_spec(number: int, options: StackOptions, env: dict[str, str]) -> ChildSpec:
+    return ChildSpec(
+        f"worker-{number}",
+        WORKER,
+        {"LODESTAR_GRACE_S": os.environ.get("LODESTAR_GRACE_S") or str(WORKER_GRACE_S), **env},
+        # Orphaned together with its private Valkey, it would wait minutes for that one to take its jobs back.
+        orphaned=signal.SIGTERM if options.redis_url else signal.SIGKILL,
+    )
 
 
 def _wait(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
