@@ -16,8 +16,8 @@ log = structlog.get_logger(__name__)
 
 # What a caller may send as its own id: it goes into headers and logs.
 _CALLERS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked every few seconds by machines: worth a line only to somebody who looks for it.
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+# Asked again and again by probes, pages and clients that wait: a good answer is not worth a line.
+_POLLED = frozenset({"/healthz", "/readyz", "/metrics", "/v1/queue", "/v1/jobs", "/v1/jobs/{job_id}"})
 
 
 class AccessLayer:
@@ -62,7 +62,8 @@ class AccessLayer:
         self._metrics.observe_request(request.method, route, status, seconds)
         path = request.url.path
         fields = {"job": job} if (job := _job_id(request)) else {}
-        write = log.debug if path in _QUIET or path.startswith("/dashboard/") else log.info
+        polled = route in _POLLED or path.startswith("/dashboard/")
+        write = log.debug if polled and request.method == "GET" and status < 400 else log.info
         write(
             "request", method=request.method, path=path, status=status, ms=round(seconds * 1000, 1), **fields
         )

@@ -76,6 +76,13 @@ KINDS = {
             "Redis, which keeps the jobs, is away or refuses to write. An Idempotency-Key makes retries safe.",
             2,
         ),
+        Kind(
+            "artifacts_unavailable",
+            503,
+            "Artifact store unavailable",
+            "The store that keeps the pictures is away, full, or refuses. Nothing is lost: try again.",
+            5,
+        ),
         Kind("invalid_json", 400, "Invalid JSON", "The body cannot be parsed."),
         Kind("unsupported_media_type", 415, "Unsupported media type", "Send the body as application/json."),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),

@@ -62,6 +62,12 @@ class QueueUnavailableError(LodestarError):
     type = "queue_unavailable"
 
 
+class ArtifactsUnavailableError(LodestarError):
+    """The artifact store cannot be reached, is full, or refuses."""
+
+    type = "artifacts_unavailable"
+
+
 class LeaseLostError(LodestarError):
     """The job no longer belongs to this execution: it was canceled, deleted or given to another worker."""
 

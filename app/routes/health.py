@@ -75,8 +75,7 @@ def _check(name: str, attempt: Callable[[], None]) -> Check:
         attempt()
     except LodestarError as error:
         return Check(ok=False, detail=error.message)
-    except Exception as error:
-        # Each kind of artifact store has errors of its own, and all mean the same here. The log tells more.
+    except OSError as error:
         log.warning("not ready", check=name, exc_info=error)
         return Check(ok=False, detail=f"it refused a write: {type(error).__name__}")
     return Check(ok=True)

@@ -10,6 +10,7 @@ from app.errors import documented
 from app.formats import SUFFIXES, Format, encode, negotiate
 from app.routes.jobs import JobId
 from app.services import TheArtifacts, TheQueue
+from app.store_access import reaching_the_store
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue import JobQueue
 from jobs.state import StoredImage
@@ -28,7 +29,9 @@ _FORMATS = {"schema": {"type": "string", "format": "binary"}}
     responses={
         200: {"content": {picture.media_type: _FORMATS for picture in Format}},
         304: {"description": "The client has this picture already."},
-        **documented("unknown_job", "unknown_image", "job_not_finished", "queue_unavailable"),
+        **documented(
+            "unknown_job", "unknown_image", "job_not_finished", "queue_unavailable", "artifacts_unavailable"
+        ),
     },
 )
 def get_image(
@@ -56,7 +59,9 @@ def get_image(
     index, suffix = _parse(name)
     stored = _find(queue, job_id, index)
     wanted = negotiate(accept) if suffix is None else suffix
-    picture = encode(artifacts.get(stored.key), wanted)
+    with reaching_the_store():
+        png = artifacts.get(stored.key)
+    picture = encode(png, wanted)
     headers = {
         "ETag": f'"{sha256(picture).hexdigest()[:32]}"',
         "Cache-Control": "private, max-age=31536000, immutable",

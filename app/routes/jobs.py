@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from app.errors import documented
 from app.routes.examples import REQUESTS
 from app.services import TheArtifacts, TheCatalog, TheQueue, services_of
+from app.store_access import reaching_the_store
 from app.waiting import preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest
 from jobs.resolve import resolve
@@ -125,13 +126,14 @@ def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
     status_code=204,
     summary="Delete a job",
     response_description="The job and its pictures are gone.",
-    responses=documented("unknown_job", "queue_unavailable"),
+    responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
 def delete_job(job_id: JobId, queue: TheQueue, artifacts: TheArtifacts) -> None:
     """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
     known = queue.get(job_id).id
     # Pictures first: if their store is away, the job stays and can be deleted again.
-    artifacts.delete(known)
-    queue.delete(known)
-    # A worker may have committed between the two lines above; from here on its lease is lost.
-    artifacts.delete(known)
+    with reaching_the_store():
+        artifacts.delete(known)
+        queue.delete(known)
+        # A worker may have committed between the two lines above; from here on its lease is lost.
+        artifacts.delete(known)

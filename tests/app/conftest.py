@@ -90,5 +90,5 @@ def json_logs() -> Iterator[Callable[[], list[dict[str, Any]]]]:
 @pytest.fixture
 def live(settings: ApiSettings) -> Iterator[httpx.Client]:
     """A client of an API behind real HTTP."""
-    with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=30) as client:
+    with serving(create_app(settings)) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client

@@ -25,19 +25,23 @@ def test_a_request_id_that_could_harm_a_log_is_replaced(client: TestClient, give
 def test_a_request_is_logged_with_its_job(client: TestClient, submit: Callable[..., str]) -> None:
     with structlog.testing.capture_logs() as logs:
         job_id = submit()
-        client.get(f"/v1/jobs/{job_id}")
-        client.get("/v1/jobs")
+        client.post(f"/v1/jobs/{job_id}/cancel")
+        client.get("/v1/models")
     lines = [line for line in logs if line["event"] == "request"]
     assert [(line["method"], line["status"], line.get("job")) for line in lines] == [
         ("POST", 202, job_id),
-        ("GET", 200, job_id),
+        ("POST", 200, job_id),
         ("GET", 200, None),
     ]
     assert all(line["ms"] > 0 for line in lines)
 
 
-def test_probes_and_scrapes_do_not_fill_the_log(client: TestClient) -> None:
+def test_polling_does_not_fill_the_log_unless_it_fails(
+    client: TestClient, submit: Callable[..., str]
+) -> None:
+    job_id = submit()
     with structlog.testing.capture_logs() as logs:
-        for path in ("/healthz", "/readyz", "/metrics"):
+        for path in ("/healthz", "/readyz", "/metrics", "/v1/queue", "/v1/jobs", f"/v1/jobs/{job_id}"):
             client.get(path)
-    assert {line["log_level"] for line in logs} == {"debug"}
+        client.get("/v1/jobs/none")
+    assert [line["log_level"] for line in logs] == ["debug"] * 6 + ["info"]

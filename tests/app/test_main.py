@@ -41,7 +41,7 @@ def process(settings: ApiSettings, **changes: object) -> Iterator[tuple[subproce
 
 
 def _wait_for(url: str, running: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         try:
             httpx.get(f"{url}/healthz")
@@ -56,16 +56,16 @@ def _wait_for(url: str, running: "subprocess.Popen[str]") -> None:
 def test_a_stop_signal_ends_the_process_soon_even_with_a_client_waiting(
     settings: ApiSettings, stop: signal.Signals
 ) -> None:
-    with process(settings, stop_timeout_s=2) as (running, url), ThreadPoolExecutor() as clients:
+    with process(settings, stop_timeout_s=20) as (running, url), ThreadPoolExecutor() as clients:
         headers = {"Prefer": "wait=60"}
         body = {"prompt": "a red apple"}
         waiting = clients.submit(httpx.post, f"{url}/v1/jobs", json=body, headers=headers, timeout=60)
         while httpx.get(f"{url}/v1/queue").json()["jobs"]["queued"] == 0:
             time.sleep(0.05)
         running.send_signal(stop)
-        _, log = running.communicate(timeout=8)
+        _, log = running.communicate(timeout=30)
         # It is not cut off: it gets the job as it stands.
-        assert waiting.result(timeout=5).json()["status"] == "queued"
+        assert waiting.result(timeout=30).json()["status"] == "queued"
     assert running.returncode in {0, -stop}
     assert "Traceback" not in log
     assert '"event": "stopped"' in log

@@ -17,7 +17,7 @@ from app.settings import ApiSettings
 from tests.app.played_worker import PlayedWorker
 
 
-def wait_until(condition: Callable[[], bool], *, within_s: float = 15) -> None:
+def wait_until(condition: Callable[[], bool], *, within_s: float = 60) -> None:
     """Return once the condition holds; fail when it does not in time."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
 from tests.app.played_worker import PlayedWorker, picture
 
@@ -65,6 +67,19 @@ def test_the_pictures_of_an_unfinished_job_are_not_unknown_but_not_there_yet(
     running = client.get(f"/v1/jobs/{job_id}/images/0")
     for answer in (queued, running):
         assert (answer.status_code, answer.json()["type"]) == (409, "/errors/job_not_finished")
+
+
+def test_a_store_that_cannot_be_read_is_told_from_a_picture_that_is_not_there(
+    client: TestClient, images: str, settings: ApiSettings
+) -> None:
+    (file,) = Path(settings.artifacts_url).rglob("0.png")
+    file.unlink()
+    assert client.get(f"{images}/0").json()["type"] == "/errors/unknown_image"
+    file.symlink_to(file)  # a loop: reading fails although something is there
+    answer = client.get(f"{images}/0")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/errors/artifacts_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert str(file) not in answer.text
 
 
 def test_a_failed_job_has_no_pictures(
