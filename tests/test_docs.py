@@ -1,0 +1,49 @@
+"""The documentation names everything that a user can set, call or meet."""
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from app.cli import cli
+from app.errors import KINDS
+from app.main import create_app
+from app.settings import ApiSettings
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent
+PAGES = {page.name: page.read_text() for page in (ROOT / "docs").glob("*.md")}
+
+
+@pytest.mark.parametrize("name", sorted({*ApiSettings.model_fields, *WorkerSettings.model_fields}))
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`LODESTAR_{name.upper()}`" in PAGES["operating.md"]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_error_is_documented(kind: str) -> None:
+    assert f"`{kind}`" in PAGES["api.md"]
+
+
+def test_every_route_is_documented() -> None:
+    app = create_app(ApiSettings(models_file=ROOT / "models.toml"))
+    for path in app.openapi()["paths"]:
+        stem = re.sub(r"\{.*", "", path).rstrip("/")
+        assert stem in PAGES["api.md"], path
+
+
+def test_every_process_that_the_command_starts_is_documented() -> None:
+    command = get_command(cli)
+    names = {"up", "serve", "worker", "worker-health"}
+    assert names <= set(command.commands)  # type: ignore[attr-defined]
+    for name in names:
+        assert f"`lodestar {name}`" in PAGES["operating.md"]
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{name}" for name in PAGES)])
+def test_every_link_between_pages_leads_somewhere(page: str) -> None:
+    source = ROOT / page
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", source.read_text()):
+        if "://" not in target:
+            assert (source.parent / target).exists(), target

@@ -1,0 +1,180 @@
+"""Measure the pocket family and write the table of its model card.
+
+``python -m training.evaluate [--prompts 512] [--cutouts 48]`` prints the table and puts it between the two marks of
+``models/pocket/README.md``. The judge, pocket-eval, was trained apart from the guide and never guides.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from jobs.catalog import ClipCard, load_catalog
+from jobs.request import GenerateRequest, Guidance
+from jobs.resolve import resolve
+from training import glyphs
+from training.captions import COLOURS, caption, compose
+from training.metrics import frechet_distance, kernel_distance, precision_and_recall, retrieval
+from training.settings import models_folder, work_folder
+from worker.models.clip import ClipModel, load_clip
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.sampler import Picture, sample
+from worker.settings import WorkerSettings
+
+POOL = 256
+CLIPS = ("pocket-s", "pocket-m", "pocket-eval")
+START, END = "<!-- figures -->", "<!-- /figures -->"
+
+
+def held_out() -> tuple[Tensor, list[str]]:
+    """Up to 256 pictures [N, 3, 64, 64] in [0, 1] of names that no stage has seen, with full captions."""
+    rgba, rows = glyphs.load(work_folder())
+    rng = np.random.default_rng(0)
+    chosen = [index for index, glyph in enumerate(rows) if glyphs.is_held_out(glyph.name)]
+    pictures, captions = [], []
+    for index in rng.permutation(chosen)[:POOL]:
+        colour = list(COLOURS)[int(rng.integers(len(COLOURS)))]
+        pictures.append(compose(rgba[index], colour))
+        captions.append(caption(rows[index], colour, rng, drop=0))
+    return torch.from_numpy(np.stack(pictures)) / 2 + 0.5, captions
+
+
+@torch.no_grad()
+def vae_psnr(pictures: Tensor) -> float:
+    """Mean peak signal-to-noise ratio in dB of the reconstructions of held-out pictures."""
+    vae = AutoencoderKL.from_pretrained(models_folder() / "pocket" / "vae").float().eval()
+    decoded = torch.cat(
+        [vae.decode(vae.encode(part).latent_dist.mode()).sample for part in (pictures * 2 - 1).split(32)]
+    )
+    error = (decoded.clamp(-1, 1) / 2 + 0.5 - pictures).square().mean(dim=(1, 2, 3))
+    return float((-10 * error.log10()).mean())
+
+
+@torch.no_grad()
+def embed(clip: ClipModel, pictures: Tensor) -> Tensor:
+    """Unit vectors [N, E] of pictures [N, 3, 64, 64] in [0, 1]."""
+    small = F.interpolate(pictures, (clip.px, clip.px), mode="bicubic", antialias=True).clamp(0, 1)
+    return torch.cat([clip.embed(part) for part in small.split(64)])
+
+
+def clip_rows(pictures: Tensor, captions: list[str], clips: dict[str, ClipModel]) -> Iterator[str]:
+    """Retrieval of held-out pictures by caption and back, for each CLIP."""
+    answers = torch.arange(len(captions))
+    for name, clip in clips.items():
+        image = embed(clip, pictures)
+        text = torch.cat([clip.embed_text(words) for words in captions])
+        figures = [
+            retrieval(*pair, answers, top) for pair in ((image, text), (text, image)) for top in (1, 5)
+        ]
+        yield f"| {name} | " + " | ".join(f"{figure:.1%}" for figure in figures) + " |"
+
+
+def draw(models: ModelRegistry, request: GenerateRequest) -> Picture:
+    """One picture by the service's own sampler."""
+    runner = Runner(models)
+    sampler = sample(resolve(request, models.catalog), 0, models.catalog.model(None).clip)
+    call = next(sampler)
+    while True:
+        (answer,) = runner.run([call])
+        try:
+            call = sampler.send(answer)
+        except StopIteration as end:
+            picture: Picture = end.value
+            return picture
+
+
+def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
+    """``count`` pairs of a name and a style, every name before any comes again."""
+    rng = np.random.default_rng(1)
+    pairs: list[tuple[str, str]] = []
+    while len(pairs) < count:
+        pairs += [(str(name), glyphs.STYLES[int(rng.integers(4))]) for name in rng.permutation(names)]
+    return pairs[:count]
+
+
+def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str]) -> Iterator[str]:
+    """What the judge says of pictures drawn without and with guidance, at the same seeds."""
+    models = ModelRegistry(load_catalog(models_folder().parent / "models.toml"), Device(WorkerSettings()))
+    pairs = prompts(count, names)
+    rgba, rows = glyphs.load(work_folder())
+    wanted = set(names)
+    real = torch.from_numpy(
+        np.stack([compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted])
+    )
+    real_features = embed(judge, real / 2 + 0.5)
+    pool_names = sorted(set(glyphs.vocabulary()), key=lambda name: (name not in wanted, name))[:POOL]
+    pools = {
+        style: torch.cat([judge.embed_text(f"{style} {name}") for name in pool_names])
+        for style in glyphs.STYLES
+    }
+    for label, guidance in (("unguided", None), ("guided", Guidance(cutouts=cutouts))):
+        pictures = torch.stack(
+            [
+                draw(models, GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance)).pixels
+                for seed, (name, style) in enumerate(tqdm(pairs, desc=label))
+            ]
+        )
+        features = embed(judge, pictures)
+        targets = torch.cat([judge.embed_text(f"{style} {name}") for name, style in pairs])
+        ranks = [
+            [
+                retrieval(feature[None], pools[style], torch.tensor([pool_names.index(name)]), top)
+                for feature, (name, style) in zip(features, pairs, strict=True)
+            ]
+            for top in (1, 5)
+        ]
+        top_1, top_5 = (sum(hits) / len(hits) for hits in ranks)
+        precision, recall = precision_and_recall(real_features, features)
+        yield (
+            f"| {label} | {(features * targets).sum(1).mean():.4f} | {top_1:.1%} | {top_5:.1%} "
+            f"| {frechet_distance(real_features, features):.4f} | {kernel_distance(real_features, features):.5f} "
+            f"| {precision:.3f} | {recall:.3f} |"
+        )
+
+
+def main() -> None:
+    """Measure everything and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=512)
+    parser.add_argument("--cutouts", type=int, default=48)
+    parser.add_argument("--names", type=Path, default=glyphs.NAMES, help="the names that the UNet learned")
+    options = parser.parse_args()
+    device = Device(WorkerSettings())
+    clips = {name: load_clip(ClipCard(id=name, path=models_folder() / name), device) for name in CLIPS}
+    names = [name for name in glyphs.vocabulary(options.names) if not glyphs.is_held_out(name)]
+    pictures, captions = held_out()
+    lines = [
+        f"VAE: {vae_psnr(pictures):.1f} dB PSNR on {len(pictures)} glyphs of held-out names.",
+        "",
+        f"Retrieval on the same glyphs (pool of {len(pictures)}):",
+        "",
+        "| CLIP | picture to caption, top 1 | top 5 | caption to picture, top 1 | top 5 |",
+        "|---|---|---|---|---|",
+        *clip_rows(pictures, captions, clips),
+        "",
+        f"{options.prompts} generated pictures of {len(names)} names at the same seeds, {options.cutouts} cutouts, as "
+        f"pocket-eval sees them (all distances are in its feature space, so they compare only with each other; "
+        f"retrieval among {POOL} names of the same style):",
+        "",
+        "| | similarity | top 1 | top 5 | FID | KID | precision | recall |",
+        "|---|---|---|---|---|---|---|---|",
+        *generated_rows(options.prompts, options.cutouts, clips["pocket-eval"], names),
+    ]
+    table = "\n".join(lines)
+    print(table)
+    card = models_folder() / "pocket" / "README.md"
+    before, _, rest = card.read_text().partition(START)
+    _, _, after = rest.partition(END)
+    card.write_text(f"{before}{START}\n{table}\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()
