@@ -1,12 +1,13 @@
 """``make demo``: the whole service on this machine, and one guided picture from it."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from app.client import Client
 from app.follow import save_pictures, wait_with_bar
 from app.stack import Say, StackOptions, running_stack
-from app.supervisor import Supervisor
+from app.supervisor import StopRequested, Supervisor
 from jobs.errors import JobFailedError
 from jobs.request import GenerateRequest, Guidance
 from jobs.state import JobStatus
@@ -27,7 +28,7 @@ def run_demo(options: StackOptions, *, once: bool, say: Say, show: Say) -> None:
 
     Raises:
         JobFailedError: the job did not succeed.
-        StopRequested: someone asked for the end.
+        StopRequested: someone asked for the end before the picture was there.
     """
     with running_stack(options, say=say) as supervisor:
         path = _picture(options.url, supervisor)
@@ -37,7 +38,8 @@ def run_demo(options: StackOptions, *, once: bool, say: Say, show: Say) -> None:
         if once:
             return
         say("Serving until Ctrl-C.")
-        supervisor.watch()
+        with suppress(StopRequested):
+            supervisor.watch()
 
 
 def curl_line(url: str) -> str:

@@ -67,8 +67,10 @@ def demo(
 
     host = "127.0.0.1"
     options = StackOptions(host, port or port_or_a_free_one(host, 8000), data_dir, models)
-    with suppress(StopRequested):
+    try:
         run_demo(options, once=once, say=say, show=typer.echo)
+    except StopRequested as error:
+        raise typer.Exit(Exit.INTERRUPTED) from error
 
 
 @commands.command()

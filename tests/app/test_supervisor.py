@@ -21,7 +21,7 @@ def script(name: str, code: str, *, last: bool = False, grace_s: float = 5.0) ->
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 
 
-def sleep_until(supervisor: Supervisor, condition: Callable[[], object], *, within_s: float = 20) -> None:
+def sleep_until(supervisor: Supervisor, condition: Callable[[], object], *, within_s: float = 60) -> None:
     end = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < end, "it did not come to pass"
@@ -146,7 +146,7 @@ def test_a_child_that_will_not_end_is_killed_when_its_grace_is_over(supervisor: 
         pid = pid_of(child)
         start = time.monotonic()
         supervisor.stop()
-        assert 0.3 <= time.monotonic() - start < 5
+        assert 0.3 <= time.monotonic() - start < 20
         assert not is_alive(pid)
 
 
@@ -174,7 +174,7 @@ def test_not_even_the_killing_of_the_supervisor_leaves_an_orphan(tmp_path: Path)
         pid = int(parent.stdout.readline())
         assert is_alive(pid)
         parent.kill()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while is_alive(pid):
         assert time.monotonic() < end
         time.sleep(0.02)
