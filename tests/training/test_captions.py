@@ -7,7 +7,6 @@ from training.captions import COLOURS, caption, compose
 from training.clip import augment
 from training.glyphs import Glyph, is_held_out, vocabulary
 from training.loop import Plan
-from training.unet import min_snr_weight
 
 
 def test_a_caption_names_its_background_unless_it_is_white() -> None:
@@ -52,10 +51,3 @@ def test_the_learning_rate_warms_up_and_ends_at_a_fiftieth() -> None:
     assert plan.lr_at(0) < 0.02
     assert plan.lr_at(100) > 0.95
     assert plan.lr_at(1000) == 0.02
-
-
-def test_the_min_snr_weight_of_a_velocity_is_that_of_its_clean_estimate() -> None:
-    abar = torch.tensor([0.01, 0.5, 0.9, 0.999])
-    snr = abar / (1 - abar)
-    # An error in v is an error in x0 of 1 - abar, and min-SNR weighs an error in x0 by min(snr, 5).
-    assert torch.allclose(min_snr_weight(abar), (1 - abar) * snr.clamp(max=5))
