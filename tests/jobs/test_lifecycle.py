@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     Bundle,
@@ -10,6 +11,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -26,6 +28,7 @@ from tests.jobs.samples import RESOLVED, pictures_of
 
 EXAMPLES = 20
 STEPS = 25
+FEW = 2  # jobs at a time, so that many things happen to each
 
 
 class Lifecycle(RuleBasedStateMachine):
@@ -50,10 +53,12 @@ class Lifecycle(RuleBasedStateMachine):
         self.accepted: set[str] = set()
         self.ended: dict[str, JobStatus] = {}
 
+    @precondition(lambda self: len(self.accepted) < FEW)
     @rule(target=jobs)
     def submit(self) -> str:
         return self._accept()
 
+    @precondition(lambda self: len(self.accepted) < FEW)
     @rule(target=jobs)
     def submit_and_die_before_the_ticket(self) -> str:
         job_id = self._accept()
@@ -69,6 +74,13 @@ class Lifecycle(RuleBasedStateMachine):
     def claim_and_die(self, job_id: str) -> Lease | MultipleResults[Lease]:
         lease = self.doomed.claim(job_id)
         return multiple() if lease is None else lease
+
+    @rule(target=leases, lease=leases)
+    def die_and_have_another_worker_take_over(self, lease: Lease) -> Lease | MultipleResults[Lease]:
+        self.doomed.renew(lease)
+        self.reaper.sweep()
+        successor = self.steady.claim(lease.job_id)
+        return multiple() if successor is None else successor
 
     @rule()
     def take_a_ticket_and_die(self) -> None:
@@ -190,6 +202,7 @@ class Lifecycle(RuleBasedStateMachine):
         return {str(member) for member, _ in self.redis.zscan_iter(PREFIX + name)}
 
 
+@pytest.mark.timeout(420)  # shrinking a failure takes minutes, and Hypothesis stops it after five
 def test_every_accepted_job_ends_exactly_once_whatever_happens(
     redis: Redis, queue: JobQueue, leases: Leases, doomed: Leases, reaper: Reaper, tickets: Tickets
 ) -> None:
