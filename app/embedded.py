@@ -49,7 +49,7 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
         "unixsocketperm": "700",
         "dir": str(folder),
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "save": "",
         "maxmemory-policy": "noeviction",
     }

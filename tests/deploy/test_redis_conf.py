@@ -28,7 +28,7 @@ def test_it_keeps_an_append_only_file_and_evicts_nothing(folder: Path) -> None:
     with server(folder) as (client, _):
         assert client.config_get("appendonly", "appendfsync", "save", "maxmemory-policy") == {
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": "always",
             "save": "",
             "maxmemory-policy": "noeviction",
         }
