@@ -65,6 +65,7 @@ class DiffusionModel:
             [1, C, h, w], float32 on the CPU.
         """
         context = conditional if unconditional is None else torch.cat([unconditional, conditional])
+        context = context.to(self._device.device, self._device.dtype)
         batch = latents.to(self._device.device, self._device.dtype).expand(len(context), -1, -1, -1)
         output = self._unet(batch, timestep.to(self._device.device), context).sample.float().cpu()
         if unconditional is None:

@@ -1,0 +1,101 @@
+"""Write a diffusers folder as one checkpoint file in the layout of the original Stable Diffusion release."""
+
+import re
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+UNET_ENDS = {
+    "conv_in": "input_blocks.0.0",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+}
+VAE_NAMES = {
+    "mid_block.resnets.0": "mid.block_1",
+    "mid_block.resnets.1": "mid.block_2",
+    "mid_block.attentions.0": "mid.attn_1",
+    "group_norm": "norm",
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out.0": "proj_out",
+    "conv_norm_out": "norm_out",
+    "conv_shortcut": "nin_shortcut",
+    "downsamplers.0": "downsample",
+    "upsamplers.0": "upsample",
+    "resnets": "block",
+}
+
+
+def write_single_file(folder: Path, file: Path, *, layers: int, with_attention: tuple[bool, ...]) -> None:
+    """Write ``folder`` as ``file``.
+
+    Args:
+        folder: in diffusers' layout.
+        file: the checkpoint.
+        layers: ``layers_per_block`` of the UNet.
+        with_attention: whether each of its up blocks has attention.
+    """
+    unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
+    vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
+    text = load_file(folder / "text_encoder" / "model.safetensors")
+    blocks = len({key.split(".")[2] for key in vae if key.startswith("decoder.up_blocks")})
+    state = {
+        f"model.diffusion_model.{_unet(key, layers, with_attention)}": value for key, value in unet.items()
+    }
+    state |= {f"first_stage_model.{_vae(key, blocks)}": _vae_value(key, value) for key, value in vae.items()}
+    state |= {
+        f"cond_stage_model.transformer.text_model.{key.removeprefix('text_model.')}": value
+        for key, value in text.items()
+    }
+    save_file(state, file)
+
+
+def _unet(key: str, layers: int, with_attention: tuple[bool, ...]) -> str:
+    if block := re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)", key):
+        way, i, part, j, rest = block[1], int(block[2]), block[3], int(block[4]), block[5]
+        first = i * (layers + 1)
+        match way, part:
+            case "down", "downsamplers":
+                return f"input_blocks.{first + layers + 1}.0.{rest.replace('conv', 'op')}"
+            case "up", "upsamplers":
+                return f"output_blocks.{first + layers}.{2 if with_attention[i] else 1}.{rest}"
+        place = f"input_blocks.{first + 1 + j}" if way == "down" else f"output_blocks.{first + j}"
+        return f"{place}.0.{_renamed(rest, RESNET)}" if part == "resnets" else f"{place}.1.{rest}"
+    for name, original in UNET_ENDS.items():
+        if key.startswith(f"{name}."):
+            rest = key.removeprefix(f"{name}.")
+            return f"{original}.{_renamed(rest, RESNET) if 'resnets' in name else rest}"
+    raise KeyError(key)
+
+
+def _vae(key: str, blocks: int) -> str:
+    key = re.sub(r"decoder\.up_blocks\.(\d+)", lambda found: f"decoder.up.{blocks - 1 - int(found[1])}", key)
+    key = key.replace("encoder.down_blocks", "encoder.down")
+    return _renamed(key, VAE_NAMES)
+
+
+def _vae_value(key: str, value: Tensor) -> Tensor:
+    """The original's attention projects by 1 x 1 convolutions."""
+    is_projection = re.search(r"attentions\.0\.to_\w+(\.0)?\.weight$", key)
+    return value[:, :, None, None].contiguous() if is_projection else value
+
+
+def _renamed(key: str, names: dict[str, str]) -> str:
+    for name, original in names.items():
+        key = re.sub(rf"(^|\.){re.escape(name)}(?=\.|$)", rf"\g<1>{original}", key)
+    return key
