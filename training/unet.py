@@ -152,7 +152,7 @@ def main() -> None:
         # shape decided by the text alone.
         return {"v": F.mse_loss(predicted, v)}
 
-    plan = Plan(steps=options.steps, lr=options.lr, ema_decay=0.998)
+    plan = Plan(steps=options.steps, lr=options.lr, ema_decay=0.99)
     averaged = train("unet", model, losses, plan, work_folder(), on_checkpoint=draw_grid)
     if rank() == 0:
         export(averaged)
