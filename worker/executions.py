@@ -172,6 +172,7 @@ class Executions:
         lease = execution.lease
         match outcome:
             case Finished():
+                self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
                 return self._publish(lease, outcome)
             case Failed():
                 return self._leases.fail(lease, outcome.error)
