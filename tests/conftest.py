@@ -1,6 +1,7 @@
 """Fixtures that every test may use: a real Valkey server, a client on an empty database, a small catalog."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,13 @@ path = "models/pocket-m"
 [clips.pocket-s]
 path = "models/pocket-s"
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Let the processes that tests start be interrupted: a shell starts what runs behind it with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
