@@ -20,14 +20,14 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from jobs.catalog import ClipCard, load_catalog
-from jobs.request import GenerateRequest, Guidance, ResolvedRequest
+from jobs.request import GenerateRequest, Guidance
 from jobs.resolve import resolve
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
-from worker.sampler import Picture, sample
 from worker.settings import WorkerSettings
+from worker.solo import draw
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ("", " on a light blue background", " on a pink background", " on a yellow background")
@@ -53,19 +53,6 @@ def prompts(count: int) -> list[str]:
         f"{STYLES[index % 4]} {name}{COLOURS[index // 4 % 4]}"
         for index, name in enumerate(islice(spread, count))
     ]
-
-
-def draw(request: ResolvedRequest, runner: Runner, judge: str) -> Picture:
-    """Run one sampler to its end."""
-    sampler = sample(request, 0, judge)
-    call = next(sampler)
-    while True:
-        (answer,) = runner.run([call])
-        try:
-            call = sampler.send(answer)
-        except StopIteration as end:
-            picture: Picture = end.value
-            return picture
 
 
 def measure(count: int, scale: float | None, cutouts: int | None) -> tuple[list[Pair], list[Tensor]]:

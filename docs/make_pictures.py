@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 from torchvision.utils import make_grid, save_image
 
-from benchmarks.guidance_gain import ROOT, draw
 from jobs.catalog import load_catalog
 from jobs.request import GenerateRequest, Guidance
 from jobs.resolve import resolve
@@ -17,7 +16,9 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.settings import WorkerSettings
+from worker.solo import draw
 
+ROOT = Path(__file__).parent.parent
 SEED = 7
 PROMPTS = (
     "noto red apple on a light blue background",

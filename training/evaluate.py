@@ -26,8 +26,8 @@ from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
-from worker.sampler import Picture, sample
 from worker.settings import WorkerSettings
+from worker.solo import draw
 
 POOL = 256
 CLIPS = ("pocket-s", "pocket-m", "pocket-eval")
@@ -77,20 +77,6 @@ def clip_rows(pictures: Tensor, captions: list[str], clips: dict[str, ClipModel]
         yield f"| {name} | " + " | ".join(f"{figure:.1%}" for figure in figures) + " |"
 
 
-def draw(models: ModelRegistry, request: GenerateRequest) -> Picture:
-    """One picture by the service's own sampler."""
-    runner = Runner(models)
-    sampler = sample(resolve(request, models.catalog), 0, models.catalog.model(None).clip)
-    call = next(sampler)
-    while True:
-        (answer,) = runner.run([call])
-        try:
-            call = sampler.send(answer)
-        except StopIteration as end:
-            picture: Picture = end.value
-            return picture
-
-
 def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
     """``count`` pairs of a name and a style, every name before any comes again."""
     rng = np.random.default_rng(1)
@@ -103,6 +89,7 @@ def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
 def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str]) -> Iterator[str]:
     """What the judge says of pictures drawn without and with guidance, at the same seeds."""
     models = ModelRegistry(load_catalog(models_folder().parent / "models.toml"), Device(WorkerSettings()))
+    runner, guide = Runner(models), models.catalog.model(None).clip
     pairs = prompts(count, names)
     rgba, rows = glyphs.load(work_folder())
     wanted = set(names)
@@ -116,11 +103,12 @@ def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str])
         for style in glyphs.STYLES
     }
     for label, guidance in (("unguided", None), ("guided", Guidance(cutouts=cutouts))):
+        requests = [
+            resolve(GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance), models.catalog)
+            for seed, (name, style) in enumerate(pairs)
+        ]
         pictures = torch.stack(
-            [
-                draw(models, GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance)).pixels
-                for seed, (name, style) in enumerate(tqdm(pairs, desc=label))
-            ]
+            [draw(request, runner, guide).pixels for request in tqdm(requests, desc=label)]
         )
         features = embed(judge, pictures)
         targets = torch.cat([judge.embed_text(f"{style} {name}") for name, style in pairs])

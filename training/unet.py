@@ -190,8 +190,10 @@ def export(unet: nn.Module) -> None:
     """Write ``models/pocket`` in fp16, as ``StableDiffusionPipeline.from_pretrained`` reads it."""
     folder: Path = models_folder() / "pocket"
     pipeline(unet).to(torch.float16).save_pretrained(folder, safe_serialization=True)
-    index = json.loads((folder / "model_index.json").read_text())
-    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    for file in (*folder.glob("*/config.json"), folder / "model_index.json"):
+        config = json.loads(file.read_text())
+        config.pop("_name_or_path", None)  # a path of the machine that trained it
+        file.write_text(json.dumps(config, indent=2) + "\n")
 
 
 if __name__ == "__main__":
