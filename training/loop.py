@@ -1,7 +1,7 @@
-"""The optimisation loop that every stage shares: cosine schedule, EMA, log, checkpoints and resuming."""
+"""The optimisation loop that every stage shares: Muon and AdamW, schedule, EMA, log, checkpoints and resuming."""
 
 import csv
-import math
+import os
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -11,8 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, distributed, nn
 
+from training.muon import GAIN, Muon, hidden_matrices
+
 CHECKPOINT_EVERY_S = 300
 LOG_EVERY_STEPS = 20
+FALL_SHARE = 0.25
+
+# Each with its factor on the learning rate.
+Optimizers = list[tuple[torch.optim.Optimizer, float]]
 
 
 @dataclass(frozen=True)
@@ -27,10 +33,13 @@ class Plan:
     clip_norm: float = 1.0
 
     def lr_at(self, step: int) -> float:
-        """Linear warm-up, then a half cosine down to 2 % of ``lr`` at ``steps``."""
-        warmup = min(1.0, (step + 1) / self.warmup_steps)
-        progress = min(1.0, step / self.steps)
-        return self.lr * warmup * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        """Linear warm-up, constant, then a linear fall to 2 % of ``lr`` over the last quarter of ``steps``.
+
+        Nothing before the last quarter depends on ``steps``, so a run can be lengthened after the fact.
+        """
+        warmup = (step + 1) / self.warmup_steps
+        fall = (self.steps - step) / (self.steps * FALL_SHARE)
+        return self.lr * max(0.02, min(1.0, warmup, fall))
 
 
 def train(
@@ -55,21 +64,20 @@ def train(
         The exponential moving average of the model, in eval mode.
     """
     averaged = deepcopy(model).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=plan.lr, weight_decay=plan.weight_decay, betas=(0.9, 0.99)
-    )
+    optimizers = _optimizers(model, plan)
     path = work / f"{name}.pt"
-    step = _resume(path, model, averaged, optimizer) if path.exists() else 0
+    step = _resume(path, model, averaged, optimizers) if path.exists() else 0
     started_at, saved_at = time.monotonic(), time.monotonic()
     while step < plan.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = plan.lr_at(step)
         terms = losses(step)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         _average_gradients(model)
         norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip_norm)
-        optimizer.step()
+        for optimizer, gain in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = plan.lr_at(step) * gain
+            optimizer.step()
         _average(averaged, model, min(plan.ema_decay, (step + 1) / (step + 10)))
         step += 1
         if rank() != 0:
@@ -77,16 +85,34 @@ def train(
         if step % LOG_EVERY_STEPS == 0:
             _log(work / f"{name}.csv", step, time.monotonic() - started_at, norm, terms)
         if time.monotonic() - saved_at > CHECKPOINT_EVERY_S or step == plan.steps:
-            _save(path, model, averaged, optimizer, step)
+            _save(path, model, averaged, optimizers, step)
             if on_checkpoint is not None:
                 on_checkpoint(averaged, step)
             saved_at = time.monotonic()
     return averaged
 
 
+def join() -> None:
+    """Compute on one thread, beside the other processes if ``torchrun`` started several."""
+    torch.set_num_threads(1)
+    if "RANK" in os.environ:
+        distributed.init_process_group("gloo")
+
+
 def rank() -> int:
     """Number of this process among those that ``torchrun`` started; 0 when it runs alone."""
     return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _optimizers(model: nn.Module, plan: Plan) -> Optimizers:
+    """Muon for the matrices of hidden layers and AdamW for the rest, each with its factor on the learning rate."""
+    matrices = hidden_matrices(model)
+    inner = {id(parameter) for parameter in matrices}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in inner]
+    return [
+        (Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay / GAIN), GAIN),
+        (torch.optim.AdamW(rest, lr=plan.lr, weight_decay=plan.weight_decay, betas=(0.9, 0.99)), 1.0),
+    ]
 
 
 def _average_gradients(model: nn.Module) -> None:
@@ -110,21 +136,20 @@ def _average(averaged: nn.Module, model: nn.Module, decay: float) -> None:
         slow.lerp_(fast, 1 - decay)
 
 
-def _resume(path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _resume(path: Path, model: nn.Module, averaged: nn.Module, optimizers: Optimizers) -> int:
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     averaged.load_state_dict(state["averaged"])
-    optimizer.load_state_dict(state["optimizer"])
+    for (optimizer, _), saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
     return int(state["step"])
 
 
-def _save(
-    path: Path, model: nn.Module, averaged: nn.Module, optimizer: torch.optim.Optimizer, step: int
-) -> None:
+def _save(path: Path, model: nn.Module, averaged: nn.Module, optimizers: Optimizers, step: int) -> None:
     state = {
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer, _ in optimizers],
         "step": step,
     }
     partial = path.with_suffix(".partial")

@@ -1,8 +1,8 @@
-"""Train the pocket AutoencoderKL: 64 px pictures to latents of 12 x 8 x 8 and back.
+"""Train the pocket AutoencoderKL: 64 px pictures to latents of 8 x 16 x 16 and back.
 
-``python -m training.vae both`` trains encoder and decoder; ``python -m training.vae decoder`` then goes on with the
-decoder alone, while the denoiser can already learn the latents, which no longer change. Each resumes where it stopped
-and writes ``models/pocket/vae``.
+``torchrun --nproc-per-node 2 -m training.vae both`` (or ``python -m training.vae both`` on one core) trains encoder
+and decoder; the same with ``decoder`` then goes on with the decoder alone, while the denoiser can already learn the
+latents, which no longer change. Each resumes where it stopped and writes ``models/pocket/vae``.
 """
 
 import argparse
@@ -15,17 +15,17 @@ from torch.nn import functional as F
 
 from training import glyphs
 from training.captions import COLOURS, compose
-from training.loop import Plan, train
+from training.loop import Plan, join, rank, train
 from training.settings import models_folder, work_folder
 
-CHANNELS = (16, 32, 64, 128)
-LATENT_CHANNELS = 12
+CHANNELS = (24, 48, 96)
+LATENT_CHANNELS = 8
 BATCH = 16
 KL_WEIGHT = 2e-4
 
 
 def build() -> AutoencoderKL:
-    """A fresh autoencoder with a spatial factor of 8."""
+    """A fresh autoencoder with a spatial factor of 4."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(CHANNELS),
         up_block_types=("UpDecoderBlock2D",) * len(CHANNELS),
@@ -38,10 +38,10 @@ def build() -> AutoencoderKL:
 
 
 def reconstruction_loss(decoded: Tensor, picture: Tensor) -> Tensor:
-    """L1 of the pictures, of their gradients (edges) and of their 4x pooled versions (colours)."""
+    """L1 and squared error of the pictures, L1 of their gradients (edges) and of their 4x pooled versions (colours)."""
     edges = sum(F.l1_loss(decoded.diff(dim=dim), picture.diff(dim=dim), reduction="mean") for dim in (-1, -2))
     pooled = F.l1_loss(F.avg_pool2d(decoded, 4), F.avg_pool2d(picture, 4))
-    return F.l1_loss(decoded, picture) + 0.5 * edges + 0.5 * pooled
+    return F.l1_loss(decoded, picture) + 2 * F.mse_loss(decoded, picture) + 0.5 * edges + 0.5 * pooled
 
 
 class Batches:
@@ -67,15 +67,15 @@ def main() -> None:
     """Train both halves, or the decoder alone behind a frozen encoder, and export."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stage", choices=["both", "decoder"])
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=1500)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    join()
     torch.manual_seed(0)
-    batches = Batches(seed=0)
+    batches = Batches(seed=rank())
     model = build() if options.stage == "both" else _frozen_encoder(batches)
     # The denoiser learns the latents of this encoder from now on, while the decoder behind it improves.
-    model.save_pretrained(models_folder() / "pocket" / "vae")
+    if rank() == 0:
+        model.save_pretrained(models_folder() / "pocket" / "vae")
     model.to(memory_format=torch.channels_last)
 
     def forward(picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -91,8 +91,10 @@ def main() -> None:
         terms = {"reconstruction": reconstruction_loss(decoded, picture)}
         return terms | {"kl": KL_WEIGHT * kl} if options.stage == "both" else terms
 
-    name, lr = ("vae", 1.5e-3) if options.stage == "both" else ("decoder", 1e-3)
-    averaged = train(name, model, losses, Plan(steps=options.steps, lr=lr, ema_decay=0.998), work_folder())
+    name = "vae" if options.stage == "both" else "decoder"
+    averaged = train(name, model, losses, Plan(steps=options.steps, lr=1e-3, ema_decay=0.995), work_folder())
+    if rank() != 0:
+        return
     assert isinstance(averaged, AutoencoderKL)
     if options.stage == "both":
         whiten(averaged, batches)
