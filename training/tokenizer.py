@@ -5,6 +5,7 @@ token table does not outweigh the rest of a 4M-parameter CLIP.
 """
 
 import json
+from pathlib import Path
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -54,9 +55,16 @@ def learn() -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def _merges(learner: Tokenizer) -> list[tuple[str, str]]:
-
     pairs = json.loads(learner.to_str())["model"]["merges"]
     return [(left, right) for left, right in pairs]
+
+
+def write_older_format(folder: Path) -> None:
+    """Write ``vocab.json`` and ``merges.txt`` too, which transformers before 5 reads."""
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
+    (folder / "merges.txt").write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
@@ -65,6 +73,7 @@ def main() -> None:
     tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT_LENGTH, pad_token=END)
     folder = models_folder() / "pocket" / "tokenizer"
     tokenizer.save_pretrained(folder)
+    write_older_format(folder)
     loaded = CLIPTokenizer.from_pretrained(folder)
     lengths = [len(loaded(name)["input_ids"]) - 2 for name in glyphs.vocabulary()]
     print(
