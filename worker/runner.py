@@ -2,7 +2,7 @@
 
 import torch
 
-from jobs.errors import JobFailedError, LodestarError, OutOfMemoryError
+from jobs.errors import DeviceLostError, JobFailedError, LodestarError, OutOfMemoryError
 from worker.calls import (
     Call,
     Decode,
@@ -41,6 +41,9 @@ class Runner:
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise OutOfMemoryError("the picture does not fit the device's memory") from error
+        except torch.AcceleratorError as error:
+            # A context that has failed once answers every later call with the same error.
+            raise DeviceLostError(f"the device is lost: {error}") from error
         except Exception as error:
             raise JobFailedError(f"{type(error).__name__} in {type(group[0]).__name__.lower()}") from error
 
