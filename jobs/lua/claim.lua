@@ -6,10 +6,10 @@
 -- The first in line is claimed, with two exceptions. A job whose model the worker does not hold is passed over for a
 -- while if another one in sight would need no loading, or another worker holds the model and has room. A suspect, which
 -- was lost with its worker, runs alone: only a worker that holds nothing claims one, and claims no more until it is
--- done. So that no suspect waits for ever on busy workers, one of them empties itself for it after a while.
+-- done. So that no suspect waits for ever on busy workers, one of them empties itself for them after a while.
 local prefix, worker, lease, token, patience, only = unpack(ARGV, 1, 6)
 local SIGHT = 64
-local DRAIN_US = 30 * 1000000
+local DRAIN_MS = 30000
 local now = now_us()
 local patience_us = patience * 1000
 local models, known = {}, tonumber(ARGV[7])
@@ -45,11 +45,9 @@ local function judge_suspect(id, passed)
   if #held == 0 then
     return 'take'
   end
-  local job = prefix .. 'job:' .. id
-  local drainer, ends = unpack(redis.call('HMGET', job, 'drainer', 'drain_us'))
-  local reserved = drainer and tonumber(ends) > now
-  if drainer == worker or (not reserved and passed and now - passed >= patience_us) then
-    redis.call('HSET', job, 'drainer', worker, 'drain_us', whole(now + DRAIN_US))
+  local drainer = redis.call('GET', prefix .. 'drainer')
+  if drainer == worker or (not drainer and passed and now - passed >= patience_us) then
+    redis.call('SET', prefix .. 'drainer', worker, 'PX', DRAIN_MS)
     return 'drain'
   end
   pass_over(id, passed)
@@ -145,7 +143,10 @@ redis.call('HINCRBY', job, 'starts', 1)
 -- The token keeps fences apart even if a failover loses the last claims and the count starts again from before them.
 local fence = redis.call('HINCRBY', job, 'claims', 1) .. '-' .. token
 redis.call('HSET', job, 'fence', fence, 'worker', worker, 'started_us', whole(now))
-redis.call('HDEL', job, 'passed_us', 'drainer', 'drain_us')
+redis.call('HDEL', job, 'passed_us')
+if redis.call('HEXISTS', job, 'suspect') == 1 and redis.call('GET', prefix .. 'drainer') == worker then
+  redis.call('DEL', prefix .. 'drainer')
+end
 redis.call('ZADD', prefix .. 'leases', whole(now + lease * 1000), id)
 redis.call('SADD', prefix .. 'held:' .. worker, id)
 redis.call('HSET', prefix .. 'claimed:' .. worker, 'token', token, 'id', id, 'fence', fence)
