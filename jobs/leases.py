@@ -123,7 +123,7 @@ class Leases:
         except ValidationError as error:
             # Out of the line, so that no worker of this version comes upon it again and none behind it waits.
             self._scripts("release", job_id, fence, "aside")
-            log.warning("request of another version left waiting", job=job_id, reason=str(error))
+            log.warning("request of another version left waiting", job=job_id, reason=_at_fault(error))
             return None
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
@@ -182,6 +182,10 @@ class Leases:
         if answer == Standing.LOST:
             raise LeaseLostError(f"execution {lease.fence} no longer owns job {lease.job_id}")
         return JobStatus(answer)
+
+
+def _at_fault(error: ValidationError) -> str:
+    return ", ".join(".".join(str(part) for part in each["loc"]) for each in error.errors())
 
 
 def _fields(progress: Progress | None) -> list[str | int | float]:
