@@ -17,9 +17,10 @@ from app.routes import dashboard, health, images, jobs, metrics, models, queue, 
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
-from app.sweeper import sweep_forever
+from app.sweeper import expire_forever, sweep_forever
 from jobs.errors import ConfigurationError
 from jobs.reaper import Reaper
+from jobs.retention import Retention
 
 log = structlog.get_logger(__name__)
 
@@ -102,10 +103,15 @@ def _url_host(host: str) -> str:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    sweeping = asyncio.create_task(sweep_forever(Reaper(services.redis)))
+    retention = Retention(services.redis, services.artifacts, keep_s=services.settings.retention_s)
+    tasks = [
+        asyncio.create_task(sweep_forever(Reaper(services.redis))),
+        asyncio.create_task(expire_forever(retention)),
+    ]
     yield
-    sweeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await sweeping
+    for task in tasks:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
     services.redis.close()
     log.info("stopped")

@@ -69,6 +69,7 @@ class _QueueCollector(Collector):
         up = GaugeMetricFamily("lodestar_redis_up", "1 if Redis answered this scrape, else 0.")
         try:
             counts = self._queue.counts()
+            line = self._queue.line()
             alive = self._workers.alive()
         except QueueUnavailableError:
             up.add_metric([], 0)
@@ -80,6 +81,13 @@ class _QueueCollector(Collector):
         for status, number in counts.items():
             jobs.add_metric([status], number)
         yield jobs
+        yield GaugeMetricFamily(
+            "lodestar_waiting_work", "Units of work that the waiting jobs need.", value=line.cost
+        )
+        if line.pace is not None:
+            yield GaugeMetricFamily(
+                "lodestar_speed", "Units of work that all workers do in a second.", value=line.pace.speed
+            )
         yield GaugeMetricFamily(
             "lodestar_workers", "Workers heard of within the last 15 s.", value=len(alive)
         )

@@ -28,6 +28,11 @@ class ApiSettings(BaseSettings):
     max_queued: int = Field(
         1000, ge=1, description="Most jobs that may wait; more are refused with queue_full."
     )
+    retention_s: float = Field(
+        7 * 24 * 3600,
+        ge=0,
+        description="Seconds that a job and its pictures are kept after its end; 0 keeps them until they are deleted.",
+    )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds that open requests are given to end when the server stops."

@@ -1,18 +1,22 @@
-"""The background task of the API that brings back jobs whose worker died."""
+"""The background tasks of the API: one brings back jobs whose worker died, one forgets jobs that ended long ago."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from anyio.to_thread import run_sync
 
 from jobs.errors import QueueUnavailableError
 from jobs.reaper import SWEEP_EVERY_S, Reaper
+from jobs.retention import PORTION, Retention
+
+EXPIRE_EVERY_S = 10.0
 
 log = structlog.get_logger(__name__)
 
 
 async def sweep_forever(reaper: Reaper) -> None:
-    """Sweep every couple of seconds until cancelled; an outage of Redis is logged when it starts and ends."""
+    """Sweep every second until cancelled; an outage of Redis is logged when it starts and ends."""
     away = False
     while True:
         try:
@@ -28,3 +32,23 @@ async def sweep_forever(reaper: Reaper) -> None:
             # Whatever one sweep trips over, the next one must still come: without it no lost job returns.
             log.exception("sweep failed")
         await asyncio.sleep(SWEEP_EVERY_S)
+
+
+async def expire_forever(retention: Retention) -> None:
+    """Delete what is due until cancelled. A task of its own: a slow artifact store must not keep lost jobs waiting."""
+    while True:
+        deleted = await run_sync(_tolerant(retention.sweep), abandon_on_cancel=True)
+        await asyncio.sleep(0 if deleted >= PORTION else EXPIRE_EVERY_S)
+
+
+def _tolerant(sweep: Callable[[], int]) -> Callable[[], int]:
+    def swept() -> int:
+        try:
+            return sweep()
+        except QueueUnavailableError:
+            return 0  # the other task logs it
+        except Exception:
+            log.exception("expired jobs could not be deleted")
+            return 0
+
+    return swept

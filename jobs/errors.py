@@ -104,6 +104,12 @@ class AttemptsExhaustedError(JobFailedError):
     type = "attempts_exhausted"
 
 
+class DeviceLostError(LodestarError):
+    """The worker's device fails every call from here on, so the process has to end."""
+
+    type = "device_lost"
+
+
 class ConfigurationError(LodestarError):
     """A setting or a file that a process needs at its start is wrong or missing."""
 

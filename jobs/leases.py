@@ -6,6 +6,8 @@ A step that is repeated because its answer was lost changes nothing either, and 
 """
 
 import secrets
+import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,14 +15,18 @@ import structlog
 from pydantic import ValidationError
 from redis import Redis
 
+from jobs.attempts import give_up
 from jobs.errors import LeaseLostError, LodestarError
 from jobs.records import dump_images
 from jobs.request import ResolvedRequest
-from jobs.scripts import Scripts
+from jobs.scripts import PREFIX, Scripts
 from jobs.state import JobError, JobStatus, Progress, StoredImage
 from jobs.tickets import Tickets
 
 LEASE_S = 15.0
+MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
+LOOK_ASIDE_EVERY_S = 5.0
+LOOK_ASIDE_AT = 64  # jobs at a time
 
 log = structlog.get_logger(__name__)
 
@@ -35,11 +41,19 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True)
 class Lease:
-    """One execution of one job."""
+    """One execution of one job.
+
+    Attributes:
+        job_id: of the job.
+        fence: of this execution alone.
+        request: what to do.
+        alone: whether its worker may hold no other job meanwhile, because it may be what its last worker died of.
+    """
 
     job_id: str
     fence: str
     request: ResolvedRequest
+    alone: bool = False
 
     @property
     def artifact_prefix(self) -> str:
@@ -50,37 +64,80 @@ class Lease:
 class Leases:
     """Claims jobs and settles them."""
 
-    def __init__(self, redis: Redis, *, worker: str, lease_s: float = LEASE_S) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        worker: str,
+        lease_s: float = LEASE_S,
+        model_patience_s: float = MODEL_PATIENCE_S,
+    ) -> None:
+        self._redis = redis
         self._scripts = Scripts(redis)
         self._tickets = Tickets(redis)
         self._worker = worker
         self._lease_ms = int(lease_s * 1000)
+        self._patience_ms = int(model_patience_s * 1000)
+        self._aside = _Aside(redis)
+
+    def claim_next(self, models: Sequence[str] = ()) -> Lease | None:
+        """Take the waiting job whose turn it is; None when there is none for this worker now.
+
+        Args:
+            models: what the worker has in its memory. A job that needs another model is left for a few seconds to a
+                worker that has it, or while there are others to do.
+        """
+        while answer := self._claim("", models, self._aside.readable()):
+            lease = self._read(*answer)
+            if lease is not None:
+                return lease
+        return None
 
     def claim(self, job_id: str) -> Lease | None:
-        """Take a waiting job; None when it no longer waits (canceled, or another worker has it).
+        """Take this waiting job; None when it no longer waits, or may only run on a worker that holds no other.
 
         None also for a request that this version cannot read: the job goes on waiting, for a newer worker.
         """
-        answer = self._scripts("claim", job_id, self._worker, self._lease_ms, secrets.token_hex(4))
-        if not answer:
-            return None
-        fence, request = answer
+        answer = self._claim(job_id, (), [job_id])
+        return self._read(*answer) if answer else None
+
+    def _claim(
+        self, only: str, models: Collection[str], readable: Collection[str]
+    ) -> tuple[str, str, str, int] | None:
+        answer: tuple[str, str, str, int] | None = self._scripts(
+            "claim",
+            self._worker,
+            self._lease_ms,
+            secrets.token_hex(4),
+            self._patience_ms,
+            only,
+            len(models),
+            *models,
+            *readable,
+        )
+        return answer
+
+    def _read(self, job_id: str, fence: str, request: str, alone: int) -> Lease | None:
         try:
-            return Lease(job_id, fence, ResolvedRequest.model_validate_json(request))
+            return Lease(job_id, fence, ResolvedRequest.model_validate_json(request), bool(alone))
         except ValidationError as error:
-            # Without a ticket: the reaper writes one after its grace, which keeps old workers from spinning on it.
-            self._scripts("release", job_id, fence)
-            log.warning("request of another version left waiting", job=job_id, reason=str(error))
+            # Out of the line, so that no worker of this version comes upon it again and none behind it waits.
+            self._scripts("release", job_id, fence, "aside")
+            log.warning("request of another version left waiting", job=job_id, reason=_at_fault(error))
             return None
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
         """Keep the job for another lease, and record its progress."""
-        fields: list[str | int | float] = []
-        if progress is not None:
-            fields = ["step", progress.step, "steps", progress.steps]
-            if progress.eta_s is not None:
-                fields += ["eta_s", progress.eta_s]
-        return Standing(self._scripts("renew", lease.job_id, lease.fence, self._lease_ms, *fields))
+        return self.renew_all([(lease, progress)])[0]
+
+    def renew_all(self, held: Sequence[tuple[Lease, Progress | None]]) -> list[Standing]:
+        """Keep several jobs, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for lease, progress in held:
+                self._scripts.queue(
+                    pipeline, "renew", lease.job_id, lease.fence, self._lease_ms, *_fields(progress)
+                )
+            return [Standing(answer) for answer in pipeline.execute()]
 
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
         """Publish the pictures; the status that the job entered (canceled, when that was asked for first).
@@ -109,7 +166,15 @@ class Leases:
 
     def release(self, lease: Lease) -> None:
         """Give the job back to the queue, at its old place, without charging the attempt."""
-        if self._scripts("release", lease.job_id, lease.fence) == JobStatus.QUEUED:
+        if self._scripts("release", lease.job_id, lease.fence, "again") == JobStatus.QUEUED:
+            self._tickets.write(lease.job_id, again=True)
+
+    def surrender(self, lease: Lease) -> None:
+        """Give the job up because its worker is unfit to go on: as if the worker had died, but at once.
+
+        An attempt is charged only if the worker held no other job; see ``lua/recover.lua``.
+        """
+        if give_up(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
             self._tickets.write(lease.job_id, again=True)
 
     def _commit(self, lease: Lease, status: JobStatus, field: str, value: str) -> JobStatus:
@@ -117,3 +182,43 @@ class Leases:
         if answer == Standing.LOST:
             raise LeaseLostError(f"execution {lease.fence} no longer owns job {lease.job_id}")
         return JobStatus(answer)
+
+
+def _at_fault(error: ValidationError) -> str:
+    return ", ".join(".".join(str(part) for part in each["loc"]) for each in error.errors())
+
+
+def _fields(progress: Progress | None) -> list[str | int | float]:
+    if progress is None:
+        return []
+    known: list[str | int | float] = ["step", progress.step, "steps", progress.steps]
+    return known if progress.eta_s is None else [*known, "eta_s", progress.eta_s]
+
+
+class _Aside:
+    """Which of the jobs that others set aside this version can read."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._readable: list[str] = []
+        self._cursor = 0
+        self._look_at = 0.0
+
+    def readable(self) -> list[str]:
+        """Ids found by the last look; a look every few seconds goes through all of them in portions."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_ASIDE_EVERY_S
+            self._cursor, found = self._redis.zscan(
+                PREFIX + "aside", cursor=self._cursor, count=LOOK_ASIDE_AT
+            )
+            ids = [str(job_id) for job_id, _ in found]
+            self._readable = [job_id for job_id in ids if self._is_readable(job_id)][:LOOK_ASIDE_AT]
+        return self._readable
+
+    def _is_readable(self, job_id: str) -> bool:
+        request = self._redis.hget(f"{PREFIX}job:{job_id}", "request")
+        try:
+            ResolvedRequest.model_validate_json(str(request))
+        except ValidationError:
+            return False
+        return True

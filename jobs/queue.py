@@ -10,6 +10,8 @@ from redis import Redis
 
 from jobs.connection import translates_redis_errors
 from jobs.errors import IdempotencyConflictError, InvalidRequestError, QueueFullError, UnknownJobError
+from jobs.order import WEIGHTS, cost_of, flow_of
+from jobs.pace import Line, PaceBook
 from jobs.records import load_images, to_job
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.scripts import PREFIX, Scripts
@@ -38,6 +40,7 @@ class JobQueue:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._tickets = Tickets(redis)
+        self._pace = PaceBook(redis)
         self._max_queued = max_queued
 
     @translates_redis_errors
@@ -47,6 +50,7 @@ class JobQueue:
         *,
         idempotency_key: str | None = None,
         original: GenerateRequest | None = None,
+        caller: str = "",
     ) -> Submission:
         """Store a job and tell the workers.
 
@@ -54,6 +58,8 @@ class JobQueue:
             resolved: what the job does.
             idempotency_key: a second submission under the same key returns the first one's job.
             original: the request as it came, before a random seed was drawn; the key is bound to it.
+            caller: who asks. Callers get equal shares of the work, whatever number of jobs each submits; all who do not
+                say who they are count as one.
 
         Raises:
             QueueFullError: too many jobs wait.
@@ -70,6 +76,10 @@ class JobQueue:
             idempotency_key or "",
             digest,
             IDEMPOTENCY_TTL_S,
+            flow_of(caller, resolved.priority),
+            WEIGHTS[resolved.priority],
+            cost_of(resolved),
+            resolved.model,
         )
         if outcome == "full":
             raise QueueFullError(f"{self._max_queued} jobs are waiting already, and no more are accepted")
@@ -90,8 +100,18 @@ class JobQueue:
         Raises:
             UnknownJobError: there is none of this id.
         """
-        position = cast("int | None", self._redis.zrank(PREFIX + "status:queued", job_id))
-        return to_job(job_id, self._record(job_id), position)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hgetall(f"{PREFIX}job:{job_id}")
+            pipeline.zrank(PREFIX + "waiting", job_id)
+            record, position = pipeline.execute()
+        if not record:
+            raise _unknown(job_id)
+        return to_job(job_id, record, position, self._eta_s(record, position, None))
+
+    @translates_redis_errors
+    def line(self) -> Line:
+        """The waiting jobs as a whole, and how fast they are worked on."""
+        return self._pace.line()
 
     @translates_redis_errors
     def images(self, job_id: str) -> tuple[StoredImage, ...]:
@@ -128,11 +148,16 @@ class JobQueue:
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id, _ in page:
                 pipeline.hgetall(f"{PREFIX}job:{job_id}")
-                pipeline.zrank(PREFIX + "status:queued", job_id)
+                pipeline.zrank(PREFIX + "waiting", job_id)
             answers = pipeline.execute()
         records = zip(page, answers[::2], answers[1::2], strict=True)
+        line = self._pace.line() if any(position is not None for position in answers[1::2]) else None
         # A job deleted between the two look-ups has an empty record.
-        jobs = tuple(to_job(job_id, record, position) for (job_id, _), record, position in records if record)
+        jobs = tuple(
+            to_job(job_id, record, position, self._eta_s(record, position, line))
+            for (job_id, _), record, position in records
+            if record
+        )
         return JobPage(data=jobs, next_cursor=f"{page[-1][1]:.0f}" if rest else None)
 
     @translates_redis_errors
@@ -168,6 +193,11 @@ class JobQueue:
     def check(self) -> None:
         """Raise QueueUnavailableError unless Redis answers and takes writes."""
         self._redis.set(PREFIX + "check", "ok", ex=60)
+
+    def _eta_s(self, record: dict[str, str], position: int | None, line: Line | None) -> float | None:
+        if position is None:
+            return None
+        return (line or self._pace.line()).eta_s(position, int(record["cost"]))
 
     def _record(self, job_id: str) -> dict[str, str]:
         record = cast("dict[str, str]", self._redis.hgetall(f"{PREFIX}job:{job_id}"))

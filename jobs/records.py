@@ -22,8 +22,17 @@ def load_images(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
     return _STORED_IMAGES.validate_json(record["images"]) if "images" in record else ()
 
 
-def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -> Job:
-    """The job that a hash describes."""
+def to_job(
+    job_id: str, record: Mapping[str, str], queue_position: int | None, eta_s: float | None = None
+) -> Job:
+    """The job that a hash describes.
+
+    Args:
+        job_id: of the job.
+        record: the hash.
+        queue_position: jobs that wait before it, if it waits.
+        eta_s: seconds until its end, if it waits and they are known.
+    """
     status = JobStatus(record["status"])
     created, started, finished = (
         _microseconds(record, name) for name in ("created_us", "started_us", "finished_us")
@@ -37,13 +46,15 @@ def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -
         queue_position=queue_position if status is JobStatus.QUEUED else None,
         cancel_requested=not status.is_terminal and "cancel_requested" in record,
         attempts=int(record["attempts"]),
+        starts=int(record.get("starts", record["attempts"])),
         worker=record.get("worker"),
         progress=Progress(
             step=int(record.get("step", 0)),
             steps=int(record.get("steps", 0)),
-            eta_s=float(record["eta_s"]) if status is JobStatus.RUNNING and "eta_s" in record else None,
+            eta_s=_eta_s(status, record, eta_s),
         ),
-        request=ResolvedRequest.model_validate_json(record["request"]),
+        # A field that a newer version added is not shown; only a worker has to understand all of it.
+        request=ResolvedRequest.model_validate_json(record["request"], extra="ignore"),
         images=tuple(_image(job_id, image) for image in load_images(record)),
         error=JobError(**json.loads(record["error"])) if "error" in record else None,
         metrics=Metrics(
@@ -51,6 +62,12 @@ def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -
             execution_s=_seconds(started, finished),
         ),
     )
+
+
+def _eta_s(status: JobStatus, record: Mapping[str, str], waiting_s: float | None) -> float | None:
+    if status is JobStatus.QUEUED:
+        return waiting_s
+    return float(record["eta_s"]) if status is JobStatus.RUNNING and "eta_s" in record else None
 
 
 def _image(job_id: str, image: StoredImage) -> Image:

@@ -19,6 +19,14 @@ class SamplerName(StrEnum):
     DPMPP_2M = "dpmpp_2m"
 
 
+class Priority(StrEnum):
+    """How large a share of the work a caller's jobs get while others wait: 1 to 4 to 16."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -121,6 +129,12 @@ class GenerateRequest(_Model):
         description="Seconds that one attempt may run before the job fails with deadline_exceeded.",
         examples=[3600],
     )
+    priority: Priority = Field(
+        Priority.NORMAL,
+        description="Share of the work while others wait: `normal` gets four times that of `low`, and `high` four "
+        "times that of `normal`. None waits for ever.",
+        examples=["normal"],
+    )
 
 
 class ResolvedGuidance(_Model):
@@ -148,3 +162,4 @@ class ResolvedRequest(_Model):
     images: int = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
     timeout_s: float = Field(description="Seconds that one attempt may run.")
+    priority: Priority = Field(Priority.NORMAL, description="Share of the work while others wait.")

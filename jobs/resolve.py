@@ -41,6 +41,7 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
         if request.guidance is None
         else _guidance(request.guidance, request.prompt, card, catalog),
         timeout_s=request.timeout_s,
+        priority=request.priority,
     )
 
 

@@ -4,8 +4,10 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 
 PREFIX = "lodestar:"
+NAMES = ("submit", "claim", "renew", "commit", "release", "recover", "cancel", "delete", "announce")
 
 
 class Scripts:
@@ -18,10 +20,13 @@ class Scripts:
         folder = files("jobs") / "lua"
         prelude = (folder / "prelude.lua").read_text()
         self._scripts = {
-            name: redis.register_script(prelude + (folder / f"{name}.lua").read_text())
-            for name in ("submit", "claim", "renew", "commit", "release", "recover", "cancel", "delete")
+            name: redis.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in NAMES
         }
 
     def __call__(self, name: str, *arguments: str | int | float) -> Any:
         """Run one script; see its file for arguments and answer."""
         return self._scripts[name](args=[PREFIX, *arguments])
+
+    def queue(self, pipeline: Pipeline, name: str, *arguments: str | int | float) -> None:
+        """Run one script as part of a pipeline, which returns its answer."""
+        self._scripts[name](args=[PREFIX, *arguments], client=pipeline)

@@ -37,7 +37,10 @@ class Progress(Wire):
     )
     steps: int = Field(0, ge=0, description="Sampling steps in all.", examples=[25])
     eta_s: float | None = Field(
-        None, ge=0, description="Seconds until the end at the present speed; null before two steps are done."
+        None,
+        ge=0,
+        description="Seconds until the end at the present speed: of the job itself while it runs, of all workers "
+        "while it waits. Null until that was measured.",
     )
 
     @computed_field(description="step / steps, from 0 to 1.")  # type: ignore[prop-decorator]
@@ -98,12 +101,22 @@ class Job(Wire):
     started_at: datetime | None = Field(None, description="When its last attempt started.")
     finished_at: datetime | None = Field(None, description="When it reached a terminal status.")
     queue_position: int | None = Field(
-        None, ge=0, description="Jobs that wait before this one; null unless queued."
+        None,
+        ge=0,
+        description="Jobs that wait before this one; null unless queued, and while no worker can read its request.",
     )
     cancel_requested: bool = Field(
         False, description="Whether a running job was told to stop and has not yet."
     )
-    attempts: int = Field(0, ge=0, description="Times that a worker started it.")
+    attempts: int = Field(
+        0,
+        ge=0,
+        description="Attempts that count: the present one, and those that were alone with a worker when it was lost. "
+        "After three of these the job fails.",
+    )
+    starts: int = Field(
+        0, ge=0, description="Times that a worker started it in all, also those that it was given back from."
+    )
     worker: str | None = Field(None, description="Name of the worker of the last attempt.")
     progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")
     request: ResolvedRequest = Field(description="The request with every default and the seed filled in.")

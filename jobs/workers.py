@@ -7,7 +7,7 @@ from pydantic import Field
 from redis import Redis
 
 from jobs.connection import translates_redis_errors
-from jobs.scripts import PREFIX
+from jobs.scripts import PREFIX, Scripts
 from jobs.state import Wire
 
 HEARTBEAT_EVERY_S = 3.0
@@ -28,6 +28,14 @@ class WorkerInfo(Wire):
         description="Models and CLIPs in its memory.", examples=[["pocket", "pocket-m"]]
     )
     jobs: tuple[str, ...] = Field(description="Ids of the jobs that it runs now.")
+    speed: float | None = Field(
+        None,
+        ge=0,
+        description="Units of work done in a second while it had some, lately; null until measured. A unit is one row "
+        "of one denoising step at 64 x 64 pixels.",
+    )
+    load: float = Field(0, ge=0, description="Units of work that its jobs still need.")
+    room: int = Field(0, ge=0, description="Jobs that it would take now.")
     started_at: datetime = Field(description="When the process started.")
     heartbeat_at: datetime = Field(description="When it was last heard of.")
 
@@ -37,16 +45,28 @@ class WorkerRegistry:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._scripts = Scripts(redis)
 
     def announce(self, info: WorkerInfo) -> None:
         """Say that a worker lives, and what it does."""
-        self._redis.set(f"{PREFIX}worker:{info.name}", info.model_dump_json(), ex=HEARTBEAT_TTL_S)
-        self._redis.sadd(PREFIX + "workers", info.name)
+        self._scripts(
+            "announce",
+            info.name,
+            info.model_dump_json(),
+            HEARTBEAT_TTL_S,
+            int(info.room > 0),
+            *info.models,
+        )
 
     def leave(self, name: str) -> None:
         """Take a worker off the list."""
-        self._redis.delete(f"{PREFIX}worker:{name}")
-        self._redis.srem(PREFIX + "workers", name)
+        last = cast("str | None", self._redis.get(f"{PREFIX}worker:{name}"))
+        with self._redis.pipeline() as pipeline:
+            for model in _read(last).models if last else ():
+                pipeline.zrem(f"{PREFIX}holders:{model}", name)
+            pipeline.delete(f"{PREFIX}worker:{name}")
+            pipeline.srem(PREFIX + "workers", name)
+            pipeline.execute()
 
     @translates_redis_errors
     def alive(self) -> tuple[WorkerInfo, ...]:
@@ -56,4 +76,9 @@ class WorkerRegistry:
         silent = [name for name, value in zip(names, values, strict=True) if value is None]
         if silent:
             self._redis.srem(PREFIX + "workers", *silent)
-        return tuple(WorkerInfo.model_validate_json(value) for value in values if value is not None)
+        return tuple(_read(value) for value in values if value is not None)
+
+
+def _read(value: str | bytes) -> WorkerInfo:
+    # A newer worker may say more of itself than this version knows.
+    return WorkerInfo.model_validate_json(value, extra="ignore")

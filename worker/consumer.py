@@ -1,7 +1,7 @@
-"""The RQ side of a worker: takes tickets from the queue and hands the jobs they name to the engine.
+"""The RQ side of a worker: takes tickets from the queue, and has a job claimed for each.
 
 RQ's own way is one job, one fork. Here the process stays, keeps its models, and holds several jobs at once: a ticket is
-done as soon as its job is claimed, and from then on the job's lease answers for it, not RQ.
+done as soon as a job is claimed, and from then on the job's lease answers for it, not RQ.
 """
 
 import sys
@@ -33,8 +33,11 @@ class Admits(Protocol):
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether another job may come."""
 
-    def admit(self, job_id: str) -> None:
-        """Take a job."""
+    def admit(self) -> bool:
+        """Claim the job whose turn it is and start it; whether there was one."""
+
+    def is_fit(self) -> bool:
+        """Whether there is any use in going on."""
 
 
 class Consumer(SimpleWorker):
@@ -52,32 +55,28 @@ class Consumer(SimpleWorker):
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
     ) -> tuple[Job, Queue] | None:
-        """The next ticket, once there is room for its job; None when the worker is to stop."""
+        """The next ticket, once there is room for a job; None when the worker is to stop."""
         del timeout, max_idle_time
-        while not self._stop_requested:
+        while not self._stop_requested and self._admission.is_fit():
             try:
                 self.heartbeat()
-                if not self._admission.wait_for_room(POLL_S):
-                    continue
-                found: tuple[Job, Queue] | None = Queue.dequeue_any(
-                    self.queues, POLL_S, connection=self.connection, serializer=self.serializer
-                )
+                found = self._next_ticket()
                 if found is not None:
                     return found
-            except DequeueTimeout:
-                continue
+                self._look_without_ticket()
             except RedisError as error:
                 log.warning("no ticket could be read", error=str(error))
                 time.sleep(RECONNECT_S)
         return None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Claim and admit the job that a ticket names, then settle the ticket."""
+        """Have a job claimed, then settle the ticket that said that one waits."""
         execution = self.prepare_execution(job)
         self.prepare_job_execution(job, remove_from_intermediate_queue=True)
         job.started_at = now()
         try:
-            self._admission.admit(_job_id(job))
+            _check(job)
+            self._admission.admit()
         except Exception:
             self._finalize_failure(job, queue, execution, sys.exc_info())
         else:
@@ -89,14 +88,29 @@ class Consumer(SimpleWorker):
         self._stop_requested = True
 
     def subscribe(self) -> None:
-        """Listen to no commands: cancels come with the lease, and need no thread of their own."""
+        """Listen to no commands: cancels have their own way, see ``jobs.interrupts``."""
 
     def unsubscribe(self) -> None:
         """Nothing to end."""
 
+    def _next_ticket(self) -> tuple[Job, Queue] | None:
+        if not self._admission.wait_for_room(POLL_S):
+            return None
+        try:
+            found: tuple[Job, Queue] | None = Queue.dequeue_any(
+                self.queues, POLL_S, connection=self.connection, serializer=self.serializer
+            )
+        except DequeueTimeout:
+            return None
+        return found
 
-def _job_id(ticket: Job) -> str:
-    """The job that a ticket names. A ticket is data: it may not choose what code runs."""
+    def _look_without_ticket(self) -> None:
+        """Jobs may wait whose tickets were lost, or used up by a worker that left the job to this one."""
+        while not self._stop_requested and self._admission.wait_for_room(0) and self._admission.admit():
+            pass
+
+
+def _check(ticket: Job) -> None:
+    # A ticket is data: it may not choose what code runs.
     if ticket.func_name != TICKET_FUNCTION or len(ticket.args) != 1 or not isinstance(ticket.args[0], str):
         raise ValueError(f"not a ticket: {ticket.func_name!r}")
-    return ticket.args[0]

@@ -1,28 +1,34 @@
 """The jobs that this worker holds: claimed, kept alive, and settled when the engine is done with them."""
 
 import os
+import queue
 import socket
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import stamina
 import structlog
+from redis.exceptions import RedisError
 
-from jobs.artifacts import ArtifactStore
-from jobs.errors import JobFailedError, LeaseLostError
+from jobs.errors import DeviceLostError, LeaseLostError
+from jobs.interrupts import Interrupts
 from jobs.leases import Lease, Leases, Standing
-from jobs.state import JobStatus, StoredImage
+from jobs.order import cost_of
+from jobs.state import JobStatus, Progress
 from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
 from worker.engine import Engine, Failed, Finished, Outcome, Stopped, Work
 from worker.models.registry import ModelRegistry
-from worker.pictures import encode_png
+from worker.publisher import Publisher
 from worker.runner import Runner
+from worker.throughput import Throughput
+from worker.watchdog import Watchdog
 
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
-KEEP_EVERY_S = 0.5  # how soon a running job hears of its cancel, and callers of its progress
+KEEP_EVERY_S = 0.5  # how soon callers hear of a job's progress
+LISTEN_S = 1.0
+RECONNECT_S = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -33,14 +39,23 @@ class Execution:
 
     lease: Lease
     work: Work
+    cost: int
     standing: Standing = Standing.HELD
+    counted: float = 0.0  # share of the cost that the throughput knows of
+
+    @property
+    def left(self) -> float:
+        """Units of work still to do."""
+        return self.cost * (1 - self.work.progress.fraction)
 
 
 class Executions:
     """Everything between the queue and the engine.
 
-    Three threads: the engine computes; the keeper renews leases, so that a long model call cannot cost a job; a
-    publisher encodes and stores pictures beside the computing.
+    Four threads beside the caller's, so that nothing but model calls runs on the engine's: the engine computes; the
+    keeper renews leases, so that a long model call cannot cost a job; the publisher encodes, stores and settles, one
+    job after another in the order in which they left the engine; the listener hears of cancels. What waits for the
+    publisher is bounded, since a job counts as held until it is settled.
     """
 
     def __init__(
@@ -48,60 +63,100 @@ class Executions:
         models: ModelRegistry,
         leases: Leases,
         workers: WorkerRegistry,
-        artifacts: ArtifactStore,
+        publisher: Publisher,
+        interrupts: Interrupts,
         *,
         name: str,
         capacity: int,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._models = models
         self._leases = leases
         self._workers = workers
-        self._artifacts = artifacts
+        self._publisher = publisher
+        self._interrupts = interrupts
         self._name = name
         self._capacity = capacity
+        self._watchdog = watchdog
         self._started_at = datetime.now(UTC)
         self._held: dict[str, Execution] = {}
         self._changed = threading.Condition()
         self._closing = threading.Event()
+        self._unfit = threading.Event()
+        self._look = threading.Event()
+        self._throughput = Throughput()
+        self._settled_units = 0.0
+        self._outcomes: queue.SimpleQueue[tuple[Execution, Outcome]] = queue.SimpleQueue()
         self._engine = Engine(Runner(models), models.catalog, self._settle_later)
-        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._threads = [
-            threading.Thread(target=self._compute, name="engine", daemon=True),
-            threading.Thread(target=self._keep, name="keeper", daemon=True),
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (
+                ("engine", self._compute),
+                ("keeper", self._keep),
+                ("publisher", self._publish),
+                ("listener", self._listen),
+            )
         ]
 
     def start(self) -> None:
         """Start the threads."""
         for thread in self._threads:
             thread.start()
+        if self._watchdog:
+            self._watchdog.watch(self._sign_of_life)
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether another job may be claimed now, or within ``timeout_s``."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._held) < self._capacity, timeout_s)
+            return self._changed.wait_for(lambda: self._room() > 0, timeout_s)
 
-    def admit(self, job_id: str) -> None:
-        """Claim a job and start it; nothing happens when it no longer waits."""
-        lease = self._leases.claim(job_id)
+    def admit(self) -> bool:
+        """Claim the job whose turn it is and start it; whether there was one."""
+        lease = self._leases.claim_next(self._models.loaded())
         if lease is None:
-            log.info("job no longer waits", job=job_id)
-            return
-        work = Work(job_id, lease.request)
+            return False
+        work = Work(lease.job_id, lease.request)
         with self._changed:
-            self._held[job_id] = Execution(lease, work)
-        log.info("job started", job=job_id, fence=lease.fence)
+            self._held[lease.job_id] = Execution(lease, work, cost_of(lease.request))
+        log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
         self._engine.admit(work)
+        return True
+
+    def is_fit(self) -> bool:
+        """Whether the device still works; without it the process has to end."""
+        return not self._unfit.is_set()
 
     def close(self, grace_s: float) -> None:
         """Finish what can be finished within ``grace_s``, give the rest back to the queue, and say goodbye."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held, grace_s)
+        self._wait_until_empty(grace_s if self.is_fit() else 0)
         self._engine.close()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._held, GIVE_BACK_S)
+        self._wait_until_empty(GIVE_BACK_S)
+        self._give_back_all()
         self._closing.set()
-        self._publisher.shutdown(wait=True)
+        if self._watchdog:
+            self._watchdog.dismiss()
         self._workers.leave(self._name)
+
+    def _give_back_all(self) -> None:
+        """Where the engine is in the middle of a long call or the store is slow; what comes of it will be refused."""
+        try:
+            for execution in self._all_held():
+                self._give_back(execution.lease)
+        except RedisError:
+            log.exception("jobs could not be given back; their leases will run out")
+
+    def _room(self) -> int:
+        if any(execution.lease.alone for execution in self._held.values()):
+            return 0
+        return self._capacity - len(self._held)
+
+    def _all_held(self) -> list[Execution]:
+        with self._changed:
+            return list(self._held.values())
+
+    def _wait_until_empty(self, timeout_s: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._held, timeout_s)
 
     def _compute(self) -> None:
         # The first model is the one that most jobs want: have it before they come.
@@ -111,27 +166,56 @@ class Executions:
             self._models.clip(first.clip)
         except Exception:
             log.exception("the first model cannot be loaded; jobs that need it will fail", model=first.id)
-        self._engine.serve()
+        try:
+            self._engine.serve()
+        except DeviceLostError:
+            log.exception("this worker can compute no more")
+            self._unfit.set()
 
     def _keep(self) -> None:
         announced = 0.0
-        while not self._closing.wait(KEEP_EVERY_S):
+        while not self._closing.is_set():
+            self._look.wait(KEEP_EVERY_S)
+            self._look.clear()
+            held = self._all_held()
             try:
-                for execution in list(self._held.values()):
-                    self._renew(execution)
+                self._renew(held)
+                self._measure(held)
                 if time.monotonic() - announced > HEARTBEAT_EVERY_S:
-                    self._workers.announce(self._info())
+                    self._workers.announce(self._info(held))
                     announced = time.monotonic()
             except Exception:
                 log.exception("heartbeat failed")
 
-    def _renew(self, execution: Execution) -> None:
-        standing = self._leases.renew(execution.lease, execution.work.progress)
-        if standing is not Standing.HELD and not execution.work.stop.is_set():
-            execution.standing = standing
-            execution.work.stop.set()
+    def _renew(self, held: list[Execution]) -> None:
+        standings = (
+            self._leases.renew_all([(each.lease, each.work.progress) for each in held]) if held else []
+        )
+        for execution, standing in zip(held, standings, strict=True):
+            if standing is not Standing.HELD and not execution.work.stop.is_set():
+                execution.standing = standing
+                execution.work.stop.set()
 
-    def _info(self) -> WorkerInfo:
+    def _measure(self, held: list[Execution]) -> None:
+        with self._changed:
+            done, self._settled_units = self._settled_units, 0.0
+            for execution in held:
+                if execution.lease.job_id in self._held:
+                    done += _count(execution, execution.work.progress)
+        self._throughput.note(done, busy=bool(held))
+
+    def _listen(self) -> None:
+        while not self._closing.is_set():
+            try:
+                if self._interrupts.wait(LISTEN_S) in self._held:
+                    # The keeper asks what it is about: a message may be lost, and one place should decide.
+                    self._look.set()
+            except RedisError as error:
+                log.warning("cancels are heard of late", error=str(error))
+                self._closing.wait(RECONNECT_S)
+        self._interrupts.close()
+
+    def _info(self, held: list[Execution]) -> WorkerInfo:
         device = self._models.device
         return WorkerInfo(
             name=self._name,
@@ -142,13 +226,25 @@ class Executions:
             attention=device.attention,
             threads=device.threads,
             models=self._models.loaded(),
-            jobs=tuple(self._held),
+            jobs=tuple(execution.lease.job_id for execution in held),
+            speed=self._throughput.speed,
+            load=sum(execution.left for execution in held),
+            room=max(0, self._room()),
             started_at=self._started_at,
             heartbeat_at=datetime.now(UTC),
         )
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
-        self._publisher.submit(self._settle, self._held[work.id], outcome)
+        execution = self._held[work.id]
+        self._outcomes.put((execution, outcome))
+
+    def _publish(self) -> None:
+        while not self._closing.is_set():
+            try:
+                execution, outcome = self._outcomes.get(timeout=LISTEN_S)
+            except queue.Empty:
+                continue
+            self._settle(execution, outcome)
 
     def _settle(self, execution: Execution, outcome: Outcome) -> None:
         lease = execution.lease
@@ -159,12 +255,13 @@ class Executions:
             log.warning(
                 "job belongs to another execution; result dropped", job=lease.job_id, fence=lease.fence
             )
-            self._artifacts.delete(lease.artifact_prefix)
+            self._publisher.discard(lease)
         except Exception:
             # The lease runs out, and the reaper gives the job to the next worker.
             log.exception("job could not be settled", job=lease.job_id, fence=lease.fence)
         finally:
             with self._changed:
+                self._settled_units += _count(execution, execution.work.progress)
                 del self._held[lease.job_id]
                 self._changed.notify_all()
 
@@ -173,46 +270,28 @@ class Executions:
         match outcome:
             case Finished():
                 self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
-                return self._publish(lease, outcome)
-            case Failed():
-                return self._leases.fail(lease, outcome.error)
+                return self._publisher.publish(lease, outcome)
             case Stopped() if execution.standing is Standing.CANCELED:
                 return self._leases.cancel(lease)
             case Stopped() if execution.standing is Standing.LOST:
                 raise LeaseLostError(lease.job_id)
-            case Stopped():
-                self._leases.release(lease)
+            case Failed() if self.is_fit():
+                return self._leases.fail(lease, outcome.error)
+            case _:
+                self._give_back(lease)
                 return JobStatus.QUEUED
 
-    def _publish(self, lease: Lease, outcome: Finished) -> JobStatus:
-        stored = []
-        for picture in outcome.pictures:
-            key = f"{lease.artifact_prefix}/{picture.index}.png"
-            try:
-                self._store(key, encode_png(picture, lease.request))
-            except OSError as error:
-                log.exception("artifact store failed", job=lease.job_id, key=key)
-                reason = JobFailedError(
-                    f"the picture could not be stored: {error.strerror or type(error).__name__}"
-                )
-                self._artifacts.delete(lease.artifact_prefix)
-                return self._leases.fail(lease, reason)
-            height, width = picture.pixels.shape[-2:]
-            stored.append(
-                StoredImage(
-                    index=picture.index,
-                    seed=picture.seed,
-                    width=width,
-                    height=height,
-                    key=key,
-                    clip_score=round(picture.clip_score, 4),
-                )
-            )
-        status = self._leases.succeed(lease, tuple(stored))
-        if status is not JobStatus.SUCCEEDED:
-            self._artifacts.delete(lease.artifact_prefix)
-        return status
+    def _sign_of_life(self) -> float:
+        """What stays the same only while a model call goes on."""
+        return self._engine.calling_since or time.monotonic()
 
-    @stamina.retry(on=OSError, attempts=5, timeout=30.0)
-    def _store(self, key: str, data: bytes) -> None:
-        self._artifacts.put(key, data)
+    def _give_back(self, lease: Lease) -> None:
+        give_back: Callable[[Lease], None] = self._leases.release if self.is_fit() else self._leases.surrender
+        give_back(lease)
+
+
+def _count(execution: Execution, progress: Progress) -> float:
+    """Units of work done since the last count."""
+    units = execution.cost * (progress.fraction - execution.counted)
+    execution.counted = progress.fraction
+    return units

@@ -12,12 +12,14 @@ from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog, load_catalog
 from jobs.connection import connect
 from jobs.errors import ConfigurationError, QueueUnavailableError
+from jobs.interrupts import Interrupts
 from jobs.leases import Leases
 from jobs.queue import JobQueue
 from jobs.workers import WorkerRegistry
 from worker.settings import WorkerSettings
 
 EX_CONFIG = 78  # sysexits.h: starting again will not help
+EX_UNAVAILABLE = 69  # the device is lost; it may be there again for the next process
 
 
 def run(settings: WorkerSettings) -> int:
@@ -46,21 +48,26 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     from worker.executions import Executions
     from worker.models.device import Device
     from worker.models.registry import ModelRegistry
+    from worker.publisher import Publisher
+    from worker.watchdog import Watchdog
 
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
+    leases = Leases(redis, worker=name)
     executions = Executions(
         ModelRegistry(catalog, Device(settings)),
-        Leases(redis, worker=name),
+        leases,
         WorkerRegistry(redis),
-        ArtifactStore(settings.artifacts_url),
+        Publisher(leases, ArtifactStore(settings.artifacts_url)),
+        Interrupts(redis),
         name=name,
         capacity=settings.capacity,
+        watchdog=Watchdog(settings.hang_timeout_s),
     )
     executions.start()
     Consumer(redis, executions, name=name).work(logging_level="WARNING")
     executions.close(settings.grace_s)
-    return 0
+    return 0 if executions.is_fit() else EX_UNAVAILABLE
 
 
 def _check_paths(catalog: Catalog) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 import torch
 
-from jobs.errors import JobFailedError, LodestarError, OutOfMemoryError
+from jobs.errors import DeviceLostError, JobFailedError, LodestarError, OutOfMemoryError
 from worker import batches
 from worker.calls import (
     Call,
@@ -29,10 +29,6 @@ from worker.models.registry import ModelRegistry
 GUIDANCE_CHUNKS = (16, 8, 4, 2, 1)
 
 log = structlog.get_logger(__name__)
-
-
-class DeviceLostError(Exception):
-    """The device computes no more, whatever it is asked: this process has to end."""
 
 
 class Runner:
@@ -96,7 +92,7 @@ class Runner:
             return [error] * len(part)
         except Exception as error:
             if _is_lost(error):
-                raise DeviceLostError(str(error)) from error
+                raise DeviceLostError(f"the device is lost: {error}") from error
             failure = self._failure(error, part, kind, size)
         if len(part) == 1:
             smaller_chunks = self._kind(part[0]) != kind

@@ -36,3 +36,6 @@ class WorkerSettings(BaseSettings):
     grace_s: float = Field(
         4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
     )
+    hang_timeout_s: float = Field(
+        600, gt=0, description="Seconds without progress in any job after which the process ends itself."
+    )

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from app.caller import TheCaller
 from app.errors import documented
 from app.routes.examples import REQUESTS
 from app.services import TheArtifacts, TheCatalog, TheQueue, services_of
@@ -45,6 +46,7 @@ async def submit(
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
     queue: TheQueue,
     catalog: TheCatalog,
+    caller: TheCaller,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -66,7 +68,7 @@ async def submit(
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
     resolved = resolve(body, catalog)
     submission = await run_in_threadpool(
-        queue.submit, resolved, idempotency_key=idempotency_key, original=body
+        queue.submit, resolved, idempotency_key=idempotency_key, original=body, caller=caller
     )
     job = submission.job
     request.state.job_id = job.id

@@ -19,13 +19,21 @@ class QueueInfo(Wire):
     )
     workers: int = Field(ge=0, description="Number of workers that are alive.", examples=[1])
     max_queued: int = Field(ge=1, description="Most jobs that may be queued.", examples=[1000])
+    eta_s: float | None = Field(
+        ge=0,
+        description="Seconds until the workers are done with all of them at their present speed; null until that was "
+        "measured.",
+        examples=[12.5],
+    )
 
 
 @router.get("", summary="Count jobs and workers", responses=documented("queue_unavailable"))
 def get_queue(services: TheServices) -> QueueInfo:
     """Numbers for an overview; exact, but not of one instant."""
+    line = services.queue.line()
     return QueueInfo(
         jobs=services.queue.counts(),
         workers=len(services.workers.alive()),
         max_queued=services.settings.max_queued,
+        eta_s=line.eta_s(line.jobs),
     )

@@ -6,5 +6,6 @@ if status == 'queued' then
   finish(prefix, id, 'queued', 'canceled')
 elseif status == 'running' then
   redis.call('HSET', job, 'cancel_requested', 1)
+  redis.call('PUBLISH', prefix .. 'interrupts', id)
 end
 return status and 1 or 0

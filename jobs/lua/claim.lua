@@ -1,20 +1,154 @@
--- ARGV: prefix, id, worker, lease in milliseconds, a random token of this call.
--- Returns {fence, request}, or nothing when the job is not waiting. The same token again (its answer was lost) gets
--- the same fence.
-local prefix, id, worker, lease, token = unpack(ARGV)
-local job = prefix .. 'job:' .. id
-local status, fence, claims = unpack(redis.call('HMGET', job, 'status', 'fence', 'claims'))
-if status == 'running' and fence == claims .. '-' .. token then
-  return {fence, redis.call('HGET', job, 'request')}
+-- ARGV: prefix, worker, lease in milliseconds, a random token of this call, patience in milliseconds, one id that alone
+-- may be claimed or '', number of the worker's models, these models, ids of jobs set aside that this worker can read.
+-- Returns {id, fence, request, 1 if it must run alone}, or nothing. The same token again (its answer was lost) gets the
+-- same answer.
+--
+-- The first in line is claimed, with two exceptions. A job whose model the worker does not hold is passed over for a
+-- while if another one in sight would need no loading, or another worker holds the model and has room. A suspect, which
+-- was lost with its worker, runs alone: only a worker that holds nothing claims one, and claims no more until it is
+-- done. So that no suspect waits for ever on busy workers, one of them empties itself for them after a while.
+local prefix, worker, lease, token, patience, only = unpack(ARGV, 1, 6)
+local SIGHT = 64
+local DRAIN_MS = 30000
+local now = now_us()
+local patience_us = patience * 1000
+local models, known = {}, tonumber(ARGV[7])
+for i = 8, 7 + known do
+  models[ARGV[i]] = true
 end
-if status ~= 'queued' then
+
+local function answer(id)
+  local fence, request, suspect = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'fence', 'request', 'suspect'))
+  return {id, fence, request, suspect and 1 or 0}
+end
+
+local receipt = redis.call('HMGET', prefix .. 'claimed:' .. worker, 'token', 'id', 'fence')
+if receipt[1] == token then
+  return owns(prefix, receipt[2], receipt[3]) and answer(receipt[2])
+end
+
+local held = redis.call('SMEMBERS', prefix .. 'held:' .. worker)
+if #held == 1 and redis.call('HEXISTS', prefix .. 'job:' .. held[1], 'suspect') == 1 then
   return false
 end
-local now = now_us()
+
+local first_foreign -- the first in line among those whose model the worker does not hold
+
+local function pass_over(id, passed)
+  if not passed then
+    redis.call('HSET', prefix .. 'job:' .. id, 'passed_us', whole(now))
+  end
+end
+
+-- 'take', 'skip', or 'drain': claim nothing at all, so as to become empty for this one.
+local function judge_suspect(id, passed)
+  if #held == 0 then
+    return 'take'
+  end
+  local drainer = redis.call('GET', prefix .. 'drainer')
+  if drainer == worker or (not drainer and passed and now - passed >= patience_us) then
+    redis.call('SET', prefix .. 'drainer', worker, 'PX', DRAIN_MS)
+    return 'drain'
+  end
+  pass_over(id, passed)
+  return 'skip'
+end
+
+local function judge(id)
+  local status, model, suspect, passed =
+    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'status', 'model', 'suspect', 'passed_us'))
+  passed = tonumber(passed or nil)
+  if status ~= 'queued' then
+    return 'skip'
+  elseif suspect then
+    return judge_suspect(id, passed)
+  elseif known == 0 or models[model] or (passed and now - passed >= patience_us) then
+    return 'take'
+  end
+  first_foreign = first_foreign or {id = id, model = model, passed = passed}
+  return 'skip'
+end
+
+local function first_fit(ids)
+  for _, id in ipairs(ids) do
+    local verdict = judge(id)
+    if verdict == 'take' then
+      return id
+    elseif verdict == 'drain' then
+      return false
+    end
+  end
+  return nil
+end
+
+local function in_sight()
+  local ids = redis.call('ZRANGE', prefix .. 'waiting', 0, SIGHT - 1)
+  local tags = {}
+  for i = 8 + known, #ARGV do
+    local tag = redis.call('ZSCORE', prefix .. 'aside', ARGV[i])
+    if tag then
+      tags[ARGV[i]] = tonumber(tag)
+      table.insert(ids, ARGV[i])
+    end
+  end
+  if next(tags) then
+    for _, id in ipairs(ids) do
+      tags[id] = tags[id] or tonumber(redis.call('ZSCORE', prefix .. 'waiting', id))
+    end
+    table.sort(ids, function(a, b) return tags[a] < tags[b] or (tags[a] == tags[b] and a < b) end)
+  end
+  return ids
+end
+
+-- Another worker that holds the model and has room for the job will come for it soon.
+local function has_a_better_place(foreign)
+  if foreign.passed and now - foreign.passed >= patience_us then
+    return false
+  end
+  redis.call('ZREMRANGEBYSCORE', prefix .. 'holders:' .. foreign.model, '-inf', whole(now))
+  local holders = redis.call('ZCARD', prefix .. 'holders:' .. foreign.model)
+  return holders > (redis.call('ZSCORE', prefix .. 'holders:' .. foreign.model, worker) and 1 or 0)
+end
+
+local function choose()
+  if only ~= '' then
+    known = 0
+    return first_fit({only})
+  end
+  local id = first_fit(in_sight())
+  if first_foreign then
+    if id == nil and not has_a_better_place(first_foreign) then
+      return first_foreign.id
+    end
+    pass_over(first_foreign.id, first_foreign.passed)
+  end
+  return id
+end
+
+local id = choose()
+if not id then
+  return false
+end
+local job = prefix .. 'job:' .. id
+local head = redis.call('ZRANGE', prefix .. 'waiting', 0, 0, 'WITHSCORES')[2]
+if head and tonumber(head) > tonumber(redis.call('GET', prefix .. 'virtual_time') or 0) then
+  redis.call('SET', prefix .. 'virtual_time', head)
+  -- A flow whose last tag has passed starts afresh, like one that was never seen.
+  redis.call('ZREMRANGEBYSCORE', prefix .. 'flows', '-inf', head)
+end
+leave_line(prefix, id)
 move(prefix, id, 'queued', 'running')
 redis.call('HINCRBY', job, 'attempts', 1)
+redis.call('HINCRBY', job, 'starts', 1)
 -- The token keeps fences apart even if a failover loses the last claims and the count starts again from before them.
-fence = redis.call('HINCRBY', job, 'claims', 1) .. '-' .. token
+local fence = redis.call('HINCRBY', job, 'claims', 1) .. '-' .. token
 redis.call('HSET', job, 'fence', fence, 'worker', worker, 'started_us', whole(now))
+redis.call('HDEL', job, 'passed_us')
+if redis.call('HEXISTS', job, 'suspect') == 1 and redis.call('GET', prefix .. 'drainer') == worker then
+  redis.call('DEL', prefix .. 'drainer')
+end
 redis.call('ZADD', prefix .. 'leases', whole(now + lease * 1000), id)
-return {fence, redis.call('HGET', job, 'request')}
+redis.call('SADD', prefix .. 'held:' .. worker, id)
+redis.call('HSET', prefix .. 'claimed:' .. worker, 'token', token, 'id', id, 'fence', fence)
+redis.call('EXPIRE', prefix .. 'claimed:' .. worker, 600)
+return answer(id)

@@ -4,8 +4,17 @@ local status = redis.call('HGET', prefix .. 'job:' .. id, 'status')
 if not status then
   return 0
 end
+if status == 'queued' then
+  leave_line(prefix, id)
+  refund(prefix, id)
+elseif status == 'running' then
+  let_go(prefix, id)
+  -- Its worker may be about to store pictures.
+  collect_later(prefix, id)
+  redis.call('PUBLISH', prefix .. 'interrupts', id)
+end
 redis.call('DEL', prefix .. 'job:' .. id)
 redis.call('ZREM', prefix .. 'jobs', id)
 redis.call('ZREM', prefix .. 'status:' .. status, id)
-redis.call('ZREM', prefix .. 'leases', id)
+redis.call('ZREM', prefix .. 'finished', id)
 return 1

@@ -24,18 +24,65 @@ local function move(prefix, id, from, to)
   redis.call('ZADD', prefix .. 'status:' .. to, created, id)
 end
 
+-- Stand in line at the job's own tag: see submit.lua.
+local function enter_line(prefix, id)
+  local tag, cost = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'tag', 'cost'))
+  if redis.call('ZADD', prefix .. 'waiting', tag, id) == 1 then
+    redis.call('INCRBY', prefix .. 'waiting_cost', cost)
+  end
+end
+
+local function leave_line(prefix, id)
+  if redis.call('ZREM', prefix .. 'waiting', id) == 1 then
+    redis.call('DECRBY', prefix .. 'waiting_cost', redis.call('HGET', prefix .. 'job:' .. id, 'cost'))
+  end
+  redis.call('ZREM', prefix .. 'aside', id)
+end
+
+-- What a job was charged to its flow is given back when the job leaves the line without having been worked on.
+local function refund(prefix, id)
+  local flow, share = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'flow', 'share'))
+  if redis.call('ZSCORE', prefix .. 'flows', flow) then
+    redis.call('ZINCRBY', prefix .. 'flows', -share, flow)
+  end
+end
+
+-- The worker of a running job holds it no more.
+local function let_go(prefix, id)
+  redis.call('ZREM', prefix .. 'leases', id)
+  local worker = redis.call('HGET', prefix .. 'job:' .. id, 'worker')
+  if worker then
+    redis.call('SREM', prefix .. 'held:' .. worker, id)
+  end
+end
+
+-- Files that an ended execution may have left behind, or may still write if its worker only looks dead: to be removed
+-- a quarter of an hour from now.
+local function collect_later(prefix, place)
+  redis.call('ZADD', prefix .. 'orphans', whole(now_us() + 900 * 1000000), place)
+end
+
 -- Enter a terminal status, once.
 local function finish(prefix, id, from, to)
+  if from == 'queued' then
+    leave_line(prefix, id)
+    refund(prefix, id)
+  else
+    let_go(prefix, id)
+  end
   move(prefix, id, from, to)
-  redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', whole(now_us()))
-  redis.call('ZREM', prefix .. 'leases', id)
+  local now = whole(now_us())
+  redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', now)
+  redis.call('ZADD', prefix .. 'finished', now, id)
 end
 
 -- End an execution without an outcome: the job waits again at its old place, and has made no progress.
 local function requeue(prefix, id)
+  let_go(prefix, id)
+  collect_later(prefix, id .. '/' .. redis.call('HGET', prefix .. 'job:' .. id, 'fence'))
   move(prefix, id, 'running', 'queued')
   redis.call('HDEL', prefix .. 'job:' .. id, 'step', 'steps', 'eta_s')
-  redis.call('ZREM', prefix .. 'leases', id)
+  enter_line(prefix, id)
 end
 
 -- Whether the execution that holds this fence still owns the job.

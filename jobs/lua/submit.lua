@@ -1,7 +1,16 @@
--- ARGV: prefix, id, request, most waiting jobs, idempotency key or '', digest of the body, seconds to keep the key.
+-- ARGV: prefix, id, request, most waiting jobs, idempotency key or '', digest of the body, seconds to keep the key,
+-- flow, weight of the flow, cost (a whole number), model.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full', id}. The same id again (its answer was lost) changes nothing.
-local prefix, id, request, most, key, digest, ttl = unpack(ARGV)
-if redis.call('EXISTS', prefix .. 'job:' .. id) == 1 then
+--
+-- The line is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
+-- proportion to its weight: a job's tag is the virtual time at which it would be done if all flows were served at once,
+-- which is cost / weight after the flow's job before it, or after the present virtual time for a flow that was idle.
+-- The virtual time is the least tag in the line at the last claim. So 500 jobs of one flow have tags far into the
+-- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
+-- new tags only grow.
+local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model = unpack(ARGV)
+local job = prefix .. 'job:' .. id
+if redis.call('EXISTS', job) == 1 then
   return {'accepted', id}
 end
 if key ~= '' then
@@ -15,10 +24,16 @@ if redis.call('ZCARD', prefix .. 'status:queued') >= tonumber(most) then
   return {'full', ''}
 end
 local created = whole(next_creation(prefix))
-redis.call('HSET', prefix .. 'job:' .. id, 'status', 'queued', 'request', request, 'created_us', created,
-  'attempts', 0, 'claims', 0)
+local share = cost / weight
+local last = tonumber(redis.call('ZSCORE', prefix .. 'flows', flow) or 0)
+local virtual_time = tonumber(redis.call('GET', prefix .. 'virtual_time') or 0)
+local tag = string.format('%.17g', math.max(virtual_time, last) + share)
+redis.call('ZADD', prefix .. 'flows', tag, flow)
+redis.call('HSET', job, 'status', 'queued', 'request', request, 'created_us', created, 'attempts', 0, 'claims', 0,
+  'starts', 0, 'model', model, 'flow', flow, 'cost', cost, 'share', string.format('%.17g', share), 'tag', tag)
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
+enter_line(prefix, id)
 if key ~= '' then
   redis.call('HSET', prefix .. 'idempotency:' .. key, 'id', id, 'digest', digest)
   redis.call('EXPIRE', prefix .. 'idempotency:' .. key, ttl)

@@ -30,8 +30,8 @@ def doomed(redis: Redis) -> Leases:
 
 @pytest.fixture
 def reaper(redis: Redis) -> Reaper:
-    """A reaper that gives lost tickets no grace."""
-    return Reaper(redis, ticket_grace_s=0)
+    """A reaper that gives lost tickets no grace, and workers none to come back after an outage."""
+    return Reaper(redis, ticket_grace_s=0, outage_grace_s=0)
 
 
 @pytest.fixture

@@ -26,6 +26,11 @@ def resolved(prompt: str) -> ResolvedRequest:
     return RESOLVED.model_copy(update={"prompt": prompt})
 
 
+def submission(job_id: str, *, most: int = 100, key: str = "") -> list[str | int]:
+    """Arguments of the script that stores a job."""
+    return [job_id, RESOLVED.model_dump_json(), most, key, "digest", 60, "anonymous:normal", 4, 50, "pocket"]
+
+
 def pictures_of(lease: Lease) -> tuple[StoredImage, ...]:
     """What an execution that succeeded would have stored."""
     key = f"{lease.artifact_prefix}/0.png"

@@ -74,20 +74,21 @@ class TestClaim:
     def test_the_same_claim_again_gets_the_same_lease(
         self, scripts: Scripts, queue: JobQueue, job_id: str
     ) -> None:
-        answers = [scripts("claim", job_id, "steady", 60_000, "token") for _ in range(2)]
+        later = queue.submit(RESOLVED).job.id
+        answers = [scripts("claim", "steady", 60_000, "token", 0, "", 0) for _ in range(2)]
         assert answers[0] == answers[1]
+        assert answers[0][0] == job_id
         assert queue.get(job_id).attempts == 1
-        assert scripts("claim", job_id, "steady", 60_000, "other") is None
+        assert scripts("claim", "steady", 60_000, "other", 0, "", 0)[0] == later
+        assert scripts("claim", "steady", 60_000, "third", 0, "", 0) is None
 
     def test_a_request_of_another_version_goes_on_waiting(
         self, redis: Redis, leases: Leases, queue: JobQueue, tickets: Tickets, job_id: str
     ) -> None:
-        tickets.discard([f"{job_id}-first"])
         key = f"{PREFIX}job:{job_id}"
         redis.hset(key, "request", '{"prompt": "new", "unheard_of": 1}')
         assert leases.claim(job_id) is None
-        assert redis.hmget(key, ["status", "attempts"]) == ["queued", "0"]
-        assert tickets.waiting() == set()
+        assert redis.hmget(key, ["status", "attempts", "starts"]) == ["queued", "0", "0"]
         redis.hset(key, "request", RESOLVED.model_dump_json())
         assert leases.claim(job_id) is not None
 
@@ -272,7 +273,7 @@ class TestStaleExecution:
         self, redis: Redis, doomed: Leases, queue: JobQueue, job_id: str
     ) -> None:
         lease = claimed(doomed, job_id)
-        Reaper(redis, max_attempts=1).sweep()
+        Reaper(redis, max_attempts=1, outage_grace_s=0).sweep()
         with pytest.raises(LeaseLostError):
             doomed.succeed(lease, pictures_of(lease))
         assert queue.get(job_id).status is JobStatus.FAILED
@@ -290,8 +291,7 @@ class TestRelease:
         job = queue.get(job_id)
         assert (job.status, job.queue_position, job.attempts) == (JobStatus.QUEUED, 0, 0)
         assert job.progress == Progress()
-        in_line = [ticket_id.rpartition("-")[0] for ticket_id in tickets.queue.get_job_ids()]
-        assert in_line == [job_id, *later]
+        assert tickets.waiting() == {job_id, *later}
 
     def test_the_execution_that_gave_it_back_owns_it_no_more(self, leases: Leases, job_id: str) -> None:
         lease = claimed(leases, job_id)

@@ -12,7 +12,7 @@ from jobs.request import GenerateRequest
 from jobs.scripts import PREFIX, Scripts
 from jobs.state import JobError, JobStatus, Progress
 from jobs.tickets import Tickets
-from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of, resolved
+from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of, resolved, submission
 
 
 def submit(queue: JobQueue, count: int) -> list[str]:
@@ -149,10 +149,7 @@ class TestSubmitterThatDiedBeforeWritingItsTicket:
         return job_id
 
     def test_the_stored_job_is_complete(self, scripts: Scripts, queue: JobQueue, tickets: Tickets) -> None:
-        assert scripts("submit", "id", RESOLVED.model_dump_json(), 100, "", "digest", 60) == [
-            "accepted",
-            "id",
-        ]
+        assert scripts("submit", *submission("id")) == ["accepted", "id"]
         assert queue.get("id").request == RESOLVED
         assert tickets.waiting() == set()
 
@@ -169,7 +166,7 @@ class TestSubmissionWhoseAnswerWasLost:
     """redis-py sends a command again when the connection breaks before its answer."""
 
     def test_it_is_accepted_once(self, scripts: Scripts, queue: JobQueue) -> None:
-        arguments = ("submit", "id", RESOLVED.model_dump_json(), 1, "key", "digest", 60)
+        arguments = ("submit", *submission("id", most=1, key="key"))
         assert scripts(*arguments) == ["accepted", "id"]
         stored = queue.get("id")
         assert scripts(*arguments) == ["accepted", "id"]
@@ -179,7 +176,7 @@ class TestSubmissionWhoseAnswerWasLost:
     def test_it_does_not_take_a_job_from_its_worker(
         self, scripts: Scripts, queue: JobQueue, leases: Leases
     ) -> None:
-        arguments = ("submit", "id", RESOLVED.model_dump_json(), 100, "", "digest", 60)
+        arguments = ("submit", *submission("id"))
         scripts(*arguments)
         lease = claimed(leases, "id")
         scripts(*arguments)
@@ -312,7 +309,11 @@ class TestDelete:
                 queue.get(job_id)
         assert queue.list().data == ()
         assert queue.counts() == dict.fromkeys(JobStatus, 0)
-        assert list(redis.scan_iter(PREFIX + "*")) == []
+        # What is left is of a fixed size, expires, or says what is to be collected.
+        kept = {key.removeprefix(PREFIX) for key in redis.scan_iter(PREFIX + "*")}
+        assert kept == {"virtual_time", "waiting_cost", "flows", "claimed:steady", "orphans"}
+        assert redis.get(PREFIX + "waiting_cost") == "0"
+        assert redis.zrange(PREFIX + "orphans", 0, -1) == [ids[1]]
 
     def test_its_worker_finds_the_lease_lost(self, queue: JobQueue, leases: Leases) -> None:
         job_id = queue.submit(RESOLVED).job.id

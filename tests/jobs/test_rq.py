@@ -55,16 +55,20 @@ def test_the_same_id_is_refused_atomically(tickets: Tickets) -> None:
     assert tickets.queue.count == 1
 
 
-def test_writing_the_first_ticket_twice_is_harmless_and_again_means_one_more_in_front(
+def test_writing_the_first_ticket_twice_is_harmless_and_again_means_one_more(
     tickets: Tickets,
 ) -> None:
     tickets.write("job")
     tickets.write("job")
     assert tickets.queue.get_job_ids() == ["job-first"]
     tickets.write("job", again=True)
-    further, first = tickets.queue.get_job_ids()
+    first, further = tickets.queue.get_job_ids()
     assert first == "job-first"
     assert re.fullmatch(r"job-[0-9a-f]{8}", further)
+    tickets.write_many(["a", "b"])
+    assert tickets.waiting() == {"job", "a", "b"}
+    assert [ticket_id[:2] for ticket_id in tickets.newest(2)] == ["a-", "b-"]
+    assert tickets.newest(0) == []
 
 
 def test_a_worker_of_one_queue_moves_a_ticket_aside_instead_of_removing_it(

@@ -46,6 +46,7 @@ def test_a_new_job_says_what_is_known_and_null_for_the_rest() -> None:
         "queue_position": None,
         "cancel_requested": False,
         "attempts": 0,
+        "starts": 0,
         "worker": None,
         "progress": {"step": 0, "steps": 0, "eta_s": None, "fraction": 0.0},
         "images": [],

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from threading import Timer
 
 import pytest
 from redis import Redis
@@ -14,19 +15,27 @@ from worker.consumer import Consumer
 
 
 class Admission:
-    """Takes jobs in until it is full."""
+    """Takes jobs in until it is full; as many as there are."""
 
-    def __init__(self, room: int = 100) -> None:
-        self.admitted: list[str] = []
+    def __init__(self, room: int = 100, jobs: int = 0) -> None:
+        self.asked = 0
         self.room = room
+        self.jobs = jobs
+        self.fit = True
 
     def wait_for_room(self, timeout_s: float) -> bool:
-        """Whether there is room; asks a consumer to stop once there is none."""
-        return len(self.admitted) < self.room
+        """Whether there is room."""
+        return self.asked < self.room
 
-    def admit(self, job_id: str) -> None:
-        """Note the job."""
-        self.admitted.append(job_id)
+    def admit(self) -> bool:
+        """Take a job if there is one."""
+        self.asked += 1
+        self.jobs -= 1
+        return self.jobs >= 0
+
+    def is_fit(self) -> bool:
+        """Whether to go on."""
+        return self.fit
 
 
 def consume(consumer: Consumer, count: int) -> None:
@@ -42,12 +51,12 @@ def queue(redis: Redis) -> Queue:
     return Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
 
 
-def test_tickets_are_taken_in_order_and_leave_nothing_behind(redis: Redis, queue: Queue) -> None:
+def test_every_ticket_has_one_job_claimed_and_leaves_nothing_behind(redis: Redis, queue: Queue) -> None:
     tickets, admission = Tickets(redis), Admission()
     for job_id in ("a", "b", "c"):
         tickets.write(job_id)
     consume(Consumer(redis, admission, name="w"), 3)
-    assert admission.admitted == ["a", "b", "c"]
+    assert admission.asked == 3
     assert tickets.waiting() == set()
     assert redis.lrange(queue.intermediate_queue_key, 0, -1) == []
     assert queue.started_job_registry.count == 0
@@ -58,7 +67,7 @@ def test_a_ticket_that_names_other_code_is_refused_and_the_code_not_run(redis: R
     admission = Admission()
     queue.enqueue_call("os.mkdir", args=("/tmp/lodestar-must-not-exist",), timeout=60)
     consume(Consumer(redis, admission, name="w"), 1)
-    assert admission.admitted == []
+    assert admission.asked == 0
     assert queue.failed_job_registry.count == 1
     check = "import os, sys; sys.exit(os.path.exists('/tmp/lodestar-must-not-exist'))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
@@ -81,4 +90,21 @@ def test_a_stop_signal_ends_the_wait_without_taking_a_ticket(redis: Redis) -> No
     consumer.request_stop(15, None)
     tickets.write("a")
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
+    assert tickets.waiting() == {"a"}
+
+
+def test_jobs_without_a_ticket_are_found_all_the_same(redis: Redis) -> None:
+    admission = Admission(room=4, jobs=3)
+    consumer = Consumer(redis, admission, name="w")
+    Timer(5, consumer.request_stop, (15, None)).start()
+    assert consumer.dequeue_job_and_maintain_ttl(None) is None
+    assert admission.asked == 4
+    assert admission.jobs == -1
+
+
+def test_an_unfit_worker_takes_no_more(redis: Redis) -> None:
+    tickets, admission = Tickets(redis), Admission()
+    tickets.write("a")
+    admission.fit = False
+    assert Consumer(redis, admission, name="w").dequeue_job_and_maintain_ttl(None) is None
     assert tickets.waiting() == {"a"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jobs.catalog import Catalog, ClipCard, load_catalog
+from jobs.errors import DeviceLostError
 from jobs.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from tests.worker.running import Running
@@ -18,7 +19,7 @@ from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
-from worker.runner import DeviceLostError, Runner
+from worker.runner import Runner
 from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]

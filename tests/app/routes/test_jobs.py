@@ -45,6 +45,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
             "cutouts": 48,
         },
         "timeout_s": 3600.0,
+        "priority": "normal",
     }
 
 

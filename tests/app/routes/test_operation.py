@@ -59,6 +59,7 @@ def test_the_queue_is_counted_by_status(
         "jobs": {"queued": 1, "running": 1, "succeeded": 1, "failed": 0, "canceled": 0},
         "workers": 1,
         "max_queued": 5,
+        "eta_s": None,
     }
 
 

@@ -1,0 +1,72 @@
+"""Forgets jobs that ended long ago, and clears away files that no job owns."""
+
+from collections.abc import Callable
+from typing import cast
+
+import structlog
+from redis import Redis
+
+from jobs.artifacts import ArtifactStore
+from jobs.connection import translates_redis_errors
+from jobs.scripts import PREFIX, Scripts
+
+PORTION = 200  # jobs or places dealt with in one sweep
+FAILURES_BORNE = 3  # a store that fails this often in one sweep is left alone until the next
+
+log = structlog.get_logger(__name__)
+
+
+class Retention:
+    """One ``sweep`` deletes a portion; call it every few seconds. Safe to run in several processes at once."""
+
+    def __init__(self, redis: Redis, artifacts: ArtifactStore, *, keep_s: float) -> None:
+        """Make one.
+
+        Args:
+            redis: that keeps the jobs.
+            artifacts: where their pictures are.
+            keep_s: seconds that a job is kept after its end; 0 keeps it until somebody deletes it.
+        """
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._artifacts = artifacts
+        self._keep_s = keep_s
+
+    @translates_redis_errors
+    def sweep(self) -> int:
+        """Delete what is due; the number of jobs and places that were."""
+        return self._expire() + self._collect()
+
+    def _expire(self) -> int:
+        if self._keep_s == 0:
+            return 0
+        expired = self._due("finished", self._keep_s)
+        # Pictures first: a job whose pictures could not be deleted is tried again.
+        return self._delete(expired, lambda job_id: self._scripts("delete", job_id))
+
+    def _collect(self) -> int:
+        """Delete what executions left behind that ended without a say; see ``collect_later`` in the scripts."""
+        return self._delete(
+            self._due("orphans", 0), lambda place: self._redis.zrem(PREFIX + "orphans", place)
+        )
+
+    def _due(self, index: str, age_s: float) -> list[str]:
+        seconds, microseconds = self._redis.time()
+        latest = seconds * 1_000_000 + microseconds - int(age_s * 1e6)
+        found = self._redis.zrangebyscore(PREFIX + index, "-inf", latest, start=0, num=PORTION)
+        return cast("list[str]", found)
+
+    def _delete(self, places: list[str], forget: Callable[[str], object]) -> int:
+        deleted = failures = 0
+        for place in places:
+            try:
+                self._artifacts.delete(place)
+            except OSError as error:
+                failures += 1
+                log.warning("artifacts could not be deleted", place=place, reason=str(error))
+                if failures == FAILURES_BORNE:
+                    break
+            else:
+                forget(place)
+                deleted += 1
+        return deleted

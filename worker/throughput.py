@@ -1,0 +1,37 @@
+"""How fast this worker gets on, in the units of ``jobs.order.cost_of``."""
+
+import math
+import time
+
+REMEMBERED_S = 60.0  # what happened this long ago counts for a third
+WORTH_TELLING_S = 2.0  # of work, before a speed means anything
+
+
+class Throughput:
+    """A mean over the recent past, of the time in which there was work. For one thread."""
+
+    def __init__(self) -> None:
+        self._units = 0.0
+        self._seconds = 0.0
+        self._noted_at = time.monotonic()
+
+    def note(self, units: float, *, busy: bool) -> None:
+        """Say what was done since the last note.
+
+        Args:
+            units: of work done.
+            busy: whether there was any job at all; time without one does not count.
+        """
+        now = time.monotonic()
+        elapsed, self._noted_at = now - self._noted_at, now
+        if busy:
+            kept = math.exp(-elapsed / REMEMBERED_S)
+            self._units = self._units * kept + units
+            self._seconds = self._seconds * kept + elapsed
+        else:
+            self._units += units
+
+    @property
+    def speed(self) -> float | None:
+        """Units a second; None before there was enough work to tell."""
+        return self._units / self._seconds if self._seconds >= WORTH_TELLING_S and self._units > 0 else None
