@@ -1,8 +1,8 @@
 """``python -m benchmarks [argument ...]``: every benchmark in turn, each with these arguments."""
 
-from benchmarks import guidance_gain
+from benchmarks import chaos, guidance_gain, queue
 
-BENCHMARKS = (guidance_gain,)
+BENCHMARKS = (guidance_gain, queue, chaos)
 
 if __name__ == "__main__":
     for benchmark in BENCHMARKS:

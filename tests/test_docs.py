@@ -41,6 +41,17 @@ def test_every_process_that_the_command_starts_is_documented() -> None:
         assert f"`lodestar {name}`" in PAGES["operating.md"]
 
 
+def test_every_fault_that_is_documented_is_injected_by_a_test_that_exists() -> None:
+    tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    rows = [line for line in PAGES["reliability.md"].splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 20
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        for name in named:
+            assert f"def {name}(" in tests, name
+
+
 @pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{name}" for name in PAGES)])
 def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     source = ROOT / page

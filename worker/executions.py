@@ -27,7 +27,7 @@ from worker.watchdog import Watchdog
 
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
 KEEP_EVERY_S = 0.5  # how soon callers hear of a job's progress
-LISTEN_S = 1.0
+LISTEN_S = 0.5
 RECONNECT_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -133,9 +133,13 @@ class Executions:
         self._wait_until_empty(GIVE_BACK_S)
         self._give_back_all()
         self._closing.set()
+        self._look.set()
         if self._watchdog:
             self._watchdog.dismiss()
         self._workers.leave(self._name)
+        for thread in self._threads:
+            # All but an engine that is stuck; none is worth waiting for any longer.
+            thread.join(2 * LISTEN_S)
 
     def _give_back_all(self) -> None:
         """Where the engine is in the middle of a long call or the store is slow; what comes of it will be refused."""

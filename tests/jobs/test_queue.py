@@ -166,20 +166,20 @@ class TestSubmissionWhoseAnswerWasLost:
     """redis-py sends a command again when the connection breaks before its answer."""
 
     def test_it_is_accepted_once(self, scripts: Scripts, queue: JobQueue) -> None:
-        arguments = ("submit", *submission("id", most=1, key="key"))
-        assert scripts(*arguments) == ["accepted", "id"]
+        arguments = submission("id", most=1, key="key")
+        assert scripts("submit", *arguments) == ["accepted", "id"]
         stored = queue.get("id")
-        assert scripts(*arguments) == ["accepted", "id"]
+        assert scripts("submit", *arguments) == ["accepted", "id"]
         assert queue.get("id") == stored
         assert queue.counts()[JobStatus.QUEUED] == 1
 
     def test_it_does_not_take_a_job_from_its_worker(
         self, scripts: Scripts, queue: JobQueue, leases: Leases
     ) -> None:
-        arguments = ("submit", *submission("id"))
-        scripts(*arguments)
+        arguments = submission("id")
+        scripts("submit", *arguments)
         lease = claimed(leases, "id")
-        scripts(*arguments)
+        scripts("submit", *arguments)
         assert queue.get("id").status is JobStatus.RUNNING
         assert leases.renew(lease) is Standing.HELD
 

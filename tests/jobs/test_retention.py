@@ -84,7 +84,7 @@ def test_one_sweep_deletes_a_portion(
     big = JobQueue(redis, max_queued=1000)
     for _ in range(PORTION + 5):
         big.cancel(big.submit(RESOLVED).job.id)
-    age(redis, "finished", *redis.zrange(PREFIX + "finished", 0, -1))  # type: ignore[arg-type]
+    age(redis, "finished", *(str(job_id) for job_id in redis.zrange(PREFIX + "finished", 0, -1)))
     assert (retention.sweep(), retention.sweep(), retention.sweep()) == (PORTION, 5, 0)
 
 
