@@ -13,11 +13,12 @@ from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
 from app.logs import configure_logs
-from app.routes import dashboard, health, images, jobs, metrics, models, queue, workers
+from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, workers
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
 from app.sweeper import sweep_forever
+from app.wakeups import wake_readers
 from jobs.errors import ConfigurationError
 from jobs.reaper import Reaper
 
@@ -44,7 +45,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessLayer, metrics=services.metrics)
-    for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
+    for noun in (jobs, events, images, models, workers, queue, health, metrics, error_pages, dashboard):
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app
@@ -102,10 +103,24 @@ def _url_host(host: str) -> str:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    sweeping = asyncio.create_task(sweep_forever(Reaper(services.redis)))
+    background = (
+        sweep_forever(Reaper(services.redis)),
+        wake_readers(services.async_redis, services.wakeups),
+        _wake_at_stop(services),
+    )
+    tasks = [asyncio.create_task(work) for work in background]
     yield
-    sweeping.cancel()
-    with suppress(asyncio.CancelledError):
-        await sweeping
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
+    await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")
+
+
+async def _wake_at_stop(services: Services) -> None:
+    """Let the streams of events end, which would hold the server's stop otherwise."""
+    await services.stopping.wait()
+    services.wakeups.wake_all()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -45,6 +45,9 @@ class Metrics:
             ("method", "route", "status"),
             buckets=_BUCKETS_S,
             registry=self._registry,
+        )
+        self.event_streams = Gauge(
+            "lodestar_event_streams", "Streams of events that are open.", registry=self._registry
         )
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -6,8 +6,10 @@ A step that is repeated because its answer was lost changes nothing either, and 
 """
 
 import secrets
+from base64 import b64encode
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import structlog
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ from jobs.state import JobError, JobStatus, Progress, StoredImage
 from jobs.tickets import Tickets
 
 LEASE_S = 15.0
+PREVIEW_TTL_S = 600  # for one whose job goes on; a minute after its end they are gone
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +84,17 @@ class Leases:
             if progress.eta_s is not None:
                 fields += ["eta_s", progress.eta_s]
         return Standing(self._scripts("renew", lease.job_id, lease.fence, self._lease_ms, *fields))
+
+    def preview(self, lease: Lease, index: int, step: int, jpeg: bytes) -> None:
+        """Show a small picture of what picture ``index`` will be, in place of the one before."""
+        data = b64encode(jpeg).decode()
+        fields = ("preview", "index", index, "step", step)
+        self._scripts("note", lease.job_id, lease.fence, index, data, PREVIEW_TTL_S, *fields)
+
+    def log(self, lease: Lease, message: str, *, level: Literal["info", "warning"] = "info") -> None:
+        """Tell those who follow the job something."""
+        fields = ("log", "level", level, "message", message)
+        self._scripts("note", lease.job_id, lease.fence, "", "", 0, *fields)
 
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
         """Publish the pictures; the status that the job entered (canceled, when that was asked for first).

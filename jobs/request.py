@@ -114,6 +114,14 @@ class GenerateRequest(_Model):
     guidance: Guidance | None = Field(
         None, description="CLIP guidance; none if left out. `{}` guides with the defaults of `laion`."
     )
+    preview_every: int | None = Field(
+        None,
+        ge=1,
+        le=250,
+        description="Show a small preview of each picture after every so many steps; none if left out. "
+        "`GET /v1/jobs/{id}/events` tells of each.",
+        examples=[5],
+    )
     timeout_s: float = Field(
         3600,
         gt=0,
@@ -147,4 +155,5 @@ class ResolvedRequest(_Model):
     seed: int = Field(description="Seed of the first picture.")
     images: int = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
+    preview_every: int | None = Field(None, description="Steps between previews, or null.")
     timeout_s: float = Field(description="Seconds that one attempt may run.")

@@ -19,7 +19,17 @@ class Scripts:
         prelude = (folder / "prelude.lua").read_text()
         self._scripts = {
             name: redis.register_script(prelude + (folder / f"{name}.lua").read_text())
-            for name in ("submit", "claim", "renew", "commit", "release", "recover", "cancel", "delete")
+            for name in (
+                "submit",
+                "claim",
+                "renew",
+                "commit",
+                "release",
+                "recover",
+                "cancel",
+                "delete",
+                "note",
+            )
         }
 
     def __call__(self, name: str, *arguments: str | int | float) -> Any:

@@ -114,8 +114,9 @@ class Job(Wire):
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property
     def urls(self) -> dict[str, str]:
-        """Paths to get and to cancel this job."""
-        return {"self": f"/v1/jobs/{self.id}", "cancel": f"/v1/jobs/{self.id}/cancel"}
+        """Paths to get, to cancel and to follow this job."""
+        path = f"/v1/jobs/{self.id}"
+        return {"self": path, "cancel": f"{path}/cancel", "events": f"{path}/events"}
 
 
 class JobPage(Wire):

@@ -18,7 +18,7 @@ from jobs.catalog import Catalog
 from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
-from worker.calls import Call, Stepped
+from worker.calls import Call, Preview, Stepped
 from worker.runner import Runner
 from worker.sampler import Picture, sample
 
@@ -89,17 +89,25 @@ class Track:
 class Engine:
     """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other."""
 
-    def __init__(self, runner: Runner, catalog: Catalog, on_outcome: Callable[[Work, Outcome], None]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        catalog: Catalog,
+        on_outcome: Callable[[Work, Outcome], None],
+        on_preview: Callable[[Work, Preview], None] = lambda *_: None,
+    ) -> None:
         """Make an idle engine.
 
         Args:
             runner: answers calls.
             catalog: tells which CLIP scores an unguided picture.
             on_outcome: called on the engine's thread when a job leaves; must not block.
+            on_preview: likewise, when there is a preview of one of a job's pictures.
         """
         self._runner = runner
         self._catalog = catalog
         self._on_outcome = on_outcome
+        self._on_preview = on_preview
         self._admitted: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._tracks: deque[Track] = deque()
         self._closing = False
@@ -153,6 +161,8 @@ class Engine:
             (answer,) = self._runner.run([track.call])
             if isinstance(track.call, Stepped):
                 work.note_step()
+            elif isinstance(track.call, Preview):
+                self._on_preview(work, track.call)
             track.call = track.sampler.send(answer)
             self._tracks.append(track)
         except StopIteration as end:

@@ -16,9 +16,11 @@ from jobs.errors import JobFailedError, LeaseLostError
 from jobs.leases import Lease, Leases, Standing
 from jobs.state import JobStatus, StoredImage
 from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from worker.calls import Preview
 from worker.engine import Engine, Failed, Finished, Outcome, Stopped, Work
 from worker.models.registry import ModelRegistry
 from worker.pictures import encode_png
+from worker.previews import Previews
 from worker.runner import Runner
 
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
@@ -63,8 +65,9 @@ class Executions:
         self._held: dict[str, Execution] = {}
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._engine = Engine(Runner(models), models.catalog, self._settle_later)
+        self._engine = Engine(Runner(models), models.catalog, self._settle_later, self._preview_later)
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
+        self._previews = Previews(leases)
         self._threads = [
             threading.Thread(target=self._compute, name="engine", daemon=True),
             threading.Thread(target=self._keep, name="keeper", daemon=True),
@@ -90,7 +93,10 @@ class Executions:
         with self._changed:
             self._held[job_id] = Execution(lease, work)
         log.info("job started", job=job_id, fence=lease.fence)
+        is_loaded = lease.request.model in self._models.loaded()
         self._engine.admit(work)
+        if not is_loaded:
+            self._leases.log(lease, f"model {lease.request.model} is being loaded")
 
     def close(self, grace_s: float) -> None:
         """Finish what can be finished within ``grace_s``, give the rest back to the queue, and say goodbye."""
@@ -101,6 +107,7 @@ class Executions:
             self._changed.wait_for(lambda: not self._held, GIVE_BACK_S)
         self._closing.set()
         self._publisher.shutdown(wait=True)
+        self._previews.close()
         self._workers.leave(self._name)
 
     def _compute(self) -> None:
@@ -149,6 +156,9 @@ class Executions:
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
         self._publisher.submit(self._settle, self._held[work.id], outcome)
+
+    def _preview_later(self, work: Work, preview: Preview) -> None:
+        self._previews.show(self._held[work.id].lease, preview)
 
     def _settle(self, execution: Execution, outcome: Outcome) -> None:
         lease = execution.lease

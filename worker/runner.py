@@ -12,6 +12,7 @@ from worker.calls import (
     EncodeText,
     Guide,
     InputSize,
+    Preview,
     Score,
     Stepped,
 )
@@ -47,7 +48,7 @@ class Runner:
     def _answer(self, call: Call) -> object:
         models = self._models
         match call:
-            case Stepped():
+            case Stepped() | Preview():
                 return None
             case Describe():
                 return models.diffusion(call.model).facts

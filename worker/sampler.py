@@ -22,6 +22,7 @@ from worker.calls import (
     Facts,
     Guide,
     InputSize,
+    Preview,
     Score,
     Stepped,
 )
@@ -70,7 +71,7 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
     solver = Solver(request.sampler, facts.scheduler_config, request.steps)
     size = (request.height // facts.latent_factor, request.width // facts.latent_factor)
     latents = solver.initial(torch.randn(1, facts.latent_channels, *size, generator=noise_rng))
-    for timestep in solver.timesteps:
+    for step, timestep in enumerate(solver.timesteps, start=1):
         model_input = solver.model_input(latents, timestep)
         output: Tensor = yield Denoise(
             request.model, model_input, timestep, conditional, unconditional, request.cfg_scale
@@ -80,8 +81,13 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
             views = draw_views(guidance.cutouts, px, views_rng)
             gradient: Gradient = yield Guide(request.model, judge, denoised, target, views)
             output = solver.output(_guided(denoised, gradient, guidance), latents, timestep)
+        is_shown = request.preview_every and step % request.preview_every == 0
+        estimate = solver.denoised(output, latents, timestep) if is_shown else None
         latents = solver.step(output, latents, timestep, noise_rng)
         yield Stepped()
+        if estimate is not None and step < len(solver.timesteps):
+            preview: Tensor = yield Decode(request.model, estimate)
+            yield Preview(index, step, preview)
 
     pixels: Tensor = yield Decode(request.model, latents)
     score: float = yield Score(judge, pixels, described)

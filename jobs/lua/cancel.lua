@@ -4,7 +4,7 @@ local job = prefix .. 'job:' .. id
 local status = redis.call('HGET', job, 'status')
 if status == 'queued' then
   finish(prefix, id, 'queued', 'canceled')
-elseif status == 'running' then
-  redis.call('HSET', job, 'cancel_requested', 1)
+elseif status == 'running' and redis.call('HSET', job, 'cancel_requested', 1) == 1 then
+  emit(prefix, id, 'canceling')
 end
 return status and 1 or 0

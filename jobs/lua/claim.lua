@@ -17,4 +17,5 @@ redis.call('HINCRBY', job, 'attempts', 1)
 fence = redis.call('HINCRBY', job, 'claims', 1) .. '-' .. token
 redis.call('HSET', job, 'fence', fence, 'worker', worker, 'started_us', whole(now))
 redis.call('ZADD', prefix .. 'leases', whole(now + lease * 1000), id)
+emit(prefix, id, 'started', 'attempt', redis.call('HGET', job, 'attempts'), 'worker', worker)
 return {fence, redis.call('HGET', job, 'request')}

@@ -16,6 +16,13 @@ local function next_creation(prefix)
   return math.max(now_us(), (tonumber(newest) or 0) + 1)
 end
 
+-- Tell those who follow the job and those who follow all jobs; the rest of the arguments are pairs of field and value.
+-- It is part of the change that it tells of: no reader can miss one, or hear of one that did not happen.
+local function emit(prefix, id, event, ...)
+  redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
+  redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
+end
+
 -- Change a job's status and its place in the indexes of statuses, which are ordered by creation.
 local function move(prefix, id, from, to)
   local created = redis.call('HGET', prefix .. 'job:' .. id, 'created_us')
@@ -29,13 +36,17 @@ local function finish(prefix, id, from, to)
   move(prefix, id, from, to)
   redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', whole(now_us()))
   redis.call('ZREM', prefix .. 'leases', id)
+  emit(prefix, id, 'done', 'status', to)
+  redis.call('EXPIRE', prefix .. 'events:' .. id, 3600)
+  redis.call('EXPIRE', prefix .. 'previews:' .. id, 60)
 end
 
 -- End an execution without an outcome: the job waits again at its old place, and has made no progress.
-local function requeue(prefix, id)
+local function requeue(prefix, id, reason)
   move(prefix, id, 'running', 'queued')
   redis.call('HDEL', prefix .. 'job:' .. id, 'step', 'steps', 'eta_s')
   redis.call('ZREM', prefix .. 'leases', id)
+  emit(prefix, id, 'queued', 'reason', reason)
 end
 
 -- Whether the execution that holds this fence still owns the job.

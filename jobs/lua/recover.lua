@@ -19,5 +19,5 @@ if tonumber(redis.call('HGET', job, 'attempts')) >= tonumber(most) then
   finish(prefix, id, 'running', 'failed')
   return 'failed'
 end
-requeue(prefix, id)
+requeue(prefix, id, 'worker_lost')
 return 'queued'

@@ -9,5 +9,5 @@ if redis.call('HEXISTS', job, 'cancel_requested') == 1 then
   return 'canceled'
 end
 redis.call('HINCRBY', job, 'attempts', -1)
-requeue(prefix, id)
+requeue(prefix, id, 'released')
 return 'queued'

@@ -19,6 +19,7 @@ redis.call('HSET', prefix .. 'job:' .. id, 'status', 'queued', 'request', reques
   'attempts', 0, 'claims', 0)
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
+emit(prefix, id, 'queued', 'reason', 'submitted')
 if key ~= '' then
   redis.call('HSET', prefix .. 'idempotency:' .. key, 'id', id, 'digest', digest)
   redis.call('EXPIRE', prefix .. 'idempotency:' .. key, ttl)
