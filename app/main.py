@@ -13,12 +13,13 @@ from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
 from app.logs import configure_logs
-from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, workers
+from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, webhooks, workers
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
 from app.sweeper import sweep_forever
 from app.wakeups import wake_readers
+from app.webhooks.background import deliver_webhooks
 from jobs.errors import ConfigurationError
 from jobs.reaper import Reaper
 
@@ -45,7 +46,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessLayer, metrics=services.metrics)
-    for noun in (jobs, events, images, models, workers, queue, health, metrics, error_pages, dashboard):
+    for noun in (
+        jobs,
+        events,
+        images,
+        models,
+        workers,
+        queue,
+        webhooks,
+        health,
+        metrics,
+        error_pages,
+        dashboard,
+    ):
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app
@@ -107,6 +120,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         sweep_forever(Reaper(services.redis)),
         wake_readers(services.async_redis, services.wakeups),
         _wake_at_stop(services),
+        deliver_webhooks(services),
     )
     tasks = [asyncio.create_task(work) for work in background]
     yield

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**32 - 1
@@ -58,6 +58,37 @@ class Guidance(_Model):
         description="Augmented views of the picture that CLIP judges at each step; the preset's default if left out.",
         examples=[48],
     )
+
+
+class WebhookEvent(StrEnum):
+    """What a webhook may be told of."""
+
+    STARTED = "started"
+    DONE = "done"
+
+
+class Webhook(_Model):
+    """Where to send a signed message when something happens to the job."""
+
+    url: HttpUrl = Field(
+        description="Address that the messages are posted to. Private, loopback and link-local addresses are refused "
+        "unless the server's operator allows them; redirects are not followed.",
+        examples=["https://example.com/lodestar"],
+    )
+    events: tuple[WebhookEvent, ...] = Field(
+        (WebhookEvent.DONE,),
+        min_length=1,
+        max_length=2,
+        description="`done` is sent when the job has ended, again and again until it is accepted; `started` when a "
+        "worker has taken it, once.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _names_no_user(cls, url: HttpUrl) -> HttpUrl:
+        if url.username or url.password:
+            raise ValueError("the address of a webhook may hold no user name or password")
+        return url
 
 
 class GenerateRequest(_Model):
@@ -122,6 +153,9 @@ class GenerateRequest(_Model):
         "`GET /v1/jobs/{id}/events` tells of each.",
         examples=[5],
     )
+    webhook: Webhook | None = Field(
+        None, description="Where to send a signed message when the job has ended. An address alone will do."
+    )
     timeout_s: float = Field(
         3600,
         gt=0,
@@ -129,6 +163,11 @@ class GenerateRequest(_Model):
         description="Seconds that one attempt may run before the job fails with deadline_exceeded.",
         examples=[3600],
     )
+
+    @field_validator("webhook", mode="before")
+    @classmethod
+    def _address_alone(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str) else value
 
 
 class ResolvedGuidance(_Model):

@@ -6,6 +6,19 @@ from typing import Any
 from redis import Redis
 
 PREFIX = "lodestar:"
+NAMES = (
+    "submit",
+    "claim",
+    "renew",
+    "commit",
+    "release",
+    "recover",
+    "cancel",
+    "delete",
+    "note",
+    "deliver",
+    "delivered",
+)
 
 
 class Scripts:
@@ -18,18 +31,7 @@ class Scripts:
         folder = files("jobs") / "lua"
         prelude = (folder / "prelude.lua").read_text()
         self._scripts = {
-            name: redis.register_script(prelude + (folder / f"{name}.lua").read_text())
-            for name in (
-                "submit",
-                "claim",
-                "renew",
-                "commit",
-                "release",
-                "recover",
-                "cancel",
-                "delete",
-                "note",
-            )
+            name: redis.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in NAMES
         }
 
     def __call__(self, name: str, *arguments: str | int | float) -> Any:

@@ -65,6 +65,8 @@ async def submit(
 ) -> Job:
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
     resolved = resolve(body, catalog)
+    if body.webhook is not None:
+        services_of(request).addresses.check(body.webhook.url)
     submission = await run_in_threadpool(
         queue.submit, resolved, idempotency_key=idempotency_key, original=body
     )

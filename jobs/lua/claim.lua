@@ -18,4 +18,5 @@ fence = redis.call('HINCRBY', job, 'claims', 1) .. '-' .. token
 redis.call('HSET', job, 'fence', fence, 'worker', worker, 'started_us', whole(now))
 redis.call('ZADD', prefix .. 'leases', whole(now + lease * 1000), id)
 emit(prefix, id, 'started', 'attempt', redis.call('HGET', job, 'attempts'), 'worker', worker)
+owe_webhook(prefix, id, 'started')
 return {fence, redis.call('HGET', job, 'request')}

@@ -11,7 +11,7 @@ if #ARGV > 4 then
   redis.call('HDEL', job, 'eta_s') -- not known any more, unless it is among the pairs
   redis.call('HSET', job, unpack(ARGV, 5))
   local after = redis.call('HMGET', job, 'step', 'steps')
-  if before[1] ~= after[1] or before[2] ~= after[2] then
+  if after[2] ~= '0' and (before[1] ~= after[1] or before[2] ~= after[2]) then
     emit(prefix, id, 'progress', unpack(ARGV, 5))
   end
 end

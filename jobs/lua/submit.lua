@@ -1,6 +1,7 @@
--- ARGV: prefix, id, request, most waiting jobs, idempotency key or '', digest of the body, seconds to keep the key.
+-- ARGV: prefix, id, request, most waiting jobs, idempotency key or '', digest of the body, seconds to keep the key,
+-- the webhook's address or '', its events with commas between.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full', id}. The same id again (its answer was lost) changes nothing.
-local prefix, id, request, most, key, digest, ttl = unpack(ARGV)
+local prefix, id, request, most, key, digest, ttl, webhook, webhook_events = unpack(ARGV)
 if redis.call('EXISTS', prefix .. 'job:' .. id) == 1 then
   return {'accepted', id}
 end
@@ -19,6 +20,9 @@ redis.call('HSET', prefix .. 'job:' .. id, 'status', 'queued', 'request', reques
   'attempts', 0, 'claims', 0)
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
+if webhook ~= '' then
+  redis.call('HSET', prefix .. 'job:' .. id, 'webhook_url', webhook, 'webhook_events', webhook_events)
+end
 emit(prefix, id, 'queued', 'reason', 'submitted')
 if key ~= '' then
   redis.call('HSET', prefix .. 'idempotency:' .. key, 'id', id, 'digest', digest)
