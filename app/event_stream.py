@@ -86,7 +86,8 @@ class _EventStream(StreamingResponse):
     async def _silence(self) -> bytes:
         """Wait until something happens; what to send meanwhile."""
         try:
-            await asyncio.wait_for(self._bell.wait(), HEARTBEAT_S)
+            async with asyncio.timeout(HEARTBEAT_S):
+                await self._bell.wait()
         except TimeoutError:
             return KEEPALIVE_COMMENT
         return b""

@@ -23,6 +23,8 @@ from app.webhooks.background import deliver_webhooks
 from jobs.errors import ConfigurationError
 from jobs.reaper import Reaper
 
+CANCEL_AGAIN_S = 0.5
+
 log = structlog.get_logger(__name__)
 
 
@@ -124,14 +126,19 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     tasks = [asyncio.create_task(work) for work in background]
     yield
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with suppress(asyncio.CancelledError):
-            await task
+    await _end(tasks)
     await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: redis-py waits with wait_for, which can swallow a cancel on Python 3.11."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 async def _wake_at_stop(services: Services) -> None:

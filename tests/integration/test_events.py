@@ -3,9 +3,11 @@
 import io
 
 import httpx
+import pytest
 from PIL import Image
 
 from jobs.request import GenerateRequest, Guidance
+from jobs.state import JobStatus
 from tests.app.sse import Reader
 from tests.integration.stack import PATIENCE_S, Stack, until
 
@@ -49,3 +51,23 @@ def test_following_outlives_a_kill_of_the_api(stack: Stack) -> None:
     ids = [message.id for message in whole.seen]
     assert reader.names[-1] == "done"
     assert [message.id for message in reader.seen] == ids[ids.index(reader.seen[0].id) :]
+
+
+def test_a_client_that_hangs_up_frees_its_slot_and_no_other(stack: Stack) -> None:
+    neighbour = stack.client.submit(GenerateRequest(prompt="a red apple", seed=7, steps=250, images=2)).id
+    with httpx.Client(base_url=stack.url, timeout=1) as http, pytest.raises(httpx.ReadTimeout):
+        http.post("/v1/images", params={"prompt": "a yellow taxi", "steps": 250, "images": 4})
+    jobs = httpx.get(f"{stack.url}/v1/jobs").json()["data"]
+    (left,) = [job["id"] for job in jobs if job["request"]["prompt"] == "a yellow taxi"][:1]
+    until(lambda: stack.client.get(left).status is JobStatus.CANCELED, within_s=PATIENCE_S)
+    assert stack.client.get(left).progress.fraction < 1
+    assert not stack.client.get(neighbour).cancel_requested
+    stack.finish(neighbour)
+
+
+def test_a_picture_is_drawn_in_one_call(stack: Stack) -> None:
+    answer = httpx.post(
+        f"{stack.url}/v1/images", params={"prompt": "red apple", "steps": 5}, timeout=PATIENCE_S
+    )
+    with Image.open(io.BytesIO(answer.content)) as image:
+        assert (answer.status_code, image.format, image.size) == (200, "PNG", (64, 64))
