@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -26,6 +27,12 @@ from jobs.queue import JobQueue
 from jobs.state import JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
+
+
+def _documented_commands() -> list[str]:
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    section = page.partition("## Draw a picture in one call")[2].partition("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
 
 
 def first_job(live: httpx.Client) -> dict[str, Any]:
@@ -118,7 +125,7 @@ def test_accept_chooses_what_comes(accept: str, kind: str, live: httpx.Client, d
 
 
 def test_several_pictures_are_linked_or_come_as_a_zip_file(live: httpx.Client, drawing: None) -> None:
-    fields = {"prompt": "a", "images": 3, "seed": 5}
+    fields: dict[str, str | int] = {"prompt": "a", "images": 3, "seed": 5}
     answer = live.post("/v1/images", params=fields)
     links = [part.split(";")[0].strip("<>") for part in answer.headers["Link"].split(", ") if "item" in part]
     assert opened(live.get(links[0])).tobytes() == opened(answer).tobytes()
@@ -327,3 +334,18 @@ def test_curl_shows_an_error_and_leaves_no_file_when_told_to_fail(
     assert not file.exists()
     shown = curl("/v1/images?prompt=a&steps=0", "-X", "POST")
     assert json.loads(shown.stdout)["errors"][0]["field"] == "steps"
+
+
+@pytest.mark.parametrize("block", _documented_commands())
+def test_the_documented_commands_draw_pictures(
+    block: str, live: httpx.Client, drawing: None, tmp_path: Path
+) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("needs curl")
+    commands = block.replace("localhost:8000", f"{live.base_url.host}:{live.base_url.port}")
+    subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, check=True, timeout=120, capture_output=True)
+    written = list(tmp_path.glob("apple.*"))
+    assert written
+    for file in written:
+        with Image.open(file) as picture:
+            assert f".{(picture.format or '').lower()}" == file.suffix
