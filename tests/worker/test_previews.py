@@ -2,6 +2,7 @@
 
 import io
 from base64 import b64decode
+from typing import Any
 
 import torch
 from PIL import Image
@@ -39,7 +40,8 @@ def test_the_newest_preview_of_each_picture_is_kept_for_a_while(redis: Redis) ->
     with Image.open(io.BytesIO(b64decode(kept["1"]))) as image:
         assert image.getpixel((5, 5)) == (255, 255, 255)
     assert 0 < redis.ttl(f"lodestar:previews:{lease.job_id}") <= 600
-    told = [fields for _, fields in redis.xrange(f"lodestar:events:{lease.job_id}")]
+    rows: Any = redis.xrange(f"lodestar:events:{lease.job_id}")
+    told = [fields for _, fields in rows]
     steps = [int(fields["step"]) for fields in told if fields["type"] == "preview" and fields["index"] == "0"]
     assert steps == sorted(steps)
     assert steps[-1] == 20
