@@ -17,7 +17,12 @@ log = structlog.get_logger(__name__)
 # What a caller may send as its own id: it goes into headers and logs.
 _CALLERS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked again and again by probes, pages and clients that wait: a good answer is not worth a line.
-_POLLED = frozenset({"/healthz", "/readyz", "/metrics", "/v1/queue", "/v1/jobs", "/v1/jobs/{job_id}"})
+_PREVIEWS = "/v1/jobs/{job_id}/previews/{index}"
+_POLLED = frozenset(
+    {"/healthz", "/readyz", "/metrics", "/v1/queue", "/v1/jobs", "/v1/jobs/{job_id}", _PREVIEWS}
+)
+# Answers that last as long as somebody listens: how long says nothing of the server's speed.
+_STREAMS = frozenset({"/v1/events", "/v1/jobs/{job_id}/events"})
 
 
 class AccessLayer:
@@ -59,7 +64,8 @@ class AccessLayer:
         )  # the client left before there was an answer
         seconds = time.perf_counter() - exchange.started
         route = getattr(request.scope.get("route"), "path", "unmatched")
-        self._metrics.observe_request(request.method, route, status, seconds)
+        if route not in _STREAMS:
+            self._metrics.observe_request(request.method, route, status, seconds)
         path = request.url.path
         fields = {"job": job} if (job := _job_id(request)) else {}
         polled = route in _POLLED or path.startswith("/dashboard/")

@@ -1,14 +1,16 @@
 """The one place that knows HTTP codes: each error becomes a problem document (RFC 9457) of a stable type."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
+from app.formats import prefers
 from app.problem import FieldError, Problem
 from app.validation import body_was_not_read_as_json, field_errors, json_syntax_error
 from jobs.errors import LodestarError
@@ -83,8 +85,27 @@ KINDS = {
             "The store that keeps the pictures is away, full, or refuses. Nothing is lost: try again.",
             5,
         ),
+        Kind(
+            "job_failed",
+            500,
+            "Job failed",
+            "The job that this call waited for has failed; trying the same again would end alike.",
+        ),
+        Kind("job_canceled", 409, "Job canceled", "The job that this call waited for was canceled."),
+        Kind(
+            "stopping",
+            503,
+            "Server stopping",
+            "The server stopped while this call waited for its job. Another server, or this one soon, takes it.",
+            2,
+        ),
         Kind("invalid_json", 400, "Invalid JSON", "The body cannot be parsed."),
-        Kind("unsupported_media_type", 415, "Unsupported media type", "Send the body as application/json."),
+        Kind(
+            "unsupported_media_type",
+            415,
+            "Unsupported media type",
+            "Send JSON, as application/json; POST /v1/images takes forms too.",
+        ),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
         Kind("not_found", 404, "Not found", "No route has this path; /openapi.json lists them."),
         Kind(
@@ -106,7 +127,7 @@ def install(app: FastAPI) -> None:
     """Answer every error of the app with a problem document."""
 
     @app.exception_handler(LodestarError)
-    async def domain(request: Request, error: LodestarError) -> JSONResponse:
+    async def domain(request: Request, error: LodestarError) -> Response:
         if error.type not in KINDS:
             log.error("error without an HTTP meaning", exc_info=error)
             return internal(request)
@@ -114,7 +135,7 @@ def install(app: FastAPI) -> None:
         return _answer(request, KINDS[error.type], error.message, fields)
 
     @app.exception_handler(RequestValidationError)
-    async def validation(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation(request: Request, error: RequestValidationError) -> Response:
         errors = error.errors()
         if syntax := json_syntax_error(errors):
             return _answer(request, KINDS["invalid_json"], syntax)
@@ -129,7 +150,7 @@ def install(app: FastAPI) -> None:
         return _answer(request, KINDS["invalid_request"], detail, fields)
 
     @app.exception_handler(HTTPException)
-    async def framework(request: Request, error: HTTPException) -> JSONResponse:
+    async def framework(request: Request, error: HTTPException) -> Response:
         kind = KINDS[_BY_STATUS.get(error.status_code, "internal")]
         answer = _answer(request, kind, _detail(request, kind, error))
         answer.headers.update(error.headers or {})
@@ -144,7 +165,7 @@ def _detail(request: Request, kind: Kind, error: HTTPException) -> str:
     return error.detail
 
 
-def internal(request: Request) -> JSONResponse:
+def internal(request: Request) -> Response:
     """The answer to a fault of ours; it tells nothing about the inside."""
     return _answer(request, KINDS["internal"], "the server met an unexpected error; its log has more")
 
@@ -177,12 +198,24 @@ def _example(kind: Kind) -> dict[str, Any]:
     return _problem(kind, kind.explanation, "2f6f0d3c9b1e4a57").model_dump(mode="json", exclude_defaults=True)
 
 
-def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError, ...] = ()) -> JSONResponse:
+def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError, ...] = ()) -> Response:
     problem = _problem(kind, detail, request.state.request_id, fields)
     headers = {} if kind.retry_after_s is None else {"Retry-After": str(kind.retry_after_s)}
-    return JSONResponse(
-        problem.model_dump(mode="json", exclude_defaults=True), kind.status, headers, media_type=MEDIA_TYPE
-    )
+    headers["Vary"] = "Accept"
+    if prefers(request.headers.get("accept"), "text/plain", "application/json", MEDIA_TYPE):
+        return PlainTextResponse(
+            f"{kind.name}: {detail} (request {problem.request_id})\n", kind.status, headers
+        )
+    return _ProblemResponse(problem.model_dump(mode="json", exclude_defaults=True), kind.status, headers)
+
+
+class _ProblemResponse(JSONResponse):
+    """Laid out in lines, for errors are read in terminals."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, indent=2).encode() + b"\n"
 
 
 def _problem(kind: Kind, detail: str, request_id: str, fields: tuple[FieldError, ...] = ()) -> Problem:

@@ -24,7 +24,7 @@ SUFFIXES = {"png": Format.PNG, "webp": Format.WEBP, "jpeg": Format.JPEG, "jpg": 
 
 def negotiate(accept: str | None) -> Format:
     """The best format by an Accept header; PNG when it names none of ours, or there is no header."""
-    ranges = dict(_media_range(part) for part in (accept or "*/*").split(","))
+    ranges = media_ranges(accept)
 
     def quality(candidate: Format) -> float:
         return next(
@@ -32,6 +32,17 @@ def negotiate(accept: str | None) -> Format:
         )
 
     return max(Format, key=quality)
+
+
+def media_ranges(accept: str | None) -> dict[str, float]:
+    """The media ranges of an Accept header, each with its quality; any type if there is none."""
+    return dict(_media_range(part) for part in (accept or "*/*").split(","))
+
+
+def prefers(accept: str | None, media_type: str, *others: str) -> bool:
+    """Whether an Accept header names ``media_type`` itself, and none of ``others`` as better. ``*/*`` names nothing."""
+    ranges = media_ranges(accept)
+    return 0 < ranges.get(media_type, 0) >= max((ranges.get(other, 0) for other in others), default=0)
 
 
 def encode(png: bytes, wanted: Format) -> bytes:

@@ -13,14 +13,18 @@ from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
 from app.logs import configure_logs
-from app.routes import dashboard, health, images, jobs, metrics, models, queue, workers
+from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, webhooks, workers
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
 from app.sweeper import expire_forever, sweep_forever
+from app.wakeups import wake_readers
+from app.webhooks.background import deliver_webhooks
 from jobs.errors import ConfigurationError
 from jobs.reaper import Reaper
 from jobs.retention import Retention
+
+CANCEL_AGAIN_S = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +49,19 @@ def create_app(settings: ApiSettings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessLayer, metrics=services.metrics)
-    for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
+    for noun in (
+        jobs,
+        events,
+        images,
+        models,
+        workers,
+        queue,
+        webhooks,
+        health,
+        metrics,
+        error_pages,
+        dashboard,
+    ):
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app
@@ -104,14 +120,31 @@ def _url_host(host: str) -> str:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     retention = Retention(services.redis, services.artifacts, keep_s=services.settings.retention_s)
-    tasks = [
-        asyncio.create_task(sweep_forever(Reaper(services.redis))),
-        asyncio.create_task(expire_forever(retention)),
-    ]
+    background = (
+        sweep_forever(Reaper(services.redis)),
+        expire_forever(retention),
+        wake_readers(services.async_redis, services.wakeups),
+        _wake_at_stop(services),
+        deliver_webhooks(services),
+    )
+    tasks = [asyncio.create_task(work) for work in background]
     yield
-    for task in tasks:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    await _end(tasks)
+    await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: redis-py waits with wait_for, which can swallow a cancel on Python 3.11."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
+async def _wake_at_stop(services: Services) -> None:
+    """Let the streams of events end, which would hold the server's stop otherwise."""
+    await services.stopping.wait()
+    services.wakeups.wake_all()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from jobs.errors import QueueUnavailableError
 from jobs.queue import JobQueue
+from jobs.webhooks import WebhookQueue
 from jobs.workers import WorkerRegistry
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -34,9 +35,9 @@ _BUCKETS_S = (
 class Metrics:
     """The metrics of one app, in a registry of its own, so that several apps can live in one process."""
 
-    def __init__(self, queue: JobQueue, workers: WorkerRegistry) -> None:
+    def __init__(self, queue: JobQueue, workers: WorkerRegistry, webhooks: WebhookQueue) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_QueueCollector(queue, workers))
+        self._registry.register(_QueueCollector(queue, workers, webhooks))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._requests = Histogram(
@@ -45,6 +46,15 @@ class Metrics:
             ("method", "route", "status"),
             buckets=_BUCKETS_S,
             registry=self._registry,
+        )
+        self.webhook_attempts = Counter(
+            "lodestar_webhook_attempts",
+            "Attempts to deliver a webhook message, by what became of it.",
+            ("outcome",),  # delivered, retried (to be tried again) or failed (given up)
+            registry=self._registry,
+        )
+        self.event_streams = Gauge(
+            "lodestar_event_streams", "Streams of events that are open.", registry=self._registry
         )
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -61,9 +71,10 @@ class Metrics:
 class _QueueCollector(Collector):
     """Asks Redis at each scrape. With Redis away only ``lodestar_redis_up`` is left; no number is made up."""
 
-    def __init__(self, queue: JobQueue, workers: WorkerRegistry) -> None:
+    def __init__(self, queue: JobQueue, workers: WorkerRegistry, webhooks: WebhookQueue) -> None:
         self._queue = queue
         self._workers = workers
+        self._webhooks = webhooks
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily("lodestar_redis_up", "1 if Redis answered this scrape, else 0.")
@@ -71,6 +82,7 @@ class _QueueCollector(Collector):
             counts = self._queue.counts()
             line = self._queue.line()
             alive = self._workers.alive()
+            owed = self._webhooks.pending()
         except QueueUnavailableError:
             up.add_metric([], 0)
             yield up
@@ -90,4 +102,7 @@ class _QueueCollector(Collector):
             )
         yield GaugeMetricFamily(
             "lodestar_workers", "Workers heard of within the last 15 s.", value=len(alive)
+        )
+        yield GaugeMetricFamily(
+            "lodestar_webhook_messages", "Webhook messages that are to be delivered.", value=owed
         )

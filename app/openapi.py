@@ -18,6 +18,7 @@ its explanation under `/errors`. Every answer carries an `x-request-id`. Times a
 """
 TAGS = [
     {"name": "jobs", "description": "Submit, look at, cancel and delete jobs."},
+    {"name": "events", "description": "What happens to jobs, as it happens."},
     {"name": "images", "description": "The pictures of a job."},
     {"name": "models", "description": "What this installation can draw with."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},

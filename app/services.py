@@ -7,14 +7,21 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
 from app.metrics import Metrics
 from app.settings import ApiSettings
+from app.wakeups import Wakeups
+from app.webhooks.addresses import AddressPolicy
 from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog, load_catalog
-from jobs.connection import connect
+from jobs.connection import connect, connect_async
+from jobs.event_log import EventLog
 from jobs.queue import JobQueue
+from jobs.webhooks import WebhookQueue
 from jobs.workers import WorkerRegistry
+
+ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
 
 
 @dataclass(frozen=True)
@@ -25,12 +32,27 @@ class Services:
     catalog: Catalog
     catalog_read_at: datetime
     redis: Redis
+    async_redis: AsyncRedis
     queue: JobQueue
     workers: WorkerRegistry
     artifacts: ArtifactStore
+    events: EventLog
+    wakeups: Wakeups
     metrics: Metrics
+    webhooks: WebhookQueue
+    addresses: AddressPolicy
     stopping: asyncio.Event
     """Set when the server is about to stop: nobody should wait for anything long any more."""
+
+    def webhook_secrets(self) -> list[str]:
+        """What webhook messages are signed with, the newest first.
+
+        Raises:
+            QueueUnavailableError: none is set, and Redis is away.
+        """
+        given = self.settings.webhook_secret
+        chosen = given.get_secret_value().split() if given else []
+        return chosen or [self.webhooks.own_secret()]
 
 
 def build_services(settings: ApiSettings) -> Services:
@@ -40,17 +62,24 @@ def build_services(settings: ApiSettings) -> Services:
         ConfigurationError: the model catalog is missing or wrong, or a URL is.
     """
     redis = connect(settings.redis_url, patient=False)
+    async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
     queue = JobQueue(redis, max_queued=settings.max_queued)
     workers = WorkerRegistry(redis)
+    webhooks = WebhookQueue(redis)
     return Services(
         settings=settings,
         catalog=load_catalog(settings.models_file),
         catalog_read_at=datetime.now(UTC),
         redis=redis,
+        async_redis=async_redis,
         queue=queue,
         workers=workers,
         artifacts=ArtifactStore(settings.artifacts_url),
-        metrics=Metrics(queue, workers),
+        events=EventLog(async_redis),
+        wakeups=Wakeups(),
+        metrics=Metrics(queue, workers, webhooks),
+        webhooks=webhooks,
+        addresses=AddressPolicy(settings.webhook_networks),
         stopping=asyncio.Event(),
     )
 

@@ -1,10 +1,13 @@
 """What an operator may set for the API."""
 
+import base64
+import binascii
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class ApiSettings(BaseSettings):
@@ -34,6 +37,14 @@ class ApiSettings(BaseSettings):
         description="Seconds that a job and its pictures are kept after its end; 0 keeps them until they are deleted.",
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="What webhook messages are signed with: whsec_ and 24 to 64 bytes in base64; several, the newest "
+        "first, with spaces between while receivers change over. By default one is drawn and kept in Redis.",
+    )
+    webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Networks that webhooks may reach besides the public internet, with commas between."
+    )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds that open requests are given to end when the server stops."
     )
@@ -43,3 +54,22 @@ class ApiSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity logged."
     )
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in value.get_secret_value().split() if value else ():
+            try:
+                key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+            except binascii.Error:
+                key = b""
+            if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+                raise ValueError("must be whsec_ and the base64 of 24 to 64 bytes")
+        return value
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )

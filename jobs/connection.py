@@ -1,11 +1,15 @@
 """Connections to Redis: how long each side waits for a server that is away."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from redis import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, TimeoutError
 from redis.retry import Retry
@@ -76,18 +80,42 @@ def bytes_twin(redis: Redis) -> Redis:
     return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **kwargs))
 
 
-def translates_redis_errors(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def connect_async(url: str, *, max_connections: int) -> AsyncRedis:
+    """A client for an event loop, as patient as the API; opens no connection yet.
+
+    Whoever finds all of its few connections in use waits for one, so many readers cannot use up the server's.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=20,
+        decode_responses=True,
+        socket_timeout=15,
+        socket_connect_timeout=1,
+        retry=AsyncRetry(ExponentialWithJitterBackoff(base=0.05, cap=0.2), retries=5),
+    )
+    return AsyncRedis.from_pool(pool)
+
+
+@contextmanager
+def translating_redis_errors() -> Iterator[None]:
     """Turn the loss of Redis, or its refusal to write, into ``QueueUnavailableError``."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError) as error:
+        raise QueueUnavailableError("the job queue (Redis) cannot be reached") from error
+    except (OutOfMemoryError, ReadOnlyError) as error:
+        raise QueueUnavailableError("the job queue (Redis) refuses to write") from error
+    except RedisError as error:
+        raise QueueUnavailableError(f"the job queue (Redis) failed: {type(error).__name__}") from error
+
+
+def translates_redis_errors(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """A function whose calls are each made within ``translating_redis_errors``."""
 
     @wraps(function)
     def translated(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
+        with translating_redis_errors():
             return function(*args, **kwargs)
-        except (ConnectionError, TimeoutError) as error:
-            raise QueueUnavailableError("the job queue (Redis) cannot be reached") from error
-        except (OutOfMemoryError, ReadOnlyError) as error:
-            raise QueueUnavailableError("the job queue (Redis) refuses to write") from error
-        except RedisError as error:
-            raise QueueUnavailableError(f"the job queue (Redis) failed: {type(error).__name__}") from error
 
     return translated

@@ -110,6 +110,18 @@ class DeviceLostError(LodestarError):
     type = "device_lost"
 
 
+class JobCanceledError(LodestarError):
+    """The job that a call waited for was canceled, or the caller has hung up."""
+
+    type = "job_canceled"
+
+
+class StoppingError(LodestarError):
+    """The server stops, and can wait for the job no longer."""
+
+    type = "stopping"
+
+
 class ConfigurationError(LodestarError):
     """A setting or a file that a process needs at its start is wrong or missing."""
 

@@ -7,9 +7,11 @@ A step that is repeated because its answer was lost changes nothing either, and 
 
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 import structlog
 from pydantic import ValidationError
@@ -27,6 +29,7 @@ LEASE_S = 15.0
 MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
 LOOK_ASIDE_EVERY_S = 5.0
 LOOK_ASIDE_AT = 64  # jobs at a time
+PREVIEW_TTL_S = 600  # for one whose job goes on; a minute after its end they are gone
 
 log = structlog.get_logger(__name__)
 
@@ -138,6 +141,17 @@ class Leases:
                     pipeline, "renew", lease.job_id, lease.fence, self._lease_ms, *_fields(progress)
                 )
             return [Standing(answer) for answer in pipeline.execute()]
+
+    def preview(self, lease: Lease, index: int, step: int, jpeg: bytes) -> None:
+        """Show a small picture of what picture ``index`` will be, in place of the one before."""
+        data = b64encode(jpeg).decode()
+        fields = ("preview", "index", index, "step", step)
+        self._scripts("note", lease.job_id, lease.fence, index, data, PREVIEW_TTL_S, *fields)
+
+    def log(self, lease: Lease, message: str, *, level: Literal["info", "warning"] = "info") -> None:
+        """Tell those who follow the job something."""
+        fields = ("log", "level", level, "message", message)
+        self._scripts("note", lease.job_id, lease.fence, "", "", 0, *fields)
 
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
         """Publish the pictures; the status that the job entered (canceled, when that was asked for first).

@@ -57,7 +57,8 @@ class JobQueue:
         Args:
             resolved: what the job does.
             idempotency_key: a second submission under the same key returns the first one's job.
-            original: the request as it came, before a random seed was drawn; the key is bound to it.
+            original: the request as it came, before a random seed was drawn; the key is bound to it, and the webhook is
+                in it.
             caller: who asks. Callers get equal shares of the work, whatever number of jobs each submits; all who do not
                 say who they are count as one.
 
@@ -80,6 +81,7 @@ class JobQueue:
             WEIGHTS[resolved.priority],
             cost_of(resolved),
             resolved.model,
+            *_webhook_fields(original),
         )
         if outcome == "full":
             raise QueueFullError(f"{self._max_queued} jobs are waiting already, and no more are accepted")
@@ -208,3 +210,8 @@ class JobQueue:
 
 def _unknown(job_id: str) -> UnknownJobError:
     return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")
+
+
+def _webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
+    webhook = None if request is None else request.webhook
+    return ("", "") if webhook is None else (str(webhook.url), ",".join(webhook.events))

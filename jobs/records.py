@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pydantic import TypeAdapter
 
 from jobs.request import ResolvedRequest
-from jobs.state import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage
+from jobs.state import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage, WebhookState
 
 _STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
 
@@ -61,6 +61,7 @@ def to_job(
             queue_s=_seconds(created, started),
             execution_s=_seconds(started, finished),
         ),
+        webhook=_webhook(record),
     )
 
 
@@ -73,6 +74,19 @@ def _eta_s(status: JobStatus, record: Mapping[str, str], waiting_s: float | None
 def _image(job_id: str, image: StoredImage) -> Image:
     fields = image.model_dump(exclude={"key"})
     return Image(url=f"/v1/jobs/{job_id}/images/{image.index}", **fields)
+
+
+def _webhook(record: Mapping[str, str]) -> WebhookState | None:
+    if "webhook_url" not in record:
+        return None
+    fields = {
+        "url": record["webhook_url"],
+        "events": record["webhook_events"].split(","),
+        "status": record.get("webhook_status", "waiting"),
+        "attempts": record.get("webhook_attempts", 0),
+        "last_error": record.get("webhook_error"),
+    }
+    return WebhookState.model_validate(fields)
 
 
 def _microseconds(record: Mapping[str, str], name: str) -> int | None:

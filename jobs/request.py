@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**32 - 1
@@ -68,6 +68,37 @@ class Guidance(_Model):
     )
 
 
+class WebhookEvent(StrEnum):
+    """What a webhook may be told of."""
+
+    STARTED = "started"
+    DONE = "done"
+
+
+class Webhook(_Model):
+    """Where to send a signed message when something happens to the job."""
+
+    url: HttpUrl = Field(
+        description="Address that the messages are posted to. Private, loopback and link-local addresses are refused "
+        "unless the server's operator allows them; redirects are not followed.",
+        examples=["https://example.com/lodestar"],
+    )
+    events: tuple[WebhookEvent, ...] = Field(
+        (WebhookEvent.DONE,),
+        min_length=1,
+        max_length=2,
+        description="`done` is sent when the job has ended, again and again until it is accepted; `started` when a "
+        "worker has taken it, once.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _names_no_user(cls, url: HttpUrl) -> HttpUrl:
+        if url.username or url.password:
+            raise ValueError("the address of a webhook may hold no user name or password")
+        return url
+
+
 class GenerateRequest(_Model):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
@@ -122,6 +153,17 @@ class GenerateRequest(_Model):
     guidance: Guidance | None = Field(
         None, description="CLIP guidance; none if left out. `{}` guides with the defaults of `laion`."
     )
+    preview_every: int | None = Field(
+        None,
+        ge=1,
+        le=250,
+        description="Show a small preview of each picture after every so many steps; none if left out. "
+        "`GET /v1/jobs/{id}/events` tells of each.",
+        examples=[5],
+    )
+    webhook: Webhook | None = Field(
+        None, description="Where to send a signed message when the job has ended. An address alone will do."
+    )
     timeout_s: float = Field(
         3600,
         gt=0,
@@ -135,6 +177,11 @@ class GenerateRequest(_Model):
         "times that of `normal`. None waits for ever.",
         examples=["normal"],
     )
+
+    @field_validator("webhook", mode="before")
+    @classmethod
+    def _address_alone(cls, value: object) -> object:
+        return {"url": value} if isinstance(value, str) else value
 
 
 class ResolvedGuidance(_Model):
@@ -161,5 +208,6 @@ class ResolvedRequest(_Model):
     seed: int = Field(description="Seed of the first picture.")
     images: int = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
+    preview_every: int | None = Field(None, description="Steps between previews, or null.")
     timeout_s: float = Field(description="Seconds that one attempt may run.")
     priority: Priority = Field(Priority.NORMAL, description="Share of the work while others wait.")

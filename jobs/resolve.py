@@ -40,6 +40,7 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
         guidance=None
         if request.guidance is None
         else _guidance(request.guidance, request.prompt, card, catalog),
+        preview_every=request.preview_every,
         timeout_s=request.timeout_s,
         priority=request.priority,
     )

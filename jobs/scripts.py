@@ -7,7 +7,20 @@ from redis import Redis
 from redis.client import Pipeline
 
 PREFIX = "lodestar:"
-NAMES = ("submit", "claim", "renew", "commit", "release", "recover", "cancel", "delete", "announce")
+NAMES = (
+    "submit",
+    "claim",
+    "renew",
+    "commit",
+    "release",
+    "recover",
+    "cancel",
+    "delete",
+    "announce",
+    "note",
+    "deliver",
+    "delivered",
+)
 
 
 class Scripts:

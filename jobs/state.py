@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from jobs.request import ResolvedRequest
+from jobs.request import ResolvedRequest, WebhookEvent
 
 
 class JobStatus(StrEnum):
@@ -92,6 +93,19 @@ class Metrics(Wire):
     execution_s: float | None = Field(None, ge=0, description="From that start to the end.")
 
 
+class WebhookState(Wire):
+    """Whether the job's webhook has been told."""
+
+    url: str = Field(description="Address that the messages are posted to.")
+    events: tuple[WebhookEvent, ...] = Field(description="What it is told of.")
+    status: Literal["waiting", "pending", "delivered", "failed"] = Field(
+        description="Of the newest message: waiting (there is none yet), pending (to be sent, or sent again), "
+        "delivered, or failed (given up)."
+    )
+    attempts: int = Field(0, ge=0, description="Times that the newest message was sent.")
+    last_error: str | None = Field(None, description="What went wrong the last time; null if nothing did.")
+
+
 class Job(Wire):
     """A job: what was asked, where it stands, and what came of it."""
 
@@ -123,12 +137,14 @@ class Job(Wire):
     images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
     error: JobError | None = Field(None, description="Why it failed; null unless it did.")
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
+    webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")
 
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property
     def urls(self) -> dict[str, str]:
-        """Paths to get and to cancel this job."""
-        return {"self": f"/v1/jobs/{self.id}", "cancel": f"/v1/jobs/{self.id}/cancel"}
+        """Paths to get, to cancel and to follow this job."""
+        path = f"/v1/jobs/{self.id}"
+        return {"self": path, "cancel": f"{path}/cancel", "events": f"{path}/events"}
 
 
 class JobPage(Wire):

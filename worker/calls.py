@@ -96,12 +96,16 @@ class Score:
 
 @dataclass(frozen=True)
 class Stepped:
-    """Not a call: one sampling step is done. The engine notes it and answers None.
-
-    ``denoised`` is what the picture would be by the present estimate, guidance included: decode it for a preview.
-    """
-
-    denoised: Tensor  # [1, C, h, w]
+    """Not a call: one sampling step is done. The engine notes it and answers None."""
 
 
-Call = Describe | EncodeText | Denoise | EmbedText | InputSize | Guide | Decode | Score | Stepped
+@dataclass(frozen=True)
+class Preview:
+    """Not a call either: what the picture looks like so far. The engine hands it on and answers None."""
+
+    index: int
+    step: int  # steps done, from 1
+    pixels: Tensor  # [3, H, W] in [0, 1]
+
+
+Call = Describe | EncodeText | Denoise | EmbedText | InputSize | Guide | Decode | Score | Stepped | Preview

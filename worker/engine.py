@@ -17,7 +17,7 @@ from jobs.catalog import Catalog
 from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
-from worker.calls import Describe, InputSize, Stepped
+from worker.calls import Describe, InputSize, Preview, Stepped
 from worker.grouping import Schedule, Track
 from worker.models.registry import Hold
 from worker.runner import Runner
@@ -102,17 +102,25 @@ class Engine:
         busy_s: seconds spent in model calls; its growth over a time is the share of it that the model was busy.
     """
 
-    def __init__(self, runner: Runner, catalog: Catalog, on_outcome: Callable[[Work, Outcome], None]) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        catalog: Catalog,
+        on_outcome: Callable[[Work, Outcome], None],
+        on_preview: Callable[[Work, Preview], None] = lambda *_: None,
+    ) -> None:
         """Make an idle engine.
 
         Args:
             runner: answers calls.
             catalog: tells which CLIP scores an unguided picture.
             on_outcome: called on the engine's thread when a job leaves; must not block.
+            on_preview: likewise, when there is a preview of one of a job's pictures.
         """
         self._runner = runner
         self._catalog = catalog
         self._on_outcome = on_outcome
+        self._on_preview = on_preview
         self._schedule = Schedule(runner.max_batch)
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
         self._jobs: list[_Job] = []
@@ -216,12 +224,8 @@ class Engine:
             if isinstance(answer, LodestarError):
                 raise answer
             call = track.sampler.send(answer)
-            while isinstance(call, Describe | InputSize | Stepped):
-                if isinstance(call, Stepped):
-                    job.work.note_step()
-                    call = track.sampler.send(None)
-                else:
-                    call = track.sampler.send(self._runner.look_up(call))
+            while isinstance(call, Describe | InputSize | Stepped | Preview):
+                call = track.sampler.send(self._note(job.work, call))
             track.wait_for(call)
             self._tracks.append(track)
         except StopIteration as end:
@@ -232,6 +236,18 @@ class Engine:
             # The boundary of a job: whatever its sampler does wrong ends this job and no other.
             log.exception("sampler raised", job=job.work.id)
             self._leave(job, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
+
+    def _note(self, work: Work, call: Describe | InputSize | Stepped | Preview) -> object:
+        """Answer what takes no model's time."""
+        match call:
+            case Stepped():
+                work.note_step()
+                return None
+            case Preview():
+                self._on_preview(work, call)
+                return None
+            case _:
+                return self._runner.look_up(call)
 
     def _finish(self, job: _Job, track: Track[_Job], picture: Picture) -> None:
         job.work.pictures.append(picture)

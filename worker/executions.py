@@ -18,8 +18,10 @@ from jobs.leases import Lease, Leases, Standing
 from jobs.order import cost_of
 from jobs.state import JobStatus, Progress
 from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from worker.calls import Preview
 from worker.engine import Engine, Failed, Finished, Outcome, Stopped, Work
 from worker.models.registry import ModelRegistry
+from worker.previews import Previews
 from worker.publisher import Publisher
 from worker.runner import Runner
 from worker.throughput import Throughput
@@ -87,7 +89,8 @@ class Executions:
         self._throughput = Throughput()
         self._settled_units = 0.0
         self._outcomes: queue.SimpleQueue[tuple[Execution, Outcome]] = queue.SimpleQueue()
-        self._engine = Engine(Runner(models), models.catalog, self._settle_later)
+        self._previews = Previews(leases)
+        self._engine = Engine(Runner(models), models.catalog, self._settle_later, self._preview_later)
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
             for name, target in (
@@ -119,7 +122,10 @@ class Executions:
         with self._changed:
             self._held[lease.job_id] = Execution(lease, work, cost_of(lease.request))
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
+        is_loaded = lease.request.model in self._models.loaded()
         self._engine.admit(work)
+        if not is_loaded:
+            self._leases.log(lease, f"model {lease.request.model} is being loaded")
         return True
 
     def is_fit(self) -> bool:
@@ -134,6 +140,7 @@ class Executions:
         self._give_back_all()
         self._closing.set()
         self._look.set()
+        self._previews.close()
         if self._watchdog:
             self._watchdog.dismiss()
         self._workers.leave(self._name)
@@ -249,6 +256,9 @@ class Executions:
             except queue.Empty:
                 continue
             self._settle(execution, outcome)
+
+    def _preview_later(self, work: Work, preview: Preview) -> None:
+        self._previews.show(self._held[work.id].lease, preview)
 
     def _settle(self, execution: Execution, outcome: Outcome) -> None:
         lease = execution.lease

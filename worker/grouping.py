@@ -25,6 +25,7 @@ from worker.calls import (
     EncodeText,
     Guide,
     InputSize,
+    Preview,
     Score,
     Stepped,
 )
@@ -47,7 +48,7 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.model
         case EmbedText() | InputSize():
             return type(call), call.clip
-        case Stepped():
+        case Stepped() | Preview():
             return (type(call),)
 
 

@@ -5,9 +5,12 @@ import io
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
 
 from jobs.request import ResolvedRequest
 from worker.sampler import Picture
+
+PREVIEW_PX = 256
 
 
 def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
@@ -15,13 +18,26 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
 
     The same picture and request give the same bytes.
     """
-    pixels = (picture.pixels * 255).round().to("cpu").numpy().astype(np.uint8).transpose(1, 2, 0)
     chunks = PngInfo()
     chunks.add_itxt("parameters", parameters(picture, request))
-    chunks.add_itxt("lodestar", request.model_dump_json())
+    # Whether someone watched is no part of how to make the picture again.
+    chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every"}))
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", pnginfo=chunks)
+    _image(picture.pixels).save(file, "PNG", pnginfo=chunks)
     return file.getvalue()
+
+
+def encode_preview(pixels: Tensor) -> bytes:
+    """A small JPEG of a picture [3, H, W] in [0, 1], at most 256 pixels wide and high."""
+    image = _image(pixels)
+    image.thumbnail((PREVIEW_PX, PREVIEW_PX))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def _image(pixels: Tensor) -> Image.Image:
+    return Image.fromarray((pixels * 255).round().to("cpu").numpy().astype(np.uint8).transpose(1, 2, 0))
 
 
 def parameters(picture: Picture, request: ResolvedRequest) -> str:

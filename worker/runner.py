@@ -18,6 +18,7 @@ from worker.calls import (
     Facts,
     Guide,
     InputSize,
+    Preview,
     Score,
     Stepped,
 )
@@ -66,7 +67,7 @@ class Runner:
         match call:
             case Describe() | InputSize():
                 return self.look_up(call)
-            case Stepped():
+            case Stepped() | Preview():
                 return None
         (answer,) = self.run([call])
         if isinstance(answer, LodestarError):

@@ -23,6 +23,7 @@ from worker.calls import (
     Facts,
     Guide,
     InputSize,
+    Preview,
     Score,
     Stepped,
 )
@@ -76,7 +77,7 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
     latents = solver.initial(
         torch.randn(1, facts.latent_channels, *size, generator=noise_rng, dtype=torch.float32)
     )
-    for timestep in solver.timesteps:
+    for step, timestep in enumerate(solver.timesteps, start=1):
         model_input = solver.model_input(latents, timestep)
         output: Tensor = yield Denoise(
             request.model, model_input, timestep, conditional, unconditional, request.cfg_scale
@@ -92,7 +93,10 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
             raise JobFailedError(
                 f"picture {index} is not finite after timestep {timestep:g}: out of the model's range"
             )
-        yield Stepped(denoised)
+        yield Stepped()
+        if request.preview_every and step % request.preview_every == 0 and step < len(solver.timesteps):
+            preview: Tensor = yield Decode(request.model, denoised)
+            yield Preview(index, step, preview)
 
     pixels: Tensor = yield Decode(request.model, latents)
     score: float = yield Score(judge, pixels, described)

@@ -1,33 +1,130 @@
-"""The pictures of a job."""
+"""Pictures: drawn while the client waits, and fetched from a job."""
 
+import io
 import re
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any
+from zipfile import ZipFile
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Header, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
 
+from app.caller import TheCaller
 from app.errors import documented
-from app.formats import SUFFIXES, Format, encode, negotiate
-from app.routes.jobs import JobId
-from app.services import TheArtifacts, TheQueue
+from app.fields import query_parameters, read_request
+from app.formats import SUFFIXES, Format, encode, negotiate, prefers
+from app.outcome import end_of, require_success
+from app.routes.jobs import IdempotencyKey, JobId
+from app.services import Services, TheArtifacts, TheQueue, services_of
 from app.store_access import reaching_the_store
+from app.submission import submit_job
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue import JobQueue
-from jobs.state import StoredImage
+from jobs.state import Job, StoredImage
 
-router = APIRouter(prefix="/v1/jobs", tags=["images"])
+router = APIRouter(prefix="/v1", tags=["images"])
 
 _NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
-_FORMATS = {"schema": {"type": "string", "format": "binary"}}
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+_JSON, _ZIP = "application/json", "application/zip"
+_IMAGES = (*(picture.media_type for picture in Format), "image/*")
+_FIELDS = {"schema": {"$ref": "#/components/schemas/GenerateRequest"}}
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@router.post(
+    "/images",
+    summary="Draw a picture",
+    response_class=Response,
+    response_description="The first picture; by `Accept`, all of them as a zip file, or the job.",
+    responses={
+        200: {
+            "content": {
+                **{picture.media_type: _BINARY for picture in Format},
+                _ZIP: _BINARY,
+                _JSON: {"schema": {"$ref": "#/components/schemas/Job"}},
+            },
+        },
+        **documented(
+            "invalid_request",
+            "unknown_model",
+            "idempotency_conflict",
+            "job_failed",
+            "job_canceled",
+            "stopping",
+            "queue_full",
+            "queue_unavailable",
+            "artifacts_unavailable",
+            "invalid_json",
+            "unsupported_media_type",
+            "body_too_large",
+        ),
+    },
+    openapi_extra={
+        "parameters": query_parameters(),
+        "requestBody": {"content": dict.fromkeys((_JSON, *_FORMS), _FIELDS)},
+    },
+)
+async def draw(
+    request: Request,
+    caller: TheCaller,
+    idempotency_key: IdempotencyKey = None,
+    accept: Annotated[
+        str | None,
+        Header(description="image/png, image/webp or image/jpeg, application/zip, or application/json."),
+    ] = None,
+) -> Response:
+    """Draw a picture and answer with it: `curl -X POST 'localhost:8000/v1/images?prompt=red+apple' -o apple.png`.
+
+    Takes what `POST /v1/jobs` takes, in the query, as a form or as JSON. A client that hangs up cancels the job, unless
+    it sent an `Idempotency-Key` by which it can come back.
+    """
+    wanted = await read_request(request)
+    submission = await submit_job(request, wanted, idempotency_key, caller)
+    job = await end_of(request, submission.job, comes_back=idempotency_key is not None)
+    headers = {"Vary": "Accept", "Link": _links(job)}
+    if prefers(accept, _JSON, *_IMAGES, _ZIP):
+        return Response(job.model_dump_json(), headers=headers, media_type=_JSON)
+    require_success(job)
+    services = services_of(request)
+    if prefers(accept, _ZIP, *_IMAGES):
+        headers["Content-Disposition"] = f'attachment; filename="{job.id}.zip"'
+        archive = await run_in_threadpool(_zip, services, job.id)
+        return Response(archive, headers=headers, media_type=_ZIP)
+    wanted_format = negotiate(accept)
+    headers["Content-Location"] = job.images[0].url
+    headers["Content-Disposition"] = f'inline; filename="{job.id}-0.{wanted_format}"'
+    picture = await run_in_threadpool(_first, services, job.id, wanted_format)
+    return Response(picture, headers=headers, media_type=wanted_format.media_type)
+
+
+def _links(job: Job) -> str:
+    """The job, and each of its pictures, by RFC 8288."""
+    pictures = [f'<{image.url}>; rel="item"' for image in job.images]
+    return ", ".join([f'<{job.urls["self"]}>; rel="describedby"', *pictures])
+
+
+def _first(services: Services, job_id: str, wanted: Format) -> bytes:
+    with reaching_the_store():
+        return encode(services.artifacts.get(_find(services.queue, job_id, 0).key), wanted)
+
+
+def _zip(services: Services, job_id: str) -> bytes:
+    archive = io.BytesIO()
+    with reaching_the_store(), ZipFile(archive, "w") as folder:  # PNGs do not get smaller
+        for stored in services.queue.images(job_id):
+            folder.writestr(f"{job_id}-{stored.index}.png", services.artifacts.get(stored.key))
+    return archive.getvalue()
 
 
 @router.get(
-    "/{job_id}/images/{name}",
+    "/jobs/{job_id}/images/{name}",
     summary="Get a picture",
     response_class=Response,
     response_description="The picture.",
     responses={
-        200: {"content": {picture.media_type: _FORMATS for picture in Format}},
+        200: {"content": {picture.media_type: _BINARY for picture in Format}},
         304: {"description": "The client has this picture already."},
         **documented(
             "unknown_job", "unknown_image", "job_not_finished", "queue_unavailable", "artifacts_unavailable"

@@ -4,21 +4,31 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from app.caller import TheCaller
 from app.errors import documented
 from app.routes.examples import REQUESTS
-from app.services import TheArtifacts, TheCatalog, TheQueue, services_of
+from app.services import TheArtifacts, TheQueue, services_of
 from app.store_access import reaching_the_store
+from app.submission import submit_job
 from app.waiting import preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest
-from jobs.resolve import resolve
 from jobs.state import Job, JobPage, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["6f1c2a9be04d4e7f8a35c1d2"])]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        description="1 to 255 characters, unique to this request. Sent again within 24 hours with the "
+        "same body, it answers with the job of the first time.",
+        examples=["5f0c7a52-2a7e-4c3b"],
+    ),
+]
 
 
 @router.post(
@@ -45,18 +55,8 @@ async def submit(
     response: Response,
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
     queue: TheQueue,
-    catalog: TheCatalog,
     caller: TheCaller,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=255,
-            description="1 to 255 characters, unique to this request. Sent again within 24 hours with the "
-            "same body, it answers with the job of the first time.",
-            examples=["5f0c7a52-2a7e-4c3b"],
-        ),
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
     prefer: Annotated[
         str | None,
         Header(
@@ -66,12 +66,8 @@ async def submit(
     ] = None,
 ) -> Job:
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
-    resolved = resolve(body, catalog)
-    submission = await run_in_threadpool(
-        queue.submit, resolved, idempotency_key=idempotency_key, original=body, caller=caller
-    )
+    submission = await submit_job(request, body, idempotency_key, caller)
     job = submission.job
-    request.state.job_id = job.id
     response.headers["Location"] = job.urls["self"]
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"

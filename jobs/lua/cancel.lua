@@ -5,7 +5,9 @@ local status = redis.call('HGET', job, 'status')
 if status == 'queued' then
   finish(prefix, id, 'queued', 'canceled')
 elseif status == 'running' then
-  redis.call('HSET', job, 'cancel_requested', 1)
+  if redis.call('HSET', job, 'cancel_requested', 1) == 1 then
+    emit(prefix, id, 'canceling')
+  end
   redis.call('PUBLISH', prefix .. 'interrupts', id)
 end
 return status and 1 or 0

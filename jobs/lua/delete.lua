@@ -17,4 +17,7 @@ redis.call('DEL', prefix .. 'job:' .. id)
 redis.call('ZREM', prefix .. 'jobs', id)
 redis.call('ZREM', prefix .. 'status:' .. status, id)
 redis.call('ZREM', prefix .. 'finished', id)
+redis.call('DEL', prefix .. 'previews:' .. id)
+emit(prefix, id, 'deleted')
+redis.call('EXPIRE', prefix .. 'events:' .. id, 60) -- for those who are following it
 return 1

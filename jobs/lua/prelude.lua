@@ -16,6 +16,30 @@ local function next_creation(prefix)
   return math.max(now_us(), (tonumber(newest) or 0) + 1)
 end
 
+-- Tell those who follow the job and those who follow all jobs; the rest of the arguments are pairs of field and value.
+-- It is part of the change that it tells of: no reader can miss one, or hear of one that did not happen.
+local function emit(prefix, id, event, ...)
+  redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
+  redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
+end
+
+-- Owe the job's webhook a message, if it asked for this event. The message is stored in the same step as the change that
+-- it tells of, and stays until it was delivered or given up: see deliver.lua and delivered.lua.
+local function owe_webhook(prefix, id, event)
+  local job = prefix .. 'job:' .. id
+  local events, claims = unpack(redis.call('HMGET', job, 'webhook_events', 'claims'))
+  if not events or not string.find(',' .. events .. ',', ',' .. event .. ',', 1, true) then
+    return
+  end
+  -- A job may start several times, and ends once.
+  local message = 'msg_' .. id .. '_' .. event .. (event == 'started' and '_' .. claims or '')
+  local now = whole(now_us())
+  redis.call('HSET', job, 'webhook_message', message, 'webhook_status', 'pending', 'webhook_attempts', 0)
+  redis.call('HDEL', job, 'webhook_error')
+  redis.call('HSET', prefix .. 'webhook:' .. message, 'job_id', id, 'event', event, 'attempts', 0, 'owed_us', now)
+  redis.call('ZADD', prefix .. 'webhooks', now, message)
+end
+
 -- Change a job's status and its place in the indexes of statuses, which are ordered by creation.
 local function move(prefix, id, from, to)
   local created = redis.call('HGET', prefix .. 'job:' .. id, 'created_us')
@@ -74,15 +98,20 @@ local function finish(prefix, id, from, to)
   local now = whole(now_us())
   redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', now)
   redis.call('ZADD', prefix .. 'finished', now, id)
+  emit(prefix, id, 'done', 'status', to)
+  owe_webhook(prefix, id, 'done')
+  redis.call('EXPIRE', prefix .. 'events:' .. id, 3600)
+  redis.call('EXPIRE', prefix .. 'previews:' .. id, 60)
 end
 
 -- End an execution without an outcome: the job waits again at its old place, and has made no progress.
-local function requeue(prefix, id)
+local function requeue(prefix, id, reason)
   let_go(prefix, id)
   collect_later(prefix, id .. '/' .. redis.call('HGET', prefix .. 'job:' .. id, 'fence'))
   move(prefix, id, 'running', 'queued')
   redis.call('HDEL', prefix .. 'job:' .. id, 'step', 'steps', 'eta_s')
   enter_line(prefix, id)
+  emit(prefix, id, 'queued', 'reason', reason)
 end
 
 -- Whether the execution that holds this fence still owns the job.

@@ -55,5 +55,5 @@ if failure then
   return 'failed'
 end
 redis.call('HSET', job, 'suspect', 1)
-requeue(prefix, id)
+requeue(prefix, id, 'worker_lost')
 return 'queued'

@@ -11,7 +11,7 @@ if redis.call('HEXISTS', job, 'cancel_requested') == 1 then
   return 'canceled'
 end
 redis.call('HINCRBY', job, 'attempts', -1)
-requeue(prefix, id)
+requeue(prefix, id, 'released')
 if place == 'aside' then
   redis.call('HINCRBY', job, 'starts', -1)
   redis.call('HDEL', job, 'started_us', 'worker')

@@ -33,7 +33,11 @@ def test_a_new_job_waits_and_says_all_that_is_known(queue: JobQueue) -> None:
     assert job.queue_position == 0
     assert abs(datetime.now(UTC) - job.created_at) < timedelta(seconds=5)
     assert (job.attempts, job.images, job.error, job.started_at, job.finished_at) == (0, (), None, None, None)
-    assert job.urls == {"self": f"/v1/jobs/{job.id}", "cancel": f"/v1/jobs/{job.id}/cancel"}
+    assert job.urls == {
+        "self": f"/v1/jobs/{job.id}",
+        "cancel": f"/v1/jobs/{job.id}/cancel",
+        "events": f"/v1/jobs/{job.id}/events",
+    }
     assert queue.get(job.id) == job
 
 

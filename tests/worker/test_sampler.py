@@ -16,7 +16,7 @@ from diffusers import (
 
 from jobs.request import ResolvedRequest, SamplerName
 from tests.worker.conftest import ROOT
-from worker.calls import Call, Denoise, Guide
+from worker.calls import Call, Denoise, Guide, Preview
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.sampler import Picture, sample
@@ -113,6 +113,28 @@ def test_guidance_can_steer_towards_another_text_than_the_prompt(models: ModelRe
     steered = run(ask(steps=15, guidance={"prompt": "a blue fish", "scale": 0.3, "cutouts": 16}), models)
     assert clip.score(steered.pixels, text) > clip.score(plain.pixels, text)
     assert steered.pixels.shape == (3, 64, 64)
+
+
+def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistry, ask: Ask) -> None:
+    seen: list[Call] = []
+    guided = {"steps": 6, "guidance": {"cutouts": 4}}
+    shown = run(ask(preview_every=2, **guided), models, seen=seen)
+    previews = [call for call in seen if isinstance(call, Preview)]
+    assert [(preview.index, preview.step) for preview in previews] == [
+        (0, 2),
+        (0, 4),
+    ]  # the picture itself is the last
+    assert torch.equal(shown.pixels, run(ask(**guided), models).pixels)
+
+
+def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) -> None:
+    seen: list[Call] = []
+    picture = run(ask(steps=20, preview_every=6), models, seen=seen)
+    previews = [call.pixels for call in seen if isinstance(call, Preview)]
+    far = [float((pixels - picture.pixels).abs().mean()) for pixels in previews]
+    assert len(far) == 3
+    assert far == sorted(far, reverse=True)
+    assert far[-1] < 0.05
 
 
 def test_a_cfg_scale_of_one_saves_the_unconditional_half(models: ModelRegistry, ask: Ask) -> None:

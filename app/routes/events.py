@@ -1,0 +1,96 @@
+"""What happens, as it happens: server-sent events of one job or of all, and previews."""
+
+from base64 import b64decode
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from app.errors import documented
+from app.event_stream import open_stream
+from app.routes.jobs import JobId
+from app.services import TheServices
+from jobs.errors import UnknownImageError
+from jobs.request import MAX_IMAGES
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events."}
+}
+LastEventId = Annotated[
+    str | None,
+    Header(
+        description="`id` of the last event that was seen, to go on after it; browsers send it by themselves.",
+        examples=["1767225600000-0"],
+    ),
+]
+LastEventIdInQuery = Annotated[
+    str | None,
+    Query(
+        alias="last_event_id",
+        description="The same, for an EventSource that is made anew and can set no header. The header wins.",
+        examples=["1767225600000-0"],
+    ),
+]
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Follow a job",
+    response_class=Response,
+    responses={
+        **_STREAM,
+        204: {"description": "The job has ended and its final event was seen: there is nothing to come."},
+        **documented("unknown_job", "queue_unavailable"),
+    },
+)
+async def follow_job(
+    job_id: JobId,
+    services: TheServices,
+    last_event_id: LastEventId = None,
+    resume_after: LastEventIdInQuery = None,
+) -> Response:
+    """Server-sent events: `snapshot` (the job as it stands), then every event as it happens.
+
+    They are `queued`, `started`, `progress`, `preview`, `log`, `canceling`, `done` (the final job) and `deleted`. The
+    stream ends after `done` or `deleted`.
+    """
+    return await open_stream(services, job_id, last_event_id or resume_after)
+
+
+@router.get(
+    "/events",
+    summary="Follow all jobs",
+    response_class=Response,
+    responses={**_STREAM, **documented("queue_unavailable")},
+)
+async def follow_all(
+    services: TheServices, last_event_id: LastEventId = None, resume_after: LastEventIdInQuery = None
+) -> Response:
+    """Server-sent events of every job: a `snapshot` with the number of jobs of each status, then events without end."""
+    return await open_stream(services, None, last_event_id or resume_after)
+
+
+@router.get(
+    "/jobs/{job_id}/previews/{index}",
+    summary="Get a preview",
+    response_class=Response,
+    response_description="The newest preview of a picture.",
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **documented("unknown_job", "unknown_image", "queue_unavailable"),
+    },
+)
+async def get_preview(
+    job_id: JobId,
+    index: Annotated[
+        int, Path(ge=0, lt=MAX_IMAGES, description="Number of the picture, from 0.", examples=[0])
+    ],
+    services: TheServices,
+) -> Response:
+    """A small JPEG of what a picture will be, from a job that runs and was asked for previews."""
+    found = await services.events.preview(job_id, index)
+    if found is None:
+        await services.events.look(job_id)
+        raise UnknownImageError(f"job {job_id} has no preview of picture {index}, or no more")
+    return Response(b64decode(found), headers={"Cache-Control": "no-store"}, media_type="image/jpeg")

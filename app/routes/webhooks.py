@@ -1,0 +1,27 @@
+"""What a receiver of webhooks needs to know."""
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from app.errors import documented
+from app.services import TheServices
+from jobs.state import Wire
+
+router = APIRouter(prefix="/v1/webhooks", tags=["operation"])
+
+
+class WebhookSecret(Wire):
+    """The secret that verifies messages."""
+
+    key: str = Field(
+        description="Give it to a verifier of Standard Webhooks, and to nobody else.",
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+    )
+
+
+@router.get("/secret", summary="Get the webhooks' secret", responses=documented("queue_unavailable"))
+async def get_secret(services: TheServices) -> WebhookSecret:
+    """The secret that this server signs webhook messages with."""
+    secrets = await run_in_threadpool(services.webhook_secrets)
+    return WebhookSecret(key=secrets[0])

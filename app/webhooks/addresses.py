@@ -1,0 +1,97 @@
+"""Which addresses a webhook may reach: those of the public internet, and what the operator allows besides.
+
+A service that posts to any address that it is given would let its callers reach what only it can reach: its own Redis,
+the machines beside it, the cloud's metadata service with the credentials of the machine.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from pydantic import HttpUrl
+
+from jobs.errors import InvalidRequestError
+
+Network = IPv4Network | IPv6Network
+_Address = IPv4Address | IPv6Address
+
+# Not for the public although Python counts them as global, or did until lately.
+_SPECIAL: tuple[Network, ...] = (
+    ip_network("192.0.0.0/24"),  # protocol assignments; Oracle's metadata service
+    ip_network("168.63.129.16/32"),  # Azure's host, from every machine there
+    ip_network("192.88.99.0/24"),  # 6to4 relays
+    ip_network("64:ff9b:1::/48"),  # NAT64 of a local network
+    ip_network("fec0::/10"),  # site-local
+    ip_network("5f00::/16"),  # segment routing
+    ip_network("3fff::/20"),  # documentation
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class RefusedAddressError(Exception):
+    """The name leads to an address that webhooks may not reach."""
+
+
+class AddressPolicy:
+    """Tells which addresses may be reached."""
+
+    def __init__(self, allowed: Iterable[Network] = ()) -> None:
+        """Allow these networks besides the public internet."""
+        self._allowed = tuple(allowed)
+
+    def permits(self, address: str) -> bool:
+        """Whether an IP address may be reached."""
+        ip = ip_address(address.partition("%")[0])
+        inner = _carried(ip)
+        return all(self._is_allowed(each) or _is_public(each) for each in (inner or ip,))
+
+    def check(self, url: HttpUrl) -> None:
+        """Refuse at once what can be told without asking a name server.
+
+        Raises:
+            InvalidRequestError: the address of a webhook is, or certainly leads to, one that may not be reached.
+        """
+        host = (url.host or "").strip("[]").rstrip(".").lower()
+        literal = "127.0.0.1" if host == "localhost" or host.endswith(".localhost") else host
+        try:
+            is_permitted = self.permits(literal)
+        except ValueError:
+            return
+        if not is_permitted:
+            raise InvalidRequestError(
+                f"webhooks may not reach {host}: it is not an address of the public internet",
+                field="webhook.url",
+            )
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses of a host, each of which may be reached.
+
+        Raises:
+            RefusedAddressError: one of them may not: a name that has both kinds is up to no good.
+            OSError: the name has no address.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        refused = [address for address in addresses if not self.permits(address)]
+        if refused:
+            raise RefusedAddressError(f"{host} leads to {refused[0]}, which is not of the public internet")
+        return addresses
+
+    def _is_allowed(self, ip: _Address) -> bool:
+        return any(ip in network for network in self._allowed)
+
+
+def _is_public(ip: _Address) -> bool:
+    is_odd = ip.is_multicast or ip.is_reserved or any(ip in network for network in _SPECIAL)
+    return ip.is_global and not is_odd
+
+
+def _carried(ip: _Address) -> _Address | None:
+    """The IPv4 address that an IPv6 address stands for: mapped, 6to4 or NAT64."""
+    if isinstance(ip, IPv4Address):
+        return None
+    if ip in _NAT64:
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
