@@ -1,5 +1,10 @@
-"""The one place that knows HTTP codes: each error becomes a problem document (RFC 9457) of a stable type."""
+"""The one place that knows HTTP codes: each error becomes a problem document (RFC 9457) of a stable type.
 
+Under the paths of a dialect it is worded as that dialect's clients expect; see ``app/compat/envelopes.py``.
+"""
+
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +34,14 @@ class Kind:
     title: str
     explanation: str
     retry_after_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Paths of another service's API, and how its clients are told of an error."""
+
+    paths: re.Pattern[str]
+    answer: Callable[[Problem, Kind], JSONResponse]
 
 
 KINDS = {
@@ -83,6 +96,26 @@ KINDS = {
             "The store that keeps the pictures is away, full, or refuses. Nothing is lost: try again.",
             5,
         ),
+        Kind(
+            "job_failed",
+            500,
+            "Job failed",
+            "The job that this call waited for has failed; trying the same again would end alike.",
+        ),
+        Kind("job_canceled", 409, "Job canceled", "The job that this call waited for was canceled."),
+        Kind(
+            "stopping",
+            503,
+            "Server stopping",
+            "The server stopped while this call waited for its job. Another server, or this one soon, takes it.",
+            2,
+        ),
+        Kind(
+            "not_supported",
+            501,
+            "Not supported",
+            "Another service has this call, and this server speaks its dialect, but cannot do what it asks for.",
+        ),
         Kind("invalid_json", 400, "Invalid JSON", "The body cannot be parsed."),
         Kind("unsupported_media_type", 415, "Unsupported media type", "Send the body as application/json."),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
@@ -102,16 +135,13 @@ _BY_STATUS = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document."""
+def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
+    """Answer every error of the app with a problem document, or in the dialect that its path belongs to."""
+    app.state.dialects = dialects
 
     @app.exception_handler(LodestarError)
     async def domain(request: Request, error: LodestarError) -> JSONResponse:
-        if error.type not in KINDS:
-            log.error("error without an HTTP meaning", exc_info=error)
-            return internal(request)
-        fields = () if error.field is None else (FieldError(field=error.field, message=error.message),)
-        return _answer(request, KINDS[error.type], error.message, fields)
+        return _worded(request, *problem_of(request, error))
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -136,6 +166,16 @@ def install(app: FastAPI) -> None:
         return answer
 
 
+def problem_of(request: Request, error: LodestarError) -> tuple[Problem, Kind]:
+    """What a client is told of an error, and its kind; of one without an HTTP meaning only that it happened."""
+    if error.type not in KINDS:
+        log.error("error without an HTTP meaning", exc_info=error)
+        return _internal(request), KINDS["internal"]
+    kind = KINDS[error.type]
+    fields = () if error.field is None else (FieldError(field=error.field, message=error.message),)
+    return _problem(kind, error.message, request.state.request_id, fields), kind
+
+
 def _detail(request: Request, kind: Kind, error: HTTPException) -> str:
     if kind.name == "not_found":
         return f"nothing is at {request.url.path}"
@@ -146,7 +186,12 @@ def _detail(request: Request, kind: Kind, error: HTTPException) -> str:
 
 def internal(request: Request) -> JSONResponse:
     """The answer to a fault of ours; it tells nothing about the inside."""
-    return _answer(request, KINDS["internal"], "the server met an unexpected error; its log has more")
+    return _worded(request, _internal(request), KINDS["internal"])
+
+
+def _internal(request: Request) -> Problem:
+    detail = "the server met an unexpected error; its log has more"
+    return _problem(KINDS["internal"], detail, request.state.request_id)
 
 
 def documented(*names: str) -> dict[int | str, dict[str, Any]]:
@@ -178,11 +223,21 @@ def _example(kind: Kind) -> dict[str, Any]:
 
 
 def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError, ...] = ()) -> JSONResponse:
-    problem = _problem(kind, detail, request.state.request_id, fields)
-    headers = {} if kind.retry_after_s is None else {"Retry-After": str(kind.retry_after_s)}
-    return JSONResponse(
-        problem.model_dump(mode="json", exclude_defaults=True), kind.status, headers, media_type=MEDIA_TYPE
-    )
+    return _worded(request, _problem(kind, detail, request.state.request_id, fields), kind)
+
+
+def _worded(request: Request, problem: Problem, kind: Kind) -> JSONResponse:
+    dialects: tuple[Dialect, ...] = request.app.state.dialects
+    speaks = next((dialect.answer for dialect in dialects if dialect.paths.match(request.url.path)), _native)
+    answer = speaks(problem, kind)
+    if kind.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(kind.retry_after_s)
+    return answer
+
+
+def _native(problem: Problem, kind: Kind) -> JSONResponse:
+    content = problem.model_dump(mode="json", exclude_defaults=True)
+    return JSONResponse(content, kind.status, media_type=MEDIA_TYPE)
 
 
 def _problem(kind: Kind, detail: str, request_id: str, fields: tuple[FieldError, ...] = ()) -> Problem:

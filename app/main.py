@@ -12,6 +12,8 @@ from fastapi import FastAPI
 from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
+from app.compat import envelopes
+from app.compat.openai import routes as openai
 from app.logs import configure_logs
 from app.routes import dashboard, health, images, jobs, metrics, models, queue, workers
 from app.routes import errors as error_pages
@@ -40,12 +42,14 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    errors.install(app)
+    errors.install(app, envelopes.DIALECTS)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessLayer, metrics=services.metrics)
     for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
         app.include_router(noun.router)
+    for dialect in (openai,):
+        app.include_router(dialect.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app
 

@@ -1,0 +1,65 @@
+"""From the fields of a dialect to a job. What is wrong with a field is said of the dialect's own name for it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Header, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from app.services import services_of
+from jobs.errors import LodestarError
+from jobs.queue import Submission
+from jobs.request import GenerateRequest
+from jobs.resolve import resolve
+
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+
+
+def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> GenerateRequest:
+    """The native request of these fields.
+
+    Args:
+        fields: values by their native names.
+        names: the dialect's name of every native field that it calls otherwise.
+
+    Raises:
+        RequestValidationError: a field has a value that cannot be served.
+    """
+    try:
+        return GenerateRequest.model_validate(dict(fields))
+    except ValidationError as error:
+        errors = [
+            {**each, "loc": ("body", names.get(str(head), head), *rest)}
+            for each in error.errors()
+            for head, *rest in [each["loc"]]
+        ]
+        raise RequestValidationError(errors) from error
+
+
+async def submit(
+    request: Request, wanted: GenerateRequest, names: Mapping[str, str], idempotency_key: str | None
+) -> Submission:
+    """Queue the job of a native request.
+
+    Raises:
+        LodestarError: as for ``resolve`` and ``JobQueue.submit``.
+    """
+    services = services_of(request)
+    try:
+        resolved = resolve(wanted, services.catalog)
+    except LodestarError as error:
+        raise type(error)(error.message, field=_renamed(error.field, names)) from error
+    submission = await run_in_threadpool(
+        services.queue.submit, resolved, idempotency_key=idempotency_key, original=wanted
+    )
+    request.state.job_id = submission.job.id
+    return submission
+
+
+def _renamed(field: str | None, names: Mapping[str, str]) -> str | None:
+    if field is None:
+        return None
+    head, dot, rest = field.partition(".")
+    return names.get(head, head) + dot + rest
