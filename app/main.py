@@ -14,6 +14,7 @@ from app.access import AccessLayer
 from app.body_limit import BodyLimit
 from app.compat import envelopes
 from app.compat.openai import routes as openai
+from app.compat.replicate import routes as replicate
 from app.logs import configure_logs
 from app.routes import dashboard, health, images, jobs, metrics, models, queue, workers
 from app.routes import errors as error_pages
@@ -48,7 +49,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(AccessLayer, metrics=services.metrics)
     for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
         app.include_router(noun.router)
-    for dialect in (openai,):
+    for dialect in (replicate, openai):  # openai takes whatever else is under /v1/models
         app.include_router(dialect.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app

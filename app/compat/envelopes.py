@@ -44,7 +44,9 @@ def _openai_type(status: int) -> str:
 
 
 def _replicate(problem: Problem, kind: Kind) -> JSONResponse:
-    status = _NOT_FOUND if kind.name == "unknown_model" else kind.status
+    # A model in the path is a resource; one in the body is a field.
+    is_missing = kind.name == "unknown_model" and not problem.errors
+    status = _NOT_FOUND if is_missing else kind.status
     content: dict[str, Any] = {
         "type": problem.type,
         "title": problem.title,

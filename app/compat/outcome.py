@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from fastapi import Request
@@ -50,21 +51,27 @@ async def look_at(request: Request, job: Job, wait_s: float, *, comes_back: bool
         UnknownJobError: somebody has deleted the job.
         QueueUnavailableError: Redis has been away for a minute.
     """
-    services = services_of(request)
-
-    async def nobody_waits() -> bool:
-        return services.stopping.is_set() or await request.is_disconnected()
-
-    job = await wait_for_end(services.queue, job, wait_s, nobody_waits)
+    services, over = services_of(request), nobody_waits(request)
+    job = await wait_for_end(services.queue, job, wait_s, over)
     if job.status.is_terminal:
         return job
-    if await nobody_waits():
+    if await over():
         if not comes_back:
             await give_up(services.queue, job.id)
         if services.stopping.is_set():
             raise StoppingError("the server stopped before the pictures were finished")
         raise JobCanceledError("the client hung up")
     return await _get_patiently(services.queue, job.id)
+
+
+def nobody_waits(request: Request) -> Callable[[], Awaitable[bool]]:
+    """Tells whether the client of a request has hung up, or the server is about to stop."""
+    stopping = services_of(request).stopping
+
+    async def is_over() -> bool:
+        return stopping.is_set() or await request.is_disconnected()
+
+    return is_over
 
 
 async def give_up(queue: JobQueue, job_id: str) -> None:
