@@ -13,6 +13,8 @@ from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
 from app.compat import envelopes
+from app.compat.a1111 import listings as a1111_listings
+from app.compat.a1111 import routes as a1111
 from app.compat.openai import routes as openai
 from app.compat.replicate import routes as replicate
 from app.logs import configure_logs
@@ -49,7 +51,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.add_middleware(AccessLayer, metrics=services.metrics)
     for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
         app.include_router(noun.router)
-    for dialect in (replicate, openai):  # openai takes whatever else is under /v1/models
+    for dialect in (a1111, a1111_listings, replicate, openai):  # the last takes all else under /v1/models
         app.include_router(dialect.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app

@@ -13,7 +13,7 @@ from tests.integration.stack import PATIENCE_S, ROOT, Stack
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["openai.md", "replicate.md"])
+@pytest.mark.parametrize("page", ["openai.md", "replicate.md", "a1111.md"])
 def test_the_example_of_the_page_makes_pictures(stack: Stack, page: str, tmp_path: Path) -> None:
     blocks = _PYTHON.findall((ROOT / "docs" / page).read_text())
     assert blocks

@@ -1,8 +1,8 @@
 """The API behind real HTTP, and a worker that goes on working until the test is over."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
@@ -10,7 +10,6 @@ from redis import Redis
 
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.errors import UnknownJobError
 from jobs.queue import JobQueue
 from jobs.state import Job, JobStatus
 from tests.app.conftest import serving
@@ -34,6 +33,14 @@ def url(app: FastAPI) -> Iterator[str]:
 def queue(redis: Redis) -> JobQueue:
     """The jobs, as the API's own side of the queue has them."""
     return JobQueue(redis, max_queued=5)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that must happen within a minute."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 class BusyWorker:
@@ -73,25 +80,18 @@ def first_job(queue: JobQueue) -> FirstJob:
     """Wait until somebody has submitted a job; the newest one."""
 
     def wait() -> Job:
-        pause = threading.Event()
-        while not (page := queue.list(limit=1).data):
-            pause.wait(0.05)
-        return page[0]
+        until(lambda: bool(queue.list(limit=1).data))
+        return queue.list(limit=1).data[0]
 
     return wait
 
 
 @pytest.fixture
 def ending(queue: JobQueue) -> Callable[[str], Job]:
-    """Wait for the end of a job, which must come within half a minute."""
+    """Wait for the end of a job."""
 
     def wait(job_id: str) -> Job:
-        pause = threading.Event()
-        for _ in range(600):
-            with suppress(UnknownJobError):
-                if (job := queue.get(job_id)).status.is_terminal:
-                    return job
-            pause.wait(0.05)
-        raise AssertionError(f"job {job_id} is still {queue.get(job_id).status}")
+        until(lambda: queue.get(job_id).status.is_terminal)
+        return queue.get(job_id)
 
     return wait

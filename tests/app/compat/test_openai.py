@@ -4,8 +4,11 @@ import asyncio
 import base64
 import io
 import json
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -25,6 +28,7 @@ from jobs.state import Job, JobStatus
 from tests.app.compat.conftest import BusyWorker, FirstJob
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
+from tests.app.test_main import process
 
 PROMPT = "a red apple"
 
@@ -336,3 +340,19 @@ def test_who_has_a_key_may_hang_up_and_come_back(
         f"{url}/v1/images/generations", json=body, headers={"Idempotency-Key": "k"}, timeout=60
     )
     assert job.id in again.text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_stops_says_so_and_its_abandoned_job_is_canceled(
+    settings: ApiSettings, first_job: FirstJob, ending: Callable[[str], Job], stream: bool
+) -> None:
+    with process(settings, stop_timeout_s=20) as (running, url), ThreadPoolExecutor() as threads:
+        body = {"prompt": PROMPT, "stream": stream}
+        call = threads.submit(httpx.post, f"{url}/v1/images/generations", json=body, timeout=60)
+        job = first_job()
+        time.sleep(0.5)
+        running.send_signal(signal.SIGTERM)
+        answer = call.result(timeout=60)
+    assert answer.status_code == (200 if stream else 503)
+    assert "stopping" in answer.text
+    assert ending(job.id).status is JobStatus.CANCELED
