@@ -1,7 +1,7 @@
 """Who calls, which of the jobs are his, and which model he has chosen.
 
 A1111's calls do not say which job they mean, since it has one at a time. Here progress and interruption are the
-caller's own: known by his credentials, or else by his address.
+caller's own: known by the name that a proxy in front says, by his credentials, or else by his address.
 """
 
 from contextlib import suppress
@@ -24,8 +24,9 @@ _MOST_JOBS = 64
 
 def caller_of(request: Request) -> str:
     """A name for whoever sends a request, from which neither his credentials nor his address can be read."""
-    address = request.client.host if request.client else ""
-    return sha256((request.headers.get("authorization") or address).encode()).hexdigest()[:24]
+    headers, address = request.headers, request.client.host if request.client else ""
+    known_by = headers.get("x-forwarded-user") or headers.get("authorization") or address
+    return sha256(known_by.encode()).hexdigest()[:24]
 
 
 class Callers:

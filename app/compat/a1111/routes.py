@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
 
 from app.compat.a1111.answer import progress, text_to_image_response
 from app.compat.a1111.callers import Callers, caller_of
@@ -23,7 +24,7 @@ TaskId = Annotated[str | None, Query(max_length=200)]
 
 
 @router.post("/txt2img")
-async def text_to_image(request: Request, body: TextToImage, services: TheServices) -> dict[str, Any]:
+async def text_to_image(request: Request, body: TextToImage, services: TheServices) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
     caller, callers = caller_of(request), Callers(services.redis)
     chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
@@ -34,7 +35,8 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
     job = await end_of(request, job, comes_back=key is not None)
     if job.status is not JobStatus.CANCELED:  # an interrupted job is none that went wrong
         require_success(job)
-    return await run_in_threadpool(text_to_image_response, services, job, body)
+    # Megabytes of base64 are put together in a thread, where they hold nobody up.
+    return await run_in_threadpool(lambda: JSONResponse(text_to_image_response(services, job, body)))
 
 
 @router.get("/progress")

@@ -38,7 +38,8 @@ async def generate(
         stream = events(request, job, body, comes_back=comes_back)
         return EventSourceResponse(stream, headers=_UNBUFFERED, background=ending)
     job = require_success(await end_of(request, job, comes_back=comes_back))
-    return JSONResponse(await run_in_threadpool(images_response, request, job, body))
+    # Megabytes of base64 are put together in a thread, where they hold nobody up.
+    return await run_in_threadpool(lambda: JSONResponse(images_response(request, job, body)))
 
 
 @router.post("/images/edits")

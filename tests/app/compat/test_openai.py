@@ -274,7 +274,7 @@ def test_a_job_that_somebody_cancels_is_a_conflict(
 
 
 def test_editing_a_picture_is_refused(client: openai.OpenAI, url: str) -> None:
-    picture = ("apple.png", b"\x89PNG", "image/png")
+    picture = ("apple.png", b"\x89PNG" + bytes(5 << 20), "image/png")  # more than the server reads
     with pytest.raises(openai.BadRequestError, match="not supported") as caught:
         client.images.edit(image=picture, prompt=PROMPT)
     assert caught.value.code == "unsupported_operation"
