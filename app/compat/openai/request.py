@@ -10,7 +10,6 @@ from jobs.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.request import GenerateRequest
 
-NAMES = {"images": "n"}
 _SIZE = r"^(auto|[0-9]{1,4}x[0-9]{1,4})$"
 _MOST_STEPS = 250
 # How many times the model's default number of steps a quality stands for; the others stand for the default.
