@@ -30,11 +30,7 @@ def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> Gener
     try:
         return GenerateRequest.model_validate(dict(fields))
     except ValidationError as error:
-        errors = [
-            {**each, "loc": ("body", names.get(str(head), head), *rest)}
-            for each in error.errors()
-            for head, *rest in [each["loc"]]
-        ]
+        errors = [{**each, "loc": ("body", *_named(each["loc"], names))} for each in error.errors()]
         raise RequestValidationError(errors) from error
 
 
@@ -56,6 +52,11 @@ async def submit(
     )
     request.state.job_id = submission.job.id
     return submission
+
+
+def _named(loc: tuple[int | str, ...], names: Mapping[str, str]) -> tuple[int | str, ...]:
+    # Only the first part is a field of the request; an error of the request as a whole has none.
+    return (*(names.get(str(head), head) for head in loc[:1]), *loc[1:])
 
 
 def _renamed(field: str | None, names: Mapping[str, str]) -> str | None:
