@@ -17,9 +17,18 @@ log = structlog.get_logger(__name__)
 # What a caller may send as its own id: it goes into headers and logs.
 _CALLERS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Asked again and again by probes, pages and clients that wait: a good answer is not worth a line.
-_PREVIEWS = "/v1/jobs/{job_id}/previews/{index}"
 _POLLED = frozenset(
-    {"/healthz", "/readyz", "/metrics", "/v1/queue", "/v1/jobs", "/v1/jobs/{job_id}", _PREVIEWS}
+    {
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/v1/queue",
+        "/v1/jobs",
+        "/v1/jobs/{job_id}",
+        "/v1/jobs/{job_id}/previews/{index}",
+        "/v1/predictions/{job_id}",
+        "/sdapi/v1/progress",
+    }
 )
 # Answers that last as long as somebody listens: how long says nothing of the server's speed.
 _STREAMS = frozenset({"/v1/events", "/v1/jobs/{job_id}/events"})

@@ -1,6 +1,11 @@
-"""The one place that knows HTTP codes: each error becomes a problem document (RFC 9457) of a stable type."""
+"""The one place that knows HTTP codes: each error becomes a problem document (RFC 9457) of a stable type.
+
+Under the paths of a dialect it is worded as that dialect's clients expect; see ``app/compat/envelopes.py``.
+"""
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +36,14 @@ class Kind:
     title: str
     explanation: str
     retry_after_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """Paths of another service's API, and how its clients are told of an error."""
+
+    paths: re.Pattern[str]
+    answer: Callable[[Problem, Kind], JSONResponse]
 
 
 KINDS = {
@@ -99,6 +112,12 @@ KINDS = {
             "The server stopped while this call waited for its job. Another server, or this one soon, takes it.",
             2,
         ),
+        Kind(
+            "not_supported",
+            501,
+            "Not supported",
+            "Another service has this call, and this server speaks its dialect, but cannot do what it asks for.",
+        ),
         Kind("invalid_json", 400, "Invalid JSON", "The body cannot be parsed."),
         Kind(
             "unsupported_media_type",
@@ -123,16 +142,13 @@ _BY_STATUS = {
 }
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document."""
+def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
+    """Answer every error of the app with a problem document, or in the dialect that its path belongs to."""
+    app.state.dialects = dialects
 
     @app.exception_handler(LodestarError)
     async def domain(request: Request, error: LodestarError) -> Response:
-        if error.type not in KINDS:
-            log.error("error without an HTTP meaning", exc_info=error)
-            return internal(request)
-        fields = () if error.field is None else (FieldError(field=error.field, message=error.message),)
-        return _answer(request, KINDS[error.type], error.message, fields)
+        return _worded(request, *problem_of(request, error))
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
@@ -157,6 +173,16 @@ def install(app: FastAPI) -> None:
         return answer
 
 
+def problem_of(request: Request, error: LodestarError) -> tuple[Problem, Kind]:
+    """What a client is told of an error, and its kind; of one without an HTTP meaning only that it happened."""
+    if error.type not in KINDS:
+        log.error("error without an HTTP meaning", exc_info=error)
+        return _internal(request), KINDS["internal"]
+    kind = KINDS[error.type]
+    fields = () if error.field is None else (FieldError(field=error.field, message=error.message),)
+    return _problem(kind, error.message, request.state.request_id, fields), kind
+
+
 def _detail(request: Request, kind: Kind, error: HTTPException) -> str:
     if kind.name == "not_found":
         return f"nothing is at {request.url.path}"
@@ -167,7 +193,12 @@ def _detail(request: Request, kind: Kind, error: HTTPException) -> str:
 
 def internal(request: Request) -> Response:
     """The answer to a fault of ours; it tells nothing about the inside."""
-    return _answer(request, KINDS["internal"], "the server met an unexpected error; its log has more")
+    return _worded(request, _internal(request), KINDS["internal"])
+
+
+def _internal(request: Request) -> Problem:
+    detail = "the server met an unexpected error; its log has more"
+    return _problem(KINDS["internal"], detail, request.state.request_id)
 
 
 def documented(*names: str) -> dict[int | str, dict[str, Any]]:
@@ -199,13 +230,23 @@ def _example(kind: Kind) -> dict[str, Any]:
 
 
 def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError, ...] = ()) -> Response:
-    problem = _problem(kind, detail, request.state.request_id, fields)
-    headers = {} if kind.retry_after_s is None else {"Retry-After": str(kind.retry_after_s)}
-    headers["Vary"] = "Accept"
+    return _worded(request, _problem(kind, detail, request.state.request_id, fields), kind)
+
+
+def _worded(request: Request, problem: Problem, kind: Kind) -> Response:
+    dialects: tuple[Dialect, ...] = request.app.state.dialects
+    speaks = next((dialect.answer for dialect in dialects if dialect.paths.match(request.url.path)), None)
+    answer = speaks(problem, kind) if speaks else _native(request, problem, kind)
+    if kind.retry_after_s is not None:
+        answer.headers["Retry-After"] = str(kind.retry_after_s)
+    return answer
+
+
+def _native(request: Request, problem: Problem, kind: Kind) -> Response:
+    headers = {"Vary": "Accept"}
     if prefers(request.headers.get("accept"), "text/plain", "application/json", MEDIA_TYPE):
-        return PlainTextResponse(
-            f"{kind.name}: {detail} (request {problem.request_id})\n", kind.status, headers
-        )
+        line = f"{kind.name}: {problem.detail} (request {problem.request_id})\n"
+        return PlainTextResponse(line, kind.status, headers)
     return _ProblemResponse(problem.model_dump(mode="json", exclude_defaults=True), kind.status, headers)
 
 

@@ -45,16 +45,20 @@ def prefers(accept: str | None, media_type: str, *others: str) -> bool:
     return 0 < ranges.get(media_type, 0) >= max((ranges.get(other, 0) for other in others), default=0)
 
 
-def encode(png: bytes, wanted: Format) -> bytes:
-    """A stored PNG in the wanted format; PNG itself is returned as it is stored, with its text chunks."""
+def encode(png: bytes, wanted: Format, quality: int | None = None) -> bytes:
+    """A stored PNG in the wanted format; PNG itself is returned as it is stored, with its text chunks.
+
+    ``quality`` of WebP and JPEG is from 0 to 100; by default so good that nobody sees a difference.
+    """
     if wanted is Format.PNG:
         return png
     out = io.BytesIO()
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
         if wanted is Format.WEBP:
-            picture.save(out, "WEBP", quality=90)
+            picture.save(out, "WEBP", quality=90 if quality is None else quality)
         else:
-            picture.convert("RGB").save(out, "JPEG", quality=92, subsampling=0, optimize=True)
+            chosen = 92 if quality is None else quality
+            picture.convert("RGB").save(out, "JPEG", quality=chosen, subsampling=0, optimize=True)
     return out.getvalue()
 
 

@@ -12,6 +12,11 @@ from fastapi import FastAPI
 from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
+from app.compat import envelopes
+from app.compat.a1111 import listings as a1111_listings
+from app.compat.a1111 import routes as a1111
+from app.compat.openai import routes as openai
+from app.compat.replicate import routes as replicate
 from app.logs import configure_logs
 from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, webhooks, workers
 from app.routes import errors as error_pages
@@ -45,7 +50,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    errors.install(app)
+    errors.install(app, envelopes.DIALECTS)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(AccessLayer, metrics=services.metrics)
@@ -63,6 +68,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         dashboard,
     ):
         app.include_router(noun.router)
+    for dialect in (a1111, a1111_listings, replicate, openai):  # the last takes all else under /v1/models
+        app.include_router(dialect.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app
 

@@ -5,8 +5,8 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import Field
 
-from app.services import TheServices
-from jobs.catalog import Catalog, ModelCard
+from app.services import Services, TheServices
+from jobs.catalog import ModelCard
 from jobs.presets import PRESETS, GuidancePreset
 from jobs.request import SamplerName
 from jobs.state import Wire
@@ -73,14 +73,14 @@ class ModelList(Wire):
 @router.get("", summary="List models")
 def list_models(services: TheServices) -> ModelList:
     """The models that a request may name, with what each can make."""
-    created = int(services.catalog_read_at.timestamp())
-    return ModelList(data=tuple(_info(card, services.catalog, created) for card in services.catalog.models))
+    return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))
 
 
-def _info(card: ModelCard, catalog: Catalog, created: int) -> ModelInfo:
+def model_info(card: ModelCard, services: Services) -> ModelInfo:
+    """What a caller is told of one model."""
     return ModelInfo(
         id=card.id,
-        created=created,
+        created=int(services.catalog_read_at.timestamp()),
         description=card.description,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),
         defaults=Defaults(
@@ -91,7 +91,7 @@ def _info(card: ModelCard, catalog: Catalog, created: int) -> ModelInfo:
             sampler=card.sampler,
             clip=card.clip,
         ),
-        clips=tuple(clip.id for clip in catalog.clips),
+        clips=tuple(clip.id for clip in services.catalog.clips),
         samplers=tuple(SamplerName),
         guidance_presets=tuple(_preset(name, preset) for name, preset in PRESETS.items()),
     )

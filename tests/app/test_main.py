@@ -26,7 +26,7 @@ def process(settings: ApiSettings, **changes: object) -> Iterator[tuple[subproce
     """The API in a process of its own, set by its environment; with its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    values = settings.model_dump(mode="json") | {"port": port, "log_format": "json"} | changes
+    values = settings.model_dump(mode="json", exclude_unset=True) | {"port": port, "log_format": "json"} | changes
     environment = os.environ | {f"LODESTAR_{name.upper()}": str(value) for name, value in values.items()}
     running = subprocess.Popen(
         [sys.executable, "-c", SERVE], env=environment, stderr=subprocess.PIPE, text=True

@@ -1,0 +1,44 @@
+"""CLIP guidance as one of A1111's scripts that are always on."""
+
+from typing import Any
+
+from jobs.errors import InvalidRequestError
+from jobs.request import Guidance
+
+TITLE = "CLIP guidance"
+FIELD = f"alwayson_scripts.{TITLE}.args"
+# The first argument switches the script on; the others are the fields of Guidance, in their order.
+ARGUMENTS = ("enabled", *Guidance.model_fields)
+
+
+def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:
+    """The fields of guidance that ``alwayson_scripts`` ask for; None for none.
+
+    ``args`` are the arguments in their order, or one object of named ones; what is left out or null has its default.
+
+    Raises:
+        InvalidRequestError: a script is unknown, or its arguments cannot be read.
+    """
+    for title in scripts:
+        if title.lower() != TITLE.lower():
+            raise InvalidRequestError(
+                f"there is no script {title!r}; there is: {TITLE}", field=f"alwayson_scripts.{title}"
+            )
+    if not scripts:
+        return None
+    arguments = _named(next(iter(scripts.values())))
+    return arguments if arguments.pop("enabled", True) else None
+
+
+def _named(script: Any) -> dict[str, Any]:
+    args = script.get("args") if isinstance(script, dict) else None
+    if isinstance(args, list) and len(args) == 1 and isinstance(args[0], dict):
+        args = args[0]
+    if isinstance(args, list) and len(args) <= len(ARGUMENTS):
+        args = dict(zip(ARGUMENTS, args, strict=False))
+    if not isinstance(args, dict):
+        raise InvalidRequestError(
+            f"args must be a list of up to {len(ARGUMENTS)} values ({', '.join(ARGUMENTS)}) or one object of them",
+            field=FIELD,
+        )
+    return {name: value for name, value in args.items() if value is not None}

@@ -1,0 +1,104 @@
+"""The body of ``txt2img``, and the native request that it stands for."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.compat.a1111 import guidance
+from app.compat.a1111.samplers import check_schedule, sampler_named
+from app.compat.refusals import NotSupportedError
+from app.compat.submission import native_request
+from jobs.errors import InvalidRequestError
+from jobs.request import MAX_IMAGES, GenerateRequest
+
+NAMES = {
+    "images": "batch_size",
+    "guidance": guidance.FIELD,
+    "model": "override_settings.sd_model_checkpoint",
+}
+
+
+class TextToImage(BaseModel):
+    """The fields of A1111's that mean something here; all others are ignored, as they are there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prompt: str = ""
+    negative_prompt: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    batch_size: int = Field(1, ge=1, le=MAX_IMAGES)
+    n_iter: int = Field(1, ge=1, le=MAX_IMAGES)
+    sampler_name: str | None = None
+    sampler_index: str | None = None
+    scheduler: str | None = None
+    override_settings: dict[str, Any] | None = None
+    alwayson_scripts: dict[str, Any] | None = None
+    send_images: bool = True
+    force_task_id: str | None = Field(None, min_length=1, max_length=200)
+
+    # These change the picture and cannot be served.
+    enable_hr: bool | None = None
+    restore_faces: bool | None = None
+    tiling: bool | None = None
+    styles: list[str] | None = None
+    subseed_strength: float | None = None
+    script_name: str | None = None
+    refiner_checkpoint: str | None = None
+
+
+_REFUSED = (
+    "enable_hr",
+    "restore_faces",
+    "tiling",
+    "styles",
+    "subseed_strength",
+    "script_name",
+    "refiner_checkpoint",
+)
+
+
+def to_native(body: TextToImage, chosen_model: str | None) -> GenerateRequest:
+    """The native request that a body stands for.
+
+    Args:
+        body: of ``txt2img``.
+        chosen_model: what the caller has set in the options; the body's own setting comes first.
+
+    Raises:
+        NotSupportedError: a field is on that changes the picture in a way that cannot be served.
+        InvalidRequestError: a name is unknown.
+        RequestValidationError: a field has a value that cannot be served.
+    """
+    for name in _REFUSED:
+        if getattr(body, name):
+            raise NotSupportedError(f"{name} is not supported", field=name)
+    if body.batch_size * body.n_iter > MAX_IMAGES:
+        raise InvalidRequestError(
+            f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
+        )
+    optional = {
+        "model": (body.override_settings or {}).get("sd_model_checkpoint") or chosen_model,
+        "negative_prompt": body.negative_prompt,
+        "seed": None if body.seed == -1 else body.seed,
+        "steps": body.steps,
+        "cfg_scale": body.cfg_scale,
+        "width": body.width,
+        "height": body.height,
+        "sampler": _sampler(body),
+        "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
+    }
+    fields = {name: value for name, value in optional.items() if value is not None}
+    return native_request({"prompt": body.prompt, "images": body.batch_size * body.n_iter, **fields}, NAMES)
+
+
+def _sampler(body: TextToImage) -> str | None:
+    if body.scheduler:
+        check_schedule(body.scheduler)
+    for field in ("sampler_name", "sampler_index"):
+        if name := getattr(body, field):
+            return sampler_named(name, field=field)
+    return None

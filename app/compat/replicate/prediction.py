@@ -1,0 +1,92 @@
+"""A job as Replicate's clients read it: a prediction."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request
+
+from app.compat.addresses import absolute
+from app.compat.replicate.models import reference_to
+from app.compat.replicate.request import CUSTOMARY
+from jobs.state import Job, JobPage, JobStatus
+
+_STATUSES = {
+    JobStatus.QUEUED: "starting",
+    JobStatus.RUNNING: "processing",
+    JobStatus.SUCCEEDED: "succeeded",
+    JobStatus.FAILED: "failed",
+    JobStatus.CANCELED: "canceled",
+}
+_BAR_WIDTH = 20
+
+
+def prediction(request: Request, job: Job) -> dict[str, Any]:
+    """The prediction that a job is."""
+    path = f"/v1/predictions/{job.id}"
+    return {
+        "id": job.id,
+        "model": reference_to(job.request.model),
+        "version": job.request.model,
+        "status": _STATUSES[job.status],
+        "input": _input(job),
+        "output": [absolute(request, f"{image.url}.png") for image in job.images] or None,
+        "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
+        "logs": logs(job),
+        "metrics": _metrics(job),
+        "created_at": _iso(job.created_at),
+        "started_at": _iso(job.started_at),
+        "completed_at": _iso(job.finished_at),
+        "data_removed": False,
+        "source": "api",
+        "urls": {"get": absolute(request, path), "cancel": absolute(request, f"{path}/cancel")},
+    }
+
+
+def unfinished(request: Request, job: Job) -> dict[str, Any]:
+    """The same after a wait that ran out, when Replicate says ``starting`` whatever the job is doing.
+
+    ``client.run`` takes every other status for the end of a wait that was long enough, and returns the output.
+    """
+    return prediction(request, job) | ({} if job.status.is_terminal else {"status": "starting"})
+
+
+def prediction_page(request: Request, page: JobPage) -> dict[str, Any]:
+    """One page of predictions, newest first. Pages only lead forward."""
+    following = (
+        None if page.next_cursor is None else absolute(request, f"/v1/predictions?cursor={page.next_cursor}")
+    )
+    return {"previous": None, "next": following, "results": [prediction(request, job) for job in page.data]}
+
+
+def logs(job: Job) -> str:
+    """The seed, and the progress as the line that tqdm would print, which the clients parse."""
+    lines = [f"Using seed: {job.request.seed}"]
+    if job.progress.steps:
+        lines.append(_tqdm_line(job))
+    return "\n".join(lines) + "\n"
+
+
+def _tqdm_line(job: Job) -> str:
+    progress = job.progress
+    bar = ("█" * round(progress.fraction * _BAR_WIDTH)).ljust(_BAR_WIDTH)
+    eta = "?" if progress.eta_s is None else f"{progress.eta_s // 60:02.0f}:{progress.eta_s % 60:02.0f}"
+    return f"{progress.fraction:4.0%}|{bar}| {progress.step}/{progress.steps} [{eta} left]"
+
+
+def _input(job: Job) -> dict[str, Any]:
+    fields = job.request.model_dump(mode="json", exclude={"model"}, exclude_none=True)
+    return {CUSTOMARY.get(name, name): value for name, value in fields.items()}
+
+
+def _metrics(job: Job) -> dict[str, float]:
+    if job.metrics.execution_s is None:
+        return {}
+    return {
+        "predict_time": job.metrics.execution_s,
+        "total_time": (job.metrics.queue_s or 0) + job.metrics.execution_s,
+        "image_count": len(job.images),
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,59 @@
+"""From the fields of a dialect to a job. What is wrong with a field is said of the dialect's own name for it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Header, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from app.submission import submit_job
+from jobs.errors import LodestarError
+from jobs.queue import Submission
+from jobs.request import GenerateRequest
+
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+
+
+def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> GenerateRequest:
+    """The native request of these fields.
+
+    Args:
+        fields: values by their native names.
+        names: the dialect's name of every native field that it calls otherwise.
+
+    Raises:
+        RequestValidationError: a field has a value that cannot be served.
+    """
+    try:
+        return GenerateRequest.model_validate(dict(fields))
+    except ValidationError as error:
+        errors = [{**each, "loc": ("body", *_named(each["loc"], names))} for each in error.errors()]
+        raise RequestValidationError(errors) from error
+
+
+async def submit(
+    request: Request, wanted: GenerateRequest, names: Mapping[str, str], idempotency_key: str | None
+) -> Submission:
+    """Queue the job of a native request.
+
+    Raises:
+        LodestarError: as for ``submit_job``.
+    """
+    caller = request.headers.get("x-forwarded-user", "")[:128]
+    try:
+        return await submit_job(request, wanted, idempotency_key, caller)
+    except LodestarError as error:
+        raise type(error)(error.message, field=_renamed(error.field, names)) from error
+
+
+def _named(loc: tuple[int | str, ...], names: Mapping[str, str]) -> tuple[int | str, ...]:
+    # Only the first part is a field of the request; an error of the request as a whole has none.
+    return (*(names.get(str(head), head) for head in loc[:1]), *loc[1:])
+
+
+def _renamed(field: str | None, names: Mapping[str, str]) -> str | None:
+    if field is None:
+        return None
+    head, dot, rest = field.partition(".")
+    return names.get(head, head) + dot + rest
