@@ -45,6 +45,7 @@ LOOK_EVERY_S = 0.2
 SETTLED_WITHIN_S = 900.0  # for what is left when the killing ends
 Part = Literal["worker", "api", "valkey"]
 Sabotage = Literal["lease", "publish"]
+_TERMINAL = {status.value for status in JobStatus if status.is_terminal}
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _faults(job_id: str, story: Story) -> Iterator[str]:
     published = {sight.images for sight in story.sights if sight.images}
     if len(published) > 1 or len({sight.settled_by for sight in story.sights if sight.settled_by}) > 1:
         yield f"{job_id}: published twice"
-    ends = [sight for sight in story.sights if JobStatus(sight.status).is_terminal]
+    ends = [sight for sight in story.sights if sight.status in _TERMINAL]
     if ends and story.sights[story.sights.index(ends[0]) :] != ends:
         yield f"{job_id}: went on after its end"
     for sight in ends:
@@ -195,9 +196,6 @@ class Watch:
         fields = ("status", "fence", "settled_by", "images", "error")
         values = cast("list[str | None]", self._redis.hmget(f"{PREFIX}job:{job_id}", list(fields)))
         return Sight(*(value or "" for value in values)) if values[0] else Sight("unknown")
-
-
-_TERMINAL = {status.value for status in JobStatus if status.is_terminal}
 
 
 @dataclass

@@ -29,6 +29,18 @@ def test_a_job_whose_worker_is_killed_runs_again_on_a_new_one(stack: Stack) -> N
     assert picture_of(stack, SHORT) == before  # the new worker draws as the old one did
 
 
+def test_a_worker_that_stands_still_beyond_its_lease_publishes_nothing_and_goes_on(stack: Stack) -> None:
+    job_id = stack.start_job(LONG)
+    worker = stack.part("worker")
+    worker.suspend()
+    until(lambda: stack.client.get(job_id).status is JobStatus.QUEUED, within_s=60)
+    worker.resume()
+    job = stack.finish(job_id)
+    assert (job.attempts, job.starts) == (2, 2)
+    (folder,) = (stack.data_dir / "artifacts" / job_id).iterdir()
+    assert folder.name.startswith("2-")
+
+
 def test_a_job_goes_on_while_the_api_is_killed(stack: Stack) -> None:
     job_id = stack.start_job(LONG)
     stack.kill("api")

