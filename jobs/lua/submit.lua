@@ -20,7 +20,7 @@ redis.call('HSET', prefix .. 'job:' .. id, 'status', 'queued', 'request', reques
   'attempts', 0, 'claims', 0)
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
-if webhook ~= '' then
+if webhook and webhook ~= '' then
   redis.call('HSET', prefix .. 'job:' .. id, 'webhook_url', webhook, 'webhook_events', webhook_events)
 end
 emit(prefix, id, 'queued', 'reason', 'submitted')

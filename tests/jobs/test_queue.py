@@ -316,7 +316,10 @@ class TestDelete:
                 queue.get(job_id)
         assert queue.list().data == ()
         assert queue.counts() == dict.fromkeys(JobStatus, 0)
-        assert list(redis.scan_iter(PREFIX + "*")) == []
+        # What those who follow the jobs are still to be told stays for a minute, and the last events of all jobs stay.
+        events = {PREFIX + f"events:{job_id}" for job_id in ids}
+        assert set(redis.scan_iter(PREFIX + "*")) == {*events, PREFIX + "events"}
+        assert all(0 < redis.ttl(key) <= 60 for key in events)
 
     def test_its_worker_finds_the_lease_lost(self, queue: JobQueue, leases: Leases) -> None:
         job_id = queue.submit(RESOLVED).job.id

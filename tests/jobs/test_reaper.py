@@ -200,6 +200,8 @@ class TestLeftovers:
         leases.succeed(lease, pictures_of(lease))
         reaper.sweep()
         expected = {PREFIX + f"job:{job_id}", PREFIX + "jobs", PREFIX + "status:succeeded", "rq:queues"}
+        expected |= {PREFIX + "events", PREFIX + f"events:{job_id}"}
+        assert 0 < redis.ttl(PREFIX + f"events:{job_id}") <= 3600
         assert {key for key in redis.scan_iter("*") if ":reissued:" not in key} == expected
 
 
