@@ -57,7 +57,7 @@ class EventLog:
         """
         async with self._transaction() as together:
             together.hgetall(f"{PREFIX}job:{job_id}")
-            together.zrank(PREFIX + "status:queued", job_id)
+            together.zrank(PREFIX + "waiting", job_id)
             together.xrevrange(_stream(job_id), count=1)
             record, position, last = await _answers(together)
         if not record:

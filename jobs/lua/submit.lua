@@ -34,7 +34,7 @@ redis.call('HSET', job, 'status', 'queued', 'request', request, 'created_us', cr
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
 enter_line(prefix, id)
-if webhook ~= '' then
+if webhook and webhook ~= '' then
   redis.call('HSET', job, 'webhook_url', webhook, 'webhook_events', webhook_events)
 end
 emit(prefix, id, 'queued', 'reason', 'submitted')

@@ -1,5 +1,6 @@
 """The process that serves the API."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -26,7 +27,9 @@ def process(settings: ApiSettings, **changes: object) -> Iterator[tuple[subproce
     """The API in a process of its own, set by its environment; with its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    values = settings.model_dump(mode="json", exclude_unset=True) | {"port": port, "log_format": "json"} | changes
+    values = (
+        settings.model_dump(mode="json", exclude_unset=True) | {"port": port, "log_format": "json"} | changes
+    )
     environment = os.environ | {f"LODESTAR_{name.upper()}": str(value) for name, value in values.items()}
     running = subprocess.Popen(
         [sys.executable, "-c", SERVE], env=environment, stderr=subprocess.PIPE, text=True
@@ -92,3 +95,13 @@ def test_an_address_of_another_host_is_one_clear_line(settings: ApiSettings) -> 
 def test_a_missing_catalog_is_one_clear_line(settings: ApiSettings) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml does not exist"):
         create_app(settings.model_copy(update={"models_file": Path("nowhere.toml")}))
+
+
+def test_an_app_that_is_stopped_while_it_still_connects_stops(settings: ApiSettings) -> None:
+    async def run_for(seconds: float) -> None:
+        app = create_app(settings)
+        async with asyncio.timeout(30), app.router.lifespan_context(app):
+            await asyncio.sleep(seconds)
+
+    for milliseconds in (0, 0, 0, 1, 2, 5, 10, 20):
+        asyncio.run(run_for(milliseconds / 1000))

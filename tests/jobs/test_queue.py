@@ -315,7 +315,18 @@ class TestDelete:
         assert queue.counts() == dict.fromkeys(JobStatus, 0)
         # What is left is of a fixed size, expires, or says what is to be collected.
         kept = {key.removeprefix(PREFIX) for key in redis.scan_iter(PREFIX + "*")}
-        assert kept == {"virtual_time", "waiting_cost", "flows", "claimed:steady", "orphans"}
+        # What those who follow the jobs are still to be told stays for a minute, and the last events of all jobs stay.
+        streams = {f"events:{job_id}" for job_id in ids}
+        assert kept == {
+            "virtual_time",
+            "waiting_cost",
+            "flows",
+            "claimed:steady",
+            "orphans",
+            "events",
+            *streams,
+        }
+        assert all(0 < redis.ttl(PREFIX + stream) <= 60 for stream in streams)
         assert redis.get(PREFIX + "waiting_cost") == "0"
         assert redis.zrange(PREFIX + "orphans", 0, -1) == [ids[1]]
 

@@ -22,6 +22,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "sampler": card.sampler,
         "images": 1,
         "guidance": None,
+        "preview_every": None,
         "timeout_s": 3600,
         "priority": "normal",
     }
@@ -48,6 +49,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "seed": 0,
         "images": 2,
         "guidance": {"preset": "laion", "clip": "pocket-s", "prompt": "a pear", "scale": 0.0, "cutouts": 1},
+        "preview_every": 2,
         "timeout_s": 5.0,
         "priority": "high",
     }
