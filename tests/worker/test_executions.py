@@ -322,7 +322,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()
         done = worker._held[short]
-        until(lambda: done.work.pictures)  # its result has to wait
+        until(lambda: bool(done.work.pictures))  # its result has to wait
         time.sleep(3)
         with server() as _:
             sweeping_until = time.monotonic() + 6
