@@ -81,6 +81,7 @@ class Executions:
         self._capacity = capacity
         self._watchdog = watchdog
         self._started_at = datetime.now(UTC)
+        # By execution, not by job: a job that was lost may come again before its last execution has left the engine.
         self._held: dict[str, Execution] = {}
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -116,17 +117,19 @@ class Executions:
     def admit(self) -> bool:
         """Claim the job whose turn it is and start it; whether there was one."""
         lease = self._leases.claim_next(self._models.loaded())
-        if lease is None:
-            return False
+        if lease is not None:
+            self._start(lease)
+        return lease is not None
+
+    def _start(self, lease: Lease) -> None:
         work = Work(lease.job_id, lease.request)
         with self._changed:
-            self._held[lease.job_id] = Execution(lease, work, cost_of(lease.request))
+            self._held[lease.artifact_prefix] = Execution(lease, work, cost_of(lease.request))
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
         is_loaded = lease.request.model in self._models.loaded()
         self._engine.admit(work)
         if not is_loaded:
             self._leases.log(lease, f"model {lease.request.model} is being loaded")
-        return True
 
     def is_fit(self) -> bool:
         """Whether the device still works; without it the process has to end."""
@@ -164,6 +167,9 @@ class Executions:
     def _all_held(self) -> list[Execution]:
         with self._changed:
             return list(self._held.values())
+
+    def _of(self, work: Work) -> Execution:
+        return next(each for each in self._all_held() if each.work is work)
 
     def _wait_until_empty(self, timeout_s: float) -> None:
         with self._changed:
@@ -211,14 +217,15 @@ class Executions:
         with self._changed:
             done, self._settled_units = self._settled_units, 0.0
             for execution in held:
-                if execution.lease.job_id in self._held:
+                if execution.lease.artifact_prefix in self._held:
                     done += _count(execution, execution.work.progress)
         self._throughput.note(done, busy=bool(held))
 
     def _listen(self) -> None:
         while not self._closing.is_set():
             try:
-                if self._interrupts.wait(LISTEN_S) in self._held:
+                told = self._interrupts.wait(LISTEN_S)
+                if told and any(execution.lease.job_id == told for execution in self._all_held()):
                     # The keeper asks what it is about: a message may be lost, and one place should decide.
                     self._look.set()
             except RedisError as error:
@@ -246,8 +253,7 @@ class Executions:
         )
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
-        execution = self._held[work.id]
-        self._outcomes.put((execution, outcome))
+        self._outcomes.put((self._of(work), outcome))
 
     def _publish(self) -> None:
         while not self._closing.is_set():
@@ -258,7 +264,7 @@ class Executions:
             self._settle(execution, outcome)
 
     def _preview_later(self, work: Work, preview: Preview) -> None:
-        self._previews.show(self._held[work.id].lease, preview)
+        self._previews.show(self._of(work).lease, preview)
 
     def _settle(self, execution: Execution, outcome: Outcome) -> None:
         lease = execution.lease
@@ -276,7 +282,7 @@ class Executions:
         finally:
             with self._changed:
                 self._settled_units += _count(execution, execution.work.progress)
-                del self._held[lease.job_id]
+                del self._held[lease.artifact_prefix]
                 self._changed.notify_all()
 
     def _conclude(self, execution: Execution, outcome: Outcome) -> JobStatus:

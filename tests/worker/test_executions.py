@@ -207,6 +207,27 @@ def test_a_worker_that_holds_a_suspect_has_no_room(house: House, ask: Ask) -> No
         assert worker.admit()
 
 
+def test_a_worker_that_gets_back_a_job_it_had_lost_keeps_the_two_executions_apart(
+    house: House, ask: Ask
+) -> None:
+    with house.running() as worker:
+        (job_id,) = house.begin(worker, ask(steps=60))
+        with worker._changed:  # as if its threads had stood still
+            house.redis.zadd(PREFIX + "leases", {job_id: 0})
+            house.reaper.sweep()
+            lease = worker._leases.claim_next()
+            assert lease is not None
+        first = next(iter(worker._held.values()))
+        worker._start(lease)
+        until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
+        until(lambda: not worker._held)
+        assert first.work.stop.is_set()
+        assert house.queue.get(job_id).starts == 2
+        (image,) = house.queue.images(job_id)
+        assert image.key.startswith(lease.artifact_prefix)
+        assert house.artifacts.keys(job_id) == [image.key]
+
+
 class Link:
     """A connection to the server that can be cut."""
 
@@ -321,7 +342,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
             reaper.sweep()
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()
-        done = worker._held[short]
+        (done,) = (each for each in worker._all_held() if each.lease.job_id == short)
         until(lambda: bool(done.work.pictures))  # its result has to wait
         time.sleep(3)
         with server() as _:
