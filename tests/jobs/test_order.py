@@ -119,7 +119,8 @@ class TestFairness:
             queue.delete(job_id)
         submit(queue, 5, "other")
         (job_id,) = submit(queue, 1, "fickle")
-        assert queue.get(job_id).queue_position == 1
+        # It is level with the other caller's first job; chance decides between those two.
+        assert queue.get(job_id).queue_position in {0, 1}
 
     def test_flows_that_have_nothing_waiting_are_forgotten(
         self, redis: Redis, queue: JobQueue, leases: Leases
