@@ -15,6 +15,9 @@ LOCKED ?= $(CI)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NEEDED := (3, 11)
+# Variables, since a comma would end an argument of $(call).
+SERVICE_EXTRAS := api,worker
+ALL_EXTRAS := api,worker,s3,training,dev
 
 .DELETE_ON_ERROR:
 .PHONY: help demo up test test-gpu lint format bench lock clean
@@ -82,15 +85,15 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-service: pyproject.toml | $(BIN)/python
-	$(call install,-e '.[api,worker]')
+	$(call install,$(SERVICE_EXTRAS))
 	@touch $@
 
 $(VENV)/.installed-all: pyproject.toml $(if $(LOCKED),deploy/requirements.lock) | $(BIN)/python
-	$(call install,-e '.[api,worker,s3,training,dev]')
+	$(call install,$(ALL_EXTRAS))
 	@touch $@ $(VENV)/.installed-service
 
 ifeq ($(LOCKED),)
-install = $(PIP) install $(PIP_ARGS) $(1)
+install = $(PIP) install $(PIP_ARGS) -e '.[$(1)]'
 else
 install = $(PIP) install $(PIP_ARGS) --require-hashes -r deploy/requirements.lock && \
 	$(PIP) install --no-deps --no-build-isolation -e .
