@@ -206,6 +206,7 @@ class Executions:
                     height=height,
                     key=key,
                     clip_score=round(picture.clip_score, 4),
+                    trace=picture.trace,
                 )
             )
         status = self._leases.succeed(lease, tuple(stored))

@@ -1,7 +1,7 @@
 from typing import get_args
 
+from jobs.guidance import Guidance, ResolvedGuidance
 from jobs.presets import PRESETS, GuidancePreset
-from jobs.request import Guidance, ResolvedGuidance
 
 
 def test_laion_is_as_published() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.request import MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED, GenerateRequest, Guidance, SamplerName
+from jobs.guidance import Guidance
+from jobs.request import MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED, GenerateRequest, SamplerName
 
 
 def problems(**fields: Any) -> list[tuple[str, str]]:

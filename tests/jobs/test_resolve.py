@@ -4,7 +4,8 @@ import pytest
 
 from jobs.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
-from jobs.request import MAX_SEED, GenerateRequest, Guidance, ResolvedGuidance, SamplerName
+from jobs.guidance import Guidance, ResolvedGuidance
+from jobs.request import MAX_SEED, GenerateRequest, SamplerName
 from jobs.resolve import resolve
 
 
