@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from jobs.cuts import most_cuts
-from jobs.objectives import MAX_OBJECTIVES, Objective, check_weights
+from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
 from jobs.presets import Decoder, PresetName
 
 MAX_CUTOUTS = 256
@@ -184,3 +184,11 @@ class ResolvedGuidance(_Model):
     smoothing_samples: int = Field(description="Draws of this noise.")
     decoder: Decoder = Field(description="What decodes the latents for the gradient.")
     trace: bool = Field(description="Whether each guided step's losses are returned.")
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The CLIPs that judge, the guide first."""
+        others = (
+            objective.clip or self.clip for objective in self.objectives if isinstance(objective, PROMPTS)
+        )
+        return tuple(dict.fromkeys((self.clip, *others)))

@@ -35,7 +35,7 @@ class Prediction:
         """The combined output [1, C, h, w]."""
         if len(self.outputs) == 1:
             return self.outputs
-        c, u = self.outputs.split(1)
+        c, u = self.outputs[:1], self.outputs[1:]
         return u + self.cfg_scale * (c - u)
 
     @property

@@ -84,12 +84,11 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
             raise JobFailedError(
                 f"picture {index} is not finite after step {number}: out of the model's range"
             )
-        yield Stepped()
+        yield Stepped(denoised)
 
     pixels: Tensor = yield Decode(request.model, latents)
     score: float = yield Score(judge, pixels, described)
-    traced = request.guidance is not None and request.guidance.trace and steering is not None
-    return Picture(index, seed, pixels, score, tuple(steering.trace) if traced else None)
+    return Picture(index, seed, pixels, score, steering.trace if steering else None)
 
 
 def _steering(request: ResolvedRequest, seed: int, solver: Solver) -> Generator[Call, Any, Steering | None]:

@@ -2,49 +2,26 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
-from jobs.catalog import Catalog, load_catalog
+from jobs.catalog import Catalog, ClipCard, load_catalog
 from jobs.request import ResolvedRequest
 from tests.worker.conftest import ROOT
-from worker.engine import Engine, Failed, Finished, Outcome, Stopped, Work
+from tests.worker.running import Running
+from worker.engine import Engine, Failed, Finished, Stopped, Work
+from worker.models import registry
+from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
+from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
+from worker.runner import DeviceLostError, Runner
 from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]
-
-
-class Running:
-    """An engine on a thread of its own, and what came out of it."""
-
-    def __init__(self, models: ModelRegistry) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-        self._left = threading.Condition()
-        self.engine = Engine(Runner(models), models.catalog, self._note)
-        self._thread = threading.Thread(target=self.engine.serve, daemon=True)
-        self._thread.start()
-
-    def _note(self, work: Work, outcome: Outcome) -> None:
-        with self._left:
-            assert work.id not in self.outcomes
-            self.outcomes[work.id] = outcome
-            self._left.notify_all()
-
-    def wait_for(self, *ids: str) -> list[Outcome]:
-        with self._left:
-            assert self._left.wait_for(lambda: all(job in self.outcomes for job in ids), timeout=60)
-        return [self.outcomes[job] for job in ids]
-
-    def stop(self) -> None:
-        self.engine.close()
-        self._thread.join(timeout=10)
-        assert not self._thread.is_alive()
 
 
 @pytest.fixture
@@ -52,30 +29,6 @@ def running(models: ModelRegistry) -> Iterator[Running]:
     engine = Running(models)
     yield engine
     engine.stop()
-
-
-def pictures(outcome: Outcome) -> list[torch.Tensor]:
-    assert isinstance(outcome, Finished)
-    return [picture.pixels for picture in outcome.pictures]
-
-
-def test_jobs_that_run_together_give_the_pictures_they_give_alone(running: Running, ask: Ask) -> None:
-    mix = {
-        "plain": ask(seed=1),
-        "guided": ask(seed=2, steps=3, guidance={"cutouts": 4}),
-        "other": ask(seed=3, steps=6, sampler="euler_ancestral", cfg_scale=1),
-        "several": ask(seed=4, images=2, width=96),
-    }
-    alone = {}
-    for name, request in mix.items():
-        running.engine.admit(Work(f"{name} alone", request))
-        (outcome,) = running.wait_for(f"{name} alone")
-        alone[name] = pictures(outcome)
-    for name, request in mix.items():
-        running.engine.admit(Work(name, request))
-    for name, outcome in zip(mix, running.wait_for(*mix), strict=True):
-        for together, solo in zip(pictures(outcome), alone[name], strict=True):
-            assert torch.equal(together, solo)
 
 
 def test_progress_counts_the_steps_of_all_pictures(running: Running, ask: Ask) -> None:
@@ -148,3 +101,91 @@ def test_a_model_whose_files_are_gone_fails_its_job_and_no_other(tmp_path: Path,
     assert isinstance(broken, Failed)
     assert broken.error.type == "model_unavailable"
     assert isinstance(sound, Finished)
+
+
+def test_other_jobs_go_on_while_a_model_is_loaded(
+    pocket_catalog: Catalog, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(card: ClipCard, *args: object) -> ClipModel:
+        assert card.id != "pocket-s" or go_on.wait(60)
+        return load_clip(card, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "load_clip", slow)
+    running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
+    running.engine.admit(Work("first", ask(steps=1)))
+    running.wait_for("first")
+    running.engine.admit(Work("waits", ask(steps=2, guidance={"clip": "pocket-s", "cutouts": 1})))
+    running.engine.admit(Work("goes on", ask()))
+    (done,) = running.wait_for("goes on")
+    assert isinstance(done, Finished)
+    assert "waits" not in running.outcomes
+    go_on.set()
+    assert isinstance(running.wait_for("waits")[0], Finished)
+    running.stop()
+
+
+def test_a_job_whose_model_is_still_being_loaded_can_be_stopped(
+    pocket_catalog: Catalog, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(card: ClipCard, *args: object) -> ClipModel:
+        assert go_on.wait(60)
+        return load_clip(card, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "load_clip", slow)
+    running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
+    work = Work("job", ask())
+    running.engine.admit(work)
+    work.stop.set()
+    assert isinstance(running.wait_for("job")[0], Stopped)
+    go_on.set()
+    running.stop()
+
+
+def test_others_can_see_that_the_engine_works_and_how_much(running: Running, ask: Ask) -> None:
+    started = time.monotonic()
+    running.engine.admit(Work("job", ask()))
+    running.wait_for("job")
+    assert running.engine.last_progress is not None
+    assert started < running.engine.last_progress < time.monotonic()
+    assert 0 < running.engine.busy_s < time.monotonic() - started
+    assert running.engine.calling_since is None
+
+
+def test_a_call_that_hangs_can_be_seen_from_outside(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, go_on = threading.Event(), threading.Event()
+    real = DiffusionModel.predict
+
+    def hang(*args: object) -> object:
+        hanging.set()
+        assert go_on.wait(60)
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DiffusionModel, "predict", hang)
+    running.engine.admit(Work("job", ask(steps=1)))
+    assert hanging.wait(60)
+    since = running.engine.calling_since
+    assert since is not None
+    assert since < time.monotonic()
+    go_on.set()
+    running.wait_for("job")
+
+
+def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: object) -> object:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(DiffusionModel, "predict", lost)
+    outcomes: list[object] = []
+    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.append(outcome))
+    engine.admit(Work("job", ask()))
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        engine.serve()
+    assert outcomes == []

@@ -11,12 +11,18 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
     StableDiffusionPipeline,
+    UniPCMultistepScheduler,
 )
 
+from jobs.presets import PRESETS, PresetName
 from jobs.request import ResolvedRequest, SamplerName
 from tests.worker.conftest import ROOT
 from worker.calls import Call, Denoise, Guide
+from worker.grouping import rows
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.sampler import Picture, sample
@@ -35,29 +41,43 @@ def run(
         if seen is not None:
             seen.append(call)
         try:
-            (answer,) = runner.run([call])
-            call = sampler.send(answer)
+            call = sampler.send(runner.answer(call))
         except StopIteration as end:
             picture: Picture = end.value
             return picture
 
 
-STOCK: dict[SamplerName, Any] = {
-    SamplerName.DDIM: DDIMScheduler,
-    SamplerName.EULER: EulerDiscreteScheduler,
-    SamplerName.EULER_ANCESTRAL: EulerAncestralDiscreteScheduler,
-    SamplerName.DPMPP_2M: DPMSolverMultistepScheduler,
+STOCK: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
+    SamplerName.DDIM: (DDIMScheduler, {}),
+    SamplerName.EULER: (EulerDiscreteScheduler, {}),
+    SamplerName.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
+    SamplerName.HEUN: (HeunDiscreteScheduler, {}),
+    SamplerName.LMS: (LMSDiscreteScheduler, {}),
+    SamplerName.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
+    SamplerName.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    SamplerName.DPMPP_2M_SDE_KARRAS: (
+        DPMSolverMultistepScheduler,
+        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++"},
+    ),
+    SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
+    SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
 }
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StableDiffusionPipeline:
+    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
+    stock.set_progress_bar_config(disable=True)
+    return stock
 
 
 @pytest.mark.parametrize("name", list(SamplerName))
 def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
-    name: SamplerName, models: ModelRegistry, ask: Ask
+    name: SamplerName, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
 ) -> None:
     request = ask(sampler=name, steps=6, negative_prompt="grey")
-    pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = STOCK[name].from_config(pipeline.scheduler.config)
+    scheduler, options = STOCK[name]
+    pipeline.scheduler = scheduler.from_config(models.diffusion("pocket").facts.scheduler_config, **options)
     stock = pipeline(
         request.prompt,
         negative_prompt=request.negative_prompt,
@@ -98,7 +118,7 @@ def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_views_as_asked(
     seen: list[Call] = []
     run(ask(guidance={"cutouts": 5}), models, seen=seen)
     gradients = [call for call in seen if isinstance(call, Guide)]
-    assert [len(call.views) for call in gradients] == [5] * 4
+    assert [rows(call) for call in gradients] == [5] * 4
 
 
 def test_guidance_raises_the_similarity_to_the_text(models: ModelRegistry, ask: Ask) -> None:
@@ -119,7 +139,7 @@ def test_guidance_can_steer_towards_another_text_than_the_prompt(models: ModelRe
 def test_a_cfg_scale_of_one_saves_the_unconditional_half(models: ModelRegistry, ask: Ask) -> None:
     seen: list[Call] = []
     run(ask(cfg_scale=1), models, seen=seen)
-    assert all(call.unconditional is None for call in seen if isinstance(call, Denoise))
+    assert all(len(call.context) == 1 for call in seen if isinstance(call, Denoise))
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 80)])
@@ -127,3 +147,30 @@ def test_oblong_pictures_can_be_guided(width: int, height: int, models: ModelReg
     picture = run(ask(width=width, height=height, guidance={"cutouts": 4}), models)
     assert picture.pixels.shape == (3, height, width)
     assert picture.pixels.isfinite().all()
+
+
+@pytest.mark.parametrize("sampler", list(SamplerName))
+def test_every_sampler_can_be_steered(sampler: SamplerName, models: ModelRegistry, ask: Ask) -> None:
+    clip = models.clip("pocket-m")
+    text = clip.embed_text("a blue fish")
+    plain, steered = (
+        run(ask(sampler=sampler, steps=8, guidance=guidance), models)
+        for guidance in (None, {"prompt": "a blue fish", "scale": 0.3, "cutouts": 6})
+    )
+    assert clip.score(steered.pixels, text) > clip.score(plain.pixels, text) + 0.02
+
+
+@pytest.mark.parametrize("preset", [name for name, row in PRESETS.items() if row.scale])
+def test_every_preset_makes_another_picture_and_tells_how(
+    preset: PresetName, models: ModelRegistry, ask: Ask
+) -> None:
+    guidance = {"preset": preset, "cutouts": 2, "recurrences": 1, "trace": True}
+    guided = run(ask(guidance=guidance, steps=5), models)
+    assert guided.pixels.isfinite().all()
+    assert not torch.equal(guided.pixels, run(ask(steps=5), models).pixels)
+    assert guided.trace
+    for step in guided.trace:
+        assert not step.skipped
+        assert step.loss is not None
+        assert step.gradient_rms is not None
+        assert step.gradient_rms > 0

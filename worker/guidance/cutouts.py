@@ -1,7 +1,7 @@
 """Cutouts: views of a picture, moved and tinted at random, so that CLIP's gradient is not of one framing alone.
 
-Every published way to cut is a way to draw the same numbers: a window for each view, and how it is turned and tinted. All
-of them are drawn up front from the picture's own generator, so neither the size of the chunks in which views are made nor
+Every published way to cut is a way to draw the same numbers: a window for each view, and how it is turned and tinted.
+All are drawn up front from the picture's own generator, so neither the size of the chunks in which views are made nor
 the jobs in the same batch can change the result.
 """
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How views differ from their windows: the greatest changes, the noise, and the share of views with each property."""
+    """How views differ from their windows: the greatest changes, the noise, the share of views with a property."""
 
     rotation_deg: float = 0.0
     shift: float = 0.0  # of the window's size
@@ -28,7 +28,7 @@ class Augmentation:
 
 AUGMENTATIONS = {
     "none": Augmentation(),
-    # LAION, "Guiding Stable Diffusion with OpenCLIP H & g" (2022): up to 5 degrees and 5 % of everything, a little noise.
+    # LAION, "Guiding Stable Diffusion with OpenCLIP H & g" (2022): 5 degrees and 5 % of everything, a little noise.
     "laion": Augmentation(rotation_deg=5, shift=0.05, tint=0.05, noise_std=0.01),
     "disco": Augmentation(rotation_deg=10, shift=0.05, tint=0.1, noise_std=0.01, mirrored=0.5, grey=0.1),
 }

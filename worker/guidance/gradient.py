@@ -10,7 +10,7 @@ from torch import Tensor
 from worker.guidance.cutouts import Views, make_views
 from worker.guidance.objectives import PIXEL_LOSSES, Loss, Sight
 
-# Gradients through a CLIP underflow in fp16. A power of two scales them without rounding, so that no type needs another.
+# Gradients through a CLIP underflow in fp16. A power of two scales them without rounding, for all types alike.
 LOSS_SCALE = 2.0**12
 
 
@@ -41,11 +41,11 @@ def guidance_gradients(
 ) -> list[Gradient]:
     """Differentiate the loss of each picture with respect to its latents.
 
-    The pictures are decoded together once and made leaves; the views of all are judged chunk by chunk, each adding to its
-    picture's gradient; one vector-Jacobian product of the decoder then carries them to the latents. Pictures are
+    The pictures are decoded together once and made leaves; the views of all are judged chunk by chunk, each adding to
+    its picture's gradient; one vector-Jacobian product of the decoder then carries them to the latents. Pictures are
     independent of each other, so the gradient of the sum of their losses holds each one's own. Memory is that of one
-    chunk and one decoding, whatever the number of views, CLIPs and objectives; the result is that of the whole graph, one
-    picture at a time, up to the order of additions.
+    chunk and one decoding, whatever the number of views, CLIPs and objectives; the result is that of the whole graph,
+    one picture at a time, up to the order of additions.
 
     Args:
         latents: what is decoded, [B, C, h, w].
@@ -66,7 +66,7 @@ def guidance_gradients(
         _judge_pixels(pictures, losses, tally)
         if pictures.grad is None:
             raise ValueError("no loss has any term")
-        values = _back_through(decoded, leaf, pictures.grad / LOSS_SCALE)
+        values = vector_jacobian(decoded, leaf, pictures.grad / LOSS_SCALE)
     return [one.gradient(value) for one, value in zip(tally, values.split(1), strict=True)]
 
 
@@ -89,9 +89,9 @@ def _judge_views(
             sight, share = sights[owner]
             own = embeddings[(owners == owner).to(embeddings.device)]
             for term in sight.terms:
-                loss = share * term.judge(own).sum()
-                tally[owner].add(term.objective, term.weight, loss)
-                total = total + term.weight * loss
+                value = share * term.judge(own).sum()
+                tally[owner].add(term.objective, term.weight, value)
+                total = total + term.weight * value
         (total * LOSS_SCALE).backward()
 
 
@@ -104,11 +104,20 @@ def _judge_pixels(pictures: Tensor, losses: Sequence[Loss], tally: "list[_Tally]
             (term.weight * value * LOSS_SCALE).backward()
 
 
-def _back_through(decoded: Tensor, latents: Tensor, gradient: Tensor) -> Tensor:
-    """The decoder's vector-Jacobian product, each picture's gradient scaled to where half precision is finest."""
-    largest = gradient.abs().amax(dim=(1, 2, 3), keepdim=True)
+def vector_jacobian(outputs: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
+    """Gradients with respect to a network's outputs, carried back to its inputs, row by row.
+
+    A network in half precision loses small gradients. The product is linear, so each row is scaled by a power of two to
+    about 1 before, and back after.
+
+    Args:
+        outputs: [B, ...], computed from ``inputs``.
+        inputs: [B, C, h, w].
+        gradients: like the outputs.
+    """
+    largest = gradients.abs().amax(dim=(1, 2, 3), keepdim=True)
     scale = torch.exp2(-torch.floor(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest)))))
-    (scaled,) = torch.autograd.grad(decoded, latents, (gradient * scale).to(decoded.dtype))
+    (scaled,) = torch.autograd.grad(outputs, inputs, (gradients * scale).to(outputs.dtype))
     return scaled / scale.to(scaled)
 
 

@@ -30,7 +30,7 @@ def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
 
 
 def total_variation(pictures: Tensor) -> Tensor:
-    """Mean squared difference of neighbouring pixels, on the scale [-1, 1] (Crowson 2021, after Mahendran & Vedaldi 2015).
+    """Mean squared difference of neighbouring pixels, on the scale [-1, 1] (Crowson 2021, after Mahendran & Vedaldi).
 
     Args:
         pictures: [B, 3, H, W], nominally in [0, 1].
@@ -122,3 +122,8 @@ class Loss:
     sights: tuple[Sight, ...]  # one for each CLIP
     pixel_terms: tuple[PixelTerm, ...] = ()
     reduction: Literal["mean", "sum"] = "mean"  # over the views of a sight
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The CLIPs that judge."""
+        return tuple(sight.clip for sight in self.sights)

@@ -1,18 +1,18 @@
 """The one rule by which gradients change a picture; every published method is a case of it.
 
-A preset (``jobs/presets.py``) says which case. In the UNet's variance preserving convention, with x0 the denoised estimate
-and ' marking what comes after the step:
+A preset (``jobs/presets.py``) says which case. In the UNet's variance preserving convention, with x0 the denoised
+estimate and ' marking what comes after the step:
 
     D  = rho * factor * pull(dL/dx)                         the noisy pull
-    d  = - sum over iterations of mu * factor * pull(dL/dx0) the denoised pull, each at x0 + d
+    d  = - sum of mu * factor * pull(dL/dx0)                the denoised pull, each iteration at x0 + d
 
     applied to the estimate:  eps += D, x0 += d, and the solver goes on from there:
                               x' += sqrt(abar') * (1 - contraction) * (d - sigma * D)
     applied to the latents:   x' += sqrt(abar') * d - D / sqrt(alpha)
 
-The second is TFG's (Ye et al. 2024, algorithm 1). With rho = 0 and one iteration it is MPGD; with mu = 0, no smoothing and
-a factor of sqrt(alpha) it is FreeDoM, and with rounds for its time travel; with mu = 0 it is DPS, smoothed LGD. The first
-with rho is Universal Guidance's forward part, with mu its backward part.
+The second is TFG's (Ye et al. 2024, algorithm 1). With rho = 0 and one iteration it is MPGD; with mu = 0 and a factor
+of sqrt(alpha) it is FreeDoM, with recurrences its time travel; with mu = 0 and other factors it is DPS, and smoothed
+LGD. The first with rho is Universal Guidance's forward part, with mu its backward part.
 """
 
 import math
@@ -80,7 +80,7 @@ def pull(
 
 
 def start(preset: GuidancePreset, step: Step, noisy: Tensor | None) -> Tensor | float:
-    """Where the denoised pull starts from, relative to x0: where the noisy one has led, if that changes the estimate."""
+    """Where the denoised pull starts, relative to x0: where the noisy one has led, if that changes the estimate."""
     return -step.sigma * noisy if noisy is not None and preset.applied == "estimate" else 0.0
 
 

@@ -18,6 +18,7 @@ from worker.guidance import rule
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
+from worker.guidance.prompts import read_picture
 from worker.prediction import Prediction
 from worker.schedules import Step
 
@@ -59,7 +60,7 @@ def take_aim(guidance: ResolvedGuidance) -> Generator[Call, Any, Aim]:
 def _embedding(objective: TextObjective | ImageObjective, clip: str) -> EmbedText | EmbedImage:
     if isinstance(objective, TextObjective):
         return EmbedText(clip, objective.text)
-    return EmbedImage(clip, objective.data)
+    return EmbedImage(clip, read_picture(objective.data))
 
 
 class Steering:
@@ -94,7 +95,12 @@ class Steering:
         self._generator = generator
         self._last: tuple[Tensor | None, Tensor | float] | None = None
         self._best, self._since_best = math.inf, 0
-        self.trace: list[GuidedStep] = []
+        self._trace: list[GuidedStep] = []
+
+    @property
+    def trace(self) -> tuple[GuidedStep, ...] | None:
+        """Every guided step so far, if that was asked for."""
+        return tuple(self._trace) if self._guidance.trace else None
 
     def rounds(self, index: int) -> int:
         """How often step ``index`` is to be taken."""
@@ -129,7 +135,7 @@ class Steering:
         return self._is_within(index) and (index - first) % self._guidance.stride == 0
 
     def _draw_loss(self, index: int) -> Loss | None:
-        """How the picture is judged at a step: the objectives of the time, and views for each CLIP. None for not at all."""
+        """How the picture is judged at a step: its objectives, and views for each CLIP. None for not at all."""
         progress = index / len(self._steps)
         active = [
             (number, objective)
@@ -254,7 +260,7 @@ class Steering:
         first = gradients[0]
         finite = all(gradient.finite for gradient in gradients)
         losses = [first.losses.get(number) for number in range(len(self._guidance.objectives))]
-        self.trace.append(
+        self._trace.append(
             GuidedStep(
                 step=index,
                 loss=_or_none(first.loss),

@@ -173,7 +173,7 @@ def test_a_gradient_that_overflows_is_replaced_by_zero_and_reported_for_its_own_
 
 
 def test_gradients_too_small_for_half_precision_arrive_whole(toy: Toy) -> None:
-    """Through a decoder that computes in fp16, the gradient of a loss of tiny weight is as good as that of a large one."""
+    """Through a decoder in fp16, the gradient of a loss of tiny weight is as good as that of a large one."""
     sight = toy.losses[0].sights[0]
 
     def decode(latents: Tensor) -> Tensor:

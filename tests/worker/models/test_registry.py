@@ -1,0 +1,154 @@
+"""Which models are in memory, and when."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from jobs.catalog import Catalog, ClipCard, ModelCard
+from jobs.errors import ModelUnavailableError
+from tests.worker.conftest import ROOT
+from worker.models.device import Device
+from worker.models.files import parameters
+from worker.models.registry import Hold, ModelRegistry
+from worker.models.shared import sha256
+from worker.settings import WorkerSettings
+
+POCKET = ROOT / "models" / "pocket"
+VAE = "vae/diffusion_pytorch_model.safetensors"
+
+
+def model(name: str, path: Path, **fields: object) -> ModelCard:
+    size = {"width": 64, "height": 64, "min_px": 64, "max_px": 64}
+    return ModelCard.model_validate({"id": name, "path": path, "clip": "m", **size, **fields})
+
+
+def catalog(*models: ModelCard) -> Catalog:
+    clips = tuple(
+        ClipCard(id=name, path=ROOT / "models" / f"pocket-{folder}")
+        for name, folder in {"m": "m", "twin": "m", "s": "s"}.items()
+    )
+    return Catalog(models=models or (model("pocket", POCKET),), clips=clips)
+
+
+def registry(catalog: Catalog, *, model_bytes: int | None = None) -> ModelRegistry:
+    gib = None if model_bytes is None else model_bytes / 2**30
+    return ModelRegistry(catalog, Device(WorkerSettings(device="cpu", model_memory_gib=gib)))
+
+
+def ask(models: ModelRegistry, clip: str, model: str = "pocket") -> tuple[Hold, threading.Event]:
+    settled = threading.Event()
+    hold = models.hold(model, [clip], settled.set)
+    if hold.ready:
+        settled.set()
+    return hold, settled
+
+
+def bytes_of(models: Catalog, *clips: str) -> int:
+    numbers = parameters(models.model(None)) + sum(parameters(models.clip(clip)) for clip in clips)
+    return numbers * 4
+
+
+def test_models_that_share_files_share_the_networks(tmp_path: Path) -> None:
+    shutil.copytree(POCKET, tmp_path / "other")
+    weights = load_file(tmp_path / "other" / VAE)
+    first = next(iter(weights))
+    save_file({**weights, first: weights[first] + 1}, tmp_path / "other" / VAE)
+    models = registry(catalog(model("pocket", POCKET), model("other", tmp_path / "other")))
+    one, other = models.diffusion("pocket").networks, models.diffusion("other").networks
+    assert [mine is theirs for mine, theirs in zip(one, other, strict=True)] == [True, True, False]
+    assert models.clip("m").networks[0] is models.clip("twin").networks[0]
+    assert models.clip("m").networks[0] is not models.clip("s").networks[0]
+
+
+def test_a_job_has_its_models_when_its_hold_is_ready() -> None:
+    models = registry(catalog())
+    hold, settled = ask(models, "m")
+    assert settled.wait(60)
+    assert hold.ready
+    assert models.loaded() == ("pocket", "m")
+    again, _ = ask(models, "m")
+    assert again.ready
+
+
+def test_the_least_recently_used_goes_first_when_room_is_needed() -> None:
+    cards = catalog()
+    models = registry(cards, model_bytes=bytes_of(cards, "m") + 2**20)
+    for clip in ("m", "s"):
+        hold, settled = ask(models, clip)
+        assert settled.wait(60)
+        assert hold.ready
+        hold.release()
+    assert models.loaded() == ("pocket", "s")
+
+
+def test_a_model_in_use_stays_and_who_needs_its_room_waits_in_line() -> None:
+    cards = catalog()
+    models = registry(cards, model_bytes=bytes_of(cards, "m") + 2**20)
+    first, first_settled = ask(models, "m")
+    assert first_settled.wait(60)
+    second, second_settled = ask(models, "s")
+    assert not second_settled.wait(1)
+    third, third_settled = ask(models, "m")
+    assert not third_settled.wait(0.5), "a later job kept the room from one that waited"
+    assert models.loaded() == ("m", "pocket")
+    first.release()
+    assert second_settled.wait(60)
+    assert not third.ready
+    second.release()
+    assert third_settled.wait(60)
+    assert third.ready
+
+
+def test_a_job_that_gives_up_waiting_lets_the_next_one_through() -> None:
+    cards = catalog()
+    models = registry(cards, model_bytes=bytes_of(cards, "m") + 2**20)
+    _, settled = ask(models, "m")
+    assert settled.wait(60)
+    second, second_settled = ask(models, "s")
+    assert not second_settled.wait(0.5)
+    third, third_settled = ask(models, "m")
+    second.release()
+    assert third_settled.wait(60)
+    assert third.ready
+
+
+def test_models_beyond_the_limit_are_tried_when_nothing_else_is_held() -> None:
+    models = registry(catalog(), model_bytes=1)
+    hold, settled = ask(models, "m")
+    assert settled.wait(60)
+    assert hold.ready
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A copy of the pocket model with one bit of its VAE the wrong way round."""
+    shutil.copytree(POCKET, tmp_path / "damaged")
+    file = tmp_path / "damaged" / VAE
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    return tmp_path / "damaged"
+
+
+def test_a_file_that_is_not_the_pinned_one_is_refused_and_the_other_models_serve(damaged: Path) -> None:
+    pin = {VAE: sha256(POCKET / VAE)}
+    models = registry(catalog(model("pocket", POCKET, sha256=pin), model("damaged", damaged, sha256=pin)))
+    broken, settled = ask(models, "m", "damaged")
+    assert settled.wait(60)
+    assert isinstance(broken.error, ModelUnavailableError)
+    assert VAE in broken.error.message
+    sound, settled = ask(models, "m")
+    assert settled.wait(60)
+    assert sound.ready
+
+
+@pytest.mark.parametrize("fails", ["unknown", "gone"])
+def test_what_cannot_be_loaded_fails_its_hold(fails: str, tmp_path: Path) -> None:
+    models = registry(catalog(model("gone", tmp_path / "gone")))
+    hold, settled = ask(models, "m", fails)
+    assert settled.wait(60)
+    assert hold.error is not None
+    assert not hold.ready
