@@ -51,6 +51,17 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
             f"the last one's seed would be over {MAX_SEED}",
             field="seed",
         )
+    cfg_scale = card.cfg_scale if request.cfg_scale is None else request.cfg_scale
+    if (
+        request.guidance is not None
+        and PRESETS[request.guidance.preset].normalize == "cfg"
+        and cfg_scale == 1
+    ):
+        raise InvalidRequestError(
+            f"preset {request.guidance.preset!r} takes steps as long as those of classifier-free guidance, "
+            "of which a cfg_scale of 1 has none",
+            field="cfg_scale",
+        )
     return ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -58,7 +69,7 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
         width=width,
         height=height,
         steps=request.steps or card.steps,
-        cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
+        cfg_scale=cfg_scale,
         sampler=request.sampler or card.sampler,
         seed=seed,
         images=request.images,
