@@ -1,7 +1,7 @@
 """The diffusers community pipeline for CLIP guidance, around any of our models: the oracle, and what others run.
 
-Its file is neither part of diffusers' package nor of this project: fetch ``clip_guided_stable_diffusion.py``, which is in
-``examples/community`` of the repository of diffusers, and give its path.
+Its file is neither part of the package of diffusers nor of this project: fetch ``clip_guided_stable_diffusion.py``, from
+``examples/community`` of its repository, and give its path.
 """
 
 import importlib.util

@@ -1,5 +1,7 @@
 """One picture from start to end, with the pocket models."""
 
+import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -17,11 +19,13 @@ from diffusers import (
     StableDiffusionPipeline,
     UniPCMultistepScheduler,
 )
+from PIL import Image
 
+from jobs.errors import JobFailedError
 from jobs.presets import PRESETS, PresetName
 from jobs.request import ResolvedRequest, SamplerName
 from tests.worker.conftest import ROOT
-from worker.calls import Call, Denoise, Guide
+from worker.calls import Call, Denoise, Guide, Stepped
 from worker.grouping import rows
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
@@ -174,3 +178,50 @@ def test_every_preset_makes_another_picture_and_tells_how(
         assert step.loss is not None
         assert step.gradient_rms is not None
         assert step.gradient_rms > 0
+
+
+def png_of(picture: torch.Tensor) -> str:
+    file = io.BytesIO()
+    Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_texts_pictures_and_pixels_pull_together_through_two_clips(models: ModelRegistry, ask: Ask) -> None:
+    fish = run(ask(prompt="a blue fish", steps=10), models).pixels
+    objectives = [
+        {"type": "text", "text": "a blue fish", "end": 0.5},
+        {"type": "image", "image": png_of(fish), "clip": "pocket-s", "weight": 2},
+        {"type": "text", "text": "a red apple", "weight": -0.5},
+        {"type": "tv", "weight": 0.1, "start": 0.5},
+    ]
+    guidance = {"objectives": objectives, "scale": 0.3, "overview_cuts": 4, "inner_cuts": 2, "trace": True}
+    seen: list[Call] = []
+    steered = run(ask(steps=8, guidance=guidance), models, seen=seen)
+    assert [call.loss.clips for call in seen if isinstance(call, Guide)] == [("pocket-m", "pocket-s")] * 8
+    active = [[loss is not None for loss in step.losses] for step in steered.trace or ()]
+    assert active == [[True, True, True, False]] * 4 + [[False, True, True, True]] * 4
+    clip = models.clip("pocket-s")
+    goal = clip.embed_pictures(fish[None])
+    plain = run(ask(steps=8), models)
+    assert clip.score(steered.pixels, goal) > clip.score(plain.pixels, goal) + 0.05
+
+
+def test_a_picture_to_be_guided_by_that_cannot_be_read_fails_its_own_job(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    broken = base64.b64encode(b"\x89PNG\r\n\x1a\n and nothing more").decode()
+    request = ask(guidance={"objectives": [{"type": "image", "image": broken}]})
+    with pytest.raises(JobFailedError, match="cannot be read"):
+        run(request, models)
+
+
+def test_steps_taken_again_cost_as_many_calls_and_leave_the_sampler_sound(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde_karras"):
+        seen: list[Call] = []
+        guidance = {"cutouts": 2, "recurrences": 3, "start": 0.25, "end": 0.75}
+        picture = run(ask(sampler=sampler, guidance=guidance), models, seen=seen)
+        assert picture.pixels.isfinite().all()
+        assert sum(isinstance(call, Guide) for call in seen) == 2 * 3
+        assert sum(isinstance(call, Stepped) for call in seen) == 4
