@@ -1,6 +1,6 @@
 """The diffusers community pipeline for CLIP guidance, around any of our models: the oracle, and what others run.
 
-Its file is neither part of the package of diffusers nor of this project: fetch ``clip_guided_stable_diffusion.py``, from
+Its file is neither part of the package of diffusers nor of this project: fetch ``clip_guided_stable_diffusion.py`` from
 ``examples/community`` of its repository, and give its path.
 """
 

@@ -3,6 +3,7 @@
 Progress, batching and cancellation belong to the caller, who may stop asking at any step.
 """
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -70,20 +71,17 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
             if steering and taken:
                 latents = solver.renoised(latents, step, steering.fresh_noise(latents))
             nudge: Nudge | None = None
-            for timestep in step.timesteps:
-                x = solver.model_input(latents, timestep)
-                outputs: Tensor = yield Denoise(request.model, x, timestep, context)
-                prediction = Prediction(x, timestep, context, outputs, request.cfg_scale)
-                if timestep is step.timesteps[0]:
-                    denoised = step.denoised(prediction.output, x)
+            for stage, timestep in enumerate(step.timesteps):
+                outputs: Tensor = yield Denoise(request.model, latents, timestep, context)
+                prediction = Prediction(latents, timestep, context, outputs, request.cfg_scale)
+                if stage == 0:
+                    denoised = step.denoised(prediction.output, latents)
                     nudge = (yield from steering.nudge(number, prediction)) if steering else None
-                latents = solver.step(prediction.output, latents, timestep, noise_rng)
+                latents = solver.advance(number, stage, latents, prediction.output, noise_rng)
             if nudge is not None:
                 latents, denoised = solver.shifted(latents, nudge.shift, step), denoised + nudge.displacement
-        if not latents.isfinite().all():
-            raise JobFailedError(
-                f"picture {index} is not finite after step {number}: out of the model's range"
-            )
+        if not math.isfinite(latents.sum()):
+            raise JobFailedError(f"the latents of picture {index} are not finite after step {number + 1}")
         yield Stepped(denoised)
 
     pixels: Tensor = yield Decode(request.model, latents)

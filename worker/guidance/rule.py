@@ -87,7 +87,7 @@ def start(preset: GuidancePreset, step: Step, noisy: Tensor | None) -> Tensor | 
 def shift(
     preset: GuidancePreset, step: Step, noisy: Tensor | None, displacement: Tensor | float
 ) -> Tensor | float:
-    """What is added to the latents after a step, in the variance preserving convention.
+    """What is added to the latents after a step, variance preserving.
 
     Args:
         preset: says what the pulls are applied to.
@@ -95,7 +95,7 @@ def shift(
         noisy: D, [B, C, h, w]; None where there is no noisy pull.
         displacement: of x0, [B, C, h, w]; the noisy pull included where that changes the estimate.
     """
-    carried = math.sqrt(step.following_abar)
+    carried = step.a_next
     if preset.applied == "estimate":
         return carried * (1 - step.contraction) * displacement
     return carried * displacement - (0.0 if noisy is None else noisy / math.sqrt(step.alpha))

@@ -40,6 +40,7 @@ class Toy:
     """A denoiser, conditions and a loss, all smooth and small."""
 
     def __init__(self, prediction: str) -> None:
+        self.kind = prediction
         rng = torch.Generator().manual_seed(0)
         self.inner, self.outer, self.goal = (
             torch.randn(18, 18, generator=rng).double() / 4 for _ in range(3)
@@ -63,8 +64,8 @@ class Toy:
 
     def denoised(self, x: Tensor, output: Tensor) -> Tensor:
         """x0, from the textbook's formulas."""
-        abar = torch.tensor(self.step.abar, dtype=torch.float64)
-        if self.solver._scheduler.config.prediction_type == "epsilon":
+        abar = torch.tensor(self.step.a**2, dtype=torch.float64)
+        if self.kind == "epsilon":
             return (x - (1 - abar).sqrt() * output) / abar.sqrt()
         return abar.sqrt() * x - (1 - abar).sqrt() * output
 
@@ -123,7 +124,7 @@ class Toy:
     def following(self, nudge: Nudge) -> Tensor:
         """Where the step leads, guidance included."""
         output = self.combined(self.x)
-        latents = self.solver.step(output, self.x, self.step.timesteps[0], torch.Generator())
+        latents = self.solver.advance(self.index, 0, self.x, output, torch.Generator())
         return self.solver.shifted(latents, nudge.shift, self.step)
 
 
@@ -139,12 +140,12 @@ def size_of(gradient: Tensor) -> Tensor:
 def ddim(step: Step, x: Tensor, x0: Tensor, eps: Tensor | None = None) -> Tensor:
     """Song et al. 2021, eq. 12 without noise; eps is what x and x0 imply, unless it is given."""
     if eps is None:
-        eps = (x - math.sqrt(step.abar) * x0) / math.sqrt(1 - step.abar)
-    return math.sqrt(step.following_abar) * x0 + math.sqrt(1 - step.following_abar) * eps
+        eps = (x - math.sqrt(step.a**2) * x0) / math.sqrt(1 - step.a**2)
+    return math.sqrt(step.a_next**2) * x0 + math.sqrt(1 - step.a_next**2) * eps
 
 
 def eps_of(step: Step, x: Tensor, x0: Tensor) -> Tensor:
-    return (x - math.sqrt(step.abar) * x0) / math.sqrt(1 - step.abar)
+    return (x - math.sqrt(step.a**2) * x0) / math.sqrt(1 - step.a**2)
 
 
 def laion(toy: Toy, row: GuidancePreset) -> Tensor:
@@ -162,7 +163,7 @@ def diffusers(toy: Toy, row: GuidancePreset) -> Tensor:
     (g,) = gradient_of(loss, toy.x)
     x0 = toy.denoised(toy.x, toy.combined(toy.x))
     eps = eps_of(toy.step, toy.x, x0) + s * g
-    return ddim(toy.step, toy.x, (toy.x - s * eps) / math.sqrt(toy.step.abar), eps)
+    return ddim(toy.step, toy.x, (toy.x - s * eps) / math.sqrt(toy.step.a**2), eps)
 
 
 def disco(toy: Toy, row: GuidancePreset) -> Tensor:
@@ -175,7 +176,7 @@ def disco(toy: Toy, row: GuidancePreset) -> Tensor:
     g = g * size_of(g).clamp(max=row.clamp) / size_of(g)
     x0 = toy.denoised(toy.x, toy.combined(toy.x))
     eps = eps_of(toy.step, toy.x, x0) + s * g
-    return ddim(toy.step, toy.x, (toy.x - s * eps) / math.sqrt(toy.step.abar), eps)
+    return ddim(toy.step, toy.x, (toy.x - s * eps) / math.sqrt(toy.step.a**2), eps)
 
 
 def correction(toy: Toy) -> Tensor:
@@ -198,7 +199,7 @@ def freedom(toy: Toy, row: GuidancePreset) -> Tensor:
 
 def universal(toy: Toy, row: GuidancePreset) -> Tensor:
     """Bansal et al. 2023, eq. 6 to 9, with ``iterations`` steps of gradient descent backwards."""
-    s, root = toy.step.s, math.sqrt(toy.step.abar)
+    s, root = toy.step.s, math.sqrt(toy.step.a**2)
     (g,) = gradient_of(lambda x: toy.loss(toy.denoised(x, toy.combined(x))), toy.x)
     eps = eps_of(toy.step, toy.x, toy.denoised(toy.x, toy.combined(toy.x))) + row.rho * row.scale * s * g
     z0 = (toy.x - s * eps) / root
@@ -216,7 +217,7 @@ def tfg(toy: Toy, row: GuidancePreset, noise: list[Tensor]) -> Tensor:
         likelihoods = torch.stack([-toy.loss(x0 + sample) for sample in noise])
         return row.scale * (likelihoods.logsumexp(dim=0) - math.log(len(noise)))
 
-    alphas = [step.abar / step.following_abar for step in toy.solver.steps]
+    alphas = [step.a**2 / step.a_next**2 for step in toy.solver.steps]
     structure = alphas[toy.index] * len(alphas) / sum(alphas)
     x0 = toy.denoised(toy.x, toy.combined(toy.x))
     (toward,) = gradient_of(lambda x: log_f(toy.denoised(x, toy.combined(x))), toy.x)
@@ -225,9 +226,7 @@ def tfg(toy: Toy, row: GuidancePreset, noise: list[Tensor]) -> Tensor:
     for _ in range(row.iterations if row.mu else 0):
         delta_0 = delta_0 + row.mu * structure * gradient_of(log_f, x0 + delta_0)[0]
     alpha = alphas[toy.index]
-    return (
-        ddim(toy.step, toy.x, x0) + delta_t / math.sqrt(alpha) + math.sqrt(toy.step.following_abar) * delta_0
-    )
+    return ddim(toy.step, toy.x, x0) + delta_t / math.sqrt(alpha) + math.sqrt(toy.step.a_next**2) * delta_0
 
 
 ROWS = {
@@ -258,8 +257,8 @@ def test_a_preset_does_what_its_method_says(name: str, toy: Toy, monkeypatch: py
     assert nudge is not None
     expected = published(toy, row)
     assert (expected - toy.following(Nudge(torch.zeros(SHAPE), torch.zeros(SHAPE)))).abs().max() > 1e-4
-    toy.solver = Toy(toy.solver._scheduler.config.prediction_type).solver
-    assert torch.allclose(toy.following(nudge), expected, rtol=1e-6, atol=1e-6)
+    toy.solver = Toy(toy.kind).solver
+    assert torch.allclose(toy.following(nudge), expected, rtol=1e-10, atol=1e-12)
 
 
 TFG = replace(PRESETS["tfg"], mu=0.4, smoothing_samples=3)
@@ -285,7 +284,7 @@ def test_tfg_and_its_special_cases_are_those_of_its_algorithm(
     noise = drawn if row.smoothing else [torch.zeros_like(x0)]
     if row.smoothing:
         assert torch.stack(noise).std() == pytest.approx(row.smoothing * toy.step.s, rel=0.3)
-    assert torch.allclose(toy.following(nudge), tfg(toy, row, noise), rtol=1e-6, atol=1e-6)
+    assert torch.allclose(toy.following(nudge), tfg(toy, row, noise), rtol=1e-10, atol=1e-12)
 
 
 def test_freedom_is_tfg_with_the_strength_times_the_root_of_alpha(
@@ -296,7 +295,7 @@ def test_freedom_is_tfg_with_the_strength_times_the_root_of_alpha(
     assert nudge is not None
     (g,) = gradient_of(lambda x: toy.loss(toy.denoised(x, toy.combined(x))), toy.x)
     expected = ddim(toy.step, toy.x, toy.denoised(toy.x, toy.combined(toy.x))) - 0.3 * g
-    assert torch.allclose(toy.following(nudge), expected, rtol=1e-6, atol=1e-6)
+    assert torch.allclose(toy.following(nudge), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_a_denoised_pull_never_goes_back_through_the_unet(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,11 +358,11 @@ def test_factors_are_those_of_the_noise_schedule() -> None:
     steps = Toy("epsilon").solver.steps
     step = steps[1]
     assert factor("1", 1, steps) == 1
-    assert factor("s", 1, steps) == pytest.approx(math.sqrt(1 - step.abar))
-    assert factor("s2", 1, steps) == pytest.approx(1 - step.abar)
-    assert factor("sigma", 1, steps) == pytest.approx(math.sqrt((1 - step.abar) / step.abar))
-    assert factor("sigma2", 1, steps) == pytest.approx((1 - step.abar) / step.abar)
-    assert factor("sqrt_alpha", 1, steps) == pytest.approx(math.sqrt(step.abar / step.following_abar))
+    assert factor("s", 1, steps) == pytest.approx(math.sqrt(1 - step.a**2))
+    assert factor("s2", 1, steps) == pytest.approx(1 - step.a**2)
+    assert factor("sigma", 1, steps) == pytest.approx(math.sqrt((1 - step.a**2) / step.a**2))
+    assert factor("sigma2", 1, steps) == pytest.approx((1 - step.a**2) / step.a**2)
+    assert factor("sqrt_alpha", 1, steps) == pytest.approx(math.sqrt(step.a**2 / step.a_next**2))
     for name in ("alpha", "beta"):
         factors = [factor(name, index, steps) for index in range(5)]  # type: ignore[arg-type]
         assert sum(factors) / 5 == pytest.approx(1)
