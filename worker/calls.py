@@ -44,7 +44,7 @@ class Denoise:
     """
 
     model: str
-    latents: Tensor  # [1, C, h, w], scaled as the solver scales the model's input
+    latents: Tensor  # [1, C, h, w], variance preserving
     timestep: Tensor  # []
     conditional: Tensor  # [1, L, D]
     unconditional: Tensor | None  # [1, L, D]

@@ -3,6 +3,7 @@
 Progress, batching and cancellation belong to the caller, who may stop asking at any step.
 """
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
@@ -76,22 +77,18 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
     latents = solver.initial(
         torch.randn(1, facts.latent_channels, *size, generator=noise_rng, dtype=torch.float32)
     )
-    for timestep in solver.timesteps:
-        model_input = solver.model_input(latents, timestep)
+    for step, timestep in enumerate(solver.timesteps):
         output: Tensor = yield Denoise(
-            request.model, model_input, timestep, conditional, unconditional, request.cfg_scale
+            request.model, latents, timestep, conditional, unconditional, request.cfg_scale
         )
-        denoised = solver.denoised(output, latents, timestep)
+        denoised = solver.denoised(output, latents, step)
         if guidance is not None and guidance.scale:
             views = draw_views(guidance.cutouts, px, views_rng)
             gradient: Gradient = yield Guide(request.model, judge, denoised, target, views)
             denoised = _guided(denoised, gradient, guidance)
-            output = solver.output(denoised, latents, timestep)
-        latents = solver.step(output, latents, timestep, noise_rng)
-        if not latents.isfinite().all():
-            raise JobFailedError(
-                f"picture {index} is not finite after timestep {timestep:g}: out of the model's range"
-            )
+        latents = solver.step(denoised, latents, step, noise_rng)
+        if not math.isfinite(latents.sum()):
+            raise JobFailedError(f"the latents of picture {index} are not finite after step {step + 1}")
         yield Stepped(denoised)
 
     pixels: Tensor = yield Decode(request.model, latents)

@@ -25,4 +25,4 @@ def report_busy_time() -> None:
             file.write_text(f"{busy_s:.6f}")
 
     timed_run: Callable[[Runner, Sequence[Call]], list[object]] = timed
-    Runner.run = timed_run  # type: ignore[method-assign]
+    Runner.run = timed_run  # type: ignore[assignment, method-assign]
