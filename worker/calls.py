@@ -42,7 +42,7 @@ class Denoise:
     """Ask the UNet for its output under each of R conditions. Answer: [R, C, h, w]."""
 
     model: str
-    latents: Tensor  # [1, C, h, w], as the solver scales the model's input
+    latents: Tensor  # [1, C, h, w], variance preserving
     timestep: Tensor  # []
     context: Tensor  # [R, L, D]
 

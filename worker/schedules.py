@@ -1,8 +1,8 @@
 """Solvers of the reverse diffusion, all in one notation.
 
-Latents are kept variance preserving at every noise level: x = a x0 + s eps, with a^2 + s^2 = 1, sigma = s / a and abar =
-a^2. So x is what the UNet expects, whatever the solver. From one level to the next (primed), a step of first order takes
-the exact solution of the probability flow for a constant estimate D of the clean latents, and adds fresh noise:
+Latents are kept variance preserving at every noise level: x = a x0 + s eps with a^2 + s^2 = 1, abar = a^2, sigma = s / a.
+So x is what the UNet expects, whatever the solver. From one level to the next (primed), a first-order step takes the
+exact solution of the probability flow for a constant estimate D of the clean latents, and adds fresh noise:
 
     x' = a' (sigma_down (x / s) + (1 - sigma_down / sigma) D + sigma_up eps)
 

@@ -66,7 +66,7 @@ class DiffusionModel:
         """The UNet's output for a batch whose rows know nothing of each other.
 
         Args:
-            latents: [B, C, h, w], scaled as the solver scales the model's input.
+            latents: [B, C, h, w], variance preserving.
             timesteps: [B].
             context: the texts' hidden states [B, L, D].
 

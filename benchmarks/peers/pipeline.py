@@ -1,0 +1,89 @@
+"""The pocket pipeline as the other servers run it: whole requests in, whole pictures out.
+
+The same models, solvers, guidance and PNG files as ours, and the most that batching of whole requests allows: those of
+one batch that agree in steps, solver, size and guidance are drawn in lockstep, each kind of call as one batch.
+"""
+
+import base64
+import os
+from collections import defaultdict
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.busy import report_busy_time
+from jobs.catalog import load_catalog
+from jobs.errors import LodestarError
+from jobs.request import GenerateRequest, ResolvedRequest
+from jobs.resolve import resolve
+from worker.calls import Describe, InputSize, Stepped
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.pictures import encode_png
+from worker.runner import Runner
+from worker.sampler import Picture, sample
+from worker.settings import WorkerSettings
+
+MAX_BATCH = 16
+ROOT = Path(__file__).parents[2]
+
+
+class Pipeline:
+    """Draws lists of requests."""
+
+    def __init__(self) -> None:
+        report_busy_time()
+        settings = WorkerSettings(threads=int(os.environ["LODESTAR_THREADS"]))
+        self._models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(settings))
+        self._runner = Runner(self._models)
+
+    def __call__(self, requests: list[dict[str, Any]]) -> list[str]:
+        """The pictures as PNG files in base64, in the order of the requests."""
+        resolved = [
+            resolve(GenerateRequest.model_validate(fields), self._models.catalog) for fields in requests
+        ]
+        alike: dict[Hashable, list[int]] = defaultdict(list)
+        for place, request in enumerate(resolved):
+            alike[_settings(request)].append(place)
+        drawn: dict[int, Picture] = {}
+        for places in alike.values():
+            drawn |= zip(places, self._draw([resolved[place] for place in places]), strict=True)
+        return [
+            base64.b64encode(encode_png(drawn[place], request)).decode()
+            for place, request in enumerate(resolved)
+        ]
+
+    def _draw(self, requests: list[ResolvedRequest]) -> list[Picture]:
+        """Pictures of requests whose samplers take the same way."""
+        judge = self._models.catalog.model(requests[0].model).clip
+        samplers = [sample(request, 0, judge) for request in requests]
+        calls = [next(sampler) for sampler in samplers]
+        while True:
+            answers: list[object]
+            match calls[0]:
+                case Describe() | InputSize() as question:
+                    answers = [self._runner.look_up(question) for _ in calls]
+                case Stepped():
+                    answers = [None for _ in calls]
+                case _:
+                    answers = self._runner.run(calls)
+            for answer in answers:
+                if isinstance(answer, LodestarError):
+                    raise answer
+            pictures = []
+            for place, (sampler, answer) in enumerate(zip(samplers, answers, strict=True)):
+                try:
+                    calls[place] = sampler.send(answer)
+                except StopIteration as end:
+                    pictures.append(end.value)
+            if pictures:
+                return pictures
+
+
+def _settings(request: ResolvedRequest) -> Hashable:
+    """What requests of one batch must have in common when they are drawn from start to end together."""
+    guidance = None if request.guidance is None else (request.guidance.clip, request.guidance.scale)
+    other_text = request.guidance is not None and request.guidance.prompt != request.prompt
+    paired = request.cfg_scale != 1
+    size = request.width, request.height
+    return request.model, request.steps, request.sampler, size, paired, guidance, other_text
