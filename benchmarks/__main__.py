@@ -1,8 +1,8 @@
 """``python -m benchmarks [argument ...]``: every benchmark in turn, each with these arguments."""
 
-from benchmarks import guidance_gain, serving
+from benchmarks import full_size, guidance_gain, guidance_quality, guidance_speed, serving
 
-BENCHMARKS = (guidance_gain, serving)
+BENCHMARKS = (guidance_gain, guidance_speed, guidance_quality, full_size, serving)
 
 if __name__ == "__main__":
     for benchmark in BENCHMARKS:

@@ -1,6 +1,6 @@
 """Solvers of the reverse diffusion, all in one notation.
 
-Latents are kept variance preserving at every noise level: x = a x0 + s eps with a^2 + s^2 = 1, abar = a^2, sigma = s / a.
+Latents are kept variance preserving at every noise level: x = a x0 + s eps, a^2 + s^2 = 1, abar = a^2, sigma = s / a.
 So x is what the UNet expects, whatever the solver. From one level to the next (primed), a first-order step takes the
 exact solution of the probability flow for a constant estimate D of the clean latents, and adds fresh noise:
 
