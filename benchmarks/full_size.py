@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.full_size [--quick] [--json FILE] [--steps N] [--clip NAME] [--pipeline FILE]``. Proves that the
 real shapes run, and measures time and peak memory of a step; a CPU in bf16 is enough, with some 10 GB of memory and
-minutes of patience. Gradients of random networks say nothing, but cost as much as any. ``--quick`` shrinks the networks.
+minutes of patience. Gradients of random networks say nothing, but cost as much as any. ``--quick`` shrinks all.
 """
 
 import argparse

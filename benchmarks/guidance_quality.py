@@ -1,9 +1,9 @@
 """What each preset gains and costs: the judge's similarity, distances of the pictures to real ones, and time.
 
 ``python -m benchmarks.guidance_quality [--quick] [--json FILE] [--prompts N] [--presets NAME ...]``. All presets draw
-the same prompts from the same seeds, at their published numbers. The judge, pocket-eval, was trained apart from the guide
-and never guides; all distances are in its feature space, so they compare only with each other. The real pictures are the
-drawings that the pocket models learned from (see ``models/pocket/README.md`` for how to fetch them).
+the same prompts from the same seeds, at their published numbers. The judge, pocket-eval, was trained apart from the
+guide and never guides; all distances are in its feature space, so they compare only with each other. The real pictures
+are the drawings that the pocket models learned from (see ``models/pocket/README.md`` for how to fetch them).
 """
 
 import argparse

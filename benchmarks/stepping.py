@@ -153,7 +153,7 @@ def _community(file: Path, models: Any) -> Callable[[int], float]:
 def _shipped(device: Device) -> Any:
     """The pocket models, and the stock pipeline of the same files."""
     registry = ModelRegistry(load_catalog(ROOT / "models.toml"), device)
-    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket", torch_dtype=device.dtype)
+    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket")
     model = DiffusionModel(stock, device)
     return SimpleNamespace(
         catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model, clip=registry.clip
