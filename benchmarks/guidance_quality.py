@@ -133,14 +133,14 @@ def table_of(rows: list[Row]) -> Table:
 
 def main() -> None:
     """Measure, print a table, and write JSON if asked."""
-    guiding = [name for name, preset in PRESETS.items() if preset.scale]
+    guiding: list[PresetName] = [name for name, preset in PRESETS.items() if preset.scale]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="8 prompts, two presets")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--prompts", type=int, default=512, help="number of prompts")
     parser.add_argument("--presets", nargs="+", choices=guiding, default=guiding, help="which presets")
     options = parser.parse_args()
-    presets = ["laion", "fast"] if options.quick else options.presets
+    presets: list[PresetName] = ["laion", "fast"] if options.quick else options.presets
     rows = list(measure(presets, 8 if options.quick else options.prompts))
     Console().print(table_of(rows))
     if options.json:

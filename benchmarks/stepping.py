@@ -135,7 +135,7 @@ def _community(file: Path, models: Any) -> Callable[[int], float]:
             return encoder(ids)
 
         started: list[float] = []
-        pipeline.text_encoder = encode
+        pipeline.__dict__["text_encoder"] = encode
         pipeline(
             PROMPT,
             height=noise.shape[-2] * 8,  # it takes all latents for an eighth of the picture
@@ -183,8 +183,10 @@ def _random(shapes: Shapes, device: Device) -> Any:
         clip = ClipModel(network, open_clip.get_tokenizer(shapes.clip), device)
     torch.set_default_dtype(torch.float32)
     model = DiffusionModel(stock, device)
-    size = {"width": shapes.px, "height": shapes.px, "min_px": 8, "max_px": shapes.px}
-    card = ModelCard(id="model", path=folder, clip="clip", cfg_scale=7.5, **size)
+    px = shapes.px
+    card = ModelCard(
+        id="model", path=folder, clip="clip", cfg_scale=7.5, width=px, height=px, min_px=8, max_px=px
+    )
     catalog = Catalog(models=(card,), clips=(ClipCard(id="clip", path=folder),))
     return SimpleNamespace(
         catalog=catalog, device=device, stock=stock, diffusion=lambda _: model, clip=lambda _: clip

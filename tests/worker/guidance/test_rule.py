@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jobs.guidance import ResolvedGuidance
 from jobs.objectives import TextObjective
-from jobs.presets import PRESETS, GuidancePreset
+from jobs.presets import PRESETS, Factor, GuidancePreset
 from jobs.request import SamplerName
 from jobs.resolve import OVERRIDABLE
 from worker.calls import Guide, PullBack
@@ -85,9 +85,7 @@ class Toy:
         assert torch.equal(call.latents, self.x)
 
         def product(x: Tensor) -> Tensor:
-            return sum(  # type: ignore[return-value]
-                (self.unet(x, row) * own).sum() for row, own in zip(rows, call.gradient, strict=True)
-            )
+            return (torch.cat([self.unet(x, row) for row in rows]) * call.gradient).sum()
 
         return gradient_of(product, call.latents)[0]
 
@@ -112,14 +110,18 @@ class Toy:
             size=(8, 8),
             generator=torch.Generator().manual_seed(0),
         )
-        nudging, calls = steering.nudge(self.index, self.prediction()), []
+        nudging = steering.nudge(self.index, self.prediction())
+        calls: list[Guide | PullBack] = []
         answer: Gradient | Tensor | None = None
         while True:
             try:
-                calls.append(nudging.send(answer))
+                call = nudging.send(answer)
             except StopIteration as end:
-                return end.value, steering, calls
-            answer = self.answer(calls[-1])
+                nudge: Nudge | None = end.value
+                return nudge, steering, calls
+            assert isinstance(call, Guide | PullBack)
+            calls.append(call)
+            answer = self.answer(call)
 
     def following(self, nudge: Nudge) -> Tensor:
         """Where the step leads, guidance included."""
@@ -363,8 +365,9 @@ def test_factors_are_those_of_the_noise_schedule() -> None:
     assert factor("sigma", 1, steps) == pytest.approx(math.sqrt((1 - step.a**2) / step.a**2))
     assert factor("sigma2", 1, steps) == pytest.approx((1 - step.a**2) / step.a**2)
     assert factor("sqrt_alpha", 1, steps) == pytest.approx(math.sqrt(step.a**2 / step.a_next**2))
-    for name in ("alpha", "beta"):
-        factors = [factor(name, index, steps) for index in range(5)]  # type: ignore[arg-type]
+    names: tuple[Factor, ...] = ("alpha", "beta")
+    for name in names:
+        factors = [factor(name, index, steps) for index in range(5)]
         assert sum(factors) / 5 == pytest.approx(1)
         assert factors == sorted(factors, reverse=name == "beta")
 
