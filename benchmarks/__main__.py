@@ -1,8 +1,16 @@
 """``python -m benchmarks [argument ...]``: every benchmark in turn, each with these arguments."""
 
-from benchmarks import chaos, guidance_gain, queue, serving
+from benchmarks import (
+    chaos,
+    full_size,
+    guidance_gain,
+    guidance_quality,
+    guidance_speed,
+    queue,
+    serving,
+)
 
-BENCHMARKS = (guidance_gain, serving, queue, chaos)
+BENCHMARKS = (guidance_gain, guidance_speed, guidance_quality, full_size, serving, queue, chaos)
 
 if __name__ == "__main__":
     for benchmark in BENCHMARKS:

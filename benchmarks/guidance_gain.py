@@ -20,7 +20,8 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
 from jobs.catalog import ClipCard, load_catalog
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.resolve import resolve
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device

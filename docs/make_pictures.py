@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from torchvision.utils import make_grid, save_image
 
 from jobs.catalog import load_catalog
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.resolve import resolve
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry

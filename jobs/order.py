@@ -6,6 +6,7 @@ The order itself is kept by the scripts: see ``lua/submit.lua``.
 from hashlib import sha256
 from math import ceil
 
+from jobs.guidance import ResolvedGuidance
 from jobs.request import Priority, ResolvedRequest
 
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
@@ -23,8 +24,14 @@ def cost_of(request: ResolvedRequest) -> int:
     """
     rows = 1.0 if request.cfg_scale == 1 else 2.0
     if request.guidance is not None:
-        rows += _DECODER_ROWS + _CUTOUT_ROWS * request.guidance.cutouts
+        rows += _gradients(request.guidance) * (_DECODER_ROWS + _CUTOUT_ROWS * request.guidance.cutouts)
     return ceil(request.images * request.steps * rows * max(1.0, request.width * request.height / _UNIT_PX))
+
+
+def _gradients(guidance: ResolvedGuidance) -> float:
+    """Gradients that guidance takes for each sampling step, on average over the run."""
+    share = (guidance.end - guidance.start) / guidance.stride
+    return share * guidance.recurrences * guidance.iterations
 
 
 def flow_of(caller: str, priority: Priority) -> str:

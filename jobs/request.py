@@ -1,9 +1,10 @@
 """What a caller may ask for, and the same with every default filled in."""
 
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
+
+from jobs.guidance import Guidance, ResolvedGuidance
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**32 - 1
@@ -16,7 +17,13 @@ class SamplerName(StrEnum):
     DDIM = "ddim"
     EULER = "euler"
     EULER_ANCESTRAL = "euler_ancestral"
+    HEUN = "heun"
+    LMS = "lms"
     DPMPP_2M = "dpmpp_2m"
+    DPMPP_2M_KARRAS = "dpmpp_2m_karras"
+    DPMPP_2M_SDE_KARRAS = "dpmpp_2m_sde_karras"
+    PNDM = "pndm"
+    UNIPC = "unipc"
 
 
 class Priority(StrEnum):
@@ -29,43 +36,6 @@ class Priority(StrEnum):
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Guidance(_Model):
-    """CLIP guidance. A preset fixes the method; the numbers may be overridden."""
-
-    preset: Literal["laion"] = Field(
-        "laion",
-        description="Published method to follow. `laion`: augmented cutouts, spherical distance, and the gradient "
-        "with respect to the denoised latents, through CLIP and the VAE decoder only.",
-        examples=["laion"],
-    )
-    clip: str | None = Field(
-        None,
-        max_length=100,
-        description="Id of the CLIP that guides; the model's own guide if left out.",
-        examples=["pocket-m"],
-    )
-    prompt: str | None = Field(
-        None,
-        min_length=1,
-        max_length=MAX_PROMPT_CHARS,
-        description="Text to steer the picture towards; the prompt if left out.",
-    )
-    scale: float | None = Field(
-        None,
-        ge=0,
-        le=100,
-        description="Strength of guidance, in the preset's own convention; the preset's default if left out.",
-        examples=[0.1],
-    )
-    cutouts: int | None = Field(
-        None,
-        ge=1,
-        le=256,
-        description="Augmented views of the picture that CLIP judges at each step; the preset's default if left out.",
-        examples=[48],
-    )
 
 
 class WebhookEvent(StrEnum):
@@ -182,16 +152,6 @@ class GenerateRequest(_Model):
     @classmethod
     def _address_alone(cls, value: object) -> object:
         return {"url": value} if isinstance(value, str) else value
-
-
-class ResolvedGuidance(_Model):
-    """CLIP guidance with nothing left open."""
-
-    preset: Literal["laion"] = Field(description="Published method that is followed.")
-    clip: str = Field(description="Id of the CLIP that guides.")
-    prompt: str = Field(description="Text that the picture is steered towards.")
-    scale: float = Field(description="Strength in the preset's own convention.")
-    cutouts: int = Field(description="Augmented views that CLIP judges at each step.")
 
 
 class ResolvedRequest(_Model):

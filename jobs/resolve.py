@@ -3,9 +3,34 @@
 import secrets
 
 from jobs.catalog import Catalog, ModelCard
-from jobs.errors import InvalidRequestError
-from jobs.presets import PRESETS
-from jobs.request import MAX_SEED, GenerateRequest, Guidance, ResolvedGuidance, ResolvedRequest
+from jobs.cuts import most_cuts
+from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.guidance import MAX_CUTOUTS, Guidance, ResolvedGuidance
+from jobs.objectives import PROMPTS, Objective, PixelObjective, TextObjective
+from jobs.presets import PRESETS, GuidancePreset
+from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest
+
+# What a request may change of a preset: its numbers, never its convention.
+OVERRIDABLE = (
+    "scale",
+    "rho",
+    "mu",
+    "clamp",
+    "start",
+    "end",
+    "stride",
+    "reuse",
+    "patience",
+    "recurrences",
+    "iterations",
+    "smoothing",
+    "smoothing_samples",
+    "overview_cuts",
+    "inner_cuts",
+    "cut_pow",
+    "stratified",
+    "decoder",
+)
 
 
 def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
@@ -26,6 +51,17 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
             f"the last one's seed would be over {MAX_SEED}",
             field="seed",
         )
+    cfg_scale = card.cfg_scale if request.cfg_scale is None else request.cfg_scale
+    if (
+        request.guidance is not None
+        and PRESETS[request.guidance.preset].normalize == "cfg"
+        and cfg_scale == 1
+    ):
+        raise InvalidRequestError(
+            f"preset {request.guidance.preset!r} takes steps as long as those of classifier-free guidance, "
+            "of which a cfg_scale of 1 has none",
+            field="cfg_scale",
+        )
     return ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -33,7 +69,7 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
         width=width,
         height=height,
         steps=request.steps or card.steps,
-        cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
+        cfg_scale=cfg_scale,
         sampler=request.sampler or card.sampler,
         seed=seed,
         images=request.images,
@@ -62,10 +98,54 @@ def _size(value: int, field: str, card: ModelCard) -> int:
 
 def _guidance(guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog) -> ResolvedGuidance:
     preset = PRESETS[guidance.preset]
+    clip = catalog.clip(guidance.clip or card.clip).id
+    numbers = {
+        name: getattr(preset, name) if (given := getattr(guidance, name)) is None else given
+        for name in OVERRIDABLE
+    }
+    if numbers["start"] >= numbers["end"]:
+        raise InvalidRequestError(
+            f"guidance would start at {numbers['start']:g} of the run and end at {numbers['end']:g}",
+            field="guidance.start",
+        )
+    try:
+        most = most_cuts(numbers["overview_cuts"], numbers["inner_cuts"])
+    except ValueError as error:
+        raise InvalidRequestError(str(error), field="guidance.overview_cuts") from error
+    if most > MAX_CUTOUTS:
+        raise InvalidRequestError(
+            f"overview_cuts and inner_cuts add up to {most} views; a step may have {MAX_CUTOUTS}",
+            field="guidance.overview_cuts",
+        )
     return ResolvedGuidance(
         preset=guidance.preset,
-        clip=catalog.clip(guidance.clip or card.clip).id,
-        prompt=guidance.prompt or prompt,
-        scale=preset.scale if guidance.scale is None else guidance.scale,
-        cutouts=guidance.cutouts or preset.cutouts,
+        clip=clip,
+        objectives=_objectives(guidance, preset, prompt, clip, catalog),
+        cutouts=guidance.cutouts or most,
+        trace=guidance.trace,
+        **numbers,
     )
+
+
+def _objectives(
+    guidance: Guidance, preset: GuidancePreset, prompt: str, clip: str, catalog: Catalog
+) -> tuple[Objective, ...]:
+    """What was asked for, each with its CLIP; else the prompt, and what the preset adds to it."""
+    if guidance.objectives is None:
+        text = TextObjective(type="text", text=guidance.prompt or prompt, clip=clip)
+        return (text, *(PixelObjective(type=name, weight=weight) for name, weight in preset.regularizers))
+    return tuple(
+        objective.model_copy(
+            update={"clip": _clip(objective.clip, index, catalog) if objective.clip else clip}
+        )
+        if isinstance(objective, PROMPTS)
+        else objective
+        for index, objective in enumerate(guidance.objectives)
+    )
+
+
+def _clip(clip_id: str, index: int, catalog: Catalog) -> str:
+    try:
+        return catalog.clip(clip_id).id
+    except UnknownModelError as error:
+        raise UnknownModelError(error.message, field=f"guidance.objectives.{index}.clip") from error

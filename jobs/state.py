@@ -51,6 +51,27 @@ class Progress(Wire):
         return self.step / self.steps if self.steps else 0.0
 
 
+class GuidedStep(Wire):
+    """What guidance saw at one sampling step."""
+
+    step: int = Field(ge=0, description="Number of the step, from 0.", examples=[3])
+    loss: float | None = Field(
+        description="Weighted sum of the objectives before the step; null if it is not finite.",
+        examples=[0.42],
+    )
+    losses: tuple[float | None, ...] = Field(
+        description="Each objective of the request in turn, without its weight; null where it was not active.",
+        examples=[[0.42]],
+    )
+    gradient_rms: float | None = Field(
+        description="Root mean square of the gradient, before any normalisation; null if it is not finite.",
+        examples=[0.0012],
+    )
+    skipped: bool = Field(
+        False, description="Whether the step went unguided because the gradient is not finite."
+    )
+
+
 class StoredImage(Wire):
     """One finished picture and where the artifact store keeps it."""
 
@@ -60,6 +81,7 @@ class StoredImage(Wire):
     height: int = Field(gt=0)
     key: str
     clip_score: float | None = None
+    trace: tuple[GuidedStep, ...] | None = None
 
 
 class Image(Wire):
@@ -76,6 +98,10 @@ class Image(Wire):
         le=1,
         description="Cosine similarity of the picture and its prompt by the CLIP that guided it, "
         "or by the model's own when nothing did. A guide flatters itself.",
+    )
+    trace: tuple[GuidedStep, ...] | None = Field(
+        None,
+        description="Every guided step, where `guidance.trace` asked for it. Recurrences are steps of their own.",
     )
 
 

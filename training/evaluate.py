@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from jobs.catalog import ClipCard, load_catalog
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.resolve import resolve
 from training import glyphs
 from training.captions import COLOURS, caption, compose

@@ -5,12 +5,12 @@ is random was drawn by the samplers. So an answer depends on its own call alone,
 other kernels for other sizes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from worker.calls import Decode, Denoise, EmbedText, EncodeText, Guide, Score
+from worker.calls import Decode, Denoise, EmbedImage, EmbedText, EncodeText, Guide, PullBack, Score
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
@@ -26,34 +26,41 @@ def embed_texts(calls: Sequence[EmbedText], clip: ClipModel) -> list[Tensor]:
     return list(clip.embed_texts([call.text for call in calls]).split(1))
 
 
+def embed_images(calls: Sequence[EmbedImage], clip: ClipModel) -> list[Tensor]:
+    """Each picture's unit vector [1, E]."""
+    return list(clip.embed_pictures(torch.stack([call.picture for call in calls])).split(1))
+
+
 def denoise(calls: Sequence[Denoise], model: DiffusionModel) -> list[Tensor]:
-    """Each call's output [1, C, h, w] under classifier-free guidance (Ho & Salimans 2022, eq. 6): u + w (c - u).
+    """Each call's outputs [R, C, h, w]; one pass of the UNet holds the rows of all calls."""
+    return list(model.predict(*_rows(calls)).split([len(call.context) for call in calls]))
 
-    One pass of the UNet holds the conditional rows of all calls, then the unconditional rows of those that have one.
-    """
-    rows = [(call, call.conditional) for call in calls]
-    rows += [(call, call.unconditional) for call in calls if call.unconditional is not None]
-    outputs = model.predict(
-        torch.cat([call.latents for call, _ in rows]),
-        torch.stack([call.timestep for call, _ in rows]),
-        torch.cat([context for _, context in rows]),
+
+def pull_back(calls: Sequence[PullBack], model: DiffusionModel) -> list[Tensor]:
+    """Each call's gradient [1, C, h, w]."""
+    gradients = model.pull_back(*_rows(calls), torch.cat([call.gradient for call in calls]))
+    own = gradients.split([len(call.context) for call in calls])
+    return [rows.sum(dim=0, keepdim=True) for rows in own]
+
+
+def _rows(calls: Sequence[Denoise | PullBack]) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents, timesteps and contexts, a row for each condition of each call."""
+    return (
+        torch.cat([call.latents.expand(len(call.context), -1, -1, -1) for call in calls]),
+        torch.cat([call.timestep.expand(len(call.context)) for call in calls]),
+        torch.cat([call.context for call in calls]),
     )
-    conditional, unconditional = outputs[: len(calls)].split(1), iter(outputs[len(calls) :].split(1))
-    return [
-        c if call.unconditional is None else (u := next(unconditional)) + call.cfg_scale * (c - u)
-        for call, c in zip(calls, conditional, strict=True)
-    ]
 
 
-def guide(calls: Sequence[Guide], model: DiffusionModel, clip: ClipModel, chunk: int) -> list[Gradient]:
+def guide(
+    calls: Sequence[Guide], model: DiffusionModel, clips: Mapping[str, ClipModel], chunk: int
+) -> list[Gradient]:
     """Each picture's gradient; ``chunk`` views are judged at a time, whosever they are."""
     return guidance_gradients(
-        torch.cat([call.denoised for call in calls]),
-        torch.cat([call.target for call in calls]),
-        [call.views for call in calls],
-        decode=model.decode,
-        embed=clip.embed,
-        px=clip.px,
+        torch.cat([call.latents for call in calls]),
+        [call.loss for call in calls],
+        decode=model.decode if calls[0].decoder == "vae" else model.decode_linearly,
+        clips=clips,
         chunk=chunk,
     )
 

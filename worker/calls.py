@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from worker.guidance.cutouts import Views
+from jobs.presets import Decoder
+from worker.guidance.objectives import Loss
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,26 @@ class EncodeText:
 
 @dataclass(frozen=True)
 class Denoise:
-    """Ask the UNet for its output under classifier-free guidance. Answer: [1, C, h, w].
+    """Ask the UNet for its output under each of R conditions. Answer: [R, C, h, w]."""
 
-    ``unconditional`` is None when ``cfg_scale`` is 1, which saves half of the work.
+    model: str
+    latents: Tensor  # [1, C, h, w], variance preserving
+    timestep: Tensor  # []
+    context: Tensor  # [R, L, D]
+
+
+@dataclass(frozen=True)
+class PullBack:
+    """Carry gradients back through the UNet: its vector-Jacobian products, one for each condition.
+
+    Answer: the gradient with respect to the latents [1, C, h, w], summed over the conditions.
     """
 
     model: str
-    latents: Tensor  # [1, C, h, w], scaled as the solver scales the model's input
+    latents: Tensor  # [1, C, h, w], as for ``Denoise``
     timestep: Tensor  # []
-    conditional: Tensor  # [1, L, D]
-    unconditional: Tensor | None  # [1, L, D]
-    cfg_scale: float
+    context: Tensor  # [R, L, D]
+    gradient: Tensor  # with respect to the outputs, [R, C, h, w]
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,14 @@ class EmbedText:
 
 
 @dataclass(frozen=True)
+class EmbedImage:
+    """Embed a picture with a CLIP. Answer: a unit vector [1, E]."""
+
+    clip: str
+    picture: Tensor  # [3, H, W] in [0, 1]
+
+
+@dataclass(frozen=True)
 class InputSize:
     """Ask how large a CLIP's input is. Answer: its width in pixels, an int."""
 
@@ -68,13 +86,12 @@ class InputSize:
 
 @dataclass(frozen=True)
 class Guide:
-    """Differentiate the guidance loss. Answer: a ``Gradient`` with respect to the denoised latents."""
+    """Differentiate the guidance loss of a picture. Answer: a ``Gradient`` with respect to the latents."""
 
     model: str
-    clip: str
-    denoised: Tensor  # [1, C, h, w]
-    target: Tensor  # [1, E], unit
-    views: Views
+    latents: Tensor  # what is decoded, [1, C, h, w]
+    loss: Loss
+    decoder: Decoder
 
 
 @dataclass(frozen=True)
@@ -108,4 +125,17 @@ class Preview:
     pixels: Tensor  # [3, H, W] in [0, 1]
 
 
-Call = Describe | EncodeText | Denoise | EmbedText | InputSize | Guide | Decode | Score | Stepped | Preview
+Call = (
+    Describe
+    | EncodeText
+    | Denoise
+    | PullBack
+    | EmbedText
+    | EmbedImage
+    | InputSize
+    | Guide
+    | Decode
+    | Score
+    | Stepped
+    | Preview
+)

@@ -172,11 +172,11 @@ class Engine:
             return
         request = work.request
         try:
-            judge = request.guidance.clip if request.guidance else self._catalog.model(request.model).clip
+            clips = request.guidance.clips if request.guidance else (self._catalog.model(request.model).clip,)
         except LodestarError as error:
             return self._on_outcome(work, Failed(error))
-        hold = self._runner.models.hold(request.model, judge, on_settled=lambda: self._inbox.put(None))
-        self._jobs.append(_Job(work, judge, hold))
+        hold = self._runner.models.hold(request.model, clips, on_settled=lambda: self._inbox.put(None))
+        self._jobs.append(_Job(work, clips[0], hold))
 
     def _dismiss(self) -> None:
         """Part with the jobs that were told to stop, that are overdue, or whose models cannot be loaded."""

@@ -21,11 +21,13 @@ from worker.calls import (
     Decode,
     Denoise,
     Describe,
+    EmbedImage,
     EmbedText,
     EncodeText,
     Guide,
     InputSize,
     Preview,
+    PullBack,
     Score,
     Stepped,
 )
@@ -38,11 +40,11 @@ MAX_VIEWS = 256
 def batch_key(call: Call) -> Hashable:
     """What two calls must have in common to run as one batch: their kind, models and shapes, and nothing else."""
     match call:
-        case Denoise() | Decode():
+        case Denoise() | PullBack() | Decode():
             return type(call), call.model, call.latents.shape
         case Guide():
-            return type(call), call.model, call.clip, call.denoised.shape
-        case Score():
+            return type(call), call.model, call.latents.shape, call.decoder, call.loss.clips
+        case EmbedImage() | Score():
             return type(call), call.clip, call.picture.shape
         case EncodeText() | Describe():
             return type(call), call.model
@@ -55,10 +57,10 @@ def batch_key(call: Call) -> Hashable:
 def rows(call: Call) -> int:
     """How much of a batch a call makes up: rows of the UNet's batch, views for guidance, else one."""
     match call:
-        case Denoise():
-            return 1 if call.unconditional is None else 2
+        case Denoise() | PullBack():
+            return len(call.context)
         case Guide():
-            return len(call.views)
+            return max(1, sum(len(sight.views) for sight in call.loss.sights))
         case _:
             return 1
 

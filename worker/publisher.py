@@ -58,6 +58,7 @@ class Publisher:
             height=height,
             key=key,
             clip_score=round(picture.clip_score, 4),
+            trace=picture.trace,
         )
 
     @stamina.retry(on=OSError, attempts=5, timeout=30.0)

@@ -13,12 +13,14 @@ from worker.calls import (
     Decode,
     Denoise,
     Describe,
+    EmbedImage,
     EmbedText,
     EncodeText,
     Facts,
     Guide,
     InputSize,
     Preview,
+    PullBack,
     Score,
     Stepped,
 )
@@ -135,8 +137,13 @@ class Runner:
                 return batches.denoise(part, models.diffusion(model))
             case EmbedText(clip=clip):
                 return batches.embed_texts(part, models.clip(clip))
-            case Guide(model=model, clip=clip):
-                return batches.guide(part, models.diffusion(model), models.clip(clip), self._chunk(part[0]))
+            case EmbedImage(clip=clip):
+                return batches.embed_images(part, models.clip(clip))
+            case PullBack(model=model):
+                return batches.pull_back(part, models.diffusion(model))
+            case Guide(model=model, loss=loss):
+                clips = {clip: models.clip(clip) for clip in loss.clips}
+                return batches.guide(part, models.diffusion(model), clips, self._chunk(part[0]))
             case Decode(model=model):
                 return batches.decode(part, models.diffusion(model))
             case Score(clip=clip):
@@ -159,7 +166,7 @@ class Runner:
 
 def _size(call: Call) -> int:
     """What a call adds to the size of a batch in memory. The views of guidance come in chunks: a picture counts one."""
-    return rows(call) if isinstance(call, Denoise) else 1
+    return rows(call) if isinstance(call, Denoise | PullBack) else 1
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -1,11 +1,25 @@
-"""Solvers of the reverse diffusion: diffusers' schedulers behind one notation.
+"""Solvers of the reverse diffusion, all in one notation.
 
-Two conventions exist for noisy latents: variance preserving, x = sqrt(abar) x0 + sqrt(1 - abar) eps (DDIM, DPM++), and
-variance exploding, x = x0 + sigma eps (Euler). Dividing the second by sqrt(1 + sigma^2) gives the first with
-abar = 1 / (1 + sigma^2), so the formulas below are written once, for the first.
+Latents are kept variance preserving at every noise level: x = a x0 + s eps, a^2 + s^2 = 1, abar = a^2, sigma = s / a.
+So x is what the UNet expects, whatever the solver. From one level to the next (primed), a first-order step takes the
+exact solution of the probability flow for a constant estimate D of the clean latents, and adds fresh noise:
+
+    x' = a' (sigma_down (x / s) + (1 - sigma_down / sigma) D + sigma_up eps)
+
+DDIM (Song et al. 2021) and Euler (Karras et al. 2022, in the variance exploding x / a) are one method: sigma_down is
+sigma', D the estimate itself; they differ in where they put the levels. The ancestral Euler goes down further and comes
+back up with noise. The others make D of several estimates: DPM-Solver++(2M) and its SDE form (Lu et al. 2022), PNDM
+(Liu et al. 2022), UniPC (Zhao et al. 2023); or integrate over several: Heun and LMS (Karras et al. 2022, Crowson 2022).
+
+Where the levels lie is diffusers' business: its schedulers read a model's configuration and plan the steps.
 """
 
-import inspect
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -14,72 +28,332 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+    UniPCMultistepScheduler,
 )
+from numpy.polynomial import polynomial
 from torch import Tensor
 
 from jobs.request import SamplerName
 
-_SCHEDULERS: dict[SamplerName, Any] = {
-    SamplerName.DDIM: DDIMScheduler,
-    SamplerName.EULER: EulerDiscreteScheduler,
-    SamplerName.EULER_ANCESTRAL: EulerAncestralDiscreteScheduler,
-    SamplerName.DPMPP_2M: DPMSolverMultistepScheduler,
+SCHEDULERS: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
+    SamplerName.DDIM: (DDIMScheduler, {}),
+    SamplerName.EULER: (EulerDiscreteScheduler, {}),
+    SamplerName.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
+    SamplerName.HEUN: (HeunDiscreteScheduler, {}),
+    SamplerName.LMS: (EulerDiscreteScheduler, {}),  # the same levels, and no need of scipy
+    SamplerName.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
+    SamplerName.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    SamplerName.DPMPP_2M_SDE_KARRAS: (
+        DPMSolverMultistepScheduler,
+        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++"},
+    ),
+    # As Stable Diffusion's own configuration has it: no Runge-Kutta steps before the multistep ones.
+    SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
+    SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
 }
+_EXPLODING = {SamplerName.EULER, SamplerName.EULER_ANCESTRAL, SamplerName.HEUN, SamplerName.LMS}
+_STOCHASTIC = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE_KARRAS}
+_DPMPP = {SamplerName.DPMPP_2M, SamplerName.DPMPP_2M_KARRAS, SamplerName.DPMPP_2M_SDE_KARRAS}
+# Lu et al. take a first-order last step when there are few, which is more stable; diffusers draws the line here.
+_FEW_STEPS = 15
+# Weights of the present and past outputs in methods of Adams and Bashforth, by how many there are.
+_ADAMS_BASHFORTH = (
+    (1.0,),
+    (3 / 2, -1 / 2),
+    (23 / 12, -16 / 12, 5 / 12),
+    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One sampling step, from one noise level to the next.
+
+    Attributes:
+        timesteps: what to tell the UNet; two where a first answer is corrected by a second at the step's end.
+        a: x = a x0 + s eps at the start.
+        s: likewise.
+        a_next: at the end.
+        s_next: likewise.
+        down: sigma that the old noise is brought down to.
+        up: sigma of the fresh noise.
+        keep: x0 = keep * x + gain * output.
+        gain: likewise.
+    """
+
+    timesteps: tuple[Tensor, ...]
+    a: float
+    s: float
+    a_next: float
+    s_next: float
+    down: float
+    up: float
+    keep: float
+    gain: float
+
+    @property
+    def sigma(self) -> float:
+        """Noise at the start, relative to x0; infinite where x is pure noise."""
+        return self.s / self.a if self.a else math.inf
+
+    @property
+    def sigma_next(self) -> float:
+        """Noise at the end, relative to x0."""
+        return self.s_next / self.a_next
+
+    @property
+    def alpha(self) -> float:
+        """The step's own alpha: abar / abar'."""
+        return (self.a / self.a_next) ** 2
+
+    @property
+    def contraction(self) -> float:
+        """How much of the predicted noise a step of first order keeps, relative to x0."""
+        return self.down * self.a / self.s
+
+    @property
+    def log_snr(self) -> float:
+        """Half the logarithm of the signal to noise ratio at the start: the lambda of DPM-Solver."""
+        return math.log(self.a / self.s)
+
+    @property
+    def log_snr_next(self) -> float:
+        """Likewise at the end."""
+        return math.log(self.a_next / self.s_next) if self.s_next else math.inf
+
+    def denoised(self, output: Tensor, x: Tensor) -> Tensor:
+        """The estimate x0 of the clean latents that an output of the UNet for the input x implies."""
+        return self.keep * x + self.gain * output
+
+    def output(self, denoised: Tensor, x: Tensor) -> Tensor:
+        """The output that would imply ``denoised``."""
+        return (denoised - self.keep * x) / self.gain
+
+    def noise(self, denoised: Tensor, x: Tensor) -> Tensor:
+        """The noise eps that ``denoised`` leaves of x."""
+        return (x - self.a * denoised) / self.s
+
+    def first_order(self, x: Tensor, denoised: Tensor) -> Tensor:
+        """The latents at the end, before fresh noise, if the estimate stays what it is."""
+        return (self.a_next * self.down / self.s) * x + (self.a_next * (1 - self.contraction)) * denoised
 
 
 class Solver:
-    """One run of a solver over one picture. Not shared: it holds the history of a multistep method."""
+    """One run of a solver over one picture. Not shared: it remembers past estimates.
+
+    Guidance never enters this memory. It moves the latents after a step (``shifted``), as far as a first-order step of
+    the same solver would have carried it; so a multistep method extrapolates the model's own estimates only.
+
+    Attributes:
+        steps: the plan.
+    """
 
     def __init__(self, name: SamplerName, config: dict[str, Any], steps: int) -> None:
         """Plan ``steps`` steps of the noise schedule that a model's scheduler ``config`` describes."""
-        self._scheduler = _SCHEDULERS[name].from_config(config)
-        self._scheduler.set_timesteps(steps)
-        self._explodes = name in {SamplerName.EULER, SamplerName.EULER_ANCESTRAL}
-        self._takes_generator = "generator" in inspect.signature(self._scheduler.step).parameters
-        self.timesteps: Tensor = self._scheduler.timesteps
+        self._name = name
+        self.steps, self._initial_scale = _plan(name, json.dumps(config, sort_keys=True), steps)
+        self._past: list[Tensor] = []  # what the method remembers of each step, the latest first
+        self._start: Tensor | None = None  # the latents where the last step started
+        self._order = 1  # of the last step, for UniPC
+        self._marked: tuple[list[Tensor], Tensor | None, int] = ([], None, 1)
 
     def initial(self, noise: Tensor) -> Tensor:
         """The latents to start from, for standard normal ``noise``."""
-        scaled: Tensor = noise * self._scheduler.init_noise_sigma
-        return scaled
+        return noise * self._initial_scale
 
-    def model_input(self, latents: Tensor, timestep: Tensor) -> Tensor:
-        """The latents as the UNet expects them at this timestep."""
-        scaled: Tensor = self._scheduler.scale_model_input(latents, timestep)
-        return scaled
+    def advance(
+        self, index: int, stage: int, x: Tensor, output: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """The latents after one of the timesteps of a step.
 
-    def denoised(self, output: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
-        """The estimate of the clean latents x0 that a model output implies."""
-        abar, x = self._preserving(latents, timestep)
-        match self._scheduler.config.prediction_type:
-            case "epsilon":
-                return (x - (1 - abar).sqrt() * output) / abar.sqrt()
-            case "v_prediction":
-                return abar.sqrt() * x - (1 - abar).sqrt() * output
-            case _:
-                return output
+        Args:
+            index: number of the step.
+            stage: number of the timestep within it.
+            x: what the UNet was asked about.
+            output: its answer.
+            generator: where noise comes from, if the method adds any.
+        """
+        step = self.steps[index]
+        if stage:
+            return self._corrected(index, x, output)
+        denoised = step.denoised(output, x)
+        match self._name:
+            case SamplerName.LMS:
+                return self._linear_multistep(index, x, denoised)
+            case SamplerName.PNDM:
+                self._remember(output, keep=4)
+                weights = _ADAMS_BASHFORTH[len(self._past) - 1]
+                output = sum(
+                    (w * past for w, past in zip(weights[1:], self._past[1:], strict=True)),
+                    weights[0] * output,
+                )
+                denoised = step.denoised(output, x)
+            case SamplerName.UNIPC:
+                x, denoised = self._unified(index, x, denoised)
+            case name if name in _DPMPP:
+                denoised = self._extrapolated(index, denoised)
+            case SamplerName.HEUN:
+                self._past = [step.noise(denoised, x)]
+        self._start = x
+        following = step.first_order(x, denoised)
+        if step.up:
+            noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
+            following = following + (step.a_next * step.up) * noise
+        return following
 
-    def output(self, denoised: Tensor, latents: Tensor, timestep: Tensor) -> Tensor:
-        """The model output that would imply ``denoised``: the inverse of the method above."""
-        abar, x = self._preserving(latents, timestep)
-        match self._scheduler.config.prediction_type:
-            case "epsilon":
-                return (x - abar.sqrt() * denoised) / (1 - abar).sqrt()
-            case "v_prediction":
-                return (abar.sqrt() * x - denoised) / (1 - abar).sqrt()
-            case _:
-                return denoised
+    def shifted(self, latents: Tensor, shift: Tensor, step: Step) -> Tensor:
+        """The latents after a step, moved; and the memory as it would be had they been on their way there all along."""
+        if step.s_next:
+            eps = shift / step.s_next
+            match self._name:
+                case SamplerName.LMS:
+                    self._past = [past + eps for past in self._past]
+                case SamplerName.PNDM:
+                    index = self.steps.index(step)
+                    for age, output in enumerate(self._past):
+                        past = self.steps[index - age]
+                        self._past[age] = output - past.keep * past.s / past.gain * eps
+                case SamplerName.UNIPC if self._start is not None:
+                    self._start = self._start + step.s * eps
+        return latents + shift
 
-    def step(self, output: Tensor, latents: Tensor, timestep: Tensor, generator: torch.Generator) -> Tensor:
-        """The latents at the next timestep; noise, where a method adds any, comes from ``generator``."""
-        extra = {"generator": generator} if self._takes_generator else {}
-        (following,) = self._scheduler.step(output, timestep, latents, return_dict=False, **extra)[:1]
-        return following  # type: ignore[no-any-return]
+    def mark(self) -> None:
+        """Remember the memory as it is before a step that may be taken again."""
+        self._marked = list(self._past), self._start, self._order
 
-    def _preserving(self, latents: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        """The timestep's abar, and the latents in the variance preserving convention."""
-        if not self._explodes:
-            return self._scheduler.alphas_cumprod[timestep.long()].to(latents), latents
-        index = (self._scheduler.timesteps == timestep).nonzero()[0].item()
-        sigma = self._scheduler.sigmas[index].to(latents)
-        return 1 / (1 + sigma**2), latents / (1 + sigma**2).sqrt()
+    def renoised(self, latents: Tensor, step: Step, noise: Tensor) -> Tensor:
+        """Back to the start of a step: the memory as it was marked, the latents with the step's noise added again."""
+        past, self._start, self._order = self._marked
+        self._past = list(past)
+        return math.sqrt(step.alpha) * latents + math.sqrt(1 - step.alpha) * noise
+
+    def _remember(self, value: Tensor, keep: int) -> None:
+        self._past = [value, *self._past[: keep - 1]]
+
+    def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:
+        """The step taken again with the mean of what was found at its start and at its end."""
+        assert self._start is not None
+        step, start = self.steps[index], self._start
+        if self._name is SamplerName.PNDM:
+            return step.first_order(start, step.denoised((self._past[0] + output) / 2, start))
+        end = self.steps[index + 1]
+        eps = (self._past[0] + end.noise(end.denoised(output, x), x)) / 2
+        return step.a_next * (start / step.a + (step.sigma_next - step.sigma) * eps)
+
+    def _extrapolated(self, index: int, denoised: Tensor) -> Tensor:
+        """D of DPM-Solver++(2M): the estimate in the middle of the step, on the line through the last two."""
+        step, last = self.steps[index], self._past[:1]
+        self._remember(denoised, keep=1)
+        final = index == len(self.steps) - 1
+        if not last or (final and (len(self.steps) < _FEW_STEPS or step.s_next == 0)):
+            return denoised
+        r = (step.log_snr - self.steps[index - 1].log_snr) / (step.log_snr_next - step.log_snr)
+        return denoised + (denoised - last[0]) / (2 * r)
+
+    def _linear_multistep(self, index: int, x: Tensor, denoised: Tensor) -> Tensor:
+        """The integral of the polynomial through the last four slopes dz / dsigma = eps of z = x / a."""
+        step = self.steps[index]
+        self._remember(step.noise(denoised, x), keep=4)
+        sigmas = [self.steps[index - age].sigma for age in range(len(self._past))]
+        change = torch.zeros_like(x)
+        for weight, eps in zip(_lagrange_weights(sigmas, step.sigma_next), self._past, strict=True):
+            change = change + weight * eps
+        return step.a_next * (x / step.a + change)
+
+    def _unified(self, index: int, x: Tensor, denoised: Tensor) -> tuple[Tensor, Tensor]:
+        """UniPC of second order in its B2 form: x as the last step's end taken anew, and D for the next.
+
+        Zhao et al. 2023, algorithms 5 and 6 (data prediction): the last step is corrected by the estimate at its end,
+        which costs no further answer of the UNet.
+        """
+        if self._start is not None:
+            last = self.steps[index - 1]
+            h = last.log_snr_next - last.log_snr
+            phi = math.expm1(-h)
+            b = [phi / -h - 1]
+            b.append(b[0] / -h - 1 / 2)
+            b = [b[0] / phi, 2 * b[1] / phi]
+            turn = denoised - self._past[0]
+            if self._order == 1:
+                bend = turn / 2
+            else:
+                r = (self.steps[index - 2].log_snr - last.log_snr) / h
+                past_share = (b[0] - b[1]) / (1 - r)
+                bend = past_share * (self._past[1] - self._past[0]) / r + (b[0] - past_share) * turn
+            x = last.first_order(self._start, self._past[0] + bend)
+        self._remember(denoised, keep=2)
+        self._order = min(2, len(self.steps) - index, len(self._past))
+        if self._order == 2:
+            step, before = self.steps[index], self.steps[index - 1]
+            r = (before.log_snr - step.log_snr) / (step.log_snr_next - step.log_snr)
+            denoised = denoised + (self._past[1] - denoised) / (2 * r)
+        return x, denoised
+
+
+def _lagrange_weights(nodes: Sequence[float], end: float) -> list[float]:
+    """Weights of values at ``nodes`` in the integral from the first node to ``end`` of the polynomial through them."""
+    weights = []
+    for node in nodes:
+        others = [other for other in nodes if other != node]
+        integral = polynomial.polyint(polynomial.polyfromroots(others))
+        from_to = polynomial.polyval([nodes[0], end], integral)
+        weights.append(float(from_to[1] - from_to[0]) / math.prod(node - other for other in others))
+    return weights
+
+
+@lru_cache(maxsize=64)
+def _plan(name: SamplerName, config: str, steps: int) -> tuple[tuple[Step, ...], float]:
+    """The steps, and the scale of the latents to start from."""
+    scheduler_class, changes = SCHEDULERS[name]
+    scheduler = scheduler_class.from_config(json.loads(config), **changes)
+    scheduler.set_timesteps(steps)
+    groups = _grouped(name, list(scheduler.timesteps))
+    levels = _levels(scheduler, groups, every=2 if name is SamplerName.HEUN else 1)
+    prediction = scheduler.config.prediction_type
+    plan = tuple(
+        _step(timesteps, *level, prediction, fresh=name in _STOCHASTIC)
+        for timesteps, level in zip(groups, levels, strict=True)
+    )
+    scale = float(scheduler.init_noise_sigma)
+    return plan, scale * plan[0].a if name in _EXPLODING else scale  # theirs is then for x / a
+
+
+def _grouped(name: SamplerName, timesteps: list[Tensor]) -> list[tuple[Tensor, ...]]:
+    """The timesteps, those that belong to one step together."""
+    if name is SamplerName.HEUN:  # all but the last are corrected
+        return [tuple(timesteps[start : start + 2]) for start in range(0, len(timesteps), 2)]
+    if name is SamplerName.PNDM and len(timesteps) > 1:  # the first is corrected
+        return [tuple(timesteps[:2]), *((timestep,) for timestep in timesteps[2:])]
+    return [(timestep,) for timestep in timesteps]
+
+
+def _levels(scheduler: Any, groups: list[tuple[Tensor, ...]], every: int) -> list[tuple[float, float]]:
+    """The abar at the start and at the end of each step."""
+    if hasattr(scheduler, "sigmas"):
+        *sigmas, last = scheduler.sigmas.double().tolist()
+        return list(pairwise(1 / (1 + sigma**2) for sigma in (*sigmas[::every], last)))
+    # An equal number of timesteps back each time, which may be one off where the next step starts.
+    abars, final = scheduler.alphas_cumprod.double().tolist(), float(scheduler.final_alpha_cumprod)
+    past = scheduler.config.num_train_timesteps // len(groups)
+    starts = [int(timesteps[0]) for timesteps in groups]
+    return [(abars[start], abars[start - past] if start >= past else final) for start in starts]
+
+
+def _step(
+    timesteps: tuple[Tensor, ...], abar: float, abar_next: float, prediction: str, *, fresh: bool
+) -> Step:
+    a, s, a_next, s_next = (math.sqrt(value) for value in (abar, 1 - abar, abar_next, 1 - abar_next))
+    sigma_next = s_next / a_next
+    # What remains of the old noise when as much of it as possible is replaced by fresh noise.
+    remains = sigma_next * a / s if fresh else 1.0
+    match prediction:
+        case "epsilon":
+            keep, gain = (1 / a, -s / a) if a else (math.inf, -math.inf)
+        case "v_prediction":
+            keep, gain = a, -s
+        case _:
+            keep, gain = 0.0, 1.0
+    up = sigma_next * math.sqrt(1 - remains**2)
+    return Step(timesteps, a, s, a_next, s_next, sigma_next * remains, up, keep, gain)

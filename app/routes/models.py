@@ -39,7 +39,12 @@ class PresetInfo(Wire):
     id: str = Field(description="Name for `guidance.preset`.", examples=["laion"])
     scale: float = Field(description="Default strength, in the method's own convention.", examples=[0.1])
     cutouts: int = Field(
-        description="Default number of augmented views that CLIP judges at each step.", examples=[48]
+        description="Default number of views that CLIP judges at the step that has most.", examples=[48]
+    )
+    target: str = Field(
+        description="What the gradient is taken with respect to: the denoised latents, or the noisy ones, which takes "
+        "the way back through the UNet, or both.",
+        examples=["denoised"],
     )
     source: str = Field(description="Where the method was published.")
 
@@ -98,4 +103,6 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
 
 
 def _preset(name: str, preset: GuidancePreset) -> PresetInfo:
-    return PresetInfo(id=name, scale=preset.scale, cutouts=preset.cutouts, source=preset.source)
+    return PresetInfo(
+        id=name, scale=preset.scale, cutouts=preset.cutouts, target=preset.target, source=preset.source
+    )

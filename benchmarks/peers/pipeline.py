@@ -82,8 +82,13 @@ class Pipeline:
 
 def _settings(request: ResolvedRequest) -> Hashable:
     """What requests of one batch must have in common when they are drawn from start to end together."""
-    guidance = None if request.guidance is None else (request.guidance.clip, request.guidance.scale)
-    other_text = request.guidance is not None and request.guidance.prompt != request.prompt
+    guidance = None
+    if request.guidance is not None:
+        kinds = tuple(
+            tuple(objective.model_dump(exclude={"text", "image"}).values())
+            for objective in request.guidance.objectives
+        )
+        guidance = request.guidance.model_dump_json(exclude={"objectives"}), kinds
     paired = request.cfg_scale != 1
     size = request.width, request.height
-    return request.model, request.steps, request.sampler, size, paired, guidance, other_text
+    return request.model, request.steps, request.sampler, size, paired, guidance

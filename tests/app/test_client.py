@@ -17,7 +17,8 @@ from app.main import create_app
 from app.preflight import free_port
 from app.settings import ApiSettings
 from jobs.errors import DeadlineExceededError
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.state import JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker

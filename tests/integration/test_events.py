@@ -6,7 +6,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.state import JobStatus
 from tests.app.sse import Reader
 from tests.integration.stack import PATIENCE_S, Stack, until

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from app.demo import PROMPT, SEED
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.state import Job, JobStatus
 from tests.integration.stack import LONG, PATIENCE_S, ROOT, Stack
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 from app.client import Client
 from jobs.errors import LodestarError
-from jobs.request import GenerateRequest, Guidance
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
 from jobs.state import JobStatus
 from tests.integration.stack import LONG, PATIENCE_S, Stack, until
 

@@ -7,18 +7,18 @@ from itertools import product
 import pytest
 from redis import Redis
 
+from jobs.catalog import Catalog
 from jobs.leases import Lease, Leases
 from jobs.order import cost_of, flow_of
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
-from jobs.request import Priority, ResolvedGuidance, ResolvedRequest
+from jobs.request import GenerateRequest, Priority, ResolvedRequest
+from jobs.resolve import resolve
 from jobs.scripts import PREFIX
 from jobs.state import JobStatus
 from jobs.workers import WorkerRegistry
 from tests.jobs.samples import RESOLVED, pictures_of, resolved
 from tests.jobs.test_workers import worker
-
-GUIDANCE = ResolvedGuidance(preset="laion", clip="pocket-m", prompt="a red apple", scale=0.1, cutouts=48)
 
 
 def asking(**fields: object) -> ResolvedRequest:
@@ -42,15 +42,22 @@ def served(leases: Leases, count: int) -> list[str]:
 
 
 class TestCost:
-    def test_it_grows_with_all_that_is_to_be_done(self) -> None:
+    def test_it_grows_with_all_that_is_to_be_done(self, catalog: Catalog) -> None:
         plain = cost_of(RESOLVED)
         assert plain == 25 * 2
         assert cost_of(asking(steps=50)) == 2 * plain
         assert cost_of(asking(images=3)) == 3 * plain
         assert cost_of(asking(cfg_scale=1.0)) == plain / 2
         assert cost_of(asking(width=128, height=128)) == 4 * plain
-        guided = cost_of(asking(guidance=GUIDANCE))
-        assert cost_of(asking(guidance=GUIDANCE.model_copy(update={"cutouts": 96}))) > guided > 2 * plain
+
+        def guided(**guidance: object) -> int:
+            wanted = GenerateRequest.model_validate({"prompt": "a red apple", "guidance": guidance})
+            return cost_of(asking(guidance=resolve(wanted, catalog).guidance))
+
+        assert guided(cutouts=96) > guided() > 2 * plain
+        assert guided(stride=2) - plain == pytest.approx((guided() - plain) / 2, abs=1)
+        assert guided(end=0.5) == guided(stride=2)
+        assert guided(recurrences=3) - plain == pytest.approx(3 * (guided() - plain), abs=1)
 
     def test_it_is_a_whole_number_above_nothing(self) -> None:
         assert cost_of(asking(steps=1, cfg_scale=1.0, width=8, height=8)) == 1

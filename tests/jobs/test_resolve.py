@@ -4,8 +4,11 @@ import pytest
 
 from jobs.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
-from jobs.request import MAX_SEED, GenerateRequest, Guidance, ResolvedGuidance, SamplerName
-from jobs.resolve import resolve
+from jobs.guidance import Guidance
+from jobs.objectives import TextObjective
+from jobs.presets import PRESETS
+from jobs.request import MAX_SEED, GenerateRequest, SamplerName
+from jobs.resolve import OVERRIDABLE, resolve
 
 
 def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
@@ -48,21 +51,64 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "sampler": SamplerName.EULER,
         "seed": 0,
         "images": 2,
-        "guidance": {"preset": "laion", "clip": "pocket-s", "prompt": "a pear", "scale": 0.0, "cutouts": 1},
+        "guidance": {
+            "preset": "tfg",
+            "clip": "pocket-s",
+            "objectives": (
+                {
+                    "type": "text",
+                    "text": "a pear",
+                    "clip": "pocket-m",
+                    "weight": 1.0,
+                    "start": 0.0,
+                    "end": 0.5,
+                },
+                {"type": "tv", "weight": 0.5, "start": 0.25, "end": 1.0},
+            ),
+            "scale": 0.0,
+            "cutouts": 1,
+            "overview_cuts": "[1]*2+[0]",
+            "inner_cuts": "1",
+            "cut_pow": 2.0,
+            "stratified": True,
+            "start": 0.1,
+            "end": 0.9,
+            "stride": 2,
+            "reuse": True,
+            "patience": 3,
+            "recurrences": 2,
+            "iterations": 3,
+            "rho": 0.0,
+            "mu": 1.0,
+            "clamp": 0.1,
+            "smoothing": 0.0,
+            "smoothing_samples": 2,
+            "decoder": "linear",
+            "trace": True,
+        },
         "preview_every": 2,
         "timeout_s": 5.0,
         "priority": "high",
     }
-    assert resolve(GenerateRequest(**given), catalog).model_dump() == given
+    assert resolve(GenerateRequest.model_validate(given), catalog).model_dump() == given
 
 
 def test_guidance_takes_its_numbers_from_the_preset_its_clip_from_the_model_its_text_from_the_prompt(
     catalog: Catalog,
 ) -> None:
-    resolved = resolve(GenerateRequest(prompt="a red apple", guidance=Guidance()), catalog)
-    assert resolved.guidance == ResolvedGuidance(
-        preset="laion", clip="pocket-m", prompt="a red apple", scale=0.1, cutouts=48
+    guidance = resolve(GenerateRequest(prompt="a red apple", guidance=Guidance(stride=3)), catalog).guidance
+    assert guidance is not None
+    assert (guidance.preset, guidance.clip, guidance.stride, guidance.trace) == (
+        "laion",
+        "pocket-m",
+        3,
+        False,
     )
+    [text] = guidance.objectives
+    assert isinstance(text, TextObjective)
+    assert (text.text, text.clip, text.weight) == ("a red apple", "pocket-m", 1)
+    for name in OVERRIDABLE:
+        assert getattr(guidance, name) == (3 if name == "stride" else getattr(PRESETS["laion"], name))
 
 
 @pytest.mark.parametrize(

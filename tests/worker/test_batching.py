@@ -127,6 +127,26 @@ def test_jobs_that_wait_for_alike_calls_share_one_batch(
     assert sum(sizes) == 3 * 7
 
 
+def test_every_method_of_guidance_draws_in_a_batch_what_it_draws_alone(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    two_clips = [{"type": "text", "text": "a fish"}, {"type": "text", "text": "a pear", "clip": "pocket-s"}]
+    methods: list[dict[str, Any]] = [
+        {"preset": "laion", "cutouts": 5},
+        {"preset": "laion", "cutouts": 3, "objectives": two_clips},
+        {"preset": "diffusers"},
+        {"preset": "disco", "cutouts": 4},
+        {"preset": "freedom", "recurrences": 2},
+        {"preset": "tfg", "smoothing_samples": 2},
+        {"preset": "fast"},
+    ]
+    asked = [
+        ask(seed=seed, steps=3, sampler=sampler, guidance=guidance)
+        for seed, (guidance, sampler) in enumerate(zip(methods, SamplerName, strict=False))
+    ]
+    assert_alike(run_together(models, asked), run_alone(models, asked))
+
+
 def test_latents_that_are_not_finite_end_their_own_job_alone(
     models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,24 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.calls import Call, Denoise, EncodeText, Guide
-from worker.grouping import MAX_LEAD_S, MAX_VIEWS, Schedule, Track, batch_key
-from worker.guidance.cutouts import Views, draw_views
+from worker.grouping import MAX_LEAD_S, MAX_VIEWS, Schedule, Track, batch_key, rows
+from worker.guidance.cutouts import Cut, draw_views
+from worker.guidance.objectives import Loss, Sight
 
 TEXT = torch.zeros(1, 2, 3)
 
 
-def denoise(*, side: int = 8, t: int = 0, paired: bool = True, cfg_scale: float = 2) -> Denoise:
-    return Denoise(
-        "m", torch.zeros(1, 4, side, side), torch.tensor(t), TEXT, TEXT if paired else None, cfg_scale
-    )
+def denoise(*, side: int = 8, t: int = 0, paired: bool = True) -> Denoise:
+    return Denoise("m", torch.zeros(1, 4, side, side), torch.tensor(t), TEXT.expand(1 + paired, -1, -1))
 
 
-def guide(views: int) -> Guide:
-    return Guide("m", "c", torch.zeros(1, 4, 8, 8), torch.zeros(1, 5), draw(views))
-
-
-def draw(count: int) -> Views:
-    return draw_views(count, 1, torch.Generator().manual_seed(0))
+def guide(views: int, *clips: str) -> Guide:
+    drawn = draw_views(Cut(views), (8, 8), 1, torch.Generator().manual_seed(0))
+    loss = Loss(tuple(Sight(clip, drawn, ()) for clip in clips or ("c",)))
+    return Guide("m", torch.zeros(1, 4, 8, 8), loss, "vae")
 
 
 def idle() -> Generator[Call, object, None]:
@@ -43,8 +40,9 @@ def names(group: list[Track[str]]) -> list[str]:
 
 
 def test_calls_share_a_batch_whatever_their_settings_as_long_as_shapes_and_models_agree() -> None:
-    assert batch_key(denoise(t=3, cfg_scale=7)) == batch_key(denoise(t=999, paired=False))
+    assert batch_key(denoise(t=3)) == batch_key(denoise(t=999, paired=False))
     assert batch_key(guide(3)) == batch_key(guide(48))
+    assert batch_key(guide(3)) != batch_key(guide(3, "c", "d"))
     assert batch_key(denoise(side=8)) != batch_key(denoise(side=16))
     assert batch_key(EncodeText("m", "a")) == batch_key(EncodeText("m", "another"))
     assert batch_key(EncodeText("m", "a")) != batch_key(EncodeText("n", "a"))
@@ -115,7 +113,7 @@ def test_of_jobs_that_always_wait_none_gets_ahead_of_another_beyond_the_bound(
 
 
 def _rows(member: Track[str]) -> int:
-    return len(member.call.views) if isinstance(member.call, Guide) else 2
+    return rows(member.call)
 
 
 @pytest.mark.parametrize("heavy_jobs", [1, 4, 10])

@@ -1,5 +1,7 @@
 """One picture from start to end, with the pocket models."""
 
+import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +13,20 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
     StableDiffusionPipeline,
+    UniPCMultistepScheduler,
 )
+from PIL import Image
 
+from jobs.errors import JobFailedError
+from jobs.presets import PRESETS, PresetName
 from jobs.request import ResolvedRequest, SamplerName
 from tests.worker.conftest import ROOT
-from worker.calls import Call, Denoise, Guide, Preview
+from worker.calls import Call, Denoise, Guide, Preview, Stepped
+from worker.grouping import rows
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.sampler import Picture, sample
@@ -41,22 +51,37 @@ def run(
             return picture
 
 
-STOCK: dict[SamplerName, Any] = {
-    SamplerName.DDIM: DDIMScheduler,
-    SamplerName.EULER: EulerDiscreteScheduler,
-    SamplerName.EULER_ANCESTRAL: EulerAncestralDiscreteScheduler,
-    SamplerName.DPMPP_2M: DPMSolverMultistepScheduler,
+STOCK: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
+    SamplerName.DDIM: (DDIMScheduler, {}),
+    SamplerName.EULER: (EulerDiscreteScheduler, {}),
+    SamplerName.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
+    SamplerName.HEUN: (HeunDiscreteScheduler, {}),
+    SamplerName.LMS: (LMSDiscreteScheduler, {}),
+    SamplerName.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
+    SamplerName.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    SamplerName.DPMPP_2M_SDE_KARRAS: (
+        DPMSolverMultistepScheduler,
+        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++"},
+    ),
+    SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
+    SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
 }
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StableDiffusionPipeline:
+    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
+    stock.set_progress_bar_config(disable=True)
+    return stock
 
 
 @pytest.mark.parametrize("name", list(SamplerName))
 def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
-    name: SamplerName, models: ModelRegistry, ask: Ask
+    name: SamplerName, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
 ) -> None:
     request = ask(sampler=name, steps=6, negative_prompt="grey")
-    pipeline = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    pipeline.scheduler = STOCK[name].from_config(pipeline.scheduler.config)
+    scheduler, options = STOCK[name]
+    pipeline.scheduler = scheduler.from_config(models.diffusion("pocket").facts.scheduler_config, **options)
     stock = pipeline(
         request.prompt,
         negative_prompt=request.negative_prompt,
@@ -97,7 +122,7 @@ def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_views_as_asked(
     seen: list[Call] = []
     run(ask(guidance={"cutouts": 5}), models, seen=seen)
     gradients = [call for call in seen if isinstance(call, Guide)]
-    assert [len(call.views) for call in gradients] == [5] * 4
+    assert [rows(call) for call in gradients] == [5] * 4
 
 
 def test_guidance_raises_the_similarity_to_the_text(models: ModelRegistry, ask: Ask) -> None:
@@ -140,7 +165,7 @@ def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) ->
 def test_a_cfg_scale_of_one_saves_the_unconditional_half(models: ModelRegistry, ask: Ask) -> None:
     seen: list[Call] = []
     run(ask(cfg_scale=1), models, seen=seen)
-    assert all(call.unconditional is None for call in seen if isinstance(call, Denoise))
+    assert all(len(call.context) == 1 for call in seen if isinstance(call, Denoise))
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 80)])
@@ -148,3 +173,77 @@ def test_oblong_pictures_can_be_guided(width: int, height: int, models: ModelReg
     picture = run(ask(width=width, height=height, guidance={"cutouts": 4}), models)
     assert picture.pixels.shape == (3, height, width)
     assert picture.pixels.isfinite().all()
+
+
+@pytest.mark.parametrize("sampler", list(SamplerName))
+def test_every_sampler_can_be_steered(sampler: SamplerName, models: ModelRegistry, ask: Ask) -> None:
+    clip = models.clip("pocket-m")
+    text = clip.embed_text("a blue fish")
+    plain, steered = (
+        run(ask(sampler=sampler, steps=8, guidance=guidance), models)
+        for guidance in (None, {"prompt": "a blue fish", "scale": 0.3, "cutouts": 6})
+    )
+    assert clip.score(steered.pixels, text) > clip.score(plain.pixels, text) + 0.02
+
+
+@pytest.mark.parametrize("preset", [name for name, row in PRESETS.items() if row.scale])
+def test_every_preset_makes_another_picture_and_tells_how(
+    preset: PresetName, models: ModelRegistry, ask: Ask
+) -> None:
+    guidance = {"preset": preset, "cutouts": 2, "recurrences": 1, "trace": True}
+    guided = run(ask(guidance=guidance, steps=5), models)
+    assert guided.pixels.isfinite().all()
+    assert not torch.equal(guided.pixels, run(ask(steps=5), models).pixels)
+    assert guided.trace
+    for step in guided.trace:
+        assert not step.skipped
+        assert step.loss is not None
+        assert step.gradient_rms is not None
+        assert step.gradient_rms > 0
+
+
+def png_of(picture: torch.Tensor) -> str:
+    file = io.BytesIO()
+    Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_texts_pictures_and_pixels_pull_together_through_two_clips(models: ModelRegistry, ask: Ask) -> None:
+    fish = run(ask(prompt="a blue fish", steps=10), models).pixels
+    objectives = [
+        {"type": "text", "text": "a blue fish", "end": 0.5},
+        {"type": "image", "image": png_of(fish), "clip": "pocket-s", "weight": 2},
+        {"type": "text", "text": "a red apple", "weight": -0.5},
+        {"type": "tv", "weight": 0.1, "start": 0.5},
+    ]
+    guidance = {"objectives": objectives, "scale": 0.3, "overview_cuts": 4, "inner_cuts": 2, "trace": True}
+    seen: list[Call] = []
+    steered = run(ask(steps=8, guidance=guidance), models, seen=seen)
+    assert [call.loss.clips for call in seen if isinstance(call, Guide)] == [("pocket-m", "pocket-s")] * 8
+    active = [[loss is not None for loss in step.losses] for step in steered.trace or ()]
+    assert active == [[True, True, True, False]] * 4 + [[False, True, True, True]] * 4
+    clip = models.clip("pocket-s")
+    goal = clip.embed_pictures(fish[None])
+    plain = run(ask(steps=8), models)
+    assert clip.score(steered.pixels, goal) > clip.score(plain.pixels, goal) + 0.05
+
+
+def test_a_picture_to_be_guided_by_that_cannot_be_read_fails_its_own_job(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    broken = base64.b64encode(b"\x89PNG\r\n\x1a\n and nothing more").decode()
+    request = ask(guidance={"objectives": [{"type": "image", "image": broken}]})
+    with pytest.raises(JobFailedError, match="cannot be read"):
+        run(request, models)
+
+
+def test_steps_taken_again_cost_as_many_calls_and_leave_the_sampler_sound(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde_karras"):
+        seen: list[Call] = []
+        guidance = {"cutouts": 2, "recurrences": 3, "start": 0.25, "end": 0.75}
+        picture = run(ask(sampler=sampler, guidance=guidance), models, seen=seen)
+        assert picture.pixels.isfinite().all()
+        assert sum(isinstance(call, Guide) for call in seen) == 2 * 3
+        assert sum(isinstance(call, Stepped) for call in seen) == 4

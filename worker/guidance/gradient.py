@@ -1,86 +1,139 @@
-"""The gradients of the guidance loss with respect to the denoised latents, exact and in little memory."""
+"""The gradients of the guidance losses with respect to the latents that are decoded, exact and in little memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from worker.guidance.cutouts import Views, make_views
-from worker.guidance.objectives import spherical_distance
+from worker.guidance.objectives import PIXEL_LOSSES, Loss, Sight
 
-# Gradients through CLIP and a VAE underflow in fp16; a power of two scales them without rounding.
-FP16_LOSS_SCALE = 2.0**12
+# Gradients through a CLIP underflow in fp16. A power of two scales them without rounding, for all types alike.
+LOSS_SCALE = 2.0**12
+
+
+class Embeds(Protocol):
+    """A CLIP, as far as guidance is concerned."""
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        """Pictures [N, 3, px, px] in [0, 1] as unit vectors [N, E]; differentiable."""
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """Of the loss, which is the mean over all views, at one step of one picture."""
+    """Of the loss at one step of one picture."""
 
     loss: float
-    value: Tensor  # [1, C, h, w], float32 on the CPU
+    losses: Mapping[int, float]  # of each objective, without its weight
+    value: Tensor  # [1, C, h, w], of the latents' type and device
     finite: bool  # False when the gradient overflowed and ``value`` is zero instead
 
 
 def guidance_gradients(
-    denoised: Tensor,
-    targets: Tensor,
-    views: Sequence[Views],
+    latents: Tensor,
+    losses: Sequence[Loss],
     *,
     decode: Callable[[Tensor], Tensor],
-    embed: Callable[[Tensor], Tensor],
-    px: int,
+    clips: Mapping[str, Embeds],
     chunk: int,
 ) -> list[Gradient]:
-    """For every picture, differentiate mean_k spherical_distance(embed(view_k(decode(denoised))), target).
+    """Differentiate the loss of each picture with respect to its latents.
 
     The pictures are decoded together once and made leaves; the views of all are judged chunk by chunk, each adding to
     its picture's gradient; one vector-Jacobian product of the decoder then carries them to the latents. Pictures are
     independent of each other, so the gradient of the sum of their losses holds each one's own. Memory is that of one
-    chunk and one decoding, whatever the number of views; the result is that of the whole graph, one picture at a time,
-    up to the order of additions.
+    chunk and one decoding, whatever the number of views, CLIPs and objectives; the result is that of the whole graph,
+    one picture at a time, up to the order of additions.
 
     Args:
-        denoised: the estimates of the clean latents [B, C, h, w].
-        targets: unit vectors [B, E].
-        views: each picture's views, as many as it likes.
+        latents: what is decoded, [B, C, h, w].
+        losses: how each picture is judged.
         decode: latents to pictures [B, 3, H, W] in [0, 1], differentiable, in its model's dtype.
-        embed: views [n, 3, px, px] to unit vectors [n, E], differentiable.
-        px: the CLIP's input width.
+        clips: the CLIPs that the losses name.
         chunk: views judged at a time.
     """
-    latents = denoised.detach().requires_grad_(True)
-    counts = torch.tensor([len(own) for own in views])
-    every, picture_of = Views.together(views), torch.arange(len(views)).repeat_interleave(counts)
-    losses = torch.zeros(len(views))
+    leaf = latents.detach().requires_grad_(True)
+    tally = [_Tally() for _ in losses]
     with torch.enable_grad():
-        decoded = decode(latents)
-        pictures = decoded.detach().requires_grad_(True)
-        device, dtype = decoded.device, decoded.dtype
-        loss_scale = FP16_LOSS_SCALE if dtype == torch.float16 else 1.0
-        targets, shares = targets.to(device).float(), (1 / counts).to(device)
-        for start in range(0, len(every), chunk):
-            part = every.part(start, start + chunk).to(device, dtype)
-            owners = picture_of[start : start + chunk].to(device)
-            seen = make_views(pictures.index_select(0, owners), part, px)
-            distances = spherical_distance(embed(seen).float(), targets[owners]) * shares[owners]
-            (distances.sum() * loss_scale).backward()
-            losses.index_add_(0, owners.cpu(), distances.detach().cpu())
-        (scaled,) = torch.autograd.grad(decoded, latents, pictures.grad)
-    values = scaled.float().cpu() / loss_scale
-    return [_gradient(loss, value) for loss, value in zip(losses.tolist(), values.split(1), strict=True)]
+        decoded = decode(leaf)
+        # Sums over many views are kept in single precision at least.
+        wide = torch.promote_types(decoded.dtype, torch.float32)
+        pictures = decoded.detach().to(wide).requires_grad_(True)
+        for clip in dict.fromkeys(sight.clip for loss in losses for sight in loss.sights):
+            _judge_views(pictures, losses, clip, clips[clip], chunk, tally)
+        _judge_pixels(pictures, losses, tally)
+        if pictures.grad is None:
+            raise ValueError("no loss has any term")
+        values = vector_jacobian(decoded, leaf, pictures.grad / LOSS_SCALE)
+    return [one.gradient(value) for one, value in zip(tally, values.split(1), strict=True)]
 
 
-def _gradient(loss: float, value: Tensor) -> Gradient:
-    finite = bool(value.isfinite().all())
-    return Gradient(loss, value if finite else torch.zeros_like(value), finite)
+def _judge_views(
+    pictures: Tensor, losses: Sequence[Loss], name: str, clip: Embeds, chunk: int, tally: "list[_Tally]"
+) -> None:
+    """Add the gradients of all that one CLIP sees to the pictures'."""
+    sights: dict[int, tuple[Sight, float]] = {}
+    for owner, loss in enumerate(losses):
+        for sight in (sight for sight in loss.sights if sight.clip == name):
+            sights[owner] = sight, 1 / len(sight.views) if loss.reduction == "mean" else 1.0
+    every = Views.together([sight.views for sight, _ in sights.values()])
+    owner_of = torch.tensor([owner for owner, (sight, _) in sights.items() for _ in range(len(sight.views))])
+    for start in range(0, len(every), chunk):
+        owners = owner_of[start : start + chunk]
+        part = every.part(start, start + chunk).to(pictures.device, pictures.dtype)
+        embeddings = clip.embed(make_views(pictures.index_select(0, owners.to(pictures.device)), part))
+        total = embeddings.new_zeros(())
+        for owner in owners.unique().tolist():
+            sight, share = sights[owner]
+            own = embeddings[(owners == owner).to(embeddings.device)]
+            for term in sight.terms:
+                value = share * term.judge(own).sum()
+                tally[owner].add(term.objective, term.weight, value)
+                total = total + term.weight * value
+        (total * LOSS_SCALE).backward()
 
 
-def normalized(gradient: Tensor) -> Tensor:
-    """The gradient of each picture divided by its root mean square; zero stays zero.
+def _judge_pixels(pictures: Tensor, losses: Sequence[Loss], tally: "list[_Tally]") -> None:
+    """Add the gradients of total variation and the like to the pictures'."""
+    for owner, loss in enumerate(losses):
+        for term in loss.pixel_terms:
+            value = PIXEL_LOSSES[term.property](pictures[owner : owner + 1])[0]
+            tally[owner].add(term.objective, term.weight, value)
+            (term.weight * value * LOSS_SCALE).backward()
+
+
+def vector_jacobian(outputs: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
+    """Gradients with respect to a network's outputs, carried back to its inputs, row by row.
+
+    A network in half precision loses small gradients. The product is linear, so each row is scaled by a power of two to
+    about 1 before, and back after.
 
     Args:
-        gradient: [B, C, h, w].
+        outputs: [B, ...], computed from ``inputs``.
+        inputs: [B, C, h, w].
+        gradients: like the outputs.
     """
-    rms = gradient.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
-    return gradient / rms.clamp(min=1e-20)
+    largest = gradients.abs().amax(dim=(1, 2, 3), keepdim=True)
+    scale = torch.exp2(-torch.floor(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest)))))
+    (scaled,) = torch.autograd.grad(outputs, inputs, (gradients * scale).to(outputs.dtype))
+    return scaled / scale.to(scaled)
+
+
+class _Tally:
+    """The losses of one picture as they add up, on its device until the end."""
+
+    def __init__(self) -> None:
+        self._losses: dict[int, Tensor] = {}
+        self._total: Tensor | float = 0.0
+
+    def add(self, objective: int, weight: float, loss: Tensor) -> None:
+        loss = loss.detach()
+        self._losses[objective] = self._losses.get(objective, torch.zeros_like(loss)) + loss
+        self._total = self._total + weight * loss
+
+    def gradient(self, value: Tensor) -> Gradient:
+        finite = bool(value.isfinite().all())
+        losses = {objective: float(loss) for objective, loss in self._losses.items()}
+        return Gradient(float(self._total), losses, value if finite else torch.zeros_like(value), finite)

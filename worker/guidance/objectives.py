@@ -1,6 +1,14 @@
 """What guidance pulls a picture towards, as losses that fall as the picture improves."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
 from torch import Tensor
+from torch.nn import functional as F
+
+from jobs.presets import PixelProperty
+from worker.guidance.cutouts import Views
 
 
 def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -19,3 +27,103 @@ def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
     # The norm's gradient is undefined at zero, where a picture equals its target; the floor keeps it finite.
     half_chord = (x - y).square().sum(dim=-1).clamp(min=1e-12).sqrt() / 2
     return 2 * half_chord.clamp(max=1 - 1e-6).arcsin().square()
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Mean squared difference of neighbouring pixels, on the scale [-1, 1] (Crowson 2021, after Mahendran & Vedaldi).
+
+    Args:
+        pictures: [B, 3, H, W], nominally in [0, 1].
+
+    Returns:
+        [B].
+    """
+    padded = F.pad(2 * pictures - 1, (0, 1, 0, 1), mode="replicate")
+    across = padded[..., :-1, 1:] - padded[..., :-1, :-1]
+    down = padded[..., 1:, :-1] - padded[..., :-1, :-1]
+    return (across.square() + down.square()).mean(dim=(1, 2, 3))
+
+
+def out_of_range(pictures: Tensor) -> Tensor:
+    """Mean squared excess over black and white, on the scale [-1, 1] (Crowson 2021); arguments as above."""
+    return _excess(pictures).square().mean(dim=(1, 2, 3))
+
+
+def saturation(pictures: Tensor) -> Tensor:
+    """Mean absolute excess over black and white, on the scale [-1, 1] (Disco Diffusion); arguments as above."""
+    return _excess(pictures).abs().mean(dim=(1, 2, 3))
+
+
+def _excess(pictures: Tensor) -> Tensor:
+    scaled = 2 * pictures - 1
+    return scaled - scaled.clamp(-1, 1)
+
+
+PIXEL_LOSSES: dict[PixelProperty, Callable[[Tensor], Tensor]] = {
+    "tv": total_variation,
+    "range": out_of_range,
+    "saturation": saturation,
+}
+
+
+@dataclass(frozen=True)
+class Near:
+    """Judges embeddings by their distance from a target: of a text, of a picture, or of a taste."""
+
+    target: Tensor  # [1, E], unit
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        """Losses [N] of unit vectors [N, E]."""
+        return spherical_distance(embeddings, self.target.to(embeddings))
+
+
+@dataclass(frozen=True)
+class Liked:
+    """Judges embeddings by an aesthetic predictor, whose scores go from about 1 to 10."""
+
+    head: Callable[[Tensor], Tensor]  # unit vectors [N, E] to scores [N], on their device
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        """Losses [N] of unit vectors [N, E]: 0 for a score of 10."""
+        return 1 - self.head(embeddings) / 10
+
+
+@dataclass(frozen=True)
+class ClipTerm:
+    """A part of the loss that is judged in a CLIP's space."""
+
+    objective: int  # which of the request's
+    weight: float
+    judge: Near | Liked
+
+
+@dataclass(frozen=True)
+class PixelTerm:
+    """A part of the loss that is judged by the pixels alone."""
+
+    objective: int
+    weight: float
+    property: PixelProperty
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one CLIP sees of the picture, and all that is judged by it."""
+
+    clip: str
+    views: Views
+    terms: tuple[ClipTerm, ...]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """How a picture is judged at one step: the weighted sum of all terms."""
+
+    sights: tuple[Sight, ...]  # one for each CLIP
+    pixel_terms: tuple[PixelTerm, ...] = ()
+    reduction: Literal["mean", "sum"] = "mean"  # over the views of a sight
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The CLIPs that judge."""
+        return tuple(sight.clip for sight in self.sights)

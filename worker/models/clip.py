@@ -54,11 +54,15 @@ class ClipModel:
         return F.normalize(self._model.encode_image(pixels).float(), dim=-1)  # type: ignore[operator]
 
     @torch.inference_mode()
-    def scores(self, pictures: Tensor, targets: Tensor) -> list[float]:
-        """Cosine similarities of pictures [N, 3, H, W] in [0, 1], squashed to squares, to unit vectors [N, E]."""
+    def embed_pictures(self, pictures: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [0, 1], squashed to squares, as unit vectors [N, E], float32 on the CPU."""
         pixels = pictures.to(self._device.device)
         squared = F.interpolate(pixels, (self.px, self.px), mode="bicubic", antialias=True).clamp(0, 1)
-        return (self.embed(squared).cpu() * targets).sum(dim=-1).tolist()
+        return self.embed(squared).cpu()
+
+    def scores(self, pictures: Tensor, targets: Tensor) -> list[float]:
+        """Cosine similarities of pictures [N, 3, H, W] in [0, 1] to unit vectors [N, E]."""
+        return (self.embed_pictures(pictures) * targets).sum(dim=-1).tolist()
 
     def score(self, picture: Tensor, target: Tensor) -> float:
         """The same of one picture [3, H, W] to one unit vector [1, E]."""

@@ -1,5 +1,6 @@
 """A diffusion model in memory: text encoder, UNet and VAE, as the engine's calls need them."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.calls import Facts
+from worker.guidance.gradient import vector_jacobian
+from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.device import Device
 from worker.models.files import NETWORKS, locate, weights
 from worker.models.shared import SharedNetworks, digest
@@ -63,26 +66,53 @@ class DiffusionModel:
         """The UNet's output for a batch whose rows know nothing of each other.
 
         Args:
-            latents: [B, C, h, w], scaled as the solver scales the model's input.
+            latents: [B, C, h, w], variance preserving.
             timesteps: [B].
             context: the texts' hidden states [B, L, D].
 
         Returns:
             [B, C, h, w], float32 on the CPU.
         """
+        return self._output(latents, timesteps, context).float().cpu()
+
+    @torch.enable_grad()
+    def pull_back(self, latents: Tensor, timesteps: Tensor, context: Tensor, gradients: Tensor) -> Tensor:
+        """Gradients with respect to the UNet's output, carried back to its latents; arguments as above.
+
+        Args:
+            latents: [B, C, h, w].
+            timesteps: [B].
+            context: [B, L, D].
+            gradients: [B, C, h, w].
+
+        Returns:
+            [B, C, h, w], float32 on the CPU.
+        """
+        leaf = latents.detach().requires_grad_(True)
+        output = self._output(leaf, timesteps, context)
+        return vector_jacobian(output, leaf, gradients.to(output.device)).float().cpu()
+
+    def _output(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
         output: Tensor = self._unet(
             latents.to(self._device.device, self._device.dtype),
             timesteps.to(self._device.device),
             context.to(self._device.device, self._device.dtype),
             return_dict=False,
         )[0]
-        return output.float().cpu()
+        return output
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
         latents = latents.to(self._device.device, self._device.dtype)
         picture: Tensor = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
         return picture / 2 + 0.5
+
+    @cached_property
+    def decode_linearly(self) -> LinearDecoder:
+        """The linear decoder that is nearest to ``decode``; fitted when it is first asked for."""
+        return fit_linear_decoder(
+            self.decode, self.facts.latent_channels, self.facts.latent_factor, self._device.device
+        )
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -96,15 +96,16 @@ class ModelRegistry:
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
-    def hold(self, model_id: str, clip_id: str, on_settled: Callable[[], None]) -> Hold:
-        """Have a model and a CLIP in memory until the hold is released; returns at once.
+    def hold(self, model_id: str, clip_ids: Iterable[str], on_settled: Callable[[], None]) -> Hold:
+        """Have a model and CLIPs in memory until the hold is released; returns at once.
 
         Args:
             model_id: which diffusion model.
-            clip_id: which CLIP.
+            clip_ids: which CLIPs.
             on_settled: called when the hold becomes ready or fails, on another thread; not if it is ready already.
         """
-        hold = Hold((Ref("model", model_id), Ref("clip", clip_id)), on_settled, self._release)
+        clips = tuple(Ref("clip", clip_id) for clip_id in clip_ids)
+        hold = Hold((Ref("model", model_id), *clips), on_settled, self._release)
         with self._changed:
             if not self._short_of_room and all(ref in self._resident for ref in hold.refs):
                 for ref in hold.refs:

@@ -3,12 +3,13 @@
 from typing import Any
 
 from jobs.errors import InvalidRequestError
-from jobs.request import Guidance
+from jobs.guidance import Guidance
 
 TITLE = "CLIP guidance"
 FIELD = f"alwayson_scripts.{TITLE}.args"
-# The first argument switches the script on; the others are the fields of Guidance, in their order.
-ARGUMENTS = ("enabled", *Guidance.model_fields)
+# The first argument switches the script on; the others are fields of Guidance, whose places never change.
+_PLACED = ("enabled", "preset", "clip", "prompt", "scale", "cutouts")
+ARGUMENTS = (*_PLACED, *(name for name in Guidance.model_fields if name not in _PLACED))
 
 
 def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:

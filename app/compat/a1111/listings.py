@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from app.compat.a1111.guidance import ARGUMENTS, TITLE
 from app.compat.a1111.samplers import ALIASES, LABELS, SCHEDULES
 from app.services import TheCatalog
-from jobs.request import Guidance
+from jobs.guidance import Guidance
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False)
 
@@ -32,7 +32,12 @@ def list_models(catalog: TheCatalog) -> list[dict[str, Any]]:
 def list_samplers() -> list[dict[str, Any]]:
     """The samplers, by A1111's names."""
     return [
-        {"name": label, "aliases": list(ALIASES[sampler]), "options": {}} for sampler, label in LABELS.items()
+        {
+            "name": label,
+            "aliases": [alias for alias, meant in ALIASES.items() if meant is sampler],
+            "options": {},
+        }
+        for sampler, label in LABELS.items()
     ]
 
 

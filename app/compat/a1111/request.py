@@ -100,5 +100,5 @@ def _sampler(body: TextToImage) -> str | None:
         check_schedule(body.scheduler)
     for field in ("sampler_name", "sampler_index"):
         if name := getattr(body, field):
-            return sampler_named(name, field=field)
+            return sampler_named(name, field=field, schedule=body.scheduler)
     return None

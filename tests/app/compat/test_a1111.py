@@ -18,6 +18,7 @@ from PIL import Image
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
+from jobs.objectives import TextObjective
 from jobs.queue import JobQueue
 from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
 from jobs.resolve import resolve
@@ -98,7 +99,9 @@ def test_what_is_left_out_has_the_models_default(url: str, working: None, first_
         ("Euler", SamplerName.EULER),
         ("DDIM", SamplerName.DDIM),
         ("DPM++ 2M", SamplerName.DPMPP_2M),
-        ("DPM++ 2M Karras", SamplerName.DPMPP_2M),
+        ("DPM++ 2M Karras", SamplerName.DPMPP_2M_KARRAS),
+        ("Euler Karras", SamplerName.EULER),
+        ("PLMS", SamplerName.PNDM),
         ("k_dpmpp_2m", SamplerName.DPMPP_2M),
         ("euler A", SamplerName.EULER_ANCESTRAL),
     ],
@@ -132,7 +135,8 @@ def test_guidance_is_a_script_that_is_always_on(
 ) -> None:
     guidance = requested(alwayson_scripts={GUIDANCE: {"args": args}}).guidance
     assert guidance is not None
-    assert (guidance.scale, guidance.cutouts, guidance.prompt) == (0.2, 8, "an apple")
+    assert (guidance.scale, guidance.cutouts) == (0.2, 8)
+    assert guidance.objectives == (TextObjective(type="text", text="an apple", clip="pocket-m"),)
     assert (guidance.preset, guidance.clip) == ("laion", "pocket-m")
 
 
@@ -149,7 +153,8 @@ def test_the_described_arguments_of_the_script_are_its_defaults(
     (script,) = httpx.get(f"{url}/sdapi/v1/script-info").json()
     assert (script["name"], script["is_alwayson"]) == (GUIDANCE.lower(), True)
     arguments = {argument["label"]: argument for argument in script["args"]}
-    assert list(arguments) == ["enabled", "preset", "clip", "prompt", "scale", "cutouts"]
+    assert list(arguments)[:6] == ["enabled", "preset", "clip", "prompt", "scale", "cutouts"]
+    assert {"objectives", "stride", "decoder"} < set(arguments)
     assert (arguments["cutouts"]["minimum"], arguments["cutouts"]["maximum"]) == (1, 256)
     values = [argument["value"] for argument in script["args"]]
     described = requested(alwayson_scripts={GUIDANCE: {"args": values}}).guidance
@@ -295,7 +300,7 @@ def test_every_listing_of_the_client_is_answered(client: webuiapi.WebUIApi) -> N
         ({"width": 500}, 422, "invalid_request", "width"),
         ({"batch_size": 5, "n_iter": 4}, 422, "invalid_request", "n_iter"),
         ({"batch_size": 99}, 422, "invalid_request", "batch_size"),
-        ({"sampler_name": "LMS"}, 422, "invalid_request", "sampler_name"),
+        ({"sampler_name": "DPM fast"}, 422, "invalid_request", "sampler_name"),
         ({"scheduler": "polyexponential"}, 422, "invalid_request", "scheduler"),
         ({"override_settings": {"sd_model_checkpoint": "sdxl"}}, 422, "unknown_model", "sd_model_checkpoint"),
         ({"alwayson_scripts": {"ControlNet": {"args": []}}}, 422, "invalid_request", "ControlNet"),

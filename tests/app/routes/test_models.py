@@ -2,6 +2,8 @@
 
 from starlette.testclient import TestClient
 
+from jobs.presets import PRESETS
+
 
 def test_models_are_listed_as_openai_lists_them_with_the_default_first(client: TestClient) -> None:
     models = client.get("/v1/models").json()
@@ -28,7 +30,9 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
     }
     assert pocket["clips"] == ["pocket-m", "pocket-s"]
     assert "euler" in pocket["samplers"]
-    assert [preset["id"] for preset in pocket["guidance_presets"]] == ["laion"]
+    presets = {preset["id"]: preset for preset in pocket["guidance_presets"]}
+    assert list(presets) == list(PRESETS)
+    assert presets["diffusers"]["target"] == "noisy"
 
 
 def test_where_a_model_lies_on_the_disk_is_not_told(client: TestClient) -> None:

@@ -1,20 +1,45 @@
 """The guidance gradient against the definition of a gradient."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worker.guidance.cutouts import Views, draw_views, make_views
-from worker.guidance.gradient import Gradient, guidance_gradients, normalized
-from worker.guidance.objectives import spherical_distance
+from worker.guidance.cutouts import AUGMENTATIONS, Cut, Views, draw_views, make_views
+from worker.guidance.gradient import Gradient, guidance_gradients
+from worker.guidance.objectives import (
+    PIXEL_LOSSES,
+    ClipTerm,
+    Liked,
+    Loss,
+    Near,
+    PixelTerm,
+    Sight,
+    spherical_distance,
+)
+from worker.guidance.rule import rms
 from worker.models.registry import ModelRegistry
 
-PX = 8
+SIZE = (12, 12)
+
+
+class ToyClip:
+    """An embedder small enough for float64 and finite differences."""
+
+    def __init__(self, px: int) -> None:
+        self.px = px
+        self.network = nn.Sequential(
+            nn.Conv2d(3, 6, 4, stride=4), nn.Tanh(), nn.Flatten(), nn.Linear(6 * (px // 4) ** 2, 5)
+        ).double()
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        return F.normalize(self.network(pictures), dim=-1)
 
 
 class Toy:
-    """A decoder and an embedder small enough for float64 and finite differences."""
+    """A decoder, two embedders, and pictures judged by everything there is."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -24,34 +49,44 @@ class Toy:
             nn.Upsample(scale_factor=4),
             nn.Conv2d(8, 3, 3, padding=1),
         ).double()
-        self.embedder = nn.Sequential(
-            nn.Conv2d(3, 6, 4, stride=4), nn.Tanh(), nn.Flatten(), nn.Linear(24, 5)
-        ).double()
-        self.denoised = torch.randn(1, 4, 3, 3, dtype=torch.float64)
-        self.target = F.normalize(torch.randn(1, 5, dtype=torch.float64), dim=-1)
-        self.views = draw_views(6, PX, torch.Generator().manual_seed(1)).to(
-            torch.device("cpu"), torch.float64
+        self.clips = {"one": ToyClip(8), "two": ToyClip(12)}
+        self.head = nn.Linear(5, 1).double()
+        self.latents = torch.randn(2, 4, 3, 3, dtype=torch.float64)
+        self.losses = [self.judged(1, 6, 0.7), self.judged(2, 4, -1.3)]
+
+    def judged(self, seed: int, count: int, weight: float) -> Loss:
+        rng = torch.Generator().manual_seed(seed)
+        targets = F.normalize(torch.randn(3, 1, 5, generator=rng, dtype=torch.float64), dim=-1)
+        cut = Cut(count - 2, 2, augmentation=AUGMENTATIONS["disco"])
+        first, second = (draw_views(cut, SIZE, clip.px, rng) for clip in self.clips.values())
+        near = [
+            ClipTerm(number, weight / (number + 1), Near(target)) for number, target in enumerate(targets)
+        ]
+        liked = ClipTerm(5, 0.2, Liked(lambda embeddings: self.head(embeddings)[:, 0]))
+        return Loss(
+            (Sight("one", first, (near[0], near[1])), Sight("two", second, (near[2], liked))),
+            (PixelTerm(3, 0.1, "tv"), PixelTerm(4, 0.5, "range")),
         )
 
-    def embed(self, pictures: Tensor) -> Tensor:
-        return F.normalize(self.embedder(pictures), dim=-1)
+    def loss(self, latents: Tensor, loss: Loss) -> Tensor:
+        """The loss of one picture written straight from its definition, as one graph."""
+        picture = self.decoder(latents)
+        total = torch.zeros((), dtype=torch.float64)
+        for sight in loss.sights:
+            views = sight.views.to(torch.device("cpu"), torch.float64)
+            embeddings = self.clips[sight.clip].embed(make_views(picture, views))
+            for term in sight.terms:
+                if isinstance(term.judge, Near):
+                    judged = spherical_distance(embeddings, term.judge.target)
+                else:
+                    judged = 1 - self.head(embeddings)[:, 0] / 10
+                total = total + term.weight * judged.mean()
+        for pixel_term in loss.pixel_terms:
+            total = total + pixel_term.weight * PIXEL_LOSSES[pixel_term.property](picture)[0]
+        return total
 
-    def loss(self, latents: Tensor) -> Tensor:
-        """The loss written straight from its definition, as one graph."""
-        views = make_views(self.decoder(latents), self.views, PX)
-        return spherical_distance(self.embed(views), self.target).mean()
-
-    def gradient(self, chunk: int) -> Gradient:
-        (gradient,) = guidance_gradients(
-            self.denoised,
-            self.target,
-            [self.views],
-            decode=self.decoder,
-            embed=self.embed,
-            px=PX,
-            chunk=chunk,
-        )
-        return gradient
+    def gradients(self, latents: Tensor, losses: Sequence[Loss], chunk: int) -> list[Gradient]:
+        return guidance_gradients(latents, losses, decode=self.decoder, clips=self.clips, chunk=chunk)
 
 
 @pytest.fixture
@@ -60,50 +95,112 @@ def toy() -> Toy:
 
 
 def test_it_equals_finite_differences_of_the_whole_loss(toy: Toy) -> None:
-    gradient = toy.gradient(chunk=6).value.double()
     step = 1e-6
-    for index in range(0, toy.denoised.numel(), 5):
-        nudge = torch.zeros_like(toy.denoised)
-        nudge.view(-1)[index] = step
-        difference = (toy.loss(toy.denoised + nudge) - toy.loss(toy.denoised - nudge)) / (2 * step)
-        assert gradient.view(-1)[index].item() == pytest.approx(difference.item(), abs=1e-6, rel=1e-4)
+    for own, loss in zip(toy.latents.split(1), toy.losses, strict=True):
+        (gradient,) = toy.gradients(own, [loss], chunk=6)
+        assert gradient.loss == pytest.approx(toy.loss(own, loss).item())
+        for index in range(0, own.numel(), 5):
+            nudge = torch.zeros_like(own)
+            nudge.view(-1)[index] = step
+            difference = (toy.loss(own + nudge, loss) - toy.loss(own - nudge, loss)) / (2 * step)
+            assert gradient.value.view(-1)[index].item() == pytest.approx(
+                difference.item(), abs=1e-8, rel=1e-6
+            )
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 4, 5, 100])
+def test_it_equals_the_gradient_of_the_whole_graph(toy: Toy) -> None:
+    own = toy.latents[:1].clone().requires_grad_(True)
+    (whole,) = torch.autograd.grad(toy.loss(own, toy.losses[0]), own)
+    (ours,) = toy.gradients(own, toy.losses[:1], chunk=2)
+    assert torch.allclose(ours.value, whole, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 5, 100])
 def test_the_size_of_the_chunks_does_not_change_it(toy: Toy, chunk: int) -> None:
-    whole, chunked = toy.gradient(chunk=6), toy.gradient(chunk=chunk)
-    assert torch.allclose(whole.value, chunked.value, rtol=1e-6, atol=1e-9)
-    assert whole.loss == pytest.approx(chunked.loss)
+    whole, chunked = (toy.gradients(toy.latents, toy.losses, chunk=size) for size in (6, chunk))
+    for one, other in zip(whole, chunked, strict=True):
+        assert torch.allclose(one.value, other.value, rtol=1e-12, atol=1e-15)
+        assert one.losses == pytest.approx(other.losses)
+
+
+@pytest.mark.parametrize("chunk", [3, 100])
+def test_pictures_that_share_a_batch_get_the_gradient_that_each_gets_alone(toy: Toy, chunk: int) -> None:
+    together = toy.gradients(toy.latents, toy.losses, chunk)
+    for own, loss, shared in zip(toy.latents.split(1), toy.losses, together, strict=True):
+        (alone,) = toy.gradients(own, [loss], chunk)
+        assert torch.allclose(alone.value, shared.value, rtol=1e-12, atol=1e-15)
+        assert alone.losses == pytest.approx(shared.losses)
+
+
+def test_the_losses_are_those_of_the_objectives_without_their_weights(toy: Toy) -> None:
+    (gradient,) = toy.gradients(toy.latents[:1], toy.losses[:1], chunk=4)
+    weights = [term.weight for sight in toy.losses[0].sights for term in sight.terms]
+    weights += [term.weight for term in toy.losses[0].pixel_terms]
+    numbers = [term.objective for sight in toy.losses[0].sights for term in sight.terms]
+    numbers += [term.objective for term in toy.losses[0].pixel_terms]
+    total = sum(weight * gradient.losses[number] for weight, number in zip(weights, numbers, strict=True))
+    assert gradient.loss == pytest.approx(total)
+    assert set(gradient.losses) == set(range(6))
+
+
+def test_a_sum_over_views_is_their_mean_times_their_number(toy: Toy) -> None:
+    sight = toy.losses[0].sights[0]
+    (mean,) = toy.gradients(toy.latents[:1], [Loss((sight,), (), "mean")], chunk=4)
+    (total,) = toy.gradients(toy.latents[:1], [Loss((sight,), (), "sum")], chunk=4)
+    assert torch.allclose(total.value, mean.value * len(sight.views))
+    assert total.loss == pytest.approx(mean.loss * len(sight.views))
 
 
 def test_it_leaves_no_gradient_on_the_models(toy: Toy) -> None:
-    toy.decoder.requires_grad_(False)
-    toy.embedder.requires_grad_(False)
-    toy.gradient(chunk=2)
-    assert all(
-        parameter.grad is None for parameter in (*toy.decoder.parameters(), *toy.embedder.parameters())
-    )
+    for network in (toy.decoder, toy.head, *(clip.network for clip in toy.clips.values())):
+        network.requires_grad_(False)
+    toy.gradients(toy.latents, toy.losses, chunk=2)
+    assert all(parameter.grad is None for parameter in toy.decoder.parameters())
 
 
-def test_a_gradient_that_overflows_is_replaced_by_zero_and_reported(toy: Toy) -> None:
-    (broken,) = guidance_gradients(
-        toy.denoised,
-        toy.target,
-        [toy.views],
-        decode=lambda latents: toy.decoder(latents) * float("inf"),
-        embed=toy.embed,
-        px=PX,
-        chunk=6,
-    )
+def test_a_gradient_that_overflows_is_replaced_by_zero_and_reported_for_its_own_picture_alone(
+    toy: Toy,
+) -> None:
+    latents = toy.latents.clone()
+    latents[1] = float("inf")
+    sound, broken = toy.gradients(latents, toy.losses, chunk=3)
+    assert sound.finite
+    assert torch.allclose(sound.value, toy.gradients(toy.latents, toy.losses, chunk=3)[0].value)
     assert not broken.finite
     assert broken.value.abs().max() == 0
 
 
-def test_normalizing_makes_the_root_mean_square_one_for_each_picture_alone() -> None:
-    gradient = torch.randn(3, 4, 8, 8) * torch.tensor([1e-6, 1.0, 1e4]).view(3, 1, 1, 1)
-    rms = normalized(gradient).square().mean(dim=(1, 2, 3)).sqrt()
-    assert torch.allclose(rms, torch.ones(3))
-    assert normalized(torch.zeros(1, 4, 8, 8)).abs().max() == 0
+def test_gradients_too_small_for_half_precision_arrive_whole(toy: Toy) -> None:
+    """Through a decoder in fp16, the gradient of a loss of tiny weight is as good as that of a large one."""
+    sight = toy.losses[0].sights[0]
+
+    def decode(latents: Tensor) -> Tensor:
+        decoded: Tensor = toy.decoder.half()(latents.half())
+        return decoded
+
+    latents = toy.latents[:1].float()
+    small, large = (
+        guidance_gradients(
+            latents,
+            [Loss((Sight("one", sight.views, (ClipTerm(0, weight, sight.terms[0].judge),)),))],
+            decode=decode,
+            clips={"one": _Widened(toy.clips["one"])},
+            chunk=4,
+        )[0]
+        for weight in (1e-6, 1.0)
+    )
+    assert small.value.dtype == torch.float32
+    assert torch.allclose(small.value * 1e6, large.value, rtol=1e-2, atol=float(rms(large.value)) * 1e-2)
+
+
+class _Widened:
+    """A float64 embedder for single precision pictures."""
+
+    def __init__(self, clip: ToyClip) -> None:
+        self._clip = clip
+
+    def embed(self, pictures: Tensor) -> Tensor:
+        return self._clip.embed(pictures.double()).float()
 
 
 def test_a_step_along_it_brings_the_real_models_closer_to_the_text(models: ModelRegistry) -> None:
@@ -112,12 +209,14 @@ def test_a_step_along_it_brings_the_real_models_closer_to_the_text(models: Model
         1, diffusion.facts.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0)
     )
     target = clip.embed_text("a red apple")
-    views: Views = draw_views(16, clip.px, torch.Generator().manual_seed(1))
+    cut = Cut(16, augmentation=AUGMENTATIONS["laion"])
+    views: Views = draw_views(cut, (64, 64), clip.px, torch.Generator().manual_seed(1))
+    loss = Loss((Sight("pocket-m", views, (ClipTerm(0, 1.0, Near(target)),)),))
     losses = []
     for _ in range(4):
         (gradient,) = guidance_gradients(
-            latents, target, [views], decode=diffusion.decode, embed=clip.embed, px=clip.px, chunk=8
+            latents, [loss], decode=diffusion.decode, clips={"pocket-m": clip}, chunk=8
         )
         losses.append(gradient.loss)
-        latents = latents - 0.05 * normalized(gradient.value)
+        latents = latents - 0.05 * gradient.value / rms(gradient.value)
     assert losses == sorted(losses, reverse=True)

@@ -40,7 +40,7 @@ def registry(catalog: Catalog, *, model_bytes: int | None = None) -> ModelRegist
 
 def ask(models: ModelRegistry, clip: str, model: str = "pocket") -> tuple[Hold, threading.Event]:
     settled = threading.Event()
-    hold = models.hold(model, clip, settled.set)
+    hold = models.hold(model, [clip], settled.set)
     if hold.ready:
         settled.set()
     return hold, settled

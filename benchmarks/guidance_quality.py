@@ -1,0 +1,151 @@
+"""What each preset gains and costs: the judge's similarity, distances of the pictures to real ones, and time.
+
+``python -m benchmarks.guidance_quality [--quick] [--json FILE] [--prompts N] [--presets NAME ...]``. All presets draw
+the same prompts from the same seeds, at their published numbers. The judge, pocket-eval, was trained apart from the
+guide and never guides; all distances are in its feature space, so they compare only with each other. The real pictures
+are the drawings that the pocket models learned from (see ``models/pocket/README.md`` for how to fetch them).
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor
+
+from jobs.catalog import ClipCard, load_catalog
+from jobs.guidance import Guidance
+from jobs.presets import PRESETS, PresetName
+from jobs.request import GenerateRequest
+from jobs.resolve import resolve
+from training import glyphs
+from training.captions import compose
+from training.evaluate import embed, prompts
+from training.metrics import frechet_distance, kernel_distance, precision_and_recall
+from training.settings import work_folder
+from worker.models.clip import ClipModel, load_clip
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.settings import WorkerSettings
+from worker.solo import draw
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Row:
+    """One preset over all prompts."""
+
+    preset: str
+    similarity: float  # of picture and prompt, by the judge
+    gain: float  # over unguided, mean over prompts
+    standard_error: float
+    wins: float  # share of prompts that gain
+    fid: float
+    kid: float
+    precision: float
+    recall: float
+    seconds: float  # for a picture
+    cost: float  # in units of an unguided picture
+
+
+def real_pictures(names: list[str]) -> Tensor:
+    """The drawings of these names [N, 3, 64, 64] in [0, 1], on white."""
+    rgba, rows = glyphs.load(work_folder())
+    wanted = set(names)
+    chosen = [compose(rgba[index], "white") for index, glyph in enumerate(rows) if glyph.name in wanted]
+    return torch.from_numpy(np.stack(chosen)) / 2 + 0.5
+
+
+def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
+    """Unguided first, then each preset."""
+    device = Device(WorkerSettings())
+    models = ModelRegistry(load_catalog(ROOT / "models.toml"), device)
+    judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=ROOT / "models" / "pocket-eval"), device)
+    names = [name for name in glyphs.vocabulary() if not glyphs.is_held_out(name)]
+    texts = [f"{style} {name}" for name, style in prompts(count, names)]
+    targets = torch.cat([judge.embed_text(text) for text in texts])
+    real = embed(judge, real_pictures(names))
+    runner, guide = Runner(models), models.catalog.model(None).clip
+    plain: Tensor | None = None
+    plain_seconds = 0.0
+    for preset in (None, *presets):
+        guidance = Guidance(preset=preset) if preset else None
+        requests = [
+            resolve(GenerateRequest(prompt=text, seed=seed, guidance=guidance), models.catalog)
+            for seed, text in enumerate(texts)
+        ]
+        draw(requests[0], runner, guide)  # loads what has to be loaded
+        started = time.perf_counter()
+        label = preset or "unguided"
+        drawn = track(requests, label, console=Console(stderr=True))
+        features = embed(judge, torch.stack([draw(request, runner, guide).pixels for request in drawn]))
+        seconds = (time.perf_counter() - started) / count
+        similarities = (features * targets).sum(dim=1)
+        if plain is None:
+            plain, plain_seconds = similarities, seconds
+        gains = (similarities - plain).tolist()
+        precision, recall = precision_and_recall(real, features)
+        yield Row(
+            label,
+            float(similarities.mean()),
+            statistics.mean(gains),
+            statistics.stdev(gains) / count**0.5,
+            sum(gain > 0 for gain in gains) / count,
+            frechet_distance(real, features),
+            kernel_distance(real, features),
+            precision,
+            recall,
+            seconds,
+            seconds / plain_seconds,
+        )
+
+
+def table_of(rows: list[Row]) -> Table:
+    """All rows, as they are printed."""
+    table = Table(
+        "preset", "similarity", "gain", "wins", "FID", "KID", "precision", "recall", "s a picture", "cost"
+    )
+    for row in rows:
+        table.add_row(
+            row.preset,
+            f"{row.similarity:.4f}",
+            f"{row.gain:+.4f} ± {row.standard_error:.4f}",
+            f"{row.wins:.0%}",
+            f"{row.fid:.4f}",
+            f"{row.kid:.5f}",
+            f"{row.precision:.3f}",
+            f"{row.recall:.3f}",
+            f"{row.seconds:.2f}",
+            f"{row.cost:.2f}",
+        )
+    return table
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON if asked."""
+    guiding: list[PresetName] = [name for name, preset in PRESETS.items() if preset.scale]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="8 prompts, two presets")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--prompts", type=int, default=512, help="number of prompts")
+    parser.add_argument("--presets", nargs="+", choices=guiding, default=guiding, help="which presets")
+    options = parser.parse_args()
+    presets: list[PresetName] = ["laion", "fast"] if options.quick else options.presets
+    rows = list(measure(presets, 8 if options.quick else options.prompts))
+    Console().print(table_of(rows))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Time and peak memory of sampling steps, each method in a process of its own, so that none finds another's memory."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import open_clip
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from benchmarks.community import community_pipeline
+from jobs.catalog import Catalog, ClipCard, ModelCard, load_catalog
+from jobs.request import GenerateRequest
+from jobs.resolve import resolve
+from worker.calls import Denoise, Stepped
+from worker.memory import peak_memory
+from worker.models.clip import ClipModel, load_clip
+from worker.models.device import Device
+from worker.models.diffusion import DiffusionModel
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.sampler import sample
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent
+PROMPT = "a red apple on a light blue background"
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Networks with random weights."""
+
+    unet: dict[str, Any]
+    vae: dict[str, Any]
+    text: dict[str, Any]
+    clip: str  # an architecture of open_clip, or the path of a folder
+    px: int
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a table.
+
+    Attributes:
+        name: its label.
+        guidance: of the request, or None.
+        pipeline: the file of the community pipeline, if that is what is measured.
+        checkpointed: whether the VAE's decoder recomputes its activations; None leaves it as the worker has it.
+    """
+
+    name: str
+    guidance: dict[str, Any] | None = None
+    pipeline: Path | None = None
+    checkpointed: bool | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step took, on average over a run."""
+
+    name: str
+    seconds: float
+    peak_mib: float  # beyond the weights
+
+
+def measure(method: Method, steps: int, shapes: Shapes | None = None) -> Cost:
+    """The cost of a method, with the pocket model or with random weights."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(_measured, method, steps, shapes).result()
+
+
+def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
+    device = Device(WorkerSettings(dtype=cast(Any, shapes.dtype if shapes else "auto")))
+    models = _random(shapes, device) if shapes else _shipped(device)
+    if method.checkpointed is not None:
+        vae = models.stock.vae
+        (vae.enable_gradient_checkpointing if method.checkpointed else vae.disable_gradient_checkpointing)()
+    run = _community(method.pipeline, models) if method.pipeline else _own(method.guidance, models)
+    with peak_memory(device.device) as taken:
+        run(1)  # what is only done once, is not counted as time
+        seconds = run(steps)
+    return Cost(method.name, seconds / steps, taken() / 2**20)
+
+
+def _own(guidance: dict[str, Any] | None, models: Any) -> Callable[[int], float]:
+    """A run of our sampler, up to its last step, whose picture is not decoded."""
+    runner = Runner(models)
+
+    def run(steps: int) -> float:
+        asked = {"prompt": PROMPT, "seed": 7, "steps": steps, "sampler": "ddim", "guidance": guidance}
+        request = resolve(GenerateRequest.model_validate(asked), models.catalog)
+        sampler = sample(request, 0, models.catalog.models[0].clip)
+        started, done, call = 0.0, 0, next(sampler)
+        while done < steps:
+            if isinstance(call, Denoise) and not started:
+                started = time.perf_counter()
+            done += isinstance(call, Stepped)
+            call = sampler.send(runner.answer(call)) if done < steps else call
+        sampler.close()
+        return time.perf_counter() - started
+
+    return run
+
+
+def _community(file: Path, models: Any) -> Callable[[int], float]:
+    """A run of the community pipeline at its defaults, from its first step to its last."""
+    clip, card = models.clip(models.catalog.models[0].clip), models.catalog.models[0]
+    target = clip.embed_text(PROMPT).to(models.stock.unet.dtype)
+    pipeline = community_pipeline(file, models.stock, clip.networks[0], target, clip.px)
+    times: list[float] = []
+    ask = pipeline.scheduler.step
+
+    def step(*args: Any, **options: Any) -> Any:
+        times.append(time.perf_counter())
+        return ask(*args, **options)
+
+    pipeline.scheduler.step = step
+
+    def run(steps: int) -> float:
+        times.clear()
+        factor = models.diffusion(card.id).facts.latent_factor
+        channels = models.diffusion(card.id).facts.latent_channels
+        noise = torch.randn(1, channels, card.height // factor, card.width // factor)
+        encoder = models.stock.text_encoder
+
+        def encode(ids: torch.Tensor) -> Any:
+            started.append(time.perf_counter())
+            return encoder(ids)
+
+        started: list[float] = []
+        pipeline.__dict__["text_encoder"] = encode
+        pipeline(
+            PROMPT,
+            height=noise.shape[-2] * 8,  # it takes all latents for an eighth of the picture
+            width=noise.shape[-1] * 8,
+            num_inference_steps=steps,
+            guidance_scale=card.cfg_scale,
+            latents=noise.to(models.stock.unet.dtype),
+            output_type="np",
+        )
+        return times[-1] - started[-1]
+
+    return run
+
+
+def _shipped(device: Device) -> Any:
+    """The pocket models, and the stock pipeline of the same files."""
+    registry = ModelRegistry(load_catalog(ROOT / "models.toml"), device)
+    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket")
+    model = DiffusionModel(stock, device)
+    return SimpleNamespace(
+        catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model, clip=registry.clip
+    )
+
+
+def _random(shapes: Shapes, device: Device) -> Any:
+    """Models of these shapes, in the same form."""
+    torch.manual_seed(0)
+    torch.set_default_dtype(device.dtype)
+    folder = ROOT / "models" / "pocket"
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", model_max_length=77)
+    stock = StableDiffusionPipeline(
+        vae=AutoencoderKL(**shapes.vae),
+        text_encoder=CLIPTextModel(CLIPTextConfig(**shapes.text)),
+        tokenizer=tokenizer,
+        unet=UNet2DConditionModel(**shapes.unet),
+        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    if Path(shapes.clip).is_dir():
+        clip = load_clip(ClipCard(id="clip", path=Path(shapes.clip)), device)
+    else:
+        network = open_clip.create_model(shapes.clip, pretrained=None)
+        clip = ClipModel(network, open_clip.get_tokenizer(shapes.clip), device)
+    torch.set_default_dtype(torch.float32)
+    model = DiffusionModel(stock, device)
+    px = shapes.px
+    card = ModelCard(
+        id="model", path=folder, clip="clip", cfg_scale=7.5, width=px, height=px, min_px=8, max_px=px
+    )
+    catalog = Catalog(models=(card,), clips=(ClipCard(id="clip", path=folder),))
+    return SimpleNamespace(
+        catalog=catalog, device=device, stock=stock, diffusion=lambda _: model, clip=lambda _: clip
+    )

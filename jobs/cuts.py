@@ -1,0 +1,81 @@
+"""Numbers that change over a run, in the notation of Disco Diffusion: ``[12]*400+[4]*600``.
+
+    schedule = number | part { "+" part }
+    part     = "[" number { "," number } "]" [ "*" count ]
+
+Disco evaluated these texts as Python. Here they are only read.
+"""
+
+import re
+
+MAX_LENGTH = 10_000
+_NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
+_ALONE = re.compile(_NUMBER)
+_PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,6}}))?")
+
+Schedule = tuple[float, ...]
+
+
+def parse_schedule(text: str) -> Schedule:
+    """The values of a schedule, each for an equal part of the run. A number alone holds throughout.
+
+    Raises:
+        ValueError: the text is no schedule; the message names the part that is none.
+    """
+    text = text.strip()
+    if _ALONE.fullmatch(text):
+        return (float(text),)
+    values: list[float] = []
+    for part in text.split("+"):
+        found = _PART.fullmatch(part.strip())
+        if found is None:
+            raise ValueError(
+                f"{part.strip()!r} is not of a schedule: write a number, or parts like [12]*400 joined by +"
+            )
+        numbers = [float(number) for number in found[1].split(",")]
+        count = int(found[2] or 1)
+        if len(values) + len(numbers) * count > MAX_LENGTH:
+            raise ValueError(f"a schedule has at most {MAX_LENGTH} values")
+        values += numbers * count
+    if not values:
+        raise ValueError("a schedule has at least one value")
+    return tuple(values)
+
+
+def value_at(schedule: Schedule, progress: float) -> float:
+    """The value at a time of the run, from 0 (pure noise) to 1 (finished)."""
+    return schedule[min(int(progress * len(schedule)), len(schedule) - 1)]
+
+
+def most_cuts(overview: str, inner: str) -> int:
+    """The number of views at the step that has most, of two schedules of whole numbers.
+
+    Raises:
+        ValueError: one is no schedule, or a number is not whole, or no step has any.
+    """
+    schedules = [parse_schedule(text) for text in (overview, inner)]
+    for value in (value for schedule in schedules for value in schedule):
+        if not value.is_integer():
+            raise ValueError(f"{value:g} views cannot be drawn: numbers of views are whole")
+    # Between two breaks of either schedule nothing changes, so that it is enough to look at both ends of each part.
+    times = {index / len(schedule) for schedule in schedules for index in range(len(schedule))}
+    most = max(int(sum(value_at(schedule, time) for schedule in schedules)) for time in times)
+    if most == 0:
+        raise ValueError("overview_cuts and inner_cuts are both zero throughout: CLIP would see nothing")
+    return most
+
+
+def split_cuts(cutouts: int, overview: str, inner: str, progress: float) -> tuple[int, int]:
+    """How many overviews and how many inner crops there are at a time of the run.
+
+    Args:
+        cutouts: views at the step that has most; the schedules' own numbers count against each other only.
+        overview: schedule of views of the whole picture.
+        inner: schedule of crops.
+        progress: from 0 to 1.
+    """
+    wide, all_views = (value_at(parse_schedule(text), progress) for text in (overview, inner))
+    all_views += wide
+    total = round(cutouts * all_views / most_cuts(overview, inner))
+    overviews = round(total * wide / all_views) if all_views else 0
+    return overviews, total - overviews

@@ -1,0 +1,194 @@
+"""CLIP guidance as a caller asks for it, and the same with nothing left open."""
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from jobs.cuts import most_cuts
+from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
+from jobs.presets import Decoder, PresetName
+
+MAX_CUTOUTS = 256
+MAX_SCHEDULE_CHARS = 500
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Guidance(_Model):
+    """CLIP guidance. A preset fixes the method; its numbers may be overridden."""
+
+    preset: PresetName = Field(
+        "laion",
+        description="Published method to follow; `GET /v1/models` lists them with their sources. `laion`: augmented "
+        "views, spherical distance, and the gradient with respect to the denoised latents, through CLIP and the VAE's "
+        "decoder only.",
+        examples=["laion"],
+    )
+    clip: str | None = Field(
+        None,
+        max_length=100,
+        description="Id of the CLIP that guides; the model's own guide if left out.",
+        examples=["pocket-m"],
+    )
+    prompt: str | None = Field(
+        None,
+        min_length=1,
+        max_length=2000,
+        description="Text to steer the picture towards; the prompt if left out.",
+    )
+    objectives: tuple[Objective, ...] | None = Field(
+        None,
+        max_length=MAX_OBJECTIVES,
+        json_schema_extra={"minItems": 1},  # checked below: pydantic would count only those without errors
+        description="What to pull towards, instead of `prompt` and what the preset adds to it. Weights of texts and "
+        "pictures count in proportion to the sum of those that are active, others as they are.",
+        examples=[
+            [
+                {"type": "text", "text": "a red apple"},
+                {"type": "text", "text": "blurry", "weight": -0.3, "start": 0.5},
+                {"type": "tv", "weight": 0.1},
+            ]
+        ],
+    )
+    scale: float | None = Field(
+        None,
+        ge=0,
+        le=100_000,
+        description="Strength of guidance, in the preset's own convention; 0 turns it off.",
+        examples=[0.1],
+    )
+    cutouts: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_CUTOUTS,
+        description="Views of the picture that CLIP judges, at the step that has most.",
+        examples=[48],
+    )
+    overview_cuts: int | str | None = Field(
+        None,
+        union_mode="left_to_right",
+        description="How many of them are views of the whole picture: a number, or a schedule over the run like "
+        "`[12]*400+[4]*600`.",
+        examples=["[12]*400+[4]*600"],
+    )
+    inner_cuts: int | str | None = Field(
+        None,
+        union_mode="left_to_right",
+        description="How many of them are random crops; likewise.",
+        examples=["[4]*400+[12]*600"],
+    )
+    cut_pow: float | None = Field(
+        None, gt=0, le=100, description="Crops are the smaller the greater this is; 1 draws all sizes alike."
+    )
+    stratified: bool | None = Field(None, description="Spread the sizes of a step's crops evenly.")
+    start: float | None = Field(
+        None, ge=0, lt=1, description="Guide from this part of the run on, 0 being pure noise."
+    )
+    end: float | None = Field(
+        None, gt=0, le=1, description="Guide before this part of the run, 1 being the finished picture."
+    )
+    stride: int | None = Field(None, ge=1, le=250, description="Compute a gradient every so many steps.")
+    reuse: bool | None = Field(None, description="Repeat the last gradient at the steps in between.")
+    patience: int | None = Field(
+        None,
+        ge=0,
+        le=250,
+        description="Stop guiding after so many gradients without a lower loss; 0 never stops.",
+    )
+    recurrences: int | None = Field(
+        None, ge=1, le=16, description="Times that a guided step is taken, with noise added again in between."
+    )
+    iterations: int | None = Field(
+        None, ge=1, le=16, description="Times that the denoised pull is repeated within a step."
+    )
+    rho: float | None = Field(
+        None,
+        ge=0,
+        le=1000,
+        description="Weight of the gradient through the UNet, with respect to the noisy latents.",
+    )
+    mu: float | None = Field(
+        None, ge=0, le=1000, description="Weight of the gradient with respect to the denoised latents."
+    )
+    clamp: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Bound of the gradient's root mean square, for presets that clamp it.",
+    )
+    smoothing: float | None = Field(
+        None, ge=0, le=10, description="Noise on the denoised latents over which the loss is averaged."
+    )
+    smoothing_samples: int | None = Field(None, ge=1, le=16, description="Draws of this noise.")
+    decoder: Decoder | None = Field(
+        None,
+        description="`vae`, or `linear`: a coarse decoder for the gradient only, which costs next to nothing.",
+    )
+    trace: bool = Field(
+        False, description="Return the loss of each objective and the gradient's size at every guided step."
+    )
+
+    @field_validator("objectives")
+    @classmethod
+    def _do_not_cancel(cls, objectives: tuple[Objective, ...] | None) -> tuple[Objective, ...] | None:
+        if objectives is not None:
+            if not objectives:
+                raise ValueError("there is nothing to pull towards")
+            check_weights(objectives)
+        return objectives
+
+    @field_validator("overview_cuts", "inner_cuts")
+    @classmethod
+    def _is_a_schedule(cls, cuts: int | str | None) -> str | None:
+        if cuts is None:
+            return None
+        text = str(cuts)
+        if len(text) > MAX_SCHEDULE_CHARS:
+            raise ValueError(f"a schedule has at most {MAX_SCHEDULE_CHARS} characters")
+        if (most := most_cuts(text, "1") - 1) > MAX_CUTOUTS:
+            raise ValueError(f"{most} views are more than the {MAX_CUTOUTS} that a step may have")
+        return text
+
+    @model_validator(mode="after")
+    def _says_once_what_to_pull_towards(self) -> "Guidance":
+        if self.prompt is not None and self.objectives is not None:
+            raise ValueError("give either prompt or objectives")
+        return self
+
+
+class ResolvedGuidance(_Model):
+    """CLIP guidance with nothing left open."""
+
+    preset: PresetName = Field(description="Published method that is followed.")
+    clip: str = Field(description="Id of the CLIP that guides.")
+    objectives: tuple[Objective, ...] = Field(description="What it pulls towards.")
+    scale: float = Field(description="Strength in the preset's own convention.")
+    cutouts: int = Field(description="Views that CLIP judges, at the step that has most.")
+    overview_cuts: str = Field(description="How many of them are of the whole picture, over the run.")
+    inner_cuts: str = Field(description="How many of them are random crops, over the run.")
+    cut_pow: float = Field(description="Crops are the smaller the greater this is.")
+    stratified: bool = Field(description="Whether the sizes of a step's crops are spread evenly.")
+    start: float = Field(description="Guided from this part of the run on.")
+    end: float = Field(description="Guided before this part of the run.")
+    stride: int = Field(description="Steps from one gradient to the next.")
+    reuse: bool = Field(description="Whether the steps in between repeat the last gradient.")
+    patience: int = Field(
+        description="Gradients without a lower loss after which guidance stops; 0 for never."
+    )
+    recurrences: int = Field(description="Times that a guided step is taken.")
+    iterations: int = Field(description="Times that the denoised pull is repeated within a step.")
+    rho: float = Field(description="Weight of the gradient with respect to the noisy latents.")
+    mu: float = Field(description="Weight of the gradient with respect to the denoised latents.")
+    clamp: float = Field(description="Bound of the gradient's root mean square, where the preset clamps it.")
+    smoothing: float = Field(description="Noise on the denoised latents over which the loss is averaged.")
+    smoothing_samples: int = Field(description="Draws of this noise.")
+    decoder: Decoder = Field(description="What decodes the latents for the gradient.")
+    trace: bool = Field(description="Whether each guided step's losses are returned.")
+
+    @property
+    def clips(self) -> tuple[str, ...]:
+        """The CLIPs that judge, the guide first."""
+        others = (
+            objective.clip or self.clip for objective in self.objectives if isinstance(objective, PROMPTS)
+        )
+        return tuple(dict.fromkeys((self.clip, *others)))

@@ -1,0 +1,122 @@
+"""What a caller may ask guidance to pull towards."""
+
+import base64
+import binascii
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from jobs.presets import PixelProperty
+
+MAX_OBJECTIVES = 32
+MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across: a thumbnail says as much
+ZERO = 1e-6
+_FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP"}
+
+
+class _Objective(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(
+        1.0,
+        ge=-1000,
+        le=1000,
+        allow_inf_nan=False,
+        description="Its part in the sum; a negative one pushes away.",
+        examples=[1.0],
+    )
+    start: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="It counts from this part of the run on, 0 being pure noise.",
+        examples=[0.0],
+    )
+    end: float = Field(
+        1.0, gt=0, le=1, description="And before this part, 1 being the finished picture.", examples=[1.0]
+    )
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "_Objective":
+        if self.start >= self.end:
+            raise ValueError(f"its start {self.start:g} is not before its end {self.end:g}")
+        return self
+
+    def active(self, progress: float) -> bool:
+        """Whether it counts at a time of the run, from 0 to 1."""
+        return self.start <= progress < self.end
+
+
+class _OfClip(_Objective):
+    clip: str | None = Field(
+        None,
+        max_length=100,
+        description="Id of the CLIP that judges; `guidance.clip` if left out.",
+        examples=["pocket-m"],
+    )
+
+
+class TextObjective(_OfClip):
+    """Nearness to a text."""
+
+    type: Literal["text"] = Field(description="`text`: nearness of the picture to a text.")
+    text: str = Field(min_length=1, max_length=2000, description="The text.", examples=["a red apple"])
+
+
+class ImageObjective(_OfClip):
+    """Nearness to a picture."""
+
+    type: Literal["image"] = Field(description="`image`: nearness of the picture to another one.")
+    image: str = Field(
+        max_length=MAX_IMAGE_CHARS,
+        description="A PNG, JPEG or WebP file in base64, also as a data URL. CLIP sees a few hundred pixels "
+        "across, so a thumbnail will do.",
+    )
+
+    @field_validator("image")
+    @classmethod
+    def _is_a_picture(cls, image: str) -> str:
+        data = image.partition("base64,")[2] if image.startswith("data:") else image
+        try:
+            head = base64.b64decode(data, validate=True)[:8]
+        except binascii.Error as error:
+            raise ValueError(f"it is not base64: {error}") from error
+        if not any(head.startswith(magic) for magic in _FORMATS):
+            raise ValueError(f"it is not a {', '.join(_FORMATS.values())} file")
+        return data
+
+    @property
+    def data(self) -> bytes:
+        """The file."""
+        return base64.b64decode(self.image)
+
+
+class PixelObjective(_Objective):
+    """A property of the pixels, which no CLIP judges."""
+
+    type: PixelProperty = Field(
+        description="`tv`: total variation, against noise. `range`: values beyond black and white, squared. "
+        "`saturation`: the same, absolute."
+    )
+
+
+Objective = Annotated[TextObjective | ImageObjective | PixelObjective, Field(discriminator="type")]
+PROMPTS = (TextObjective, ImageObjective)
+
+
+def check_weights(objectives: tuple[Objective, ...]) -> None:
+    """Refuse prompts that cancel each other out.
+
+    Weights of texts and pictures are divided by the absolute value of the sum of those that count at a time, so that
+    their number does not change the strength of guidance.
+
+    Raises:
+        ValueError: at some time of the run this sum is zero.
+    """
+    prompts = [objective for objective in objectives if isinstance(objective, PROMPTS)]
+    times = sorted({time for prompt in prompts for time in (prompt.start, prompt.end)})
+    for start, end in pairwise(times):
+        weights = [prompt.weight for prompt in prompts if prompt.active(start)]
+        if weights and abs(sum(weights)) < ZERO:
+            raise ValueError(f"the weights of the prompts sum to zero from {start:g} to {end:g} of the run")

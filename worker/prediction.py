@@ -1,0 +1,50 @@
+"""What the UNet said of a picture at one timestep, under classifier-free guidance."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The UNet's outputs, with what they were asked for.
+
+    Attributes:
+        x: the UNet's input [1, C, h, w].
+        timestep: [].
+        context: the conditional row, then the unconditional one unless ``cfg_scale`` is 1: [R, L, D].
+        outputs: [R, C, h, w].
+        cfg_scale: w.
+    """
+
+    x: Tensor
+    timestep: Tensor
+    context: Tensor
+    outputs: Tensor
+    cfg_scale: float
+
+    @property
+    def weights(self) -> Tensor:
+        """Parts of the rows in the combined output, [R, 1, 1, 1]: u + w (c - u) (Ho & Salimans 2022, eq. 6)."""
+        parts = [self.cfg_scale, 1 - self.cfg_scale] if len(self.outputs) == 2 else [1.0]
+        return torch.tensor(parts, dtype=self.outputs.dtype).view(-1, 1, 1, 1)
+
+    @property
+    def output(self) -> Tensor:
+        """The combined output [1, C, h, w]."""
+        if len(self.outputs) == 1:
+            return self.outputs
+        c, u = self.outputs[:1], self.outputs[1:]
+        return u + self.cfg_scale * (c - u)
+
+    @property
+    def correction(self) -> Tensor:
+        """How much classifier-free guidance changes the output: w (c - u), [1, C, h, w]; zero without it."""
+        return self.cfg_scale * (self.outputs[:1] - self.outputs[-1:])
+
+    def through(self, conditional_only: bool) -> "Prediction":
+        """This, or its conditional row alone."""
+        if not conditional_only or len(self.outputs) == 1:
+            return self
+        return Prediction(self.x, self.timestep, self.context[:1], self.outputs[:1], 1.0)
