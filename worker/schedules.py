@@ -140,6 +140,6 @@ def _level(abar: float) -> Level:
 
 
 def _ancestral(sigma: float, sigma_next: float) -> tuple[float, float]:
-    """How far down to go, and how much noise to add there, to arrive at ``sigma_next`` with the least of the old noise."""
+    """Where to go down to, and how much noise to add there, to arrive at ``sigma_next`` with the least of the old."""
     up = math.sqrt(sigma_next**2 * (sigma**2 - sigma_next**2) / sigma**2)
     return math.sqrt(sigma_next**2 - up**2), up
