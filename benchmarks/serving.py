@@ -11,6 +11,8 @@ others; those that are not there are left out.
 import argparse
 import json
 import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="CPU threads; all if left out")
     parser.add_argument("--peers", type=Path, help="Python interpreter for which the others are installed")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and end the servers on the way
     results: dict[str, Any] = {}
     if options.part != "servers":
         results["batching"] = batching.measure(options.threads, quick=options.quick)
