@@ -1,9 +1,11 @@
 // The page: what the address names, kept up to date by the stream of events, and by asking when there is none.
 
 import { Refused, getQueue } from "./api.js";
+import { Compare } from "./compare.js";
 import { set } from "./dom.js";
-import { watchForm } from "./form.js";
+import { fillForm, watchForm } from "./form.js";
 import { Gallery } from "./gallery.js";
+import { JobPage } from "./job.js";
 import { JobList } from "./jobs.js";
 import { Live } from "./live.js";
 import { Poll } from "./poll.js";
@@ -16,6 +18,8 @@ const SLOW_MS = 4000;
 const PAGES = [
   [/^#\/gallery$/, () => new Gallery()],
   [/^#\/workers$/, () => new Workers()],
+  [/^#\/jobs\/([^/]+)$/, (id) => new JobPage(id, edit)],
+  [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => new Compare(first, second)],
 ];
 
 const find = (id) => document.getElementById(id);
@@ -86,6 +90,11 @@ function showAccepted(job) {
   jobs.add(job);
   announce(`Submitted: ${shortened(promptOf(job))}`);
   poll.now();
+}
+
+function edit(request) {
+  location.hash = "#/";
+  fillForm(request);
 }
 
 function open({ isFirst = false } = {}) {
