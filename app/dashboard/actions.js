@@ -10,6 +10,8 @@ export async function requestAgain(resolved) {
     request.select.candidates = resolved.images;
     delete request.images;
   }
+  // Said once, so that who edits the prompt steers towards the new one.
+  if (request.guidance?.prompt === request.prompt) delete request.guidance.prompt;
   return request;
 }
 

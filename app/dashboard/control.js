@@ -15,7 +15,7 @@ export class Control {
     const isGroup = this.#input.node.tagName === "FIELDSET";
     const label = isGroup ? "" : element("label", { htmlFor: id, textContent: field.label });
     for (const entry of this.#entries) entry.setAttribute("aria-describedby", `${hint.id} ${this.#error.id}`);
-    this.node = element("div", { className: `field ${field.kind}` }, label, this.#input.node, hint, this.#error);
+    this.node = element("div", { className: `field kind-${field.kind}` }, label, this.#input.node, hint, this.#error);
   }
 
   // The value to send; undefined when there is none, and the server's default holds.
