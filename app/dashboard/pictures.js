@@ -57,7 +57,8 @@ export class Cells {
   }
 
   #load(job, images) {
-    const pictures = images.map((image) => picture(job, image));
+    // A picture that is not on the page yet never loads when it is lazy.
+    const pictures = images.map((image) => picture(job, image, this.#previews.size ? "eager" : "lazy"));
     const put = () => this.#fill(pictures);
     // What is loading already shows in place of its preview; a preview is left only for a picture that can be seen.
     if (this.#previews.size) Promise.allSettled(pictures.map((one) => one.decode())).then(put);
