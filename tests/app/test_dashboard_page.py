@@ -4,7 +4,6 @@ import io
 import json
 import re
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -13,20 +12,17 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Page, expect
 from redis import Redis
 
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.catalog import Catalog
 from jobs.errors import LodestarError
-from jobs.queue import JobQueue
 from jobs.request import GenerateRequest
-from jobs.resolve import resolve
 from jobs.workers import WorkerInfo, WorkerRegistry
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
-from tests.browser import overflow_px, running_browser, violations
+from tests.browser import running_browser
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -300,6 +296,3 @@ def test_a_filter_is_in_the_address_and_survives_going_back(
     expect(page.locator("#jobs > li")).to_have_count(2)
     page.get_by_role("button", name="failed").click()
     expect(page.locator("#empty")).to_contain_text("No failed jobs")
-
-
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
