@@ -5,21 +5,18 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
-from redis import Redis
+from playwright.sync_api import Browser, Page, Response, expect
 
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import LodestarError
 from jobs.request import GenerateRequest
-from jobs.workers import WorkerInfo, WorkerRegistry
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 from tests.browser import running_browser
@@ -60,25 +57,6 @@ def ask(live: httpx.Client) -> Callable[..., str]:
     return submit
 
 
-def announce(redis: Redis, *jobs: str) -> None:
-    now = datetime.now(UTC)
-    info = WorkerInfo(
-        name="played",
-        host="here",
-        pid=1,
-        device="cpu",
-        dtype="fp32",
-        attention="sdpa",
-        threads=1,
-        models=("pocket",),
-        jobs=jobs,
-        room=1,
-        started_at=now,
-        heartbeat_at=now,
-    )
-    WorkerRegistry(redis).announce(info)
-
-
 def jpeg() -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (32, 32), "red").save(out, "JPEG")
@@ -87,6 +65,26 @@ def jpeg() -> bytes:
 
 def row(page: Page, prompt: str) -> Any:
     return page.locator("#jobs > li", has_text=prompt)
+
+
+def test_a_job_is_followed_from_the_form_to_its_picture(
+    page: Page, live: httpx.Client, worker: PlayedWorker
+) -> None:
+    page.goto("/")
+    expect(page.locator("#empty")).to_contain_text("No jobs yet")
+    page.fill("#prompt", "a green pear")
+    page.click("#generate")
+    expect(row(page, "a green pear").locator(".badge")).to_have_text("queued, next")
+    (job,) = live.get("/v1/jobs").json()["data"]
+    assert job["request"]["preview_every"] == 5
+    lease = worker.claim(job["id"])
+    worker.report(lease, step=10, steps=25)
+    expect(row(page, "a green pear").locator(".advance")).to_contain_text("10 of 25 steps")
+    worker.leases.preview(lease, 0, 10, jpeg())
+    expect(row(page, "a green pear").locator("img.preview")).to_be_visible()
+    worker.leases.succeed(lease, worker.store(lease))
+    expect(row(page, "a green pear").locator(".badge")).to_have_text("succeeded")
+    expect(row(page, "a green pear").locator("img.small")).to_be_visible()
 
 
 def test_jobs_are_canceled_and_tried_again(
@@ -296,3 +294,23 @@ def test_a_filter_is_in_the_address_and_survives_going_back(
     expect(page.locator("#jobs > li")).to_have_count(2)
     page.get_by_role("button", name="failed").click()
     expect(page.locator("#empty")).to_contain_text("No failed jobs")
+
+
+def test_the_first_load_is_small_and_all_of_it_from_here(page: Page, ask: Callable[..., str]) -> None:
+    ask()
+    loaded: dict[str, int] = {}
+
+    def keep(response: Response) -> None:
+        streamed = "/v1/events" in response.url
+        loaded[response.url] = 0 if streamed else len(response.body())
+
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(1)
+    expect(page.locator("#field-steps")).to_be_attached()
+    for answer in answers:
+        keep(answer)
+    assert any(url.endswith("/openapi.json") for url in loaded)
+    assert sum(loaded.values()) < FIRST_LOAD_BYTES, loaded
+    assert {urlsplit(url).netloc for url in loaded} == {urlsplit(page.url).netloc}
