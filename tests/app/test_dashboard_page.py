@@ -12,6 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, Response, expect
+from redis import Redis
 
 from app.main import create_app
 from app.settings import ApiSettings
@@ -43,6 +44,12 @@ def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
     yield page
     page.close()
     assert errors == []
+
+
+@pytest.fixture
+def worker(redis: Redis, settings: ApiSettings) -> PlayedWorker:
+    """A worker whose leases outlast a slow browser."""
+    return PlayedWorker(redis, settings.artifacts_url, lease_s=600)
 
 
 @pytest.fixture
