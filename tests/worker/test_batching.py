@@ -141,7 +141,7 @@ def test_every_method_of_guidance_draws_in_a_batch_what_it_draws_alone(
         {"preset": "fast"},
     ]
     asked = [
-        ask(seed=seed, steps=3, sampler=sampler, guidance=guidance)
+        ask(seed=seed, steps=2, sampler=sampler, guidance=guidance)
         for seed, (guidance, sampler) in enumerate(zip(methods, SamplerName, strict=False))
     ]
     assert_alike(run_together(models, asked), run_alone(models, asked))
