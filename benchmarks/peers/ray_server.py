@@ -30,9 +30,10 @@ class Pocket:
 
 
 if __name__ == "__main__":
-    passed = {name: value for name, value in os.environ.items() if name.startswith(("BENCH_", "LODESTAR_"))}
-    passed["PYTHONPATH"] = os.environ["PYTHONPATH"]
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": passed})
+    # Its own limits for the start are seconds, which a small machine may exceed.
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
+    os.environ.setdefault("RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S", "120")
+    ray.init(num_cpus=2, include_dashboard=False)  # its processes inherit the environment
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
     serve.run(Pocket.bind(), route_prefix="/predict")
     while True:
