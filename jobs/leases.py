@@ -25,7 +25,7 @@ from jobs.scripts import PREFIX, Scripts
 from jobs.state import JobError, JobStatus, Progress, StoredImage
 from jobs.tickets import Tickets
 
-LEASE_S = 15.0
+LEASE_S = 10.0
 MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
 LOOK_ASIDE_EVERY_S = 5.0
 LOOK_ASIDE_AT = 64  # jobs at a time
