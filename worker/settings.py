@@ -37,5 +37,7 @@ class WorkerSettings(BaseSettings):
         4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
     )
     hang_timeout_s: float = Field(
-        600, gt=0, description="Seconds that one model call may take before the process takes it for hung and ends."
+        600,
+        gt=0,
+        description="Seconds that one model call may take before the process takes it for hung and ends.",
     )
