@@ -121,7 +121,8 @@ function staticPrompt() {
 }
 
 function read() {
-  const request = {};
+  // Before the schema is here, what is asked for at first is asked for without a control.
+  const request = controls.has("preview_every") ? {} : { preview_every: AT_FIRST.preview_every };
   for (const [path, one] of controls) {
     const value = one.fault ? undefined : one.read();
     const [outer, inner] = path.split(".");
