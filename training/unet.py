@@ -56,6 +56,11 @@ def build() -> UNet2DConditionModel:
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=TOWERS["pocket-s"].width,
         attention_head_dim=(2, 4, 8),  # diffusers' name for the number of heads
+        # The text also steers every residual block, by scale and shift: with attention alone, shapes came far later.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        time_embedding_dim=384,
+        resnet_time_scale_shift="scale_shift",
         norm_num_groups=16,
     )
 
