@@ -1,6 +1,8 @@
 """CLIP guidance as a caller asks for it, and the same with nothing left open."""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from jobs.cuts import most_cuts
 from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
@@ -12,6 +14,10 @@ MAX_SCHEDULE_CHARS = 500
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# Checked where schedules are: see Guidance.
+Cuts = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_CUTOUTS})]
 
 
 class Guidance(_Model):
@@ -64,62 +70,91 @@ class Guidance(_Model):
         description="Views of the picture that CLIP judges, at the step that has most.",
         examples=[48],
     )
-    overview_cuts: int | str | None = Field(
+    overview_cuts: Cuts | str | None = Field(
         None,
         union_mode="left_to_right",
         description="How many of them are views of the whole picture: a number, or a schedule over the run like "
         "`[12]*400+[4]*600`.",
         examples=["[12]*400+[4]*600"],
     )
-    inner_cuts: int | str | None = Field(
+    inner_cuts: Cuts | str | None = Field(
         None,
         union_mode="left_to_right",
         description="How many of them are random crops; likewise.",
         examples=["[4]*400+[12]*600"],
     )
     cut_pow: float | None = Field(
-        None, gt=0, le=100, description="Crops are the smaller the greater this is; 1 draws all sizes alike."
+        None,
+        gt=0,
+        le=100,
+        description="Crops are the smaller the greater this is; 1 draws all sizes alike.",
+        examples=[1.0],
     )
     stratified: bool | None = Field(None, description="Spread the sizes of a step's crops evenly.")
     start: float | None = Field(
-        None, ge=0, lt=1, description="Guide from this part of the run on, 0 being pure noise."
+        None,
+        ge=0,
+        lt=1,
+        description="Guide from this part of the run on, 0 being pure noise.",
+        examples=[0.0],
     )
     end: float | None = Field(
-        None, gt=0, le=1, description="Guide before this part of the run, 1 being the finished picture."
+        None,
+        gt=0,
+        le=1,
+        description="Guide before this part of the run, 1 being the finished picture.",
+        examples=[1.0],
     )
-    stride: int | None = Field(None, ge=1, le=250, description="Compute a gradient every so many steps.")
+    stride: int | None = Field(
+        None, ge=1, le=250, description="Compute a gradient every so many steps.", examples=[2]
+    )
     reuse: bool | None = Field(None, description="Repeat the last gradient at the steps in between.")
     patience: int | None = Field(
         None,
         ge=0,
         le=250,
         description="Stop guiding after so many gradients without a lower loss; 0 never stops.",
+        examples=[3],
     )
     recurrences: int | None = Field(
-        None, ge=1, le=16, description="Times that a guided step is taken, with noise added again in between."
+        None,
+        ge=1,
+        le=16,
+        description="Times that a guided step is taken, with noise added again in between.",
+        examples=[1],
     )
     iterations: int | None = Field(
-        None, ge=1, le=16, description="Times that the denoised pull is repeated within a step."
+        None, ge=1, le=16, description="Times that the denoised pull is repeated within a step.", examples=[1]
     )
     rho: float | None = Field(
         None,
         ge=0,
         le=1000,
         description="Weight of the gradient through the UNet, with respect to the noisy latents.",
+        examples=[0.25],
     )
     mu: float | None = Field(
-        None, ge=0, le=1000, description="Weight of the gradient with respect to the denoised latents."
+        None,
+        ge=0,
+        le=1000,
+        description="Weight of the gradient with respect to the denoised latents.",
+        examples=[2.0],
     )
     clamp: float | None = Field(
         None,
         gt=0,
         le=1000,
         description="Bound of the gradient's root mean square, for presets that clamp it.",
+        examples=[0.05],
     )
     smoothing: float | None = Field(
-        None, ge=0, le=10, description="Noise on the denoised latents over which the loss is averaged."
+        None,
+        ge=0,
+        le=10,
+        description="Noise on the denoised latents over which the loss is averaged.",
+        examples=[0.1],
     )
-    smoothing_samples: int | None = Field(None, ge=1, le=16, description="Draws of this noise.")
+    smoothing_samples: int | None = Field(None, ge=1, le=16, description="Draws of this noise.", examples=[4])
     decoder: Decoder | None = Field(
         None,
         description="`vae`, or `linear`: a coarse decoder for the gradient only, which costs next to nothing.",
