@@ -4,6 +4,7 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,43 +110,48 @@ def _own(guidance: dict[str, Any] | None, models: Any) -> Callable[[int], float]
     return run
 
 
+class _EnoughError(Exception):
+    """The last step is done; the picture is not wanted."""
+
+
 def _community(file: Path, models: Any) -> Callable[[int], float]:
     """A run of the community pipeline at its defaults, from its first step to its last."""
-    clip, card = models.clip(models.catalog.models[0].clip), models.catalog.models[0]
-    target = clip.embed_text(PROMPT).to(models.stock.unet.dtype)
-    pipeline = community_pipeline(file, models.stock, clip.networks[0], target, clip.px)
+    card, stock = models.catalog.models[0], models.stock
+    clip, facts = models.clip(card.clip), models.diffusion(card.id).facts
+    target = clip.embed_text(PROMPT).to(stock.unet.dtype)
+    pipeline = community_pipeline(file, stock, clip.networks[0], target, clip.px)
+    size = (card.height // facts.latent_factor, card.width // facts.latent_factor)
+    take = pipeline.scheduler.step
     times: list[float] = []
-    ask = pipeline.scheduler.step
 
     def step(*args: Any, **options: Any) -> Any:
+        following = take(*args, **options)
         times.append(time.perf_counter())
-        return ask(*args, **options)
+        if len(times) == len(pipeline.scheduler.timesteps):
+            raise _EnoughError
+        return following
 
+    def encode(ids: torch.Tensor) -> Any:
+        times.clear()
+        encoded = stock.text_encoder(ids)
+        started[:] = [time.perf_counter()]
+        return encoded
+
+    started: list[float] = []
     pipeline.scheduler.step = step
+    pipeline.__dict__["text_encoder"] = encode
 
     def run(steps: int) -> float:
-        times.clear()
-        factor = models.diffusion(card.id).facts.latent_factor
-        channels = models.diffusion(card.id).facts.latent_channels
-        noise = torch.randn(1, channels, card.height // factor, card.width // factor)
-        encoder = models.stock.text_encoder
-
-        def encode(ids: torch.Tensor) -> Any:
-            started.append(time.perf_counter())
-            return encoder(ids)
-
-        started: list[float] = []
-        pipeline.__dict__["text_encoder"] = encode
-        pipeline(
-            PROMPT,
-            height=noise.shape[-2] * 8,  # it takes all latents for an eighth of the picture
-            width=noise.shape[-1] * 8,
-            num_inference_steps=steps,
-            guidance_scale=card.cfg_scale,
-            latents=noise.to(models.stock.unet.dtype),
-            output_type="np",
-        )
-        return times[-1] - started[-1]
+        with suppress(_EnoughError):
+            pipeline(
+                PROMPT,
+                height=size[0] * 8,  # it takes all latents for an eighth of the picture
+                width=size[1] * 8,
+                num_inference_steps=steps,
+                guidance_scale=card.cfg_scale,
+                latents=torch.randn(1, facts.latent_channels, *size).to(stock.unet.dtype),
+            )
+        return times[-1] - started[0]
 
     return run
 
