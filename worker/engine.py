@@ -96,7 +96,6 @@ class Engine:
     """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other.
 
     Attributes, which any thread may read:
-        last_progress: when a group was last answered, by ``time.monotonic()``; None before the first.
         calling_since: when the group that the device now works on was started; None between groups. A watchdog that
             finds this long ago has found a call that hangs.
         busy_s: seconds spent in model calls; its growth over a time is the share of it that the model was busy.
@@ -126,7 +125,6 @@ class Engine:
         self._jobs: list[_Job] = []
         self._tracks: list[Track[_Job]] = []  # all that wait for a call, longest first
         self._closing = False
-        self.last_progress: float | None = None
         self.calling_since: float | None = None
         self.busy_s = 0.0
 
@@ -206,10 +204,10 @@ class Engine:
         """Run a group, and let each of its samplers go on."""
         self.calling_since = began = time.monotonic()
         answers = self._runner.run([track.call for track in group])
-        self.last_progress = time.monotonic()
+        seconds = time.monotonic() - began
         self.calling_since = None
-        self.busy_s += self.last_progress - began
-        self._schedule.charge(group, self.last_progress - began)
+        self.busy_s += seconds
+        self._schedule.charge(group, seconds)
         moving = set(group)
         self._tracks = [track for track in self._tracks if track not in moving]
         for track, answer in zip(group, answers, strict=True):
