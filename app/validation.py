@@ -40,7 +40,10 @@ def _message(error: Mapping[str, Any]) -> str:
         return "there is no field of this name"
     if error["type"] == "missing" and tuple(error["loc"]) == ("body",):
         return "the request has no body"
-    return str(error["msg"])
+    if error["type"] == "model_attributes_type" and tuple(error["loc"]) == ("body",):
+        return "the body must be a JSON object"
+    # pydantic says before a message of our own of which class it was raised.
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _limit(error: Mapping[str, Any]) -> int | float | str | None:

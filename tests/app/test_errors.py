@@ -127,6 +127,15 @@ def test_a_body_that_is_json_but_no_object_is_invalid(client: TestClient) -> Non
     for body in (b"[]", b'"text"', b"3", b"null"):
         answer = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
         problem(answer, 422, "invalid_request")
+        assert answer.json()["detail"] == "the body must be a JSON object"
+
+
+def test_a_message_of_our_own_stands_without_the_name_of_a_class(client: TestClient) -> None:
+    cancel = [{"type": "text", "text": text, "weight": weight} for text, weight in (("a", 1), ("b", -1))]
+    answer = client.post("/v1/jobs", json={"prompt": "a pear", "guidance": {"objectives": cancel}})
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "guidance.objectives"
+    assert error["message"].startswith("the weights of the prompts sum to zero")
 
 
 def test_a_body_that_is_too_large_is_refused_with_the_limit(
