@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.chaos import Orphaned, Sight, Story, Verdict, judge
+from benchmarks.chaos.verdict import Orphaned, Sight, Story, Verdict, judge
 
 
 def images(fence: str) -> str:

@@ -1,0 +1,1 @@
+"""Kills parts of a real service at random; ``python -m benchmarks.chaos`` says how."""
