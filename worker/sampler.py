@@ -28,7 +28,7 @@ from worker.calls import (
 )
 from worker.guidance.steering import Nudge, Steering, take_aim
 from worker.prediction import Prediction
-from worker.schedules import Solver
+from worker.solvers import Solver
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
 GUIDANCE_STREAM = 0x9E3779B97F4A7C15

@@ -9,7 +9,8 @@ from diffusers import LMSDiscreteScheduler
 from torch import Tensor
 
 from jobs.request import SamplerName
-from worker.schedules import SCHEDULERS, Solver, Step
+from worker.schedules import SCHEDULERS, Step
+from worker.solvers import Solver
 
 CONFIG: dict[str, Any] = {
     "beta_start": 0.00085,

@@ -20,7 +20,8 @@ from worker.guidance.objectives import Near
 from worker.guidance.rule import factor, rms
 from worker.guidance.steering import Aim, Nudge, Steering
 from worker.prediction import Prediction
-from worker.schedules import Solver, Step
+from worker.schedules import Step
+from worker.solvers import Solver
 
 CONFIG = {
     "beta_start": 0.00085,
