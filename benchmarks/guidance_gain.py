@@ -26,9 +26,9 @@ from jobs.resolve import resolve
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.offline import draw_all
 from worker.runner import Runner
 from worker.settings import WorkerSettings
-from worker.solo import draw
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ("", " on a light blue background", " on a pink background", " on a yellow background")
@@ -59,25 +59,27 @@ def prompts(count: int) -> list[str]:
 def measure(count: int, scale: float | None, cutouts: int | None) -> tuple[list[Pair], list[Tensor]]:
     """Draw every prompt without and with guidance; the scores, and the pictures in pairs."""
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
-    card = models.catalog.model(None)
     judge: ClipModel = load_clip(
         ClipCard(id="pocket-eval", path=ROOT / "models" / "pocket-eval"), models.device
     )
-    runner, pairs, pictures = Runner(models), [], []
-    for seed, prompt in enumerate(track(prompts(count), "drawing", console=Console(stderr=True))):
-        guidance = Guidance(scale=scale, cutouts=cutouts)
-        drawn = [
-            draw(
-                resolve(GenerateRequest(prompt=prompt, seed=seed, guidance=choice), models.catalog),
-                runner,
-                card.clip,
-            )
-            for choice in (None, guidance)
-        ]
-        target = judge.embed_text(prompt)
-        plain, guided = (judge.score(picture.pixels, target) for picture in drawn)
-        pairs.append(Pair(prompt, drawn[0].clip_score, drawn[1].clip_score, plain, guided))
-        pictures += [picture.pixels for picture in drawn]
+    texts = prompts(count)
+    requests = [
+        resolve(GenerateRequest(prompt=text, seed=seed, guidance=choice), models.catalog)
+        for seed, text in enumerate(texts)
+        for choice in (None, Guidance(scale=scale, cutouts=cutouts))
+    ]
+    drawn = [
+        picture
+        for (picture,) in track(
+            draw_all(requests, Runner(models)), "drawing", len(requests), console=Console(stderr=True)
+        )
+    ]
+    pairs = []
+    for text, plain, guided in zip(texts, drawn[::2], drawn[1::2], strict=True):
+        target = judge.embed_text(text)
+        judged = (judge.score(picture.pixels, target) for picture in (plain, guided))
+        pairs.append(Pair(text, plain.clip_score, guided.clip_score, *judged))
+    pictures = [picture.pixels for picture in drawn]
     return pairs, pictures
 
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from jobs.catalog import ClipCard, load_catalog
 from jobs.guidance import Guidance
 from jobs.presets import PRESETS, PresetName
-from jobs.request import GenerateRequest
+from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
 from training import glyphs
 from training.captions import compose
@@ -34,11 +34,13 @@ from training.settings import work_folder
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.offline import draw_all
 from worker.runner import Runner
 from worker.settings import WorkerSettings
 from worker.solo import draw
 
 ROOT = Path(__file__).parent.parent
+TIMED = 8  # pictures that are drawn alone too, for their time; all others share batches
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,17 @@ def real_pictures(names: list[str]) -> Tensor:
     return torch.from_numpy(np.stack(chosen)) / 2 + 0.5
 
 
+def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guide: str) -> float:
+    """Median time of a picture that is drawn alone."""
+    draw(requests[0], runner, guide)  # loads what has to be loaded
+    times = []
+    for request in requests:
+        started = time.perf_counter()
+        draw(request, runner, guide)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
 def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
     """Unguided first, then each preset."""
     device = Device(WorkerSettings())
@@ -84,12 +97,10 @@ def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
             resolve(GenerateRequest(prompt=text, seed=seed, guidance=guidance), models.catalog)
             for seed, text in enumerate(texts)
         ]
-        draw(requests[0], runner, guide)  # loads what has to be loaded
-        started = time.perf_counter()
         label = preset or "unguided"
-        drawn = track(requests, label, console=Console(stderr=True))
-        features = embed(judge, torch.stack([draw(request, runner, guide).pixels for request in drawn]))
-        seconds = (time.perf_counter() - started) / count
+        seconds = seconds_alone(requests[:TIMED], runner, guide)
+        drawn = track(draw_all(requests, runner), label, count, console=Console(stderr=True))
+        features = embed(judge, torch.stack([picture.pixels for (picture,) in drawn]))
         similarities = (features * targets).sum(dim=1)
         if plain is None:
             plain, plain_seconds = similarities, seconds

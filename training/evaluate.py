@@ -26,9 +26,9 @@ from training.settings import models_folder, work_folder
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.offline import draw_all
 from worker.runner import Runner
 from worker.settings import WorkerSettings
-from worker.solo import draw
 
 POOL = 256
 CLIPS = ("pocket-s", "pocket-m", "pocket-eval")
@@ -90,8 +90,7 @@ def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
 def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str]) -> Iterator[str]:
     """What the judge says of pictures drawn without and with guidance, at the same seeds."""
     models = ModelRegistry(load_catalog(models_folder().parent / "models.toml"), Device(WorkerSettings()))
-    runner, guide = Runner(models), models.catalog.model(None).clip
-    pairs = prompts(count, names)
+    runner, pairs = Runner(models), prompts(count, names)
     rgba, rows = glyphs.load(work_folder())
     wanted = set(names)
     real = torch.from_numpy(
@@ -108,9 +107,8 @@ def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str])
             resolve(GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance), models.catalog)
             for seed, (name, style) in enumerate(pairs)
         ]
-        pictures = torch.stack(
-            [draw(request, runner, guide).pixels for request in tqdm(requests, desc=label)]
-        )
+        drawn = tqdm(draw_all(requests, runner), desc=label, total=count)
+        pictures = torch.stack([picture.pixels for (picture,) in drawn])
         features = embed(judge, pictures)
         targets = torch.cat([judge.embed_text(f"{style} {name}") for name, style in pairs])
         ranks = [
