@@ -1,7 +1,7 @@
 """Muon beside AdamW: an optimizer that reached AdamW's losses on the models here in a fraction of its steps."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 # Coefficients of the quintic iteration.
 QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -26,20 +26,43 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient.
+
+        Data-parallel processes, whose gradients are equal, each compute a share of the updates and add them up.
+        """
         assert closure is None
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                momentum = state["momentum"].mul_(MOMENTUM).add_(parameter.grad)
-                matrix = (parameter.grad + MOMENTUM * momentum).flatten(1)
-                update = orthogonalized(matrix) * (RMS_OF_ADAMW * max(matrix.shape) ** 0.5)
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for parameter, update in zip(parameters, self._updates(parameters), strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.sub_(update.view_as(parameter), alpha=group["lr"])
+                parameter.sub_(update, alpha=group["lr"])
+
+    def _updates(self, parameters: list[nn.Parameter]) -> list[Tensor]:
+        """What to take from each parameter, in its shape."""
+        shared = distributed.is_initialized()
+        processes, rank = (distributed.get_world_size(), distributed.get_rank()) if shared else (1, 0)
+        # Taking turns in the order of their sizes shares the work evenly.
+        by_size = sorted(range(len(parameters)), key=lambda index: parameters[index].numel())
+        mine = set(by_size[rank::processes])
+        updates = [
+            self._update(parameter, compute=index in mine) for index, parameter in enumerate(parameters)
+        ]
+        flat = torch.cat([update.flatten() for update in updates])
+        if shared:
+            distributed.all_reduce(flat)
+        pieces = flat.split([parameter.numel() for parameter in parameters])
+        return [piece.view(parameter.shape) for piece, parameter in zip(pieces, parameters, strict=True)]
+
+    def _update(self, parameter: nn.Parameter, *, compute: bool) -> Tensor:
+        """Every process keeps all momenta, so that any of them can save a checkpoint."""
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        momentum = state["momentum"].mul_(MOMENTUM).add_(parameter.grad)
+        if not compute:
+            return torch.zeros_like(parameter)
+        matrix = (parameter.grad + MOMENTUM * momentum).flatten(1)
+        return orthogonalized(matrix) * (RMS_OF_ADAMW * max(matrix.shape) ** 0.5)
 
 
 @torch.no_grad()
