@@ -42,20 +42,24 @@ def random_colour(rng: np.random.Generator) -> str:
 
 
 def compose(
-    rgba: npt.NDArray[np.uint8], colour: str, rng: np.random.Generator | None = None
+    rgba: npt.NDArray[np.uint8],
+    colour: str,
+    rng: np.random.Generator | None = None,
+    max_shift_px: int = MAX_SHIFT_PX,
 ) -> npt.NDArray[np.float32]:
     """Lay glyphs on a background colour.
 
     Args:
         rgba: [H, W, 4] with straight alpha.
         colour: a key of ``COLOURS``.
-        rng: shifts the glyph by up to 3 px when given.
+        rng: shifts the glyph when given.
+        max_shift_px: by so much at most, in either direction; the glyph must have as wide a margin.
 
     Returns:
         [3, H, W] in [-1, 1].
     """
     if rng is not None:
-        shift = rng.integers(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, size=2)
+        shift = rng.integers(-max_shift_px, max_shift_px + 1, size=2)
         rgba = np.roll(rgba, tuple(int(s) for s in shift), axis=(0, 1))
     alpha = rgba[..., 3:].astype(np.float32) / 255
     background = np.asarray(COLOURS[colour], dtype=np.float32)

@@ -99,6 +99,12 @@ def join() -> None:
         distributed.init_process_group("gloo")
 
 
+def wait_for_all() -> None:
+    """Until every process that ``torchrun`` started has come here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
 def rank() -> int:
     """Number of this process among those that ``torchrun`` started; 0 when it runs alone."""
     return distributed.get_rank() if distributed.is_initialized() else 0
