@@ -34,6 +34,11 @@ def _gradients(guidance: ResolvedGuidance) -> float:
     return share * guidance.recurrences * guidance.iterations
 
 
+def weight_of(priority: Priority) -> float:
+    """How much of a worker's time a job gets while others want it too, against a normal one."""
+    return WEIGHTS[priority] / WEIGHTS[Priority.NORMAL]
+
+
 def flow_of(caller: str, priority: Priority) -> str:
     """The flow that a job's work is counted against: one for each caller and priority.
 

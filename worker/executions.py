@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from jobs.errors import DeviceLostError, LeaseLostError
 from jobs.interrupts import Interrupts
 from jobs.leases import Lease, Leases, Standing
-from jobs.order import WEIGHTS, cost_of
+from jobs.order import cost_of, weight_of
 from jobs.state import JobStatus, Progress
 from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
 from worker.calls import Preview
@@ -122,7 +122,7 @@ class Executions:
         return lease is not None
 
     def _start(self, lease: Lease) -> None:
-        work = Work(lease.job_id, lease.request, weight=WEIGHTS[lease.request.priority])
+        work = Work(lease.job_id, lease.request, weight=weight_of(lease.request.priority))
         with self._changed:
             self._held[lease.artifact_prefix] = Execution(lease, work, cost_of(lease.request))
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)

@@ -414,8 +414,8 @@ def test_a_store_that_took_a_picture_and_did_not_say_so_has_it_once(house: House
     assert house.artifacts.keys(job_id) == [image.key]
 
 
-@pytest.mark.parametrize(("priority", "weight"), [("low", 1), ("normal", 4), ("high", 16)])
-def test_a_job_gets_the_share_of_its_priority(house: House, ask: Ask, priority: str, weight: int) -> None:
+@pytest.mark.parametrize(("priority", "weight"), [("low", 0.25), ("normal", 1), ("high", 4)])
+def test_a_job_gets_the_share_of_its_priority(house: House, ask: Ask, priority: str, weight: float) -> None:
     with house.running() as worker:
         house.begin(worker, ask(steps=250, priority=priority))
         (held,) = worker._all_held()
