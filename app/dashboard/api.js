@@ -21,18 +21,37 @@ async function call(path, options = {}) {
   if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
   const json = answer.headers.get("content-type")?.includes("json");
   const body = json ? await answer.json() : {};
-  if (!answer.ok) throw new Refused(json ? body : { detail: `the server answered ${answer.status}` });
+  if (!answer.ok) throw new Refused(json ? body : { status: answer.status, detail: `the server answered ${answer.status}` });
   return body;
 }
 
-export const listJobs = (status, limit) =>
-  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }) })}`);
+export const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+export const listJobs = (status, limit, cursor = null) =>
+  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(cursor && { cursor }) })}`);
+export const getJob = (id) => call(jobPath(id));
 export const getQueue = () => call("/v1/queue");
+export const listWorkers = () => call("/v1/workers");
 export const listModels = () => call("/v1/models");
-export const cancelJob = (id) => call(`/v1/jobs/${encodeURIComponent(id)}/cancel`, { method: "POST" });
+export const cancelJob = (id) => call(`${jobPath(id)}/cancel`, { method: "POST" });
 export const submitJob = (request, key) =>
   call("/v1/jobs", {
     method: "POST",
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body: JSON.stringify(request),
   });
+
+let description = null;
+
+// The API's own description, asked for once; again after a failure.
+export function getDescription() {
+  description ??= call("/openapi.json").catch((error) => {
+    description = null;
+    throw error;
+  });
+  return description;
+}
+
+export function newKey() {
+  // Not crypto.randomUUID: browsers offer that over https only.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,323 @@
+"""The dashboard in a real browser, on the real API; a worker that this process plays."""
+
+import io
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, Response, expect
+from redis import Redis
+
+from app.main import create_app
+from app.settings import ApiSettings
+from jobs.errors import LodestarError
+from jobs.request import GenerateRequest
+from tests.app.conftest import serving
+from tests.app.played_worker import PlayedWorker
+from tests.browser import running_browser
+
+pytestmark = pytest.mark.timeout(600)
+
+AWKWARD = 'it\'s "50%" | $HOME <b>`ls`</b>\\'
+FIRST_LOAD_BYTES = 200_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for these tests; alone, because playwright keeps an event loop of its own in this thread."""
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
+    """An empty tab that fails the test if a script does."""
+    page = browser.new_page(base_url=str(live.base_url), viewport={"width": 1280, "height": 900})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert errors == []
+
+
+@pytest.fixture
+def worker(redis: Redis, settings: ApiSettings) -> PlayedWorker:
+    """A worker whose leases outlast a slow browser."""
+    return PlayedWorker(redis, settings.artifacts_url, lease_s=600)
+
+
+@pytest.fixture
+def ask(live: httpx.Client) -> Callable[..., str]:
+    """Submit a job of these fields; its id."""
+
+    def submit(**fields: Any) -> str:
+        answer = live.post("/v1/jobs", json={"prompt": "a red apple", "steps": 20, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    return submit
+
+
+def jpeg() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(out, "JPEG")
+    return out.getvalue()
+
+
+def row(page: Page, prompt: str) -> Any:
+    return page.locator("#jobs > li", has_text=prompt)
+
+
+def test_a_job_is_followed_from_the_form_to_its_picture(
+    page: Page, live: httpx.Client, worker: PlayedWorker
+) -> None:
+    page.goto("/")
+    expect(page.locator("#empty")).to_contain_text("No jobs yet")
+    page.fill("#prompt", "a green pear")
+    page.click("#generate")
+    expect(row(page, "a green pear").locator(".badge")).to_have_text("queued, next")
+    (job,) = live.get("/v1/jobs").json()["data"]
+    assert job["request"]["preview_every"] == 5
+    lease = worker.claim(job["id"])
+    worker.report(lease, step=10, steps=25)
+    expect(row(page, "a green pear").locator(".advance")).to_contain_text("10 of 25 steps")
+    worker.leases.preview(lease, 0, 10, jpeg())
+    expect(row(page, "a green pear").locator("img.preview")).to_be_visible()
+    worker.leases.succeed(lease, worker.store(lease))
+    expect(row(page, "a green pear").locator(".badge")).to_have_text("succeeded")
+    expect(row(page, "a green pear").locator("img.small")).to_be_visible()
+
+
+def test_jobs_are_canceled_and_tried_again(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    waits, runs = ask(prompt="it waits"), ask(prompt="it runs")
+    lease = worker.claim(runs)
+    worker.report(lease, step=1, steps=20)
+    page.goto("/")
+    row(page, "it waits").get_by_role("button", name="Cancel").click()
+    expect(row(page, "it waits").locator(".badge")).to_have_text("canceled")
+    assert live.get(f"/v1/jobs/{waits}").json()["status"] == "canceled"
+    row(page, "it runs").get_by_role("button", name="Cancel").click()
+    expect(row(page, "it runs").locator(".badge")).to_have_text("cancelling")
+    worker.leases.cancel(lease)
+    expect(row(page, "it runs").locator(".badge")).to_have_text("canceled")
+    row(page, "it waits").get_by_role("button", name="Retry").click()
+    expect(row(page, "it waits")).to_have_count(2)
+    again, first = (
+        job["request"]
+        for job in live.get("/v1/jobs").json()["data"]
+        if job["request"]["prompt"] == "it waits"
+    )
+    assert again == first
+
+
+def test_the_page_survives_a_restart_of_the_api(
+    browser: Browser, settings: ApiSettings, worker: PlayedWorker
+) -> None:
+    with serving(create_app(settings), timeout_graceful_shutdown=0) as url:
+        port = urlsplit(url).port
+        page = browser.new_page(base_url=url)
+        page.goto("/")
+        job_id = httpx.post(f"{url}/v1/jobs", json={"prompt": "a long one"}).json()["id"]
+        lease = worker.claim(job_id)
+        expect(row(page, "a long one").locator(".badge")).to_have_text("running")
+    expect(page.locator("#banner")).to_contain_text("cannot be reached")
+    expect(row(page, "a long one")).to_be_visible()
+    worker.leases.succeed(lease, worker.store(lease))
+    with serving(create_app(settings), port=port, timeout_graceful_shutdown=0):
+        expect(row(page, "a long one").locator(".badge")).to_have_text("succeeded")
+        expect(page.locator("#banner")).to_be_hidden()
+        page.close()
+
+
+def test_without_the_stream_the_page_asks(page: Page, ask: Callable[..., str], worker: PlayedWorker) -> None:
+    page.route("**/v1/events*", lambda route: route.fulfill(status=503, body=""))
+    page.goto("/")
+    job_id = ask(prompt="no stream")
+    expect(row(page, "no stream").locator(".badge")).to_have_text("queued, next")
+    worker.succeed(job_id)
+    expect(row(page, "no stream").locator(".badge")).to_have_text("succeeded")
+
+
+def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
+    page: Page, live: httpx.Client
+) -> None:
+    page.goto("/")
+    page.click("#options > summary")
+    schema = GenerateRequest.model_json_schema()
+    for name, field in schema["properties"].items():
+        nested = next((part["$ref"] for part in field.get("anyOf", []) if "$ref" in part), None)
+        inner = schema["$defs"][nested.split("/")[-1]].get("properties") if nested else None
+        paths = [f"{name}.{part}" for part in inner] if inner else [name]
+        for path in paths:
+            ids = [f"field-{path}", path]
+            assert page.locator(", ".join(f"[id='{one}']" for one in ids)).count() == 1, path
+    page.fill("#prompt", AWKWARD)
+    for field, value in {
+        "negative_prompt": "blurry",
+        "width": "80",
+        "steps": "7",
+        "cfg_scale": "2.5",
+        "seed": "11",
+        "guidance\\.cutouts": "8",
+    }.items():
+        page.fill(f"#field-{field}", value)
+    page.select_option("#field-sampler", label="euler")
+    page.select_option("#field-priority", label="high")
+    with page.expect_request("**/v1/jobs") as sent:
+        page.click("#generate")
+    assert json.loads(sent.value.post_data or "") == {
+        "prompt": AWKWARD,
+        "negative_prompt": "blurry",
+        "width": 80,
+        "steps": 7,
+        "cfg_scale": 2.5,
+        "sampler": "euler",
+        "seed": 11,
+        "guidance": {"cutouts": 8},
+        "preview_every": 5,
+        "priority": "high",
+    }
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text(AWKWARD)
+
+
+def test_what_the_api_refuses_is_said_at_its_field(page: Page) -> None:
+    page.goto("/")
+    page.click("#generate")
+    expect(page.locator("#prompt-error")).to_contain_text("Say what")
+    page.fill("#prompt", "a red apple")
+    page.click("#options > summary")
+    page.fill("#field-guidance\\.cutouts", "9999")
+    page.click("#options > summary")
+    page.click("#generate")
+    expect(page.locator("[id='field-guidance.cutouts-error']")).to_contain_text("less than or equal to 256")
+    expect(page.locator("[id='field-guidance.cutouts']")).to_be_focused()
+    assert page.locator("[id='field-guidance.cutouts']").get_attribute("aria-invalid") == "true"
+    page.fill("#field-guidance\\.cutouts", "")
+    page.fill("#field-width", "61")
+    page.click("#generate")
+    expect(page.locator("#field-width-error")).not_to_be_empty()
+
+
+def test_the_form_survives_a_reload(page: Page) -> None:
+    page.goto("/")
+    page.fill("#prompt", "half a thought")
+    page.uncheck("#guidance")
+    page.click("#options > summary")
+    page.fill("#field-steps", "9")
+    page.reload()
+    page.click("#options > summary")
+    expect(page.locator("#prompt")).to_have_value("half a thought")
+    expect(page.locator("#field-steps")).to_have_value("9")
+    expect(page.locator("#guidance")).not_to_be_checked()
+
+
+def test_the_page_of_a_job_shows_and_repeats_it(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(prompt=AWKWARD, seed=7, images=2, guidance={"cutouts": 8})
+    worker.succeed(job_id)
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".results img")).to_have_count(2)
+    expect(page.locator(".results figcaption").first).to_contain_text("seed 7 · 64 × 64 · CLIP 0.250")
+    assert page.title().startswith("✓ it's")
+    command = page.locator(".code pre").first.inner_text()
+    answer = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=60).stdout
+    asked = live.get(f"/v1/jobs/{job_id}").json()["request"]
+    assert json.loads(answer)["request"] == asked
+    for source in page.evaluate(
+        "[...document.querySelectorAll('.code pre')].slice(1, 3).map((code) => code.textContent)"
+    ):
+        compile(source, "snippet", "exec")
+    page.get_by_role("button", name="Vary the seed").click()
+    expect(page.locator(".badge")).to_have_text(re.compile("queued"))
+    newest = live.get("/v1/jobs").json()["data"][0]["request"]
+    assert newest["seed"] != 7
+    assert {**newest, "seed": 7} == asked
+    page.get_by_role("button", name="Edit in the form").click()
+    expect(page.locator("#prompt")).to_have_value(AWKWARD)
+    expect(page.locator("[id='field-guidance.cutouts']")).to_have_value("8")
+
+
+def test_a_job_that_failed_says_why_and_what_to_do(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    class TooLargeError(LodestarError):
+        type = "out_of_memory"
+
+    job_id = ask()
+    worker.fail(job_id, TooLargeError("the batch of 1 does not fit"))
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".reason")).to_contain_text("the batch of 1 does not fit (out_of_memory)")
+    expect(page.locator(".reason")).to_contain_text("smaller size")
+    page.goto("/#/jobs/nothing")
+    expect(page.locator("#page")).to_contain_text("There is no such job")
+
+
+def test_guided_and_unguided_lie_over_each_other(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    guided = ask(seed=7, guidance={})
+    worker.succeed(guided)
+    page.goto(f"/#/jobs/{guided}")
+    page.get_by_role("button", name="Compare with unguided").click()
+    expect(page.locator(".compare")).to_be_visible()
+    other = live.get("/v1/jobs").json()["data"][0]
+    assert (other["request"]["seed"], other["request"]["guidance"]) == (7, None)
+    assert page.url.endswith(f"#/compare/{other['id']}/{guided}")
+    worker.succeed(other["id"])
+    expect(page.locator(".compare img")).to_have_count(2)
+    page.locator(".compare input").focus()
+    page.keyboard.press("Home")
+    assert page.locator(".compare").evaluate("node => node.style.getPropertyValue('--share')") == "0%"
+    page.go_back()
+    page.get_by_role("button", name="Compare with unguided").click()
+    expect(page.locator(".compare img")).to_have_count(2)
+    assert len(live.get("/v1/jobs").json()["data"]) == 2
+
+
+def test_a_filter_is_in_the_address_and_survives_going_back(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    worker.succeed(ask(prompt="done"))
+    ask(prompt="waiting")
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(2)
+    page.get_by_role("button", name="succeeded").click()
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text("done")
+    page.locator("#jobs .prompt-text a").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#page h2").first).to_be_focused()
+    page.go_back()
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text("done")
+    page.go_back()
+    expect(page.locator("#jobs > li")).to_have_count(2)
+    page.get_by_role("button", name="failed").click()
+    expect(page.locator("#empty")).to_contain_text("No failed jobs")
+
+
+def test_the_first_load_is_small_and_all_of_it_from_here(page: Page, ask: Callable[..., str]) -> None:
+    ask()
+    loaded: dict[str, int] = {}
+
+    def keep(response: Response) -> None:
+        streamed = "/v1/events" in response.url
+        loaded[response.url] = 0 if streamed else len(response.body())
+
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(1)
+    expect(page.locator("#field-steps")).to_be_attached()
+    for answer in answers:
+        keep(answer)
+    assert any(url.endswith("/openapi.json") for url in loaded)
+    assert sum(loaded.values()) < FIRST_LOAD_BYTES, loaded
+    assert {urlsplit(url).netloc for url in loaded} == {urlsplit(page.url).netloc}
