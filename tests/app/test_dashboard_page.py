@@ -4,7 +4,9 @@ import io
 import json
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +20,10 @@ from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import LodestarError
 from jobs.request import GenerateRequest
+from jobs.workers import WorkerInfo, WorkerRegistry
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
-from tests.browser import running_browser
+from tests.browser import overflow_px, running_browser, violations
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -49,7 +52,7 @@ def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
 @pytest.fixture
 def worker(redis: Redis, settings: ApiSettings) -> PlayedWorker:
     """A worker whose leases outlast a slow browser."""
-    return PlayedWorker(redis, settings.artifacts_url, lease_s=600)
+    return PlayedWorker(redis, settings.artifacts_url, lease_s=120)
 
 
 @pytest.fixture
@@ -62,6 +65,25 @@ def ask(live: httpx.Client) -> Callable[..., str]:
         return str(answer.json()["id"])
 
     return submit
+
+
+def announce(redis: Redis, *jobs: str) -> None:
+    now = datetime.now(UTC)
+    info = WorkerInfo(
+        name="played",
+        host="here",
+        pid=1,
+        device="cpu",
+        dtype="fp32",
+        attention="sdpa",
+        threads=1,
+        models=("pocket",),
+        jobs=jobs,
+        room=1,
+        started_at=now,
+        heartbeat_at=now,
+    )
+    WorkerRegistry(redis).announce(info)
 
 
 def jpeg() -> bytes:
@@ -122,7 +144,7 @@ def test_the_page_survives_a_restart_of_the_api(
     browser: Browser, settings: ApiSettings, worker: PlayedWorker
 ) -> None:
     with serving(create_app(settings), timeout_graceful_shutdown=0) as url:
-        port = urlsplit(url).port
+        port = urlsplit(url).port or 0
         page = browser.new_page(base_url=url)
         page.goto("/")
         job_id = httpx.post(f"{url}/v1/jobs", json={"prompt": "a long one"}).json()["id"]
@@ -321,3 +343,62 @@ def test_the_first_load_is_small_and_all_of_it_from_here(page: Page, ask: Callab
     assert any(url.endswith("/openapi.json") for url in loaded)
     assert sum(loaded.values()) < FIRST_LOAD_BYTES, loaded
     assert {urlsplit(url).netloc for url in loaded} == {urlsplit(page.url).netloc}
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_no_state_of_the_page_fails_axe(
+    browser: Browser,
+    live: httpx.Client,
+    ask: Callable[..., str],
+    redis: Redis,
+    worker: PlayedWorker,
+    scheme: Any,
+    width: int,
+) -> None:
+    page = browser.new_page(
+        base_url=str(live.base_url), color_scheme=scheme, viewport={"width": width, "height": 900}
+    )
+    found: dict[str, list[str]] = {}
+
+    def check(state: str) -> None:
+        time.sleep(0.2)  # for transitions of colours
+        found[state] = violations(page)
+        assert overflow_px(page) <= 0, state
+
+    page.goto("/")
+    expect(page.locator("#empty")).to_be_visible()
+    check("empty")
+    plain, guided, broken, runs = ask(seed=1), ask(seed=1, guidance={}), ask(), ask(prompt="long " * 60)
+    worker.succeed(plain)
+    worker.succeed(guided)
+    worker.fail(broken, LodestarError("it broke"))
+    lease = worker.claim(runs)
+    worker.report(lease, step=5, steps=20)
+    ask(prompt="it waits")
+    expect(page.locator("#jobs > li")).to_have_count(5)
+    page.click("#options > summary")
+    page.fill("#field-steps", "999")
+    page.fill("#prompt", "too much")
+    page.click("#generate")
+    expect(page.locator("#field-steps-error")).not_to_be_empty()
+    check("list and form with an error")
+    for state, address, awaited in (
+        ("running", f"/#/jobs/{runs}", "#page progress"),
+        ("finished", f"/#/jobs/{guided}", ".results img"),
+        ("failed", f"/#/jobs/{broken}", "#page .reason"),
+        ("missing", "/#/jobs/nothing", "#page .empty"),
+        ("comparison", f"/#/compare/{plain}/{guided}", ".compare img"),
+        ("gallery", "/#/gallery", ".gallery img"),
+        ("workers", "/#/workers", "meter"),
+    ):
+        announce(redis, runs)  # or it is forgotten, and its job given to another
+        worker.report(lease, step=5, steps=20)
+        page.goto(address)
+        expect(page.locator(awaited).first).to_be_visible()
+        check(state)
+    page.route("**/v1/**", lambda route: route.abort())
+    page.goto("/#/gallery")
+    expect(page.locator("#banner")).to_be_visible()
+    check("disconnected")
+    page.close()
+    assert {state: wrong for state, wrong in found.items() if wrong} == {}
