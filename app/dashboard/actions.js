@@ -1,18 +1,40 @@
 // What a person can do with a job: cancel it, run it again, vary its seed.
 
-import { getDescription, newKey, submitJob } from "./api.js";
+import { getDescription, getModels, newKey, submitJob } from "./api.js";
 
-// The request that makes the same job again. `resolved` has every default filled in, and may name what only the server fills in.
+// The shortest request that makes the same job again. `resolved` has every default filled in.
 export async function requestAgain(resolved) {
-  const { schemas } = (await getDescription()).components;
+  const [{ components: { schemas } }, models] = await Promise.all([getDescription(), getModels()]);
   const request = trimmed(resolved, schemas.GenerateRequest, schemas);
+  const model = models.find(({ id }) => id === resolved.model);
+  if (model) leaveOut(request, model.defaults);
+  if (model === models[0]) delete request.model;
+  if (model && request.guidance) request.guidance = shortGuidance(resolved, request.guidance, model);
   if (resolved.select && !("candidates" in resolved.select)) {
     request.select.candidates = resolved.images;
     delete request.images;
   }
-  // Said once, so that who edits the prompt steers towards the new one.
-  if (request.guidance?.prompt === request.prompt) delete request.guidance.prompt;
   return request;
+}
+
+// Guidance without what its preset fills in. Nor does it repeat the prompt: who edits that steers towards the new one.
+function shortGuidance({ prompt, guidance: { preset: chosen, clip, objectives } }, short, { defaults, guidance_presets: presets }) {
+  const preset = presets.find(({ id }) => id === chosen);
+  const usual = [{ type: "text", text: prompt, clip, weight: 1, start: 0, end: 1 }, ...preset.regularizers];
+  if (same(objectives, usual)) delete short.objectives;
+  leaveOut(short, { ...preset.defaults, clip: defaults.clip });
+  return short;
+}
+
+function leaveOut(request, defaults) {
+  for (const [name, value] of Object.entries(defaults)) if (same(request[name], value)) delete request[name];
+}
+
+// Whether two values of JSON are equal, in whatever order their fields stand.
+function same(one, other) {
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return one === other;
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => same(one[name], other[name]));
 }
 
 export async function runAgain(job) {

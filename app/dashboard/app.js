@@ -1,12 +1,13 @@
 // The page: what the address names, kept up to date by the stream of events, and by asking when there is none.
 
-import { Refused, getQueue } from "./api.js";
+import { Refused, Unreachable, getQueue } from "./api.js";
 import { Compare } from "./compare.js";
 import { set } from "./dom.js";
 import { fillForm, watchForm } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { JobPage } from "./job.js";
 import { JobList } from "./jobs.js";
+import { watchKeys } from "./keys.js";
 import { Live } from "./live.js";
 import { Poll } from "./poll.js";
 import { Workers } from "./workers.js";
@@ -49,6 +50,7 @@ async function refresh() {
     freshAt = Date.now();
     tell(null);
   } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) reportError(error);
     tell(error instanceof Refused ? `The server answers: ${error.message}.` : "The server cannot be reached.");
   } finally {
     clearTimeout(slow);
@@ -115,6 +117,7 @@ function open({ isFirst = false } = {}) {
 }
 
 watchForm(showAccepted);
+watchKeys();
 addEventListener("hashchange", () => open());
 addEventListener("popstate", () => jobs.showChoice());
 setInterval(() => {

@@ -77,12 +77,18 @@ function entry(node, { parse = (text) => text, fault } = {}) {
   };
 }
 
-function line({ maxLength = -1, example }, id) {
-  return entry(element("input", { type: "text", id, maxLength, autocomplete: "off", placeholder: example ? `such as ${example}` : "" }));
+function line({ maxLength, example }, id) {
+  const node = element("input", { type: "text", id, autocomplete: "off", placeholder: example ? `such as ${example}` : "" });
+  return entry(limited(node, maxLength));
 }
 
-function text({ maxLength = -1 }, id) {
-  return entry(element("textarea", { id, rows: 2, maxLength }));
+function text({ maxLength }, id) {
+  return entry(limited(element("textarea", { id, rows: 2 }), maxLength));
+}
+
+function limited(node, maxLength) {
+  if (maxLength !== undefined) node.maxLength = maxLength;
+  return node;
 }
 
 function number({ kind, minimum, maximum, isOptional, default: standard }, id) {
@@ -103,7 +109,7 @@ function choice(field, id) {
     node,
     read: () => (node.value === "" || options[node.value] === field.default ? undefined : options[node.value]),
     write: (value) => write(value ?? field.default),
-    standard: (value) => unset[0] && (unset[0].textContent = value === undefined ? "default" : `default (${value})`),
+    standard: (value) => unset[0] && (unset[0].textContent = `default (${names[options.indexOf(value)] ?? value})`),
   };
 }
 

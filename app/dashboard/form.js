@@ -1,6 +1,6 @@
 // The form for new jobs: every field of a request, from the API's own schema. What is left empty is not sent.
 
-import { Refused, getDescription, listModels, newKey, submitJob } from "./api.js";
+import { Refused, Unreachable, getDescription, getModels, newKey, reasonOf, submitJob } from "./api.js";
 import { Control } from "./control.js";
 import { element, set } from "./dom.js";
 import { fieldsOf } from "./schema.js";
@@ -12,8 +12,9 @@ const GROUPS = [
   ["Guidance", ["guidance"]],
   ["Delivery", ["preview_every", "priority", "timeout_s", "webhook"]],
 ];
-const AT_FIRST = { guidance: {}, preview_every: 5 }; // what the page asks for unless told otherwise
+const AT_FIRST = { guidance: { trace: true }, preview_every: 5 }; // what the page asks for unless told otherwise
 const DRAFT = "lodestar-draft";
+const RETRY_MS = 3000;
 
 const find = (id) => document.getElementById(id);
 const form = find("form");
@@ -36,8 +37,16 @@ export function watchForm(onAccepted) {
   form.addEventListener("input", changed);
   controls.set("prompt", staticPrompt());
   groups.set("guidance", find("guidance"));
-  ready().then(() => fill(draft() ?? AT_FIRST), () => {});
+  begin();
   fill(draft() ?? AT_FIRST);
+}
+
+// Fill the form as soon as there is one. The prompt works without it.
+function begin() {
+  ready().then(() => fill(draft() ?? AT_FIRST)).catch((error) => {
+    if (error instanceof Refused || error instanceof Unreachable) setTimeout(begin, RETRY_MS);
+    else reportError(error);
+  });
 }
 
 // Put a request into the form, in place of what is there.
@@ -49,18 +58,17 @@ export async function fillForm(request) {
   changed();
 }
 
-// Build what the schema says; again after a failure. The prompt works without it.
+// Build what the schema says, once; again after a failure.
 function ready() {
-  built ??= Promise.all([getDescription(), listModels()]).then(build).catch((error) => {
+  built ??= Promise.all([getDescription(), getModels()]).then(build).catch((error) => {
     built = null;
-    setTimeout(() => ready().then(() => fill(draft() ?? AT_FIRST), () => {}), 3000);
     throw error;
   });
   return built;
 }
 
-function build([{ components: { schemas } }, { data }]) {
-  models = data;
+function build([{ components: { schemas } }, known]) {
+  models = known;
   const fields = new Map(fieldsOf(schemas.GenerateRequest, schemas).map((field) => [field.name, field]));
   const grouped = new Set(GROUPS.flatMap(([, names]) => names));
   const others = [...fields.keys()].filter((name) => !grouped.has(name));
@@ -129,14 +137,13 @@ function read() {
     if (inner === undefined && value !== undefined) request[outer] = value;
     if (inner !== undefined && groups.get(outer).checked) request[outer] = { ...request[outer], ...(value !== undefined && { [inner]: value }) };
   }
-  if (groups.get("guidance").checked) request.guidance ??= {};
+  if (groups.get("guidance").checked) request.guidance ??= { ...AT_FIRST.guidance };
   return request;
 }
 
 function fill(request) {
   for (const [path, one] of controls) {
-    const [outer, inner] = path.split(".");
-    one.write(inner === undefined ? request[outer] : request[outer]?.[inner]);
+    one.write(valueAt(request, path));
     one.error = "";
   }
   for (const [name, box] of groups) {
@@ -162,10 +169,11 @@ function draft() {
 }
 
 function tellCount() {
-  const number = [...controls].filter(([path, one]) => path !== "prompt" && isSent(path) && one.read() !== undefined && one.read() !== AT_FIRST[path]).length;
+  const number = [...controls].filter(([path, one]) => path !== "prompt" && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).length;
   find("set-count").textContent = number ? ` (${number} set)` : "";
 }
 
+const valueAt = (request, path) => path.split(".").reduce((value, name) => value?.[name], request);
 const isSent = (path) => !path.includes(".") || groups.get(path.split(".")[0]).checked;
 
 // What the chosen model and preset would fill in.
@@ -174,7 +182,7 @@ function tellStandards() {
   if (!model) return;
   const wanted = controls.get("guidance.preset")?.read() ?? controls.get("guidance.preset")?.field.default;
   const preset = model.guidance_presets.find(({ id }) => id === wanted) ?? {};
-  const guided = { clip: model.defaults.clip, prompt: "the prompt", ...preset };
+  const guided = { clip: model.defaults.clip, prompt: "the prompt", ...preset.defaults };
   for (const [path, one] of controls) {
     const [outer, inner] = path.split(".");
     const value = inner === undefined ? model.defaults[outer] : outer === "guidance" ? guided[inner] : undefined;
@@ -196,15 +204,14 @@ async function submit(onAccepted, both) {
     if (both) await submitBoth(request, onAccepted);
     else onAccepted(await submitOnce(request));
   } catch (error) {
-    if (error instanceof Refused) showErrors(error.problem.errors ?? [{ field: "", message: error.message }]);
-    else showErrors([{ field: "", message: "The server could not be reached. Nothing was lost: try again." }]);
+    showErrors(error.problem?.errors ?? [{ field: "", message: reasonOf(error) }]);
   } finally {
     buttons.forEach((button) => (button.disabled = false));
   }
 }
 
 // The same request without guidance and with it, from the same seed.
-async function submitBoth({ guidance = {}, seed, ...request }, onAccepted) {
+async function submitBoth({ guidance = AT_FIRST.guidance, seed, ...request }, onAccepted) {
   const plain = await submitOnce(seed === undefined ? request : { ...request, seed });
   onAccepted(plain);
   const guided = await submitOnce({ ...request, seed: plain.request.seed, guidance });

@@ -1,6 +1,6 @@
 // The page of one job: what came of it, how it goes, what was asked, and how to ask it again.
 
-import { Refused, cancelJob, getJob, serverNow, submitJob } from "./api.js";
+import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "./api.js";
 import { requestAgain, runAgain, varySeed } from "./actions.js";
 import { Advance } from "./advance.js";
 import { copyBox } from "./copy.js";
@@ -133,7 +133,7 @@ export class JobPage {
     try {
       await act();
     } catch (error) {
-      this.#said.textContent = error instanceof Refused ? error.message : "The server could not be reached. Try again.";
+      this.#said.textContent = reasonOf(error);
     } finally {
       button.disabled = this.#job?.cancel_requested && button.textContent === "Cancel";
     }
@@ -156,7 +156,7 @@ const go = (job) => (location.hash = `#/jobs/${job.id}`);
 // The same job with guidance in place of none, or the other way round. Asked for again, it is found again.
 async function compare(job) {
   const { guidance, ...plain } = await requestAgain(job.request);
-  const other = await submitJob(guidance ? plain : { ...plain, guidance: {} }, `compare-${job.id}`);
+  const other = await submitJob(guidance ? plain : { ...plain, guidance: { trace: true } }, `compare-${job.id}`);
   location.hash = `#/compare/${guidance ? `${other.id}/${job.id}` : `${job.id}/${other.id}`}`;
 }
 

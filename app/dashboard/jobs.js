@@ -1,6 +1,6 @@
 // The list of jobs: those that run first, then the newest. Pages follow on demand; new jobs wait while someone reads below.
 
-import { cancelJob, getJob, listJobs } from "./api.js";
+import { cancelJob, getJob, listJobs, reasonOf } from "./api.js";
 import { runAgain } from "./actions.js";
 import { arrange, element, set } from "./dom.js";
 import { emptyState } from "./empty.js";
@@ -31,7 +31,7 @@ export class JobList {
     this.#buildFilters();
     find("more").addEventListener("click", () => this.#more());
     find("news").addEventListener("click", () => this.#showNews());
-    this.showChoice();
+    this.#adoptChoice();
   }
 
   get chosen() {
@@ -42,6 +42,11 @@ export class JobList {
   // Another filter is in the address.
   showChoice() {
     if (this.#status === this.chosen) return;
+    this.#adoptChoice();
+    this.#changed();
+  }
+
+  #adoptChoice() {
     this.#status = this.chosen;
     for (const [status, { button }] of this.#filters) button.ariaPressed = String(status === this.#status);
     this.#order = [];
@@ -49,7 +54,6 @@ export class JobList {
     this.#waiting.clear();
     this.#cursor = null;
     find("jobs").ariaBusy = "true";
-    this.#changed();
   }
 
   async refresh(isStreaming) {
@@ -149,7 +153,7 @@ export class JobList {
       this.#cursor = page.next_cursor;
       this.#draw();
     } catch (error) {
-      this.#announce(`Older jobs could not be loaded: ${error.message}`);
+      this.#announce(`Older jobs could not be loaded: ${reasonOf(error)}`);
     } finally {
       find("more").disabled = false;
     }
@@ -195,7 +199,7 @@ export class JobList {
       this.#update(await cancelJob(row.job.id));
     } catch (error) {
       row.cancelling = false;
-      this.#announce(`Not canceled: ${error.message}`);
+      this.#announce(`Not canceled: ${reasonOf(error)}`);
     }
     this.#changed();
   }
@@ -207,7 +211,7 @@ export class JobList {
       this.add(job);
       this.#announce(`Submitted again: ${shortened(promptOf(job))}`);
     } catch (error) {
-      this.#announce(`Not submitted: ${error.message}`);
+      this.#announce(`Not submitted: ${reasonOf(error)}`);
     } finally {
       button.disabled = false;
       this.#changed();

@@ -34,16 +34,16 @@ function noWorker() {
 
 function workerCard(worker) {
   const places = worker.jobs.length + worker.room;
-  const busy = element("meter", { min: 0, max: Math.max(1, places), value: worker.jobs.length, ariaLabel: "Busy share" });
   const left = worker.speed && worker.load ? `, about ${duration(worker.load / worker.speed)} of work left` : "";
   const jobs = worker.jobs.flatMap((id, index) => [index ? ", " : "", element("a", { href: `#/jobs/${id}`, textContent: id.slice(0, 8), title: id })]);
   return element("article", { className: "card" },
     element("h3", { textContent: worker.name }),
-    element("div", { className: "advance" }, busy, element("span", { textContent: `${worker.jobs.length} of ${count(places, "place")} taken${left}` })),
+    gauge("Places taken", worker.jobs.length, Math.max(1, places), `${worker.jobs.length} of ${count(places, "place")} taken${left}`),
+    ...share("Busy", worker.busy_share, 1, (part) => `Busy ${Math.round(part * 100)} % of the last minute`),
+    ...share("Memory", worker.memory_used_bytes, worker.memory_total_bytes, (part, whole) => `${gib(part)} of ${gib(whole)} GiB of memory`),
     list([
       ["Device", `${worker.device}, ${worker.dtype}, ${worker.attention} attention, ${count(worker.threads, "thread")}`],
-      ["In memory", worker.models.join(", ") || "no model yet"],
-      ...memory(worker),
+      ["Loaded", worker.models.join(", ") || "no model yet"],
       ["Speed", worker.speed ? `${worker.speed.toFixed(1)} units of work a second` : "not measured yet"],
       ["Jobs", jobs.length ? jobs : "none"],
       ["Since", new Date(worker.started_at).toLocaleString()],
@@ -51,12 +51,18 @@ function workerCard(worker) {
   );
 }
 
-// Whatever a worker says of its memory, in bytes.
-function memory(worker) {
-  return Object.entries(worker)
-    .filter(([name, value]) => name.endsWith("_bytes") && typeof value === "number")
-    .map(([name, value]) => [name.replace(/_bytes$/, "").replaceAll("_", " "), `${(value / 2 ** 30).toFixed(1)} GiB`]);
+// How full something is, and the same in words.
+function gauge(label, value, max, words) {
+  return element("div", { className: "advance gauge" }, element("meter", { min: 0, max, value, ariaLabel: label }), element("span", { textContent: words }));
 }
+
+// Likewise, of what a worker may not tell.
+function share(label, value, max, words) {
+  const isTold = typeof value === "number" && typeof max === "number";
+  return isTold ? [gauge(label, value, max, words(value, max))] : [];
+}
+
+const gib = (bytes) => (bytes / 2 ** 30).toFixed(1);
 
 function modelCard(model, workers) {
   const { sizes, defaults } = model;

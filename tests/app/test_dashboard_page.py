@@ -17,9 +17,14 @@ from playwright.sync_api import Browser, Page, Response, expect
 from redis import Redis
 
 from app.main import create_app
+from app.preflight import free_port
 from app.settings import ApiSettings
+from jobs.catalog import Catalog
 from jobs.errors import LodestarError
+from jobs.queue import JobQueue
 from jobs.request import GenerateRequest
+from jobs.resolve import resolve
+from jobs.state import GuidedStep
 from jobs.workers import WorkerInfo, WorkerRegistry
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
@@ -39,14 +44,27 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, live: httpx.Client) -> Iterator[Page]:
-    """An empty tab that fails the test if a script does."""
-    page = browser.new_page(base_url=str(live.base_url), viewport={"width": 1280, "height": 900})
+def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open an empty tab; the test fails if a script in one does."""
+    tabs: list[Page] = []
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    page.close()
+
+    def open_one(url: object, width: int = 1280, **options: Any) -> Page:
+        tab = browser.new_page(base_url=str(url), viewport={"width": width, "height": 900}, **options)
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tabs.append(tab)
+        return tab
+
+    yield open_one
+    for tab in tabs:
+        tab.close()
     assert errors == []
+
+
+@pytest.fixture
+def page(live: httpx.Client, open_tab: Callable[..., Page]) -> Page:
+    """An empty tab. It is closed before its server is stopped, which would wait for the stream of events otherwise."""
+    return open_tab(live.base_url)
 
 
 @pytest.fixture
@@ -80,6 +98,9 @@ def announce(redis: Redis, *jobs: str) -> None:
         models=("pocket",),
         jobs=jobs,
         room=1,
+        busy_share=0.75,
+        memory_used_bytes=2**30,
+        memory_total_bytes=8 * 2**30,
         started_at=now,
         heartbeat_at=now,
     )
@@ -141,11 +162,11 @@ def test_jobs_are_canceled_and_tried_again(
 
 
 def test_the_page_survives_a_restart_of_the_api(
-    browser: Browser, settings: ApiSettings, worker: PlayedWorker
+    open_tab: Callable[..., Page], settings: ApiSettings, worker: PlayedWorker
 ) -> None:
-    with serving(create_app(settings), timeout_graceful_shutdown=0) as url:
-        port = urlsplit(url).port or 0
-        page = browser.new_page(base_url=url)
+    port = free_port("127.0.0.1")
+    page = open_tab(f"http://127.0.0.1:{port}")
+    with serving(create_app(settings), port=port, timeout_graceful_shutdown=0) as url:
         page.goto("/")
         job_id = httpx.post(f"{url}/v1/jobs", json={"prompt": "a long one"}).json()["id"]
         lease = worker.claim(job_id)
@@ -156,7 +177,6 @@ def test_the_page_survives_a_restart_of_the_api(
     with serving(create_app(settings), port=port, timeout_graceful_shutdown=0):
         expect(row(page, "a long one").locator(".badge")).to_have_text("succeeded")
         expect(page.locator("#banner")).to_be_hidden()
-        page.close()
 
 
 def test_without_the_stream_the_page_asks(page: Page, ask: Callable[..., str], worker: PlayedWorker) -> None:
@@ -173,6 +193,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
 ) -> None:
     page.goto("/")
     page.click("#options > summary")
+    expect(page.locator("#field-steps")).to_be_visible()
     schema = GenerateRequest.model_json_schema()
     for name, field in schema["properties"].items():
         nested = next((part["$ref"] for part in field.get("anyOf", []) if "$ref" in part), None)
@@ -203,7 +224,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
         "cfg_scale": 2.5,
         "sampler": "euler",
         "seed": 11,
-        "guidance": {"cutouts": 8},
+        "guidance": {"cutouts": 8, "trace": True},
         "preview_every": 5,
         "priority": "high",
     }
@@ -305,6 +326,23 @@ def test_guided_and_unguided_lie_over_each_other(
     assert len(live.get("/v1/jobs").json()["data"]) == 2
 
 
+def test_the_page_is_used_by_keyboard(page: Page, ask: Callable[..., str]) -> None:
+    ask(prompt="the only one")
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Gallery")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("g")
+    expect(page.locator("#page h2")).to_have_text("Gallery")
+    page.keyboard.press("n")
+    expect(page.locator("#prompt")).to_be_focused()
+    page.keyboard.type("a wing, not a page")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#jobs > li .prompt-text").first).to_have_text("a wing, not a page")
+
+
 def test_a_filter_is_in_the_address_and_survives_going_back(
     page: Page, ask: Callable[..., str], worker: PlayedWorker
 ) -> None:
@@ -313,51 +351,121 @@ def test_a_filter_is_in_the_address_and_survives_going_back(
     page.goto("/")
     expect(page.locator("#jobs > li")).to_have_count(2)
     page.get_by_role("button", name="succeeded").click()
-    expect(page.locator("#jobs > li .prompt-text")).to_have_text("done")
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text(["done"])
     page.locator("#jobs .prompt-text a").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#page h2").first).to_be_focused()
     page.go_back()
-    expect(page.locator("#jobs > li .prompt-text")).to_have_text("done")
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text(["done"])
     page.go_back()
     expect(page.locator("#jobs > li")).to_have_count(2)
     page.get_by_role("button", name="failed").click()
     expect(page.locator("#empty")).to_contain_text("No failed jobs")
 
 
+def test_a_thousand_jobs_come_in_pages_and_nothing_moves_under_who_reads(
+    page: Page, redis: Redis, catalog: Catalog, worker: PlayedWorker
+) -> None:
+    queue = JobQueue(redis, max_queued=5000)
+    ids = [
+        queue.submit(resolve(GenerateRequest(prompt=f"job {number}"), catalog)).job.id
+        for number in range(1000)
+    ]
+    worker.report(worker.claim(ids[0]), step=1, steps=25)  # the oldest: on the last page, were it not on top
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(51)
+    expect(page.locator("#jobs > li .prompt-text").first).to_have_text("job 0")
+    for shown in (101, 151):
+        page.click("#more")
+        expect(page.locator("#jobs > li")).to_have_count(shown)
+    page.mouse.wheel(0, 3000)
+    while page.evaluate("scrollY") < 2000:
+        page.wait_for_timeout(50)
+    page.evaluate("window.read = document.elementFromPoint(640, 450).closest('li')")
+    page.wait_for_timeout(500)  # for the wheel to stop
+    before = page.evaluate("read.getBoundingClientRect().top")
+    queue.submit(resolve(GenerateRequest(prompt="a newcomer"), catalog))
+    expect(page.locator("#news")).to_have_text("1 new job: show")
+    assert page.evaluate("read.isConnected && read.getBoundingClientRect().top") == pytest.approx(
+        before, abs=1
+    )
+    page.click("#news")
+    expect(page.locator("#jobs > li .prompt-text").nth(1)).to_have_text("a newcomer")
+    prompts = page.locator("#jobs > li .prompt-text").all_text_contents()
+    assert len(set(prompts)) == len(prompts) == 152
+
+
+def test_what_guidance_did_is_drawn_step_by_step(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(guidance={"trace": True})
+    lease = worker.claim(job_id)
+    losses = [0.9, 0.7, None, 0.4, 0.5]
+    trace = tuple(
+        GuidedStep(step=step, loss=loss, losses=(loss,), gradient_rms=0.01 * step, skipped=loss is None)
+        for step, loss in enumerate(losses)
+    )
+    worker.leases.succeed(
+        lease, tuple(image.model_copy(update={"trace": trace}) for image in worker.store(lease))
+    )
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".trace figcaption")).to_have_text("Guidance over 5 steps, 1 of them skipped")
+    loss, gradient = page.locator(".curve").all()
+    said = "loss: from 0.9 to 0.5, lowest 0.4, highest 0.9"
+    assert loss.get_attribute("aria-label") == said
+    assert loss.locator("polyline").count() == 2  # with a gap at the step that was skipped
+    assert gradient.locator("polyline").count() == 1
+
+
+def test_workers_tell_how_busy_and_how_full_they_are(
+    page: Page, redis: Redis, ask: Callable[..., str]
+) -> None:
+    job_id = ask()
+    announce(redis, job_id)
+    page.goto("/#/workers")
+    card = page.locator("article", has_text="played")
+    for words in (
+        "1 of 2 places taken",
+        "Busy 75 % of the last minute",
+        "1.0 of 8.0 GiB of memory",
+        "pocket",
+    ):
+        expect(card).to_contain_text(words)
+    shares = {
+        gauge.get_attribute("aria-label"): gauge.evaluate("(gauge) => gauge.value / gauge.max")
+        for gauge in card.locator("meter").all()
+    }
+    assert shares == {"Places taken": 0.5, "Busy": 0.75, "Memory": 0.125}
+    card.get_by_role("link").click()
+    expect(page.locator("#page h2")).to_have_text("a red apple")
+
+
 def test_the_first_load_is_small_and_all_of_it_from_here(page: Page, ask: Callable[..., str]) -> None:
     ask()
-    loaded: dict[str, int] = {}
-
-    def keep(response: Response) -> None:
-        streamed = "/v1/events" in response.url
-        loaded[response.url] = 0 if streamed else len(response.body())
-
     answers: list[Response] = []
     page.on("response", lambda answer: answers.append(answer))
     page.goto("/")
     expect(page.locator("#jobs > li")).to_have_count(1)
     expect(page.locator("#field-steps")).to_be_attached()
-    for answer in answers:
-        keep(answer)
-    assert any(url.endswith("/openapi.json") for url in loaded)
-    assert sum(loaded.values()) < FIRST_LOAD_BYTES, loaded
-    assert {urlsplit(url).netloc for url in loaded} == {urlsplit(page.url).netloc}
+    # The stream of events does not end, so that its size is not known.
+    loaded = [answer for answer in answers if "/v1/events" not in answer.url]
+    sizes = [(answer.url, answer.request.sizes()["responseBodySize"]) for answer in loaded]
+    assert any(url.endswith("/openapi.json") and size > 0 for url, size in sizes)
+    assert sum(size for _, size in sizes) < FIRST_LOAD_BYTES, sizes
+    assert {urlsplit(answer.url).netloc for answer in loaded} == {urlsplit(page.url).netloc}
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_no_state_of_the_page_fails_axe(
-    browser: Browser,
     live: httpx.Client,
+    open_tab: Callable[..., Page],
     ask: Callable[..., str],
     redis: Redis,
     worker: PlayedWorker,
-    scheme: Any,
+    scheme: str,
     width: int,
 ) -> None:
-    page = browser.new_page(
-        base_url=str(live.base_url), color_scheme=scheme, viewport={"width": width, "height": 900}
-    )
+    page = open_tab(live.base_url, width, color_scheme=scheme)
     found: dict[str, list[str]] = {}
 
     def check(state: str) -> None:
@@ -396,9 +504,12 @@ def test_no_state_of_the_page_fails_axe(
         page.goto(address)
         expect(page.locator(awaited).first).to_be_visible()
         check(state)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check("keys")
+    page.keyboard.press("Escape")
     page.route("**/v1/**", lambda route: route.abort())
     page.goto("/#/gallery")
     expect(page.locator("#banner")).to_be_visible()
     check("disconnected")
-    page.close()
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
