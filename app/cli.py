@@ -1,23 +1,35 @@
 """The ``lodestar`` command: starts the service's processes, and talks to a running service."""
 
+import os
 import sys
+from typing import Annotated
 
 import typer
 
-from app.commands import pictures, processes
+from app.commands import listings, measuring, pictures, processes, watching
 from app.commands.exits import Exit, say
 from jobs.errors import LodestarError
 
 cli = typer.Typer(
     name="lodestar",
-    help="CLIP-guided image generation as a service.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(processes.commands)
-cli.add_typer(pictures.commands)
+for group in (pictures, listings, watching, measuring):
+    cli.add_typer(group.commands)
+
+
+@cli.callback()
+def options(
+    no_color: Annotated[
+        bool, typer.Option("--no-color", help="No colours, as with NO_COLOR=1 in the environment.")
+    ] = False,
+) -> None:
+    """CLIP-guided image generation as a service."""
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
 
 
 def main() -> None:

@@ -1,21 +1,27 @@
 """A small client of the native API."""
 
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
+from httpx_sse import ServerSentEvent, SSEError, connect_sse
 from pydantic import ValidationError
 
 from jobs.errors import LodestarError
 from jobs.request import GenerateRequest
-from jobs.state import Job
+from jobs.state import Job, JobPage
+
+Answer = TypeVar("Answer", Job, JobPage)
 
 FIRST_LOOK_S = 0.1
 SLOWEST_LOOK_S = 1.0
+SILENCE_S = 60.0  # of a stream, whose server sends something every 15 s
 
 
 class ServerUnreachableError(LodestarError):
@@ -40,6 +46,14 @@ class WaitTimeoutError(LodestarError):
     """The job is not finished within the time that the caller wanted to wait; it goes on."""
 
     type = "wait_timeout"
+
+
+@dataclass(frozen=True)
+class StreamedEvent:
+    """One event of a stream, as ``GET /v1/events`` documents them."""
+
+    name: str
+    data: dict[str, Any]
 
 
 class Client:
@@ -78,6 +92,47 @@ class Client:
     def cancel(self, job_id: str) -> Job:
         """Tell a job to stop; the job as it then stands. Again, or too late, it changes nothing."""
         return _job(self._call("POST", _path(job_id) + "/cancel"))
+
+    def list(self, *, status: str | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """One page of jobs, newest first; ``limit`` is at most 200."""
+        wanted = {"status": status, "cursor": cursor, "limit": limit}
+        params = {name: value for name, value in wanted.items() if value is not None}
+        return _read(JobPage, self._call("GET", "/v1/jobs", params=params))
+
+    def models(self) -> tuple[dict[str, Any], ...]:
+        """The models and what each can make, as ``GET /v1/models`` has them."""
+        return tuple(self._call("GET", "/v1/models").json()["data"])
+
+    def events(
+        self,
+        job_id: str | None = None,
+        *,
+        patience_s: float = 30.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[StreamedEvent]:
+        """What happens to a job, from a snapshot to its end; or to all jobs, without end.
+
+        Args:
+            job_id: None follows all jobs.
+            patience_s: how long the server may be away in between; nothing is missed or told twice.
+            sleep: how to pass the time before another try.
+        """
+        path = "/v1/events" if job_id is None else f"{_path(job_id)}/events"
+        last_id, last_seen = "", -math.inf
+        while True:
+            try:
+                headers = {"Last-Event-ID": last_id} if last_id else {}
+                for event in self._stream(path, headers):
+                    last_id, last_seen = event.id or last_id, time.monotonic()
+                    if not event.data:  # no event, but how long to wait before another try
+                        continue
+                    yield StreamedEvent(event.event, json.loads(event.data))
+                    if job_id is not None and event.event in {"done", "deleted"}:
+                        return
+            except (ServerUnreachableError, ServerUnavailableError):
+                if time.monotonic() - last_seen > patience_s:
+                    raise
+            sleep(SLOWEST_LOOK_S)
 
     def image(self, job_id: str, index: int) -> bytes:
         """One finished picture, as a PNG file."""
@@ -127,16 +182,27 @@ class Client:
         try:
             response = self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise ServerUnreachableError(
-                f"there is no server at {self.url} ({error}); start one with: lodestar up"
-            ) from error
+            raise self._unreachable(error) from error
         if response.is_success:
             return response
-        message = _reason(response)
-        raise (
-            ServerUnavailableError(message)
-            if response.status_code in {502, 503, 504}
-            else RefusedError(message)
+        raise _refusal(response)
+
+    def _stream(self, path: str, headers: dict[str, str]) -> Iterator[ServerSentEvent]:
+        """The events of one connection, as long as it lasts."""
+        try:
+            with connect_sse(self._http, "GET", path, headers=headers, timeout=SILENCE_S) as source:
+                if not source.response.is_success:
+                    source.response.read()
+                    raise _refusal(source.response)
+                yield from source.iter_sse()
+        except SSEError as error:
+            raise RefusedError(f"{self.url}{path} does not answer as a lodestar server does") from error
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> ServerUnreachableError:
+        return ServerUnreachableError(
+            f"there is no server at {self.url} ({error}); start one with: lodestar up"
         )
 
 
@@ -145,11 +211,21 @@ def _path(job_id: str) -> str:
 
 
 def _job(response: httpx.Response) -> Job:
+    return _read(Job, response)
+
+
+def _read(model: type[Answer], response: httpx.Response) -> Answer:
     try:
         # A newer server may say more than we know.
-        return Job.model_validate_json(response.content, extra="ignore")
+        return model.model_validate_json(response.content, extra="ignore")
     except ValidationError as error:
         raise RefusedError(f"{response.request.url} does not answer as a lodestar server does") from error
+
+
+def _refusal(response: httpx.Response) -> ServerUnavailableError | RefusedError:
+    message = _reason(response)
+    is_passing = response.status_code in {502, 503, 504}
+    return ServerUnavailableError(message) if is_passing else RefusedError(message)
 
 
 def _reason(response: httpx.Response) -> str:

@@ -2,16 +2,17 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.client import Client
+from app.client import Client, StreamedEvent
 from jobs.errors import LodestarError
 from jobs.state import Job, JobStatus
+from jobs.state import Progress as JobProgress
 
 
 class NotWritableError(LodestarError):
@@ -69,6 +70,41 @@ def wait_with_bar(
     """Wait for the end of a job and show how far it is; see ``Client.wait``."""
     with job_bar(quiet=quiet) as show:
         return client.wait(job_id, on_look=show, timeout_s=timeout_s, sleep=sleep)
+
+
+def follow_with_bar(events: Iterable[StreamedEvent], *, quiet: bool = False) -> Job | None:
+    """Follow the events of a job to its end and show how far it is; the job, or None if it was deleted."""
+    job: Job | None = None
+    with job_bar(quiet=quiet) as show:
+        for event in events:
+            if event.name == "deleted" or (event.name == "done" and event.data["job"] is None):
+                return None
+            job = _after(job, event)
+            if job is not None:
+                show(job)
+            if event.name == "log" and not quiet:
+                print(event.data["message"], file=sys.stderr, flush=True)
+    return job
+
+
+def _after(job: Job | None, event: StreamedEvent) -> Job | None:
+    """The job as an event leaves it."""
+    if event.name in {"snapshot", "done"}:
+        # A newer server may say more than we know.
+        return Job.model_validate(event.data["job"], extra="ignore")
+    if job is None:
+        return None
+    match event.name:
+        case "queued":
+            return job.model_copy(update={"status": JobStatus.QUEUED})
+        case "started":
+            return job.model_copy(update={"status": JobStatus.RUNNING, "attempts": event.data["attempt"]})
+        case "progress":
+            progress = JobProgress.model_validate(event.data, extra="ignore")
+            return job.model_copy(update={"status": JobStatus.RUNNING, "progress": progress})
+        case "canceling":
+            return job.model_copy(update={"cancel_requested": True})
+    return job
 
 
 def save_pictures(client: Client, job: Job, output: Path | None) -> list[Path]:

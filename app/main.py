@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 
 from app import errors, openapi
 from app.access import AccessLayer
@@ -30,6 +31,7 @@ from jobs.reaper import Reaper
 from jobs.retention import Retention
 
 CANCEL_AGAIN_S = 0.5
+COMPRESSED_FROM_BYTES = 8_000  # one job is less: its answer should cost no compression
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +55,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     errors.install(app, envelopes.DIALECTS)
     # The last one added is the outermost.
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=5)
     app.add_middleware(AccessLayer, metrics=services.metrics)
     for noun in (
         jobs,

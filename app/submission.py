@@ -10,9 +10,14 @@ from jobs.resolve import resolve
 
 
 async def submit_job(
-    request: Request, wanted: GenerateRequest, idempotency_key: str | None, caller: str
+    request: Request,
+    wanted: GenerateRequest,
+    idempotency_key: str | None,
+    caller: str,
+    *,
+    prediction_base: str = "",
 ) -> Submission:
-    """Queue a job.
+    """Queue a job; the arguments are those of ``JobQueue.submit``.
 
     Raises:
         LodestarError: as for ``resolve``, ``AddressPolicy.check`` and ``JobQueue.submit``.
@@ -22,7 +27,12 @@ async def submit_job(
     if wanted.webhook is not None:
         services.addresses.check(wanted.webhook.url)
     submission = await run_in_threadpool(
-        services.queue.submit, resolved, idempotency_key=idempotency_key, original=wanted, caller=caller
+        services.queue.submit,
+        resolved,
+        idempotency_key=idempotency_key,
+        original=wanted,
+        caller=caller,
+        prediction_base=prediction_base,
     )
     request.state.job_id = submission.job.id
     return submission

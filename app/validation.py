@@ -32,7 +32,13 @@ def body_was_not_read_as_json(errors: Sequence[Mapping[str, Any]]) -> bool:
 
 def _dotted(loc: Sequence[str | int]) -> str:
     # The first part says where the field was: body, query, header or path.
-    return ".".join(str(part) for part in loc[1:])
+    parts = loc[1:]
+    return ".".join(str(part) for index, part in enumerate(parts) if not _is_kind(parts, index))
+
+
+def _is_kind(parts: Sequence[str | int], index: int) -> bool:
+    """Whether a part is no field but the kind of an objective, which pydantic puts between its number and its field."""
+    return index > 1 and parts[index - 2] == "objectives" and isinstance(parts[index - 1], int)
 
 
 def _message(error: Mapping[str, Any]) -> str:

@@ -2,7 +2,15 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from jobs.cuts import most_cuts
 from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
@@ -16,8 +24,18 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-# Checked where schedules are: see Guidance.
-Cuts = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": MAX_CUTOUTS})]
+def _number_as_text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+# A number is a schedule too. Read as one type, so that a refusal names the field and not the types it might have had.
+Cuts = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_CUTOUTS}, {"type": "string"}]}
+    ),
+]
 
 
 class Guidance(_Model):
@@ -70,16 +88,14 @@ class Guidance(_Model):
         description="Views of the picture that CLIP judges, at the step that has most.",
         examples=[48],
     )
-    overview_cuts: Cuts | str | None = Field(
+    overview_cuts: Cuts | None = Field(
         None,
-        union_mode="left_to_right",
         description="How many of them are views of the whole picture: a number, or a schedule over the run like "
         "`[12]*400+[4]*600`.",
         examples=["[12]*400+[4]*600"],
     )
-    inner_cuts: Cuts | str | None = Field(
+    inner_cuts: Cuts | None = Field(
         None,
-        union_mode="left_to_right",
         description="How many of them are random crops; likewise.",
         examples=["[4]*400+[12]*600"],
     )
@@ -174,10 +190,9 @@ class Guidance(_Model):
 
     @field_validator("overview_cuts", "inner_cuts")
     @classmethod
-    def _is_a_schedule(cls, cuts: int | str | None) -> str | None:
-        if cuts is None:
+    def _is_a_schedule(cls, text: str | None) -> str | None:
+        if text is None:
             return None
-        text = str(cuts)
         if len(text) > MAX_SCHEDULE_CHARS:
             raise ValueError(f"a schedule has at most {MAX_SCHEDULE_CHARS} characters")
         if (most := most_cuts(text, "1") - 1) > MAX_CUTOUTS:

@@ -51,6 +51,7 @@ class JobQueue:
         idempotency_key: str | None = None,
         original: GenerateRequest | None = None,
         caller: str = "",
+        prediction_base: str = "",
     ) -> Submission:
         """Store a job and tell the workers.
 
@@ -61,6 +62,8 @@ class JobQueue:
                 in it.
             caller: who asks. Callers get equal shares of the work, whatever number of jobs each submits; all who do not
                 say who they are count as one.
+            prediction_base: address of this server, to tell the webhook of a prediction as Replicate does; if empty,
+                the webhook is told of the job.
 
         Raises:
             QueueFullError: too many jobs wait.
@@ -82,6 +85,7 @@ class JobQueue:
             cost_of(resolved),
             resolved.model,
             *_webhook_fields(original),
+            prediction_base,
         )
         if outcome == "full":
             raise QueueFullError(f"{self._max_queued} jobs are waiting already, and no more are accepted")

@@ -85,6 +85,7 @@ def _webhook(record: Mapping[str, str]) -> WebhookState | None:
         "status": record.get("webhook_status", "waiting"),
         "attempts": record.get("webhook_attempts", 0),
         "last_error": record.get("webhook_error"),
+        "prediction_base": record.get("webhook_base"),
     }
     return WebhookState.model_validate(fields)
 

@@ -82,6 +82,11 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
     )
 
 
+def regularizers_of(preset: GuidancePreset) -> tuple[PixelObjective, ...]:
+    """What a preset pulls towards besides the prompt."""
+    return tuple(PixelObjective(type=name, weight=weight) for name, weight in preset.regularizers)
+
+
 def _size(value: int, field: str, card: ModelCard) -> int:
     if not card.min_px <= value <= card.max_px:
         raise InvalidRequestError(
@@ -133,7 +138,7 @@ def _objectives(
     """What was asked for, each with its CLIP; else the prompt, and what the preset adds to it."""
     if guidance.objectives is None:
         text = TextObjective(type="text", text=guidance.prompt or prompt, clip=clip)
-        return (text, *(PixelObjective(type=name, weight=weight) for name, weight in preset.regularizers))
+        return (text, *regularizers_of(preset))
     return tuple(
         objective.model_copy(
             update={"clip": _clip(objective.clip, index, catalog) if objective.clip else clip}

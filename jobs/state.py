@@ -130,6 +130,11 @@ class WebhookState(Wire):
     )
     attempts: int = Field(0, ge=0, description="Times that the newest message was sent.")
     last_error: str | None = Field(None, description="What went wrong the last time; null if nothing did.")
+    prediction_base: str | None = Field(
+        None,
+        description="Address of this server in its messages, if they are predictions of Replicate's API; null if they "
+        "hold the job.",
+    )
 
 
 class Job(Wire):

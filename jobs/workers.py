@@ -36,6 +36,15 @@ class WorkerInfo(Wire):
     )
     load: float = Field(0, ge=0, description="Units of work that its jobs still need.")
     room: int = Field(0, ge=0, description="Jobs that it would take now.")
+    busy_share: float | None = Field(
+        None, ge=0, le=1, description="Share of about the last minute in which it had work.", examples=[0.75]
+    )
+    memory_used_bytes: int | None = Field(
+        None,
+        ge=0,
+        description="Memory of its device that the process holds; null where the system does not tell.",
+    )
+    memory_total_bytes: int | None = Field(None, ge=0, description="Memory that its device has.")
     started_at: datetime = Field(description="When the process started.")
     heartbeat_at: datetime = Field(description="When it was last heard of.")
 

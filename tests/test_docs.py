@@ -10,9 +10,11 @@ from app.cli import cli
 from app.errors import KINDS
 from app.main import create_app
 from app.settings import ApiSettings
+from docs.make_reference import reference
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent
+MOST_BYTES_OF_A_PICTURE = 150_000
 PAGES = {page.name: page.read_text() for page in (ROOT / "docs").glob("*.md")}
 
 
@@ -33,12 +35,26 @@ def test_every_route_is_documented() -> None:
         assert stem in PAGES["api.md"], path
 
 
+def test_every_field_of_a_request_is_documented() -> None:
+    assert PAGES["request.md"] == reference(), "write it anew: python -m docs.make_reference"
+
+
 def test_every_process_that_the_command_starts_is_documented() -> None:
     command = get_command(cli)
     names = {"up", "serve", "worker", "worker-health"}
     assert names <= set(command.commands)  # type: ignore[attr-defined]
     for name in names:
         assert f"`lodestar {name}`" in PAGES["operating.md"]
+
+
+def test_every_command_of_the_client_is_documented_with_its_options() -> None:
+    commands = get_command(cli).commands  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        if f"`lodestar {name}`" in PAGES["operating.md"]:
+            continue
+        assert f"| `lodestar {name}` |" in PAGES["cli.md"], name
+        for option in (option for each in command.params for option in (*each.opts, *each.secondary_opts)):
+            assert not option.startswith("-") or f"`{option}`" in PAGES["cli.md"], option
 
 
 def test_every_fault_that_is_documented_is_injected_by_a_test_that_exists() -> None:
@@ -50,6 +66,13 @@ def test_every_fault_that_is_documented_is_injected_by_a_test_that_exists() -> N
         assert named, row
         for name in named:
             assert f"def {name}(" in tests, name
+
+
+def test_the_pictures_of_the_dashboard_load_quickly() -> None:
+    shots = list((ROOT / "docs" / "images").glob("dashboard-*"))
+    assert shots
+    for picture in shots:
+        assert picture.stat().st_size < MOST_BYTES_OF_A_PICTURE, picture
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{name}" for name in PAGES)])

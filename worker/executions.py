@@ -248,6 +248,9 @@ class Executions:
             speed=self._throughput.speed,
             load=sum(execution.left for execution in held),
             room=max(0, self._room()),
+            busy_share=round(self._throughput.busy_share, 3),
+            memory_used_bytes=device.used_bytes(),
+            memory_total_bytes=device.total_bytes(),
             started_at=self._started_at,
             heartbeat_at=datetime.now(UTC),
         )

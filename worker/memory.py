@@ -106,6 +106,11 @@ def peak_memory(device: torch.device) -> Generator[Callable[[], int], None, None
         yield lambda: 0
 
 
+def resident_bytes() -> int | None:
+    """Memory that this process holds; None where the system does not tell."""
+    return _resident("VmRSS") if CLEAR_PEAK.exists() else None
+
+
 def _resident(name: str) -> int:
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(found[1]) * 1024 if found else 0

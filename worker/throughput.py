@@ -13,6 +13,7 @@ class Throughput:
     def __init__(self) -> None:
         self._units = 0.0
         self._seconds = 0.0
+        self._busy = 0.0
         self._noted_at = time.monotonic()
 
     def note(self, units: float, *, busy: bool) -> None:
@@ -24,8 +25,9 @@ class Throughput:
         """
         now = time.monotonic()
         elapsed, self._noted_at = now - self._noted_at, now
+        kept = math.exp(-elapsed / REMEMBERED_S)
+        self._busy = self._busy * kept + busy * (1 - kept)
         if busy:
-            kept = math.exp(-elapsed / REMEMBERED_S)
             self._units = self._units * kept + units
             self._seconds = self._seconds * kept + elapsed
         else:
@@ -35,3 +37,8 @@ class Throughput:
     def speed(self) -> float | None:
         """Units a second; None before there was enough work to tell."""
         return self._units / self._seconds if self._seconds >= WORTH_TELLING_S and self._units > 0 else None
+
+    @property
+    def busy_share(self) -> float:
+        """Share of the recent past in which there was work, from 0 to 1."""
+        return self._busy

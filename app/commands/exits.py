@@ -2,8 +2,12 @@
 
 import sys
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from jobs.state import Job
 
 
 class Exit(IntEnum):
@@ -28,3 +32,15 @@ def reassure(message: str) -> None:
     """Tell a person who watches that something happens; in a log, an error stays the only line."""
     if sys.stderr.isatty():
         say(message)
+
+
+def end_as(job: "Job") -> None:
+    """End the command as a job has ended; one that succeeded ends nothing."""
+    from jobs.state import JobStatus
+
+    if job.status is JobStatus.FAILED:
+        say(f"lodestar: job {job.id} failed: {job.error.message if job.error else 'no reason is known'}")
+        raise typer.Exit(Exit.JOB_FAILED)
+    if job.status is JobStatus.CANCELED:
+        say(f"lodestar: job {job.id} was canceled")
+        raise typer.Exit(Exit.CANCELED)

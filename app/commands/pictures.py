@@ -1,32 +1,27 @@
-"""Commands that talk to a running service. Each imports what it needs, so that the others answer at once."""
+"""Commands that make pictures. Each imports what it needs, so that the others answer at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.commands.exits import Exit, reassure, say
+from app.commands.connection import DEFAULT_URL, JobId, Url, connected
+from app.commands.exits import Exit, end_as, reassure, say
 
 if TYPE_CHECKING:
     from app.client import Client
     from jobs.request import GenerateRequest
-    from jobs.state import Job
 
 commands = typer.Typer()
 
-Url = Annotated[str, typer.Option(envvar="LODESTAR_URL", help="Address of the service.")]
-JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="File to write; by default named after the job.", dir_okay=False),
 ]
 Wait = Annotated[float | None, typer.Option(min=0, help="Seconds to wait; by default as long as it takes.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the finished job as JSON instead of the paths.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the job as JSON instead of the paths.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
-
-DEFAULT_URL = "http://127.0.0.1:8000"
+Open = Annotated[bool, typer.Option("--open", help="Show the pictures with this machine's viewer.")]
 
 
 @commands.command()
@@ -37,6 +32,7 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of the first picture; random if left out.")] = None,
     steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
     cfg_scale: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="Solver of the reverse diffusion.")] = None,
     negative_prompt: Annotated[str | None, typer.Option(help="What it should not show.")] = None,
     model: Annotated[str | None, typer.Option(help="Id of the model.")] = None,
     width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
@@ -46,6 +42,9 @@ def generate(
         bool | None,
         typer.Option("--guide/--no-guide", help="CLIP guidance; on if one of its options is given."),
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Method of the guidance; `lodestar models` lists them.")
+    ] = None,
     guidance_scale: Annotated[float | None, typer.Option(help="Strength of the guidance.")] = None,
     cutouts: Annotated[
         int | None, typer.Option(help="Augmented views that CLIP judges at each step.")
@@ -54,12 +53,13 @@ def generate(
     wait: Wait = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    show: Open = False,
 ) -> None:
     """Make pictures of a prompt and write them as PNG files; prints their paths.
 
     Exit codes: 0 done, 1 error, 2 usage, 3 the job failed, 5 it was canceled, 6 --wait is over, 130 Ctrl-C.
     """
-    guidance = _given(scale=guidance_scale, cutouts=cutouts, clip=clip)
+    guidance = _given(preset=preset, scale=guidance_scale, cutouts=cutouts, clip=clip)
     if guide is False and guidance:
         raise typer.BadParameter("--no-guide contradicts the options of the guidance")
     request = _request(
@@ -70,14 +70,15 @@ def generate(
         height=height,
         steps=steps,
         cfg_scale=cfg_scale,
+        sampler=sampler,
         seed=seed,
         images=images,
         guidance=guidance if guide or guidance else None,
     )
     if not quiet:
         reassure(f"Sending the job to {url} ...")
-    with _client(url) as client:
-        _finish(client, client.submit(request).id, output, wait, as_json, quiet)
+    with connected(url) as client:
+        _finish(client, client.submit(request).id, output, wait, as_json, quiet, show)
 
 
 @commands.command("wait")
@@ -88,57 +89,46 @@ def wait_for(
     wait: Wait = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
+    show: Open = False,
 ) -> None:
     """Wait for a job and write its pictures. Exit codes as for generate."""
-    with _client(url) as client:
-        _finish(client, job_id, output, wait, as_json, quiet)
-
-
-@commands.command()
-def cancel(job_id: JobId, url: Url = DEFAULT_URL) -> None:
-    """Tell a job to stop; prints its status, which stays running until its worker has obeyed."""
-    with _client(url) as client:
-        typer.echo(client.cancel(job_id).status)
-
-
-@contextmanager
-def _client(url: str) -> Iterator["Client"]:
-    from app.client import Client
-
-    with Client(url) as client:
-        yield client
+    with connected(url) as client:
+        _finish(client, job_id, output, wait, as_json, quiet, show)
 
 
 def _finish(
-    client: "Client", job_id: str, output: Path | None, wait: float | None, as_json: bool, quiet: bool
+    client: "Client",
+    job_id: str,
+    output: Path | None,
+    wait: float | None,
+    as_json: bool,
+    quiet: bool,
+    show: bool,
 ) -> None:
     from app.client import WaitTimeoutError
     from app.follow import save_pictures, wait_with_bar
 
     try:
         job = wait_with_bar(client, job_id, timeout_s=float("inf") if wait is None else wait, quiet=quiet)
-    except (KeyboardInterrupt, WaitTimeoutError) as error:
-        say(
-            f"Job {job_id} goes on without us. To come back to it:\n  lodestar wait {job_id} --url {client.url}"
-        )
-        code = Exit.INTERRUPTED if isinstance(error, KeyboardInterrupt) else Exit.WAIT_TIMED_OUT
-        raise typer.Exit(code) from error
+    except KeyboardInterrupt as error:
+        _say_how_to_come_back(client, job_id)
+        raise typer.Exit(Exit.INTERRUPTED) from error
+    except WaitTimeoutError as error:
+        _say_how_to_come_back(client, job_id)
+        if as_json:
+            typer.echo(client.get(job_id).model_dump_json(indent=2))
+        raise typer.Exit(Exit.WAIT_TIMED_OUT) from error
     paths = save_pictures(client, job, output)
     typer.echo(
         job.model_dump_json(indent=2) if as_json else "".join(f"{path}\n" for path in paths), nl=as_json
     )
-    _exit_as(job)
+    for path in paths if show else ():
+        typer.launch(str(path))
+    end_as(job)
 
 
-def _exit_as(job: "Job") -> None:
-    from jobs.state import JobStatus
-
-    if job.status is JobStatus.FAILED:
-        say(f"lodestar: job {job.id} failed: {job.error.message if job.error else 'no reason is known'}")
-        raise typer.Exit(Exit.JOB_FAILED)
-    if job.status is JobStatus.CANCELED:
-        say(f"lodestar: job {job.id} was canceled")
-        raise typer.Exit(Exit.CANCELED)
+def _say_how_to_come_back(client: "Client", job_id: str) -> None:
+    say(f"Job {job_id} goes on without us. To come back to it:\n  lodestar wait {job_id} --url {client.url}")
 
 
 def _request(**fields: Any) -> "GenerateRequest":

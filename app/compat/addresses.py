@@ -3,6 +3,11 @@
 from fastapi import Request
 
 
+def base_of(request: Request) -> str:
+    """The address of this server, by the name and the scheme under which the client reached it; no slash at its end."""
+    return str(request.base_url).rstrip("/")
+
+
 def absolute(request: Request, path: str) -> str:
-    """The address of a path, by the name and the scheme under which the client reached this server."""
-    return str(request.base_url).rstrip("/") + path
+    """The address of a path of this server."""
+    return base_of(request) + path

@@ -7,6 +7,7 @@ from fastapi import Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.compat.addresses import base_of
 from app.submission import submit_job
 from jobs.errors import LodestarError
 from jobs.queue import Submission
@@ -33,16 +34,29 @@ def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> Gener
 
 
 async def submit(
-    request: Request, wanted: GenerateRequest, names: Mapping[str, str], idempotency_key: str | None
+    request: Request,
+    wanted: GenerateRequest,
+    names: Mapping[str, str],
+    idempotency_key: str | None,
+    *,
+    told_as_prediction: bool = False,
 ) -> Submission:
     """Queue the job of a native request.
+
+    Args:
+        request: of the client.
+        wanted: the native request.
+        names: the dialect's name of every native field that it calls otherwise.
+        idempotency_key: as for ``JobQueue.submit``.
+        told_as_prediction: whether its webhook is told in Replicate's words.
 
     Raises:
         LodestarError: as for ``submit_job``.
     """
     caller = request.headers.get("x-forwarded-user", "")[:128]
+    base_url = base_of(request) if told_as_prediction else ""
     try:
-        return await submit_job(request, wanted, idempotency_key, caller)
+        return await submit_job(request, wanted, idempotency_key, caller, prediction_base=base_url)
     except LodestarError as error:
         raise type(error)(error.message, field=_renamed(error.field, names)) from error
 

@@ -1,88 +1,77 @@
-// The job-status page: it shows what the API tells, once a second.
+// The page: what the address names, kept up to date by the stream of events, and by asking when there is none.
 
-import { Refused, cancelJob, getQueue, listJobs } from "./api.js";
-import { arrange, element, set } from "./dom.js";
-import { emptyState } from "./empty.js";
-import { watchForm } from "./form.js";
+import { Refused, Unreachable, getQueue } from "./api.js";
+import { Compare } from "./compare.js";
+import { set } from "./dom.js";
+import { fillForm, watchForm } from "./form.js";
+import { Gallery } from "./gallery.js";
+import { JobPage } from "./job.js";
+import { JobList } from "./jobs.js";
+import { watchKeys } from "./keys.js";
+import { Live } from "./live.js";
 import { Poll } from "./poll.js";
-import { Row } from "./row.js";
-import { count, duration, shortened } from "./words.js";
+import { Workers } from "./workers.js";
+import { count, duration, promptOf, shortened } from "./words.js";
 
-const EVERY_MS = 1000;
+const WITH_EVENTS_MS = 10000;
+const WITHOUT_EVENTS_MS = 1500;
 const SLOW_MS = 4000;
-const PAGE = 50;
-const MOST = 200; // what the API lists at once
-const STATUSES = ["queued", "running", "succeeded", "failed", "canceled"];
+const PAGES = [
+  [/^#\/gallery$/, () => new Gallery()],
+  [/^#\/workers$/, () => new Workers()],
+  [/^#\/jobs\/([^/]+)$/, (id) => new JobPage(id, edit)],
+  [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => new Compare(first, second)],
+];
 
 const find = (id) => document.getElementById(id);
-const rows = new Map();
-const filters = new Map();
-let limit = PAGE;
+let page = null; // what is shown instead of the list, if anything
 let freshAt = null; // when the data that is shown was got
 let trouble = null; // why no newer data comes
 
-const chosenStatus = () => {
-  const status = new URLSearchParams(location.search).get("status");
-  return STATUSES.includes(status) ? status : null;
-};
-
-const poll = new Poll(refresh, EVERY_MS);
+const announce = (words) => (find("announcer").textContent = words);
+const poll = new Poll(refresh, () => (live.isOpen ? WITH_EVENTS_MS : WITHOUT_EVENTS_MS));
+const jobs = new JobList(announce, () => poll.now());
+const live = new Live(
+  (event) => {
+    jobs.event(event);
+    page?.event?.(event);
+    if (event.type !== "progress" && event.type !== "preview") poll.soon();
+  },
+  () => poll.soon(),
+);
 
 async function refresh() {
-  const status = chosenStatus();
   const slow = setTimeout(() => tell("The server is slow to answer."), SLOW_MS);
+  const shown = page;
   try {
-    const [page, queue] = await Promise.all([listJobs(status, limit), getQueue()]);
-    if (status !== chosenStatus()) return; // another filter was chosen meanwhile
-    showJobs(page, status);
+    const [queue] = await Promise.all([getQueue(), shown ? shown.refresh(live.isOpen) : jobs.refresh(live.isOpen)]);
     showQueue(queue);
+    showTitle(queue);
     freshAt = Date.now();
     tell(null);
   } catch (error) {
+    if (!(error instanceof Refused || error instanceof Unreachable)) reportError(error);
     tell(error instanceof Refused ? `The server answers: ${error.message}.` : "The server cannot be reached.");
   } finally {
     clearTimeout(slow);
   }
 }
 
-function showJobs(page, status) {
-  const news = [];
-  const listed = page.data.map((job) => {
-    const row = rows.get(job.id) ?? new Row(job, cancel);
-    if (rows.has(job.id) && row.job.status !== job.status) news.push(`${shortened(job.request.prompt)}: ${job.status}`);
-    rows.set(job.id, row);
-    row.update(job);
-    return row;
-  });
-  const shown = new Set(page.data.map(({ id }) => id));
-  for (const id of rows.keys()) if (!shown.has(id)) rows.delete(id);
-  arrange(find("jobs"), listed.map(({ node }) => node));
-  find("jobs").ariaBusy = "false";
-  showEmpty(listed.length === 0, status);
-  set(find("more"), "hidden", page.next_cursor === null || limit >= MOST);
-  if (news.length) find("announcer").textContent = news.join(". ");
-}
-
-function showEmpty(isEmpty, status) {
-  const empty = find("empty");
-  const kind = isEmpty ? (status ?? "all") : "";
-  if (empty.dataset.kind === kind) return;
-  empty.dataset.kind = kind;
-  empty.hidden = !isEmpty;
-  empty.replaceChildren(...(isEmpty ? emptyState(status) : []));
-}
-
-function showQueue({ jobs, workers }) {
+function showQueue({ jobs: counts, workers }) {
   const line = find("workers");
   line.hidden = false;
   line.className = `workers ${workers ? "some" : "none"}`;
-  set(line, "textContent", workers ? count(workers, "worker") : "no worker");
+  const busy = counts.running ? `${counts.running} running` : "idle";
+  set(line, "textContent", workers ? `${count(workers, "worker")}, ${busy}` : "no worker");
   const note = find("note");
-  set(note, "hidden", workers > 0 || jobs.queued === 0);
+  set(note, "hidden", workers > 0 || counts.queued === 0);
   set(note, "textContent", "No worker is running, so jobs wait. Start one with: lodestar worker");
-  const all = Object.values(jobs).reduce((sum, number) => sum + number, 0);
-  for (const [status, { number }] of filters) set(number, "textContent", String(status ? jobs[status] : all));
-  set(document, "title", jobs.running ? `${jobs.running} running · Lodestar` : "Lodestar");
+  jobs.showCounts(counts);
+}
+
+function showTitle({ jobs: { running } }) {
+  const title = page ? page.title : running ? `${running} running` : "";
+  set(document, "title", title ? `${title} · Lodestar` : "Lodestar");
 }
 
 function tell(newTrouble) {
@@ -99,61 +88,41 @@ function showAge() {
   set(find("data-age"), "textContent", ` ${age} Trying again…`);
 }
 
-async function cancel(row) {
-  row.cancelling = true;
-  try {
-    await cancelJob(row.job.id);
-  } catch (error) {
-    row.cancelling = false;
-    find("announcer").textContent = `Not canceled: ${error.message}`;
-  }
-  poll.now();
-}
-
-function choose(status) {
-  const url = new URL(location.href);
-  if (status) url.searchParams.set("status", status);
-  else url.searchParams.delete("status");
-  history.pushState(null, "", url);
-  showChoice();
-}
-
-function showChoice() {
-  for (const [status, { button }] of filters) button.ariaPressed = String(status === chosenStatus());
-  limit = PAGE;
-  poll.now();
-}
-
-function buildFilters() {
-  for (const status of [null, ...STATUSES]) {
-    const number = element("span", { className: "count" });
-    const button = element("button", { type: "button" }, status ?? "all", number);
-    button.addEventListener("click", () => choose(status));
-    filters.set(status, { button, number });
-    find("filters").append(button);
-  }
-}
-
 function showAccepted(job) {
-  if ([null, job.status].includes(chosenStatus()) && !rows.has(job.id)) {
-    const row = new Row(job, cancel);
-    rows.set(job.id, row);
-    find("jobs").prepend(row.node);
-    showEmpty(false, null);
-  }
-  find("announcer").textContent = `Submitted: ${shortened(job.request.prompt)}`;
+  jobs.add(job);
+  announce(`Submitted: ${shortened(promptOf(job))}`);
   poll.now();
 }
 
-buildFilters();
-watchForm(showAccepted);
-find("more").addEventListener("click", () => {
-  limit = Math.min(limit * 2, MOST);
+function edit(request) {
+  location.hash = "#/";
+  fillForm(request);
+}
+
+function open({ isFirst = false } = {}) {
+  const found = PAGES.map(([address, make]) => [location.hash.match(address), make]).find(([match]) => match);
+  page?.close?.();
+  page = found ? found[1](...found[0].slice(1).map(decodeURIComponent)) : null;
+  find("home").hidden = page !== null;
+  find("page").hidden = page === null;
+  find("page").replaceChildren(...(page ? [page.node] : []));
+  for (const link of document.querySelectorAll("nav a")) {
+    link.ariaCurrent = link.hash === (location.hash || "#/") && link.pathname === "/" ? "page" : null;
+  }
+  if (!isFirst) {
+    scrollTo(0, 0);
+    (page ? find("page").querySelector("h2") : find("jobs-title"))?.focus({ preventScroll: true });
+  }
   poll.now();
-});
-addEventListener("popstate", showChoice);
+}
+
+watchForm(showAccepted);
+watchKeys();
+addEventListener("hashchange", () => open());
+addEventListener("popstate", () => jobs.showChoice());
 setInterval(() => {
-  rows.forEach((row) => row.tick());
+  jobs.tick();
+  page?.tick?.();
   showAge();
 }, 1000);
-showChoice();
+open({ isFirst: true });

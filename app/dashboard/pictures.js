@@ -1,40 +1,96 @@
 // The box for a job's pictures: as large before they are there as after, so that nothing jumps.
 
+import { jobPath } from "./api.js";
 import { element } from "./dom.js";
+import { promptOf } from "./words.js";
 
 const SHOWN = 4;
-const GLYPHS = { queued: "⋯", running: "✦", failed: "!", canceled: "×" };
+const GLYPHS = { queued: "⋯", running: "✦", failed: "!", canceled: "×", succeeded: "✓" };
 
+// In a row: the first pictures, as one link to the job's page.
 export function pictureBox(request) {
-  const box = element("div", { className: "pictures" });
-  const frame = element("div", { className: "frame" });
-  frame.style.aspectRatio = `${request.width} / ${request.height}`;
-  box.append(frame);
-  let shown = null;
+  const link = element("a", { className: "frame", tabIndex: -1 });
+  link.ariaHidden = "true"; // the prompt beside it is the same link, in words
+  if (request.width) link.style.aspectRatio = `${request.width} / ${request.height}`;
+  const cells = new Cells(link);
   return {
-    box,
+    box: element("div", { className: "pictures" }, link),
     show(job) {
-      const key = job.images.length ? "images" : job.status;
-      if (key === shown) return;
-      shown = key;
-      if (key === "images") frame.replaceChildren(...job.images.slice(0, SHOWN).map((image) => link(job, image)));
-      else frame.replaceChildren(element("span", { className: "glyph", ariaHidden: "true", textContent: GLYPHS[key] ?? "" }));
-      frame.classList.toggle("several", job.images.length > 1);
+      link.href = `#/jobs/${job.id}`;
+      cells.show(job, SHOWN);
     },
+    preview: (event) => cells.preview(event),
   };
 }
 
-function link(job, image) {
-  const picture = element("img", {
-    src: image.url,
-    alt: `Picture ${image.index + 1} of ${job.images.length}: ${job.request.prompt}`,
+// The pictures of a job inside of `frame`: a glyph, then previews, then the pictures themselves.
+export class Cells {
+  #frame;
+  #shown = null;
+  #previews = new Map();
+
+  constructor(frame) {
+    this.#frame = frame;
+  }
+
+  show(job, most) {
+    const key = job.images.length ? "images" : job.status;
+    if (key === this.#shown) return;
+    const before = this.#shown;
+    this.#shown = key;
+    if (key === "images") this.#load(job, job.images.slice(0, most));
+    else if (before !== "running" || this.#previews.size === 0) this.#glyph(key);
+  }
+
+  // Show a new preview once it has been loaded, so that nothing flickers.
+  preview({ job_id: id, index, step }) {
+    if (index >= SHOWN || this.#shown === "images") return;
+    const next = new Image();
+    next.src = `${jobPath(id)}/previews/${index}?step=${step}`;
+    next.alt = "";
+    next.className = "preview";
+    next.decode().then(() => {
+      if (this.#shown === "images") return;
+      this.#previews.set(index, next);
+      this.#fill([...this.#previews.keys()].sort((a, b) => a - b).map((number) => this.#previews.get(number)));
+    }, () => {}); // the job has ended meanwhile, or the next preview will come
+  }
+
+  #load(job, images) {
+    // A picture that is not on the page yet never loads when it is lazy.
+    const pictures = images.map((image) => picture(job, image, this.#previews.size ? "eager" : "lazy"));
+    const put = () => this.#fill(pictures);
+    // What is loading already shows in place of its preview; a preview is left only for a picture that can be seen.
+    if (this.#previews.size) Promise.allSettled(pictures.map((one) => one.decode())).then(put);
+    else put();
+  }
+
+  #glyph(status) {
+    this.#fill([element("span", { className: "glyph", ariaHidden: "true", textContent: GLYPHS[status] ?? "" })]);
+  }
+
+  #fill(nodes) {
+    this.#frame.replaceChildren(...nodes);
+    this.#frame.classList.toggle("several", nodes.length > 1);
+  }
+}
+
+export function picture(job, image, loading = "lazy") {
+  return element("img", {
+    alt: `Picture ${image.index + 1} of ${job.images.length}: ${promptOf(job)}`,
     width: image.width,
     height: image.height,
-    loading: "lazy",
+    loading: loading,
     decoding: "async",
     // Few pixels made larger look better as squares than as a blur.
     className: image.width <= 128 ? "small" : "",
+    src: image.url,
   });
-  const score = image.clip_score === null ? "" : `, CLIP score ${image.clip_score.toFixed(3)}`;
-  return element("a", { href: image.url, target: "_blank", rel: "noopener", title: `Seed ${image.seed}${score}` }, picture);
+}
+
+export function scores(image) {
+  const told = [];
+  if (typeof image.clip_score === "number") told.push(`CLIP ${image.clip_score.toFixed(3)}`);
+  if (typeof image.aesthetic_score === "number") told.push(`aesthetic ${image.aesthetic_score.toFixed(2)}`);
+  return told;
 }

@@ -1,15 +1,18 @@
 // Ask again and again: never two at a time, not while the tab is hidden, and on and on after a failure.
 
+const LEAST_PAUSE_MS = 400;
+
 export class Poll {
   #refresh;
-  #everyMs;
+  #pauseMs;
   #timer = 0;
   #busy = false;
   #again = false;
 
-  constructor(refresh, everyMs) {
+  // `pauseMs()` tells how long to wait after a refresh.
+  constructor(refresh, pauseMs) {
     this.#refresh = refresh;
-    this.#everyMs = everyMs;
+    this.#pauseMs = pauseMs;
     document.addEventListener("visibilitychange", () => {
       if (!document.hidden) this.now();
     });
@@ -27,9 +30,24 @@ export class Poll {
       await this.#refresh();
     } finally {
       this.#busy = false;
-      const pause = this.#again ? 0 : this.#everyMs;
+      this.#after(this.#again ? LEAST_PAUSE_MS : this.#pauseMs());
       this.#again = false;
-      if (!document.hidden) this.#timer = setTimeout(() => this.now(), pause);
     }
+  }
+
+  // Refresh soon: many calls make one refresh.
+  soon() {
+    if (this.#busy) this.#again = true;
+    else this.#after(LEAST_PAUSE_MS, { keepEarlier: true });
+  }
+
+  #due = Infinity;
+
+  #after(pauseMs, { keepEarlier = false } = {}) {
+    const due = Date.now() + pauseMs;
+    if (keepEarlier && this.#due <= due && this.#due > Date.now()) return;
+    clearTimeout(this.#timer);
+    this.#due = due;
+    if (!document.hidden) this.#timer = setTimeout(() => this.now(), pauseMs);
   }
 }

@@ -1,34 +1,36 @@
-// One job of the list. A row is made once and then updated, so that focus and selection survive every poll.
+// One job of the list. A row is made once and then updated, so that focus and selection survive every refresh.
 
 import { serverNow } from "./api.js";
 import { element, set } from "./dom.js";
 import { pictureBox } from "./pictures.js";
-import { ago, duration } from "./words.js";
+import { Advance } from "./advance.js";
+import { ago, duration, promptOf, statusWords } from "./words.js";
 
 export class Row {
   #pictures;
   #badge = element("span", { className: "badge" });
   #age = element("time", { className: "age" });
   #cancel = element("button", { type: "button", textContent: "Cancel" });
-  #bar = element("progress", { max: 1, ariaLabel: "Progress" });
-  #steps = element("span");
-  #advance = element("div", { className: "advance", hidden: true }, this.#bar, this.#steps);
+  #retry = element("button", { type: "button", textContent: "Retry" });
+  #advance = new Advance();
   #reason = element("p", { className: "reason", hidden: true });
   #facts = element("p", { className: "facts" });
   #cancelling = false;
 
-  constructor(job, onCancel) {
-    const { request } = job;
+  constructor(job, { onCancel, onRetry }) {
+    const prompt = promptOf(job);
     this.job = job;
-    this.#pictures = pictureBox(request);
-    this.#cancel.ariaLabel = `Cancel: ${request.prompt}`;
+    this.#pictures = pictureBox(job.request);
+    this.#cancel.ariaLabel = `Cancel: ${prompt}`;
     this.#cancel.addEventListener("click", () => onCancel(this));
-    const line = element("div", { className: "line" }, this.#badge, this.#age, this.#cancel);
-    const prompt = element("p", { className: "prompt-text", textContent: request.prompt, title: request.prompt });
-    const body = element("div", { className: "body" }, line, prompt, this.#advance, this.#reason, this.#facts);
+    this.#retry.ariaLabel = `Retry: ${prompt}`;
+    this.#retry.addEventListener("click", () => onRetry(this.job, this.#retry));
+    const line = element("div", { className: "line" }, this.#badge, this.#age, this.#cancel, this.#retry);
+    const link = element("a", { href: `#/jobs/${job.id}`, textContent: prompt, title: prompt });
+    const body = element("div", { className: "body" }, line, element("p", { className: "prompt-text" }, link));
+    body.append(this.#advance.node, this.#reason, this.#facts);
     this.node = element("li", { className: "card job" }, this.#pictures.box, body);
     this.#facts.append(...facts(job).map((fact) => element("span", { textContent: fact })));
-    this.#facts.append(element("a", { href: job.urls.self, textContent: "JSON" }));
     this.update(job);
   }
 
@@ -42,18 +44,22 @@ export class Row {
     this.job = job;
     const over = !["queued", "running"].includes(job.status);
     const cancelling = !over && (this.#cancelling || job.cancel_requested);
-    const status = cancelling ? "cancelling" : job.status;
-    set(this.node.dataset, "status", status);
-    set(this.#badge, "textContent", label(job, status));
+    set(this.node.dataset, "status", cancelling ? "cancelling" : job.status);
+    set(this.#badge, "textContent", statusWords(job, cancelling));
     set(this.#age, "dateTime", job.finished_at ?? job.created_at);
     set(this.#age, "title", new Date(job.created_at).toLocaleString());
     set(this.#cancel, "hidden", over);
     set(this.#cancel, "disabled", cancelling);
-    this.#showProgress(job);
+    set(this.#retry, "hidden", !["failed", "canceled"].includes(job.status) || !job.request.prompt);
+    this.#advance.show(job);
     set(this.#reason, "hidden", !job.error);
     if (job.error) set(this.#reason, "textContent", `${job.error.message} (${job.error.type})`);
     this.#pictures.show(job);
     this.tick();
+  }
+
+  preview(event) {
+    this.#pictures.preview(event);
   }
 
   // Tell the age anew.
@@ -63,29 +69,14 @@ export class Row {
     let words = ago(since(job.created_at));
     if (job.status === "running" && job.started_at) words = `for ${duration(Math.max(0, Math.floor(since(job.started_at))))}`;
     if (job.finished_at) words = ago(since(job.finished_at));
-    if (job.status === "succeeded") words += `, took ${duration(job.metrics.execution_s)}`;
+    if (job.status === "succeeded") words += `, took ${duration(job.metrics.execution_s ?? 0)}`;
     set(this.#age, "textContent", words);
   }
-
-  #showProgress(job) {
-    set(this.#advance, "hidden", job.status !== "running");
-    if (job.status !== "running") return;
-    const { step, steps, fraction, eta_s: eta } = job.progress;
-    if (steps) set(this.#bar, "value", fraction);
-    else this.#bar.removeAttribute("value");
-    const left = eta === null ? "" : `, ${duration(Math.ceil(eta))} left`;
-    set(this.#steps, "textContent", steps ? `${step} of ${steps} steps${left}` : "loading the model");
-  }
-}
-
-function label(job, status) {
-  if (status === "queued") return job.queue_position ? `queued, ${job.queue_position} before it` : "queued, next";
-  if (status === "running" && job.attempts > 1) return `running, attempt ${job.attempts}`;
-  return status;
 }
 
 function facts({ request }) {
   const { guidance } = request;
+  if (!request.width) return [`by ${request.clip ?? "a worker"}`];
   return [
     request.model,
     `${request.width} × ${request.height}`,

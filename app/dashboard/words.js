@@ -1,4 +1,4 @@
-// Numbers and times as people say them.
+// Numbers, times and states as people say them.
 
 export function duration(seconds) {
   if (seconds < 9.95 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
@@ -24,3 +24,25 @@ export function count(number, one, many = `${one}s`) {
 export function shortened(text, length = 60) {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
+
+// What a job is about; some jobs make no picture and have no prompt.
+export const promptOf = ({ request }) => request.prompt ?? request.text ?? request.name ?? `a ${request.kind ?? "small"} task`;
+
+export function statusWords(job, cancelling = job.cancel_requested) {
+  if (cancelling && ["queued", "running"].includes(job.status)) return "cancelling";
+  if (job.status === "queued") return job.queue_position ? `queued, ${job.queue_position} before it` : "queued, next";
+  if (job.status === "running" && job.attempts > 1) return `running, attempt ${job.attempts}`;
+  return job.status;
+}
+
+// What someone can do about a job that failed for a reason of this name.
+export function advice(type) {
+  return ADVICE[type] ?? "Run it again; if it fails again, the worker's log tells more under the job's id.";
+}
+
+const ADVICE = {
+  deadline_exceeded: "Give it more time (timeout_s), or ask for fewer steps, pictures or cutouts.",
+  out_of_memory: "Ask for a smaller size, fewer pictures or fewer cutouts, or use a worker with more memory.",
+  model_unavailable: "The worker could not load the model: see that its files are there and whole, then run it again.",
+  attempts_exhausted: "Its worker was lost again and again. Look into the worker's log before you run it again.",
+};

@@ -7,8 +7,10 @@ from pydantic import Field
 
 from app.services import Services, TheServices
 from jobs.catalog import ModelCard
+from jobs.objectives import PixelObjective
 from jobs.presets import PRESETS, GuidancePreset
 from jobs.request import SamplerName
+from jobs.resolve import OVERRIDABLE, regularizers_of
 from jobs.state import Wire
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -47,6 +49,13 @@ class PresetInfo(Wire):
         examples=["denoised"],
     )
     source: str = Field(description="Where the method was published.")
+    defaults: dict[str, bool | int | float | str] = Field(
+        description="What each field of `guidance` is that a request leaves out.",
+        examples=[{"scale": 0.1, "stride": 1, "decoder": "vae"}],
+    )
+    regularizers: tuple[PixelObjective, ...] = Field(
+        description="What it pulls towards besides the prompt, unless a request gives `objectives`."
+    )
 
 
 class ModelInfo(Wire):
@@ -104,5 +113,11 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
 
 def _preset(name: str, preset: GuidancePreset) -> PresetInfo:
     return PresetInfo(
-        id=name, scale=preset.scale, cutouts=preset.cutouts, target=preset.target, source=preset.source
+        id=name,
+        scale=preset.scale,
+        cutouts=preset.cutouts,
+        target=preset.target,
+        source=preset.source,
+        defaults={field: getattr(preset, field) for field in ("cutouts", *OVERRIDABLE)},
+        regularizers=regularizers_of(preset),
     )

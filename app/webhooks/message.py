@@ -1,10 +1,12 @@
 """What a webhook is told."""
 
+import json
 from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
+from app.compat.replicate.prediction import prediction
 from jobs.request import WebhookEvent
 from jobs.state import Job, Wire
 
@@ -18,7 +20,9 @@ class WebhookMessage(Wire):
 
 
 def message_of(job: Job, event: WebhookEvent) -> str:
-    """The JSON of a message. That of a job's end is the same at every attempt."""
+    """The JSON of a message; that of a job's end is the same at every attempt. Who made a prediction is told of one."""
+    if job.webhook and job.webhook.prediction_base:
+        return json.dumps(prediction(job.webhook.prediction_base, job))
     happened_at = job.finished_at if event is WebhookEvent.DONE else job.started_at
     return WebhookMessage(
         type=f"job.{event}",

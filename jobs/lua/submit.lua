@@ -1,5 +1,6 @@
 -- ARGV: prefix, id, request, most waiting jobs, idempotency key or '', digest of the body, seconds to keep the key,
--- flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its events with commas between.
+-- flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its events with commas between,
+-- the address of this server in the predictions that it is told of, or ''.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full', id}. The same id again (its answer was lost) changes nothing.
 --
 -- The line is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
@@ -8,7 +9,8 @@
 -- The virtual time is the least tag in the line at the last claim. So 500 jobs of one flow have tags far into the
 -- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
 -- new tags only grow.
-local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events = unpack(ARGV)
+local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
+  prediction_base = unpack(ARGV)
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
   return {'accepted', id}
@@ -36,6 +38,9 @@ redis.call('ZADD', prefix .. 'status:queued', created, id)
 enter_line(prefix, id)
 if webhook and webhook ~= '' then
   redis.call('HSET', job, 'webhook_url', webhook, 'webhook_events', webhook_events)
+  if prediction_base and prediction_base ~= '' then
+    redis.call('HSET', job, 'webhook_base', prediction_base)
+  end
 end
 emit(prefix, id, 'queued', 'reason', 'submitted')
 if key ~= '' then

@@ -59,9 +59,9 @@ def submit(client: TestClient) -> Callable[..., str]:
 
 
 @contextmanager
-def serving(app: FastAPI, **options: Any) -> Iterator[str]:
+def serving(app: FastAPI, port: int = 0, **options: Any) -> Iterator[str]:
     """Serve an app over real HTTP in a thread, with further options of uvicorn; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **options))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -138,6 +138,18 @@ def test_a_message_of_our_own_stands_without_the_name_of_a_class(client: TestCli
     assert error["message"].startswith("the weights of the prompts sum to zero")
 
 
+def test_a_field_of_an_objective_is_named_without_its_kind(client: TestClient) -> None:
+    objectives = [{"type": "image", "image": "?"}, {"type": "tv", "text": "x"}, {"type": "none"}]
+    guidance = {"objectives": objectives, "overview_cuts": [1]}
+    answer = client.post("/v1/jobs", json={"prompt": "a pear", "guidance": guidance})
+    assert [error["field"] for error in answer.json()["errors"]] == [
+        "guidance.objectives.0.image",
+        "guidance.objectives.1.text",
+        "guidance.objectives.2",
+        "guidance.overview_cuts",
+    ]
+
+
 def test_a_body_that_is_too_large_is_refused_with_the_limit(
     live: httpx.Client, settings: ApiSettings
 ) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from app.main import create_app, serve
 from app.settings import ApiSettings
@@ -105,3 +106,13 @@ def test_an_app_that_is_stopped_while_it_still_connects_stops(settings: ApiSetti
 
     for milliseconds in (0, 0, 0, 1, 2, 5, 10, 20):
         asyncio.run(run_for(milliseconds / 1000))
+
+
+def test_what_is_long_is_compressed_and_what_happens_is_told_at_once(client: TestClient) -> None:
+    assert client.get("/openapi.json").headers["content-encoding"] == "gzip"
+    plain = client.get("/openapi.json", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    job = client.post("/v1/jobs", json={"prompt": "a red apple"})
+    assert "content-encoding" not in job.headers
+    client.post(job.json()["urls"]["cancel"])
+    assert "content-encoding" not in client.get(job.json()["urls"]["events"]).headers

@@ -116,7 +116,7 @@ def test_prompt_and_objectives_exclude_each_other() -> None:
 
 
 def test_cuts_are_numbers_or_schedules_and_nothing_else() -> None:
-    assert Guidance(overview_cuts=12).overview_cuts == "12"
+    assert Guidance.model_validate({"overview_cuts": 12}).overview_cuts == "12"
     assert Guidance(inner_cuts="[4]*400+[12]*600").inner_cuts == "[4]*400+[12]*600"
     assert problem(inner_cuts="eval(1)")[0] == "inner_cuts"
     assert "more than the 256" in problem(inner_cuts="[300]")[1]

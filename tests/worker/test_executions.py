@@ -114,6 +114,12 @@ def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: 
             (image,) = house.queue.images(job_id)
             assert house.artifacts.keys(job_id) == [image.key]
         until(lambda: any(info.speed for info in WorkerRegistry(house.redis).alive()))
+        (info,) = WorkerRegistry(house.redis).alive()
+        assert info.busy_share is not None
+        assert 0 < info.busy_share <= 1
+        assert info.memory_used_bytes is not None
+        assert info.memory_total_bytes is not None
+        assert 2**20 < info.memory_used_bytes < info.memory_total_bytes
 
 
 def test_a_cancel_stops_one_job_within_a_step_and_leaves_the_others_alone(house: House, ask: Ask) -> None:

@@ -53,3 +53,14 @@ def test_it_follows_a_change_within_minutes(clock: Clock) -> None:
     assert 15 < meter.speed < 30
     work(meter, clock, 300, 50)
     assert meter.speed == pytest.approx(50, rel=0.02)
+
+
+def test_the_busy_share_is_that_of_about_the_last_minute(clock: Clock) -> None:
+    meter = Throughput()
+    assert meter.busy_share == 0
+    work(meter, clock, 600, 5)
+    assert meter.busy_share == pytest.approx(1, abs=0.01)
+    work(meter, clock, 30, 0, busy=False)
+    assert 0.5 < meter.busy_share < 0.7
+    work(meter, clock, 600, 0, busy=False)
+    assert meter.busy_share == pytest.approx(0, abs=0.01)

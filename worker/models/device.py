@@ -10,6 +10,7 @@ import structlog
 import torch
 
 from jobs.errors import ConfigurationError
+from worker.memory import resident_bytes
 from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -50,7 +51,7 @@ class Device:
         self.capacity = settings.capacity or CAPACITY.get(self.device.type, CAPACITY["cuda"])
         gib = 2**30
         self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
-        self.model_bytes = settings.model_memory_gib * gib if settings.model_memory_gib else self._total_bytes() / 2
+        self.model_bytes = settings.model_memory_gib * gib if settings.model_memory_gib else self.total_bytes() / 2
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,13 +65,20 @@ class Device:
             return torch.cuda.mem_get_info(self.device)[0] + kept
         return int(min(_available_bytes(), _container_bytes()))
 
+    def used_bytes(self) -> int | None:
+        """Memory of the device that this process holds, also for later use; None where the system does not tell."""
+        if self.device.type == "cuda":
+            return torch.cuda.memory_reserved(self.device)
+        return resident_bytes()
+
     def empty_cache(self) -> None:
         """Give back what PyTorch keeps for later use."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _total_bytes(self) -> int:
+    def total_bytes(self) -> int:
+        """Memory that the device has."""
         if self.device.type == "cuda":
             return torch.cuda.mem_get_info(self.device)[1]
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

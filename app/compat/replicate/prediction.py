@@ -3,9 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from fastapi import Request
-
-from app.compat.addresses import absolute
 from app.compat.replicate.models import reference_to
 from app.compat.replicate.request import CUSTOMARY
 from jobs.state import Job, JobPage, JobStatus
@@ -20,16 +17,16 @@ _STATUSES = {
 _BAR_WIDTH = 20
 
 
-def prediction(request: Request, job: Job) -> dict[str, Any]:
-    """The prediction that a job is."""
-    path = f"/v1/predictions/{job.id}"
+def prediction(base_url: str, job: Job) -> dict[str, Any]:
+    """The prediction that a job is; ``base_url`` is where its reader finds this server."""
+    address = f"{base_url}/v1/predictions/{job.id}"
     return {
         "id": job.id,
         "model": reference_to(job.request.model),
         "version": job.request.model,
         "status": _STATUSES[job.status],
         "input": _input(job),
-        "output": [absolute(request, f"{image.url}.png") for image in job.images] or None,
+        "output": [f"{base_url}{image.url}.png" for image in job.images] or None,
         "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
         "logs": logs(job),
         "metrics": _metrics(job),
@@ -38,24 +35,22 @@ def prediction(request: Request, job: Job) -> dict[str, Any]:
         "completed_at": _iso(job.finished_at),
         "data_removed": False,
         "source": "api",
-        "urls": {"get": absolute(request, path), "cancel": absolute(request, f"{path}/cancel")},
+        "urls": {"get": address, "cancel": f"{address}/cancel"},
     }
 
 
-def unfinished(request: Request, job: Job) -> dict[str, Any]:
+def unfinished(base_url: str, job: Job) -> dict[str, Any]:
     """The same after a wait that ran out, when Replicate says ``starting`` whatever the job is doing.
 
     ``client.run`` takes every other status for the end of a wait that was long enough, and returns the output.
     """
-    return prediction(request, job) | ({} if job.status.is_terminal else {"status": "starting"})
+    return prediction(base_url, job) | ({} if job.status.is_terminal else {"status": "starting"})
 
 
-def prediction_page(request: Request, page: JobPage) -> dict[str, Any]:
+def prediction_page(base_url: str, page: JobPage) -> dict[str, Any]:
     """One page of predictions, newest first. Pages only lead forward."""
-    following = (
-        None if page.next_cursor is None else absolute(request, f"/v1/predictions?cursor={page.next_cursor}")
-    )
-    return {"previous": None, "next": following, "results": [prediction(request, job) for job in page.data]}
+    following = None if page.next_cursor is None else f"{base_url}/v1/predictions?cursor={page.next_cursor}"
+    return {"previous": None, "next": following, "results": [prediction(base_url, job) for job in page.data]}
 
 
 def logs(job: Job) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 
+from app.compat.addresses import base_of
 from app.compat.outcome import nobody_waits
 from app.compat.replicate.models import model_named, model_object, model_of_version, version_object
 from app.compat.replicate.prediction import prediction, prediction_page, unfinished
@@ -55,19 +56,19 @@ async def create_with_model(
 @router.get("/predictions")
 def list_predictions(request: Request, queue: TheQueue, cursor: str | None = None) -> dict[str, Any]:
     """One page of all jobs, whichever way they were submitted."""
-    return prediction_page(request, queue.list(cursor=cursor, limit=_PAGE))
+    return prediction_page(base_of(request), queue.list(cursor=cursor, limit=_PAGE))
 
 
 @router.get("/predictions/{job_id}")
 def get_prediction(job_id: str, request: Request, queue: TheQueue) -> dict[str, Any]:
     """A prediction as it stands."""
-    return prediction(request, queue.get(job_id))
+    return prediction(base_of(request), queue.get(job_id))
 
 
 @router.post("/predictions/{job_id}/cancel")
 def cancel_prediction(job_id: str, request: Request, queue: TheQueue) -> dict[str, Any]:
     """Cancel a waiting prediction at once, or tell a running one to stop at its next step."""
-    return prediction(request, queue.cancel(job_id))
+    return prediction(base_of(request), queue.cancel(job_id))
 
 
 @router.get("/models/{owner}/{name}")
@@ -112,14 +113,14 @@ async def _start(
     idempotency_key: str | None,
 ) -> dict[str, Any]:
     wanted = to_native(body, model_id)
-    job = (await submit(request, wanted, names_of(body), idempotency_key)).job
+    job = (await submit(request, wanted, names_of(body), idempotency_key, told_as_prediction=True)).job
     wait_s = _wait_s(prefer)
     if wait_s is None:
-        return prediction(request, job)
+        return prediction(base_of(request), job)
     job = await wait_for_end(services_of(request).queue, job, wait_s, nobody_waits(request))
     if not job.status.is_terminal:
         response.status_code = 202
-    return unfinished(request, job)
+    return unfinished(base_of(request), job)
 
 
 def _wait_s(prefer: str | None) -> float | None:

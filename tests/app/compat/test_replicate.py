@@ -107,7 +107,7 @@ def secure(app: FastAPI, tmp_path: Path) -> Iterator[Client]:
     """A client of the API behind TLS."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
-    files = {"ssl_certfile": tmp_path / "cert.pem", "ssl_keyfile": tmp_path / "key.pem"}
+    files: dict[str, Any] = {"ssl_certfile": tmp_path / "cert.pem", "ssl_keyfile": tmp_path / "key.pem"}
     certificate.cert_chain_pems[0].write_to_path(str(files["ssl_certfile"]))
     certificate.private_key_pem.write_to_path(str(files["ssl_keyfile"]))
     trusted = ssl.create_default_context()
@@ -367,7 +367,9 @@ def test_webhooks_are_signed_as_the_client_verifies_them(settings: ApiSettings, 
         client.webhooks.validate(headers=message.headers, body=message.body.decode(), secret=secret)
         with pytest.raises(InvalidSignatureError):
             client.webhooks.validate(headers=message.headers, body="{}", secret=secret)
-    assert json.loads(message.body)["data"]["id"] == prediction.id
+        prediction.reload()
+    told = Prediction(**json.loads(message.body))
+    assert (told.id, told.status, told.output) == (prediction.id, "succeeded", prediction.output)
 
 
 def test_a_webhook_that_cannot_be_served_is_refused(client: Client) -> None:

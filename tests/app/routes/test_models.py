@@ -35,5 +35,16 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
     assert presets["diffusers"]["target"] == "noisy"
 
 
+def test_a_preset_says_what_it_fills_in(client: TestClient) -> None:
+    presets = client.get("/v1/models").json()["data"][0]["guidance_presets"]
+    for preset in presets:
+        request = {"prompt": "a fox", "cfg_scale": 4, "guidance": {"preset": preset["id"]}}
+        queued = client.post("/v1/jobs", json=request)
+        resolved = queued.json()["request"]["guidance"]
+        assert {name: resolved[name] for name in preset["defaults"]} == preset["defaults"]
+        assert resolved["objectives"][1:] == preset["regularizers"]
+        client.delete(queued.json()["urls"]["self"])
+
+
 def test_where_a_model_lies_on_the_disk_is_not_told(client: TestClient) -> None:
     assert "path" not in client.get("/v1/models").text

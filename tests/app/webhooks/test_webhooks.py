@@ -59,6 +59,7 @@ def test_the_end_of_a_job_is_told_and_can_be_verified(
             "status": "waiting",
             "attempts": 0,
             "last_error": None,
+            "prediction_base": None,
         }
         worker.succeed(job_id)
         (message,) = receiver.wait_for(1)

@@ -6,79 +6,22 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from redis import Redis
-from structlog.testing import capture_logs
 
-from app import cli
 from app.demo import curl_line
-from app.main import create_app
 from app.preflight import free_port
-from app.settings import ApiSettings
 from jobs.errors import DeadlineExceededError
 from jobs.queue import JobQueue
 from jobs.state import JobStatus
 from jobs.workers import WorkerInfo, WorkerRegistry
-from tests.app.conftest import serving
+from tests.app.commands.conftest import Run, settling
 from tests.app.played_worker import PlayedWorker
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command line in an empty folder; its exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_line(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["lodestar", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0
-
-    return run_line
-
-
-@pytest.fixture
-def url(settings: ApiSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of an API, which the commands know from their environment; its log stays out of their output."""
-    with capture_logs(), serving(create_app(settings)) as url:
-        monkeypatch.setenv("LODESTAR_URL", url)
-        yield url
-
-
-@pytest.fixture
-def queue(redis: Redis) -> JobQueue:
-    return JobQueue(redis, max_queued=10)
-
-
-@contextmanager
-def settling(queue: JobQueue, settle: Callable[[str], object]) -> Iterator[None]:
-    """Meanwhile, in a thread, wait for the next job and settle it."""
-
-    def wait_and_settle() -> None:
-        while not ended.wait(0.02):
-            waiting = queue.list(status=JobStatus.QUEUED).data
-            if waiting:
-                settle(waiting[0].id)
-                return
-
-    ended = threading.Event()
-    thread = threading.Thread(target=wait_and_settle)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
 
 
 def test_a_picture_is_written_and_only_its_path_is_printed(
@@ -94,6 +37,29 @@ def test_a_picture_is_written_and_only_its_path_is_printed(
     (job,) = queue.list().data
     assert (job.request.prompt, job.request.seed, job.request.steps) == ("a red apple", 7, 9)
     assert job.request.guidance is None
+
+
+def test_the_pictures_are_shown_with_the_viewer_of_the_machine(
+    url: str, queue: JobQueue, worker: PlayedWorker, tmp_path: Path
+) -> None:
+    viewer = tmp_path / "bin" / "xdg-open"
+    viewer.parent.mkdir()
+    viewer.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/shown\n')
+    viewer.chmod(0o755)
+    options = ["-n", "2", "-o", "apple.png", "--open", "--quiet", "--url", url]
+    with settling(queue, worker.succeed):
+        subprocess.run(
+            [sys.executable, "-P", "-m", "app", "generate", "a red apple", *options],
+            env={**os.environ, "PATH": f"{viewer.parent}:{os.environ['PATH']}"},
+            cwd=tmp_path,
+            check=True,
+            timeout=60,
+        )
+    shown, end = tmp_path / "shown", time.monotonic() + 60
+    while not shown.exists() or len(shown.read_text().splitlines()) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert set(shown.read_text().splitlines()) == {"apple-0.png", "apple-1.png"}
 
 
 def test_several_pictures_are_numbered_and_named_after_their_job(
@@ -145,6 +111,8 @@ def test_a_wait_that_is_over_is_exit_code_6_and_can_be_resumed(
     job_id = queue.list().data[0].id
     resume = f"lodestar wait {job_id} --url {url}"
     assert resume in capsys.readouterr().err
+    assert run("wait", job_id, "--wait", "0", "--json") == 6
+    assert json.loads(capsys.readouterr().out)["status"] == "queued"
     worker.succeed(job_id)
     assert run(*resume.split()[1:]) == 0
     assert Path(f"{job_id}.png").exists()

@@ -1,0 +1,67 @@
+// What a person can do with a job: cancel it, run it again, vary its seed.
+
+import { getDescription, getModels, newKey, submitJob } from "./api.js";
+
+// The shortest request that makes the same job again. `resolved` has every default filled in.
+export async function requestAgain(resolved) {
+  const [{ components: { schemas } }, models] = await Promise.all([getDescription(), getModels()]);
+  const request = trimmed(resolved, schemas.GenerateRequest, schemas);
+  const model = models.find(({ id }) => id === resolved.model);
+  if (model) leaveOut(request, model.defaults);
+  if (model === models[0]) delete request.model;
+  if (model && request.guidance) request.guidance = shortGuidance(resolved, request.guidance, model);
+  if (resolved.select && !("candidates" in resolved.select)) {
+    request.select.candidates = resolved.images;
+    delete request.images;
+  }
+  return request;
+}
+
+// Guidance without what its preset fills in. Nor does it repeat the prompt: who edits that steers towards the new one.
+function shortGuidance({ prompt, guidance: { preset: chosen, clip, objectives } }, short, { defaults, guidance_presets: presets }) {
+  const preset = presets.find(({ id }) => id === chosen);
+  const usual = [{ type: "text", text: prompt, clip, weight: 1, start: 0, end: 1 }, ...preset.regularizers];
+  if (same(objectives, usual)) delete short.objectives;
+  leaveOut(short, { ...preset.defaults, clip: defaults.clip });
+  return short;
+}
+
+function leaveOut(request, defaults) {
+  for (const [name, value] of Object.entries(defaults)) if (same(request[name], value)) delete request[name];
+}
+
+// Whether two values of JSON are equal, in whatever order their fields stand.
+function same(one, other) {
+  if (typeof one !== "object" || typeof other !== "object" || one === null || other === null) return one === other;
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length && names.every((name) => same(one[name], other[name]));
+}
+
+export async function runAgain(job) {
+  return submitJob(await requestAgain(job.request), newKey());
+}
+
+export async function varySeed(job) {
+  const { seed, ...request } = await requestAgain(job.request);
+  return submitJob(request, newKey());
+}
+
+// Only the fields that a request may have, without those that say nothing or what is said anyway.
+function trimmed(value, schema, schemas) {
+  const shape = resolveSchema(schema, schemas);
+  if (!shape?.properties || typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const kept = Object.entries(value).filter(([name, part]) => {
+    const field = shape.properties[name];
+    return field && part !== null && JSON.stringify(part) !== JSON.stringify(field.default);
+  });
+  return Object.fromEntries(kept.map(([name, part]) => [name, trimmed(part, shape.properties[name], schemas)]));
+}
+
+// A schema without references and without "or null".
+export function resolveSchema(schema, schemas) {
+  if (schema.$ref) return resolveSchema(schemas[schema.$ref.split("/").pop()], schemas);
+  const wanted = schema.anyOf?.filter(({ type }) => type !== "null");
+  if (wanted?.length !== 1) return schema;
+  const { anyOf, ...own } = schema;
+  return { ...resolveSchema(wanted[0], schemas), ...own };
+}

@@ -1,0 +1,69 @@
+"""Command lines run in this process, against an API behind real HTTP."""
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from structlog.testing import capture_logs
+
+from app import cli
+from app.main import create_app
+from app.settings import ApiSettings
+from jobs.queue import JobQueue
+from jobs.state import JobStatus
+from tests.app.conftest import serving
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a command line in an empty folder; its exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_line(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["lodestar", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return code if isinstance(code, int) else 0
+
+    return run_line
+
+
+@pytest.fixture
+def url(settings: ApiSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Address of an API, which the commands know from their environment; its log stays out of their output."""
+    with capture_logs(), serving(create_app(settings)) as url:
+        monkeypatch.setenv("LODESTAR_URL", url)
+        yield url
+
+
+@pytest.fixture
+def queue(redis: Redis) -> JobQueue:
+    return JobQueue(redis, max_queued=10)
+
+
+@contextmanager
+def settling(queue: JobQueue, settle: Callable[[str], object]) -> Iterator[None]:
+    """Meanwhile, in a thread, wait for the next job and settle it."""
+
+    def wait_and_settle() -> None:
+        while not ended.wait(0.02):
+            waiting = queue.list(status=JobStatus.QUEUED).data
+            if waiting:
+                settle(waiting[0].id)
+                return
+
+    ended = threading.Event()
+    thread = threading.Thread(target=wait_and_settle)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
