@@ -80,6 +80,18 @@ class JobFailedError(LodestarError):
     type = "job_failed"
 
 
+class InvalidFileError(JobFailedError):
+    """A file that was given (a picture, an embedding, a predictor) is damaged, too large, or of another kind."""
+
+    type = "invalid_file"
+
+
+class ClipMismatchError(JobFailedError):
+    """An embedding of one CLIP is to be used with another, whose space has nothing in common with it."""
+
+    type = "clip_mismatch"
+
+
 class DeadlineExceededError(JobFailedError):
     """The job ran longer than its ``timeout_s``."""
 
