@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +19,10 @@ class _Entry(BaseModel):
     hub: str | None = Field(None, description="A hub id, instead of a path.")
     revision: str | None = Field(
         None, pattern=r"^[0-9a-f]{40}$", description="The hub commit to load; needed with `hub`."
+    )
+    sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        default_factory=dict,
+        description="Digests of files by their names under the path; a model whose files differ is not loaded.",
     )
 
     @model_validator(mode="after")

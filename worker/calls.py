@@ -1,6 +1,7 @@
 """The model calls that a sampler yields; the engine runs them and sends each answer back.
 
-A sampler never touches a network itself, so the engine is free to run the calls of many samplers together.
+A sampler never touches a network itself, so the engine is free to run the calls of many samplers together. All tensors
+are float32 on the CPU, where each sampler does its own arithmetic; the runner moves a whole batch at once.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class EncodeText:
-    """Condition on a text. Answer: the text encoder's last hidden state [1, L, D]."""
+    """Condition on a text. Answer: the text encoder's last hidden state [1, L, D]; L is the same for all texts."""
 
     model: str
     text: str
@@ -95,7 +96,12 @@ class Score:
 
 @dataclass(frozen=True)
 class Stepped:
-    """Not a call: one sampling step is done. The engine notes it and answers None."""
+    """Not a call: one sampling step is done. The engine notes it and answers None.
+
+    ``denoised`` is what the picture would be by the present estimate, guidance included: decode it for a preview.
+    """
+
+    denoised: Tensor  # [1, C, h, w]
 
 
 Call = Describe | EncodeText | Denoise | EmbedText | InputSize | Guide | Decode | Score | Stepped

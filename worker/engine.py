@@ -1,16 +1,15 @@
-"""Runs the samplers of several jobs in one loop: collects the calls they wait for, runs a group, sends each its answer.
+"""Runs the samplers of several jobs in one loop: step-level continuous batching.
 
-Jobs join and leave between any two calls. A group holds one call for now; the loop, the samplers and the runner's
-interface are already those of larger ones.
+Each turn of the loop looks at the calls that all samplers wait for, runs one group of them as a batch, and sends every
+sampler its own answer. Jobs join and leave between any two turns, and never notice each other: what a sampler draws,
+when it ends and whether it fails is its own affair.
 """
 
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
@@ -18,9 +17,13 @@ from jobs.catalog import Catalog
 from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
-from worker.calls import Call, Stepped
+from worker.calls import Describe, InputSize, Stepped
+from worker.grouping import Schedule, Track
+from worker.models.registry import Hold
 from worker.runner import Runner
 from worker.sampler import Picture, sample
+
+WAKE_S = 0.5  # how soon a job that waits for its models hears of its cancel
 
 log = structlog.get_logger(__name__)
 
@@ -52,11 +55,12 @@ class Work:
     """One job in the engine.
 
     ``stop`` may be set by any thread; the engine looks at it before every call. ``progress`` is replaced, never
-    changed, so that any thread may read it.
+    changed, so that any thread may read it. A job of twice the ``weight`` gets twice the share of model time.
     """
 
     id: str
     request: ResolvedRequest
+    weight: float = 1.0
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=lambda: Progress())
     started: float = field(default_factory=time.monotonic)
@@ -77,17 +81,26 @@ class Work:
         return time.monotonic() - self.started > self.request.timeout_s
 
 
-@dataclass
-class Track:
-    """One picture in the making: its sampler, and the call that it waits for."""
+@dataclass(eq=False)
+class _Job:
+    """A job, the models that are kept for it, and those of its pictures that are not finished."""
 
     work: Work
-    sampler: Generator[Call, Any, Picture]
-    call: Call
+    judge: str
+    hold: Hold
+    tracks: list[Track["_Job"]] = field(default_factory=list)
+    left: bool = False
 
 
 class Engine:
-    """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other."""
+    """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other.
+
+    Attributes, which any thread may read:
+        last_progress: when a group was last answered, by ``time.monotonic()``; None before the first.
+        calling_since: when the group that the device now works on was started; None between groups. A watchdog that
+            finds this long ago has found a call that hangs.
+        busy_s: seconds spent in model calls; its growth over a time is the share of it that the model was busy.
+    """
 
     def __init__(self, runner: Runner, catalog: Catalog, on_outcome: Callable[[Work, Outcome], None]) -> None:
         """Make an idle engine.
@@ -100,81 +113,142 @@ class Engine:
         self._runner = runner
         self._catalog = catalog
         self._on_outcome = on_outcome
-        self._admitted: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._tracks: deque[Track] = deque()
+        self._schedule = Schedule(runner.max_batch)
+        self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
+        self._jobs: list[_Job] = []
+        self._tracks: list[Track[_Job]] = []  # all that wait for a call, longest first
         self._closing = False
+        self.last_progress: float | None = None
+        self.calling_since: float | None = None
+        self.busy_s = 0.0
 
     def admit(self, work: Work) -> None:
-        """Take a job in; it starts at the next turn of the loop."""
-        self._admitted.put(work)
+        """Take a job in; it starts as soon as its models are in memory."""
+        self._inbox.put(work)
 
     def close(self) -> None:
         """Let the loop end: every job still in it comes out as ``Stopped``."""
         self._closing = True
-        self._admitted.put(None)
+        self._inbox.put(None)
 
     def serve(self) -> None:
-        """Run until closed."""
+        """Run until closed.
+
+        Raises:
+            DeviceLostError: the device computes no more. No job comes out: the process must end, and whoever gave it
+                the jobs gives them to another.
+        """
         while not self._closing:
-            self._take_in(block=not self._tracks)
+            self._take_in()
+            self._dismiss()
+            self._start_loaded()
             if self._tracks:
-                self._turn(self._tracks.popleft())
-        for work in {id(track.work): track.work for track in self._tracks}.values():
-            self._leave(work, Stopped())
+                self._turn(self._schedule.choose(self._tracks))
+        self._take_in()
+        for job in list(self._jobs):
+            self._leave(job, Stopped())
 
-    def _take_in(self, *, block: bool) -> None:
-        """Start the samplers of newly admitted jobs; with ``block``, wait until there is one."""
-        while block or not self._admitted.empty():
-            work = self._admitted.get()
-            block = False
-            if work is not None:
-                self._start(work)
-
-    def _start(self, work: Work) -> None:
-        request = work.request
-        work.progress = Progress(step=0, steps=request.steps * request.images)
-        work.started = time.monotonic()
-        judge = request.guidance.clip if request.guidance else self._catalog.model(request.model).clip
-        for index in range(request.images):
-            sampler = sample(request, index, judge)
-            self._tracks.append(Track(work, sampler, next(sampler)))
-
-    def _turn(self, track: Track) -> None:
-        """Answer one call of one track; the track then waits behind all others, so that none starves."""
-        work = track.work
-        if work.stop.is_set():
-            return self._leave(work, Stopped())
-        if work.overdue:
-            error = DeadlineExceededError(
-                f"the job ran longer than its timeout_s of {work.request.timeout_s:g} s"
-            )
-            return self._leave(work, Failed(error))
+    def _take_in(self) -> None:
+        """Enter newly admitted jobs; with nothing else to do, wait for one, or for models that are being loaded."""
         try:
-            (answer,) = self._runner.run([track.call])
-            if isinstance(track.call, Stepped):
-                work.note_step()
-            track.call = track.sampler.send(answer)
+            if not self._tracks and not self._closing:
+                self._enter(self._inbox.get(timeout=WAKE_S if self._jobs else None))
+            while True:
+                self._enter(self._inbox.get_nowait())
+        except queue.Empty:
+            return
+
+    def _enter(self, work: Work | None) -> None:
+        """Ask for the models of a job."""
+        if work is None:
+            return
+        request = work.request
+        try:
+            judge = request.guidance.clip if request.guidance else self._catalog.model(request.model).clip
+        except LodestarError as error:
+            return self._on_outcome(work, Failed(error))
+        hold = self._runner.models.hold(request.model, judge, on_settled=lambda: self._inbox.put(None))
+        self._jobs.append(_Job(work, judge, hold))
+
+    def _dismiss(self) -> None:
+        """Part with the jobs that were told to stop, that are overdue, or whose models cannot be loaded."""
+        for job in list(self._jobs):
+            work = job.work
+            if work.stop.is_set():
+                self._leave(job, Stopped())
+            elif work.overdue:
+                message = f"the job ran longer than its timeout_s of {work.request.timeout_s:g} s"
+                self._leave(job, Failed(DeadlineExceededError(message)))
+            elif job.hold.error is not None:
+                self._fail(job, job.hold.error)
+
+    def _start_loaded(self) -> None:
+        """Start the samplers of the jobs whose models have come."""
+        for job in [job for job in self._jobs if job.hold.ready and not job.tracks]:
+            work, request = job.work, job.work.request
+            work.progress = Progress(step=0, steps=request.steps * request.images)
+            work.started = time.monotonic()
+            account = self._schedule.open(work.weight)
+            samplers = [sample(request, index, job.judge) for index in range(request.images)]
+            job.tracks = [Track(job, account, sampler) for sampler in samplers]
+            for track in list(job.tracks):
+                self._advance(track, None)
+
+    def _turn(self, group: list[Track[_Job]]) -> None:
+        """Run a group, and let each of its samplers go on."""
+        self.calling_since = began = time.monotonic()
+        answers = self._runner.run([track.call for track in group])
+        self.last_progress = time.monotonic()
+        self.calling_since = None
+        self.busy_s += self.last_progress - began
+        self._schedule.charge(group, self.last_progress - began)
+        moving = set(group)
+        self._tracks = [track for track in self._tracks if track not in moving]
+        for track, answer in zip(group, answers, strict=True):
+            self._advance(track, answer)
+
+    def _advance(self, track: Track[_Job], answer: object) -> None:
+        """Send a sampler its answer, and follow it to the next call that takes a model's time."""
+        job = track.owner
+        if job.left:
+            return
+        try:
+            if isinstance(answer, LodestarError):
+                raise answer
+            call = track.sampler.send(answer)
+            while isinstance(call, Describe | InputSize | Stepped):
+                if isinstance(call, Stepped):
+                    job.work.note_step()
+                    call = track.sampler.send(None)
+                else:
+                    call = track.sampler.send(self._runner.look_up(call))
+            track.wait_for(call)
             self._tracks.append(track)
         except StopIteration as end:
-            self._finish(work, end.value)
+            self._finish(job, track, end.value)
         except LodestarError as error:
-            log.warning("job failed", job=work.id, error=error.type, exc_info=error.__cause__ is not None)
-            self._leave(work, Failed(error))
+            self._fail(job, error)
         except Exception as error:
             # The boundary of a job: whatever its sampler does wrong ends this job and no other.
-            log.exception("sampler raised", job=work.id)
-            self._leave(work, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
-        return None
+            log.exception("sampler raised", job=job.work.id)
+            self._leave(job, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
 
-    def _finish(self, work: Work, picture: Picture) -> None:
-        work.pictures.append(picture)
-        if len(work.pictures) == work.request.images:
-            ordered = sorted(work.pictures, key=lambda made: made.index)
-            self._leave(work, Finished(tuple(ordered)))
+    def _finish(self, job: _Job, track: Track[_Job], picture: Picture) -> None:
+        job.work.pictures.append(picture)
+        job.tracks.remove(track)
+        if not job.tracks:
+            ordered = sorted(job.work.pictures, key=lambda made: made.index)
+            self._leave(job, Finished(tuple(ordered)))
 
-    def _leave(self, work: Work, outcome: Outcome) -> None:
-        for track in self._tracks:
-            if track.work is work:
-                track.sampler.close()
-        self._tracks = deque(track for track in self._tracks if track.work is not work)
-        self._on_outcome(work, outcome)
+    def _fail(self, job: _Job, error: LodestarError) -> None:
+        log.warning("job failed", job=job.work.id, error=error.type, exc_info=error.__cause__ and error)
+        self._leave(job, Failed(error))
+
+    def _leave(self, job: _Job, outcome: Outcome) -> None:
+        job.left = True
+        self._jobs.remove(job)
+        self._tracks = [track for track in self._tracks if track.owner is not job]
+        for track in job.tracks:
+            track.sampler.close()
+        job.hold.release()
+        self._on_outcome(job.work, outcome)

@@ -1,8 +1,13 @@
-"""Runs the model calls that samplers yield."""
+"""Runs groups of model calls within the memory there is, and keeps the failure of one call from the others."""
 
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import structlog
 import torch
 
 from jobs.errors import JobFailedError, LodestarError, OutOfMemoryError
+from worker import batches
 from worker.calls import (
     Call,
     Decode,
@@ -10,73 +15,165 @@ from worker.calls import (
     Describe,
     EmbedText,
     EncodeText,
+    Facts,
     Guide,
     InputSize,
     Score,
     Stepped,
 )
-from worker.guidance.gradient import Gradient, guidance_gradient
+from worker.grouping import batch_key, rows
+from worker.memory import MemoryModel, peak_memory
 from worker.models.registry import ModelRegistry
 
-# Views that CLIP judges at a time; bounds the memory of guidance without changing its result.
-GUIDANCE_CHUNK = 16
+# Views that CLIP judges at a time, the first that fits: more gained nothing on the devices that were tried.
+GUIDANCE_CHUNKS = (16, 8, 4, 2, 1)
+
+log = structlog.get_logger(__name__)
+
+
+class DeviceLostError(Exception):
+    """The device computes no more, whatever it is asked: this process has to end."""
 
 
 class Runner:
-    """Answers one group of calls at a time, on the engine's thread."""
+    """Answers one group of calls at a time, on the engine's thread.
+
+    A group that does not fit the memory is run in parts. When a part fails, its halves are tried, down to single calls:
+    only a call that cannot be answered alone remains without an answer.
+    """
 
     def __init__(self, models: ModelRegistry) -> None:
-        self._models = models
+        self.models = models
+        self.max_batch = models.device.max_batch
+        self._memory = MemoryModel(models.device.free_bytes, models.device.batch_bytes)
 
-    def run(self, group: list[Call]) -> list[object]:
-        """The answers to a group, in its order.
+    def run(self, group: Sequence[Call]) -> list[object]:
+        """The answers to calls of one ``batch_key``, in their order; a LodestarError for a call that has none.
 
         Raises:
-            LodestarError: the group cannot be run; the type says why.
+            DeviceLostError: neither these calls nor any others can be answered.
         """
-        try:
-            return [self._answer(call) for call in group]
-        except LodestarError:
-            raise
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise OutOfMemoryError("the picture does not fit the device's memory") from error
-        except Exception as error:
-            raise JobFailedError(f"{type(error).__name__} in {type(group[0]).__name__.lower()}") from error
+        answers: list[object] = []
+        while len(answers) < len(group):
+            rest = group[len(answers) :]
+            sizes = [_size(call) for call in rest]
+            answers += self._attempt(rest[: self._memory.fitting(self._kind(rest[0]), sizes)])
+        return answers
 
-    def _answer(self, call: Call) -> object:
-        models = self._models
+    def answer(self, call: Call) -> object:
+        """The answer to a single call.
+
+        Raises:
+            LodestarError: it has none.
+            DeviceLostError: as for ``run``.
+        """
         match call:
+            case Describe() | InputSize():
+                return self.look_up(call)
             case Stepped():
                 return None
-            case Describe():
-                return models.diffusion(call.model).facts
-            case EncodeText():
-                return models.diffusion(call.model).encode_text(call.text)
-            case Denoise():
-                return models.diffusion(call.model).denoise(
-                    call.latents, call.timestep, call.conditional, call.unconditional, call.cfg_scale
-                )
-            case EmbedText():
-                return models.clip(call.clip).embed_text(call.text)
-            case InputSize():
-                return models.clip(call.clip).px
-            case Guide():
-                return self._guide(call)
-            case Decode():
-                return models.diffusion(call.model).render(call.latents)
-            case Score():
-                return models.clip(call.clip).score(call.picture, call.target)
+        (answer,) = self.run([call])
+        if isinstance(answer, LodestarError):
+            raise answer
+        return answer
 
-    def _guide(self, call: Guide) -> Gradient:
-        clip = self._models.clip(call.clip)
-        gradient = guidance_gradient(
-            call.denoised,
-            call.target.to(self._models.device.device),
-            call.views,
-            decode=self._models.diffusion(call.model).decode,
-            embed=clip.embed,
-            px=clip.px,
-            chunk=GUIDANCE_CHUNK,
-        )
-        return Gradient(gradient.loss, gradient.value.cpu(), gradient.finite)
+    def look_up(self, call: Describe | InputSize) -> Facts | int:
+        """What a sampler wants to know of a model; runs no network.
+
+        Raises:
+            LodestarError: the model cannot be loaded.
+        """
+        if isinstance(call, Describe):
+            return self.models.diffusion(call.model).facts
+        return self.models.clip(call.clip).px
+
+    def _attempt(self, part: Sequence[Call]) -> list[object]:
+        """Run a part as one batch; when that fails, its halves, or what is left to try of a single call."""
+        kind, size = self._kind(part[0]), sum(_size(call) for call in part)
+        try:
+            return self._measured(part, kind, size)
+        except LodestarError as error:
+            return [error] * len(part)
+        except Exception as error:
+            if _is_lost(error):
+                raise DeviceLostError(str(error)) from error
+            failure = self._failure(error, part, kind, size)
+        if len(part) == 1:
+            smaller_chunks = self._kind(part[0]) != kind
+            return self._attempt(part) if smaller_chunks else [failure]
+        half = (len(part) + 1) // 2
+        return self._attempt(part[:half]) + self._attempt(part[half:])
+
+    def _failure(self, error: Exception, part: Sequence[Call], kind: Hashable, size: int) -> LodestarError:
+        """What a call is answered that failed alone; after an out-of-memory error, room is made as well."""
+        what = type(part[0]).__name__.lower()
+        log.warning("batch failed", call=what, calls=len(part), error=str(error))
+        # Its frames would keep the tensors of the batch in memory.
+        error = error.with_traceback(None)
+        if _is_out_of_memory(error):
+            self._memory.refuse(kind, size)
+            self.models.device.empty_cache()
+            failure: LodestarError = OutOfMemoryError(
+                "the picture does not fit the device's memory, even alone"
+            )
+        else:
+            failure = JobFailedError(f"{type(error).__name__} in {what}")
+        failure.__cause__ = error
+        return failure
+
+    def _measured(self, part: Sequence[Call], kind: Hashable, size: int) -> list[Any]:
+        if not self._memory.worth_measuring(kind, size):
+            return self._batch(part)
+        with peak_memory(self.models.device.device) as taken_bytes:
+            answers = self._batch(part)
+        self._memory.note(kind, size, taken_bytes())
+        return answers
+
+    def _batch(self, part: Sequence[Any]) -> list[Any]:
+        models = self.models
+        match part[0]:
+            case EncodeText(model=model):
+                return batches.encode_texts(part, models.diffusion(model))
+            case Denoise(model=model):
+                return batches.denoise(part, models.diffusion(model))
+            case EmbedText(clip=clip):
+                return batches.embed_texts(part, models.clip(clip))
+            case Guide(model=model, clip=clip):
+                return batches.guide(part, models.diffusion(model), models.clip(clip), self._chunk(part[0]))
+            case Decode(model=model):
+                return batches.decode(part, models.diffusion(model))
+            case Score(clip=clip):
+                return batches.score(part, models.clip(clip))
+            case call:
+                raise TypeError(f"{type(call).__name__} is not run in batches")
+
+    def _kind(self, call: Call) -> Hashable:
+        """Calls whose batches take memory alike."""
+        return (batch_key(call), self._chunk(call)) if isinstance(call, Guide) else batch_key(call)
+
+    def _chunk(self, call: Guide) -> int:
+        """Views judged at a time: as many as fit beside one picture, or are not known not to."""
+        for chunk in GUIDANCE_CHUNKS:
+            largest = self._memory.largest((batch_key(call), chunk))
+            if largest is None or largest >= 1:
+                return chunk
+        return GUIDANCE_CHUNKS[-1]
+
+
+def _size(call: Call) -> int:
+    """What a call adds to the size of a batch in memory. The views of guidance come in chunks: a picture counts one."""
+    return rows(call) if isinstance(call, Denoise) else 1
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # A CPU has no error class of its own for it.
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the error is one after which CUDA refuses every further call."""
+    return (
+        isinstance(error, RuntimeError)
+        and not isinstance(error, torch.OutOfMemoryError)
+        and "CUDA error" in str(error)
+    )

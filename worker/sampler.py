@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jobs.errors import JobFailedError
 from jobs.presets import PRESETS
 from jobs.request import ResolvedGuidance, ResolvedRequest
 from worker.calls import (
@@ -50,6 +51,9 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
         request: what to make.
         index: which of its pictures; its seed is the request's seed plus this.
         judge: id of the CLIP that scores the picture, and guides it if guidance is asked for.
+
+    Raises:
+        JobFailedError: the latents overflowed; this is the picture's own doing, never that of others in its batch.
     """
     seed = request.seed + index
     noise_rng = torch.Generator().manual_seed(seed)
@@ -69,19 +73,26 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
 
     solver = Solver(request.sampler, facts.scheduler_config, request.steps)
     size = (request.height // facts.latent_factor, request.width // facts.latent_factor)
-    latents = solver.initial(torch.randn(1, facts.latent_channels, *size, generator=noise_rng))
+    latents = solver.initial(
+        torch.randn(1, facts.latent_channels, *size, generator=noise_rng, dtype=torch.float32)
+    )
     for timestep in solver.timesteps:
         model_input = solver.model_input(latents, timestep)
         output: Tensor = yield Denoise(
             request.model, model_input, timestep, conditional, unconditional, request.cfg_scale
         )
+        denoised = solver.denoised(output, latents, timestep)
         if guidance is not None and guidance.scale:
-            denoised = solver.denoised(output, latents, timestep)
             views = draw_views(guidance.cutouts, px, views_rng)
             gradient: Gradient = yield Guide(request.model, judge, denoised, target, views)
-            output = solver.output(_guided(denoised, gradient, guidance), latents, timestep)
+            denoised = _guided(denoised, gradient, guidance)
+            output = solver.output(denoised, latents, timestep)
         latents = solver.step(output, latents, timestep, noise_rng)
-        yield Stepped()
+        if not latents.isfinite().all():
+            raise JobFailedError(
+                f"picture {index} is not finite after timestep {timestep:g}: out of the model's range"
+            )
+        yield Stepped(denoised)
 
     pixels: Tensor = yield Decode(request.model, latents)
     score: float = yield Score(judge, pixels, described)

@@ -23,7 +23,16 @@ class WorkerSettings(BaseSettings):
         "auto", description="auto: xformers on CUDA where it is installed, else PyTorch's own."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads for computing; all cores if left out.")
-    capacity: int = Field(4, ge=1, le=256, description="Jobs that the worker runs at a time.")
+    capacity: int = Field(16, ge=1, le=256, description="Jobs that the worker runs at a time.")
+    max_batch: int = Field(32, ge=1, le=1024, description="Pictures that share one batch at most.")
+    batch_memory_gib: float | None = Field(
+        None,
+        gt=0,
+        description="Memory that one batch may take; 80 % of what is free at the time if left out.",
+    )
+    model_memory_gib: float | None = Field(
+        None, gt=0, description="Memory that models may take; half of the device's if left out."
+    )
     grace_s: float = Field(
         4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
     )

@@ -5,21 +5,22 @@ from worker.runner import Runner
 from worker.sampler import Picture, sample
 
 
-def draw(request: ResolvedRequest, runner: Runner, judge: str) -> Picture:
-    """Run the sampler of a request's first picture to its end, one call at a time.
+def draw(request: ResolvedRequest, runner: Runner, judge: str, index: int = 0) -> Picture:
+    """Run the sampler of one picture of a request to its end, one call at a time.
 
     Args:
         request: what to make.
         runner: answers its calls.
         judge: id of the CLIP that scores the picture, and guides it if guidance is asked for.
+        index: which picture.
 
     Raises:
         LodestarError: a call cannot be run.
     """
-    sampler = sample(request, 0, judge)
+    sampler = sample(request, index, judge)
     call = next(sampler)
     while True:
-        (answer,) = runner.run([call])
+        answer = runner.answer(call)
         try:
             call = sampler.send(answer)
         except StopIteration as end:

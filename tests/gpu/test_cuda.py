@@ -30,7 +30,7 @@ def draw(models: ModelRegistry, **fields: object) -> tuple[Picture, list[Gradien
     sampler = sample(request, 0, "pocket-m")
     call: Call = next(sampler)
     while True:
-        (answer,) = runner.run([call])
+        answer = runner.answer(call)
         if isinstance(call, Guide) and isinstance(answer, Gradient):
             gradients.append(answer)
         try:

@@ -35,8 +35,7 @@ def run(
         if seen is not None:
             seen.append(call)
         try:
-            (answer,) = runner.run([call])
-            call = sampler.send(answer)
+            call = sampler.send(runner.answer(call))
         except StopIteration as end:
             picture: Picture = end.value
             return picture

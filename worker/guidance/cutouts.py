@@ -5,6 +5,7 @@ chunks in which views are made nor the jobs in the same batch can change the res
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -38,6 +39,13 @@ class Views:
         """Views ``start`` to ``stop``."""
         return Views(*(getattr(self, field.name)[start:stop] for field in fields(self)))
 
+    @classmethod
+    def together(cls, several: Sequence["Views"]) -> "Views":
+        """The views of several pictures, one after the other."""
+        if len(several) == 1:
+            return several[0]
+        return cls(*(torch.cat([getattr(one, field.name) for one in several]) for field in fields(cls)))
+
     def to(self, device: torch.device, dtype: torch.dtype) -> "Views":
         """The same numbers on another device."""
         return Views(*(getattr(self, field.name).to(device, dtype) for field in fields(self)))
@@ -45,31 +53,31 @@ class Views:
 
 def draw_views(count: int, px: int, generator: torch.Generator) -> Views:
     """Draw ``count`` views for a CLIP whose input is ``px`` pixels wide."""
-    uniform = torch.rand(7, count, generator=generator) * 2 - 1
-    noise = torch.randn(count, 3, px, px, generator=generator)
+    uniform = torch.rand(7, count, generator=generator, dtype=torch.float32) * 2 - 1
+    noise = torch.randn(count, 3, px, px, generator=generator, dtype=torch.float32)
     rotation, shift_x, shift_y, window, saturation, contrast, brightness = uniform
     return Views(rotation, shift_x, shift_y, window, saturation, contrast, brightness, noise)
 
 
-def make_views(picture: Tensor, views: Views, px: int) -> Tensor:
-    """Look at a picture in N ways.
+def make_views(pictures: Tensor, views: Views, px: int) -> Tensor:
+    """Look at a picture in N ways, or at N pictures in one way each.
 
     Args:
-        picture: [1, 3, H, W], nominally in [0, 1]; not clamped, since clamping would cut the gradient.
+        pictures: [1, 3, H, W] or [N, 3, H, W], nominally in [0, 1]; not clamped, since that would cut the gradient.
         views: the random numbers of N views.
         px: width and height of a view.
 
     Returns:
         [N, 3, px, px].
     """
-    moved = _move(picture, views)
+    moved = _move(pictures, views)
     resized = F.interpolate(moved, (px, px), mode="bilinear", antialias=True, align_corners=False)
     return _tint(resized, views) + NOISE_STD * views.noise
 
 
-def _move(picture: Tensor, views: Views) -> Tensor:
-    """A rotated and shifted square window of the picture for each view: [N, 3, S, S] with S the shorter side."""
-    height, width = picture.shape[-2:]
+def _move(pictures: Tensor, views: Views) -> Tensor:
+    """A rotated and shifted square window of a picture for each view: [N, 3, S, S] with S the shorter side."""
+    height, width = pictures.shape[-2:]
     side = min(height, width)
     share_x, share_y = side / width, side / height
     cos, sin = torch.cos(views.rotation * MAX_ROTATION_RAD), torch.sin(views.rotation * MAX_ROTATION_RAD)
@@ -86,7 +94,7 @@ def _move(picture: Tensor, views: Views) -> Tensor:
     )
     grid = F.affine_grid(theta, [len(views), 3, side, side], align_corners=False)
     return F.grid_sample(
-        picture.expand(len(views), -1, -1, -1), grid, padding_mode="reflection", align_corners=False
+        pictures.expand(len(views), -1, -1, -1), grid, padding_mode="reflection", align_corners=False
     )
 
 

@@ -1,6 +1,10 @@
 """Where and how to compute: device, number format, attention."""
 
+import gc
+import math
+import os
 from importlib.util import find_spec
+from pathlib import Path
 
 import structlog
 import torch
@@ -10,16 +14,21 @@ from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
+CGROUP = Path("/sys/fs/cgroup")
+
 log = structlog.get_logger(__name__)
 
 
 class Device:
-    """The device of this worker and the formats it computes in.
+    """The device of this worker, the formats it computes in, and how much of it may be used.
 
     Attributes:
         device: the torch device.
         dtype_name: fp16, bf16 or fp32.
         attention: "xformers" or "sdpa".
+        max_batch: calls in one batch at most.
+        batch_bytes: memory that one batch may take, besides that it has to be free.
+        model_bytes: memory that all models together may take.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -34,11 +43,52 @@ class Device:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.threads = torch.get_num_threads()
+        self.max_batch = settings.max_batch
+        gib = 2**30
+        self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
+        self.model_bytes = settings.model_memory_gib * gib if settings.model_memory_gib else self._total_bytes() / 2
 
     @property
     def dtype(self) -> torch.dtype:
         """The number format of the models."""
         return DTYPES[self.dtype_name]
+
+    def free_bytes(self) -> int:
+        """Memory that a batch could take now; what PyTorch keeps for later use counts as free."""
+        if self.device.type == "cuda":
+            kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            return torch.cuda.mem_get_info(self.device)[0] + kept
+        return int(min(_available_bytes(), _container_bytes()))
+
+    def empty_cache(self) -> None:
+        """Give back what PyTorch keeps for later use."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _total_bytes(self) -> int:
+        if self.device.type == "cuda":
+            return torch.cuda.mem_get_info(self.device)[1]
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _available_bytes() -> int:
+    """Memory of this machine that is free or would be freed on demand; half of all where the system does not tell."""
+    try:
+        fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        return int(fields["MemAvailable"].removesuffix("kB")) * 1024
+    except OSError:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _container_bytes() -> float:
+    """Memory that the control group (version 2) of a container leaves; no limit outside of one."""
+    try:
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+    except OSError:
+        return math.inf
+    return math.inf if limit == "max" else int(limit) - int(used) + int(stat["inactive_file"])
 
 
 def _device(name: str) -> torch.device:

@@ -11,11 +11,20 @@ from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.calls import Facts
 from worker.models.device import Device
-from worker.models.files import locate
+from worker.models.files import NETWORKS, locate, weights
+from worker.models.shared import SharedNetworks, digest
+from worker.models.texts import TextCache
 
 
 class DiffusionModel:
-    """One Stable Diffusion checkpoint, frozen, on its device."""
+    """One Stable Diffusion checkpoint, frozen, on its device.
+
+    Attributes:
+        facts: what a sampler must know of it.
+        encode_texts: texts to the text encoder's last hidden states [N, L, D]; words beyond its context are cut off.
+            Keeps the latest.
+        networks: all that take memory.
+    """
 
     def __init__(self, pipeline: StableDiffusionPipeline, device: Device) -> None:
         pipeline.to(device.device, device.dtype)
@@ -29,17 +38,18 @@ class DiffusionModel:
         if self._vae.config.sample_size >= 256:
             self._vae.enable_gradient_checkpointing()
         self._device = device
+        self.encode_texts = TextCache(self._encode_texts)
+        self.networks: tuple[torch.nn.Module, ...] = (self._text_encoder, self._unet, self._vae)
         self.facts = Facts(
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
             scheduler_config=dict(pipeline.scheduler.config),
         )
 
-    @torch.no_grad()
-    def encode_text(self, text: str) -> Tensor:
-        """The text encoder's last hidden state [1, L, D]; words beyond its context are cut off."""
+    @torch.inference_mode()
+    def _encode_texts(self, texts: list[str]) -> Tensor:
         tokens = self._tokenizer(
-            text,
+            texts,
             padding="max_length",
             max_length=self._tokenizer.model_max_length,
             truncation=True,
@@ -48,45 +58,45 @@ class DiffusionModel:
         hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
         return hidden
 
-    @torch.no_grad()
-    def denoise(
-        self, latents: Tensor, timestep: Tensor, conditional: Tensor, unconditional: Tensor | None, cfg_scale: float
-    ) -> Tensor:
-        """The UNet's output under classifier-free guidance (Ho & Salimans 2022, eq. 6): u + w (c - u).
+    @torch.inference_mode()
+    def predict(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
+        """The UNet's output for a batch whose rows know nothing of each other.
 
         Args:
-            latents: [1, C, h, w].
-            timestep: [].
-            conditional: [1, L, D].
-            unconditional: [1, L, D], or None for the conditional output alone.
-            cfg_scale: w.
+            latents: [B, C, h, w], scaled as the solver scales the model's input.
+            timesteps: [B].
+            context: the texts' hidden states [B, L, D].
 
         Returns:
-            [1, C, h, w], float32 on the CPU.
+            [B, C, h, w], float32 on the CPU.
         """
-        context = conditional if unconditional is None else torch.cat([unconditional, conditional])
-        context = context.to(self._device.device, self._device.dtype)
-        batch = latents.to(self._device.device, self._device.dtype).expand(len(context), -1, -1, -1)
-        output = self._unet(batch, timestep.to(self._device.device), context).sample.float().cpu()
-        if unconditional is None:
-            return output  # type: ignore[no-any-return]
-        u, c = output.chunk(2)
-        return u + cfg_scale * (c - u)  # type: ignore[no-any-return]
+        output: Tensor = self._unet(
+            latents.to(self._device.device, self._device.dtype),
+            timesteps.to(self._device.device),
+            context.to(self._device.device, self._device.dtype),
+            return_dict=False,
+        )[0]
+        return output.float().cpu()
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents [1, C, h, w] to a picture [1, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
+        """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
         latents = latents.to(self._device.device, self._device.dtype)
-        picture: Tensor = self._vae.decode(latents / self._vae.config.scaling_factor).sample
+        picture: Tensor = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
         return picture / 2 + 0.5
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
-        """Latents [1, C, h, w] to a finished picture [3, H, W] in [0, 1], float32 on the CPU."""
-        return self.decode(latents)[0].float().clamp(0, 1).cpu()
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU."""
+        return self.decode(latents).float().clamp(0, 1).cpu()
 
 
-def load_diffusion(card: ModelCard, device: Device) -> DiffusionModel:
+def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:
     """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
+
+    Args:
+        card: what to load.
+        device: where to.
+        shared: networks in memory; those that a folder has in common with them are not loaded again.
 
     Raises:
         ModelUnavailableError: its files are missing, damaged, or not safetensors.
@@ -95,16 +105,25 @@ def load_diffusion(card: ModelCard, device: Device) -> DiffusionModel:
     # The checker is another model, which answers for content; who serves pictures to others adds one outside.
     options: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False}
     try:
-        pipeline = _from_file(path, card, options) if path.is_file() else _from_folder(path, options)
+        if path.is_file():
+            pipeline = _from_file(path, card, options)
+        else:
+            pipeline = _from_folder(path, options, shared or SharedNetworks())
     except Exception as error:
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
     return DiffusionModel(pipeline, device)
 
 
-def _from_folder(path: Path, options: dict[str, Any]) -> StableDiffusionPipeline:
-    return StableDiffusionPipeline.from_pretrained(
+def _from_folder(path: Path, options: dict[str, Any], shared: SharedNetworks) -> StableDiffusionPipeline:
+    digests = {name: digest([*(path / name).glob("*.json"), *weights(path / name)]) for name in NETWORKS}
+    found = {name: shared.find(digests[name]) for name in NETWORKS}
+    options |= {name: network for name, network in found.items() if network is not None}
+    pipeline = StableDiffusionPipeline.from_pretrained(
         path, use_safetensors=True, local_files_only=True, feature_extractor=None, **options
     )
+    for name in NETWORKS:
+        shared.add(digests[name], getattr(pipeline, name))
+    return pipeline
 
 
 def _from_file(path: Path, card: ModelCard, options: dict[str, Any]) -> StableDiffusionPipeline:

@@ -1,47 +1,220 @@
-"""The models in this worker's memory, loaded when they are first needed and kept between jobs."""
+"""Which models are in this worker's memory: loaded beside the computing, kept while jobs need them and room allows."""
 
+import threading
 import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import structlog
+import torch
 
-from jobs.catalog import Catalog
+from jobs.catalog import Catalog, ClipCard, ModelCard
+from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel, load_diffusion
+from worker.models.files import parameters
+from worker.models.shared import SharedNetworks
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class Ref:
+    """A model or a CLIP of the catalog."""
+
+    kind: Literal["model", "clip"]
+    id: str
+
+
+@dataclass(eq=False)
+class Hold:
+    """The models of one job: on their way into memory, and kept there until it is released.
+
+    ``ready`` and ``error`` may be read by any thread; one of them is set when ``on_settled`` is called.
+    """
+
+    refs: tuple[Ref, ...]
+    on_settled: Callable[[], None]
+    on_release: Callable[["Hold"], None]
+    ready: bool = False
+    error: LodestarError | None = None
+    released: bool = False
+
+    def release(self) -> None:
+        """The job has left: its models may go when room is needed."""
+        self.on_release(self)
+
+
+@dataclass
+class _Resident:
+    model: DiffusionModel | ClipModel
+    holds: set[Hold] = field(default_factory=set)
+
+
 class ModelRegistry:
-    """Models by their id in the catalog."""
+    """Models by their id in the catalog.
+
+    Within ``device.model_bytes``, the least recently used goes first, and never one that a job holds. A job whose models
+    find no room, since other jobs hold theirs, waits for these to end; jobs that come later wait behind it, so that they
+    cannot keep it waiting for ever. Models that exceed the limit by themselves are tried alone.
+    """
 
     def __init__(self, catalog: Catalog, device: Device) -> None:
         self.catalog = catalog
         self.device = device
-        self._diffusion: dict[str, DiffusionModel] = {}
-        self._clips: dict[str, ClipModel] = {}
+        self._shared = SharedNetworks()
+        self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
+        self._queue: deque[Hold] = deque()  # not settled yet
+        self._short_of_room = False  # the first of the queue waits for other jobs to end
+        self._changed = threading.Condition()  # guards the three above
+        self._one_at_a_time = threading.Lock()  # diffusers and transformers change global state while they load
+        self._loader: threading.Thread | None = None
 
     def diffusion(self, model_id: str) -> DiffusionModel:
-        """A diffusion model.
+        """A diffusion model, loaded now if need be.
 
         Raises:
             UnknownModelError: the catalog does not hold it.
             ModelUnavailableError: it cannot be loaded.
+            OutOfMemoryError: it does not fit the device's memory.
         """
-        if model_id not in self._diffusion:
-            started = time.monotonic()
-            self._diffusion[model_id] = load_diffusion(self.catalog.model(model_id), self.device)
-            log.info("model loaded", model=model_id, seconds=round(time.monotonic() - started, 2))
-        return self._diffusion[model_id]
+        model = self._get(Ref("model", model_id))
+        assert isinstance(model, DiffusionModel)
+        return model
 
     def clip(self, clip_id: str) -> ClipModel:
         """A CLIP; errors as for ``diffusion``."""
-        if clip_id not in self._clips:
-            started = time.monotonic()
-            self._clips[clip_id] = load_clip(self.catalog.clip(clip_id), self.device)
-            log.info("clip loaded", clip=clip_id, seconds=round(time.monotonic() - started, 2))
-        return self._clips[clip_id]
+        model = self._get(Ref("clip", clip_id))
+        assert isinstance(model, ClipModel)
+        return model
 
     def loaded(self) -> tuple[str, ...]:
         """Ids of the models and CLIPs in memory."""
-        return (*self._diffusion, *self._clips)
+        with self._changed:
+            return tuple(ref.id for ref in self._resident)
+
+    def hold(self, model_id: str, clip_id: str, on_settled: Callable[[], None]) -> Hold:
+        """Have a model and a CLIP in memory until the hold is released; returns at once.
+
+        Args:
+            model_id: which diffusion model.
+            clip_id: which CLIP.
+            on_settled: called when the hold becomes ready or fails, on another thread; not if it is ready already.
+        """
+        hold = Hold((Ref("model", model_id), Ref("clip", clip_id)), on_settled, self._release)
+        with self._changed:
+            if not self._short_of_room and all(ref in self._resident for ref in hold.refs):
+                for ref in hold.refs:
+                    self._use(ref).holds.add(hold)
+                hold.ready = True
+                return hold
+            self._queue.append(hold)
+            self._changed.notify()
+            if self._loader is None:
+                self._loader = threading.Thread(target=self._load_in_turn, name="loader", daemon=True)
+                self._loader.start()
+        return hold
+
+    def _release(self, hold: Hold) -> None:
+        with self._changed:
+            hold.released = True
+            for resident in self._resident.values():
+                resident.holds.discard(hold)
+            self._short_of_room = False
+            self._changed.notify()
+
+    def _load_in_turn(self) -> None:
+        """The loader's thread: settles the holds one after the other."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue and not self._short_of_room)
+                hold = self._queue[0]
+            try:
+                if not self._bring(hold):
+                    continue
+                hold.ready = True
+            except LodestarError as error:
+                hold.error = error
+            except Exception as error:
+                log.exception("loading failed")
+                hold.error = ModelUnavailableError(f"{hold.refs[0].id} cannot be loaded: {error}")
+            with self._changed:
+                self._queue.popleft()
+            hold.on_settled()
+
+    def _bring(self, hold: Hold) -> bool:
+        """Load what a hold lacks; False if it has to wait for room."""
+        for ref in hold.refs:
+            if hold.released:
+                break
+            if ref not in self._resident and not self._make_room(ref, hold):
+                return False
+            self._get(ref, hold)
+        return True
+
+    def _make_room(self, ref: Ref, hold: Hold) -> bool:
+        """Let go of models that nobody holds until another one fits; False if others must be let go first."""
+        wanted = parameters(self._card(ref)) * self.device.dtype.itemsize
+        gone = []
+        with self._changed:
+            while self._taken_bytes() + wanted > self.device.model_bytes:
+                idle = next((other for other, resident in self._resident.items() if not resident.holds), None)
+                if idle is not None:
+                    del self._resident[idle]
+                    gone.append(idle.id)
+                    continue
+                self._short_of_room = any(resident.holds - {hold} for resident in self._resident.values())
+                break
+            waits = self._short_of_room
+        if gone:
+            log.info("models let go", models=gone, wanted=ref.id)
+            self.device.empty_cache()
+        return not waits
+
+    def _taken_bytes(self) -> int:
+        networks = {network for resident in self._resident.values() for network in resident.model.networks}
+        return sum(
+            tensor.nbytes for network in networks for tensor in (*network.parameters(), *network.buffers())
+        )
+
+    def _get(self, ref: Ref, hold: Hold | None = None) -> DiffusionModel | ClipModel:
+        with self._changed:
+            if ref in self._resident:
+                return self._keep(ref, hold)
+        with self._one_at_a_time:
+            if ref not in self._resident:
+                model = self._load(ref)
+                with self._changed:
+                    self._resident[ref] = _Resident(model)
+            with self._changed:
+                return self._keep(ref, hold)
+
+    def _keep(self, ref: Ref, hold: Hold | None) -> DiffusionModel | ClipModel:
+        resident = self._use(ref)
+        if hold is not None and not hold.released:
+            resident.holds.add(hold)
+        return resident.model
+
+    def _use(self, ref: Ref) -> _Resident:
+        self._resident.move_to_end(ref)
+        return self._resident[ref]
+
+    def _load(self, ref: Ref) -> DiffusionModel | ClipModel:
+        card, started = self._card(ref), time.monotonic()
+        try:
+            model: DiffusionModel | ClipModel
+            if isinstance(card, ModelCard):
+                model = load_diffusion(card, self.device, self._shared)
+            else:
+                model = load_clip(card, self.device, self._shared)
+        except torch.OutOfMemoryError as error:
+            self.device.empty_cache()
+            raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error
+        log.info("loaded", kind=ref.kind, id=ref.id, seconds=round(time.monotonic() - started, 2))
+        return model
+
+    def _card(self, ref: Ref) -> ModelCard | ClipCard:
+        return self.catalog.model(ref.id) if ref.kind == "model" else self.catalog.clip(ref.id)

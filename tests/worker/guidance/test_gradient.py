@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.guidance.cutouts import Views, draw_views, make_views
-from worker.guidance.gradient import Gradient, guidance_gradient, normalized
+from worker.guidance.gradient import Gradient, guidance_gradients, normalized
 from worker.guidance.objectives import spherical_distance
 from worker.models.registry import ModelRegistry
 
@@ -42,15 +42,16 @@ class Toy:
         return spherical_distance(self.embed(views), self.target).mean()
 
     def gradient(self, chunk: int) -> Gradient:
-        return guidance_gradient(
+        (gradient,) = guidance_gradients(
             self.denoised,
             self.target,
-            self.views,
+            [self.views],
             decode=self.decoder,
             embed=self.embed,
             px=PX,
             chunk=chunk,
         )
+        return gradient
 
 
 @pytest.fixture
@@ -85,10 +86,10 @@ def test_it_leaves_no_gradient_on_the_models(toy: Toy) -> None:
 
 
 def test_a_gradient_that_overflows_is_replaced_by_zero_and_reported(toy: Toy) -> None:
-    broken = guidance_gradient(
+    (broken,) = guidance_gradients(
         toy.denoised,
         toy.target,
-        toy.views,
+        [toy.views],
         decode=lambda latents: toy.decoder(latents) * float("inf"),
         embed=toy.embed,
         px=PX,
@@ -114,8 +115,8 @@ def test_a_step_along_it_brings_the_real_models_closer_to_the_text(models: Model
     views: Views = draw_views(16, clip.px, torch.Generator().manual_seed(1))
     losses = []
     for _ in range(4):
-        gradient = guidance_gradient(
-            latents, target, views, decode=diffusion.decode, embed=clip.embed, px=clip.px, chunk=8
+        (gradient,) = guidance_gradients(
+            latents, target, [views], decode=diffusion.decode, embed=clip.embed, px=clip.px, chunk=8
         )
         losses.append(gradient.loss)
         latents = latents - 0.05 * normalized(gradient.value)

@@ -28,31 +28,42 @@ def test_a_single_checkpoint_file_is_the_same_model_as_its_folder(tmp_path: Path
     write_single_file(POCKET, file, layers=1, with_attention=(False, True))
     single, folder = load(file, config=POCKET), load(POCKET)
     assert single.facts == folder.facts
-    text = folder.encode_text("a red apple")
-    assert torch.allclose(single.encode_text("a red apple"), text, atol=1e-5)
+    text = folder.encode_texts(["a red apple"])
+    assert torch.allclose(single.encode_texts(["a red apple"]), text, atol=1e-5)
     latents = torch.randn(1, folder.facts.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    one, other = (model.denoise(latents, torch.tensor(500), text, None, 1) for model in (single, folder))
+    one, other = (model.predict(latents, torch.tensor([500]), text) for model in (single, folder))
     assert torch.allclose(one, other, atol=1e-4)
     assert torch.allclose(single.render(latents), folder.render(latents), atol=1e-4)
 
 
 def test_in_bf16_it_draws_nearly_the_same() -> None:
     full, half = load(POCKET), load(POCKET, dtype="bf16")
-    text = full.encode_text("a red apple")
+    text = full.encode_texts(["a red apple"])
     latents = torch.randn(1, full.facts.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    exact = full.denoise(latents, torch.tensor(500), text, None, 1)
-    assert (half.denoise(latents, torch.tensor(500), text, None, 1) - exact).abs().mean() < 0.05
+    exact = full.predict(latents, torch.tensor([500]), text)
+    assert (half.predict(latents, torch.tensor([500]), text) - exact).abs().mean() < 0.05
     assert half.render(latents).dtype == torch.float32
 
 
-def test_classifier_free_guidance_is_the_formula() -> None:
+def test_the_rows_of_a_batch_know_nothing_of_each_other() -> None:
     model = load(POCKET)
-    empty, text = model.encode_text(""), model.encode_text("a fox")
-    latents, t = torch.randn(1, model.facts.latent_channels, 8, 8), torch.tensor(300)
-    u, c = (model.denoise(latents, t, context, None, 1) for context in (empty, text))
-    assert torch.allclose(model.denoise(latents, t, text, empty, 5.0), u + 5 * (c - u), atol=1e-4)
+    context = model.encode_texts(["", "a fox", "a red apple"])
+    latents, timesteps = torch.randn(3, model.facts.latent_channels, 8, 8), torch.tensor([3, 500, 999])
+    together = model.predict(latents, timesteps, context)
+    for row in range(3):
+        alone = model.predict(latents[row : row + 1], timesteps[row : row + 1], context[row : row + 1])
+        assert torch.allclose(together[row], alone[0], atol=1e-5)
+    latents[1] = float("nan")
+    spoiled = model.predict(latents, timesteps, context)
+    assert torch.equal(spoiled[[0, 2]], together[[0, 2]])
+
+
+def test_a_text_is_encoded_once_however_often_it_is_asked_for() -> None:
+    model = load(POCKET)
+    one, other = model.encode_texts(["a fox"]), model.encode_texts(["a red apple", "a fox", "a fox"])
+    assert torch.equal(other[1:], torch.cat([one, one]))
 
 
 def test_a_prompt_beyond_the_context_is_cut_and_not_an_error() -> None:
     model = load(POCKET)
-    assert model.encode_text("apple " * 300).shape == model.encode_text("apple").shape
+    assert model.encode_texts(["apple " * 300, "apple"]).shape[0] == 2

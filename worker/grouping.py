@@ -1,0 +1,137 @@
+"""Which calls share a batch, and whose turn it is.
+
+Turns are shared out by start-time fair queueing (Goyal, Vin & Cheng 1996). Every job has a virtual time: the seconds of
+model time it was charged, over its weight, counted on from the virtual time of the job that was being served when it
+came. The track whose job is least advanced seeds a group; those that wait for the same kind of call join it, the least
+advanced first; and the seconds that the group took are charged to its jobs in proportion to their rows. Joining saves
+time for all, since a batch costs less than its calls alone. But a job with much to do must not live on others' turns,
+so it may join only while it is no more than ``MAX_LEAD_S`` ahead of the seed.
+
+What that promises: while a job has a call waiting, no other job of its weight is charged more than it by over
+``MAX_LEAD_S`` and one group of its own, however heavy that other job is. So of n jobs each gets its n-th of the model's
+time, to within a wait that depends on their number, not on what they do.
+"""
+
+from collections.abc import Generator, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from worker.calls import (
+    Call,
+    Decode,
+    Denoise,
+    Describe,
+    EmbedText,
+    EncodeText,
+    Guide,
+    InputSize,
+    Score,
+    Stepped,
+)
+
+MAX_LEAD_S = 2.0
+# Views in one group of guidance: what a single picture may ask for, so that no group lasts longer than such a one.
+MAX_VIEWS = 256
+
+
+def batch_key(call: Call) -> Hashable:
+    """What two calls must have in common to run as one batch: their kind, models and shapes, and nothing else."""
+    match call:
+        case Denoise() | Decode():
+            return type(call), call.model, call.latents.shape
+        case Guide():
+            return type(call), call.model, call.clip, call.denoised.shape
+        case Score():
+            return type(call), call.clip, call.picture.shape
+        case EncodeText() | Describe():
+            return type(call), call.model
+        case EmbedText() | InputSize():
+            return type(call), call.clip
+        case Stepped():
+            return (type(call),)
+
+
+def rows(call: Call) -> int:
+    """How much of a batch a call makes up: rows of the UNet's batch, views for guidance, else one."""
+    match call:
+        case Denoise():
+            return 1 if call.unconditional is None else 2
+        case Guide():
+            return len(call.views)
+        case _:
+            return 1
+
+
+@dataclass
+class Account:
+    """What a job has had of the model."""
+
+    weight: float = 1.0
+    virtual_s: float = 0.0
+    charged_s: float = 0.0
+
+
+Owner = TypeVar("Owner")
+
+
+@dataclass(eq=False)
+class Track(Generic[Owner]):
+    """One picture in the making: its sampler, and the call that it waits for."""
+
+    owner: Owner
+    account: Account
+    sampler: Generator[Call, Any, Any]
+    call: Call = field(init=False)
+    key: Hashable = field(init=False)
+
+    def wait_for(self, call: Call) -> None:
+        """Note the call that comes next."""
+        self.call, self.key = call, batch_key(call)
+
+
+class Schedule:
+    """Opens accounts, chooses groups and charges for them."""
+
+    def __init__(self, max_batch: int) -> None:
+        """Start with nobody served.
+
+        Args:
+            max_batch: calls in one group at most.
+        """
+        self._max_batch = max_batch
+        self._now_s = 0.0
+
+    def open(self, weight: float = 1.0) -> Account:
+        """The account of a newcomer: not behind, so that it cannot hold up the others, and not ahead."""
+        return Account(weight, self._now_s)
+
+    def choose(self, tracks: Iterable[Track[Owner]]) -> list[Track[Owner]]:
+        """The next group, its seed first.
+
+        Args:
+            tracks: all that wait, longest first; at least one.
+        """
+        waiting = sorted(tracks, key=lambda track: track.account.virtual_s)
+        seed = waiting[0]
+        self._now_s = seed.account.virtual_s
+        group: list[Track[Owner]] = []
+        views = 0
+        for track in waiting:
+            if len(group) == self._max_batch or track.account.virtual_s > self._now_s + MAX_LEAD_S:
+                break
+            if track.key != seed.key:
+                continue
+            if isinstance(track.call, Guide):
+                views += rows(track.call)
+                if views > MAX_VIEWS and group:
+                    break
+            group.append(track)
+        return group
+
+    def charge(self, group: list[Track[Owner]], seconds: float) -> None:
+        """Share the time that a group took among its jobs, by rows."""
+        total = sum(rows(track.call) for track in group)
+        for track in group:
+            share_s = seconds * rows(track.call) / total
+            track.account.charged_s += share_s
+            track.account.virtual_s += share_s / track.account.weight
