@@ -68,6 +68,36 @@ class ArtifactsUnavailableError(LodestarError):
     type = "artifacts_unavailable"
 
 
+class UnknownEmbeddingError(LodestarError):
+    """No aesthetic embedding has this name."""
+
+    type = "unknown_embedding"
+
+
+class NameTakenError(LodestarError):
+    """An aesthetic embedding of this name exists, and jobs may rely on it."""
+
+    type = "name_taken"
+
+
+class NoImageTowerError(LodestarError):
+    """The model's text encoder belongs to no CLIP of the catalog, so nothing compares its words with pictures."""
+
+    type = "no_image_tower"
+
+
+class MissingExtraError(LodestarError):
+    """The request needs a part that this installation lacks."""
+
+    type = "missing_extra"
+
+
+class SearchTimedOutError(LodestarError):
+    """No worker has read the query in time."""
+
+    type = "search_timed_out"
+
+
 class LeaseLostError(LodestarError):
     """The job no longer belongs to this execution: it was canceled, deleted or given to another worker."""
 

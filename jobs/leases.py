@@ -13,11 +13,13 @@ import structlog
 from pydantic import ValidationError
 from redis import Redis
 
+from jobs.candidates import field_of
 from jobs.errors import LeaseLostError, LodestarError
 from jobs.records import dump_images
 from jobs.request import ResolvedRequest
 from jobs.scripts import Scripts
 from jobs.state import JobError, JobStatus, Progress, StoredImage
+from jobs.tasks import Task, TaskResult, read_request
 from jobs.tickets import Tickets
 
 LEASE_S = 15.0
@@ -39,7 +41,7 @@ class Lease:
 
     job_id: str
     fence: str
-    request: ResolvedRequest
+    request: ResolvedRequest | Task
 
     @property
     def artifact_prefix(self) -> str:
@@ -66,7 +68,7 @@ class Leases:
             return None
         fence, request = answer
         try:
-            return Lease(job_id, fence, ResolvedRequest.model_validate_json(request))
+            return Lease(job_id, fence, read_request(request))
         except ValidationError as error:
             # Without a ticket: the reaper writes one after its grace, which keeps old workers from spinning on it.
             self._scripts("release", job_id, fence)
@@ -89,6 +91,22 @@ class Leases:
             LeaseLostError: the job belongs to another execution now, or is gone.
         """
         return self._commit(lease, JobStatus.SUCCEEDED, "images", dump_images(images))
+
+    def show(self, lease: Lease, image: StoredImage) -> Standing:
+        """Let everyone see a candidate that a choosing job has made."""
+        return Standing(
+            self._scripts(
+                "renew", lease.job_id, lease.fence, self._lease_ms, field_of(image), image.model_dump_json()
+            )
+        )
+
+    def answer(self, lease: Lease, result: TaskResult) -> JobStatus:
+        """End a job that makes no picture with what came of it.
+
+        Raises:
+            LeaseLostError: as for ``succeed``.
+        """
+        return self._commit(lease, JobStatus.SUCCEEDED, "result", result.model_dump_json())
 
     def fail(self, lease: Lease, error: LodestarError) -> JobStatus:
         """End the job with the reason, for good.

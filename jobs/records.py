@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
-from jobs.request import ResolvedRequest
+from jobs.candidates import to_candidates
 from jobs.state import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage
+from jobs.tasks import read_request, read_result
 
 _STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
 
@@ -24,7 +25,8 @@ def load_images(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
 
 def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -> Job:
     """The job that a hash describes."""
-    status = JobStatus(record["status"])
+    status, request = JobStatus(record["status"]), read_request(record["request"])
+    images = load_images(record)
     created, started, finished = (
         _microseconds(record, name) for name in ("created_us", "started_us", "finished_us")
     )
@@ -43,8 +45,10 @@ def to_job(job_id: str, record: Mapping[str, str], queue_position: int | None) -
             steps=int(record.get("steps", 0)),
             eta_s=float(record["eta_s"]) if status is JobStatus.RUNNING and "eta_s" in record else None,
         ),
-        request=ResolvedRequest.model_validate_json(record["request"]),
-        images=tuple(_image(job_id, image) for image in load_images(record)),
+        request=request,
+        images=tuple(_image(job_id, image) for image in images),
+        candidates=to_candidates(job_id, record, request, status, images),
+        result=read_result(record["result"]) if "result" in record else None,
         error=JobError(**json.loads(record["error"])) if "error" in record else None,
         metrics=Metrics(
             queue_s=_seconds(created, started),

@@ -5,6 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.personalization import Personalization, ResolvedPersonalization
+from jobs.selection import ResolvedSelection, Selection
+
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
@@ -114,6 +117,12 @@ class GenerateRequest(_Model):
     guidance: Guidance | None = Field(
         None, description="CLIP guidance; none if left out. `{}` guides with the defaults of `laion`."
     )
+    personalization: Personalization | None = Field(
+        None, description="Aesthetic gradients towards a named embedding; none if left out."
+    )
+    select: Selection | None = Field(
+        None, description="Make many candidates and keep the best; takes the place of `images`."
+    )
     timeout_s: float = Field(
         3600,
         gt=0,
@@ -147,4 +156,6 @@ class ResolvedRequest(_Model):
     seed: int = Field(description="Seed of the first picture.")
     images: int = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
+    personalization: ResolvedPersonalization | None = Field(None, description="Aesthetic gradients, or null.")
+    select: ResolvedSelection | None = Field(None, description="How the best are chosen, or null.")
     timeout_s: float = Field(description="Seconds that one attempt may run.")

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from worker.aesthetics.personalization import Tuning
 from worker.guidance.cutouts import Views
 
 
@@ -34,6 +35,17 @@ class EncodeText:
 
     model: str
     text: str
+
+
+@dataclass(frozen=True)
+class Personalize:
+    """Condition on a text as the encoder reads it after aesthetic gradients. Answer: as of ``EncodeText``."""
+
+    model: str
+    text_clip: str  # the CLIP that the text encoder belongs to
+    text: str
+    direction: Tensor  # [E], unit
+    tuning: Tuning
 
 
 @dataclass(frozen=True)
@@ -95,13 +107,41 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Look at a picture. Answer: a ``Sight``."""
+
+    clip: str
+    picture: Tensor  # [3, H, W] in [0, 1]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a CLIP sees in a picture."""
+
+    embedding: Tensor  # [1, E], as the network gives it, not normalised
+    aesthetic_score: float | None  # None if the CLIP has no aesthetic head
+
+
+@dataclass(frozen=True)
 class Stepped:
-    """Not a call: one sampling step is done. The engine notes it and answers None.
+    """Not a call: one step is done. The engine notes it and answers None.
 
     ``denoised`` is what the picture would be by the present estimate, guidance included: decode it for a preview.
     """
 
-    denoised: Tensor  # [1, C, h, w]
+    denoised: Tensor | None = None  # [1, C, h, w]; None when the job makes no picture
 
 
-Call = Describe | EncodeText | Denoise | EmbedText | InputSize | Guide | Decode | Score | Stepped
+Call = (
+    Describe
+    | EncodeText
+    | Personalize
+    | Denoise
+    | EmbedText
+    | InputSize
+    | Guide
+    | Decode
+    | Score
+    | Look
+    | Stepped
+)

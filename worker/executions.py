@@ -12,14 +12,22 @@ import stamina
 import structlog
 
 from jobs.artifacts import ArtifactStore
-from jobs.errors import JobFailedError, LeaseLostError
+from jobs.embeddings import EmbeddingLibrary
+from jobs.errors import JobFailedError, LeaseLostError, LodestarError
 from jobs.leases import Lease, Leases, Standing
+from jobs.request import ResolvedRequest
+from jobs.segments import Segment, Segments
+from jobs.selection import best
 from jobs.state import JobStatus, StoredImage
 from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from worker.candidates import Candidates
 from worker.engine import Engine, Failed, Finished, Outcome, Stopped, Work
+from worker.inputs import read_inputs
 from worker.models.registry import ModelRegistry
-from worker.pictures import encode_png
+from worker.pictures import encode_png, picture_key, stored_image
 from worker.runner import Runner
+from worker.sampler import Picture
+from worker.tasks import Done
 
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
 KEEP_EVERY_S = 0.5  # how soon a running job hears of its cancel, and callers of its progress
@@ -63,7 +71,10 @@ class Executions:
         self._held: dict[str, Execution] = {}
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._engine = Engine(Runner(models), models.catalog, self._settle_later)
+        self._engine = Engine(Runner(models), models.catalog, self._settle_later, self._show_later)
+        self._candidates = Candidates(leases, artifacts)
+        self._library = EmbeddingLibrary(artifacts)
+        self._segments = Segments(artifacts, models.catalog.critic.id)
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._threads = [
             threading.Thread(target=self._compute, name="engine", daemon=True),
@@ -87,10 +98,18 @@ class Executions:
             log.info("job no longer waits", job=job_id)
             return
         work = Work(job_id, lease.request)
+        execution = Execution(lease, work)
         with self._changed:
-            self._held[job_id] = Execution(lease, work)
+            self._held[job_id] = execution
         log.info("job started", job=job_id, fence=lease.fence)
-        self._engine.admit(work)
+        try:
+            work.inputs = read_inputs(lease.request, self._artifacts)
+        except OSError as error:
+            self._settle_later(work, Failed(JobFailedError(f"the artifact store failed: {error}")))
+        except LodestarError as error:
+            self._settle_later(work, Failed(error))
+        else:
+            self._engine.admit(work)
 
     def close(self, grace_s: float) -> None:
         """Finish what can be finished within ``grace_s``, give the rest back to the queue, and say goodbye."""
@@ -101,6 +120,7 @@ class Executions:
             self._changed.wait_for(lambda: not self._held, GIVE_BACK_S)
         self._closing.set()
         self._publisher.shutdown(wait=True)
+        self._candidates.close()
         self._workers.leave(self._name)
 
     def _compute(self) -> None:
@@ -147,6 +167,10 @@ class Executions:
             heartbeat_at=datetime.now(UTC),
         )
 
+    def _show_later(self, work: Work, picture: Picture) -> None:
+        if isinstance(work.request, ResolvedRequest) and work.request.select is not None:
+            self._candidates.show(self._held[work.id].lease, picture)
+
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
         self._publisher.submit(self._settle, self._held[work.id], outcome)
 
@@ -164,6 +188,7 @@ class Executions:
             # The lease runs out, and the reaper gives the job to the next worker.
             log.exception("job could not be settled", job=lease.job_id, fence=lease.fence)
         finally:
+            self._candidates.forget(lease)
             with self._changed:
                 del self._held[lease.job_id]
                 self._changed.notify_all()
@@ -174,6 +199,8 @@ class Executions:
             case Finished():
                 self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
                 return self._publish(lease, outcome)
+            case Done():
+                return self._answer(lease, outcome)
             case Failed():
                 return self._leases.fail(lease, outcome.error)
             case Stopped() if execution.standing is Standing.CANCELED:
@@ -185,34 +212,57 @@ class Executions:
                 return JobStatus.QUEUED
 
     def _publish(self, lease: Lease, outcome: Finished) -> JobStatus:
-        stored = []
-        for picture in outcome.pictures:
-            key = f"{lease.artifact_prefix}/{picture.index}.png"
-            try:
-                self._store(key, encode_png(picture, lease.request))
-            except OSError as error:
-                log.exception("artifact store failed", job=lease.job_id, key=key)
-                reason = JobFailedError(
-                    f"the picture could not be stored: {error.strerror or type(error).__name__}"
-                )
-                self._artifacts.delete(lease.artifact_prefix)
-                return self._leases.fail(lease, reason)
-            height, width = picture.pixels.shape[-2:]
-            stored.append(
-                StoredImage(
-                    index=picture.index,
-                    seed=picture.seed,
-                    width=width,
-                    height=height,
-                    key=key,
-                    clip_score=round(picture.clip_score, 4),
-                )
-            )
-        status = self._leases.succeed(lease, tuple(stored))
+        try:
+            stored = self._store_kept(lease, outcome.pictures)
+        except OSError as error:
+            log.exception("artifact store failed", job=lease.job_id)
+            status = self._leases.fail(lease, _not_stored("the picture", error))
+        else:
+            status = self._leases.succeed(lease, stored)
         if status is not JobStatus.SUCCEEDED:
             self._artifacts.delete(lease.artifact_prefix)
+            return status
+        kept = {image.key for image in stored}
+        for key in set(self._artifacts.keys(lease.artifact_prefix)) - kept:
+            self._artifacts.delete(key)
         return status
+
+    def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
+        """Store a job's pictures, or choose among those that were stored as they came; and where they lie."""
+        request = lease.request
+        assert isinstance(request, ResolvedRequest)
+        if request.select is not None:
+            made = self._candidates.all(lease)
+            places = best(made, request.select.by, request.select.keep)
+            stored, kept = tuple(made[place] for place in places), tuple(pictures[place] for place in places)
+        else:
+            for picture in pictures:
+                key = picture_key(lease.artifact_prefix, picture.index)
+                self._store(key, encode_png(picture, request))
+            stored, kept = (
+                tuple(stored_image(lease.artifact_prefix, picture) for picture in pictures),
+                pictures,
+            )
+        rows = {
+            picture.index: picture.embedding.tolist() for picture in kept if picture.embedding is not None
+        }
+        if rows:
+            self._segments.put(Segment.of(lease.job_id, lease.fence, rows))
+        return stored
+
+    def _answer(self, lease: Lease, done: Done) -> JobStatus:
+        if done.file:
+            try:
+                self._library.put(done.name, done.file)
+            except OSError as error:
+                log.exception("artifact store failed", job=lease.job_id)
+                return self._leases.fail(lease, _not_stored("the embedding", error))
+        return self._leases.answer(lease, done.result)
 
     @stamina.retry(on=OSError, attempts=5, timeout=30.0)
     def _store(self, key: str, data: bytes) -> None:
         self._artifacts.put(key, data)
+
+
+def _not_stored(what: str, error: OSError) -> JobFailedError:
+    return JobFailedError(f"{what} could not be stored: {error.strerror or type(error).__name__}")

@@ -25,6 +25,8 @@ from worker.calls import (
     EncodeText,
     Guide,
     InputSize,
+    Look,
+    Personalize,
     Score,
     Stepped,
 )
@@ -41,9 +43,9 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.model, call.latents.shape
         case Guide():
             return type(call), call.model, call.clip, call.denoised.shape
-        case Score():
+        case Score() | Look():
             return type(call), call.clip, call.picture.shape
-        case EncodeText() | Describe():
+        case EncodeText() | Personalize() | Describe():
             return type(call), call.model
         case EmbedText() | InputSize():
             return type(call), call.clip

@@ -7,6 +7,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from jobs.request import ResolvedRequest
+from jobs.state import StoredImage
 from worker.sampler import Picture
 
 
@@ -44,5 +45,31 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
             "CLIP guidance scale": f"{request.guidance.scale:g}",
             "CLIP guidance cutouts": request.guidance.cutouts,
         }
+    if request.personalization is not None:
+        fields |= {
+            "Aesthetic embedding": request.personalization.embedding,
+            "Aesthetic steps": request.personalization.steps,
+            "Aesthetic LR": f"{request.personalization.lr:g}",
+            "Aesthetic weight": f"{request.personalization.weight:g}",
+        }
     lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
     return "\n".join(lines)
+
+
+def picture_key(prefix: str, index: int) -> str:
+    """Where an execution keeps a picture."""
+    return f"{prefix}/{index}.png"
+
+
+def stored_image(prefix: str, picture: Picture) -> StoredImage:
+    """What is recorded of a picture that an execution has stored."""
+    height, width = picture.pixels.shape[-2:]
+    return StoredImage(
+        index=picture.index,
+        seed=picture.seed,
+        width=width,
+        height=height,
+        key=picture_key(prefix, picture.index),
+        clip_score=round(picture.clip_score, 4),
+        aesthetic_score=None if picture.aesthetic_score is None else round(picture.aesthetic_score, 4),
+    )

@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from jobs.errors import JobFailedError
+from jobs.errors import JobFailedError, NoImageTowerError
 from jobs.presets import PRESETS
 from jobs.request import ResolvedGuidance, ResolvedRequest
+from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
+from worker.aesthetics.personalization import Tuning, blended
 from worker.calls import (
     Call,
     Decode,
@@ -23,7 +26,10 @@ from worker.calls import (
     Facts,
     Guide,
     InputSize,
+    Look,
+    Personalize,
     Score,
+    Sight,
     Stepped,
 )
 from worker.guidance.cutouts import draw_views
@@ -42,15 +48,38 @@ class Picture:
     seed: int
     pixels: Tensor  # [3, H, W] in [0, 1], float32, on the CPU
     clip_score: float
+    aesthetic_score: float | None = None
+    embedding: Tensor | None = None  # [E], unit, of the critic's space
 
 
-def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, Any, Picture]:
+@dataclass(frozen=True)
+class Extras:
+    """What else a picture depends on, or is looked at by.
+
+    Attributes:
+        critic: id of the CLIP that scores the looks of the finished picture and says where it lies in its space.
+        text_clip: id of the CLIP that the model's text encoder belongs to; personalisation needs it.
+        taste: what it is personalised towards; likewise.
+    """
+
+    critic: str | None = None
+    text_clip: str | None = None
+    taste: AestheticEmbedding | None = None
+
+
+NO_EXTRAS = Extras()
+
+
+def sample(
+    request: ResolvedRequest, index: int, judge: str, extras: Extras = NO_EXTRAS
+) -> Generator[Call, Any, Picture]:
     """Make picture ``index`` of a request.
 
     Args:
         request: what to make.
         index: which of its pictures; its seed is the request's seed plus this.
         judge: id of the CLIP that scores the picture, and guides it if guidance is asked for.
+        extras: what else it needs.
 
     Raises:
         JobFailedError: the latents overflowed; this is the picture's own doing, never that of others in its batch.
@@ -60,6 +89,7 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
     views_rng = torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63)
     facts: Facts = yield Describe(request.model)
     conditional: Tensor = yield EncodeText(request.model, request.prompt)
+    conditional = yield from _personalized(request, conditional, extras)
     unconditional: Tensor | None = None
     if request.cfg_scale != 1:
         unconditional = yield EncodeText(request.model, request.negative_prompt)
@@ -95,8 +125,33 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
         yield Stepped(denoised)
 
     pixels: Tensor = yield Decode(request.model, latents)
+    if request.select is not None and request.select.judge != judge:
+        judge = request.select.judge
+        described = yield EmbedText(judge, request.prompt)
     score: float = yield Score(judge, pixels, described)
-    return Picture(index, seed, pixels, score)
+    if extras.critic is None:
+        return Picture(index, seed, pixels, score)
+    sight: Sight = yield Look(extras.critic, pixels)
+    return Picture(index, seed, pixels, score, sight.aesthetic_score, F.normalize(sight.embedding[0], dim=0))
+
+
+def _personalized(
+    request: ResolvedRequest, conditional: Tensor, extras: Extras
+) -> Generator[Call, Any, Tensor]:
+    """The conditioning [1, L, D] after aesthetic gradients; of the prompt alone, never of the negative prompt."""
+    asked = request.personalization
+    if asked is None or asked.steps == 0 or asked.weight == 0:
+        return conditional
+    if extras.taste is None or extras.text_clip is None:
+        raise NoImageTowerError(
+            f"model {request.model!r} cannot be personalised without its CLIP and an embedding"
+        )
+    require_clip(extras.taste, extras.text_clip, name=asked.embedding)
+    tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
+    tuned: Tensor = yield Personalize(
+        request.model, extras.text_clip, request.prompt, extras.taste.direction, tuning
+    )
+    return blended(conditional.float().cpu(), tuned, asked.weight, asked.blend)
 
 
 def _guided(denoised: Tensor, gradient: Gradient, guidance: ResolvedGuidance) -> Tensor:

@@ -86,13 +86,13 @@ def _parse(name: str) -> tuple[int, Format | None]:
 
 def _find(queue: JobQueue, job_id: str, index: int) -> StoredImage:
     job = queue.get(job_id)
+    for stored in queue.images(job_id):
+        if stored.index == index:
+            return stored
     if not job.status.is_terminal:
         raise JobNotFinishedError(
             f"job {job_id} is {job.status}; its pictures can be had once it has succeeded"
         )
-    for stored in queue.images(job_id):
-        if stored.index == index:
-            return stored
     raise UnknownImageError(
         f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
     )

@@ -22,6 +22,8 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "sampler": card.sampler,
         "images": 1,
         "guidance": None,
+        "personalization": None,
+        "select": None,
         "timeout_s": 3600,
     }
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -70,7 +70,9 @@ class ModelRegistry:
         self._queue: deque[Hold] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
         self._changed = threading.Condition()  # guards the three above
-        self._one_at_a_time = threading.Lock()  # diffusers and transformers change global state while they load
+        self._one_at_a_time = (
+            threading.Lock()
+        )  # diffusers and transformers change global state while they load
         self._loader: threading.Thread | None = None
 
     def diffusion(self, model_id: str) -> DiffusionModel:
@@ -96,15 +98,14 @@ class ModelRegistry:
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
-    def hold(self, model_id: str, clip_id: str, on_settled: Callable[[], None]) -> Hold:
-        """Have a model and a CLIP in memory until the hold is released; returns at once.
+    def hold(self, refs: Sequence[Ref], on_settled: Callable[[], None]) -> Hold:
+        """Have models and CLIPs in memory until the hold is released; returns at once.
 
         Args:
-            model_id: which diffusion model.
-            clip_id: which CLIP.
+            refs: which.
             on_settled: called when the hold becomes ready or fails, on another thread; not if it is ready already.
         """
-        hold = Hold((Ref("model", model_id), Ref("clip", clip_id)), on_settled, self._release)
+        hold = Hold(tuple(refs), on_settled, self._release)
         with self._changed:
             if not self._short_of_room and all(ref in self._resident for ref in hold.refs):
                 for ref in hold.refs:
