@@ -13,7 +13,19 @@ from app import errors, openapi
 from app.access import AccessLayer
 from app.body_limit import BodyLimit
 from app.logs import configure_logs
-from app.routes import dashboard, health, images, jobs, metrics, models, queue, workers
+from app.routes import (
+    dashboard,
+    embeddings,
+    health,
+    images,
+    jobs,
+    metrics,
+    models,
+    queue,
+    scores,
+    search,
+    workers,
+)
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
@@ -42,9 +54,16 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+    )
     app.add_middleware(AccessLayer, metrics=services.metrics)
-    for noun in (jobs, images, models, workers, queue, health, metrics, error_pages, dashboard):
+    for noun in (jobs, images, models, embeddings, scores, search, workers, queue, health, metrics):
+        app.include_router(noun.router)
+    for noun in (error_pages, dashboard):
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
     return app

@@ -20,6 +20,7 @@ TAGS = [
     {"name": "jobs", "description": "Submit, look at, cancel and delete jobs."},
     {"name": "images", "description": "The pictures of a job."},
     {"name": "models", "description": "What this installation can draw with."},
+    {"name": "aesthetics", "description": "Personalise, score and search pictures by taste."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},
     {"name": "errors", "description": "What the `type` of a problem document points to."},
 ]

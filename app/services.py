@@ -1,6 +1,7 @@
 """What the routes work with, made once for each app from its settings."""
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,11 +10,14 @@ from fastapi import Depends, Request
 from redis import Redis
 
 from app.metrics import Metrics
+from app.search_index import SearchIndex
 from app.settings import ApiSettings
 from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog, load_catalog
 from jobs.connection import connect
+from jobs.embeddings import EmbeddingLibrary
 from jobs.queue import JobQueue
+from jobs.segments import Segments
 from jobs.workers import WorkerRegistry
 
 
@@ -28,6 +32,10 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     artifacts: ArtifactStore
+    library: EmbeddingLibrary
+    search: SearchIndex
+    queries: OrderedDict[str, list[float]]
+    """Where the latest texts that were searched for lie."""
     metrics: Metrics
     stopping: asyncio.Event
     """Set when the server is about to stop: nobody should wait for anything long any more."""
@@ -42,14 +50,18 @@ def build_services(settings: ApiSettings) -> Services:
     redis = connect(settings.redis_url, patient=False)
     queue = JobQueue(redis, max_queued=settings.max_queued)
     workers = WorkerRegistry(redis)
+    catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
     return Services(
         settings=settings,
-        catalog=load_catalog(settings.models_file),
+        catalog=catalog,
         catalog_read_at=datetime.now(UTC),
         redis=redis,
         queue=queue,
         workers=workers,
-        artifacts=ArtifactStore(settings.artifacts_url),
+        artifacts=artifacts,
+        library=EmbeddingLibrary(artifacts),
+        search=SearchIndex(Segments(artifacts, catalog.critic.id)),
+        queries=OrderedDict(),
         metrics=Metrics(queue, workers),
         stopping=asyncio.Event(),
     )
@@ -77,8 +89,13 @@ def _artifacts(request: Request) -> ArtifactStore:
     return services_of(request).artifacts
 
 
+def _library(request: Request) -> EmbeddingLibrary:
+    return services_of(request).library
+
+
 TheServices = Annotated[Services, Depends(services_of)]
 TheCatalog = Annotated[Catalog, Depends(_catalog)]
 TheQueue = Annotated[JobQueue, Depends(_queue)]
 TheWorkers = Annotated[WorkerRegistry, Depends(_workers)]
+TheLibrary = Annotated[EmbeddingLibrary, Depends(_library)]
 TheArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

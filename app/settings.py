@@ -29,6 +29,9 @@ class ApiSettings(BaseSettings):
         1000, ge=1, description="Most jobs that may wait; more are refused with queue_full."
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
+    max_upload_bytes: int = Field(
+        64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
+    )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds that open requests are given to end when the server stops."
     )

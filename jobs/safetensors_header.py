@@ -5,6 +5,7 @@ name with an optional object of strings under ``__metadata__``; the tensors' byt
 """
 
 import json
+import struct
 
 from jobs.errors import InvalidFileError
 
@@ -28,3 +29,20 @@ def read_metadata(data: bytes, name: str) -> dict[str, str]:
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise InvalidFileError(f"{name} has metadata that are not strings by name")
     return metadata
+
+
+def read_floats(data: bytes, key: str, name: str) -> list[float]:
+    """The numbers of one float32 tensor.
+
+    Raises:
+        InvalidFileError: there is no such tensor.
+    """
+    start = 8 + int.from_bytes(data[:8], "little")
+    try:
+        tensor = json.loads(data[8:start])[key]
+        first, last = tensor["data_offsets"]
+        if tensor["dtype"] != "F32" or not 0 <= first <= last <= len(data) - start:
+            raise ValueError("it is not float32, or lies outside of the file")
+        return [number for (number,) in struct.iter_unpack("<f", data[start + first : start + last])]
+    except (ValueError, KeyError, TypeError, struct.error) as error:
+        raise InvalidFileError(f"{name} holds no tensor {key!r} that can be read: {error}") from error

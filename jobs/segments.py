@@ -1,8 +1,8 @@
 """Segments of the search index: where the kept pictures of one execution lie in a CLIP's space.
 
 Each execution writes a file of its own beside the pictures, before it commits, and never changes it: any number of
-workers may write at a time. Whether a segment counts is decided by the job: an execution that lost it, or a job that was
-deleted, has pictures that nobody finds. So the index can be made anew from the segments at any time.
+workers may write at a time. Whether a segment counts is decided by the job: the pictures of an execution that lost it,
+or of a job that was deleted, are found by nobody. So the index can be made anew from the segments at any time.
 """
 
 import base64
@@ -68,6 +68,18 @@ class Segments:
     def keys(self) -> list[str]:
         """The keys of all segments."""
         return self._artifacts.keys(f"{self.folder}/segments")
+
+    def read(self, key: str) -> bytes:
+        """A file beside the segments.
+
+        Raises:
+            UnknownImageError: there is none.
+        """
+        return self._artifacts.get(key)
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep a file beside the segments."""
+        self._artifacts.put(key, data)
 
     def delete(self, key: str) -> None:
         """Remove a segment."""

@@ -117,7 +117,7 @@ class Engine:
         runner: Runner,
         catalog: Catalog,
         on_outcome: Callable[[Work, Outcome], None],
-        on_picture: Callable[[Work, Picture], None] = lambda work, picture: None,
+        on_picture: Callable[[Work, Picture], None] = lambda _work, _picture: None,
     ) -> None:
         """Make an idle engine.
 

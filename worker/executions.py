@@ -222,10 +222,18 @@ class Executions:
         if status is not JobStatus.SUCCEEDED:
             self._artifacts.delete(lease.artifact_prefix)
             return status
-        kept = {image.key for image in stored}
-        for key in set(self._artifacts.keys(lease.artifact_prefix)) - kept:
-            self._artifacts.delete(key)
+        if len(stored) < len(outcome.pictures):
+            self._discard_all_but(lease, stored)
         return status
+
+    def _discard_all_but(self, lease: Lease, stored: tuple[StoredImage, ...]) -> None:
+        kept = {image.key for image in stored}
+        try:
+            for key in set(self._artifacts.keys(lease.artifact_prefix)) - kept:
+                self._artifacts.delete(key)
+        except OSError:
+            # They go with their job.
+            log.exception("pictures that were not kept could not be deleted", job=lease.job_id)
 
     def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
         """Store a job's pictures, or choose among those that were stored as they came; and where they lie."""

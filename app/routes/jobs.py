@@ -8,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import documented
 from app.routes.examples import REQUESTS
-from app.services import TheArtifacts, TheCatalog, TheQueue, services_of
+from app.services import Services, TheArtifacts, TheQueue, services_of
 from app.store_access import reaching_the_store
+from app.submission import nobody_waits
 from app.waiting import preferred_wait_s, wait_for_end
-from jobs.request import GenerateRequest
+from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
 from jobs.state import Job, JobPage, JobStatus
 
@@ -30,6 +31,10 @@ JobId = Annotated[str, Path(description="Id of the job.", examples=["6f1c2a9be04
         **documented(
             "invalid_request",
             "unknown_model",
+            "unknown_embedding",
+            "clip_mismatch",
+            "no_image_tower",
+            "artifacts_unavailable",
             "idempotency_conflict",
             "queue_full",
             "queue_unavailable",
@@ -44,7 +49,6 @@ async def submit(
     response: Response,
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
     queue: TheQueue,
-    catalog: TheCatalog,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -64,7 +68,7 @@ async def submit(
     ] = None,
 ) -> Job:
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
-    resolved = resolve(body, catalog)
+    resolved = await run_in_threadpool(_resolve, body, services_of(request))
     submission = await run_in_threadpool(
         queue.submit, resolved, idempotency_key=idempotency_key, original=body
     )
@@ -74,14 +78,15 @@ async def submit(
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if (wait_s := preferred_wait_s(prefer)) is not None:
-        job = await wait_for_end(queue, job, wait_s, partial(_nobody_waits, request))
+        job = await wait_for_end(queue, job, wait_s, partial(nobody_waits, request))
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         response.status_code = 200 if job.status.is_terminal else 202
     return job
 
 
-async def _nobody_waits(request: Request) -> bool:
-    return services_of(request).stopping.is_set() or await request.is_disconnected()
+def _resolve(body: GenerateRequest, services: Services) -> ResolvedRequest:
+    with reaching_the_store():
+        return resolve(body, services.catalog, services.library)
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))

@@ -28,6 +28,8 @@ def test_only_the_prompt_is_needed() -> None:
         "seed": None,
         "images": 1,
         "guidance": None,
+        "personalization": None,
+        "select": None,
         "timeout_s": 3600,
     }
 

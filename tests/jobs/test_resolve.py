@@ -49,6 +49,8 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "seed": 0,
         "images": 2,
         "guidance": {"preset": "laion", "clip": "pocket-s", "prompt": "a pear", "scale": 0.0, "cutouts": 1},
+        "personalization": None,
+        "select": None,
         "timeout_s": 5.0,
     }
     assert resolve(GenerateRequest(**given), catalog).model_dump() == given

@@ -71,7 +71,7 @@ class ClipModel:
 
     @torch.inference_mode()
     def project_pictures(self, pictures: Tensor) -> Tensor:
-        """Pictures [N, 3, H, W] in [0, 1] as embeddings [N, E] of the length that the network gives them, on the CPU."""
+        """Pictures [N, 3, H, W] in [0, 1] as embeddings [N, E], not normalised, on the CPU."""
         return self._project(self._squared(pictures)).cpu()
 
     @torch.inference_mode()
