@@ -86,12 +86,6 @@ class NoImageTowerError(LodestarError):
     type = "no_image_tower"
 
 
-class MissingExtraError(LodestarError):
-    """The request needs a part that this installation lacks."""
-
-    type = "missing_extra"
-
-
 class SearchTimedOutError(LodestarError):
     """No worker has read the query in time."""
 
@@ -120,6 +114,12 @@ class ClipMismatchError(JobFailedError):
     """An embedding of one CLIP is to be used with another, whose space has nothing in common with it."""
 
     type = "clip_mismatch"
+
+
+class MissingExtraError(JobFailedError):
+    """The request needs a part that this installation lacks."""
+
+    type = "missing_extra"
 
 
 class DeadlineExceededError(JobFailedError):

@@ -63,6 +63,19 @@ class Guidance(_Model):
     )
 
 
+class Upscale(_Model):
+    """Real-ESRGAN on the finished pictures."""
+
+    factor: Literal[2, 4] = Field(description="Times as wide and high.", examples=[2])
+
+
+class ResolvedUpscale(_Model):
+    """Upscaling with nothing left open."""
+
+    factor: int = Field(description="Times as wide and high.")
+    model: str = Field(description="The Real-ESRGAN network.")
+
+
 class GenerateRequest(_Model):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
@@ -123,6 +136,9 @@ class GenerateRequest(_Model):
     select: Selection | None = Field(
         None, description="Make many candidates and keep the best; takes the place of `images`."
     )
+    upscale: Upscale | None = Field(
+        None, description="Enlarge the pictures that are kept; needs the extra `upscale` on the workers."
+    )
     timeout_s: float = Field(
         3600,
         gt=0,
@@ -158,4 +174,5 @@ class ResolvedRequest(_Model):
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
     personalization: ResolvedPersonalization | None = Field(None, description="Aesthetic gradients, or null.")
     select: ResolvedSelection | None = Field(None, description="How the best are chosen, or null.")
+    upscale: ResolvedUpscale | None = Field(None, description="How the kept ones are enlarged, or null.")
     timeout_s: float = Field(description="Seconds that one attempt may run.")

@@ -6,7 +6,14 @@ from jobs.catalog import Catalog, ModelCard
 from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import InvalidRequestError
 from jobs.presets import PRESETS
-from jobs.request import MAX_SEED, GenerateRequest, Guidance, ResolvedGuidance, ResolvedRequest
+from jobs.request import (
+    MAX_SEED,
+    GenerateRequest,
+    Guidance,
+    ResolvedGuidance,
+    ResolvedRequest,
+    ResolvedUpscale,
+)
 from jobs.resolve_aesthetics import resolve_personalization, resolve_selection
 
 
@@ -60,6 +67,9 @@ def resolve(
         select=None
         if request.select is None
         else resolve_selection(request.select, catalog, guidance and guidance.clip),
+        upscale=None
+        if request.upscale is None
+        else ResolvedUpscale(factor=request.upscale.factor, model=card.upscaler),
         timeout_s=request.timeout_s,
     )
 

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import stamina
@@ -15,7 +15,7 @@ from jobs.artifacts import ArtifactStore
 from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import JobFailedError, LeaseLostError, LodestarError
 from jobs.leases import Lease, Leases, Standing
-from jobs.request import ResolvedRequest
+from jobs.request import ResolvedRequest, ResolvedUpscale
 from jobs.segments import Segment, Segments
 from jobs.selection import best
 from jobs.state import JobStatus, StoredImage
@@ -28,6 +28,7 @@ from worker.pictures import encode_png, picture_key, stored_image
 from worker.runner import Runner
 from worker.sampler import Picture
 from worker.tasks import Done
+from worker.upscaling import Upscaler, require_upscaler
 
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
 KEEP_EVERY_S = 0.5  # how soon a running job hears of its cancel, and callers of its progress
@@ -74,6 +75,7 @@ class Executions:
         self._engine = Engine(Runner(models), models.catalog, self._settle_later, self._show_later)
         self._candidates = Candidates(leases, artifacts)
         self._library = EmbeddingLibrary(artifacts)
+        self._upscalers: dict[str, Upscaler] = {}
         self._segments = Segments(artifacts, models.catalog.critic.id)
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="publisher")
         self._threads = [
@@ -104,6 +106,8 @@ class Executions:
         log.info("job started", job=job_id, fence=lease.fence)
         try:
             work.inputs = read_inputs(lease.request, self._artifacts)
+            if isinstance(lease.request, ResolvedRequest) and lease.request.upscale is not None:
+                require_upscaler()
         except OSError as error:
             self._settle_later(work, Failed(JobFailedError(f"the artifact store failed: {error}")))
         except LodestarError as error:
@@ -217,6 +221,8 @@ class Executions:
         except OSError as error:
             log.exception("artifact store failed", job=lease.job_id)
             status = self._leases.fail(lease, _not_stored("the picture", error))
+        except JobFailedError as error:
+            status = self._leases.fail(lease, error)
         else:
             status = self._leases.succeed(lease, stored)
         if status is not JobStatus.SUCCEEDED:
@@ -240,23 +246,24 @@ class Executions:
         request = lease.request
         assert isinstance(request, ResolvedRequest)
         if request.select is not None:
-            made = self._candidates.all(lease)
-            places = best(made, request.select.by, request.select.keep)
-            stored, kept = tuple(made[place] for place in places), tuple(pictures[place] for place in places)
-        else:
-            for picture in pictures:
-                key = picture_key(lease.artifact_prefix, picture.index)
-                self._store(key, encode_png(picture, request))
-            stored, kept = (
-                tuple(stored_image(lease.artifact_prefix, picture) for picture in pictures),
-                pictures,
-            )
+            places = best(self._candidates.all(lease), request.select.by, request.select.keep)
+            pictures = tuple(pictures[place] for place in places)
+        shown = tuple(self._upscaled(picture, request.upscale) for picture in pictures)
+        for picture in shown:
+            self._store(picture_key(lease.artifact_prefix, picture.index), encode_png(picture, request))
         rows = {
-            picture.index: picture.embedding.tolist() for picture in kept if picture.embedding is not None
+            picture.index: picture.embedding.tolist() for picture in pictures if picture.embedding is not None
         }
         if rows:
             self._segments.put(Segment.of(lease.job_id, lease.fence, rows))
-        return stored
+        return tuple(stored_image(lease.artifact_prefix, picture) for picture in shown)
+
+    def _upscaled(self, picture: Picture, asked: ResolvedUpscale | None) -> Picture:
+        if asked is None:
+            return picture
+        if asked.model not in self._upscalers:
+            self._upscalers[asked.model] = Upscaler(asked.model, self._models.device.threads)
+        return replace(picture, pixels=self._upscalers[asked.model](picture.pixels, asked.factor))
 
     def _answer(self, lease: Lease, done: Done) -> JobStatus:
         if done.file:

@@ -52,6 +52,11 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
             "Aesthetic LR": f"{request.personalization.lr:g}",
             "Aesthetic weight": f"{request.personalization.weight:g}",
         }
+    if request.upscale is not None:
+        fields |= {
+            "Upscaler": f"Real-ESRGAN {request.upscale.model}",
+            "Upscale factor": request.upscale.factor,
+        }
     lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
     return "\n".join(lines)
 

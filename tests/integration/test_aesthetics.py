@@ -1,6 +1,7 @@
 """Personalise, score, choose and search, through the real stack."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -15,8 +16,9 @@ PROMPT = "a red apple on a light blue background"
 
 
 @pytest.fixture
-def http(stack: Stack) -> httpx.Client:
-    return httpx.Client(base_url=stack.url, timeout=120)
+def http(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.url, timeout=120) as client:
+        yield client
 
 
 def finish(stack: Stack, answer: httpx.Response) -> dict[str, Any]:

@@ -36,6 +36,7 @@ def test_the_reasons_that_a_job_can_end_with_are_known() -> None:
         "deadline_exceeded",
         "invalid_file",
         "job_failed",
+        "missing_extra",
         "model_unavailable",
         "out_of_memory",
     }

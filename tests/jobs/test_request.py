@@ -30,6 +30,7 @@ def test_only_the_prompt_is_needed() -> None:
         "guidance": None,
         "personalization": None,
         "select": None,
+        "upscale": None,
         "timeout_s": 3600,
     }
 

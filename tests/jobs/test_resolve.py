@@ -24,6 +24,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "guidance": None,
         "personalization": None,
         "select": None,
+        "upscale": None,
         "timeout_s": 3600,
     }
 
@@ -51,6 +52,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "guidance": {"preset": "laion", "clip": "pocket-s", "prompt": "a pear", "scale": 0.0, "cutouts": 1},
         "personalization": None,
         "select": None,
+        "upscale": None,
         "timeout_s": 5.0,
     }
     assert resolve(GenerateRequest(**given), catalog).model_dump() == given

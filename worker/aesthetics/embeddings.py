@@ -102,12 +102,12 @@ def to_file(embedding: AestheticEmbedding) -> bytes:
 
 
 def from_file(data: bytes, name: str) -> AestheticEmbedding:
-    """An embedding from its safetensors file.
+    """An embedding from its safetensors file; ``name`` is its own, and may have any form.
 
     Raises:
         InvalidFileError: it is none of ours.
     """
-    vector, metadata = import_vector(data, name)
+    vector, metadata = import_vector(data, f"{name}.safetensors")
     if "clip" not in metadata:
         raise InvalidFileError(f"{name} does not name its CLIP")
     rest = {key: value for key, value in metadata.items() if key not in ("clip", "digest", "format")}

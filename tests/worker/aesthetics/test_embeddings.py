@@ -84,7 +84,7 @@ def embedding(clip: str = "pocket-s") -> AestheticEmbedding:
 
 def test_an_embedding_survives_its_file() -> None:
     data = to_file(embedding())
-    again = from_file(data, "warm.safetensors")
+    again = from_file(data, "warm.v1")
     assert torch.equal(again.vector, embedding().vector)
     assert (again.clip, again.metadata) == ("pocket-s", {"normalize": "true", "pictures": "5"})
     assert to_file(again) == data == to_file(embedding())
