@@ -1,8 +1,8 @@
 """Draw the picture of the aesthetics guide: ``python -m docs.make_taste_pictures`` writes ``docs/images/taste.png``.
 
-The same prompt and seed at 0, 5, 10 and 20 steps of personalisation, towards the drawings of one emoji style in the upper
-row and of another in the lower one. Below each: the similarity to other drawings of that style and to the prompt, by a CLIP
-that takes no part. Needs the rendered drawings of ``python -m training.glyphs``.
+The same prompt and seed at 0, 5, 10 and 20 steps of personalisation, towards the drawings of one emoji style in the
+upper row and of another in the lower one. Below each: the similarity to other drawings of that style and to the prompt,
+by a CLIP that takes no part. Needs the rendered drawings of ``python -m training.glyphs``.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from app.errors import documented
 from app.picture_refs import find_pictures
 from app.services import Services, TheLibrary, TheServices
 from app.store_access import reaching_the_store
-from app.submission import Prefer, submit_task
+from app.task_submission import Prefer, submit_task
 from app.uploads import MAX_PICTURES, read_pictures, store
 from jobs.embeddings import EmbeddingInfo, EmbeddingName
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError

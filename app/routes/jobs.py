@@ -10,7 +10,7 @@ from app.errors import documented
 from app.routes.examples import REQUESTS
 from app.services import Services, TheArtifacts, TheQueue, services_of
 from app.store_access import reaching_the_store
-from app.submission import nobody_waits
+from app.task_submission import nobody_waits
 from app.waiting import preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve

@@ -9,7 +9,7 @@ from app.errors import documented
 from app.picture_refs import find_pictures
 from app.routes.embeddings import Refs
 from app.services import TheServices
-from app.submission import Prefer, submit_task
+from app.task_submission import Prefer, submit_task
 from app.uploads import read_pictures, store
 from jobs.errors import InvalidRequestError
 from jobs.queue import new_job_id

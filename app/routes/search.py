@@ -14,7 +14,7 @@ from app.picture_refs import find_pictures
 from app.search_index import Found
 from app.services import Services, TheServices
 from app.store_access import reaching_the_store
-from app.submission import forget_files, nobody_waits
+from app.task_submission import forget_files, nobody_waits
 from app.uploads import read_pictures, store
 from app.waiting import wait_for_end
 from jobs.embeddings import describe

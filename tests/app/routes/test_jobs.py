@@ -44,6 +44,9 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
             "scale": 0.1,
             "cutouts": 48,
         },
+        "personalization": None,
+        "select": None,
+        "upscale": None,
         "timeout_s": 3600.0,
     }
 
