@@ -259,8 +259,8 @@ def report(styles: list[StyleRow], choices: list[ChoiceRow], search: SearchRow) 
     table = Table("seen by", f"all {CANDIDATES}", f"best {KEEP}", "gain", "±")
     for choice in choices:
         gain = choice.best_3 - choice.all_16
-        figures = (choice.all_16, choice.best_3, gain, choice.error)
-        table.add_row(choice.seen_by, *(f"{figure:.4f}" for figure in figures))
+        seen = (choice.all_16, choice.best_3, gain, choice.error)
+        table.add_row(choice.seen_by, *(f"{figure:.4f}" for figure in seen))
     console.print(table)
     console.print(
         f"search among {search.pictures}: rank 1 in {search.rank_1:.1%}, rank 5 or better in {search.rank_5:.1%}"

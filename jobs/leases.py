@@ -19,7 +19,7 @@ from jobs.records import dump_images
 from jobs.request import ResolvedRequest
 from jobs.scripts import Scripts
 from jobs.state import JobError, JobStatus, Progress, StoredImage
-from jobs.tasks import Task, TaskResult, read_request
+from jobs.tasks import Task, TaskResult, drawing_of, read_request
 from jobs.tickets import Tickets
 
 LEASE_S = 15.0
@@ -42,6 +42,11 @@ class Lease:
     job_id: str
     fence: str
     request: ResolvedRequest | Task
+
+    @property
+    def drawing(self) -> ResolvedRequest:
+        """The request of a job that draws; TypeError for the others."""
+        return drawing_of(self.request)
 
     @property
     def artifact_prefix(self) -> str:

@@ -66,7 +66,7 @@ def resolve(
         else resolve_personalization(request.personalization, card, catalog, library),
         select=None
         if request.select is None
-        else resolve_selection(request.select, catalog, guidance and guidance.clip),
+        else resolve_selection(request.select, catalog, None if guidance is None else guidance.clip),
         upscale=None
         if request.upscale is None
         else ResolvedUpscale(factor=request.upscale.factor, model=card.upscaler),

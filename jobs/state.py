@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from pydantic import Field, computed_field
 
-from jobs.tasks import AnyRequest, AnyResult
+from jobs.request import ResolvedRequest
+from jobs.tasks import AnyRequest, AnyResult, drawing_of
 from jobs.wire import Wire
 
 
@@ -128,6 +129,11 @@ class Job(Wire):
     result: AnyResult | None = Field(None, description="What came of a job that makes no picture.")
     error: JobError | None = Field(None, description="Why it failed; null unless it did.")
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
+
+    @property
+    def drawing(self) -> ResolvedRequest:
+        """The request of a job that draws; TypeError for the others."""
+        return drawing_of(self.request)
 
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property

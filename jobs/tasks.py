@@ -102,6 +102,17 @@ _REQUEST: TypeAdapter[ResolvedRequest | Task] = TypeAdapter(AnyRequest)
 _RESULT: TypeAdapter[TaskResult] = TypeAdapter(AnyResult)
 
 
+def drawing_of(request: ResolvedRequest | Task) -> ResolvedRequest:
+    """A request that is for pictures.
+
+    Raises:
+        TypeError: it is for something else, which the caller should have known.
+    """
+    if not isinstance(request, ResolvedRequest):
+        raise TypeError(f"a job of the kind {request.kind!r} draws nothing")
+    return request
+
+
 def read_request(data: str) -> ResolvedRequest | Task:
     """What a stored job does.
 

@@ -56,7 +56,7 @@ class Candidates:
     def _store(self, lease: Lease, picture: Picture) -> StoredImage:
         image = stored_image(lease.artifact_prefix, picture)
         self._artifacts.put(
-            picture_key(lease.artifact_prefix, picture.index), encode_png(picture, lease.request)
+            picture_key(lease.artifact_prefix, picture.index), encode_png(picture, lease.drawing)
         )
         self._leases.show(lease, image)
         return image

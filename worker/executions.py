@@ -243,8 +243,7 @@ class Executions:
 
     def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
         """Store a job's pictures, or choose among those that were stored as they came; and where they lie."""
-        request = lease.request
-        assert isinstance(request, ResolvedRequest)
+        request = lease.drawing
         if request.select is not None:
             places = best(self._candidates.all(lease), request.select.by, request.select.keep)
             pictures = tuple(pictures[place] for place in places)

@@ -78,7 +78,9 @@ def _import(task: ImportTask, file: bytes) -> Steps:
     if metadata.get("clip", task.clip) != task.clip:
         raise ClipMismatchError(f"the file was made by {metadata['clip']}, and is imported for {task.clip}")
     known: Tensor = yield EmbedText(task.clip, "")  # only to learn how long the CLIP's embeddings are
-    ours = {key: metadata[key] for key in ("made_from", "normalize", "pictures", "minus") if key in metadata}
+    ours: dict[str, str] = {
+        key: metadata[key] for key in ("made_from", "normalize", "pictures", "minus") if key in metadata
+    }
     embedding = AestheticEmbedding(vector, task.clip, {"made_from": "import", **ours, "name": task.name})
     require_clip(embedding, task.clip, name=task.name, width=known.shape[-1])
     return _kept(task.name, embedding)

@@ -9,7 +9,7 @@ from app.services import TheServices
 from jobs.catalog import Catalog, ModelCard
 from jobs.presets import PRESETS, GuidancePreset
 from jobs.request import SamplerName
-from jobs.state import Wire
+from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

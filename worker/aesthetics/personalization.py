@@ -1,7 +1,8 @@
 """Aesthetic gradients: fit a private copy of the text encoder to a taste for a few steps, and use what it says.
 
 Gallego, "Personalizing Text-to-Image Generation via Aesthetic Gradients" (2022, arXiv 2209.12330), with the additions
-of the web UI's widely used extension: a weight and a blend with the encoder's own words, and a text that turns the taste.
+of the web UI's widely used extension: a weight and a blend with the encoder's own words, and a text that turns the
+taste.
 """
 
 from collections import OrderedDict

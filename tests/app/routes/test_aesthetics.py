@@ -308,14 +308,14 @@ def test_an_aesthetic_score_moves_the_query(
     library = EmbeddingLibrary(artifacts)
     library.put("rating9", embedding_file("rating9", clip="pocket-m", vector=(0, 0, 5, 0)))
     library.put("rating2", embedding_file("rating2", clip="pocket-s"))
-    ask = {"q": "the first", "aesthetic_score": 9}
+    ask: dict[str, str | int] = {"q": "the first", "aesthetic_score": 9}
     with answering(client, worker, (1, 0, 0, 0)):
         default = client.get("/v1/search", params=ask).json()["data"]
         strong = client.get("/v1/search", params={**ask, "aesthetic_weight": 2}).json()["data"]
     # unit((1, 0, 0.5)) and unit((1, 0, 2))
     assert [hit["similarity"] for hit in default] == pytest.approx([0.894427, 0.447214, 0], abs=1e-5)
     assert [hit["job_id"] for hit in strong[:2]] == [kept[2], kept[0]]
-    for extra, expected in (
+    refused: list[tuple[dict[str, str | float], tuple[int, str, list[str]]]] = [
         ({"aesthetic_score": 10}, (422, "invalid_request", ["aesthetic_score"])),
         ({"aesthetic_score": ""}, (422, "invalid_request", ["aesthetic_score"])),
         ({"aesthetic_score": "null"}, (422, "invalid_request", ["aesthetic_score"])),
@@ -324,7 +324,8 @@ def test_an_aesthetic_score_moves_the_query(
         ({"aesthetic_score": 5}, (404, "unknown_embedding", ["aesthetic_score"])),
         ({"aesthetic_score": 2}, (422, "clip_mismatch", ["aesthetic_score"])),
         ({"limit": 0}, (422, "invalid_request", ["limit"])),
-    ):
+    ]
+    for extra, expected in refused:
         assert problem(client.get("/v1/search", params={"q": "x", **extra})) == expected
 
 

@@ -80,7 +80,8 @@ def test_only_the_prompt_is_personalised(
     models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, extras: Extras
 ) -> None:
     sampler = sample(towards(ask(negative_prompt="blurry"), taste), 0, "pocket-m", extras)
-    runner, call, texts = Runner(models), next(sampler), []
+    runner, call = Runner(models), next(sampler)
+    texts: list[tuple[type, str]] = []
     while len(texts) < 3:
         if isinstance(call, EncodeText | Personalize):
             texts.append((type(call), call.text))
