@@ -155,3 +155,30 @@ def test_a_picture_without_a_head_has_no_aesthetic_score(
     models: ModelRegistry, ask: Ask, extras: Extras
 ) -> None:
     assert draw(ask(), Runner(models), "pocket-m", extras=extras).aesthetic_score is None
+
+
+def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    shown: list[tuple[int, int]] = []
+
+    def show(work: Work, picture: Picture) -> None:
+        shown.append((picture.index, work.progress.step))
+
+    engine = Engine(Runner(models), models.catalog, lambda _work, outcome: outcomes.put(outcome), show)
+    engine.admit(Work("many", ask(steps=1, select={"candidates": 18, "keep": 2, "judge": "pocket-eval"})))
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    outcome = outcomes.get(timeout=150)
+    engine.close()
+    thread.join()
+    assert isinstance(outcome, Finished)
+    assert [picture.index for picture in outcome.pictures] == list(range(18))
+    assert sorted(index for index, _ in shown) == list(range(18))
+    # The first was there before the last had begun.
+    assert shown[0][1] < 18
+    judge = models.clip("pocket-eval")
+    target = judge.embed_text(ask().prompt)
+    for picture in outcome.pictures[:2]:
+        assert picture.clip_score == pytest.approx(judge.score(picture.pixels, target), abs=1e-4)
