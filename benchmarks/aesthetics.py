@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", default=["fluent", "twemoji"], choices=glyphs.STYLES)
     options = parser.parse_args()
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
-    count, groups, pictures = (4, 2, 24) if options.quick else (64, 32, 500)
+    count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
     styles = [row for style in options.styles for row in personalising(models, style, count, options.lr)]
     choices = choosing(models, groups)
     search = searching(models, pictures)
