@@ -29,7 +29,7 @@ from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
 from jobs.selection import Weights, best
 from training import glyphs
-from training.captions import compose
+from training.captions import compose, random_colour
 from training.settings import work_folder
 from worker.aesthetics.embeddings import AestheticEmbedding, mean_embedding
 from worker.engine import Engine, Finished, Outcome, Work
@@ -91,11 +91,16 @@ def prompts(count: int) -> list[str]:
 
 
 def drawings(style: str, *, held_out: bool) -> Tensor:
-    """Drawings [N, 3, 64, 64] in [0, 1] of one style, on white: every fifth name is held out, the rest are not."""
+    """Drawings [N, 3, 64, 64] in [0, 1] of one style: every fifth name is held out, the rest are not.
+
+    On backgrounds of all colours, so that what they have in common is the style and not a white background.
+    """
     rgba, rows = glyphs.load(work_folder())
     ours = [index for index, glyph in enumerate(rows) if glyph.style == style]
     chosen = [index for place, index in enumerate(ours) if (place % 5 == 0) == held_out]
-    return torch.from_numpy(np.stack([compose(rgba[index], "white") for index in chosen])) / 2 + 0.5
+    rng = np.random.default_rng(0)
+    composed = [compose(rgba[index], random_colour(rng), rng) for index in chosen]
+    return torch.from_numpy(np.stack(composed)) / 2 + 0.5
 
 
 def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEmbedding:
