@@ -18,7 +18,21 @@ from app.compat.a1111 import routes as a1111
 from app.compat.openai import routes as openai
 from app.compat.replicate import routes as replicate
 from app.logs import configure_logs
-from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, webhooks, workers
+from app.routes import (
+    dashboard,
+    embeddings,
+    events,
+    health,
+    images,
+    jobs,
+    metrics,
+    models,
+    queue,
+    scores,
+    search,
+    webhooks,
+    workers,
+)
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
@@ -52,13 +66,21 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app, envelopes.DIALECTS)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+    )
     app.add_middleware(AccessLayer, metrics=services.metrics)
     for noun in (
         jobs,
         events,
         images,
         models,
+        embeddings,
+        scores,
+        search,
         workers,
         queue,
         webhooks,

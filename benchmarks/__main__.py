@@ -1,6 +1,7 @@
 """``python -m benchmarks [argument ...]``: every benchmark in turn, each with these arguments."""
 
 from benchmarks import (
+    aesthetics,
     chaos,
     full_size,
     guidance_gain,
@@ -10,7 +11,16 @@ from benchmarks import (
     serving,
 )
 
-BENCHMARKS = (guidance_gain, guidance_speed, guidance_quality, full_size, serving, queue, chaos)
+BENCHMARKS = (
+    guidance_gain,
+    guidance_speed,
+    guidance_quality,
+    aesthetics,
+    full_size,
+    serving,
+    queue,
+    chaos,
+)
 
 if __name__ == "__main__":
     for benchmark in BENCHMARKS:

@@ -26,6 +26,8 @@ from worker.calls import (
     EncodeText,
     Guide,
     InputSize,
+    Look,
+    Personalize,
     Preview,
     PullBack,
     Score,
@@ -44,9 +46,9 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.model, call.latents.shape
         case Guide():
             return type(call), call.model, call.latents.shape, call.decoder, call.loss.clips
-        case EmbedImage() | Score():
+        case EmbedImage() | Score() | Look():
             return type(call), call.clip, call.picture.shape
-        case EncodeText() | Describe():
+        case EncodeText() | Personalize() | Describe():
             return type(call), call.model
         case EmbedText() | InputSize():
             return type(call), call.clip

@@ -48,17 +48,15 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     from worker.executions import Executions
     from worker.models.device import Device
     from worker.models.registry import ModelRegistry
-    from worker.publisher import Publisher
     from worker.watchdog import Watchdog
 
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
-    leases = Leases(redis, worker=name)
     executions = Executions(
         ModelRegistry(catalog, Device(settings)),
-        leases,
+        Leases(redis, worker=name),
         WorkerRegistry(redis),
-        Publisher(leases, ArtifactStore(settings.artifacts_url)),
+        ArtifactStore(settings.artifacts_url),
         Interrupts(redis),
         name=name,
         capacity=settings.capacity,

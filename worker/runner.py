@@ -19,6 +19,8 @@ from worker.calls import (
     Facts,
     Guide,
     InputSize,
+    Look,
+    Personalize,
     Preview,
     PullBack,
     Score,
@@ -133,6 +135,8 @@ class Runner:
         match part[0]:
             case EncodeText(model=model):
                 return batches.encode_texts(part, models.diffusion(model))
+            case Personalize(model=model, text_clip=clip):
+                return batches.personalize(part, models.diffusion(model), models.clip(clip))
             case Denoise(model=model):
                 return batches.denoise(part, models.diffusion(model))
             case EmbedText(clip=clip):
@@ -148,6 +152,8 @@ class Runner:
                 return batches.decode(part, models.diffusion(model))
             case Score(clip=clip):
                 return batches.score(part, models.clip(clip))
+            case Look(clip=clip):
+                return batches.look(part, models.clip(clip))
             case call:
                 raise TypeError(f"{type(call).__name__} is not run in batches")
 

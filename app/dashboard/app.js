@@ -6,7 +6,7 @@ import { emptyState } from "./empty.js";
 import { watchForm } from "./form.js";
 import { Poll } from "./poll.js";
 import { Row } from "./row.js";
-import { count, duration, shortened } from "./words.js";
+import { count, duration, shortened, subject } from "./words.js";
 
 const EVERY_MS = 1000;
 const SLOW_MS = 4000;
@@ -49,7 +49,7 @@ function showJobs(page, status) {
   const news = [];
   const listed = page.data.map((job) => {
     const row = rows.get(job.id) ?? new Row(job, cancel);
-    if (rows.has(job.id) && row.job.status !== job.status) news.push(`${shortened(job.request.prompt)}: ${job.status}`);
+    if (rows.has(job.id) && row.job.status !== job.status) news.push(`${shortened(subject(job.request))}: ${job.status}`);
     rows.set(job.id, row);
     row.update(job);
     return row;
@@ -141,7 +141,7 @@ function showAccepted(job) {
     find("jobs").prepend(row.node);
     showEmpty(false, null);
   }
-  find("announcer").textContent = `Submitted: ${shortened(job.request.prompt)}`;
+  find("announcer").textContent = `Submitted: ${shortened(subject(job.request))}`;
   poll.now();
 }
 

@@ -8,7 +8,7 @@ const GLYPHS = { queued: "⋯", running: "✦", failed: "!", canceled: "×" };
 export function pictureBox(request) {
   const box = element("div", { className: "pictures" });
   const frame = element("div", { className: "frame" });
-  frame.style.aspectRatio = `${request.width} / ${request.height}`;
+  frame.style.aspectRatio = request.kind ? "1" : `${request.width} / ${request.height}`;
   box.append(frame);
   let shown = null;
   return {
@@ -27,7 +27,7 @@ export function pictureBox(request) {
 function link(job, image) {
   const picture = element("img", {
     src: image.url,
-    alt: `Picture ${image.index + 1} of ${job.images.length}: ${job.request.prompt}`,
+    alt: `Picture ${job.images.indexOf(image) + 1} of ${job.images.length}: ${job.request.prompt}`,
     width: image.width,
     height: image.height,
     loading: "lazy",

@@ -3,7 +3,7 @@
 import { serverNow } from "./api.js";
 import { element, set } from "./dom.js";
 import { pictureBox } from "./pictures.js";
-import { ago, duration } from "./words.js";
+import { ago, duration, subject } from "./words.js";
 
 export class Row {
   #pictures;
@@ -21,10 +21,10 @@ export class Row {
     const { request } = job;
     this.job = job;
     this.#pictures = pictureBox(request);
-    this.#cancel.ariaLabel = `Cancel: ${request.prompt}`;
+    this.#cancel.ariaLabel = `Cancel: ${subject(request)}`;
     this.#cancel.addEventListener("click", () => onCancel(this));
     const line = element("div", { className: "line" }, this.#badge, this.#age, this.#cancel);
-    const prompt = element("p", { className: "prompt-text", textContent: request.prompt, title: request.prompt });
+    const prompt = element("p", { className: "prompt-text", textContent: subject(request), title: subject(request) });
     const body = element("div", { className: "body" }, line, prompt, this.#advance, this.#reason, this.#facts);
     this.node = element("li", { className: "card job" }, this.#pictures.box, body);
     this.#facts.append(...facts(job).map((fact) => element("span", { textContent: fact })));
@@ -85,13 +85,15 @@ function label(job, status) {
 }
 
 function facts({ request }) {
-  const { guidance } = request;
+  if (request.kind) return [request.clip];
+  const { guidance, personalization, select } = request;
   return [
     request.model,
     `${request.width} × ${request.height}`,
     `${request.steps} steps`,
     `seed ${request.seed}`,
-    ...(request.images > 1 ? [`${request.images} pictures`] : []),
+    ...(request.images > 1 ? [select ? `best ${select.keep} of ${request.images}` : `${request.images} pictures`] : []),
+    ...(personalization ? [`towards ${personalization.embedding}, ${personalization.steps} steps`] : []),
     guidance ? `guided by ${guidance.clip}, scale ${guidance.scale}` : "not guided",
   ];
 }

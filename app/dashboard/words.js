@@ -24,3 +24,14 @@ export function count(number, one, many = `${one}s`) {
 export function shortened(text, length = 60) {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
+
+// What a job is about: its prompt, or what it does when it makes no picture.
+export function subject(request) {
+  switch (request.kind) {
+    case "embedding": return `Make the aesthetic embedding ${request.name}`;
+    case "import": return `Import the aesthetic embedding ${request.name}`;
+    case "score": return `Score ${count(request.pictures.length, "picture")}`;
+    case "query": return request.text ?? "Look for pictures like another one";
+    default: return request.prompt;
+  }
+}

@@ -1,6 +1,5 @@
 """Submit, look at, cancel and delete jobs."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
@@ -8,10 +7,10 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from app.caller import TheCaller
 from app.errors import documented
 from app.routes.examples import REQUESTS
-from app.services import TheArtifacts, TheQueue, services_of
+from app.services import TheArtifacts, TheQueue
 from app.store_access import reaching_the_store
 from app.submission import submit_job
-from app.waiting import preferred_wait_s, wait_for_end
+from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest
 from jobs.state import Job, JobPage, JobStatus
 
@@ -41,6 +40,10 @@ IdempotencyKey = Annotated[
         **documented(
             "invalid_request",
             "unknown_model",
+            "unknown_embedding",
+            "clip_mismatch",
+            "no_image_tower",
+            "artifacts_unavailable",
             "idempotency_conflict",
             "queue_full",
             "queue_unavailable",
@@ -72,14 +75,10 @@ async def submit(
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if (wait_s := preferred_wait_s(prefer)) is not None:
-        job = await wait_for_end(queue, job, wait_s, partial(_nobody_waits, request))
+        job = await wait_for_end(queue, job, wait_s, nobody_waits(request))
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         response.status_code = 200 if job.status.is_terminal else 202
     return job
-
-
-async def _nobody_waits(request: Request) -> bool:
-    return services_of(request).stopping.is_set() or await request.is_disconnected()
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))

@@ -9,7 +9,7 @@ from app.services import Services, TheServices
 from jobs.catalog import ModelCard
 from jobs.presets import PRESETS, GuidancePreset
 from jobs.request import SamplerName
-from jobs.state import Wire
+from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

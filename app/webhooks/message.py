@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from jobs.request import WebhookEvent
-from jobs.state import Job, Wire
+from jobs.state import Job
+from jobs.wire import Wire
 
 
 class WebhookMessage(Wire):

@@ -25,8 +25,8 @@ def prediction(request: Request, job: Job) -> dict[str, Any]:
     path = f"/v1/predictions/{job.id}"
     return {
         "id": job.id,
-        "model": reference_to(job.request.model),
-        "version": job.request.model,
+        "model": reference_to(job.drawing.model),
+        "version": job.drawing.model,
         "status": _STATUSES[job.status],
         "input": _input(job),
         "output": [absolute(request, f"{image.url}.png") for image in job.images] or None,
@@ -52,15 +52,16 @@ def unfinished(request: Request, job: Job) -> dict[str, Any]:
 
 def prediction_page(request: Request, page: JobPage) -> dict[str, Any]:
     """One page of predictions, newest first. Pages only lead forward."""
+    predictions = [prediction(request, job) for job in page.data if job.draws]
     following = (
         None if page.next_cursor is None else absolute(request, f"/v1/predictions?cursor={page.next_cursor}")
     )
-    return {"previous": None, "next": following, "results": [prediction(request, job) for job in page.data]}
+    return {"previous": None, "next": following, "results": predictions}
 
 
 def logs(job: Job) -> str:
     """The seed, and the progress as the line that tqdm would print, which the clients parse."""
-    lines = [f"Using seed: {job.request.seed}"]
+    lines = [f"Using seed: {job.drawing.seed}"]
     if job.progress.steps:
         lines.append(_tqdm_line(job))
     return "\n".join(lines) + "\n"
@@ -74,7 +75,7 @@ def _tqdm_line(job: Job) -> str:
 
 
 def _input(job: Job) -> dict[str, Any]:
-    fields = job.request.model_dump(mode="json", exclude={"model"}, exclude_none=True)
+    fields = job.drawing.model_dump(mode="json", exclude={"model"}, exclude_none=True)
     return {CUSTOMARY.get(name, name): value for name, value in fields.items()}
 
 

@@ -180,7 +180,7 @@ def test_schedulers_are_known_by_their_customary_names(
     client: Client, queue: JobQueue, scheduler: str, sampler: SamplerName
 ) -> None:
     prediction = client.predictions.create(model=MODEL, input={**APPLE, "scheduler": scheduler})
-    assert queue.get(prediction.id).request.sampler is sampler
+    assert queue.get(prediction.id).drawing.sampler is sampler
 
 
 def test_native_names_mean_the_same(client: Client, queue: JobQueue) -> None:
