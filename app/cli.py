@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.commands import pictures, processes
+from app.commands import assets, pictures, processes
 from app.commands.exits import Exit, say
 from jobs.errors import LodestarError
 
@@ -18,6 +18,7 @@ cli = typer.Typer(
 )
 cli.add_typer(processes.commands)
 cli.add_typer(pictures.commands)
+cli.add_typer(assets.commands)
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ import secrets
 from jobs.catalog import Catalog, ModelCard
 from jobs.cuts import most_cuts
 from jobs.embeddings import EmbeddingLibrary
-from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.errors import InvalidRequestError
 from jobs.guidance import MAX_CUTOUTS, Guidance, ResolvedGuidance
-from jobs.objectives import PROMPTS, Objective, PixelObjective, TextObjective
-from jobs.presets import PRESETS, GuidancePreset
+from jobs.presets import PRESETS
 from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.resolve_aesthetics import resolve_personalization, resolve_selection
+from jobs.resolve_objectives import resolve_objectives
 
 # What a request may change of a preset: its numbers, never its convention.
 OVERRIDABLE = (
@@ -55,9 +55,7 @@ def resolve(
     """
     card = catalog.model(request.model)
     images = _images(request)
-    guidance = (
-        None if request.guidance is None else _guidance(request.guidance, request.prompt, card, catalog)
-    )
+    guidance = request.guidance and _guidance(request.guidance, request.prompt, card, catalog, library)
     width = _size(request.width or card.width, "width", card)
     height = _size(request.height or card.height, "height", card)
     # Later pictures count up from the first one's seed and must not run past the end.
@@ -129,7 +127,9 @@ def _size(value: int, field: str, card: ModelCard) -> int:
     return value
 
 
-def _guidance(guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog) -> ResolvedGuidance:
+def _guidance(
+    guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+) -> ResolvedGuidance:
     preset = PRESETS[guidance.preset]
     clip = catalog.clip(guidance.clip or card.clip).id
     numbers = {
@@ -153,32 +153,8 @@ def _guidance(guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog
     return ResolvedGuidance(
         preset=guidance.preset,
         clip=clip,
-        objectives=_objectives(guidance, preset, prompt, clip, catalog),
+        objectives=resolve_objectives(guidance, preset, prompt, clip, catalog, library),
         cutouts=guidance.cutouts or most,
         trace=guidance.trace,
         **numbers,
     )
-
-
-def _objectives(
-    guidance: Guidance, preset: GuidancePreset, prompt: str, clip: str, catalog: Catalog
-) -> tuple[Objective, ...]:
-    """What was asked for, each with its CLIP; else the prompt, and what the preset adds to it."""
-    if guidance.objectives is None:
-        text = TextObjective(type="text", text=guidance.prompt or prompt, clip=clip)
-        return (text, *(PixelObjective(type=name, weight=weight) for name, weight in preset.regularizers))
-    return tuple(
-        objective.model_copy(
-            update={"clip": _clip(objective.clip, index, catalog) if objective.clip else clip}
-        )
-        if isinstance(objective, PROMPTS)
-        else objective
-        for index, objective in enumerate(guidance.objectives)
-    )
-
-
-def _clip(clip_id: str, index: int, catalog: Catalog) -> str:
-    try:
-        return catalog.clip(clip_id).id
-    except UnknownModelError as error:
-        raise UnknownModelError(error.message, field=f"guidance.objectives.{index}.clip") from error

@@ -4,8 +4,9 @@ from collections.abc import Collection
 
 from jobs.catalog import Catalog, ModelCard
 from jobs.embeddings import EmbeddingLibrary
-from jobs.errors import ClipMismatchError, InvalidRequestError, NoImageTowerError, UnknownEmbeddingError
+from jobs.errors import ClipMismatchError, InvalidRequestError, NoImageTowerError
 from jobs.personalization import Personalization, ResolvedPersonalization
+from jobs.resolve_objectives import find_embedding
 from jobs.selection import ResolvedSelection, Selection, Weights
 
 
@@ -36,12 +37,7 @@ def resolve_personalization(
     """
     clip = catalog.clip(text_clip(card)).id
     field = "personalization.embedding"
-    try:
-        if library is None:
-            raise UnknownEmbeddingError(f"there is no aesthetic embedding {asked.embedding!r}")
-        known = library.get(asked.embedding)
-    except UnknownEmbeddingError as error:
-        raise UnknownEmbeddingError(error.message, field=field) from error
+    known = find_embedding(asked.embedding, library, field)
     if known.clip != clip:
         raise ClipMismatchError(
             f"the embedding {known.name!r} was made by {known.clip}, and the text encoder of model {card.id!r} "

@@ -97,6 +97,13 @@ class InputSize:
 
 
 @dataclass(frozen=True)
+class Predictor:
+    """Ask for a CLIP's aesthetic predictor. Answer: an ``AestheticHead``."""
+
+    clip: str
+
+
+@dataclass(frozen=True)
 class Guide:
     """Differentiate the guidance loss of a picture. Answer: a ``Gradient`` with respect to the latents."""
 
@@ -162,6 +169,7 @@ Call = (
     | EmbedText
     | EmbedImage
     | InputSize
+    | Predictor
     | Guide
     | Decode
     | Score

@@ -20,7 +20,7 @@ from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
 from jobs.tasks import Task
-from worker.calls import Call, Describe, InputSize, Preview, Stepped
+from worker.calls import Call, Describe, InputSize, Predictor, Preview, Stepped
 from worker.grouping import Account, Schedule, Track
 from worker.inputs import Inputs
 from worker.models.registry import Hold
@@ -238,7 +238,7 @@ class Engine:
             if isinstance(answer, LodestarError):
                 raise answer
             call = track.sampler.send(answer)
-            while isinstance(call, Describe | InputSize | Stepped | Preview):
+            while isinstance(call, Describe | InputSize | Predictor | Stepped | Preview):
                 call = track.sampler.send(self._note(job.work, call))
             track.wait_for(call)
             self._tracks.append(track)
@@ -251,7 +251,7 @@ class Engine:
             log.exception("sampler raised", job=job.work.id)
             self._leave(job, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
 
-    def _note(self, work: Work, call: Describe | InputSize | Stepped | Preview) -> object:
+    def _note(self, work: Work, call: Describe | InputSize | Predictor | Stepped | Preview) -> object:
         """Answer what takes no model's time."""
         match call:
             case Stepped():

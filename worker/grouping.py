@@ -28,6 +28,7 @@ from worker.calls import (
     InputSize,
     Look,
     Personalize,
+    Predictor,
     Preview,
     PullBack,
     Score,
@@ -50,7 +51,7 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.clip, call.picture.shape
         case EncodeText() | Personalize() | Describe():
             return type(call), call.model
-        case EmbedText() | InputSize():
+        case EmbedText() | InputSize() | Predictor():
             return type(call), call.clip
         case Stepped() | Preview():
             return (type(call),)

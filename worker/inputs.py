@@ -1,7 +1,8 @@
 """What a job needs from the artifact store before it starts: its embedding, its pictures, its file."""
 
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from jobs.artifacts import ArtifactStore
 from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import InvalidFileError, JobFailedError, UnknownEmbeddingError, UnknownImageError
-from jobs.personalization import ResolvedPersonalization
+from jobs.objectives import EmbeddingObjective
 from jobs.request import ResolvedRequest
 from jobs.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
 from worker.aesthetics.embeddings import AestheticEmbedding, from_file
@@ -22,12 +23,12 @@ class Inputs:
     """The files of one job, read.
 
     Attributes:
-        taste: the embedding that it is personalised towards.
+        tastes: the aesthetic embeddings that it names, by their digests.
         pictures: [3, H, W] in [0, 1] each.
         file: a file to import.
     """
 
-    taste: AestheticEmbedding | None = None
+    tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     pictures: tuple[Tensor, ...] = ()
     file: bytes = b""
 
@@ -41,11 +42,11 @@ def read_inputs(request: ResolvedRequest | Task, artifacts: ArtifactStore) -> In
     """
     try:
         match request:
-            case ResolvedRequest(personalization=None):
-                return Inputs()
-            case ResolvedRequest(personalization=asked):
-                assert asked is not None
-                return Inputs(taste=_taste(asked, EmbeddingLibrary(artifacts)))
+            case ResolvedRequest():
+                library = EmbeddingLibrary(artifacts)
+                return Inputs(
+                    tastes={digest: _taste(name, digest, library) for name, digest in _named(request)}
+                )
             case EmbeddingTask() | ScoreTask():
                 keys = (*request.pictures, *(request.minus if isinstance(request, EmbeddingTask) else ()))
                 return Inputs(pictures=tuple(read_picture(artifacts.get(key)) for key in keys))
@@ -73,12 +74,24 @@ def read_picture(png: bytes) -> Tensor:
     return torch.from_numpy(pixels / 255).permute(2, 0, 1).contiguous()
 
 
-def _taste(asked: ResolvedPersonalization, library: EmbeddingLibrary) -> AestheticEmbedding:
-    name = asked.embedding
+def _named(request: ResolvedRequest) -> set[tuple[str, str]]:
+    """Names and digests of the embeddings that a request names."""
+    objectives = request.guidance.objectives if request.guidance else ()
+    named = {
+        (objective.embedding, objective.digest or "")
+        for objective in objectives
+        if isinstance(objective, EmbeddingObjective)
+    }
+    if request.personalization is not None:
+        named.add((request.personalization.embedding, request.personalization.digest))
+    return named
+
+
+def _taste(name: str, digest: str, library: EmbeddingLibrary) -> AestheticEmbedding:
     try:
         embedding = from_file(library.file(name), name)
     except UnknownEmbeddingError as error:
         raise JobFailedError(f"the embedding {name!r} was deleted before the job started") from error
-    if embedding.digest != asked.digest:
+    if embedding.digest != digest:
         raise JobFailedError(f"the embedding {name!r} is not the one that it was when the job was submitted")
     return embedding

@@ -6,8 +6,15 @@ from typing import Any
 import structlog
 import torch
 
-from jobs.errors import DeviceLostError, JobFailedError, LodestarError, OutOfMemoryError
+from jobs.errors import (
+    DeviceLostError,
+    JobFailedError,
+    LodestarError,
+    ModelUnavailableError,
+    OutOfMemoryError,
+)
 from worker import batches
+from worker.aesthetics.predictor import AestheticHead
 from worker.calls import (
     Call,
     Decode,
@@ -21,6 +28,7 @@ from worker.calls import (
     InputSize,
     Look,
     Personalize,
+    Predictor,
     Preview,
     PullBack,
     Score,
@@ -69,7 +77,7 @@ class Runner:
             DeviceLostError: as for ``run``.
         """
         match call:
-            case Describe() | InputSize():
+            case Describe() | InputSize() | Predictor():
                 return self.look_up(call)
             case Stepped() | Preview():
                 return None
@@ -78,15 +86,20 @@ class Runner:
             raise answer
         return answer
 
-    def look_up(self, call: Describe | InputSize) -> Facts | int:
+    def look_up(self, call: Describe | InputSize | Predictor) -> Facts | int | AestheticHead:
         """What a sampler wants to know of a model; runs no network.
 
         Raises:
-            LodestarError: the model cannot be loaded.
+            LodestarError: the model cannot be loaded, or has no predictor.
         """
         if isinstance(call, Describe):
             return self.models.diffusion(call.model).facts
-        return self.models.clip(call.clip).px
+        clip = self.models.clip(call.clip)
+        if isinstance(call, InputSize):
+            return clip.px
+        if clip.head is None:
+            raise ModelUnavailableError(f"this worker's catalog names no aesthetic head for {call.clip}")
+        return clip.head
 
     def _attempt(self, part: Sequence[Call]) -> list[object]:
         """Run a part as one batch; when that fails, its halves, or what is left to try of a single call."""

@@ -4,8 +4,8 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 """
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -60,12 +60,12 @@ class Extras:
     Attributes:
         critic: id of the CLIP that scores the looks of the finished picture and says where it lies in its space.
         text_clip: id of the CLIP that the model's text encoder belongs to; personalisation needs it.
-        taste: what it is personalised towards; likewise.
+        tastes: the aesthetic embeddings that the request names, by their digests.
     """
 
     critic: str | None = None
     text_clip: str | None = None
-    taste: AestheticEmbedding | None = None
+    tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
 
 
 NO_EXTRAS = Extras()
@@ -96,7 +96,7 @@ def sample(
     described: Tensor = yield EmbedText(judge, request.prompt)
 
     solver = Solver(request.sampler, facts.scheduler_config, request.steps)
-    steering = yield from _steering(request, seed, solver)
+    steering = yield from _steering(request, seed, solver, extras)
     shape = (
         1,
         facts.latent_channels,
@@ -150,26 +150,29 @@ def _personalized(request: ResolvedRequest, context: Tensor, extras: Extras) -> 
     asked = request.personalization
     if asked is None or asked.steps == 0 or asked.weight == 0:
         return context
-    if extras.taste is None or extras.text_clip is None:
+    if extras.text_clip is None:
         raise NoImageTowerError(
-            f"model {request.model!r} cannot be personalised without its CLIP and an embedding"
+            f"model {request.model!r} cannot be personalised: the catalog names no CLIP for it"
         )
-    require_clip(extras.taste, extras.text_clip, name=asked.embedding)
+    taste = extras.tastes[asked.digest]
+    require_clip(taste, extras.text_clip, name=asked.embedding)
     tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
     tuned: Tensor = yield Personalize(
-        request.model, extras.text_clip, request.prompt, extras.taste.direction, tuning
+        request.model, extras.text_clip, request.prompt, taste.direction, tuning
     )
     return blended(context.float().cpu(), tuned, asked.weight, asked.blend).to(context)
 
 
-def _steering(request: ResolvedRequest, seed: int, solver: Solver) -> Generator[Call, Any, Steering | None]:
+def _steering(
+    request: ResolvedRequest, seed: int, solver: Solver, extras: Extras
+) -> Generator[Call, Any, Steering | None]:
     """The picture's guidance, if there is to be any."""
     guidance = request.guidance
     if guidance is None or guidance.scale == 0:
         return None
     return Steering(
         guidance,
-        (yield from take_aim(guidance)),
+        (yield from take_aim(guidance, extras.tastes)),
         solver.steps,
         model=request.model,
         size=(request.height, request.width),

@@ -17,7 +17,6 @@ from PIL import Image
 from redis import Redis
 from structlog.testing import capture_logs
 
-from app import cli
 from app.demo import curl_line
 from app.main import create_app
 from app.preflight import free_port
@@ -26,25 +25,8 @@ from jobs.errors import DeadlineExceededError
 from jobs.queue import JobQueue
 from jobs.state import JobStatus
 from jobs.workers import WorkerInfo, WorkerRegistry
-from tests.app.conftest import serving
+from tests.app.conftest import Run, serving
 from tests.app.played_worker import PlayedWorker
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command line in an empty folder; its exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_line(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["lodestar", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0
-
-    return run_line
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def taste(models: ModelRegistry) -> AestheticEmbedding:
 
 @pytest.fixture(scope="module")
 def extras(taste: AestheticEmbedding) -> Extras:
-    return Extras(critic="pocket-s", text_clip="pocket-s", taste=taste)
+    return Extras(critic="pocket-s", text_clip="pocket-s", tastes={taste.digest: taste})
 
 
 def towards(request: ResolvedRequest, taste: AestheticEmbedding, **fields: object) -> ResolvedRequest:
@@ -111,7 +111,7 @@ def test_a_personalised_job_does_not_affect_its_neighbour_in_the_batch(
 ) -> None:
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
-    engine.admit(Work("personalised", towards(ask(), taste), Inputs(taste=taste)))
+    engine.admit(Work("personalised", towards(ask(), taste), Inputs(tastes={taste.digest: taste})))
     engine.admit(Work("plain", ask()))
     thread = threading.Thread(target=engine.serve)
     thread.start()
@@ -128,7 +128,7 @@ def test_a_model_without_an_image_tower_is_refused(
     models: ModelRegistry, ask: Ask, taste: AestheticEmbedding
 ) -> None:
     with pytest.raises(NoImageTowerError, match="'pocket' cannot be personalised"):
-        draw(towards(ask(), taste), Runner(models), "pocket-m", extras=Extras(taste=taste))
+        draw(towards(ask(), taste), Runner(models), "pocket-m", extras=Extras(tastes={taste.digest: taste}))
 
 
 def test_every_picture_is_scored_by_the_head_of_the_critic(
