@@ -16,7 +16,11 @@ from torch.func import functional_call
 from torch.nn import Module
 from torch.nn import functional as F
 
+from jobs.errors import ModelUnavailableError
+
 CACHE_SIZE = 64
+# Of what an encoder and a CLIP say of one text. Fine-tuning leaves much more, and unrelated encoders have about 0.
+LEAST_KINSHIP = 0.25
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ def tuned_states(
     *,
     steps: int,
     lr: float,
+    completion: Callable[[Tensor, Tensor], Tensor] | None = None,
+    known: Tensor | None = None,
 ) -> Tensor:
     """The last hidden states [N, L, D] of a text encoder after T steps of Adam on a copy of its weights.
 
@@ -108,6 +114,12 @@ def tuned_states(
         direction: e, the taste as a unit vector [E].
         steps: T.
         lr: Adam's learning rate.
+        completion: for an encoder without its CLIP's last layers, what these and the projection make of its states
+            [N, L, D] before the last norm, and of the tokens: embeddings [N, E], differentiable.
+        known: what the CLIP says of the first window, a unit vector [E], to see that the encoder is of its kin.
+
+    Raises:
+        ModelUnavailableError: it is not.
     """
     device = tokens.device
     goal = direction.to(device, torch.float32)
@@ -121,14 +133,42 @@ def tuned_states(
         # Tensors made under inference mode may not enter a graph.
         ids, goal, to_space = tokens.clone(), goal.clone(), to_space.clone()
         for _ in range(steps):
-            pooled = functional_call(encoder, weights, (ids,)).pooler_output
-            similarity = F.normalize(pooled @ to_space, dim=-1) @ goal
+            if completion is None:
+                embeddings = functional_call(encoder, weights, (ids,)).pooler_output @ to_space
+            else:
+                embeddings = completion(_states_before_norm(encoder, weights, ids), ids)
+            embeddings = F.normalize(embeddings, dim=-1)
+            if known is not None:
+                _require_kinship(embeddings[0], known)
+                known = None  # what is tuned may move away
+            similarity = embeddings @ goal
             adam.zero_grad()
             (-similarity.mean()).backward()
             adam.step()
     with torch.no_grad():
         hidden: Tensor = functional_call(encoder, weights, (ids,)).last_hidden_state
     return hidden
+
+
+def _require_kinship(said: Tensor, known: Tensor) -> None:
+    kinship = float(said.detach() @ known.to(said))
+    if kinship < LEAST_KINSHIP:
+        raise ModelUnavailableError(
+            "the text encoder does not belong to the CLIP that the catalog names as its text_clip: the cosine similarity "
+            f"of what both say of the prompt is {kinship:.2f}"
+        )
+
+
+def _states_before_norm(encoder: Module, weights: dict[str, Tensor], ids: Tensor) -> Tensor:
+    """The states [N, L, D] that a text encoder's last norm is given."""
+    (norm,) = (module for name, module in encoder.named_modules() if name.endswith("final_layer_norm"))
+    seen: list[Tensor] = []
+    hook = norm.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    try:
+        functional_call(encoder, weights, (ids,))
+    finally:
+        hook.remove()
+    return seen[0]
 
 
 class TuningCache:

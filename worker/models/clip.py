@@ -1,5 +1,7 @@
 """A CLIP in memory: texts and pictures to unit vectors."""
 
+from functools import cached_property
+
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
@@ -12,6 +14,7 @@ from worker.aesthetics.predictor import AestheticHead, load_head
 from worker.models.device import Device
 from worker.models.files import locate
 from worker.models.shared import SharedNetworks, digest
+from worker.models.text_tower import TextTower
 from worker.models.texts import TextCache
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -23,7 +26,6 @@ class ClipModel:
 
     Attributes:
         px: width and height of its input in pixels.
-        width: E, the length of its embeddings.
         head: the aesthetic predictor for its embeddings, if it has one.
         embed_texts: texts to unit vectors [N, E], float32 on the CPU; keeps the latest.
         networks: all that take memory.
@@ -42,19 +44,23 @@ class ClipModel:
         )
         self._mean, self._std = mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
         self.px: int = config.size if isinstance(config.size, int) else config.size[0]
-        self.width: int = self.text_projection.shape[1]
         self.head: AestheticHead | None = None
         self.embed_texts = TextCache(self._embed_texts)
         self.networks: tuple[torch.nn.Module, ...] = (self._model,)
 
-    @property
-    def text_projection(self) -> Tensor:
-        """From the text tower's pooled states to the embeddings' space: [D, E]."""
-        projection = self._model.text_projection
-        if isinstance(projection, torch.nn.Linear):
-            return projection.weight.T
-        assert isinstance(projection, Tensor)
-        return projection
+    @cached_property
+    def width(self) -> int:
+        """E, the length of its embeddings."""
+        return self.embed_text("").shape[1]
+
+    @cached_property
+    def text_tower(self) -> TextTower:
+        """Its text tower.
+
+        Raises:
+            ModelUnavailableError: it is of a kind that no diffusion model has.
+        """
+        return TextTower(self._model)
 
     def embed_text(self, text: str) -> Tensor:
         """One text as a unit vector [1, E]."""

@@ -82,18 +82,25 @@ class DiffusionModel:
         return self._tuned(text, tuning, lambda: self._tune(text, direction, tuning, clip))
 
     def _tune(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Tensor:
-        width = self._text_encoder.config.hidden_size
-        if clip.text_projection.shape[0] != width:
+        config, tower = self._text_encoder.config, clip.text_tower
+        if tower.width != config.hidden_size:
             raise ModelUnavailableError(
-                f"the text encoder has states of {width} numbers, and the CLIP that the catalog says it belongs to "
-                f"has states of {clip.text_projection.shape[0]}"
+                f"the text encoder has states of {config.hidden_size} numbers, and the CLIP that the catalog says it "
+                f"belongs to has states of {tower.width}"
             )
         if tuning.text is not None:
             goal = clip.embed_text(tuning.text)[0]
             direction = turned(direction, goal, tuning.text_angle, negative=tuning.text_negative)
         tokens = self._windows(text).to(self._device.device)
         states = tuned_states(
-            self._text_encoder, clip.text_projection, tokens, direction, steps=tuning.steps, lr=tuning.lr
+            self._text_encoder,
+            tower.projection,
+            tokens,
+            direction,
+            steps=tuning.steps,
+            lr=tuning.lr,
+            completion=tower.completion(config.num_hidden_layers, self._device.device),
+            known=clip.embed_text(text)[0],
         )
         return states[:1].cpu()
 

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from jobs.errors import NoImageTowerError
+from jobs.errors import ModelUnavailableError, NoImageTowerError
+from jobs.objectives import AestheticObjective, EmbeddingObjective, Objective
 from jobs.personalization import ResolvedPersonalization
 from jobs.request import ResolvedRequest
 from worker.aesthetics.embeddings import AestheticEmbedding
@@ -149,6 +150,60 @@ def test_every_picture_is_scored_by_the_head_of_the_critic(
     assert made.embedding is not None
     torch.testing.assert_close(made.embedding, unit, atol=1e-5, rtol=1e-5)
     assert made.aesthetic_score == pytest.approx(float(layer(unit).detach()), abs=1e-4)
+
+
+def guided(request: ResolvedRequest, objective: Objective) -> ResolvedRequest:
+    """A guided request that pulls towards one thing."""
+    assert request.guidance is not None
+    guidance = request.guidance.model_copy(update={"objectives": (objective,)})
+    return request.model_copy(update={"guidance": guidance})
+
+
+def test_guidance_pulls_towards_what_the_predictor_likes(
+    models: ModelRegistry, ask: Ask, extras: Extras
+) -> None:
+    critic = models.clip("pocket-s")
+    torch.manual_seed(0)
+    layer = nn.Linear(critic.width, 1)
+    critic.head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
+    request = guided(
+        ask(steps=8, guidance={"scale": 0.5, "cutouts": 4}),
+        AestheticObjective(type="aesthetic", clip="pocket-s"),
+    )
+    worse = AestheticObjective(type="aesthetic", clip="pocket-s", weight=-1)
+    try:
+        scores = [
+            draw(each, Runner(models), "pocket-m", extras=extras).aesthetic_score
+            for each in (guided(request, worse), ask(steps=8), request)
+        ]
+    finally:
+        critic.head = None
+    disliked, plain, liked = (score or 0.0 for score in scores)
+    assert disliked < plain < liked
+
+
+def test_guidance_towards_beauty_fails_without_a_predictor(
+    models: ModelRegistry, ask: Ask, extras: Extras
+) -> None:
+    request = guided(ask(guidance={}), AestheticObjective(type="aesthetic", clip="pocket-s"))
+    with pytest.raises(ModelUnavailableError, match="no aesthetic head for pocket-s"):
+        draw(request, Runner(models), "pocket-m", extras=extras)
+
+
+def test_guidance_pulls_towards_an_embedding(
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, extras: Extras
+) -> None:
+    plain = ask(steps=8, guidance={"scale": 0.5, "cutouts": 4})
+    objective = EmbeddingObjective(type="embedding", embedding="warm", digest=taste.digest, clip="pocket-s")
+    near = [
+        made.embedding @ taste.direction
+        for made in (
+            draw(each, Runner(models), "pocket-m", extras=extras)
+            for each in (ask(steps=8), guided(plain, objective))
+        )
+        if made.embedding is not None
+    ]
+    assert float(near[1]) > float(near[0]) + 0.02
 
 
 def test_a_picture_without_a_head_has_no_aesthetic_score(
