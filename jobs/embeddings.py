@@ -65,7 +65,7 @@ class EmbeddingLibrary:
             UnknownEmbeddingError: there is none of this name.
         """
         try:
-            return self._artifacts.get(_key(name))
+            return self._artifacts.get(key_of(name))
         except UnknownImageError as error:
             raise UnknownEmbeddingError(f"there is no aesthetic embedding {name!r}") from error
 
@@ -81,7 +81,7 @@ class EmbeddingLibrary:
 
     def put(self, name: str, file: bytes) -> None:
         """Keep an embedding, in place of any other of its name."""
-        self._artifacts.put(_key(name), file)
+        self._artifacts.put(key_of(name), file)
 
     def delete(self, name: str) -> None:
         """Forget an embedding.
@@ -90,7 +90,7 @@ class EmbeddingLibrary:
             UnknownEmbeddingError: there is none of this name.
         """
         self.file(name)
-        self._artifacts.delete(_key(name))
+        self._artifacts.delete(key_of(name))
 
 
 def describe(file: bytes, name: str) -> EmbeddingInfo:
@@ -100,6 +100,7 @@ def describe(file: bytes, name: str) -> EmbeddingInfo:
     return EmbeddingInfo.model_validate({"name": name, **metadata})
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Where the artifact store keeps an embedding."""
     # No path from a request.
     return f"{_FOLDER}/{sha256(name.encode()).hexdigest()[:32]}.safetensors"

@@ -55,7 +55,11 @@ class Segments:
 
     def put(self, segment: Segment) -> None:
         """Add a segment."""
-        self._artifacts.put(self.key(segment.job_id, segment.fence), segment.model_dump_json().encode())
+        self._artifacts.put(*self.encode(segment))
+
+    def encode(self, segment: Segment) -> tuple[str, bytes]:
+        """A segment as a file: its key, and what is in it."""
+        return self.key(segment.job_id, segment.fence), segment.model_dump_json().encode()
 
     def get(self, key: str) -> Segment:
         """Read a segment.

@@ -117,7 +117,7 @@ class Engine:
         catalog: Catalog,
         on_outcome: Callable[[Work, Outcome], None],
         on_preview: Callable[[Work, Preview], None] = lambda *_: None,
-        on_picture: Callable[[Work, Picture], None] = lambda *_: None,
+        on_picture: Callable[[Work, Picture], Picture] = lambda _work, picture: picture,
     ) -> None:
         """Make an idle engine.
 
@@ -126,7 +126,8 @@ class Engine:
             catalog: tells which CLIP scores an unguided picture.
             on_outcome: called on the engine's thread when a job leaves; must not block.
             on_preview: likewise, when there is a preview of one of a job's pictures.
-            on_picture: likewise, when one of its pictures is finished.
+            on_picture: likewise, when one of its pictures is finished; returns what is to be kept of it until the job
+                ends.
         """
         self._runner = runner
         self._catalog = catalog
@@ -267,8 +268,7 @@ class Engine:
         job.tracks.remove(track)
         if isinstance(made, Done):
             return self._leave(job, made)
-        job.work.pictures.append(made)
-        self._on_picture(job.work, made)
+        job.work.pictures.append(self._on_picture(job.work, made))
         for sampler in islice(job.plan.samplers, 1):
             self._start(job, track.account, sampler)
         if len(job.work.pictures) == job.plan.results:

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 from redis.exceptions import RedisError
@@ -183,9 +184,12 @@ class Executions:
     def _preview_later(self, work: Work, preview: Preview) -> None:
         self._previews.show(self._held.of(work).lease, preview)
 
-    def _show_later(self, work: Work, picture: Picture) -> None:
-        if isinstance(work.request, ResolvedRequest) and work.request.select is not None:
-            self._publisher.show(self._held.of(work).lease, picture)
+    def _show_later(self, work: Work, picture: Picture) -> Picture:
+        if not isinstance(work.request, ResolvedRequest) or work.request.select is None:
+            return picture
+        self._publisher.show(self._held.of(work).lease, picture)
+        # Hundreds of candidates would fill the memory; they are in the store.
+        return replace(picture, pixels=picture.pixels.new_empty(3, 0, 0))
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
         self._outcomes.put((self._held.of(work), outcome))

@@ -6,17 +6,18 @@ import stamina
 import structlog
 
 from jobs.artifacts import ArtifactStore
-from jobs.embeddings import EmbeddingLibrary
+from jobs.embeddings import key_of
 from jobs.errors import JobFailedError, LodestarError
 from jobs.leases import Lease, Leases
 from jobs.request import ResolvedUpscale
 from jobs.segments import Segment, Segments
-from jobs.selection import best
+from jobs.selection import ResolvedSelection, best
 from jobs.state import JobStatus, StoredImage
 from worker.candidates import Candidates
 from worker.engine import Finished
+from worker.inputs import read_picture
 from worker.models.registry import ModelRegistry
-from worker.pictures import encode_png, picture_key, stored_image
+from worker.pictures import encode_png, stored_image
 from worker.sampler import Picture
 from worker.tasks import Done
 from worker.upscaling import Upscaler
@@ -30,7 +31,6 @@ class Publisher:
     def __init__(self, leases: Leases, artifacts: ArtifactStore, models: ModelRegistry) -> None:
         self._leases = leases
         self._artifacts = artifacts
-        self._library = EmbeddingLibrary(artifacts)
         self._segments = Segments(artifacts, models.catalog.critic.id)
         self._candidates = Candidates(leases, self._put)
         self._upscalers: dict[str, Upscaler] = {}
@@ -68,7 +68,7 @@ class Publisher:
         """
         try:
             if done.file:
-                self._library.put(done.name, done.file)
+                self._put(key_of(done.name), done.file)
         except OSError as error:
             return self._fail_unstored(lease, "the embedding", error)
         return self._leases.answer(lease, done.result)
@@ -92,21 +92,39 @@ class Publisher:
         self._candidates.close()
 
     def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
-        """Store a job's pictures, or choose among those that were stored as they came; and where they lie."""
-        request = lease.drawing
-        if request.select is not None:
-            places = best(self._candidates.all(lease), request.select.by, request.select.keep)
-            pictures = tuple(pictures[place] for place in places)
-        shown = tuple(self._upscaled(picture, request.upscale) for picture in pictures)
-        if request.select is None or request.upscale is not None:
-            for picture in shown:
-                self._put(picture_key(lease.artifact_prefix, picture.index), encode_png(picture, request))
+        """Store a job's pictures, or keep the best of those that were stored as they came; where they lie."""
+        if lease.drawing.select is None:
+            images = tuple(self._store(lease, picture) for picture in pictures)
+        else:
+            images = self._keep_best(lease, lease.drawing.select, pictures)
         rows = {
-            picture.index: picture.embedding.tolist() for picture in pictures if picture.embedding is not None
+            image.index: embedding.tolist()
+            for image in images
+            if (embedding := pictures[image.index].embedding) is not None
         }
         if rows:
-            self._segments.put(Segment.of(lease.job_id, lease.fence, rows))
-        return tuple(stored_image(lease.artifact_prefix, picture) for picture in shown)
+            key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows))
+            self._put(key, segment)
+        return images
+
+    def _keep_best(
+        self, lease: Lease, select: ResolvedSelection, pictures: tuple[Picture, ...]
+    ) -> tuple[StoredImage, ...]:
+        candidates = self._candidates.all(lease)
+        chosen = tuple(candidates[place] for place in best(candidates, select.by, select.keep))
+        if lease.drawing.upscale is None:
+            return chosen
+        whole = (
+            replace(pictures[image.index], pixels=read_picture(self._artifacts.get(image.key)))
+            for image in chosen
+        )
+        return tuple(self._store(lease, picture) for picture in whole)
+
+    def _store(self, lease: Lease, picture: Picture) -> StoredImage:
+        shown = self._upscaled(picture, lease.drawing.upscale)
+        image = stored_image(lease.artifact_prefix, shown)
+        self._put(image.key, encode_png(shown, lease.drawing))
+        return image
 
     def _upscaled(self, picture: Picture, asked: ResolvedUpscale | None) -> Picture:
         if asked is None:

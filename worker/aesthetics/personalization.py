@@ -154,8 +154,8 @@ def _require_kinship(said: Tensor, known: Tensor) -> None:
     kinship = float(said.detach() @ known.to(said))
     if kinship < LEAST_KINSHIP:
         raise ModelUnavailableError(
-            "the text encoder does not belong to the CLIP that the catalog names as its text_clip: the cosine similarity "
-            f"of what both say of the prompt is {kinship:.2f}"
+            "the text encoder does not belong to the CLIP that the catalog names as its text_clip: "
+            f"the cosine similarity of what both say of the prompt is {kinship:.2f}"
         )
 
 

@@ -218,8 +218,9 @@ def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     shown: list[tuple[int, int]] = []
 
-    def show(work: Work, picture: Picture) -> None:
+    def show(work: Work, picture: Picture) -> Picture:
         shown.append((picture.index, work.progress.step))
+        return picture
 
     engine = Engine(
         Runner(models), models.catalog, lambda _work, outcome: outcomes.put(outcome), on_picture=show
