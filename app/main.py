@@ -148,7 +148,12 @@ def _url_host(host: str) -> str:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    retention = Retention(services.redis, services.artifacts, keep_s=services.settings.retention_s)
+    retention = Retention(
+        services.redis,
+        services.artifacts,
+        keep_s=services.settings.retention_s,
+        beside=[services.search.root],
+    )
     background = (
         sweep_forever(Reaper(services.redis)),
         expire_forever(retention),

@@ -52,6 +52,8 @@ class Segments:
         self._artifacts = artifacts
         # The id of a CLIP may have slashes.
         self.folder = f"search/{sha256(clip.encode()).hexdigest()[:16]}"
+        self.root = f"{self.folder}/segments"
+        """Folder that has the segments of a job, and of an execution, under the same names as the artifact store."""
 
     def put(self, segment: Segment) -> None:
         """Add a segment."""
@@ -71,7 +73,7 @@ class Segments:
 
     def keys(self) -> list[str]:
         """The keys of all segments."""
-        return self._artifacts.keys(f"{self.folder}/segments")
+        return self._artifacts.keys(self.root)
 
     def read(self, key: str) -> bytes:
         """A file beside the segments.
@@ -91,4 +93,4 @@ class Segments:
 
     def key(self, job_id: str, fence: str) -> str:
         """Where an execution keeps its segment."""
-        return f"{self.folder}/segments/{job_id}.{fence}.json"
+        return f"{self.root}/{job_id}/{fence}/segment.json"

@@ -81,6 +81,7 @@ class Publisher:
     def discard(self, lease: Lease) -> None:
         """Remove what the execution has stored."""
         self._candidates.forget(lease)
+        self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
         self._delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from app.caller import TheCaller
 from app.errors import documented
 from app.routes.examples import REQUESTS
-from app.services import TheArtifacts, TheQueue
+from app.services import TheQueue, TheServices
 from app.store_access import reaching_the_store
 from app.submission import submit_job
 from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
@@ -125,12 +125,13 @@ def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
     response_description="The job and its pictures are gone.",
     responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
-def delete_job(job_id: JobId, queue: TheQueue, artifacts: TheArtifacts) -> None:
+def delete_job(job_id: JobId, services: TheServices) -> None:
     """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
-    known = queue.get(job_id).id
+    known = services.queue.get(job_id).id
     # Pictures first: if their store is away, the job stays and can be deleted again.
     with reaching_the_store():
-        artifacts.delete(known)
-        queue.delete(known)
+        services.artifacts.delete(known)
+        services.queue.delete(known)
         # A worker may have committed between the two lines above; from here on its lease is lost.
-        artifacts.delete(known)
+        services.artifacts.delete(known)
+        services.artifacts.delete(f"{services.search.root}/{known}")

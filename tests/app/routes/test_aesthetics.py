@@ -351,7 +351,7 @@ def test_pictures_of_deleted_jobs_and_of_lost_executions_are_not_found(
     with answering(client, worker, (0.6, 0.8, 0, 0)):
         hits = client.get("/v1/search", params={"q": "x"}).json()["data"]
     assert [hit["job_id"] for hit in hits] == [kept[1], kept[2]]
-    assert sorted(key.split("/")[-1].split(".")[0] for key in list(segments.keys())) == sorted(kept[1:])
+    assert sorted(key.split("/")[-3] for key in list(segments.keys())) == sorted(kept[1:])
 
 
 def test_a_picture_of_a_job_that_is_about_to_commit_stays_in_the_index(
