@@ -23,7 +23,7 @@ Prefer = Annotated[
 
 
 async def submit_task(
-    request: Request, response: Response, task: Task, job_id: str, prefer: str | None
+    request: Request, response: Response, task: Task, job_id: str, prefer: str | None, caller: str
 ) -> Job:
     """Queue a task whose files are stored already; the job, as ``POST /v1/jobs`` answers.
 
@@ -33,7 +33,7 @@ async def submit_task(
     """
     services = services_of(request)
     try:
-        submission = await run_in_threadpool(services.queue.submit, task, job_id=job_id)
+        submission = await run_in_threadpool(services.queue.submit, task, job_id=job_id, caller=caller)
     except LodestarError:
         await run_in_threadpool(forget_files, services.artifacts, job_id)
         raise

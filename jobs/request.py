@@ -77,6 +77,12 @@ class Upscale(_Model):
 
     factor: Literal[2, 4] = Field(description="Times as wide and high.", examples=[2])
 
+    @field_validator("factor", mode="before")
+    @classmethod
+    def _from_text(cls, factor: object) -> object:
+        """Queries and forms hold text, which pydantic takes for numbers but not for one of several."""
+        return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
+
 
 class ResolvedUpscale(_Model):
     """Upscaling with nothing left open."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from app.caller import TheCaller
 from app.errors import documented
 from app.picture_refs import find_pictures
 from app.services import Services, TheLibrary, TheServices
@@ -79,6 +80,7 @@ async def make(
     minus_pictures: Pictures = [],  # noqa: B006
     minus_jobs: Refs = [],  # noqa: B006
     prefer: Prefer = None,
+    caller: TheCaller = "",
 ) -> Job:
     """Make an embedding as the mean of pictures, uploaded or of finished jobs.
 
@@ -104,7 +106,7 @@ async def make(
         )
 
     job_id = new_job_id()
-    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer)
+    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer, caller)
 
 
 @router.post(
@@ -125,6 +127,7 @@ async def import_(
     file: Annotated[UploadFile, File(description="A .pt, .npy or .safetensors file with one vector.")],
     clip: Clip = None,
     prefer: Prefer = None,
+    caller: TheCaller = "",
 ) -> Job:
     """Import an embedding that others have published. It is read as numbers alone, never run."""
 
@@ -138,7 +141,7 @@ async def import_(
         return ImportTask(clip=asked, name=name, file=key)
 
     job_id = new_job_id()
-    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer)
+    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer, caller)
 
 
 @router.get("", summary="List aesthetic embeddings", responses=documented("artifacts_unavailable"))

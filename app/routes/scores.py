@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
+from app.caller import TheCaller
 from app.errors import documented
 from app.picture_refs import find_pictures
 from app.routes.embeddings import Refs
@@ -65,6 +66,7 @@ async def score(
         ),
     ] = None,
     prefer: Prefer = None,
+    caller: TheCaller = "",
 ) -> Job:
     """Tell how well pictures fit a prompt, and how people would like them by the CLIP's aesthetic predictor.
 
@@ -81,4 +83,4 @@ async def score(
         return ScoreTask(clip=judge, prompt=prompt, pictures=(*keys, *of_jobs))
 
     job_id = new_job_id()
-    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer)
+    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer, caller)

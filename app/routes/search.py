@@ -8,6 +8,7 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from app.caller import TheCaller
 from app.errors import documented
 from app.picture_refs import find_pictures
 from app.search_index import Found
@@ -98,6 +99,7 @@ class Hits(Wire):
 async def by_text(
     request: Request,
     services: TheServices,
+    caller: TheCaller,
     q: Annotated[
         str,
         Query(
@@ -113,7 +115,7 @@ async def by_text(
     remembered: OrderedDict[str, list[float]] = services.queries
     if q not in remembered:
         task = QueryTask(clip=services.catalog.critic.id, text=q, timeout_s=QUERY_TIMEOUT_S)
-        remembered[q] = await _place(request, services, task, new_job_id())
+        remembered[q] = await _place(request, services, task, new_job_id(), caller)
         while len(remembered) > REMEMBERED_QUERIES:
             remembered.popitem(last=False)
     return await run_in_threadpool(_search, services, _moved(remembered[q], *move), limit)
@@ -123,6 +125,7 @@ async def by_text(
 async def by_picture(
     request: Request,
     services: TheServices,
+    caller: TheCaller,
     picture: Annotated[UploadFile | None, File(description="A PNG, JPEG or WebP file.")] = None,
     job: Annotated[
         str | None, Form(max_length=200, description="Instead of a file: `id/index` of a picture.")
@@ -145,15 +148,17 @@ async def by_picture(
         return QueryTask(clip=services.catalog.critic.id, picture=key, timeout_s=QUERY_TIMEOUT_S), move
 
     task, move = await run_in_threadpool(prepare)
-    place = await _place(request, services, task, job_id)
+    place = await _place(request, services, task, job_id, caller)
     return await run_in_threadpool(_search, services, _moved(place, *move), limit)
 
 
-async def _place(request: Request, services: Services, task: QueryTask, job_id: str) -> list[float]:
+async def _place(
+    request: Request, services: Services, task: QueryTask, job_id: str, caller: str
+) -> list[float]:
     """Where a worker says that the query lies. The job of it leaves no trace."""
     queue = services.queue
     try:
-        job = (await run_in_threadpool(queue.submit, task, job_id=job_id)).job
+        job = (await run_in_threadpool(queue.submit, task, job_id=job_id, caller=caller)).job
         job = await wait_for_end(queue, job, QUERY_TIMEOUT_S, nobody_waits(request))
     finally:
         await run_in_threadpool(_sweep, services, job_id)
