@@ -72,6 +72,7 @@ async def make(
     request: Request,
     response: Response,
     services: TheServices,
+    caller: TheCaller,
     name: NewName,
     clip: Clip = None,
     normalize: Annotated[bool, Form(description="Let every picture count the same.")] = True,
@@ -80,7 +81,6 @@ async def make(
     minus_pictures: Pictures = [],  # noqa: B006
     minus_jobs: Refs = [],  # noqa: B006
     prefer: Prefer = None,
-    caller: TheCaller = "",
 ) -> Job:
     """Make an embedding as the mean of pictures, uploaded or of finished jobs.
 
@@ -123,11 +123,11 @@ async def import_(
     request: Request,
     response: Response,
     services: TheServices,
+    caller: TheCaller,
     name: NewName,
     file: Annotated[UploadFile, File(description="A .pt, .npy or .safetensors file with one vector.")],
     clip: Clip = None,
     prefer: Prefer = None,
-    caller: TheCaller = "",
 ) -> Job:
     """Import an embedding that others have published. It is read as numbers alone, never run."""
 

@@ -48,6 +48,7 @@ async def score(
     request: Request,
     response: Response,
     services: TheServices,
+    caller: TheCaller,
     pictures: Annotated[list[UploadFile], File(description="PNG, JPEG or WebP files.")] = [],  # noqa: B006
     jobs: Refs = [],  # noqa: B006
     prompt: Annotated[
@@ -66,7 +67,6 @@ async def score(
         ),
     ] = None,
     prefer: Prefer = None,
-    caller: TheCaller = "",
 ) -> Job:
     """Tell how well pictures fit a prompt, and how people would like them by the CLIP's aesthetic predictor.
 

@@ -18,6 +18,9 @@ from app.settings import ApiSettings
 from jobs.artifacts import ArtifactStore
 from jobs.embeddings import EmbeddingInfo, EmbeddingLibrary, describe
 from jobs.leases import Lease
+from jobs.order import flow_of
+from jobs.request import Priority
+from jobs.scripts import PREFIX
 from jobs.segments import Segment, Segments
 from jobs.state import JobStatus
 from jobs.tasks import EmbeddingTask, ImportTask, PictureScore, Place, QueryTask, Scores, ScoreTask
@@ -172,8 +175,15 @@ def test_an_upload_may_be_longer_than_other_bodies_but_not_endless(
     assert problem(client.post(path, data={"name": "y"}, files=endless))[:2] == (413, "body_too_large")
 
 
-def test_pictures_are_scored_by_a_worker(client: TestClient, worker: PlayedWorker) -> None:
-    answer = client.post("/v1/scores", data={"prompt": "an apple"}, files={"pictures": upload(png())})
+def test_pictures_are_scored_by_a_worker(client: TestClient, worker: PlayedWorker, redis: Redis) -> None:
+    answer = client.post(
+        "/v1/scores",
+        data={"prompt": "an apple"},
+        files={"pictures": upload(png())},
+        headers={"X-Forwarded-User": "alice"},
+    )
+    flow = redis.hget(f"{PREFIX}job:{answer.json()['id']}", "flow")
+    assert flow == flow_of("alice", Priority.NORMAL)
     lease = claim(worker, answer.json()["id"])
     assert isinstance(lease.request, ScoreTask)
     assert (lease.request.clip, lease.request.prompt) == ("pocket-m", "an apple")
