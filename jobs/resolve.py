@@ -55,7 +55,9 @@ def resolve(
     """
     card = catalog.model(request.model)
     images = _images(request)
-    guidance = request.guidance and _guidance(request.guidance, request.prompt, card, catalog, library)
+    guidance = None
+    if request.guidance is not None:
+        guidance = _guidance(request.guidance, request.prompt, card, catalog, library)
     width = _size(request.width or card.width, "width", card)
     height = _size(request.height or card.height, "height", card)
     # Later pictures count up from the first one's seed and must not run past the end.

@@ -98,7 +98,8 @@ def test_a_candidate_is_told_of_with_its_scores(queue: JobQueue, leases: Leases,
     (picture,) = pictures_of(lease)
     leases.show(lease, picture.model_copy(update={"index": 3, "aesthetic_score": -1.25}))
     assert told(redis, lease.job_id) == ["queued", "started", "candidate"]
-    ((stream_id, fields),) = redis.xrevrange(f"lodestar:events:{lease.job_id}", count=1)  # type: ignore[misc,union-attr]
+    rows: Any = redis.xrevrange(f"lodestar:events:{lease.job_id}", count=1)
+    ((stream_id, fields),) = rows
     event = read_event(stream_id, fields, lease.job_id)
     assert isinstance(event, CandidateEvent)
     assert (event.index, event.seed, event.clip_score, event.aesthetic_score) == (3, 7, 0.25, -1.25)

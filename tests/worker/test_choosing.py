@@ -56,7 +56,7 @@ def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: 
 
 def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        job_id = house.queue.submit(ask(steps=30, select={"candidates": 250})).job.id
+        job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
         assert worker.admit()
         until(lambda: bool(house.queue.get(job_id).candidates))
         assert house.artifacts.keys(job_id)
@@ -69,7 +69,7 @@ def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) 
 def test_a_choosing_job_that_is_given_back_leaves_nothing(house: House, ask: Ask) -> None:
     worker = house.worker("one")
     worker.start()
-    job_id = house.queue.submit(ask(steps=30, select={"candidates": 250})).job.id
+    job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
     assert worker.admit()
     until(lambda: bool(house.queue.get(job_id).candidates))
     worker.close(0)

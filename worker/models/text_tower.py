@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import open_clip
 import torch
-from open_clip.transformer import text_global_pool
+from open_clip.transformer import TextTransformer, text_global_pool
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
@@ -29,7 +29,7 @@ class TextTower:
             ModelUnavailableError: it is of another kind, such as a BERT.
         """
         tower = getattr(model, "text", model)
-        if not isinstance(tower, open_clip.CLIP | open_clip.TextTransformer):
+        if not isinstance(tower, open_clip.CLIP | TextTransformer):
             raise ModelUnavailableError(f"its text tower is a {type(tower).__name__}, not a CLIP's own")
         self._tower = tower
         self.layers = len(tower.transformer.resblocks)

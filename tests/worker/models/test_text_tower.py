@@ -2,9 +2,9 @@
 
 import copy
 
-import open_clip
 import pytest
 import torch
+from open_clip.transformer import TextTransformer
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel
@@ -119,7 +119,7 @@ def test_a_tower_of_another_kind_is_refused() -> None:
 
 
 def test_a_tower_of_its_own_module_is_known() -> None:
-    text = open_clip.TextTransformer(
+    text = TextTransformer(
         context_length=32, vocab_size=2048, width=192, heads=6, layers=3, output_dim=192
     )
     tower = TextTower(_with(text))
