@@ -32,7 +32,8 @@ from worker.calls import (
     Sight,
     Stepped,
 )
-from worker.guidance.steering import Nudge, Steering, take_aim
+from worker.guidance.aim import take_aim
+from worker.guidance.steering import Nudge, Steering
 from worker.prediction import Prediction
 from worker.schedules import Solver
 
