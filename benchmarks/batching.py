@@ -107,11 +107,14 @@ class Bench:
 
     def limit(self, repeats: int) -> list[Limit]:
         """How fast the UNet itself answers: what the engine cannot exceed."""
-        model = self.models.diffusion(self.models.catalog.model(None).id)
+        card = self.models.catalog.model(None)
+        model = self.models.diffusion(card.id)
+        factor = model.facts.latent_factor
+        size = card.height // factor, card.width // factor
         text = model.encode_texts(["a fox"])
         limits = []
         for rows in ROWS:
-            latents = torch.randn(rows, model.facts.latent_channels, 8, 8)
+            latents = torch.randn(rows, model.facts.latent_channels, *size)
             batch = latents, torch.full((rows,), 500), text.expand(rows, -1, -1)
             times = []
             for _ in range(repeats):
