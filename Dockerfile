@@ -1,4 +1,4 @@
-# Two images from one file: `--target api` (no torch, about 200 MB) and `--target worker` (torch with CUDA, several GB).
+# Two images from one file: `--target api` (no torch, about 350 MB) and `--target worker` (torch with CUDA, several GB).
 
 FROM python:3.11-slim-bookworm AS base
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \

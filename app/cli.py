@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import listings, measuring, pictures, processes, watching
+from app.commands import assets, listings, measuring, pictures, processes, watching
 from app.commands.exits import Exit, say
 from jobs.errors import LodestarError
 
@@ -17,7 +17,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(processes.commands)
-for group in (pictures, listings, watching, measuring):
+for group in (pictures, listings, watching, measuring, assets):
     cli.add_typer(group.commands)
 
 

@@ -61,6 +61,49 @@ KINDS = {
             "Unknown model",
             "The catalog, listed at /v1/models, has no such model or CLIP.",
         ),
+        Kind(
+            "unknown_embedding",
+            404,
+            "Unknown embedding",
+            "No aesthetic embedding has this name; /v1/aesthetic-embeddings lists them.",
+        ),
+        Kind(
+            "name_taken",
+            409,
+            "Name taken",
+            "There is an aesthetic embedding of this name. Delete it first, or choose another name.",
+        ),
+        Kind(
+            "clip_mismatch",
+            422,
+            "CLIP mismatch",
+            "An embedding can only be used with the CLIP that made it.",
+        ),
+        Kind(
+            "no_image_tower",
+            422,
+            "No image tower",
+            "The catalog names no CLIP that the model's text encoder belongs to, which personalisation needs.",
+        ),
+        Kind(
+            "invalid_file",
+            422,
+            "Invalid file",
+            "An uploaded file is damaged, too large, or of a format that is not read.",
+        ),
+        Kind(
+            "missing_extra",
+            501,
+            "Missing extra",
+            "The server was installed without a part that this needs; the detail says what to install.",
+        ),
+        Kind(
+            "search_timed_out",
+            503,
+            "Search timed out",
+            "No worker has read the query in time: all are busy, or there is none.",
+            5,
+        ),
         Kind("unknown_job", 404, "Unknown job", "The job never existed, was deleted, or has expired."),
         Kind(
             "unknown_image", 404, "Unknown image", "The job has no picture of this number or in this format."

@@ -15,7 +15,8 @@ from app.services import Services
 from jobs.errors import QueueUnavailableError, UnknownJobError
 from jobs.event_log import START, EventsMissedError
 from jobs.events import DoneEvent, SnapshotEvent
-from jobs.state import Job, JobStatus, Wire
+from jobs.state import Job, JobStatus
+from jobs.wire import Wire
 
 HEARTBEAT_S = 15.0  # proxies cut off who is silent, the strictest of the common ones after 30 s
 OUTAGE_PAUSE_S = 1.0

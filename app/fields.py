@@ -14,9 +14,8 @@ from jobs.request import GenerateRequest
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
-_GROUPS = frozenset(
-    {"guidance", "webhook"}
-)  # fields that have fields, written guidance.scale in a query or form
+# Fields that have fields, written guidance.scale in a query or form.
+_GROUPS = frozenset({"guidance", "personalization", "select", "upscale", "webhook"})
 _LISTS = frozenset({"webhook.events"})  # fields that may come several times
 
 

@@ -19,7 +19,21 @@ from app.compat.a1111 import routes as a1111
 from app.compat.openai import routes as openai
 from app.compat.replicate import routes as replicate
 from app.logs import configure_logs
-from app.routes import dashboard, events, health, images, jobs, metrics, models, queue, webhooks, workers
+from app.routes import (
+    dashboard,
+    embeddings,
+    events,
+    health,
+    images,
+    jobs,
+    metrics,
+    models,
+    queue,
+    scores,
+    search,
+    webhooks,
+    workers,
+)
 from app.routes import errors as error_pages
 from app.services import Services, build_services
 from app.settings import ApiSettings
@@ -54,7 +68,12 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app, envelopes.DIALECTS)
     # The last one added is the outermost.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+    )
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=5)
     app.add_middleware(AccessLayer, metrics=services.metrics)
     for noun in (
@@ -62,6 +81,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
         events,
         images,
         models,
+        embeddings,
+        scores,
+        search,
         workers,
         queue,
         webhooks,
@@ -129,7 +151,12 @@ def _url_host(host: str) -> str:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    retention = Retention(services.redis, services.artifacts, keep_s=services.settings.retention_s)
+    retention = Retention(
+        services.redis,
+        services.artifacts,
+        keep_s=services.settings.retention_s,
+        beside=[services.search.root],
+    )
     background = (
         sweep_forever(Reaper(services.redis)),
         expire_forever(retention),

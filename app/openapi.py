@@ -21,6 +21,7 @@ TAGS = [
     {"name": "events", "description": "What happens to jobs, as it happens."},
     {"name": "images", "description": "The pictures of a job."},
     {"name": "models", "description": "What this installation can draw with."},
+    {"name": "aesthetics", "description": "Personalise, score and search pictures by taste."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},
     {"name": "errors", "description": "What the `type` of a problem document points to."},
 ]

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from jobs.state import Wire
+from jobs.wire import Wire
 
 
 class FieldError(Wire):

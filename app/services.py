@@ -1,6 +1,7 @@
 """What the routes work with, made once for each app from its settings."""
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -10,14 +11,17 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from app.metrics import Metrics
+from app.search_index import SearchIndex
 from app.settings import ApiSettings
 from app.wakeups import Wakeups
 from app.webhooks.addresses import AddressPolicy
 from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog, load_catalog
 from jobs.connection import connect, connect_async
+from jobs.embeddings import EmbeddingLibrary
 from jobs.event_log import EventLog
 from jobs.queue import JobQueue
+from jobs.segments import Segments
 from jobs.webhooks import WebhookQueue
 from jobs.workers import WorkerRegistry
 
@@ -38,6 +42,10 @@ class Services:
     artifacts: ArtifactStore
     events: EventLog
     wakeups: Wakeups
+    library: EmbeddingLibrary
+    search: SearchIndex
+    queries: OrderedDict[str, list[float]]
+    """Where the latest texts that were searched for lie."""
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
@@ -66,17 +74,21 @@ def build_services(settings: ApiSettings) -> Services:
     queue = JobQueue(redis, max_queued=settings.max_queued)
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
+    catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
     return Services(
         settings=settings,
-        catalog=load_catalog(settings.models_file),
+        catalog=catalog,
         catalog_read_at=datetime.now(UTC),
         redis=redis,
         async_redis=async_redis,
         queue=queue,
         workers=workers,
-        artifacts=ArtifactStore(settings.artifacts_url),
+        artifacts=artifacts,
         events=EventLog(async_redis),
         wakeups=Wakeups(),
+        library=EmbeddingLibrary(artifacts),
+        search=SearchIndex(Segments(artifacts, catalog.critic.id)),
+        queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
         addresses=AddressPolicy(settings.webhook_networks),
@@ -106,8 +118,13 @@ def _artifacts(request: Request) -> ArtifactStore:
     return services_of(request).artifacts
 
 
+def _library(request: Request) -> EmbeddingLibrary:
+    return services_of(request).library
+
+
 TheServices = Annotated[Services, Depends(services_of)]
 TheCatalog = Annotated[Catalog, Depends(_catalog)]
 TheQueue = Annotated[JobQueue, Depends(_queue)]
 TheWorkers = Annotated[WorkerRegistry, Depends(_workers)]
+TheLibrary = Annotated[EmbeddingLibrary, Depends(_library)]
 TheArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

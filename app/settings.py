@@ -37,6 +37,9 @@ class ApiSettings(BaseSettings):
         description="Seconds that a job and its pictures are kept after its end; 0 keeps them until they are deleted.",
     )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
+    max_upload_bytes: int = Field(
+        64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="What webhook messages are signed with: whsec_ and 24 to 64 bytes in base64; several, the newest "

@@ -3,9 +3,10 @@
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from app.services import services_of
+from app.services import Services, services_of
+from app.store_access import reaching_the_store
 from jobs.queue import Submission
-from jobs.request import GenerateRequest
+from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
 
 
@@ -21,9 +22,10 @@ async def submit_job(
 
     Raises:
         LodestarError: as for ``resolve``, ``AddressPolicy.check`` and ``JobQueue.submit``.
+        ArtifactsUnavailableError: the store, which holds the aesthetic embeddings, cannot be reached.
     """
     services = services_of(request)
-    resolved = resolve(wanted, services.catalog)
+    resolved = await run_in_threadpool(_resolve, wanted, services)
     if wanted.webhook is not None:
         services.addresses.check(wanted.webhook.url)
     submission = await run_in_threadpool(
@@ -36,3 +38,8 @@ async def submit_job(
     )
     request.state.job_id = submission.job.id
     return submission
+
+
+def _resolve(wanted: GenerateRequest, services: Services) -> ResolvedRequest:
+    with reaching_the_store():
+        return resolve(wanted, services.catalog, services.library)

@@ -5,8 +5,10 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from app.services import services_of
 from jobs.errors import LodestarError
 from jobs.queue import JobQueue
 from jobs.state import Job
@@ -41,3 +43,13 @@ async def wait_for_end(
             # Deleted meanwhile, or Redis went away. Its submission was accepted all the same: say so.
             return job
     return job
+
+
+def nobody_waits(request: Request) -> Callable[[], Awaitable[bool]]:
+    """Tells whether the client of a request has hung up, or the server is about to stop."""
+    stopping = services_of(request).stopping
+
+    async def is_over() -> bool:
+        return stopping.is_set() or await request.is_disconnected()
+
+    return is_over

@@ -12,6 +12,7 @@ BENCHMARKS = (
     "guidance_gain",
     "guidance_speed",
     "guidance_quality",
+    "aesthetics",
     "full_size",
     "serving",
     "queue",

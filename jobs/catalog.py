@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -38,7 +38,9 @@ _Card = TypeVar("_Card", bound=_Entry)
 
 
 class ClipCard(_Entry):
-    """A CLIP that can guide."""
+    """A CLIP that can guide, judge and search."""
+
+    head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
 
 
 class ModelCard(_Entry):
@@ -48,6 +50,13 @@ class ModelCard(_Entry):
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
     )
     clip: str = Field(description="Id of the CLIP that guides when a request names none.")
+    text_clip: str | None = Field(
+        None, description="Id of the CLIP whose text tower is the text encoder; needed for personalisation."
+    )
+    upscaler: Literal["x4plus", "x4plus-anime"] = Field(
+        "x4plus",
+        description="Real-ESRGAN network for its pictures; x4plus-anime suits drawings, at half the cost.",
+    )
     width: int = Field(ge=8, description="Default width in pixels.")
     height: int = Field(ge=8, description="Default height in pixels.")
     min_px: int = Field(ge=8, description="Smallest width and height in pixels.")
@@ -80,11 +89,17 @@ class Catalog(BaseModel):
     def _guides_exist(self) -> "Catalog":
         known = {clip.id for clip in self.clips}
         for model in self.models:
-            if model.clip not in known:
-                raise ValueError(
-                    f"model {model.id!r} names the CLIP {model.clip!r}, which [clips] does not hold"
-                )
+            for clip in (model.clip, model.text_clip):
+                if clip is not None and clip not in known:
+                    raise ValueError(
+                        f"model {model.id!r} names the CLIP {clip!r}, which [clips] does not hold"
+                    )
         return self
+
+    @property
+    def critic(self) -> ClipCard:
+        """The CLIP that scores every picture's looks and knows it again: the first with a head, else the first."""
+        return next((clip for clip in self.clips if clip.head is not None), self.clips[0])
 
     def model(self, model_id: str | None) -> ModelCard:
         """The card of a model; the first of the catalog for None.
@@ -143,7 +158,9 @@ def _entries(table: Any, folder: Path) -> Any:
     for entry_id, fields in table.items():
         entry = {**fields, "id": entry_id}
         entry |= {
-            name: folder / entry[name] for name in ("path", "config") if isinstance(entry.get(name), str)
+            name: folder / entry[name]
+            for name in ("path", "config", "head")
+            if isinstance(entry.get(name), str)
         }
         entries.append(entry)
     return entries

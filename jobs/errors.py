@@ -68,6 +68,30 @@ class ArtifactsUnavailableError(LodestarError):
     type = "artifacts_unavailable"
 
 
+class UnknownEmbeddingError(LodestarError):
+    """No aesthetic embedding has this name."""
+
+    type = "unknown_embedding"
+
+
+class NameTakenError(LodestarError):
+    """An aesthetic embedding of this name exists, and jobs may rely on it."""
+
+    type = "name_taken"
+
+
+class NoImageTowerError(LodestarError):
+    """The model's text encoder belongs to no CLIP of the catalog, so nothing compares its words with pictures."""
+
+    type = "no_image_tower"
+
+
+class SearchTimedOutError(LodestarError):
+    """No worker has read the query in time."""
+
+    type = "search_timed_out"
+
+
 class LeaseLostError(LodestarError):
     """The job no longer belongs to this execution: it was canceled, deleted or given to another worker."""
 
@@ -78,6 +102,24 @@ class JobFailedError(LodestarError):
     """The job cannot succeed, now or on another attempt; its owner is told why."""
 
     type = "job_failed"
+
+
+class InvalidFileError(JobFailedError):
+    """A file that was given (a picture, an embedding, a predictor) is damaged, too large, or of another kind."""
+
+    type = "invalid_file"
+
+
+class ClipMismatchError(JobFailedError):
+    """An embedding of one CLIP is to be used with another, whose space has nothing in common with it."""
+
+    type = "clip_mismatch"
+
+
+class MissingExtraError(JobFailedError):
+    """The request needs a part that this installation lacks."""
+
+    type = "missing_extra"
 
 
 class DeadlineExceededError(JobFailedError):

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, computed_field
 
-from jobs.state import Job, JobStatus, Wire
+from jobs.state import Job, JobStatus
+from jobs.wire import Wire
 
 
 class _Event(Wire):
@@ -79,6 +80,22 @@ class PreviewEvent(_Event):
         return f"/v1/jobs/{self.job_id}/previews/{self.index}?step={self.step}"
 
 
+class CandidateEvent(_Event):
+    """A choosing job has made one of its pictures."""
+
+    type: Literal["candidate"] = "candidate"
+    index: int = Field(description="Number of the picture within its job, from 0.")
+    seed: int = Field(description="Seed of this picture.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
+
+    @computed_field(description="Path of the picture on this server, there until the choice.")  # type: ignore[prop-decorator]
+    @property
+    def url(self) -> str:
+        """Where to get it."""
+        return f"/v1/jobs/{self.job_id}/images/{self.index}"
+
+
 class LogEvent(_Event):
     """Something in the course of the job that a person may want to know."""
 
@@ -122,6 +139,7 @@ Event = Annotated[
     | StartedEvent
     | ProgressEvent
     | PreviewEvent
+    | CandidateEvent
     | LogEvent
     | CancelingEvent
     | DoneEvent

@@ -18,11 +18,13 @@ from pydantic import ValidationError
 from redis import Redis
 
 from jobs.attempts import give_up
+from jobs.candidates import field_of
 from jobs.errors import LeaseLostError, LodestarError
 from jobs.records import dump_images
 from jobs.request import ResolvedRequest
 from jobs.scripts import PREFIX, Scripts
 from jobs.state import JobError, JobStatus, Progress, StoredImage
+from jobs.tasks import Task, TaskResult, drawing_of, read_request
 from jobs.tickets import Tickets
 
 LEASE_S = 10.0
@@ -55,8 +57,13 @@ class Lease:
 
     job_id: str
     fence: str
-    request: ResolvedRequest
+    request: ResolvedRequest | Task
     alone: bool = False
+
+    @property
+    def drawing(self) -> ResolvedRequest:
+        """The request of a job that draws; TypeError for the others."""
+        return drawing_of(self.request)
 
     @property
     def artifact_prefix(self) -> str:
@@ -122,7 +129,7 @@ class Leases:
 
     def _read(self, job_id: str, fence: str, request: str, alone: int) -> Lease | None:
         try:
-            return Lease(job_id, fence, ResolvedRequest.model_validate_json(request), bool(alone))
+            return Lease(job_id, fence, read_request(request), bool(alone))
         except ValidationError as error:
             # Out of the line, so that no worker of this version comes upon it again and none behind it waits.
             self._scripts("release", job_id, fence, "aside")
@@ -160,6 +167,25 @@ class Leases:
             LeaseLostError: the job belongs to another execution now, or is gone.
         """
         return self._commit(lease, JobStatus.SUCCEEDED, "images", dump_images(images))
+
+    def show(self, lease: Lease, image: StoredImage) -> None:
+        """Let everyone see a candidate that a choosing job has made."""
+        known = {
+            "index": image.index,
+            "seed": image.seed,
+            "clip_score": image.clip_score,
+            "aesthetic_score": image.aesthetic_score,
+        }
+        pairs = [part for name, value in known.items() if value is not None for part in (name, value)]
+        self._scripts("show", lease.job_id, lease.fence, field_of(image), image.model_dump_json(), *pairs)
+
+    def answer(self, lease: Lease, result: TaskResult) -> JobStatus:
+        """End a job that makes no picture with what came of it.
+
+        Raises:
+            LeaseLostError: as for ``succeed``.
+        """
+        return self._commit(lease, JobStatus.SUCCEEDED, "result", result.model_dump_json())
 
     def fail(self, lease: Lease, error: LodestarError) -> JobStatus:
         """End the job with the reason, for good.
@@ -232,7 +258,7 @@ class _Aside:
     def _is_readable(self, job_id: str) -> bool:
         request = self._redis.hget(f"{PREFIX}job:{job_id}", "request")
         try:
-            ResolvedRequest.model_validate_json(str(request))
+            read_request(str(request))
         except ValidationError:
             return False
         return True

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from jobs.embeddings import EmbeddingName
 from jobs.presets import PixelProperty
 
 MAX_OBJECTIVES = 32
@@ -92,6 +93,28 @@ class ImageObjective(_OfClip):
         return base64.b64decode(self.image)
 
 
+class EmbeddingObjective(_OfClip):
+    """Nearness to an aesthetic embedding."""
+
+    type: Literal["embedding"] = Field(
+        description="`embedding`: nearness of the picture to an aesthetic embedding, by the CLIP that made it."
+    )
+    embedding: EmbeddingName
+    digest: str | None = Field(
+        None,
+        max_length=64,
+        description="SHA-256 of its numbers when the job was submitted; filled in.",
+    )
+
+
+class AestheticObjective(_OfClip):
+    """The score of a CLIP's aesthetic predictor."""
+
+    type: Literal["aesthetic"] = Field(
+        description="`aesthetic`: the score of the aesthetic predictor that the catalog names for the CLIP."
+    )
+
+
 class PixelObjective(_Objective):
     """A property of the pixels, which no CLIP judges."""
 
@@ -101,14 +124,18 @@ class PixelObjective(_Objective):
     )
 
 
-Objective = Annotated[TextObjective | ImageObjective | PixelObjective, Field(discriminator="type")]
-PROMPTS = (TextObjective, ImageObjective)
+Objective = Annotated[
+    TextObjective | ImageObjective | EmbeddingObjective | AestheticObjective | PixelObjective,
+    Field(discriminator="type"),
+]
+# Those that a CLIP judges.
+PROMPTS = (TextObjective, ImageObjective, EmbeddingObjective, AestheticObjective)
 
 
 def check_weights(objectives: tuple[Objective, ...]) -> None:
     """Refuse prompts that cancel each other out.
 
-    Weights of texts and pictures are divided by the absolute value of the sum of those that count at a time, so that
+    Weights of what CLIPs judge are divided by the absolute value of the sum of those that count at a time, so that
     their number does not change the strength of guidance.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import cast
 from redis import Redis
 
 from jobs.scripts import PREFIX
-from jobs.state import Wire
+from jobs.wire import Wire
 from jobs.workers import WorkerInfo
 
 PACE_TTL_S = 30

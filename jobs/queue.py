@@ -8,6 +8,7 @@ from typing import cast
 
 from redis import Redis
 
+from jobs.candidates import load_candidates
 from jobs.connection import translates_redis_errors
 from jobs.errors import IdempotencyConflictError, InvalidRequestError, QueueFullError, UnknownJobError
 from jobs.order import WEIGHTS, cost_of, flow_of
@@ -16,6 +17,7 @@ from jobs.records import load_images, to_job
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.scripts import PREFIX, Scripts
 from jobs.state import Job, JobPage, JobStatus, StoredImage
+from jobs.tasks import Task
 from jobs.tickets import Tickets
 
 IDEMPOTENCY_TTL_S = 24 * 3600
@@ -46,12 +48,13 @@ class JobQueue:
     @translates_redis_errors
     def submit(
         self,
-        resolved: ResolvedRequest,
+        resolved: ResolvedRequest | Task,
         *,
         idempotency_key: str | None = None,
         original: GenerateRequest | None = None,
         caller: str = "",
         prediction_base: str = "",
+        job_id: str | None = None,
     ) -> Submission:
         """Store a job and tell the workers.
 
@@ -64,6 +67,7 @@ class JobQueue:
                 say who they are count as one.
             prediction_base: address of this server, to tell the webhook of a prediction as Replicate does; if empty,
                 the webhook is told of the job.
+            job_id: what ``new_job_id`` has drawn, for a job whose files are stored before it; else drawn here.
 
         Raises:
             QueueFullError: too many jobs wait.
@@ -72,9 +76,9 @@ class JobQueue:
         body = resolved if original is None else original
         # Without defaults, so that a version which adds a field still knows the keys of the version before.
         digest = sha256(body.model_dump_json(exclude_defaults=True).encode()).hexdigest()
-        outcome, job_id = self._scripts(
+        outcome, accepted_id = self._scripts(
             "submit",
-            secrets.token_hex(12),
+            job_id or new_job_id(),
             resolved.model_dump_json(),
             self._max_queued,
             idempotency_key or "",
@@ -93,10 +97,10 @@ class JobQueue:
             raise IdempotencyConflictError(
                 "this idempotency key was used with a different request", field="Idempotency-Key"
             )
-        job = self.get(job_id)
+        job = self.get(accepted_id)
         if job.status is JobStatus.QUEUED:
             # Also for a replay: the first submission may have died between storing the job and writing its ticket.
-            self._tickets.write(job_id)
+            self._tickets.write(accepted_id)
         return Submission(job, replayed=outcome == "replayed")
 
     @translates_redis_errors
@@ -121,12 +125,15 @@ class JobQueue:
 
     @translates_redis_errors
     def images(self, job_id: str) -> tuple[StoredImage, ...]:
-        """Where the artifact store keeps a job's pictures; none before it has succeeded.
+        """Where the artifact store keeps a job's pictures; before it has succeeded, those made for a choice.
 
         Raises:
             UnknownJobError: there is none of this id.
         """
-        return load_images(self._record(job_id))
+        record = self._record(job_id)
+        return load_images(record) or (
+            load_candidates(record) if record["status"] == JobStatus.RUNNING else ()
+        )
 
     @translates_redis_errors
     def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
@@ -210,6 +217,11 @@ class JobQueue:
         if not record:
             raise _unknown(job_id)
         return record
+
+
+def new_job_id() -> str:
+    """An id that no other job has."""
+    return secrets.token_hex(12)
 
 
 def _unknown(job_id: str) -> UnknownJobError:

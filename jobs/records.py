@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
-from jobs.request import ResolvedRequest
+from jobs.candidates import to_candidates
 from jobs.state import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage, WebhookState
+from jobs.tasks import read_request, read_result
 
 _STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
 
@@ -33,7 +34,9 @@ def to_job(
         queue_position: jobs that wait before it, if it waits.
         eta_s: seconds until its end, if it waits and they are known.
     """
-    status = JobStatus(record["status"])
+    # A field that a newer version added is not shown; only a worker has to understand all of it.
+    status, request = JobStatus(record["status"]), read_request(record["request"], extra="ignore")
+    images = load_images(record)
     created, started, finished = (
         _microseconds(record, name) for name in ("created_us", "started_us", "finished_us")
     )
@@ -53,9 +56,10 @@ def to_job(
             steps=int(record.get("steps", 0)),
             eta_s=_eta_s(status, record, eta_s),
         ),
-        # A field that a newer version added is not shown; only a worker has to understand all of it.
-        request=ResolvedRequest.model_validate_json(record["request"], extra="ignore"),
-        images=tuple(_image(job_id, image) for image in load_images(record)),
+        request=request,
+        images=tuple(_image(job_id, image) for image in images),
+        candidates=to_candidates(job_id, record, request, status, images),
+        result=read_result(record["result"]) if "result" in record else None,
         error=JobError(**json.loads(record["error"])) if "error" in record else None,
         metrics=Metrics(
             queue_s=_seconds(created, started),

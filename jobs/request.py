@@ -1,10 +1,13 @@
 """What a caller may ask for, and the same with every default filled in."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 
 from jobs.guidance import Guidance, ResolvedGuidance
+from jobs.personalization import Personalization, ResolvedPersonalization
+from jobs.selection import ResolvedSelection, Selection
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**32 - 1
@@ -67,6 +70,25 @@ class Webhook(_Model):
         if url.username or url.password:
             raise ValueError("the address of a webhook may hold no user name or password")
         return url
+
+
+class Upscale(_Model):
+    """Real-ESRGAN on the finished pictures."""
+
+    factor: Literal[2, 4] = Field(description="Times as wide and high.", examples=[2])
+
+    @field_validator("factor", mode="before")
+    @classmethod
+    def _from_text(cls, factor: object) -> object:
+        """Queries and forms hold text, which pydantic takes for numbers but not for one of several."""
+        return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
+
+
+class ResolvedUpscale(_Model):
+    """Upscaling with nothing left open."""
+
+    factor: int = Field(description="Times as wide and high.")
+    model: str = Field(description="The Real-ESRGAN network.")
 
 
 class GenerateRequest(_Model):
@@ -134,6 +156,15 @@ class GenerateRequest(_Model):
     webhook: Webhook | None = Field(
         None, description="Where to send a signed message when the job has ended. An address alone will do."
     )
+    personalization: Personalization | None = Field(
+        None, description="Aesthetic gradients towards a named embedding; none if left out."
+    )
+    select: Selection | None = Field(
+        None, description="Make many candidates and keep the best; takes the place of `images`."
+    )
+    upscale: Upscale | None = Field(
+        None, description="Enlarge the pictures that are kept; needs the extra `upscale` on the workers."
+    )
     timeout_s: float = Field(
         3600,
         gt=0,
@@ -169,5 +200,8 @@ class ResolvedRequest(_Model):
     images: int = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
     preview_every: int | None = Field(None, description="Steps between previews, or null.")
+    personalization: ResolvedPersonalization | None = Field(None, description="Aesthetic gradients, or null.")
+    select: ResolvedSelection | None = Field(None, description="How the best are chosen, or null.")
+    upscale: ResolvedUpscale | None = Field(None, description="How the kept ones are enlarged, or null.")
     timeout_s: float = Field(description="Seconds that one attempt may run.")
     priority: Priority = Field(Priority.NORMAL, description="Share of the work while others wait.")

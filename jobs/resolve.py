@@ -4,11 +4,13 @@ import secrets
 
 from jobs.catalog import Catalog, ModelCard
 from jobs.cuts import most_cuts
-from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.embeddings import EmbeddingLibrary
+from jobs.errors import InvalidRequestError
 from jobs.guidance import MAX_CUTOUTS, Guidance, ResolvedGuidance
-from jobs.objectives import PROMPTS, Objective, PixelObjective, TextObjective
-from jobs.presets import PRESETS, GuidancePreset
-from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest
+from jobs.presets import PRESETS
+from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.resolve_aesthetics import resolve_personalization, resolve_selection
+from jobs.resolve_objectives import resolve_objectives
 
 # What a request may change of a preset: its numbers, never its convention.
 OVERRIDABLE = (
@@ -33,22 +35,36 @@ OVERRIDABLE = (
 )
 
 
-def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
+def resolve(
+    request: GenerateRequest, catalog: Catalog, library: EmbeddingLibrary | None = None
+) -> ResolvedRequest:
     """The request with every default and the seed filled in.
+
+    Args:
+        request: what is asked for.
+        catalog: the models.
+        library: the aesthetic embeddings; without it, none is known.
 
     Raises:
         UnknownModelError: the model or the CLIP is not in the catalog.
         InvalidRequestError: the model cannot make this size.
+        UnknownEmbeddingError: there is no aesthetic embedding of this name.
+        ClipMismatchError: the embedding is not of the CLIP that the model's text encoder belongs to.
+        NoImageTowerError: the model's text encoder belongs to none.
+        OSError: the artifact store, which holds the embeddings, cannot be reached.
     """
     card = catalog.model(request.model)
+    images = _images(request)
+    guidance = None
+    if request.guidance is not None:
+        guidance = _guidance(request.guidance, request.prompt, card, catalog, library)
     width = _size(request.width or card.width, "width", card)
     height = _size(request.height or card.height, "height", card)
     # Later pictures count up from the first one's seed and must not run past the end.
-    seed = secrets.randbelow(MAX_SEED - request.images) if request.seed is None else request.seed
-    if seed + request.images - 1 > MAX_SEED:
+    seed = secrets.randbelow(MAX_SEED - images) if request.seed is None else request.seed
+    if seed + images - 1 > MAX_SEED:
         raise InvalidRequestError(
-            f"seed {seed} leaves no room for {request.images} pictures: "
-            f"the last one's seed would be over {MAX_SEED}",
+            f"seed {seed} leaves no room for {images} pictures: the last one's seed would be over {MAX_SEED}",
             field="seed",
         )
     cfg_scale = card.cfg_scale if request.cfg_scale is None else request.cfg_scale
@@ -72,19 +88,31 @@ def resolve(request: GenerateRequest, catalog: Catalog) -> ResolvedRequest:
         cfg_scale=cfg_scale,
         sampler=request.sampler or card.sampler,
         seed=seed,
-        images=request.images,
-        guidance=None
-        if request.guidance is None
-        else _guidance(request.guidance, request.prompt, card, catalog),
+        images=images,
+        guidance=guidance,
         preview_every=request.preview_every,
+        personalization=None
+        if request.personalization is None
+        else resolve_personalization(request.personalization, card, catalog, library),
+        select=None
+        if request.select is None
+        else resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
+        upscale=None
+        if request.upscale is None
+        else ResolvedUpscale(factor=request.upscale.factor, model=card.upscaler),
         timeout_s=request.timeout_s,
         priority=request.priority,
     )
 
 
-def regularizers_of(preset: GuidancePreset) -> tuple[PixelObjective, ...]:
-    """What a preset pulls towards besides the prompt."""
-    return tuple(PixelObjective(type=name, weight=weight) for name, weight in preset.regularizers)
+def _images(request: GenerateRequest) -> int:
+    if request.select is None:
+        return request.images
+    if request.images not in (1, request.select.candidates):
+        raise InvalidRequestError(
+            f"select makes {request.select.candidates} candidates; leave images out", field="images"
+        )
+    return request.select.candidates
 
 
 def _size(value: int, field: str, card: ModelCard) -> int:
@@ -101,7 +129,9 @@ def _size(value: int, field: str, card: ModelCard) -> int:
     return value
 
 
-def _guidance(guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog) -> ResolvedGuidance:
+def _guidance(
+    guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+) -> ResolvedGuidance:
     preset = PRESETS[guidance.preset]
     clip = catalog.clip(guidance.clip or card.clip).id
     numbers = {
@@ -125,32 +155,8 @@ def _guidance(guidance: Guidance, prompt: str, card: ModelCard, catalog: Catalog
     return ResolvedGuidance(
         preset=guidance.preset,
         clip=clip,
-        objectives=_objectives(guidance, preset, prompt, clip, catalog),
+        objectives=resolve_objectives(guidance, preset, prompt, clip, catalog, library),
         cutouts=guidance.cutouts or most,
         trace=guidance.trace,
         **numbers,
     )
-
-
-def _objectives(
-    guidance: Guidance, preset: GuidancePreset, prompt: str, clip: str, catalog: Catalog
-) -> tuple[Objective, ...]:
-    """What was asked for, each with its CLIP; else the prompt, and what the preset adds to it."""
-    if guidance.objectives is None:
-        text = TextObjective(type="text", text=guidance.prompt or prompt, clip=clip)
-        return (text, *regularizers_of(preset))
-    return tuple(
-        objective.model_copy(
-            update={"clip": _clip(objective.clip, index, catalog) if objective.clip else clip}
-        )
-        if isinstance(objective, PROMPTS)
-        else objective
-        for index, objective in enumerate(guidance.objectives)
-    )
-
-
-def _clip(clip_id: str, index: int, catalog: Catalog) -> str:
-    try:
-        return catalog.clip(clip_id).id
-    except UnknownModelError as error:
-        raise UnknownModelError(error.message, field=f"guidance.objectives.{index}.clip") from error

@@ -1,6 +1,6 @@
 """Forgets jobs that ended long ago, and clears away files that no job owns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import structlog
@@ -19,18 +19,22 @@ log = structlog.get_logger(__name__)
 class Retention:
     """One ``sweep`` deletes a portion; call it every few seconds. Safe to run in several processes at once."""
 
-    def __init__(self, redis: Redis, artifacts: ArtifactStore, *, keep_s: float) -> None:
+    def __init__(
+        self, redis: Redis, artifacts: ArtifactStore, *, keep_s: float, beside: Sequence[str] = ()
+    ) -> None:
         """Make one.
 
         Args:
             redis: that keeps the jobs.
             artifacts: where their pictures are.
             keep_s: seconds that a job is kept after its end; 0 keeps it until somebody deletes it.
+            beside: further folders of the store that hold something of jobs, and of executions, by their names.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
         self._artifacts = artifacts
         self._keep_s = keep_s
+        self._beside = tuple(beside)
 
     @translates_redis_errors
     def sweep(self) -> int:
@@ -60,6 +64,8 @@ class Retention:
         deleted = failures = 0
         for place in places:
             try:
+                for folder in self._beside:
+                    self._artifacts.delete(f"{folder}/{place}")
                 self._artifacts.delete(place)
             except OSError as error:
                 failures += 1

@@ -18,6 +18,7 @@ NAMES = (
     "delete",
     "announce",
     "note",
+    "show",
     "deliver",
     "delivered",
 )

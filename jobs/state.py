@@ -4,9 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import Field, computed_field
 
 from jobs.request import ResolvedRequest, WebhookEvent
+from jobs.tasks import AnyRequest, AnyResult, drawing_of
+from jobs.wire import Wire
 
 
 class JobStatus(StrEnum):
@@ -22,12 +24,6 @@ class JobStatus(StrEnum):
     def is_terminal(self) -> bool:
         """Whether nothing can change the job's outcome any more."""
         return self in {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
-
-
-class Wire(BaseModel):
-    """Base of everything that crosses a process boundary."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Progress(Wire):
@@ -82,6 +78,7 @@ class StoredImage(Wire):
     key: str
     clip_score: float | None = None
     trace: tuple[GuidedStep, ...] | None = None
+    aesthetic_score: float | None = None
 
 
 class Image(Wire):
@@ -97,12 +94,30 @@ class Image(Wire):
         ge=-1,
         le=1,
         description="Cosine similarity of the picture and its prompt by the CLIP that guided it, "
-        "or by the model's own when nothing did. A guide flatters itself.",
+        "or by the model's own when nothing did. A guide flatters itself. Of a choosing job: by its judge.",
+    )
+    aesthetic_score: float | None = Field(
+        None,
+        description="The aesthetic predictor's score, not clamped; null if the catalog names no predictor.",
     )
     trace: tuple[GuidedStep, ...] | None = Field(
         None,
         description="Every guided step, where `guidance.trace` asked for it. Recurrences are steps of their own.",
     )
+
+
+class Candidate(Wire):
+    """One of the pictures that a choosing job has made so far."""
+
+    index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
+    seed: int = Field(ge=0, description="Seed of this picture.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
+    score: float = Field(
+        description="What it is ranked by, among the candidates so far; the higher the better."
+    )
+    kept: bool | None = Field(None, description="Whether it was kept; null before the choice.")
+    url: str | None = Field(None, description="Path of the picture; null if it was not kept.")
 
 
 class JobError(Wire):
@@ -164,11 +179,25 @@ class Job(Wire):
     )
     worker: str | None = Field(None, description="Name of the worker of the last attempt.")
     progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")
-    request: ResolvedRequest = Field(description="The request with every default and the seed filled in.")
+    request: AnyRequest = Field(description="The request with every default and the seed filled in.")
     images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
+    candidates: tuple[Candidate, ...] = Field(
+        (), description="Of a choosing job: what it has made so far, also what it did not keep."
+    )
+    result: AnyResult | None = Field(None, description="What came of a job that makes no picture.")
     error: JobError | None = Field(None, description="Why it failed; null unless it did.")
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
     webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")
+
+    @property
+    def draws(self) -> bool:
+        """Whether it makes pictures."""
+        return isinstance(self.request, ResolvedRequest)
+
+    @property
+    def drawing(self) -> ResolvedRequest:
+        """The request of a job that draws; TypeError for the others."""
+        return drawing_of(self.request)
 
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property

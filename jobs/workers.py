@@ -8,7 +8,7 @@ from redis import Redis
 
 from jobs.connection import translates_redis_errors
 from jobs.scripts import PREFIX, Scripts
-from jobs.state import Wire
+from jobs.wire import Wire
 
 HEARTBEAT_EVERY_S = 3.0
 HEARTBEAT_TTL_S = 15

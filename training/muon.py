@@ -62,7 +62,8 @@ class Muon(torch.optim.Optimizer):
         if not compute:
             return torch.zeros_like(parameter)
         matrix = (parameter.grad + MOMENTUM * momentum).flatten(1)
-        return orthogonalized(matrix) * (RMS_OF_ADAMW * max(matrix.shape) ** 0.5)
+        update: Tensor = orthogonalized(matrix) * (RMS_OF_ADAMW * max(matrix.shape) ** 0.5)
+        return update
 
 
 @torch.no_grad()

@@ -10,7 +10,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from worker.calls import Decode, Denoise, EmbedImage, EmbedText, EncodeText, Guide, PullBack, Score
+from worker.calls import (
+    Decode,
+    Denoise,
+    EmbedImage,
+    EmbedText,
+    EncodeText,
+    Guide,
+    Look,
+    Personalize,
+    PullBack,
+    Score,
+    Sight,
+)
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
@@ -19,6 +31,11 @@ from worker.models.diffusion import DiffusionModel
 def encode_texts(calls: Sequence[EncodeText], model: DiffusionModel) -> list[Tensor]:
     """Each text's hidden state [1, L, D]."""
     return list(model.encode_texts([call.text for call in calls]).split(1))
+
+
+def personalize(calls: Sequence[Personalize], model: DiffusionModel, clip: ClipModel) -> list[Tensor]:
+    """Each text's hidden state [1, L, D]; one after the other, since each takes an encoder of its own."""
+    return [model.personalize(call.text, call.direction, call.tuning, clip) for call in calls]
 
 
 def embed_texts(calls: Sequence[EmbedText], clip: ClipModel) -> list[Tensor]:
@@ -75,3 +92,10 @@ def score(calls: Sequence[Score], clip: ClipModel) -> list[float]:
     return clip.scores(
         torch.stack([call.picture for call in calls]), torch.cat([call.target for call in calls])
     )
+
+
+def look(calls: Sequence[Look], clip: ClipModel) -> list[Sight]:
+    """What the CLIP sees in each picture."""
+    embeddings = clip.project_pictures(torch.stack([call.picture for call in calls]))
+    scores = clip.aesthetic_scores(embeddings)
+    return [Sight(row, score) for row, score in zip(embeddings.split(1), scores, strict=True)]

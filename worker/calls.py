@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from jobs.presets import Decoder
+from worker.aesthetics.personalization import Tuning
 from worker.guidance.objectives import Loss
 
 
@@ -35,6 +36,17 @@ class EncodeText:
 
     model: str
     text: str
+
+
+@dataclass(frozen=True)
+class Personalize:
+    """Condition on a text as the encoder reads it after aesthetic gradients. Answer: as of ``EncodeText``."""
+
+    model: str
+    text_clip: str  # the CLIP that the text encoder belongs to
+    text: str
+    direction: Tensor  # [E], unit
+    tuning: Tuning
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,13 @@ class InputSize:
 
 
 @dataclass(frozen=True)
+class Predictor:
+    """Ask for a CLIP's aesthetic predictor. Answer: an ``AestheticHead``."""
+
+    clip: str
+
+
+@dataclass(frozen=True)
 class Guide:
     """Differentiate the guidance loss of a picture. Answer: a ``Gradient`` with respect to the latents."""
 
@@ -112,8 +131,24 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Look:
+    """Look at a picture. Answer: a ``Sight``."""
+
+    clip: str
+    picture: Tensor  # [3, H, W] in [0, 1]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a CLIP sees in a picture."""
+
+    embedding: Tensor  # [1, E], as the network gives it, not normalised
+    aesthetic_score: float | None  # None if the CLIP has no aesthetic head
+
+
+@dataclass(frozen=True)
 class Stepped:
-    """Not a call: one sampling step is done. The engine notes it and answers None."""
+    """Not a call: one step is done. The engine notes it and answers None."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +163,17 @@ class Preview:
 Call = (
     Describe
     | EncodeText
+    | Personalize
     | Denoise
     | PullBack
     | EmbedText
     | EmbedImage
     | InputSize
+    | Predictor
     | Guide
     | Decode
     | Score
+    | Look
     | Stepped
     | Preview
 )

@@ -8,8 +8,10 @@ when it ends and whether it fails is its own affair.
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
 
 import structlog
 
@@ -17,11 +19,17 @@ from jobs.catalog import Catalog
 from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
-from worker.calls import Describe, InputSize, Preview, Stepped
-from worker.grouping import Schedule, Track
+from jobs.tasks import Task
+from worker.calls import Call, Describe, InputSize, Predictor, Preview, Stepped
+from worker.grouping import Account, Schedule, Track
+from worker.inputs import Inputs
 from worker.models.registry import Hold
+from worker.plans import AT_ONCE, Plan, plan
 from worker.runner import Runner
-from worker.sampler import Picture, sample
+from worker.sampler import Picture
+from worker.tasks import Done
+
+Sampler = Generator[Call, Any, Picture | Done]
 
 WAKE_S = 0.5  # how soon a job that waits for its models hears of its cancel
 
@@ -47,7 +55,7 @@ class Stopped:
     """The job was told to stop, or the engine is closing."""
 
 
-Outcome = Finished | Failed | Stopped
+Outcome = Finished | Done | Failed | Stopped
 
 
 @dataclass
@@ -59,7 +67,8 @@ class Work:
     """
 
     id: str
-    request: ResolvedRequest
+    request: ResolvedRequest | Task
+    inputs: Inputs = field(default_factory=Inputs)
     weight: float = 1.0
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=lambda: Progress())
@@ -86,8 +95,9 @@ class _Job:
     """A job, the models that are kept for it, and those of its pictures that are not finished."""
 
     work: Work
-    judge: str
+    plan: Plan
     hold: Hold
+    account: Account | None = None  # from the start of its samplers
     tracks: list[Track["_Job"]] = field(default_factory=list)
     left: bool = False
 
@@ -107,6 +117,7 @@ class Engine:
         catalog: Catalog,
         on_outcome: Callable[[Work, Outcome], None],
         on_preview: Callable[[Work, Preview], None] = lambda *_: None,
+        on_picture: Callable[[Work, Picture], Picture] = lambda _work, picture: picture,
     ) -> None:
         """Make an idle engine.
 
@@ -115,11 +126,14 @@ class Engine:
             catalog: tells which CLIP scores an unguided picture.
             on_outcome: called on the engine's thread when a job leaves; must not block.
             on_preview: likewise, when there is a preview of one of a job's pictures.
+            on_picture: likewise, when one of its pictures is finished; returns what is to be kept of it until the job
+                ends.
         """
         self._runner = runner
         self._catalog = catalog
         self._on_outcome = on_outcome
         self._on_preview = on_preview
+        self._on_picture = on_picture
         self._schedule = Schedule(runner.max_batch)
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
         self._jobs: list[_Job] = []
@@ -168,13 +182,12 @@ class Engine:
         """Ask for the models of a job."""
         if work is None:
             return
-        request = work.request
         try:
-            clips = request.guidance.clips if request.guidance else (self._catalog.model(request.model).clip,)
+            planned = plan(work.request, work.inputs, self._catalog)
         except LodestarError as error:
             return self._on_outcome(work, Failed(error))
-        hold = self._runner.models.hold(request.model, clips, on_settled=lambda: self._inbox.put(None))
-        self._jobs.append(_Job(work, clips[0], hold))
+        hold = self._runner.models.hold(planned.refs, on_settled=lambda: self._inbox.put(None))
+        self._jobs.append(_Job(work, planned, hold))
 
     def _dismiss(self) -> None:
         """Part with the jobs that were told to stop, that are overdue, or whose models cannot be loaded."""
@@ -190,15 +203,19 @@ class Engine:
 
     def _start_loaded(self) -> None:
         """Start the samplers of the jobs whose models have come."""
-        for job in [job for job in self._jobs if job.hold.ready and not job.tracks]:
-            work, request = job.work, job.work.request
-            work.progress = Progress(step=0, steps=request.steps * request.images)
-            work.started = time.monotonic()
-            account = self._schedule.open(work.weight)
-            samplers = [sample(request, index, job.judge) for index in range(request.images)]
-            job.tracks = [Track(job, account, sampler) for sampler in samplers]
-            for track in list(job.tracks):
-                self._advance(track, None)
+        for job in [job for job in self._jobs if job.hold.ready and job.account is None]:
+            job.work.progress = Progress(step=0, steps=job.plan.steps)
+            job.work.started = time.monotonic()
+            job.account = self._schedule.open(job.work.weight)
+            for sampler in islice(job.plan.samplers, AT_ONCE):
+                self._start(job, job.account, sampler)
+
+    def _start(self, job: _Job, account: Account, sampler: Sampler) -> None:
+        if job.left:
+            return sampler.close()
+        track = Track(job, account, sampler)
+        job.tracks.append(track)
+        self._advance(track, None)
 
     def _turn(self, group: list[Track[_Job]]) -> None:
         """Run a group, and let each of its samplers go on."""
@@ -222,7 +239,7 @@ class Engine:
             if isinstance(answer, LodestarError):
                 raise answer
             call = track.sampler.send(answer)
-            while isinstance(call, Describe | InputSize | Stepped | Preview):
+            while isinstance(call, Describe | InputSize | Predictor | Stepped | Preview):
                 call = track.sampler.send(self._note(job.work, call))
             track.wait_for(call)
             self._tracks.append(track)
@@ -235,7 +252,7 @@ class Engine:
             log.exception("sampler raised", job=job.work.id)
             self._leave(job, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
 
-    def _note(self, work: Work, call: Describe | InputSize | Stepped | Preview) -> object:
+    def _note(self, work: Work, call: Describe | InputSize | Predictor | Stepped | Preview) -> object:
         """Answer what takes no model's time."""
         match call:
             case Stepped():
@@ -247,11 +264,15 @@ class Engine:
             case _:
                 return self._runner.look_up(call)
 
-    def _finish(self, job: _Job, track: Track[_Job], picture: Picture) -> None:
-        job.work.pictures.append(picture)
+    def _finish(self, job: _Job, track: Track[_Job], made: Picture | Done) -> None:
         job.tracks.remove(track)
-        if not job.tracks:
-            ordered = sorted(job.work.pictures, key=lambda made: made.index)
+        if isinstance(made, Done):
+            return self._leave(job, made)
+        job.work.pictures.append(self._on_picture(job.work, made))
+        for sampler in islice(job.plan.samplers, 1):
+            self._start(job, track.account, sampler)
+        if len(job.work.pictures) == job.plan.results:
+            ordered = sorted(job.work.pictures, key=lambda picture: picture.index)
             self._leave(job, Finished(tuple(ordered)))
 
     def _fail(self, job: _Job, error: LodestarError) -> None:

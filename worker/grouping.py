@@ -29,6 +29,9 @@ from worker.calls import (
     EncodeText,
     Guide,
     InputSize,
+    Look,
+    Personalize,
+    Predictor,
     Preview,
     PullBack,
     Score,
@@ -48,11 +51,11 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.model, call.latents.shape
         case Guide():
             return type(call), call.model, call.latents.shape, call.decoder, call.loss.clips
-        case EmbedImage() | Score():
+        case EmbedImage() | Score() | Look():
             return type(call), call.clip, call.picture.shape
-        case EncodeText() | Describe():
+        case EncodeText() | Personalize() | Describe():
             return type(call), call.model
-        case EmbedText() | InputSize():
+        case EmbedText() | InputSize() | Predictor():
             return type(call), call.clip
         case Stepped() | Preview():
             return (type(call),)

@@ -48,18 +48,16 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     from worker.executions import Executions
     from worker.models.device import Device
     from worker.models.registry import ModelRegistry
-    from worker.publisher import Publisher
     from worker.watchdog import Watchdog
 
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
-    leases = Leases(redis, worker=name)
     device = Device(settings)
     executions = Executions(
         ModelRegistry(catalog, device),
-        leases,
+        Leases(redis, worker=name),
         WorkerRegistry(redis),
-        Publisher(leases, ArtifactStore(settings.artifacts_url)),
+        ArtifactStore(settings.artifacts_url),
         Interrupts(redis),
         name=name,
         capacity=device.capacity,

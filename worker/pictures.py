@@ -8,6 +8,7 @@ from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from jobs.request import ResolvedRequest
+from jobs.state import StoredImage
 from worker.sampler import Picture
 
 PREVIEW_PX = 256
@@ -60,5 +61,37 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
             "CLIP guidance scale": f"{request.guidance.scale:g}",
             "CLIP guidance cutouts": request.guidance.cutouts,
         }
+    if request.personalization is not None:
+        fields |= {
+            "Aesthetic embedding": request.personalization.embedding,
+            "Aesthetic steps": request.personalization.steps,
+            "Aesthetic LR": f"{request.personalization.lr:g}",
+            "Aesthetic weight": f"{request.personalization.weight:g}",
+        }
+    if request.upscale is not None:
+        fields |= {
+            "Upscaler": f"Real-ESRGAN {request.upscale.model}",
+            "Upscale factor": request.upscale.factor,
+        }
     lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
     return "\n".join(lines)
+
+
+def picture_key(prefix: str, index: int) -> str:
+    """Where an execution keeps a picture."""
+    return f"{prefix}/{index}.png"
+
+
+def stored_image(prefix: str, picture: Picture) -> StoredImage:
+    """What is recorded of a picture that an execution has stored."""
+    height, width = picture.pixels.shape[-2:]
+    return StoredImage(
+        index=picture.index,
+        seed=picture.seed,
+        width=width,
+        height=height,
+        key=picture_key(prefix, picture.index),
+        clip_score=round(picture.clip_score, 4),
+        aesthetic_score=None if picture.aesthetic_score is None else round(picture.aesthetic_score, 4),
+        trace=picture.trace,
+    )

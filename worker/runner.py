@@ -6,8 +6,15 @@ from typing import Any
 import structlog
 import torch
 
-from jobs.errors import DeviceLostError, JobFailedError, LodestarError, OutOfMemoryError
+from jobs.errors import (
+    DeviceLostError,
+    JobFailedError,
+    LodestarError,
+    ModelUnavailableError,
+    OutOfMemoryError,
+)
 from worker import batches
+from worker.aesthetics.predictor import AestheticHead
 from worker.calls import (
     Call,
     Decode,
@@ -19,6 +26,9 @@ from worker.calls import (
     Facts,
     Guide,
     InputSize,
+    Look,
+    Personalize,
+    Predictor,
     Preview,
     PullBack,
     Score,
@@ -67,7 +77,7 @@ class Runner:
             DeviceLostError: as for ``run``.
         """
         match call:
-            case Describe() | InputSize():
+            case Describe() | InputSize() | Predictor():
                 return self.look_up(call)
             case Stepped() | Preview():
                 return None
@@ -76,15 +86,20 @@ class Runner:
             raise answer
         return answer
 
-    def look_up(self, call: Describe | InputSize) -> Facts | int:
+    def look_up(self, call: Describe | InputSize | Predictor) -> Facts | int | AestheticHead:
         """What a sampler wants to know of a model; runs no network.
 
         Raises:
-            LodestarError: the model cannot be loaded.
+            LodestarError: the model cannot be loaded, or has no predictor.
         """
         if isinstance(call, Describe):
             return self.models.diffusion(call.model).facts
-        return self.models.clip(call.clip).px
+        clip = self.models.clip(call.clip)
+        if isinstance(call, InputSize):
+            return clip.px
+        if clip.head is None:
+            raise ModelUnavailableError(f"this worker's catalog names no aesthetic head for {call.clip}")
+        return clip.head
 
     def _attempt(self, part: Sequence[Call]) -> list[object]:
         """Run a part as one batch; when that fails, its halves, or what is left to try of a single call."""
@@ -133,6 +148,8 @@ class Runner:
         match part[0]:
             case EncodeText(model=model):
                 return batches.encode_texts(part, models.diffusion(model))
+            case Personalize(model=model, text_clip=clip):
+                return batches.personalize(part, models.diffusion(model), models.clip(clip))
             case Denoise(model=model):
                 return batches.denoise(part, models.diffusion(model))
             case EmbedText(clip=clip):
@@ -148,6 +165,8 @@ class Runner:
                 return batches.decode(part, models.diffusion(model))
             case Score(clip=clip):
                 return batches.score(part, models.clip(clip))
+            case Look(clip=clip):
+                return batches.look(part, models.clip(clip))
             case call:
                 raise TypeError(f"{type(call).__name__} is not run in batches")
 

@@ -4,16 +4,19 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 """
 
 import math
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from jobs.errors import JobFailedError
+from jobs.errors import JobFailedError, NoImageTowerError
 from jobs.request import ResolvedRequest
 from jobs.state import GuidedStep
+from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
+from worker.aesthetics.personalization import Tuning, blended
 from worker.calls import (
     Call,
     Decode,
@@ -22,11 +25,15 @@ from worker.calls import (
     EmbedText,
     EncodeText,
     Facts,
+    Look,
+    Personalize,
     Preview,
     Score,
+    Sight,
     Stepped,
 )
-from worker.guidance.steering import Nudge, Steering, take_aim
+from worker.guidance.aim import take_aim
+from worker.guidance.steering import Nudge, Steering
 from worker.prediction import Prediction
 from worker.solvers import Solver
 
@@ -43,15 +50,38 @@ class Picture:
     pixels: Tensor  # [3, H, W] in [0, 1], float32, on the CPU
     clip_score: float
     trace: tuple[GuidedStep, ...] | None = None  # where the request asks for it
+    aesthetic_score: float | None = None
+    embedding: Tensor | None = None  # [E], unit, of the critic's space
 
 
-def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, Any, Picture]:
+@dataclass(frozen=True)
+class Extras:
+    """What else a picture depends on, or is looked at by.
+
+    Attributes:
+        critic: id of the CLIP that scores the looks of the finished picture and says where it lies in its space.
+        text_clip: id of the CLIP that the model's text encoder belongs to; personalisation needs it.
+        tastes: the aesthetic embeddings that the request names, by their digests.
+    """
+
+    critic: str | None = None
+    text_clip: str | None = None
+    tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
+
+
+NO_EXTRAS = Extras()
+
+
+def sample(
+    request: ResolvedRequest, index: int, judge: str, extras: Extras = NO_EXTRAS
+) -> Generator[Call, Any, Picture]:
     """Make picture ``index`` of a request.
 
     Args:
         request: what to make.
         index: which of its pictures; its seed is the request's seed plus this.
         judge: id of the CLIP that scores the picture.
+        extras: what else it needs.
 
     Raises:
         JobFailedError: the latents overflowed; this is the picture's own doing, never that of others in its batch.
@@ -60,13 +90,14 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
     noise_rng = torch.Generator().manual_seed(seed)
     facts: Facts = yield Describe(request.model)
     context: Tensor = yield EncodeText(request.model, request.prompt)
+    context = yield from _personalized(request, context, extras)
     if request.cfg_scale != 1:
         unconditional: Tensor = yield EncodeText(request.model, request.negative_prompt)
         context = torch.cat([context, unconditional])
     described: Tensor = yield EmbedText(judge, request.prompt)
 
     solver = Solver(request.sampler, facts.scheduler_config, request.steps)
-    steering = yield from _steering(request, seed, solver)
+    steering = yield from _steering(request, seed, solver, extras)
     shape = (
         1,
         facts.latent_channels,
@@ -103,18 +134,46 @@ def sample(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, 
             yield Preview(index, number + 1, preview)
 
     pixels: Tensor = yield Decode(request.model, latents)
+    if request.select is not None and request.select.judge != judge:
+        judge = request.select.judge
+        described = yield EmbedText(judge, request.prompt)
     score: float = yield Score(judge, pixels, described)
-    return Picture(index, seed, pixels, score, steering.trace if steering else None)
+    trace = steering.trace if steering else None
+    if extras.critic is None:
+        return Picture(index, seed, pixels, score, trace)
+    sight: Sight = yield Look(extras.critic, pixels)
+    direction = F.normalize(sight.embedding[0], dim=0)
+    return Picture(index, seed, pixels, score, trace, sight.aesthetic_score, direction)
 
 
-def _steering(request: ResolvedRequest, seed: int, solver: Solver) -> Generator[Call, Any, Steering | None]:
+def _personalized(request: ResolvedRequest, context: Tensor, extras: Extras) -> Generator[Call, Any, Tensor]:
+    """The context [1, L, D] after aesthetic gradients; of the prompt alone, never of the negative prompt."""
+    asked = request.personalization
+    if asked is None or asked.steps == 0 or asked.weight == 0:
+        return context
+    if extras.text_clip is None:
+        raise NoImageTowerError(
+            f"model {request.model!r} cannot be personalised: the catalog names no CLIP for it"
+        )
+    taste = extras.tastes[asked.digest]
+    require_clip(taste, extras.text_clip, name=asked.embedding)
+    tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
+    tuned: Tensor = yield Personalize(
+        request.model, extras.text_clip, request.prompt, taste.direction, tuning
+    )
+    return blended(context.float().cpu(), tuned, asked.weight, asked.blend).to(context)
+
+
+def _steering(
+    request: ResolvedRequest, seed: int, solver: Solver, extras: Extras
+) -> Generator[Call, Any, Steering | None]:
     """The picture's guidance, if there is to be any."""
     guidance = request.guidance
     if guidance is None or guidance.scale == 0:
         return None
     return Steering(
         guidance,
-        (yield from take_aim(guidance)),
+        (yield from take_aim(guidance, extras.tastes)),
         solver.steps,
         model=request.model,
         size=(request.height, request.width),

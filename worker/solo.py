@@ -2,10 +2,12 @@
 
 from jobs.request import ResolvedRequest
 from worker.runner import Runner
-from worker.sampler import Picture, sample
+from worker.sampler import NO_EXTRAS, Extras, Picture, sample
 
 
-def draw(request: ResolvedRequest, runner: Runner, judge: str, index: int = 0) -> Picture:
+def draw(
+    request: ResolvedRequest, runner: Runner, judge: str, index: int = 0, extras: Extras = NO_EXTRAS
+) -> Picture:
     """Run the sampler of one picture of a request to its end, one call at a time.
 
     Args:
@@ -13,11 +15,12 @@ def draw(request: ResolvedRequest, runner: Runner, judge: str, index: int = 0) -
         runner: answers its calls.
         judge: id of the CLIP that scores the picture, and guides it if guidance is asked for.
         index: which picture.
+        extras: what else it needs.
 
     Raises:
         LodestarError: a call cannot be run.
     """
-    sampler = sample(request, index, judge)
+    sampler = sample(request, index, judge, extras)
     call = next(sampler)
     while True:
         answer = runner.answer(call)

@@ -83,8 +83,11 @@ def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 def _row(job: "Job") -> "tuple[str, Text, str, str]":
     from rich.text import Text
 
+    from jobs.request import ResolvedRequest
+
     status = str(job.status)
     if status == "running" and job.progress.steps:
         status = f"running {job.progress.fraction:.0%}"
     submitted = job.created_at.astimezone().isoformat(sep=" ", timespec="seconds")
-    return job.id, Text(status, style=STYLES.get(job.status, "")), submitted, job.request.prompt
+    subject = job.request.prompt if isinstance(job.request, ResolvedRequest) else f"({job.request.kind})"
+    return job.id, Text(status, style=STYLES.get(job.status, "")), submitted, subject

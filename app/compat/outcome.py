@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from fastapi import Request
@@ -11,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from app.outcome import PATIENCE_S
 from app.services import Services, services_of
 from app.store_access import reaching_the_store
-from app.waiting import wait_for_end
+from app.waiting import nobody_waits, wait_for_end
 from jobs.errors import JobCanceledError, LodestarError, QueueUnavailableError, StoppingError
 from jobs.queue import JobQueue
 from jobs.state import Job
@@ -40,16 +39,6 @@ async def look_at(request: Request, job: Job, wait_s: float, *, comes_back: bool
             raise StoppingError("the server stopped before the pictures were finished")
         raise JobCanceledError("the client hung up")
     return await _get_patiently(services.queue, job.id)
-
-
-def nobody_waits(request: Request) -> Callable[[], Awaitable[bool]]:
-    """Tells whether the client of a request has hung up, or the server is about to stop."""
-    stopping = services_of(request).stopping
-
-    async def is_over() -> bool:
-        return stopping.is_set() or await request.is_disconnected()
-
-    return is_over
 
 
 async def give_up(queue: JobQueue, job_id: str) -> None:

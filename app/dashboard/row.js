@@ -75,14 +75,15 @@ export class Row {
 }
 
 function facts({ request }) {
-  const { guidance } = request;
-  if (!request.width) return [`by ${request.clip ?? "a worker"}`];
+  const { guidance, personalization, select } = request;
+  if (request.kind) return [`by ${request.clip}`];
   return [
     request.model,
     `${request.width} × ${request.height}`,
     `${request.steps} steps`,
     `seed ${request.seed}`,
-    ...(request.images > 1 ? [`${request.images} pictures`] : []),
+    ...(request.images > 1 ? [select ? `best ${select.keep} of ${request.images}` : `${request.images} pictures`] : []),
+    ...(personalization ? [`towards ${personalization.embedding}, ${personalization.steps} steps`] : []),
     guidance ? `guided by ${guidance.clip}, scale ${guidance.scale}` : "not guided",
   ];
 }

@@ -25,8 +25,16 @@ export function shortened(text, length = 60) {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
-// What a job is about; some jobs make no picture and have no prompt.
-export const promptOf = ({ request }) => request.prompt ?? request.text ?? request.name ?? `a ${request.kind ?? "small"} task`;
+// What a job is about: its prompt, or what it does when it makes no picture.
+export function promptOf({ request }) {
+  switch (request.kind) {
+    case "embedding": return `Make the aesthetic embedding ${request.name}`;
+    case "import": return `Import the aesthetic embedding ${request.name}`;
+    case "score": return `Score ${count(request.pictures.length, "picture")}`;
+    case "query": return request.text ?? "Look for pictures like another one";
+    default: return request.prompt;
+  }
+}
 
 export function statusWords(job, cancelling = job.cancel_requested) {
   if (cancelling && ["queued", "running"].includes(job.status)) return "cancelling";

@@ -7,7 +7,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from app.errors import KINDS, documented
-from jobs.state import Wire
+from jobs.wire import Wire
 
 router = APIRouter(prefix="/errors", tags=["errors"])
 

@@ -52,8 +52,8 @@ async def follow_job(
 ) -> Response:
     """Server-sent events: `snapshot` (the job as it stands), then every event as it happens.
 
-    They are `queued`, `started`, `progress`, `preview`, `log`, `canceling`, `done` (the final job) and `deleted`. The
-    stream ends after `done` or `deleted`.
+    They are `queued`, `started`, `progress`, `preview`, `candidate`, `log`, `canceling`, `done` (the final job) and
+    `deleted`. The stream ends after `done` or `deleted`.
     """
     return await open_stream(services, job_id, last_event_id or resume_after)
 

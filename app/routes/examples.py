@@ -11,6 +11,14 @@ REQUESTS: dict[str, Example] = {
         "summary": "CLIP guidance with the preset's defaults, and a fixed seed",
         "value": {"prompt": "a red apple on a light blue background", "guidance": {}, "seed": 7},
     },
+    "chosen": {
+        "summary": "The best 3 of 16, chosen by a CLIP that does not guide",
+        "value": {
+            "prompt": "a red apple on a light blue background",
+            "guidance": {},
+            "select": {"candidates": 16, "keep": 3},
+        },
+    },
     "detailed": {
         "summary": "Four pictures, with most things chosen",
         "value": {

@@ -11,7 +11,7 @@ from pydantic import Field
 from app.errors import NOT_READY
 from app.services import Services, TheServices
 from jobs.errors import LodestarError, QueueUnavailableError
-from jobs.state import Wire
+from jobs.wire import Wire
 
 log = structlog.get_logger(__name__)
 router = APIRouter(tags=["operation"])

@@ -49,6 +49,9 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         **documented(
             "invalid_request",
             "unknown_model",
+            "unknown_embedding",
+            "clip_mismatch",
+            "no_image_tower",
             "idempotency_conflict",
             "job_failed",
             "job_canceled",
@@ -94,8 +97,8 @@ async def draw(
         return Response(archive, headers=headers, media_type=_ZIP)
     wanted_format = negotiate(accept)
     headers["Content-Location"] = job.images[0].url
-    headers["Content-Disposition"] = f'inline; filename="{job.id}-0.{wanted_format}"'
-    picture = await run_in_threadpool(_first, services, job.id, wanted_format)
+    headers["Content-Disposition"] = f'inline; filename="{job.id}-{job.images[0].index}.{wanted_format}"'
+    picture = await run_in_threadpool(_first, services, job, wanted_format)
     return Response(picture, headers=headers, media_type=wanted_format.media_type)
 
 
@@ -105,9 +108,9 @@ def _links(job: Job) -> str:
     return ", ".join([f'<{job.urls["self"]}>; rel="describedby"', *pictures])
 
 
-def _first(services: Services, job_id: str, wanted: Format) -> bytes:
+def _first(services: Services, job: Job, wanted: Format) -> bytes:
     with reaching_the_store():
-        return encode(services.artifacts.get(_find(services.queue, job_id, 0).key), wanted)
+        return encode(services.artifacts.get(_find(services.queue, job.id, job.images[0].index).key), wanted)
 
 
 def _zip(services: Services, job_id: str) -> bytes:
@@ -183,13 +186,13 @@ def _parse(name: str) -> tuple[int, Format | None]:
 
 def _find(queue: JobQueue, job_id: str, index: int) -> StoredImage:
     job = queue.get(job_id)
+    for stored in queue.images(job_id):
+        if stored.index == index:
+            return stored
     if not job.status.is_terminal:
         raise JobNotFinishedError(
             f"job {job_id} is {job.status}; its pictures can be had once it has succeeded"
         )
-    for stored in queue.images(job_id):
-        if stored.index == index:
-            return stored
     raise UnknownImageError(
         f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
     )

@@ -1,6 +1,5 @@
 """Submit, look at, cancel and delete jobs."""
 
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
@@ -8,10 +7,10 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from app.caller import TheCaller
 from app.errors import documented
 from app.routes.examples import REQUESTS
-from app.services import TheArtifacts, TheQueue, services_of
+from app.services import TheQueue, TheServices
 from app.store_access import reaching_the_store
 from app.submission import submit_job
-from app.waiting import preferred_wait_s, wait_for_end
+from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest
 from jobs.state import Job, JobPage, JobStatus
 
@@ -41,6 +40,10 @@ IdempotencyKey = Annotated[
         **documented(
             "invalid_request",
             "unknown_model",
+            "unknown_embedding",
+            "clip_mismatch",
+            "no_image_tower",
+            "artifacts_unavailable",
             "idempotency_conflict",
             "queue_full",
             "queue_unavailable",
@@ -72,14 +75,10 @@ async def submit(
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if (wait_s := preferred_wait_s(prefer)) is not None:
-        job = await wait_for_end(queue, job, wait_s, partial(_nobody_waits, request))
+        job = await wait_for_end(queue, job, wait_s, nobody_waits(request))
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         response.status_code = 200 if job.status.is_terminal else 202
     return job
-
-
-async def _nobody_waits(request: Request) -> bool:
-    return services_of(request).stopping.is_set() or await request.is_disconnected()
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
@@ -126,12 +125,13 @@ def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
     response_description="The job and its pictures are gone.",
     responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
-def delete_job(job_id: JobId, queue: TheQueue, artifacts: TheArtifacts) -> None:
+def delete_job(job_id: JobId, services: TheServices) -> None:
     """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
-    known = queue.get(job_id).id
+    known = services.queue.get(job_id).id
     # Pictures first: if their store is away, the job stays and can be deleted again.
     with reaching_the_store():
-        artifacts.delete(known)
-        queue.delete(known)
+        services.artifacts.delete(known)
+        services.queue.delete(known)
         # A worker may have committed between the two lines above; from here on its lease is lost.
-        artifacts.delete(known)
+        services.artifacts.delete(known)
+        services.artifacts.delete(f"{services.search.root}/{known}")

@@ -10,8 +10,9 @@ from jobs.catalog import ModelCard
 from jobs.objectives import PixelObjective
 from jobs.presets import PRESETS, GuidancePreset
 from jobs.request import SamplerName
-from jobs.resolve import OVERRIDABLE, regularizers_of
-from jobs.state import Wire
+from jobs.resolve import OVERRIDABLE
+from jobs.resolve_objectives import regularizers_of
+from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

@@ -5,7 +5,8 @@ from pydantic import Field
 
 from app.errors import documented
 from app.services import TheServices
-from jobs.state import JobStatus, Wire
+from jobs.state import JobStatus
+from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/queue", tags=["operation"])
 

@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import documented
 from app.services import TheServices
-from jobs.state import Wire
+from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/webhooks", tags=["operation"])
 

@@ -5,7 +5,7 @@ from pydantic import Field
 
 from app.errors import documented
 from app.services import TheWorkers
-from jobs.state import Wire
+from jobs.wire import Wire
 from jobs.workers import WorkerInfo
 
 router = APIRouter(prefix="/v1/workers", tags=["operation"])

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from app.compat.replicate.prediction import prediction
 from jobs.request import WebhookEvent
-from jobs.state import Job, Wire
+from jobs.state import Job
+from jobs.wire import Wire
 
 
 class WebhookMessage(Wire):

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +20,13 @@ from fastapi import FastAPI
 from redis import Redis
 from starlette.testclient import TestClient
 
+from app import cli
 from app.logs import configure_logs
 from app.main import create_app
 from app.settings import ApiSettings
 from tests.app.played_worker import PlayedWorker
+
+Run = Callable[..., int]
 
 
 @pytest.fixture
@@ -56,6 +60,21 @@ def submit(client: TestClient) -> Callable[..., str]:
         return str(answer.json()["id"])
 
     return submit_fields
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a command line in an empty folder; its exit code."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_line(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["lodestar", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        return code if isinstance(code, int) else 0
+
+    return run_line
 
 
 @contextmanager

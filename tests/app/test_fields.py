@@ -4,6 +4,9 @@ import pytest
 
 from app.fields import from_pairs
 from jobs.errors import InvalidRequestError
+from jobs.personalization import Personalization
+from jobs.request import GenerateRequest, Upscale
+from jobs.selection import Selection
 
 
 def test_plain_fields_are_taken_as_they_are() -> None:
@@ -19,6 +22,29 @@ def test_dots_lead_to_fields_of_fields() -> None:
     assert from_pairs(pairs) == {
         "guidance": {"scale": "0.1", "cutouts": "8"},
         "webhook": {"url": "https://a.example/?b.c=d"},
+    }
+
+
+def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
+    pairs = [
+        ("prompt", "a red apple"),
+        ("guidance.scale", "0.1"),
+        ("personalization.embedding", "warm"),
+        ("personalization.steps", "5"),
+        ("select.candidates", "16"),
+        ("select.by", "clip"),
+        ("upscale.factor", "2"),
+        ("webhook.url", "https://a.example/"),
+    ]
+    request = GenerateRequest.model_validate(from_pairs(pairs))
+    assert request.personalization == Personalization(embedding="warm", steps=5)
+    assert request.select == Selection(candidates=16, by="clip")
+    assert request.upscale == Upscale(factor=2)
+    groups = {name.partition(".")[0] for name, _ in pairs if "." in name}
+    schema = GenerateRequest.model_json_schema()["properties"]
+    assert groups == {name for name, field in schema.items() if "$ref" in str(field)} - {
+        "priority",
+        "sampler",
     }
 
 

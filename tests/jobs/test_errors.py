@@ -32,8 +32,11 @@ def test_every_error_says_in_one_sentence_what_it_means() -> None:
 def test_the_reasons_that_a_job_can_end_with_are_known() -> None:
     assert {error.type for error in CLASSES if issubclass(error, JobFailedError)} == {
         "attempts_exhausted",
+        "clip_mismatch",
         "deadline_exceeded",
+        "invalid_file",
         "job_failed",
+        "missing_extra",
         "model_unavailable",
         "out_of_memory",
     }

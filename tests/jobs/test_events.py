@@ -13,7 +13,7 @@ from jobs import event_log
 from jobs.connection import connect_async
 from jobs.errors import LeaseLostError, QueueUnavailableError, UnknownJobError
 from jobs.event_log import EventLog, EventsMissedError
-from jobs.events import DoneEvent
+from jobs.events import CandidateEvent, DoneEvent, read_event
 from jobs.leases import Leases
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
@@ -87,9 +87,23 @@ def test_an_execution_that_lost_its_job_can_tell_nothing(
     doomed.renew(stale, Progress(step=1, steps=2))
     doomed.log(stale, "still here")
     doomed.preview(stale, 0, 1, b"")
+    doomed.show(stale, pictures_of(stale)[0])
     with pytest.raises(LeaseLostError):
         doomed.succeed(stale, pictures_of(stale))
     assert told(redis, stale.job_id) == before
+
+
+def test_a_candidate_is_told_of_with_its_scores(queue: JobQueue, leases: Leases, redis: Redis) -> None:
+    lease = claimed(leases, queue.submit(RESOLVED).job.id)
+    (picture,) = pictures_of(lease)
+    leases.show(lease, picture.model_copy(update={"index": 3, "aesthetic_score": -1.25}))
+    assert told(redis, lease.job_id) == ["queued", "started", "candidate"]
+    rows: Any = redis.xrevrange(f"lodestar:events:{lease.job_id}", count=1)
+    ((stream_id, fields),) = rows
+    event = read_event(stream_id, fields, lease.job_id)
+    assert isinstance(event, CandidateEvent)
+    assert (event.index, event.seed, event.clip_score, event.aesthetic_score) == (3, 7, 0.25, -1.25)
+    assert event.url == f"/v1/jobs/{lease.job_id}/images/3"
 
 
 def test_previews_go_with_the_job(queue: JobQueue, leases: Leases, redis: Redis) -> None:

@@ -73,7 +73,11 @@ def test_the_file_of_a_picture_comes_back_whole() -> None:
     ("objectives", "field", "message"),
     [
         ([], "objectives", "nothing to pull towards"),
-        ([{"type": "txt"}], "objectives.0", "'text', 'image', 'tv', 'range', 'saturation'"),
+        (
+            [{"type": "txt"}],
+            "objectives.0",
+            "'text', 'image', 'embedding', 'aesthetic', 'tv', 'range', 'saturation'",
+        ),
         ([{"type": "text"}], "objectives.0.text.text", "required"),
         ([{"type": "tv", "text": "x"}], "objectives.0.tv.text", "not permitted"),
         (

@@ -10,12 +10,14 @@ from redis import Redis
 from jobs.catalog import Catalog
 from jobs.leases import Lease, Leases
 from jobs.order import cost_of, flow_of
+from jobs.personalization import ResolvedPersonalization
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.request import GenerateRequest, Priority, ResolvedRequest
 from jobs.resolve import resolve
 from jobs.scripts import PREFIX
 from jobs.state import JobStatus
+from jobs.tasks import EmbeddingTask, QueryTask, ScoreTask
 from jobs.workers import WorkerRegistry
 from tests.jobs.samples import RESOLVED, pictures_of, resolved
 from tests.jobs.test_workers import worker
@@ -58,6 +60,29 @@ class TestCost:
         assert guided(stride=2) - plain == pytest.approx((guided() - plain) / 2, abs=1)
         assert guided(end=0.5) == guided(stride=2)
         assert guided(recurrences=3) - plain == pytest.approx(3 * (guided() - plain), abs=1)
+
+    def test_personalising_adds_its_steps(self) -> None:
+        asked = ResolvedPersonalization(
+            embedding="warm",
+            digest="d",
+            steps=10,
+            lr=1e-4,
+            weight=1.0,
+            blend="lerp",
+            text=None,
+            text_angle=0.0,
+            text_negative=False,
+        )
+        tuned = cost_of(asking(personalization=asked)) - cost_of(RESOLVED)
+        assert cost_of(asking(personalization=asked, images=3)) - cost_of(asking(images=3)) == tuned == 10
+
+    def test_a_task_costs_little_and_by_its_pictures(self) -> None:
+        one = ScoreTask(clip="pocket-m", pictures=("a",))
+        many = one.model_copy(update={"pictures": ("a",) * 64})
+        assert cost_of(QueryTask(clip="pocket-m", text="x")) == cost_of(one) == 1
+        assert 1 < cost_of(many) < cost_of(RESOLVED)
+        made = EmbeddingTask(clip="pocket-m", name="x", pictures=("a",) * 32, minus=("b",) * 32)
+        assert cost_of(made) == cost_of(many)
 
     def test_it_is_a_whole_number_above_nothing(self) -> None:
         assert cost_of(asking(steps=1, cfg_scale=1.0, width=8, height=8)) == 1

@@ -32,6 +32,9 @@ def test_only_the_prompt_is_needed() -> None:
         "guidance": None,
         "preview_every": None,
         "webhook": None,
+        "personalization": None,
+        "select": None,
+        "upscale": None,
         "timeout_s": 3600,
         "priority": "normal",
     }

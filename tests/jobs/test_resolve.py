@@ -26,6 +26,9 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "images": 1,
         "guidance": None,
         "preview_every": None,
+        "personalization": None,
+        "select": None,
+        "upscale": None,
         "timeout_s": 3600,
         "priority": "normal",
     }
@@ -87,6 +90,9 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
             "trace": True,
         },
         "preview_every": 2,
+        "personalization": None,
+        "select": None,
+        "upscale": None,
         "timeout_s": 5.0,
         "priority": "high",
     }

@@ -55,6 +55,17 @@ def test_a_job_that_ended_long_ago_goes_with_its_pictures(
     assert retention.sweep() == 0
 
 
+def test_what_other_folders_hold_of_a_job_goes_with_it(
+    queue: JobQueue, leases: Leases, redis: Redis, artifacts: ArtifactStore
+) -> None:
+    old, recent = (finish(queue, leases, artifacts) for _ in range(2))
+    for job_id in (old, recent):
+        artifacts.put(f"search/{job_id}/1-aa/segment.json", b"{}")
+    age(redis, "finished", old)
+    assert Retention(redis, artifacts, keep_s=3600, beside=["search"]).sweep() == 1
+    assert artifacts.keys("search") == [f"search/{recent}/1-aa/segment.json"]
+
+
 def test_every_end_counts_and_no_unfinished_job_does(
     queue: JobQueue, leases: Leases, redis: Redis, artifacts: ArtifactStore, retention: Retention
 ) -> None:

@@ -27,10 +27,9 @@ from jobs.retention import Retention
 from jobs.scripts import PREFIX
 from jobs.state import JobStatus
 from jobs.workers import WorkerRegistry
-from worker import executions
+from worker import keeper
 from worker.executions import Executions
 from worker.models.registry import ModelRegistry
-from worker.publisher import Publisher
 
 Ask = Callable[..., ResolvedRequest]
 PATIENCE_S = 120
@@ -62,7 +61,7 @@ class House:
             self._models,
             leases,
             WorkerRegistry(connection),
-            Publisher(leases, self.artifacts),
+            self.artifacts,
             Interrupts(connection),
             name=name,
             capacity=4,
@@ -141,7 +140,7 @@ def test_a_cancel_is_heard_before_the_keeper_would_ask(
 ) -> None:
     with house.running() as worker:
         (job_id,) = house.begin(worker, ask(steps=250, images=4))
-        monkeypatch.setattr(executions, "KEEP_EVERY_S", 600)
+        monkeypatch.setattr(keeper, "KEEP_EVERY_S", 600)
         time.sleep(0.6)
         house.queue.cancel(job_id)
         until(lambda: house.status(job_id) is JobStatus.CANCELED, within_s=30)
@@ -221,12 +220,12 @@ def test_a_worker_that_gets_back_a_job_it_had_lost_keeps_the_two_executions_apar
 ) -> None:
     with house.running() as worker:
         (job_id,) = house.begin(worker, ask(steps=60))
-        with worker._changed:  # as if its threads had stood still
+        with worker._held._changed:  # as if its threads had stood still
             house.redis.zadd(PREFIX + "leases", {job_id: 0})
             house.reaper.sweep()
             lease = worker._leases.claim_next()
             assert lease is not None
-        first = next(iter(worker._held.values()))
+        first = next(iter(worker._held.all()))
         worker._start(lease)
         until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
         until(lambda: not worker._held)
@@ -351,7 +350,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
             reaper.sweep()
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()
-        (done,) = (each for each in worker._all_held() if each.lease.job_id == short)
+        (done,) = (each for each in worker._held.all() if each.lease.job_id == short)
         until(lambda: bool(done.work.pictures))  # its result has to wait
         time.sleep(3)
         with server() as _:
@@ -394,7 +393,7 @@ def test_a_picture_that_was_stored_by_a_worker_that_died_there_is_collected(
     assert house.artifacts.keys(job_id) == [image.key]
 
 
-class AppliesAndTimesOut(MemoryFileSystem):  # type: ignore[misc]
+class AppliesAndTimesOut(MemoryFileSystem):
     """A store that takes a file, and whose answer then comes too late: twice."""
 
     protocol = "sulky"
@@ -424,7 +423,7 @@ def test_a_store_that_took_a_picture_and_did_not_say_so_has_it_once(house: House
 def test_a_job_gets_the_share_of_its_priority(house: House, ask: Ask, priority: str, weight: float) -> None:
     with house.running() as worker:
         house.begin(worker, ask(steps=250, priority=priority))
-        (held,) = worker._all_held()
+        (held,) = worker._held.all()
         assert held.work.weight == weight
         held.work.stop.set()
         until(lambda: not worker._held)

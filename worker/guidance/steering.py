@@ -10,15 +10,15 @@ from torch import Tensor
 
 from jobs.cuts import parse_schedule, split_cuts, value_at
 from jobs.guidance import ResolvedGuidance
-from jobs.objectives import ImageObjective, PixelObjective, TextObjective
+from jobs.objectives import PixelObjective
 from jobs.presets import PRESETS
 from jobs.state import GuidedStep
-from worker.calls import Call, EmbedImage, EmbedText, Guide, InputSize, PullBack
+from worker.calls import Call, Guide, PullBack
 from worker.guidance import rule
+from worker.guidance.aim import Aim
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.gradient import Gradient
-from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
-from worker.guidance.prompts import read_picture
+from worker.guidance.objectives import ClipTerm, Loss, PixelTerm, Sight
 from worker.prediction import Prediction
 from worker.schedules import Step
 
@@ -32,35 +32,6 @@ class Nudge:
 
     shift: Tensor  # added to the latents after the step, [1, C, h, w]
     displacement: Tensor  # of the estimate x0, [1, C, h, w]
-
-
-@dataclass(frozen=True)
-class Aim:
-    """What a request's objectives come to for one picture: made once, before the first step."""
-
-    judges: dict[int, Near]  # of the objectives that a CLIP judges
-    px: dict[str, int]  # input width of each of these CLIPs
-
-
-def take_aim(guidance: ResolvedGuidance) -> Generator[Call, Any, Aim]:
-    """Embed all prompts."""
-    judges: dict[int, Near] = {}
-    px: dict[str, int] = {}
-    for index, objective in enumerate(guidance.objectives):
-        if isinstance(objective, PixelObjective):
-            continue
-        clip = objective.clip or guidance.clip
-        if clip not in px:
-            px[clip] = yield InputSize(clip)
-        target: Tensor = yield _embedding(objective, clip)
-        judges[index] = Near(target)
-    return Aim(judges, px)
-
-
-def _embedding(objective: TextObjective | ImageObjective, clip: str) -> EmbedText | EmbedImage:
-    if isinstance(objective, TextObjective):
-        return EmbedText(clip, objective.text)
-    return EmbedImage(clip, read_picture(objective.data))
 
 
 class Steering:

@@ -1,5 +1,7 @@
 """A CLIP in memory: texts and pictures to unit vectors."""
 
+from functools import cached_property
+
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
@@ -8,9 +10,11 @@ from torch.nn import functional as F
 
 from jobs.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
+from worker.aesthetics.predictor import AestheticHead, load_head
 from worker.models.device import Device
 from worker.models.files import locate
 from worker.models.shared import SharedNetworks, digest
+from worker.models.text_tower import TextTower
 from worker.models.texts import TextCache
 
 WEIGHTS = "open_clip_model.safetensors"
@@ -22,22 +26,41 @@ class ClipModel:
 
     Attributes:
         px: width and height of its input in pixels.
+        head: the aesthetic predictor for its embeddings, if it has one.
         embed_texts: texts to unit vectors [N, E], float32 on the CPU; keeps the latest.
         networks: all that take memory.
     """
 
-    def __init__(self, model: torch.nn.Module, tokenizer: open_clip.tokenizer.HFTokenizer, device: Device) -> None:
+    def __init__(
+        self, model: torch.nn.Module, tokenizer: open_clip.tokenizer.HFTokenizer, device: Device
+    ) -> None:
         self._model = model.to(device.device, device.dtype).eval().requires_grad_(False)
         self._tokenizer = tokenizer
         self._device = device
         config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
         mean, std = (
-            torch.tensor(values, device=device.device, dtype=torch.float32) for values in (config.mean, config.std)
+            torch.tensor(values, device=device.device, dtype=torch.float32)
+            for values in (config.mean, config.std)
         )
         self._mean, self._std = mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
         self.px: int = config.size if isinstance(config.size, int) else config.size[0]
+        self.head: AestheticHead | None = None
         self.embed_texts = TextCache(self._embed_texts)
         self.networks: tuple[torch.nn.Module, ...] = (self._model,)
+
+    @cached_property
+    def width(self) -> int:
+        """E, the length of its embeddings."""
+        return self.embed_text("").shape[1]
+
+    @cached_property
+    def text_tower(self) -> TextTower:
+        """Its text tower.
+
+        Raises:
+            ModelUnavailableError: it is of a kind that no diffusion model has.
+        """
+        return TextTower(self._model)
 
     def embed_text(self, text: str) -> Tensor:
         """One text as a unit vector [1, E]."""
@@ -50,15 +73,33 @@ class ClipModel:
 
     def embed(self, pictures: Tensor) -> Tensor:
         """Pictures [N, 3, px, px] in [0, 1] as unit vectors [N, E], float32; differentiable."""
+        return F.normalize(self._project(pictures), dim=-1)
+
+    @torch.inference_mode()
+    def project_pictures(self, pictures: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] in [0, 1] as embeddings [N, E], not normalised, on the CPU."""
+        return self._project(self._squared(pictures)).cpu()
+
+    @torch.inference_mode()
+    def aesthetic_scores(self, embeddings: Tensor) -> list[float | None]:
+        """The aesthetic head's scores of embeddings [N, E] of any length; None for each without a head."""
+        if self.head is None:
+            return [None] * len(embeddings)
+        unit = F.normalize(embeddings.to(self._device.device), dim=-1)
+        return list(self.head(unit).tolist())
+
+    def _project(self, pictures: Tensor) -> Tensor:
         pixels = ((pictures.float() - self._mean) / self._std).to(self._device.dtype)
-        return F.normalize(self._model.encode_image(pixels).float(), dim=-1)  # type: ignore[operator]
+        return self._model.encode_image(pixels).float()  # type: ignore[operator,no-any-return]
+
+    def _squared(self, pictures: Tensor) -> Tensor:
+        pixels = pictures.to(self._device.device)
+        return F.interpolate(pixels, (self.px, self.px), mode="bicubic", antialias=True).clamp(0, 1)
 
     @torch.inference_mode()
     def embed_pictures(self, pictures: Tensor) -> Tensor:
         """Pictures [N, 3, H, W] in [0, 1], squashed to squares, as unit vectors [N, E], float32 on the CPU."""
-        pixels = pictures.to(self._device.device)
-        squared = F.interpolate(pixels, (self.px, self.px), mode="bicubic", antialias=True).clamp(0, 1)
-        return self.embed(squared).cpu()
+        return self.embed(self._squared(pictures)).cpu()
 
     def scores(self, pictures: Tensor, targets: Tensor) -> list[float]:
         """Cosine similarities of pictures [N, 3, H, W] in [0, 1] to unit vectors [N, E]."""
@@ -94,4 +135,7 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
-    return ClipModel(model, tokenizer, device)
+    clip = ClipModel(model, tokenizer, device)
+    if card.head is not None:
+        clip.head = load_head(card.head, clip=card.id, width=clip.width).to(device.device)
+    return clip

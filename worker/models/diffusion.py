@@ -10,9 +10,11 @@ from torch import Tensor
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.aesthetics.personalization import Tuning, TuningCache, tuned_states, turned
 from worker.calls import Facts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
+from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.files import NETWORKS, locate, weights
 from worker.models.shared import SharedNetworks, digest
@@ -42,6 +44,7 @@ class DiffusionModel:
             self._vae.enable_gradient_checkpointing()
         self._device = device
         self.encode_texts = TextCache(self._encode_texts)
+        self._tuned = TuningCache()
         self.networks: tuple[torch.nn.Module, ...] = (self._text_encoder, self._unet, self._vae)
         self.facts = Facts(
             latent_channels=self._vae.config.latent_channels,
@@ -60,6 +63,57 @@ class DiffusionModel:
         )
         hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
         return hidden
+
+    def personalize(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Tensor:
+        """A text's hidden states [1, L, D] by the encoder after aesthetic gradients, float32 on the CPU.
+
+        Of a text that is longer than the encoder's context, every window takes part in the tuning, and the first one
+        conditions, as in ``encode_texts``.
+
+        Args:
+            text: the prompt.
+            direction: the taste, a unit vector [E].
+            tuning: how to fit the encoder to it, and what the answer is remembered by.
+            clip: the CLIP that the text encoder belongs to.
+
+        Raises:
+            ModelUnavailableError: the encoder is not of that CLIP.
+        """
+        return self._tuned(text, tuning, lambda: self._tune(text, direction, tuning, clip))
+
+    def _tune(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Tensor:
+        config, tower = self._text_encoder.config, clip.text_tower
+        if tower.width != config.hidden_size:
+            raise ModelUnavailableError(
+                f"the text encoder has states of {config.hidden_size} numbers, and the CLIP that the catalog says it "
+                f"belongs to has states of {tower.width}"
+            )
+        if tuning.text is not None:
+            goal = clip.embed_text(tuning.text)[0]
+            direction = turned(direction, goal, tuning.text_angle, negative=tuning.text_negative)
+        tokens = self._windows(text).to(self._device.device)
+        states = tuned_states(
+            self._text_encoder,
+            tower.projection,
+            tokens,
+            direction,
+            steps=tuning.steps,
+            lr=tuning.lr,
+            completion=tower.completion(config.num_hidden_layers, self._device.device),
+            known=clip.embed_text(text)[0],
+        )
+        return states[:1].cpu()
+
+    def _windows(self, text: str) -> Tensor:
+        """The tokens of a text [N, L], in as many windows of the encoder's context as it takes."""
+        tokenizer, length = self._tokenizer, self._tokenizer.model_max_length
+        words = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        starts = range(0, max(len(words), 1), length - 2)
+        parts = [
+            [tokenizer.bos_token_id, *words[start : start + length - 2], tokenizer.eos_token_id]
+            for start in starts
+        ]
+        return torch.tensor([part + [tokenizer.pad_token_id] * (length - len(part)) for part in parts])
 
     @torch.inference_mode()
     def predict(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,9 +57,9 @@ class _Resident:
 class ModelRegistry:
     """Models by their id in the catalog.
 
-    Within ``device.model_bytes``, the least recently used goes first, and never one that a job holds. A job whose models
-    find no room, since other jobs hold theirs, waits for these to end; jobs that come later wait behind it, so that they
-    cannot keep it waiting for ever. Models that exceed the limit by themselves are tried alone.
+    Within ``device.model_bytes``, the least recently used goes first, and never one that a job holds. A job whose
+    models find no room, since other jobs hold theirs, waits for these to end; jobs that come later wait behind it, so
+    that they cannot keep it waiting for ever. Models that exceed the limit by themselves are tried alone.
     """
 
     def __init__(self, catalog: Catalog, device: Device) -> None:
@@ -70,7 +70,8 @@ class ModelRegistry:
         self._queue: deque[Hold] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
         self._changed = threading.Condition()  # guards the three above
-        self._one_at_a_time = threading.Lock()  # diffusers and transformers change global state while they load
+        # Diffusers and transformers change global state while they load.
+        self._one_at_a_time = threading.Lock()
         self._loader: threading.Thread | None = None
 
     def diffusion(self, model_id: str) -> DiffusionModel:
@@ -96,16 +97,14 @@ class ModelRegistry:
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
-    def hold(self, model_id: str, clip_ids: Iterable[str], on_settled: Callable[[], None]) -> Hold:
-        """Have a model and CLIPs in memory until the hold is released; returns at once.
+    def hold(self, refs: Sequence[Ref], on_settled: Callable[[], None]) -> Hold:
+        """Have models and CLIPs in memory until the hold is released; returns at once.
 
         Args:
-            model_id: which diffusion model.
-            clip_ids: which CLIPs.
+            refs: which.
             on_settled: called when the hold becomes ready or fails, on another thread; not if it is ready already.
         """
-        clips = tuple(Ref("clip", clip_id) for clip_id in clip_ids)
-        hold = Hold((Ref("model", model_id), *clips), on_settled, self._release)
+        hold = Hold(tuple(refs), on_settled, self._release)
         with self._changed:
             if not self._short_of_room and all(ref in self._resident for ref in hold.refs):
                 for ref in hold.refs:

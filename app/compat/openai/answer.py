@@ -75,7 +75,7 @@ def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
     return {
         "output_format": str(body.picture_format),
         "quality": _QUALITIES.get(body.quality or "", "auto"),
-        "size": f"{job.request.width}x{job.request.height}",
+        "size": f"{job.drawing.width}x{job.drawing.height}",
     } | ({"safety_identifier": identifier} if (identifier := body.safety_identifier or body.user) else {})
 
 

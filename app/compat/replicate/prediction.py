@@ -22,8 +22,8 @@ def prediction(base_url: str, job: Job) -> dict[str, Any]:
     address = f"{base_url}/v1/predictions/{job.id}"
     return {
         "id": job.id,
-        "model": reference_to(job.request.model),
-        "version": job.request.model,
+        "model": reference_to(job.drawing.model),
+        "version": job.drawing.model,
         "status": _STATUSES[job.status],
         "input": _input(job),
         "output": [f"{base_url}{image.url}.png" for image in job.images] or None,
@@ -50,12 +50,13 @@ def unfinished(base_url: str, job: Job) -> dict[str, Any]:
 def prediction_page(base_url: str, page: JobPage) -> dict[str, Any]:
     """One page of predictions, newest first. Pages only lead forward."""
     following = None if page.next_cursor is None else f"{base_url}/v1/predictions?cursor={page.next_cursor}"
-    return {"previous": None, "next": following, "results": [prediction(base_url, job) for job in page.data]}
+    results = [prediction(base_url, job) for job in page.data if job.draws]
+    return {"previous": None, "next": following, "results": results}
 
 
 def logs(job: Job) -> str:
     """The seed, and the progress as the line that tqdm would print, which the clients parse."""
-    lines = [f"Using seed: {job.request.seed}"]
+    lines = [f"Using seed: {job.drawing.seed}"]
     if job.progress.steps:
         lines.append(_tqdm_line(job))
     return "\n".join(lines) + "\n"
@@ -69,7 +70,7 @@ def _tqdm_line(job: Job) -> str:
 
 
 def _input(job: Job) -> dict[str, Any]:
-    fields = job.request.model_dump(mode="json", exclude={"model"}, exclude_none=True)
+    fields = job.drawing.model_dump(mode="json", exclude={"model"}, exclude_none=True)
     return {CUSTOMARY.get(name, name): value for name, value in fields.items()}
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from app.compat.submission import native_request
 from jobs.errors import InvalidRequestError
 from jobs.request import GenerateRequest, SamplerName, WebhookEvent
-from jobs.state import Wire
+from jobs.wire import Wire
 
 # The customary names of Stable Diffusion on Replicate, by the native ones.
 CUSTOMARY = {

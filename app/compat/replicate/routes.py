@@ -6,14 +6,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 
 from app.compat.addresses import base_of
-from app.compat.outcome import nobody_waits
 from app.compat.replicate.models import model_named, model_object, model_of_version, version_object
 from app.compat.replicate.prediction import prediction, prediction_page, unfinished
 from app.compat.replicate.request import PredictionBody, VersionedPredictionBody, names_of, to_native
 from app.compat.submission import IdempotencyKey, submit
 from app.routes.webhooks import WebhookSecret, get_secret
 from app.services import TheCatalog, TheQueue, TheServices, services_of
-from app.waiting import MAX_WAIT_S, preferred_wait_s, wait_for_end
+from app.waiting import MAX_WAIT_S, nobody_waits, preferred_wait_s, wait_for_end
+from jobs.errors import UnknownJobError
+from jobs.queue import JobQueue
+from jobs.state import Job
 
 router = APIRouter(prefix="/v1", include_in_schema=False)
 
@@ -55,20 +57,20 @@ async def create_with_model(
 
 @router.get("/predictions")
 def list_predictions(request: Request, queue: TheQueue, cursor: str | None = None) -> dict[str, Any]:
-    """One page of all jobs, whichever way they were submitted."""
+    """One page of all jobs that draw, whichever way they were submitted."""
     return prediction_page(base_of(request), queue.list(cursor=cursor, limit=_PAGE))
 
 
 @router.get("/predictions/{job_id}")
 def get_prediction(job_id: str, request: Request, queue: TheQueue) -> dict[str, Any]:
     """A prediction as it stands."""
-    return prediction(base_of(request), queue.get(job_id))
+    return prediction(base_of(request), _drawn(queue, job_id))
 
 
 @router.post("/predictions/{job_id}/cancel")
 def cancel_prediction(job_id: str, request: Request, queue: TheQueue) -> dict[str, Any]:
     """Cancel a waiting prediction at once, or tell a running one to stop at its next step."""
-    return prediction(base_of(request), queue.cancel(job_id))
+    return prediction(base_of(request), queue.cancel(_drawn(queue, job_id).id))
 
 
 @router.get("/models/{owner}/{name}")
@@ -102,6 +104,14 @@ def get_deployment(owner: str, name: str, catalog: TheCatalog) -> dict[str, Any]
 async def get_webhook_secret(services: TheServices) -> WebhookSecret:
     """What verifies webhook messages; as ``/v1/webhooks/secret``."""
     return await get_secret(services)
+
+
+def _drawn(queue: JobQueue, job_id: str) -> Job:
+    """A job that draws. Others have nothing that a prediction could show."""
+    job = queue.get(job_id)
+    if not job.draws:
+        raise UnknownJobError(f"job {job_id!r} is not a prediction")
+    return job
 
 
 async def _start(

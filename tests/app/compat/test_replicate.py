@@ -28,6 +28,7 @@ from jobs.queue import JobQueue
 from jobs.request import GenerateRequest, SamplerName
 from jobs.resolve import resolve
 from jobs.state import JobStatus
+from jobs.tasks import QueryTask
 from tests.app.compat.conftest import BusyWorker
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
@@ -180,7 +181,7 @@ def test_schedulers_are_known_by_their_customary_names(
     client: Client, queue: JobQueue, scheduler: str, sampler: SamplerName
 ) -> None:
     prediction = client.predictions.create(model=MODEL, input={**APPLE, "scheduler": scheduler})
-    assert queue.get(prediction.id).request.sampler is sampler
+    assert queue.get(prediction.id).drawing.sampler is sampler
 
 
 def test_native_names_mean_the_same(client: Client, queue: JobQueue) -> None:
@@ -228,6 +229,17 @@ def test_predictions_are_listed_page_by_page(settings: ApiSettings, queue: JobQu
         second = client.predictions.list(first.next)
     assert [one.id for one in [*first, *second]] == ids[::-1]
     assert (len(first), second.next, first.previous) == (100, None, None)
+
+
+def test_a_job_that_draws_nothing_is_no_prediction(client: Client, queue: JobQueue) -> None:
+    task = queue.submit(QueryTask(clip="pocket-m", text="a red apple")).job
+    drawn = client.predictions.create(MODEL, input=APPLE)
+    assert [one.id for one in client.predictions.list()] == [drawn.id]
+    for call in (client.predictions.get, client.predictions.cancel):
+        with pytest.raises(ReplicateError) as caught:
+            call(task.id)
+        assert caught.value.status == 404
+    assert queue.get(task.id).status is JobStatus.QUEUED
 
 
 def test_models_versions_and_deployments_are_found(client: Client, queue: JobQueue) -> None:

@@ -72,6 +72,9 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
             "trace": False,
         },
         "preview_every": None,
+        "personalization": None,
+        "select": None,
+        "upscale": None,
         "timeout_s": 3600.0,
         "priority": "normal",
     }

@@ -15,10 +15,11 @@ from jobs.presets import PRESETS, Factor, GuidancePreset
 from jobs.request import SamplerName
 from jobs.resolve import OVERRIDABLE
 from worker.calls import Guide, PullBack
+from worker.guidance.aim import Aim
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import Near
 from worker.guidance.rule import factor, rms
-from worker.guidance.steering import Aim, Nudge, Steering
+from worker.guidance.steering import Nudge, Steering
 from worker.prediction import Prediction
 from worker.schedules import Step
 from worker.solvers import Solver

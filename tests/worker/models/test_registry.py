@@ -12,7 +12,7 @@ from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
 from worker.models.files import parameters
-from worker.models.registry import Hold, ModelRegistry
+from worker.models.registry import Hold, ModelRegistry, Ref
 from worker.models.shared import sha256
 from worker.settings import WorkerSettings
 
@@ -40,7 +40,7 @@ def registry(catalog: Catalog, *, model_bytes: int | None = None) -> ModelRegist
 
 def ask(models: ModelRegistry, clip: str, model: str = "pocket") -> tuple[Hold, threading.Event]:
     settled = threading.Event()
-    hold = models.hold(model, [clip], settled.set)
+    hold = models.hold([Ref("model", model), Ref("clip", clip)], settled.set)
     if hold.ready:
         settled.set()
     return hold, settled

@@ -1,0 +1,40 @@
+"""Pictures of finished jobs as clients name them: a job's id for all of its pictures, or ``id/index`` for one."""
+
+import re
+from collections.abc import Iterable
+
+from jobs.errors import InvalidRequestError, JobNotFinishedError, UnknownImageError
+from jobs.queue import JobQueue
+
+_REF = re.compile(r"(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?")
+
+
+def find_pictures(refs: Iterable[str], queue: JobQueue, field: str) -> list[str]:
+    """Where the artifact store keeps the pictures that are named.
+
+    Raises:
+        InvalidRequestError: this names no picture.
+        UnknownJobError: there is no such job.
+        JobNotFinishedError: it has not succeeded yet.
+        UnknownImageError: it has no picture of this number.
+    """
+    return [key for ref in refs for key in _find(ref, queue, field)]
+
+
+def _find(ref: str, queue: JobQueue, field: str) -> list[str]:
+    parts = _REF.fullmatch(ref)
+    if parts is None:
+        raise InvalidRequestError(
+            f"{ref[:80]!r} is neither the id of a job nor id/index of one of its pictures", field=field
+        )
+    job = queue.get(parts[1])
+    if not job.status.is_terminal:
+        raise JobNotFinishedError(
+            f"job {job.id} is {job.status}; its pictures can be used once it has succeeded"
+        )
+    keys = {stored.index: stored.key for stored in queue.images(job.id)}
+    if parts[2] is None and keys:
+        return list(keys.values())
+    if parts[2] is None or int(parts[2]) not in keys:
+        raise UnknownImageError(f"job {job.id} has {job.status} and has no such picture: {ref[:80]!r}")
+    return [keys[int(parts[2])]]

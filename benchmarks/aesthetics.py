@@ -1,0 +1,276 @@
+"""What personalising, choosing and searching do on the pocket models, by a judge that takes no part in them.
+
+``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR]``. The judge is pocket-eval. The drawings that stand
+for a style are those of the training data (``python -m training.glyphs`` renders them): the embedding is made from
+drawings of some names, and the judge compares with drawings of other names.
+"""
+
+import argparse
+import json
+import queue
+import statistics
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice, product
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from torch import Tensor
+from torch.nn import functional as F
+
+from jobs.catalog import load_catalog
+from jobs.personalization import ResolvedPersonalization
+from jobs.request import GenerateRequest, ResolvedRequest
+from jobs.resolve import resolve
+from jobs.selection import Weights, best
+from training import glyphs
+from training.captions import compose, random_colour
+from training.settings import work_folder
+from worker.aesthetics.embeddings import AestheticEmbedding, mean_embedding
+from worker.engine import Engine, Finished, Outcome, Work
+from worker.inputs import Inputs
+from worker.models.clip import ClipModel
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.sampler import Picture
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent
+JUDGE, CHOOSER = "pocket-eval", "pocket-s"
+BACKGROUNDS = ("light blue", "pink", "yellow", "green")
+STEPS = (0, 5, 10, 20)
+CANDIDATES, KEEP = 16, 3
+
+
+@dataclass(frozen=True)
+class StyleRow:
+    """Pictures personalised towards one style by so many steps."""
+
+    style: str
+    steps: int
+    style_similarity: float  # to drawings of the style, of names that the embedding was not made from
+    style_error: float  # standard error of the change from 0 steps
+    prompt_similarity: float
+
+
+@dataclass(frozen=True)
+class ChoiceRow:
+    """The best 3 of 16 against all 16, as one CLIP sees it."""
+
+    seen_by: str
+    all_16: float
+    best_3: float
+    error: float  # standard error of the difference
+
+
+@dataclass(frozen=True)
+class SearchRow:
+    """Pictures looked for by their own prompts."""
+
+    pictures: int
+    rank_1: float
+    rank_5: float
+
+
+def names() -> list[str]:
+    """The names that the pocket model draws."""
+    return glyphs.vocabulary(ROOT / "training" / "names-first.txt")
+
+
+def prompts(count: int) -> list[str]:
+    """Different prompts without a style: every name before any comes again on another background."""
+    return [
+        f"{name} on a {colour} background" for colour, name in islice(product(BACKGROUNDS, names()), count)
+    ]
+
+
+def drawings(style: str, *, held_out: bool) -> Tensor:
+    """Drawings [N, 3, 64, 64] in [0, 1] of one style: every fifth name is held out, the rest are not.
+
+    On backgrounds of all colours, so that what they have in common is the style and not a white background.
+    """
+    rgba, rows = glyphs.load(work_folder())
+    ours = [index for index, glyph in enumerate(rows) if glyph.style == style]
+    chosen = [index for place, index in enumerate(ours) if (place % 5 == 0) == held_out]
+    rng = np.random.default_rng(0)
+    composed = [compose(rgba[index], random_colour(rng), rng) for index in chosen]
+    return torch.from_numpy(np.stack(composed)) / 2 + 0.5
+
+
+def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEmbedding:
+    """The mean of a style's drawings."""
+    rows = [
+        models.clip(clip).project_pictures(part) for part in drawings(style, held_out=False)[:512].split(64)
+    ]
+    return AestheticEmbedding(mean_embedding(torch.cat(rows), normalize=True), clip, {})
+
+
+def towards(taste: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersonalization:
+    """Personalisation at the published defaults but for the steps, and the learning rate if asked for."""
+    return ResolvedPersonalization(
+        embedding="style",
+        digest=taste.digest,
+        steps=steps,
+        lr=lr,
+        weight=1.0,
+        blend="lerp",
+        text=None,
+        text_angle=0.0,
+        text_negative=False,
+    )
+
+
+def make(
+    models: ModelRegistry, requests: Sequence[ResolvedRequest], taste: AestheticEmbedding | None = None
+) -> list[tuple[Picture, ...]]:
+    """The pictures of all requests, batched as a worker would."""
+    outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
+    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
+    for number, request in enumerate(requests):
+        engine.admit(Work(str(number), request, Inputs(tastes={taste.digest: taste} if taste else {})))
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    made: dict[int, tuple[Picture, ...]] = {}
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("drawing", total=len(requests))
+            while len(made) < len(requests):
+                work, outcome = outcomes.get()
+                if not isinstance(outcome, Finished):
+                    raise RuntimeError(f"{work.request}: {outcome}")
+                made[int(work.id)] = outcome.pictures
+                progress.advance(task)
+    finally:
+        engine.close()
+        thread.join()
+    return [made[number] for number in range(len(requests))]
+
+
+def look(clip: ClipModel, pictures: Sequence[Tensor] | Tensor) -> Tensor:
+    """Unit vectors [N, E]."""
+    parts = torch.stack(list(pictures)).split(64)
+    return F.normalize(torch.cat([clip.project_pictures(part) for part in parts]), dim=-1)
+
+
+def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> list[StyleRow]:
+    """The judge's similarities at each number of steps, same prompts and seeds."""
+    card, judge = models.catalog.model(None), models.clip(JUDGE)
+    assert card.text_clip is not None
+    taste = style_embedding(models, style, card.text_clip)
+    held_out = look(judge, drawings(style, held_out=True))
+    words = prompts(count)
+    targets = judge.embed_texts(words)
+    rows, unchanged = [], None
+    for steps in STEPS:
+        requests = [
+            resolve(GenerateRequest(prompt=prompt, seed=seed), models.catalog).model_copy(
+                update={"personalization": towards(taste, steps, lr)}
+            )
+            for seed, prompt in enumerate(words)
+        ]
+        seen = look(judge, [pictures[0].pixels for pictures in make(models, requests, taste)])
+        near = (seen @ held_out.T).mean(dim=1)
+        unchanged = near if unchanged is None else unchanged
+        rows.append(
+            StyleRow(
+                style,
+                steps,
+                float(near.mean()),
+                float((near - unchanged).std() / len(near) ** 0.5),
+                float((seen * targets).sum(dim=1).mean()),
+            )
+        )
+    return rows
+
+
+def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
+    """Candidates chosen by one CLIP, and what it and the judge say of the choice."""
+    words = prompts(count)
+    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "judge": CHOOSER}}
+    requests = [
+        resolve(
+            GenerateRequest.model_validate({"prompt": prompt, "seed": 100 * number, **asked}), models.catalog
+        )
+        for number, prompt in enumerate(words)
+    ]
+    made = make(models, requests)
+    chosen = [best(pictures, Weights(clip=1), KEEP) for pictures in made]
+    rows = []
+    for name in (CHOOSER, JUDGE):
+        clip = models.clip(name)
+        similarities = [
+            (look(clip, [picture.pixels for picture in pictures]) * clip.embed_text(prompt)).sum(dim=1)
+            for prompt, pictures in zip(words, made, strict=True)
+        ]
+        means = [float(each.mean()) for each in similarities]
+        bests = [float(each[places].mean()) for each, places in zip(similarities, chosen, strict=True)]
+        gains = [after - before for before, after in zip(means, bests, strict=True)]
+        error = statistics.stdev(gains) / len(gains) ** 0.5
+        rows.append(ChoiceRow(name, statistics.fmean(means), statistics.fmean(bests), error))
+    return rows
+
+
+def searching(models: ModelRegistry, count: int) -> SearchRow:
+    """How often a picture is the first, or among the first five, that its own prompt finds."""
+    words = prompts(count)
+    requests = [
+        resolve(GenerateRequest(prompt=prompt, seed=seed), models.catalog)
+        for seed, prompt in enumerate(words)
+    ]
+    clip = models.clip(models.catalog.critic.id)
+    pictures = look(clip, [pictures[0].pixels for pictures in make(models, requests)])
+    similarities = clip.embed_texts(words) @ pictures.T
+    ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
+    return SearchRow(len(words), float((ranks == 0).float().mean()), float((ranks < 5).float().mean()))
+
+
+def main() -> None:
+    """Measure and tell."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few pictures, to see that it works")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--lr", type=float, default=1e-4, help="learning rate of the personalisation")
+    parser.add_argument("--styles", nargs="+", default=["fluent", "twemoji"], choices=glyphs.STYLES)
+    options = parser.parse_args()
+    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
+    styles = [row for style in options.styles for row in personalising(models, style, count, options.lr)]
+    choices = choosing(models, groups)
+    search = searching(models, pictures)
+    report(styles, choices, search)
+    if options.json:
+        figures = {
+            "personalising": [asdict(row) for row in styles],
+            "choosing": [asdict(row) for row in choices],
+            "searching": asdict(search),
+        }
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def report(styles: list[StyleRow], choices: list[ChoiceRow], search: SearchRow) -> None:
+    """Print the figures."""
+    console = Console()
+    table = Table("style", "steps", "similarity to the style", "± of the change", "similarity to the prompt")
+    for row in styles:
+        figures = (row.style_similarity, row.style_error, row.prompt_similarity)
+        table.add_row(row.style, str(row.steps), *(f"{figure:.4f}" for figure in figures))
+    console.print(table)
+    table = Table("seen by", f"all {CANDIDATES}", f"best {KEEP}", "gain", "±")
+    for choice in choices:
+        gain = choice.best_3 - choice.all_16
+        seen = (choice.all_16, choice.best_3, gain, choice.error)
+        table.add_row(choice.seen_by, *(f"{figure:.4f}" for figure in seen))
+    console.print(table)
+    console.print(
+        f"search among {search.pictures}: rank 1 in {search.rank_1:.1%}, rank 5 or better in {search.rank_5:.1%}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Draw the picture of the aesthetics guide: ``python -m docs.make_taste_pictures`` writes ``docs/images/taste.png``.
+
+The same prompt and seed at 0, 5, 10 and 20 steps of personalisation, towards the drawings of one emoji style in the
+upper row and of another in the lower one. Below each: the similarity to other drawings of that style and to the prompt,
+by a CLIP that takes no part. Needs the rendered drawings of ``python -m training.glyphs``.
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from torchvision.transforms.functional import to_pil_image
+
+from benchmarks.aesthetics import JUDGE, STEPS, drawings, look, make, style_embedding, towards
+from jobs.catalog import load_catalog
+from jobs.request import GenerateRequest
+from jobs.resolve import resolve
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent
+STYLES = ("fluent", "twemoji")
+SHOWN_PX, CAPTION_PX, GAP_PX = 160, 30, 6
+
+
+def main() -> None:
+    """Draw and save."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompt", default="sunflower on a light blue background")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--lr", type=float, default=1e-4)
+    options = parser.parse_args()
+    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    card, judge = models.catalog.model(None), models.clip(JUDGE)
+    assert card.text_clip is not None
+    plain = resolve(GenerateRequest(prompt=options.prompt, seed=options.seed), models.catalog)
+    cell = (SHOWN_PX + GAP_PX, SHOWN_PX + CAPTION_PX + GAP_PX)
+    page = Image.new("RGB", (len(STEPS) * cell[0] + GAP_PX, len(STYLES) * cell[1] + GAP_PX), "white")
+    draw = ImageDraw.Draw(page)
+    for row, style in enumerate(STYLES):
+        taste = style_embedding(models, style, card.text_clip)
+        others = look(judge, drawings(style, held_out=True))
+        requests = [
+            plain.model_copy(update={"personalization": towards(taste, steps, options.lr)}) for steps in STEPS
+        ]
+        for column, (pictures, steps) in enumerate(zip(make(models, requests, taste), STEPS, strict=True)):
+            pixels = pictures[0].pixels
+            seen = look(judge, pixels[None])
+            near = float((seen @ others.T).mean())
+            fits = float((seen * judge.embed_text(options.prompt)).sum())
+            left, top = GAP_PX + column * cell[0], GAP_PX + row * cell[1]
+            shown = to_pil_image(pixels).resize((SHOWN_PX, SHOWN_PX), Image.Resampling.BICUBIC)
+            page.paste(shown, (left, top))
+            draw.text((left, top + SHOWN_PX + 2), f"{style}, {steps} steps", "black")
+            draw.text((left, top + SHOWN_PX + 15), f"style {near:.3f}, prompt {fits:.3f}", "black")
+    path = Path(__file__).parent / "images" / "taste.png"
+    page.save(path, optimize=True)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

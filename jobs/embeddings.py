@@ -1,0 +1,106 @@
+"""The named aesthetic embeddings: one safetensors file each in the artifact store, which tells all that is known."""
+
+from hashlib import sha256
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from jobs.artifacts import ArtifactStore
+from jobs.errors import UnknownEmbeddingError, UnknownImageError
+from jobs.safetensors_header import read_metadata
+from jobs.wire import Wire
+
+EmbeddingName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of an aesthetic embedding.",
+        examples=["fluent"],
+    ),
+]
+_FOLDER = "aesthetic-embeddings"
+
+
+class EmbeddingInfo(Wire):
+    """An aesthetic embedding: a taste, as one vector of a CLIP's space."""
+
+    kind: Literal["embedding"] = Field("embedding", description="Always `embedding`.")
+    name: str = Field(description="Its name.", examples=["fluent"])
+    clip: str = Field(description="Id of the CLIP that made it, the only one that can use it.")
+    digest: str = Field(description="SHA-256 of its numbers.")
+    made_from: Literal["pictures", "contrast", "import"] = Field(
+        description="The mean of pictures, the mean of some minus the mean of others, or a file of others."
+    )
+    normalize: bool | None = Field(
+        None,
+        description="Whether every picture counts the same, whatever its embedding's length; null for a file.",
+    )
+    pictures: int | None = Field(None, description="Number of pictures; null for a file.")
+    minus: int | None = Field(None, description="Number of pictures whose mean was taken off; null without.")
+
+
+class EmbeddingLibrary:
+    """The embeddings by name.
+
+    Every method lets OSError through when the artifact store cannot be reached.
+    """
+
+    def __init__(self, artifacts: ArtifactStore) -> None:
+        self._artifacts = artifacts
+
+    def get(self, name: str) -> EmbeddingInfo:
+        """What is known of an embedding.
+
+        Raises:
+            UnknownEmbeddingError: there is none of this name.
+        """
+        return describe(self.file(name), name)
+
+    def file(self, name: str) -> bytes:
+        """Its safetensors file.
+
+        Raises:
+            UnknownEmbeddingError: there is none of this name.
+        """
+        try:
+            return self._artifacts.get(key_of(name))
+        except UnknownImageError as error:
+            raise UnknownEmbeddingError(f"there is no aesthetic embedding {name!r}") from error
+
+    def list(self) -> tuple[EmbeddingInfo, ...]:
+        """All of them, by name."""
+        found = []
+        for key in self._artifacts.keys(_FOLDER):
+            try:
+                found.append(describe(self._artifacts.get(key), key))
+            except UnknownImageError:
+                continue  # deleted meanwhile
+        return tuple(sorted(found, key=lambda info: info.name))
+
+    def put(self, name: str, file: bytes) -> None:
+        """Keep an embedding, in place of any other of its name."""
+        self._artifacts.put(key_of(name), file)
+
+    def delete(self, name: str) -> None:
+        """Forget an embedding.
+
+        Raises:
+            UnknownEmbeddingError: there is none of this name.
+        """
+        self.file(name)
+        self._artifacts.delete(key_of(name))
+
+
+def describe(file: bytes, name: str) -> EmbeddingInfo:
+    """What the metadata of a file tell."""
+    known = EmbeddingInfo.model_fields.keys() - {"kind"}
+    metadata = {key: value for key, value in read_metadata(file, name).items() if key in known}
+    return EmbeddingInfo.model_validate({"name": name, **metadata})
+
+
+def key_of(name: str) -> str:
+    """Where the artifact store keeps an embedding."""
+    # No path from a request.
+    return f"{_FOLDER}/{sha256(name.encode()).hexdigest()[:32]}.safetensors"

@@ -1,0 +1,88 @@
+"""Choosing: make many candidates, keep the best."""
+
+from collections.abc import Sequence
+from statistics import fmean, pstdev
+from typing import Literal, Protocol
+
+from pydantic import Field, model_validator
+
+from jobs.wire import Wire
+
+MAX_CANDIDATES = 256
+
+
+class Weights(Wire):
+    """A weighted sum of scores, each first brought to mean 0 and deviation 1 over the candidates."""
+
+    clip: float = Field(
+        0, ge=-100, le=100, description="Weight of the similarity to the prompt.", examples=[1]
+    )
+    aesthetic: float = Field(0, ge=-100, le=100, description="Weight of the aesthetic score.", examples=[0.5])
+
+    @model_validator(mode="after")
+    def _weigh_something(self) -> "Weights":
+        if not self.clip and not self.aesthetic:
+            raise ValueError("at least one weight must not be 0")
+        return self
+
+
+class Selection(Wire):
+    """Make many pictures and keep the best by a model that did not guide them."""
+
+    candidates: int = Field(ge=2, le=MAX_CANDIDATES, description="Pictures to make.", examples=[16])
+    keep: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Pictures to keep.", examples=[3])
+    by: Literal["clip", "aesthetic"] | Weights = Field(
+        "clip",
+        description="What makes a picture good: its similarity to the prompt, its aesthetic score, or both.",
+    )
+    judge: str | None = Field(
+        None,
+        max_length=100,
+        description="Id of the CLIP that judges similarity; if left out, the first that does not guide.",
+        examples=["pocket-eval"],
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_choice(self) -> "Selection":
+        if self.keep > self.candidates:
+            raise ValueError(f"{self.candidates} candidates are too few to keep {self.keep}")
+        return self
+
+
+class ResolvedSelection(Wire):
+    """Choosing with nothing left open."""
+
+    keep: int = Field(description="Pictures to keep.")
+    by: Weights = Field(description="What makes a picture good.")
+    judge: str = Field(description="Id of the CLIP that judges similarity.")
+
+
+class Scored(Protocol):
+    """A candidate."""
+
+    @property
+    def clip_score(self) -> float | None:
+        """Similarity to the prompt."""
+
+    @property
+    def aesthetic_score(self) -> float | None:
+        """Of the predictor."""
+
+
+def rank_scores(candidates: Sequence[Scored], by: Weights) -> list[float]:
+    """A number for each candidate, the higher the better; those without a score count as average."""
+    clip = _standard([candidate.clip_score for candidate in candidates])
+    aesthetic = _standard([candidate.aesthetic_score for candidate in candidates])
+    return [by.clip * c + by.aesthetic * a for c, a in zip(clip, aesthetic, strict=True)]
+
+
+def best(candidates: Sequence[Scored], by: Weights, keep: int) -> list[int]:
+    """Places of the best, best first; between equals, the first made."""
+    scores = rank_scores(candidates, by)
+    return sorted(range(len(scores)), key=lambda place: -scores[place])[:keep]
+
+
+def _standard(values: Sequence[float | None]) -> list[float]:
+    known = [value for value in values if value is not None]
+    mean, deviation = (fmean(known), pstdev(known)) if known else (0.0, 0.0)
+    return [0.0 if value is None or deviation == 0 else (value - mean) / deviation for value in values]

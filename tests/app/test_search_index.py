@@ -1,0 +1,112 @@
+import math
+import threading
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from app.search_index import SearchIndex
+from jobs.artifacts import ArtifactStore
+from jobs.segments import Segment, Segments
+
+WIDTH = 16
+
+
+def unit(seed: int) -> list[float]:
+    rng = Random(seed)
+    vector = [rng.gauss(0, 1) for _ in range(WIDTH)]
+    return [number / math.hypot(*vector) for number in vector]
+
+
+@pytest.fixture
+def segments(tmp_path: Path) -> Segments:
+    return Segments(ArtifactStore(str(tmp_path)), "org/clip")
+
+
+def write(segments: Segments, job: int, pictures: int = 1) -> None:
+    rows = {index: unit(100 * job + index) for index in range(pictures)}
+    segments.put(Segment.of(f"{job:024x}", "1-aa", rows))
+
+
+def nearest(index: SearchIndex, seed: int) -> tuple[str, int, float]:
+    (found,) = index.nearest(unit(seed), 1)
+    return found.job_id, found.index, round(found.similarity, 5)
+
+
+def test_an_empty_index_finds_nothing(segments: Segments) -> None:
+    assert SearchIndex(segments).nearest(unit(0), 5) == []
+
+
+def test_every_picture_is_the_nearest_to_itself(segments: Segments) -> None:
+    for job in range(5):
+        write(segments, job, pictures=3)
+    index = SearchIndex(segments)
+    for job in range(5):
+        for picture in range(3):
+            assert nearest(index, 100 * job + picture) == (f"{job:024x}", picture, 1.0)
+    assert len(index.nearest(unit(0), 100)) == len(index) == 15
+
+
+def test_fifty_writers_at_a_time_lose_nothing_while_others_search(segments: Segments) -> None:
+    index, others = SearchIndex(segments), [SearchIndex(segments) for _ in range(2)]
+    start = threading.Barrier(52)
+
+    def write_many(writer: int) -> None:
+        start.wait()
+        for job in range(4):
+            write(segments, 4 * writer + job)
+
+    def search_many(searching: SearchIndex) -> None:
+        start.wait()
+        for seed in range(20):
+            searching.nearest(unit(seed), 3)
+
+    threads = [threading.Thread(target=write_many, args=(writer,)) for writer in range(50)]
+    threads += [threading.Thread(target=search_many, args=(other,)) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for searching in (index, *others):
+        found = {each.job_id for each in searching.nearest(unit(0), 1000)}
+        assert found == {f"{job:024x}" for job in range(200)}
+
+
+def test_pictures_that_were_forgotten_or_deleted_are_not_found(segments: Segments) -> None:
+    for job in range(4):
+        write(segments, job, pictures=2)
+    index, other = SearchIndex(segments), SearchIndex(segments)
+    assert len(other.nearest(unit(0), 10)) == 8
+    index.forget(f"{1:024x}", "1-aa")
+    for searching in (index, other):
+        found = searching.nearest(unit(100), 10)
+        assert {each.job_id for each in found} == {f"{job:024x}" for job in (0, 2, 3)}
+        for job in (0, 2, 3):
+            assert nearest(searching, 100 * job + 1) == (f"{job:024x}", 1, 1.0)
+
+
+def test_a_snapshot_spares_reading_the_segments_and_is_not_needed(
+    segments: Segments, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("app.search_index.SNAPSHOT_EVERY", 3)
+    for job in range(6):
+        write(segments, job)
+    SearchIndex(segments).nearest(unit(0), 1)
+    (snapshot,) = tmp_path.rglob("snapshot.npz")
+    write(segments, 6)
+    for state in (b"as it is", b"damaged"):
+        if state == b"damaged":
+            snapshot.write_bytes(state)
+        index = SearchIndex(segments)
+        assert [nearest(index, 100 * job) for job in range(7)] == [
+            (f"{job:024x}", 0, 1.0) for job in range(7)
+        ]
+        assert len(index) == 7
+
+
+def test_a_damaged_segment_hides_no_other(segments: Segments, tmp_path: Path) -> None:
+    write(segments, 1)
+    write(segments, 2)
+    (file,) = tmp_path.rglob(f"{1:024x}/*/*")
+    file.write_bytes(file.read_bytes()[:40])
+    assert nearest(SearchIndex(segments), 200) == (f"{2:024x}", 0, 1.0)

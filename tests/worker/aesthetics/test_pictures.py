@@ -1,0 +1,242 @@
+"""Personalised and scored pictures, made by the pocket models."""
+
+import queue
+import threading
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from jobs.errors import ModelUnavailableError, NoImageTowerError
+from jobs.objectives import AestheticObjective, EmbeddingObjective, Objective
+from jobs.personalization import ResolvedPersonalization
+from jobs.request import ResolvedRequest
+from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.aesthetics.personalization import Tuning
+from worker.aesthetics.predictor import AestheticHead
+from worker.calls import EncodeText, Personalize
+from worker.engine import Engine, Finished, Outcome, Work
+from worker.inputs import Inputs
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.sampler import Extras, Picture, sample
+from worker.solo import draw
+
+Ask = Callable[..., ResolvedRequest]
+
+
+@pytest.fixture(scope="module")
+def taste(models: ModelRegistry) -> AestheticEmbedding:
+    return AestheticEmbedding(models.clip("pocket-s").embed_text("fluent flat dark green")[0], "pocket-s", {})
+
+
+@pytest.fixture(scope="module")
+def extras(taste: AestheticEmbedding) -> Extras:
+    return Extras(critic="pocket-s", text_clip="pocket-s", tastes={taste.digest: taste})
+
+
+def towards(request: ResolvedRequest, taste: AestheticEmbedding, **fields: object) -> ResolvedRequest:
+    """A request that is personalised."""
+    given = {
+        "embedding": "warm",
+        "digest": taste.digest,
+        "steps": 5,
+        "lr": 1e-3,
+        "weight": 1.0,
+        "blend": "lerp",
+    }
+    off = {"text": None, "text_angle": 0.0, "text_negative": False}
+    asked = ResolvedPersonalization.model_validate(given | off | fields)
+    return request.model_copy(update={"personalization": asked})
+
+
+@pytest.fixture(scope="module")
+def plain(models: ModelRegistry, ask: Ask) -> Picture:
+    return draw(ask(), Runner(models), "pocket-m")
+
+
+def test_personalisation_changes_the_picture(
+    models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding, extras: Extras
+) -> None:
+    made = draw(towards(ask(), taste), Runner(models), "pocket-m", extras=extras)
+    assert (made.pixels - plain.pixels).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize("off", [{"steps": 0}, {"weight": 0.0}])
+def test_no_steps_or_no_weight_give_the_same_bits(
+    models: ModelRegistry,
+    ask: Ask,
+    plain: Picture,
+    taste: AestheticEmbedding,
+    extras: Extras,
+    off: dict[str, object],
+) -> None:
+    made = draw(towards(ask(), taste, **off), Runner(models), "pocket-m", extras=extras)
+    assert torch.equal(made.pixels, plain.pixels)
+
+
+def test_only_the_prompt_is_personalised(
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, extras: Extras
+) -> None:
+    sampler = sample(towards(ask(negative_prompt="blurry"), taste), 0, "pocket-m", extras)
+    runner, call = Runner(models), next(sampler)
+    texts: list[tuple[type, str]] = []
+    while len(texts) < 3:
+        if isinstance(call, EncodeText | Personalize):
+            texts.append((type(call), call.text))
+        call = sampler.send(runner.answer(call))
+    prompt = "a red apple on a light blue background"
+    assert texts == [(EncodeText, prompt), (Personalize, prompt), (EncodeText, "blurry")]
+
+
+def test_a_prompt_longer_than_the_context_is_tuned_by_all_of_it(
+    models: ModelRegistry, taste: AestheticEmbedding
+) -> None:
+    def states(text: str) -> torch.Tensor:
+        tuning = Tuning(taste.digest, 3, 1e-3)
+        tuned = Runner(models).answer(Personalize("pocket", "pocket-s", text, taste.direction, tuning))
+        assert isinstance(tuned, torch.Tensor)
+        return tuned
+
+    start = "a red apple, " * 12
+    one, other = states(start + "a green tree"), states(start + "a blue whale")
+    assert one.shape == other.shape == (1, 32, 192)
+    assert not torch.equal(one, other)
+    assert torch.equal(one, states(start + "a green tree"))
+
+
+def test_a_personalised_job_does_not_affect_its_neighbour_in_the_batch(
+    models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding
+) -> None:
+    outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
+    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
+    engine.admit(Work("personalised", towards(ask(), taste), Inputs(tastes={taste.digest: taste})))
+    engine.admit(Work("plain", ask()))
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    made = {work.id: outcome for work, outcome in (outcomes.get(timeout=120) for _ in range(2))}
+    engine.close()
+    thread.join()
+    assert all(isinstance(outcome, Finished) for outcome in made.values()), made
+    beside, other = (made[name].pictures[0].pixels for name in ("plain", "personalised"))  # type: ignore[union-attr]
+    torch.testing.assert_close(beside, plain.pixels, atol=1e-4, rtol=0)
+    assert (other - plain.pixels).abs().mean() > 1e-3
+
+
+def test_a_model_without_an_image_tower_is_refused(
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding
+) -> None:
+    with pytest.raises(NoImageTowerError, match="'pocket' cannot be personalised"):
+        draw(towards(ask(), taste), Runner(models), "pocket-m", extras=Extras(tastes={taste.digest: taste}))
+
+
+def test_every_picture_is_scored_by_the_head_of_the_critic(
+    models: ModelRegistry, ask: Ask, extras: Extras
+) -> None:
+    critic = models.clip("pocket-s")
+    torch.manual_seed(0)
+    layer = nn.Linear(critic.width, 1)
+    critic.head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
+    try:
+        made = draw(ask(), Runner(models), "pocket-m", extras=extras)
+    finally:
+        critic.head = None
+    resized = F.interpolate(made.pixels[None], (critic.px, critic.px), mode="bicubic", antialias=True).clamp(
+        0, 1
+    )
+    unit = critic.embed(resized)[0].detach()
+    assert made.embedding is not None
+    torch.testing.assert_close(made.embedding, unit, atol=1e-5, rtol=1e-5)
+    assert made.aesthetic_score == pytest.approx(float(layer(unit).detach()), abs=1e-4)
+
+
+def guided(request: ResolvedRequest, objective: Objective) -> ResolvedRequest:
+    """A guided request that pulls towards one thing."""
+    assert request.guidance is not None
+    guidance = request.guidance.model_copy(update={"objectives": (objective,)})
+    return request.model_copy(update={"guidance": guidance})
+
+
+def test_guidance_pulls_towards_what_the_predictor_likes(
+    models: ModelRegistry, ask: Ask, extras: Extras
+) -> None:
+    critic = models.clip("pocket-s")
+    torch.manual_seed(0)
+    layer = nn.Linear(critic.width, 1)
+    critic.head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
+    request = guided(
+        ask(steps=8, guidance={"scale": 0.5, "cutouts": 4}),
+        AestheticObjective(type="aesthetic", clip="pocket-s"),
+    )
+    worse = AestheticObjective(type="aesthetic", clip="pocket-s", weight=-1)
+    try:
+        scores = [
+            draw(each, Runner(models), "pocket-m", extras=extras).aesthetic_score
+            for each in (guided(request, worse), ask(steps=8), request)
+        ]
+    finally:
+        critic.head = None
+    disliked, plain, liked = (score or 0.0 for score in scores)
+    assert disliked < plain < liked
+
+
+def test_guidance_towards_beauty_fails_without_a_predictor(
+    models: ModelRegistry, ask: Ask, extras: Extras
+) -> None:
+    request = guided(ask(guidance={}), AestheticObjective(type="aesthetic", clip="pocket-s"))
+    with pytest.raises(ModelUnavailableError, match="no aesthetic head for pocket-s"):
+        draw(request, Runner(models), "pocket-m", extras=extras)
+
+
+def test_guidance_pulls_towards_an_embedding(
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, extras: Extras
+) -> None:
+    plain = ask(steps=8, guidance={"scale": 0.5, "cutouts": 4})
+    objective = EmbeddingObjective(type="embedding", embedding="warm", digest=taste.digest, clip="pocket-s")
+    near = [
+        made.embedding @ taste.direction
+        for made in (
+            draw(each, Runner(models), "pocket-m", extras=extras)
+            for each in (ask(steps=8), guided(plain, objective))
+        )
+        if made.embedding is not None
+    ]
+    assert float(near[1]) > float(near[0]) + 0.02
+
+
+def test_a_picture_without_a_head_has_no_aesthetic_score(
+    models: ModelRegistry, ask: Ask, extras: Extras
+) -> None:
+    assert draw(ask(), Runner(models), "pocket-m", extras=extras).aesthetic_score is None
+
+
+def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    shown: list[tuple[int, int]] = []
+
+    def show(work: Work, picture: Picture) -> Picture:
+        shown.append((picture.index, work.progress.step))
+        return picture
+
+    engine = Engine(
+        Runner(models), models.catalog, lambda _work, outcome: outcomes.put(outcome), on_picture=show
+    )
+    engine.admit(Work("many", ask(steps=1, select={"candidates": 18, "keep": 2, "judge": "pocket-eval"})))
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    outcome = outcomes.get(timeout=150)
+    engine.close()
+    thread.join()
+    assert isinstance(outcome, Finished)
+    assert [picture.index for picture in outcome.pictures] == list(range(18))
+    assert sorted(index for index, _ in shown) == list(range(18))
+    # The first was there before the last had begun.
+    assert shown[0][1] < 18
+    judge = models.clip("pocket-eval")
+    target = judge.embed_text(ask().prompt)
+    for picture in outcome.pictures[:2]:
+        assert picture.clip_score == pytest.approx(judge.score(picture.pixels, target), abs=1e-4)

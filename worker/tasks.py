@@ -1,0 +1,124 @@
+"""The small jobs that make no picture, as generators of model calls like the samplers."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from jobs.embeddings import describe
+from jobs.errors import ClipMismatchError
+from jobs.tasks import (
+    EmbeddingTask,
+    ImportTask,
+    PictureScore,
+    Place,
+    QueryTask,
+    Scores,
+    ScoreTask,
+    Task,
+    TaskResult,
+)
+from worker.aesthetics.embeddings import (
+    AestheticEmbedding,
+    contrast,
+    import_vector,
+    mean_embedding,
+    require_clip,
+    to_file,
+)
+from worker.calls import Call, EmbedText, Look, Sight, Stepped
+from worker.inputs import Inputs
+
+Steps = Generator[Call, Any, "Done"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a task.
+
+    Attributes:
+        result: for who asked.
+        name, file: of an embedding to keep; empty for other tasks.
+    """
+
+    result: TaskResult
+    name: str = ""
+    file: bytes = b""
+
+
+def run_task(task: Task, inputs: Inputs) -> Steps:
+    """Do a task."""
+    match task:
+        case EmbeddingTask():
+            return _embedding(task, inputs.pictures)
+        case ImportTask():
+            return _import(task, inputs.file)
+        case ScoreTask():
+            return _scores(task, inputs.pictures)
+        case QueryTask():
+            return _place(task, inputs.pictures)
+
+
+def _embedding(task: EmbeddingTask, pictures: tuple[Tensor, ...]) -> Steps:
+    rows = torch.cat((yield from _look(task.clip, pictures)))
+    of, minus = rows[: len(task.pictures)], rows[len(task.pictures) :]
+    vector = mean_embedding(of, normalize=task.normalize)
+    metadata = {"made_from": "pictures", "normalize": str(task.normalize).lower(), "pictures": str(len(of))}
+    if len(minus):
+        vector = contrast(vector, mean_embedding(minus, normalize=task.normalize))
+        metadata |= {"made_from": "contrast", "minus": str(len(minus))}
+    return _kept(task.name, AestheticEmbedding(vector, task.clip, {**metadata, "name": task.name}))
+
+
+def _import(task: ImportTask, file: bytes) -> Steps:
+    vector, metadata = import_vector(file, task.file)
+    if metadata.get("clip", task.clip) != task.clip:
+        raise ClipMismatchError(f"the file was made by {metadata['clip']}, and is imported for {task.clip}")
+    known: Tensor = yield EmbedText(task.clip, "")  # only to learn how long the CLIP's embeddings are
+    ours: dict[str, str] = {
+        key: metadata[key] for key in ("made_from", "normalize", "pictures", "minus") if key in metadata
+    }
+    embedding = AestheticEmbedding(vector, task.clip, {"made_from": "import", **ours, "name": task.name})
+    require_clip(embedding, task.clip, name=task.name, width=known.shape[-1])
+    return _kept(task.name, embedding)
+
+
+def _kept(name: str, embedding: AestheticEmbedding) -> Done:
+    file = to_file(embedding)
+    return Done(describe(file, name), name, file)
+
+
+def _scores(task: ScoreTask, pictures: tuple[Tensor, ...]) -> Steps:
+    target: Tensor | None = None
+    if task.prompt is not None:
+        target = yield EmbedText(task.clip, task.prompt)
+    scores = []
+    for picture in pictures:
+        sight: Sight = yield Look(task.clip, picture)
+        clip_score = None
+        if target is not None:
+            clip_score = round(float((F.normalize(sight.embedding, dim=-1) * target).sum()), 4)
+        aesthetic = None if sight.aesthetic_score is None else round(sight.aesthetic_score, 4)
+        scores.append(PictureScore(clip_score=clip_score, aesthetic_score=aesthetic))
+        yield Stepped()
+    return Done(Scores(clip=task.clip, pictures=tuple(scores)))
+
+
+def _place(task: QueryTask, pictures: tuple[Tensor, ...]) -> Steps:
+    if task.text is not None:
+        row: Tensor = yield EmbedText(task.clip, task.text)
+    else:
+        (row,) = yield from _look(task.clip, pictures)
+    return Done(Place(clip=task.clip, vector=tuple(F.normalize(row[0], dim=0).tolist())))
+
+
+def _look(clip: str, pictures: tuple[Tensor, ...]) -> Generator[Call, Any, list[Tensor]]:
+    rows = []
+    for picture in pictures:
+        sight: Sight = yield Look(clip, picture)
+        rows.append(sight.embedding)
+        yield Stepped()
+    return rows
