@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import cast
@@ -220,8 +221,8 @@ class JobQueue:
 
 
 def new_job_id() -> str:
-    """An id that no other job has."""
-    return secrets.token_hex(12)
+    """An id that no other job has; those of later jobs sort after it, which decides between equal tags in the line."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 def _unknown(job_id: str) -> UnknownJobError:

@@ -8,10 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 EXTRAS = {
-    "demo": "-e '.[api,worker]'",
-    "up": "-e '.[api,worker]'",
-    "test": "-e '.[api,worker,s3,training,dev]'",
-    "lint": "-e '.[api,worker,s3,training,dev]'",
+    "demo": "-e '.[api,worker,search]'",
+    "up": "-e '.[api,worker,search]'",
+    "test": "-e '.[api,worker,search,upscale,s3,training,dev]'",
+    "lint": "-e '.[api,worker,search,upscale,s3,training,dev]'",
 }
 
 
