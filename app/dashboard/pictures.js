@@ -40,6 +40,13 @@ export class Cells {
     this.#shown = key;
     if (key === "images") this.#load(job, job.images.slice(0, most));
     else if (before !== "running" || this.#previews.size === 0) this.#glyph(key);
+    if (key === "running") this.#lookForPreviews(job, most);
+  }
+
+  // Whoever comes while a job runs has missed the events that told of its previews.
+  #lookForPreviews({ id, request, progress }, most) {
+    if (!request.preview_every || progress.step < request.preview_every) return;
+    for (let index = 0; index < Math.min(most, request.images); index += 1) this.preview({ job_id: id, index, step: progress.step });
   }
 
   // Show a new preview once it has been loaded, so that nothing flickers.

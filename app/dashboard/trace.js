@@ -2,7 +2,7 @@
 
 import { element } from "./dom.js";
 
-const WIDTH = 640;
+const WIDTH = 440;
 const HEIGHT = 120;
 const LEFT = 64; // for the numbers
 const EDGE = 10;

@@ -132,6 +132,8 @@ def test_a_job_is_followed_from_the_form_to_its_picture(
     expect(row(page, "a green pear").locator(".advance")).to_contain_text("10 of 25 steps")
     worker.leases.preview(lease, 0, 10, jpeg())
     expect(row(page, "a green pear").locator("img.preview")).to_be_visible()
+    page.reload()
+    expect(row(page, "a green pear").locator("img.preview")).to_be_visible()
     worker.leases.succeed(lease, worker.store(lease))
     expect(row(page, "a green pear").locator(".badge")).to_have_text("succeeded")
     expect(row(page, "a green pear").locator("img.small")).to_be_visible()
