@@ -76,13 +76,14 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
         page.locator("img.preview").nth(3).wait_for()
         page.wait_for_timeout(500)
         save(page, "jobs")
-    for name, address, scheme, size in (
+    pages: tuple[tuple[str, str, Scheme, tuple[int, int]], ...] = (
         ("job", f"/#/jobs/{guided}", "dark", WIDE),
         ("compare", f"/#/compare/{plain}/{guided}", "light", WIDE),
         ("workers", "/#/workers", "dark", WIDE),
         ("gallery", "/#/gallery", "light", WIDE),
         ("phone", "/", "dark", PHONE),
-    ):
+    )
+    for name, address, scheme, size in pages:
         with opened(browser, client.url, scheme, size) as page:
             page.goto(address)
             save(page, name)
