@@ -157,6 +157,8 @@ class Publisher:
             # It goes with its job, when that is deleted or expires.
             log.exception("artifacts could not be deleted", place=place)
 
-    @stamina.retry(on=OSError, attempts=5, timeout=30.0)
     def _put(self, key: str, data: bytes) -> None:
-        self._artifacts.put(key, data)
+        # Not the decorator, which logs a call's arguments: the bytes of the picture, at every try.
+        for attempt in stamina.retry_context(on=OSError, attempts=5, timeout=30.0):
+            with attempt:
+                self._artifacts.put(key, data)

@@ -13,7 +13,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import worker.engine
+import worker.plans
 from jobs.catalog import Catalog
 from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
 from jobs.resolve import resolve
@@ -24,7 +24,7 @@ from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
-from worker.sampler import Picture, sample
+from worker.sampler import Extras, Picture, sample
 from worker.solo import draw
 
 Ask = Callable[..., ResolvedRequest]
@@ -89,8 +89,10 @@ def assert_alike(together: list[list[torch.Tensor]], alone: list[list[torch.Tens
 def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Generator[Call, Any, Picture]]:
     """A sampler that asks the UNet about changed latents, when its seed is 666."""
 
-    def wrapped(request: ResolvedRequest, index: int, judge: str) -> Generator[Call, Any, Picture]:
-        inner = sample(request, index, judge)
+    def wrapped(
+        request: ResolvedRequest, index: int, judge: str, extras: Extras
+    ) -> Generator[Call, Any, Picture]:
+        inner = sample(request, index, judge, extras)
         call = next(inner)
         while True:
             if isinstance(call, Denoise) and request.seed == 666:
@@ -152,7 +154,7 @@ def test_latents_that_are_not_finite_end_their_own_job_alone(
 ) -> None:
     neighbours = [ask(), ask(seed=8, guidance={"cutouts": 3})]
     alone = run_alone(models, neighbours)
-    monkeypatch.setattr(worker.engine, "sample", altered(lambda latents: latents * float("nan")))
+    monkeypatch.setattr(worker.plans, "sample", altered(lambda latents: latents * float("nan")))
     running = Running(models)
     for name, request in {"0": neighbours[0], "sick": ask(seed=666), "1": neighbours[1]}.items():
         running.engine.admit(Work(name, request))
@@ -239,7 +241,7 @@ def test_a_call_that_fails_in_a_batch_fails_alone(
         return real(self, latents, timesteps, context)
 
     monkeypatch.setattr(DiffusionModel, "predict", picky)
-    monkeypatch.setattr(worker.engine, "sample", altered(lambda latents: latents + 1e4))
+    monkeypatch.setattr(worker.plans, "sample", altered(lambda latents: latents + 1e4))
     running = Running(models)
     for name, request in {"0": asked[0], "guilty": ask(seed=666), "1": asked[1]}.items():
         running.engine.admit(Work(name, request))
