@@ -2,19 +2,16 @@
 
 Turns are shared out by start-time fair queueing (Goyal, Vin & Cheng 1996). Every job has a virtual time: the seconds of
 model time it was charged, over its weight, counted on from the virtual time of the job that was being served when it
-came. The track whose job is least advanced seeds a group, or that of the oldest job which is not ``SENIORITY_S`` ahead
-of it: jobs that came first then end first, which keeps the longest waits short when there is more to do than can be
-done. Those that wait for the same kind of call join it, the least advanced first; and the seconds that the group took
-are charged to its jobs in proportion to their rows. Joining saves time for all, since a batch costs less than its calls
-alone. But a job with much to do must not live on others' turns, so it may join only while it is no more than
-``MAX_LEAD_S`` ahead of the least advanced.
+came. The track whose job is least advanced seeds a group; those that wait for the same kind of call join it, the least
+advanced first; and the seconds that the group took are charged to its jobs in proportion to their rows. Joining saves
+time for all, since a batch costs less than its calls alone. But a job with much to do must not live on others' turns,
+so it may join only while it is no more than ``MAX_LEAD_S`` ahead of the seed.
 
 What that promises: while a job has a call waiting, no other job of its weight is charged more than it by over
 ``MAX_LEAD_S`` and one group of its own, however heavy that other job is. So of n jobs each gets its n-th of the model's
 time, to within a wait that depends on their number, not on what they do.
 """
 
-import itertools
 from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -39,7 +36,6 @@ from worker.calls import (
 )
 
 MAX_LEAD_S = 2.0
-SENIORITY_S = 1.0
 # Views in one group of guidance: what a single picture may ask for, so that no group lasts longer than such a one.
 MAX_VIEWS = 256
 
@@ -74,9 +70,8 @@ def rows(call: Call) -> int:
 
 @dataclass
 class Account:
-    """What a job has had of the model; ``number`` counts jobs in the order of their coming."""
+    """What a job has had of the model."""
 
-    number: int
     weight: float = 1.0
     virtual_s: float = 0.0
     charged_s: float = 0.0
@@ -111,11 +106,10 @@ class Schedule:
         """
         self._max_batch = max_batch
         self._now_s = 0.0
-        self._numbers = itertools.count()
 
     def open(self, weight: float = 1.0) -> Account:
         """The account of a newcomer: not behind, so that it cannot hold up the others, and not ahead."""
-        return Account(next(self._numbers), weight, self._now_s)
+        return Account(weight, self._now_s)
 
     def choose(self, tracks: Iterable[Track[Owner]]) -> list[Track[Owner]]:
         """The next group, its seed first.
@@ -124,14 +118,11 @@ class Schedule:
             tracks: all that wait, longest first; at least one.
         """
         waiting = sorted(tracks, key=lambda track: track.account.virtual_s)
-        self._now_s = waiting[0].account.virtual_s
-        seed = min(
-            (track for track in waiting if track.account.virtual_s <= self._now_s + SENIORITY_S),
-            key=lambda track: track.account.number,
-        )
+        seed = waiting[0]
+        self._now_s = seed.account.virtual_s
         group: list[Track[Owner]] = []
         views = 0
-        for track in (seed, *(other for other in waiting if other is not seed)):
+        for track in waiting:
             if len(group) == self._max_batch or track.account.virtual_s > self._now_s + MAX_LEAD_S:
                 break
             if track.key != seed.key:

@@ -52,15 +52,14 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
 
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
-    device = Device(settings)
     executions = Executions(
-        ModelRegistry(catalog, device),
+        ModelRegistry(catalog, Device(settings)),
         Leases(redis, worker=name),
         WorkerRegistry(redis),
         ArtifactStore(settings.artifacts_url),
         Interrupts(redis),
         name=name,
-        capacity=device.capacity,
+        capacity=settings.capacity,
         watchdog=Watchdog(settings.hang_timeout_s),
     )
     executions.start()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.calls import Call, Denoise, EncodeText, Guide
-from worker.grouping import MAX_LEAD_S, MAX_VIEWS, SENIORITY_S, Schedule, Track, batch_key, rows
+from worker.grouping import MAX_LEAD_S, MAX_VIEWS, Schedule, Track, batch_key, rows
 from worker.guidance.cutouts import Cut, draw_views
 from worker.guidance.objectives import Loss, Sight
 
@@ -138,22 +138,13 @@ def test_a_light_job_beside_heavy_ones_waits_for_their_number_and_not_for_what_t
         if member is not light:
             heavy = [other for other in heavy if other is not member] + [member]
     alone_s = steps * light_s
-    assert clock <= (heavy_jobs + 1) * alone_s + heavy_jobs * (SENIORITY_S + heavy_s) + 1e-9
-
-
-def test_the_oldest_of_those_that_are_nearly_level_goes_first() -> None:
-    schedule = Schedule(max_batch=1)
-    old, new = track(schedule, "old", denoise()), track(schedule, "new", denoise(side=16))
-    schedule.charge([old], SENIORITY_S - 0.1)
-    assert names(schedule.choose([new, old])) == ["old"]
-    schedule.charge([old], 0.2)
-    assert names(schedule.choose([new, old])) == ["new"]
+    assert clock <= (heavy_jobs + 1) * alone_s + heavy_jobs * heavy_s + 1e-9
 
 
 def test_a_job_of_twice_the_weight_gets_twice_the_time() -> None:
     schedule = Schedule(max_batch=1)
     waiting = [track(schedule, "one", denoise()), track(schedule, "two", denoise(side=16), weight=2.0)]
-    for _ in range(3000):
+    for _ in range(300):
         schedule.charge(schedule.choose(waiting), 0.1)
     one, two = (member.account.charged_s for member in waiting)
     assert two / one == pytest.approx(2, rel=0.05)

@@ -18,8 +18,6 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 CGROUP = Path("/sys/fs/cgroup")
 
 log = structlog.get_logger(__name__)
-# Beyond some 20 rows a batch makes a CPU hardly faster, and each further job makes all the others' waits longer.
-CAPACITY = {"cpu": 10, "cuda": 32}
 
 
 class Device:
@@ -30,7 +28,6 @@ class Device:
         dtype_name: fp16, bf16 or fp32.
         attention: "xformers" or "sdpa".
         max_batch: calls in one batch at most.
-        capacity: jobs at a time.
         batch_bytes: memory that one batch may take, besides that it has to be free.
         model_bytes: memory that all models together may take.
     """
@@ -48,7 +45,6 @@ class Device:
             torch.set_num_threads(settings.threads)
         self.threads = torch.get_num_threads()
         self.max_batch = settings.max_batch
-        self.capacity = settings.capacity or CAPACITY.get(self.device.type, CAPACITY["cuda"])
         gib = 2**30
         self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
         self.model_bytes = settings.model_memory_gib * gib if settings.model_memory_gib else self.total_bytes() / 2
