@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import httpx
 from httpx_sse import ServerSentEvent, SSEError, connect_sse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from jobs.errors import LodestarError
 from jobs.request import GenerateRequest
 from jobs.state import Job, JobPage
 
-Answer = TypeVar("Answer", Job, JobPage)
+Answer = TypeVar("Answer", bound=BaseModel)
 
 FIRST_LOOK_S = 0.1
 SLOWEST_LOOK_S = 1.0
@@ -83,25 +83,25 @@ class Client:
     def submit(self, request: GenerateRequest) -> Job:
         """Queue a job; the job as it then stands, its seed drawn and its defaults filled in."""
         body = request.model_dump(mode="json", exclude_unset=True)
-        return _job(self._call("POST", "/v1/jobs", json=body))
+        return _job(self.call("POST", "/v1/jobs", json=body))
 
     def get(self, job_id: str) -> Job:
         """The job as it stands."""
-        return _job(self._call("GET", _path(job_id)))
+        return _job(self.call("GET", _path(job_id)))
 
     def cancel(self, job_id: str) -> Job:
         """Tell a job to stop; the job as it then stands. Again, or too late, it changes nothing."""
-        return _job(self._call("POST", _path(job_id) + "/cancel"))
+        return _job(self.call("POST", _path(job_id) + "/cancel"))
 
     def list(self, *, status: str | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
         """One page of jobs, newest first; ``limit`` is at most 200."""
         wanted = {"status": status, "cursor": cursor, "limit": limit}
         params = {name: value for name, value in wanted.items() if value is not None}
-        return _read(JobPage, self._call("GET", "/v1/jobs", params=params))
+        return read_answer(JobPage, self.call("GET", "/v1/jobs", params=params))
 
     def models(self) -> tuple[dict[str, Any], ...]:
         """The models and what each can make, as ``GET /v1/models`` has them."""
-        return tuple(self._call("GET", "/v1/models").json()["data"])
+        return tuple(self.call("GET", "/v1/models").json()["data"])
 
     def events(
         self,
@@ -136,7 +136,7 @@ class Client:
 
     def image(self, job_id: str, index: int) -> bytes:
         """One finished picture, as a PNG file."""
-        return self._call("GET", f"{_path(job_id)}/images/{index}", headers={"Accept": "image/png"}).content
+        return self.call("GET", f"{_path(job_id)}/images/{index}", headers={"Accept": "image/png"}).content
 
     def wait(
         self,
@@ -178,7 +178,8 @@ class Client:
             sleep(min(pause_s, max(0.0, end - time.monotonic())))
             pause_s = min(SLOWEST_LOOK_S, pause_s * 1.2)
 
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """One request, with the options of httpx; its answer, which is a success."""
         try:
             response = self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -211,10 +212,15 @@ def _path(job_id: str) -> str:
 
 
 def _job(response: httpx.Response) -> Job:
-    return _read(Job, response)
+    return read_answer(Job, response)
 
 
-def _read(model: type[Answer], response: httpx.Response) -> Answer:
+def read_answer(model: type[Answer], response: httpx.Response) -> Answer:
+    """What an answer tells, whose form is known.
+
+    Raises:
+        RefusedError: it has another form.
+    """
     try:
         # A newer server may say more than we know.
         return model.model_validate_json(response.content, extra="ignore")

@@ -16,7 +16,7 @@ from jobs.state import Progress as JobProgress
 
 
 class NotWritableError(LodestarError):
-    """A picture cannot be written where it should go."""
+    """A file cannot be written where it should go."""
 
     type = "not_writable"
 
@@ -119,13 +119,21 @@ def save_pictures(client: Client, job: Job, output: Path | None) -> list[Path]:
     paths = []
     for image in job.images:
         path = target if len(job.images) == 1 else target.with_stem(f"{target.stem}-{image.index}")
-        data = client.image(job.id, image.index)
-        try:
-            path.write_bytes(data)
-        except OSError as error:
-            raise NotWritableError(f"cannot write {path}: {error.strerror}") from error
+        write_file(path, client.image(job.id, image.index))
         paths.append(path)
     return paths
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file for the user.
+
+    Raises:
+        NotWritableError: it cannot be written there.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise NotWritableError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _headline(job: Job) -> str:

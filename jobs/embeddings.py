@@ -41,6 +41,12 @@ class EmbeddingInfo(Wire):
     minus: int | None = Field(None, description="Number of pictures whose mean was taken off; null without.")
 
 
+class EmbeddingList(Wire):
+    """All aesthetic embeddings."""
+
+    data: tuple[EmbeddingInfo, ...] = Field(description="The embeddings, by name.")
+
+
 class EmbeddingLibrary:
     """The embeddings by name.
 

@@ -1,7 +1,9 @@
 """The documentation names everything that a user can set, call or meet."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -48,13 +50,21 @@ def test_every_process_that_the_command_starts_is_documented() -> None:
 
 
 def test_every_command_of_the_client_is_documented_with_its_options() -> None:
-    commands = get_command(cli).commands  # type: ignore[attr-defined]
-    for name, command in commands.items():
-        if f"`lodestar {name}`" in PAGES["operating.md"]:
+    for name, command in commands_of(get_command(cli)):
+        if f"`{name}`" in PAGES["operating.md"]:
             continue
-        assert f"| `lodestar {name}` |" in PAGES["cli.md"], name
+        assert f"| `{name}` |" in PAGES["cli.md"], name
         for option in (option for each in command.params for option in (*each.opts, *each.secondary_opts)):
-            assert not option.startswith("-") or f"`{option}`" in PAGES["cli.md"], option
+            assert not option.startswith("-") or f"`{option}`" in PAGES["cli.md"], (name, option)
+
+
+def commands_of(group: Any, name: str = "lodestar") -> Iterator[tuple[str, Any]]:
+    """What can be called, also in groups of commands."""
+    for word, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_of(command, f"{name} {word}")
+        else:
+            yield f"{name} {word}", command
 
 
 def test_every_fault_that_is_documented_is_injected_by_a_test_that_exists() -> None:

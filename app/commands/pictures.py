@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.connection import DEFAULT_URL, JobId, Url, connected
-from app.commands.exits import Exit, end_as, reassure, say
+from app.commands.exits import end_as, reassure
+from app.commands.finishing import Quiet, Wait, wait_for_end
 
 if TYPE_CHECKING:
     from app.client import Client
@@ -18,9 +19,7 @@ Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="File to write; by default named after the job.", dir_okay=False),
 ]
-Wait = Annotated[float | None, typer.Option(min=0, help="Seconds to wait; by default as long as it takes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the job as JSON instead of the paths.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
 Open = Annotated[bool, typer.Option("--open", help="Show the pictures with this machine's viewer.")]
 
 
@@ -105,19 +104,9 @@ def _finish(
     quiet: bool,
     show: bool,
 ) -> None:
-    from app.client import WaitTimeoutError
-    from app.follow import save_pictures, wait_with_bar
+    from app.follow import save_pictures
 
-    try:
-        job = wait_with_bar(client, job_id, timeout_s=float("inf") if wait is None else wait, quiet=quiet)
-    except KeyboardInterrupt as error:
-        _say_how_to_come_back(client, job_id)
-        raise typer.Exit(Exit.INTERRUPTED) from error
-    except WaitTimeoutError as error:
-        _say_how_to_come_back(client, job_id)
-        if as_json:
-            typer.echo(client.get(job_id).model_dump_json(indent=2))
-        raise typer.Exit(Exit.WAIT_TIMED_OUT) from error
+    job = wait_for_end(client, job_id, wait, as_json=as_json, quiet=quiet)
     paths = save_pictures(client, job, output)
     typer.echo(
         job.model_dump_json(indent=2) if as_json else "".join(f"{path}\n" for path in paths), nl=as_json
@@ -125,10 +114,6 @@ def _finish(
     for path in paths if show else ():
         typer.launch(str(path))
     end_as(job)
-
-
-def _say_how_to_come_back(client: "Client", job_id: str) -> None:
-    say(f"Job {job_id} goes on without us. To come back to it:\n  lodestar wait {job_id} --url {client.url}")
 
 
 def _request(**fields: Any) -> "GenerateRequest":

@@ -3,6 +3,7 @@
 import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "./api.js";
 import { requestAgain, runAgain, varySeed } from "./actions.js";
 import { Advance } from "./advance.js";
+import { Candidates } from "./candidates.js";
 import { copyBox } from "./copy.js";
 import { element, set } from "./dom.js";
 import { Cells, picture, scores } from "./pictures.js";
@@ -28,6 +29,7 @@ export class JobPage {
   #stage = element("div", { className: "stage frame" });
   #cells = new Cells(this.#stage);
   #pictures = element("div", { className: "results" });
+  #candidates = new Candidates();
   #buttons = element("div", { className: "buttons" });
   #said = element("p", { className: "field-error", role: "alert" });
   #facts = element("div");
@@ -41,7 +43,7 @@ export class JobPage {
     const line = element("div", { className: "line" }, this.#badge, this.#age);
     const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#buttons, this.#said, this.#log);
     const facts = element("section", { className: "card" }, element("h3", { textContent: "What was asked, and how it went" }), this.#facts);
-    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, facts, this.#code);
+    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#candidates.node, facts, this.#code);
   }
 
   async refresh() {
@@ -86,6 +88,7 @@ export class JobPage {
     this.#advance.show(job);
     this.tick();
     this.#showStage(job);
+    this.#candidates.show(job.candidates ?? []);
     const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.webhook?.status}`;
     if (key === this.#shown) return;
     this.#shown = key;

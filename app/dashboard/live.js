@@ -1,6 +1,6 @@
 // The one stream of events of this page. It comes back by itself, whatever the server or the network does.
 
-const NAMES = ["queued", "started", "progress", "preview", "log", "canceling", "done", "deleted"];
+const NAMES = ["queued", "started", "progress", "preview", "candidate", "log", "canceling", "done", "deleted"];
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 15000;
 

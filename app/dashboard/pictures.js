@@ -84,7 +84,7 @@ export class Cells {
 
 export function picture(job, image, loading = "lazy") {
   return element("img", {
-    alt: `Picture ${image.index + 1} of ${job.images.length}: ${promptOf(job)}`,
+    alt: `Picture ${job.images.indexOf(image) + 1} of ${job.images.length}: ${promptOf(job)}`,
     width: image.width,
     height: image.height,
     loading: loading,

@@ -4,7 +4,6 @@ from pathlib import PurePath
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
-from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.caller import TheCaller
@@ -14,13 +13,12 @@ from app.services import Services, TheLibrary, TheServices
 from app.store_access import reaching_the_store
 from app.task_submission import Prefer, submit_task
 from app.uploads import MAX_PICTURES, read_pictures, store
-from jobs.embeddings import EmbeddingInfo, EmbeddingName
+from jobs.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
 from jobs.queue import new_job_id
 from jobs.resolve_aesthetics import text_clip
 from jobs.state import Job
 from jobs.tasks import EmbeddingTask, ImportTask
-from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"])
 
@@ -50,12 +48,6 @@ Clip = Annotated[
 ]
 Pictures = Annotated[list[UploadFile], File(description=_PICTURES)]
 Refs = Annotated[list[str], Form(description=_REFS, max_length=MAX_PICTURES)]
-
-
-class EmbeddingList(Wire):
-    """All aesthetic embeddings."""
-
-    data: tuple[EmbeddingInfo, ...] = Field(description="The embeddings, by name.")
 
 
 @router.post(

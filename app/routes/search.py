@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.caller import TheCaller
 from app.errors import documented
+from app.hits import Hit, Hits
 from app.picture_refs import find_pictures
 from app.search_index import Found
 from app.services import Services, TheServices
@@ -29,9 +30,7 @@ from jobs.errors import (
 from jobs.queue import new_job_id
 from jobs.request import MAX_PROMPT_CHARS, ResolvedRequest
 from jobs.safetensors_header import read_floats
-from jobs.state import Image
 from jobs.tasks import Place, QueryTask
-from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/search", tags=["aesthetics"])
 
@@ -75,24 +74,6 @@ _RESPONSES = documented(
     "search_timed_out",
     "body_too_large",
 )
-
-
-class Hit(Wire):
-    """A picture that was found."""
-
-    similarity: float = Field(
-        description="Cosine similarity to the query, after it was moved.", examples=[0.31]
-    )
-    job_id: str = Field(description="Id of its job.")
-    prompt: str = Field(description="What it was made from.")
-    image: Image = Field(description="The picture.")
-
-
-class Hits(Wire):
-    """Pictures that were found."""
-
-    clip: str = Field(description="Id of the CLIP whose similarity this is.")
-    data: tuple[Hit, ...] = Field(description="The pictures, nearest first.")
 
 
 @router.get("", summary="Search pictures by text", responses=_RESPONSES)

@@ -24,6 +24,7 @@ from app import cli
 from app.logs import configure_logs
 from app.main import create_app
 from app.settings import ApiSettings
+from jobs.artifacts import ArtifactStore
 from tests.app.played_worker import PlayedWorker
 
 Run = Callable[..., int]
@@ -35,6 +36,12 @@ def settings(redis_url: str, models_file: Path, tmp_path: Path) -> ApiSettings:
     return ApiSettings(
         redis_url=redis_url, models_file=models_file, artifacts_url=str(tmp_path / "artifacts"), max_queued=5
     )
+
+
+@pytest.fixture
+def artifacts(settings: ApiSettings) -> ArtifactStore:
+    """The artifact store of the same."""
+    return ArtifactStore(settings.artifacts_url)
 
 
 @pytest.fixture

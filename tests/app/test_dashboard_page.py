@@ -291,6 +291,36 @@ def test_the_page_of_a_job_shows_and_repeats_it(
     expect(page.locator("[id='field-guidance.cutouts']")).to_have_value("8")
 
 
+def test_the_candidates_of_a_choice_are_ranked_while_they_come(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(seed=7, select={"candidates": 3, "keep": 1})
+    lease = worker.claim(job_id)
+    made = [
+        image.model_copy(update={"clip_score": clip_score, "aesthetic_score": 5.5})
+        for image, clip_score in zip(worker.store(lease), (0.1, 0.3, 0.2), strict=True)
+    ]
+    page.goto(f"/#/jobs/{job_id}")
+    lines = page.locator(".candidates li")
+    expect(page.locator(".badge")).to_contain_text("running")
+    expect(page.locator(".candidates")).to_be_hidden()
+    for image in made[:2]:
+        worker.leases.show(lease, image)
+    expect(lines).to_have_count(2)
+    expect(lines.first).to_contain_text("seed 8 · CLIP 0.300 · aesthetic 5.50 · score 1.00")
+    expect(lines.locator("a")).to_have_count(2)
+    worker.leases.show(lease, made[2])
+    expect(lines).to_have_count(3)
+    worker.leases.succeed(lease, (made[1],))
+    expect(lines.first).to_contain_text(re.compile("seed 8 .* kept"))
+    expect(lines.locator("a")).to_have_count(1)  # the others are deleted
+    expect(page.locator(".results figcaption")).to_contain_text("CLIP 0.300 · aesthetic 5.50")
+    expect(page.get_by_alt_text("Picture 1 of 1")).to_be_visible()
+    assert live.get(lines.locator("a").get_attribute("href") or "").status_code == 200
+    assert violations(page) == []
+    assert overflow_px(page) <= 0
+
+
 def test_a_job_that_failed_says_why_and_what_to_do(
     page: Page, ask: Callable[..., str], worker: PlayedWorker
 ) -> None:

@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from redis import Redis
-from safetensors.numpy import save
 from starlette.testclient import TestClient
 
 from app.settings import ApiSettings
@@ -25,6 +23,7 @@ from jobs.segments import Segment, Segments
 from jobs.state import JobStatus
 from jobs.tasks import EmbeddingTask, ImportTask, PictureScore, Place, QueryTask, Scores, ScoreTask
 from tests.app.played_worker import PlayedWorker
+from tests.app.samples import embedding_file, png
 
 WIDTH = 4
 
@@ -37,22 +36,6 @@ def models_file(tmp_path: Path, models_file: Path) -> Path:
     )
     models_file.write_text(text)
     return models_file
-
-
-@pytest.fixture
-def artifacts(settings: ApiSettings) -> ArtifactStore:
-    return ArtifactStore(settings.artifacts_url)
-
-
-def embedding_file(name: str, clip: str = "pocket-s", vector: tuple[float, ...] = (0, 3, 4, 0)) -> bytes:
-    metadata = {"name": name, "clip": clip, "digest": "d" * 64, "made_from": "import"}
-    return save({"embedding": np.array(vector, np.float32)}, metadata=metadata)
-
-
-def png(width: int = 8, height: int = 8, mode: str = "RGB", form: str = "PNG") -> bytes:
-    out = io.BytesIO()
-    Image.new(mode, (width, height)).save(out, form)
-    return out.getvalue()
 
 
 def upload(data: bytes, name: str = "a.png") -> tuple[str, bytes, str]:
