@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Response, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from redis import Redis
 
 from app.main import create_app
@@ -137,6 +137,28 @@ def test_a_job_is_followed_from_the_form_to_its_picture(
     worker.leases.succeed(lease, worker.store(lease))
     expect(row(page, "a green pear").locator(".badge")).to_have_text("succeeded")
     expect(row(page, "a green pear").locator("img.small")).to_be_visible()
+
+
+def test_a_preview_that_comes_while_the_page_looks_for_one_is_shown(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    lease = worker.claim(ask(preview_every=5))
+    worker.report(lease, step=10, steps=20)
+    looks: list[str] = []
+
+    def answer(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) > 1:
+            route.continue_()
+            return
+        worker.leases.preview(lease, 0, 10, jpeg())
+        time.sleep(1)  # the page is told of it meanwhile
+        route.fulfill(status=404)
+
+    page.route("**/previews/0*", answer)
+    page.goto("/")
+    expect(row(page, "a red apple").locator("img.preview")).to_be_visible()
+    assert len(looks) == 2
 
 
 def test_jobs_are_canceled_and_tried_again(
