@@ -39,8 +39,9 @@ demo: $(VENV)/.installed-service
 up: $(VENV)/.installed-service
 	$(BIN)/lodestar up $(ARGS)
 
+# One thread for each of two processes: the threads of two torch processes would wait for each other, spinning.
 test: $(VENV)/.installed-all
-	$(BIN)/pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-gpu: $(VENV)/.installed-all
 	LODESTAR_TEST_GPU=1 $(BIN)/pytest -m gpu $(ARGS)
