@@ -49,8 +49,11 @@ def test_a_new_job_gets_one_ticket(queue: JobQueue, tickets: Tickets) -> None:
 
 def test_ids_cannot_be_guessed(queue: JobQueue) -> None:
     ids = submit(queue, 20)
-    assert len(set(ids)) == 20
-    assert all(len(job_id) == 24 and int(job_id, 16) for job_id in ids)
+    by_chance = {job_id[12:] for job_id in ids}
+    assert len(by_chance) == 20
+    assert all(len(digits) == 16 and int(digits, 16) for digits in by_chance)
+    assert len({job_id[:12] for job_id in ids}) > 1  # the milliseconds in which they came
+    assert [job_id[:12] for job_id in ids] == sorted(job_id[:12] for job_id in ids)
 
 
 def test_an_unknown_job_is_told_from_a_waiting_one(queue: JobQueue) -> None:
