@@ -38,7 +38,7 @@ requests = st.fixed_dictionaries(
     {
         "prompt": st.sampled_from(["a red apple", "twemoji fox on a pink background", "x"]),
         "negative_prompt": st.sampled_from(["", "grey"]),
-        "seed": st.integers(0, 2**32 - 1),
+        "seed": st.integers(0, 2**32 - 2),  # the second picture has the next one
         "steps": st.integers(1, 8),
         "sampler": st.sampled_from(SamplerName),
         "cfg_scale": st.sampled_from([1.0, 1.5, 4.0, 12.0]),
