@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import TOO_LARGE
+from app.error_kinds import TOO_LARGE
 
 
 class BodyLimit:

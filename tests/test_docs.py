@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 
 from app.cli import cli
-from app.errors import KINDS
+from app.error_kinds import KINDS
 from app.main import create_app
 from app.settings import ApiSettings
 from docs.make_reference import reference

@@ -5,7 +5,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from app.errors import MEDIA_TYPE, Dialect, Kind
+from app.error_kinds import Kind
+from app.errors import MEDIA_TYPE, Dialect
 from app.problem import FieldError, Problem
 
 _NOT_FOUND, _BAD_REQUEST = 404, 400

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from app.errors import KINDS, documented
+from app.error_kinds import KINDS
+from app.errors import documented
 from jobs.wire import Wire
 
 router = APIRouter(prefix="/errors", tags=["errors"])

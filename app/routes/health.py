@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, Response
 from pydantic import Field
 
-from app.errors import NOT_READY
+from app.error_kinds import NOT_READY
 from app.services import Services, TheServices
 from jobs.errors import LodestarError, QueueUnavailableError
 from jobs.wire import Wire

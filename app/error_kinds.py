@@ -1,0 +1,149 @@
+"""Every kind of error that a client can meet: its stable name, its HTTP code, and what it means."""
+
+from dataclasses import dataclass
+
+NOT_READY = 503
+TOO_LARGE = 413
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of error as clients meet it."""
+
+    name: str
+    status: int
+    title: str
+    explanation: str
+    retry_after_s: int | None = None
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "invalid_request",
+            422,
+            "Invalid request",
+            "A field is unknown or has a value that cannot be served.",
+        ),
+        Kind(
+            "unknown_model",
+            422,
+            "Unknown model",
+            "The catalog, listed at /v1/models, has no such model or CLIP.",
+        ),
+        Kind(
+            "unknown_embedding",
+            404,
+            "Unknown embedding",
+            "No aesthetic embedding has this name; /v1/aesthetic-embeddings lists them.",
+        ),
+        Kind(
+            "name_taken",
+            409,
+            "Name taken",
+            "There is an aesthetic embedding of this name. Delete it first, or choose another name.",
+        ),
+        Kind(
+            "clip_mismatch",
+            422,
+            "CLIP mismatch",
+            "An embedding can only be used with the CLIP that made it.",
+        ),
+        Kind(
+            "no_image_tower",
+            422,
+            "No image tower",
+            "The catalog names no CLIP that the model's text encoder belongs to, which personalisation needs.",
+        ),
+        Kind(
+            "invalid_file",
+            422,
+            "Invalid file",
+            "An uploaded file is damaged, too large, or of a format that is not read.",
+        ),
+        Kind(
+            "missing_extra",
+            501,
+            "Missing extra",
+            "The server was installed without a part that this needs; the detail says what to install.",
+        ),
+        Kind(
+            "search_timed_out",
+            503,
+            "Search timed out",
+            "No worker has read the query in time: all are busy, or there is none.",
+            5,
+        ),
+        Kind("unknown_job", 404, "Unknown job", "The job never existed, was deleted, or has expired."),
+        Kind(
+            "unknown_image", 404, "Unknown image", "The job has no picture of this number or in this format."
+        ),
+        Kind(
+            "job_not_finished",
+            409,
+            "Job not finished",
+            "The job is queued or running: wait for it and ask again.",
+        ),
+        Kind(
+            "idempotency_conflict",
+            422,
+            "Idempotency conflict",
+            "The key was used with another body in the last 24 hours. Use a new key for a new request.",
+        ),
+        Kind(
+            "queue_full",
+            429,
+            "Queue full",
+            "As many jobs wait as may. Nothing was stored: try again later.",
+            10,
+        ),
+        Kind(
+            "queue_unavailable",
+            503,
+            "Queue unavailable",
+            "Redis, which keeps the jobs, is away or refuses to write. An Idempotency-Key makes retries safe.",
+            2,
+        ),
+        Kind(
+            "artifacts_unavailable",
+            503,
+            "Artifact store unavailable",
+            "The store that keeps the pictures is away, full, or refuses. Nothing is lost: try again.",
+            5,
+        ),
+        Kind(
+            "job_failed",
+            500,
+            "Job failed",
+            "The job that this call waited for has failed; trying the same again would end alike.",
+        ),
+        Kind("job_canceled", 409, "Job canceled", "The job that this call waited for was canceled."),
+        Kind(
+            "stopping",
+            503,
+            "Server stopping",
+            "The server stopped while this call waited for its job. Another server, or this one soon, takes it.",
+            2,
+        ),
+        Kind(
+            "not_supported",
+            501,
+            "Not supported",
+            "Another service has this call, and this server speaks its dialect, but cannot do what it asks for.",
+        ),
+        Kind("invalid_json", 400, "Invalid JSON", "The body cannot be parsed."),
+        Kind(
+            "unsupported_media_type",
+            415,
+            "Unsupported media type",
+            "Send JSON, as application/json; POST /v1/images takes forms too.",
+        ),
+        Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
+        Kind("not_found", 404, "Not found", "No route has this path; /openapi.json lists them."),
+        Kind(
+            "method_not_allowed", 405, "Method not allowed", "The path takes other methods, named in Allow."
+        ),
+        Kind("internal", 500, "Internal error", "A fault of the server, logged there under the request id."),
+    )
+}
