@@ -1,9 +1,6 @@
 """Files that others have published: fetched whole, and only as they were when their digests were written down."""
 
 import hashlib
-import os
-import secrets
-import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +9,14 @@ from typing import Annotated
 from urllib.parse import quote
 
 import httpx
+import stamina
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.errors import ConfigurationError, LodestarError
+from jobs.files import write_whole
 
 PUBLISHED = Path(__file__).with_name("assets.toml")
 ATTEMPTS = 3
-PAUSE_S = 1.0
 TIMEOUT_S = 30.0
 MAX_BYTES = 64 * 2**20
 
@@ -124,23 +122,12 @@ def pull(asset: Asset, folder: Path, http: httpx.Client) -> bool:
         raise DownloadError(
             f"{asset.url} is not the file that was published: its SHA-256 is {digest}, not {asset.sha256}"
         )
-    _keep(path, data)
+    write_whole(path, data)
     return True
 
 
+@stamina.retry(on=httpx.TransportError, attempts=ATTEMPTS)
 def _fetch(url: str, http: httpx.Client) -> bytes:
-    attempt = 1
-    while True:
-        try:
-            return _read(url, http)
-        except httpx.TransportError:
-            if attempt == ATTEMPTS:
-                raise
-            attempt += 1
-            time.sleep(PAUSE_S)
-
-
-def _read(url: str, http: httpx.Client) -> bytes:
     with http.stream("GET", url) as response:
         response.raise_for_status()
         data = bytearray()
@@ -149,17 +136,3 @@ def _read(url: str, http: httpx.Client) -> bytes:
             if len(data) > MAX_BYTES:
                 raise DownloadError(f"{url} is larger than {MAX_BYTES // 2**20} MiB")
         return bytes(data)
-
-
-def _keep(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -1,7 +1,5 @@
 """Where pictures are kept: any fsspec URL, a local folder by default."""
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -11,6 +9,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from jobs.errors import ConfigurationError, UnknownImageError
+from jobs.files import write_whole
 
 
 class ArtifactStore:
@@ -36,7 +35,7 @@ class ArtifactStore:
         """Store a file whole: a reader never sees half of it, and a failure leaves nothing behind."""
         fs, path = self._locate(key)
         if isinstance(fs, LocalFileSystem):
-            _publish(Path(path), data)
+            write_whole(Path(path), data)
             return
         # Object stores publish an object when it is complete, and most need no folders.
         with _failing_as_os_error():
@@ -98,18 +97,3 @@ def _failing_as_os_error() -> Iterator[None]:
         raise
     except Exception as error:
         raise OSError(f"the artifact store failed: {error}") from error
-
-
-def _publish(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            # Or a power cut could leave an empty file under a published name.
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise

@@ -72,11 +72,6 @@ def http() -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "PAUSE_S", 0.01)
-
-
 @pytest.fixture
 def asset(publisher: Publisher) -> Callable[[str], Asset]:
     """A file as it is served in one of the ways above."""
