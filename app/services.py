@@ -42,7 +42,7 @@ class Services:
     artifacts: ArtifactStore
     events: EventLog
     wakeups: Wakeups
-    library: EmbeddingLibrary
+    embeddings: EmbeddingLibrary
     search: SearchIndex
     queries: OrderedDict[str, list[float]]
     """Where the latest texts that were searched for lie."""
@@ -86,7 +86,7 @@ def build_services(settings: ApiSettings) -> Services:
         artifacts=artifacts,
         events=EventLog(async_redis),
         wakeups=Wakeups(),
-        library=EmbeddingLibrary(artifacts),
+        embeddings=EmbeddingLibrary(artifacts),
         search=SearchIndex(Segments(artifacts, catalog.critic.id)),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
@@ -119,7 +119,7 @@ def _artifacts(request: Request) -> ArtifactStore:
 
 
 def _library(request: Request) -> EmbeddingLibrary:
-    return services_of(request).library
+    return services_of(request).embeddings
 
 
 TheServices = Annotated[Services, Depends(services_of)]

@@ -42,4 +42,4 @@ async def submit_job(
 
 def _resolve(wanted: GenerateRequest, services: Services) -> ResolvedRequest:
     with reaching_the_store():
-        return resolve(wanted, services.catalog, services.library)
+        return resolve(wanted, services.catalog, services.embeddings)

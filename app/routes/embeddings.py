@@ -191,7 +191,7 @@ def delete_embedding(name: TakenName, library: TheLibrary) -> None:
 def _require_new(services: Services, name: str) -> None:
     with reaching_the_store():
         try:
-            services.library.get(name)
+            services.embeddings.get(name)
         except UnknownEmbeddingError:
             return
     raise NameTakenError(

@@ -167,7 +167,7 @@ def _move(services: Services, score: int | None, weight: float | None) -> tuple[
     name, clip = f"rating{score}", services.catalog.critic.id
     with reaching_the_store():
         try:
-            file = services.library.file(name)
+            file = services.embeddings.file(name)
         except UnknownEmbeddingError as error:
             raise UnknownEmbeddingError(
                 f"there is no aesthetic embedding {name!r}, which aesthetic_score {score} needs; make or import it",

@@ -1,38 +1,18 @@
 """Command lines run in this process, against an API behind real HTTP."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from redis import Redis
 from structlog.testing import capture_logs
 
-from app import cli
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.queue import JobQueue
 from jobs.state import JobStatus
 from tests.app.conftest import serving
-
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Run a command line in an empty folder; its exit code."""
-    monkeypatch.chdir(tmp_path)
-
-    def run_line(*words: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["lodestar", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        code = ended.value.code
-        return code if isinstance(code, int) else 0
-
-    return run_line
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from jobs.errors import DeadlineExceededError
 from jobs.queue import JobQueue
 from jobs.state import JobStatus
 from jobs.workers import WorkerInfo, WorkerRegistry
-from tests.app.commands.conftest import Run, settling
+from tests.app.commands.conftest import settling
+from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 
 

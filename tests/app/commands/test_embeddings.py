@@ -11,8 +11,9 @@ from jobs.embeddings import EmbeddingLibrary, describe
 from jobs.errors import InvalidFileError
 from jobs.queue import JobQueue
 from jobs.tasks import EmbeddingTask, ImportTask
-from tests.app.commands.conftest import Run, settling
+from tests.app.commands.conftest import settling
 from tests.app.commands.test_listings import on_a_terminal
+from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
 

@@ -14,7 +14,7 @@ from app.commands.listings import Status
 from jobs.errors import DeadlineExceededError
 from jobs.queue import JobQueue
 from jobs.state import JobStatus
-from tests.app.commands.conftest import Run
+from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 
 

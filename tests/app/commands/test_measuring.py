@@ -9,7 +9,7 @@ import pytest
 from jobs.errors import DeadlineExceededError
 from jobs.queue import JobQueue
 from jobs.state import JobStatus
-from tests.app.commands.conftest import Run
+from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 
 

@@ -12,7 +12,8 @@ from jobs.embeddings import EmbeddingLibrary
 from jobs.queue import JobQueue
 from jobs.segments import Segment, Segments
 from jobs.tasks import Place, QueryTask
-from tests.app.commands.conftest import Run, settling
+from tests.app.commands.conftest import settling
+from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
 

@@ -17,8 +17,7 @@ from app.preflight import free_port
 from app.settings import ApiSettings
 from jobs.errors import DeadlineExceededError
 from jobs.queue import JobQueue
-from tests.app.commands.conftest import Run
-from tests.app.conftest import serving
+from tests.app.conftest import Run, serving
 from tests.app.played_worker import PlayedWorker
 
 
