@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 
 from training.muon import GAIN, Muon, hidden_matrices
 
-CHECKPOINT_EVERY_S = 300
+CHECKPOINT_EVERY_S = 600
 LOG_EVERY_STEPS = 20
 FALL_SHARE = 0.25
 
@@ -95,6 +95,8 @@ def train(
 def join() -> None:
     """Compute on one thread, beside the other processes if ``torchrun`` started several."""
     torch.set_num_threads(1)
+    # A trained attention is so sure that its small gradients are denormal numbers, on which a CPU is many times slower.
+    torch.set_flush_denormal(True)
     if "RANK" in os.environ:
         distributed.init_process_group("gloo")
 
@@ -116,7 +118,7 @@ def _optimizers(model: nn.Module, plan: Plan) -> Optimizers:
     inner = {id(parameter) for parameter in matrices}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in inner]
     return [
-        (Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay / GAIN), GAIN),
+        (Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay), GAIN),
         (torch.optim.AdamW(rest, lr=plan.lr, weight_decay=plan.weight_decay, betas=(0.9, 0.99)), 1.0),
     ]
 

@@ -10,7 +10,7 @@ MOMENTUM = 0.95
 # An orthogonalised update scaled by this and by the root of its longer side is as large as one of AdamW.
 RMS_OF_ADAMW = 0.2
 # How much faster than AdamW's vectors the matrices learn.
-GAIN = 10.0
+GAIN = 3.0
 OUTER_LAYERS = ("conv_in.", "conv_out.", "quant_conv.")
 
 
@@ -70,7 +70,9 @@ class Muon(torch.optim.Optimizer):
 def orthogonalized(matrix: Tensor) -> Tensor:
     """Bring the singular values of a matrix near 1 and keep its singular vectors, by Newton-Schulz iteration.
 
-    In fp32: the bf16 that PyTorch's own Muon computes in is emulated, and slow, on most CPUs.
+    Every factor of the iteration is a polynomial of the first Gram matrix, so it runs on Gram matrices alone, which are
+    small where a matrix is wide: a third of the work for the convolutions here. In fp32: the bf16 that PyTorch's own
+    Muon computes in is emulated, and slow, on most CPUs.
 
     Args:
         matrix: [m, n].
@@ -78,11 +80,15 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     a, b, c = QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
-    for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    found: Tensor = x.T if tall else x
-    return found
+    gram = x @ x.T
+    identity = product = torch.eye(len(gram))
+    for iteration in range(ITERATIONS):
+        factor = a * identity + b * gram + c * gram @ gram
+        product = factor @ product
+        if iteration < ITERATIONS - 1:
+            gram = factor @ gram @ factor
+    found: Tensor = product @ x
+    return found.T if tall else found
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
