@@ -97,10 +97,14 @@ def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str])
         np.stack([compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted])
     )
     real_features = embed(judge, real / 2 + 0.5)
-    pool_names = sorted(set(glyphs.vocabulary()), key=lambda name: (name not in wanted, name))[:POOL]
+    # A picture's own name and 255 others, learned ones first: the nearer the others, the harder to tell apart.
+    known = names + [name for name in glyphs.vocabulary() if name not in wanted]
+    texts = {
+        style: torch.cat([judge.embed_text(f"{style} {name}") for name in known]) for style in glyphs.STYLES
+    }
     pools = {
-        style: torch.cat([judge.embed_text(f"{style} {name}") for name in pool_names])
-        for style in glyphs.STYLES
+        name: torch.tensor([at, *(other for other in range(len(known)) if other != at)][:POOL])
+        for at, name in enumerate(names)
     }
     for label, guidance in (("unguided", None), ("guided", Guidance(cutouts=cutouts))):
         requests = [
@@ -110,10 +114,10 @@ def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str])
         drawn = tqdm(draw_all(requests, runner), desc=label, total=count)
         pictures = torch.stack([picture.pixels for (picture,) in drawn])
         features = embed(judge, pictures)
-        targets = torch.cat([judge.embed_text(f"{style} {name}") for name, style in pairs])
+        targets = torch.stack([texts[style][names.index(name)] for name, style in pairs])
         ranks = [
             [
-                retrieval(feature[None], pools[style], torch.tensor([pool_names.index(name)]), top)
+                retrieval(feature[None], texts[style][pools[name]], torch.tensor([0]), top)
                 for feature, (name, style) in zip(features, pairs, strict=True)
             ]
             for top in (1, 5)
