@@ -80,7 +80,7 @@ class SearchRow:
 
 def names() -> list[str]:
     """The names that the pocket model draws."""
-    return glyphs.vocabulary(ROOT / "training" / "names-first.txt")
+    return glyphs.vocabulary(ROOT / "training" / "names-core.txt")
 
 
 def prompts(count: int) -> list[str]:
@@ -112,7 +112,7 @@ def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEm
 
 
 def towards(taste: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersonalization:
-    """Personalisation at the published defaults but for the steps, and the learning rate if asked for."""
+    """Personalisation at the published defaults but for the steps and the learning rate."""
     return ResolvedPersonalization(
         embedding="style",
         digest=taste.digest,
@@ -235,12 +235,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few pictures, to see that it works")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--lr", type=float, default=1e-4, help="learning rate of the personalisation")
+    parser.add_argument(
+        "--lr", type=float, help="learning rate of the personalisation; by default the model's own"
+    )
     parser.add_argument("--styles", nargs="+", default=["fluent", "twemoji"], choices=glyphs.STYLES)
     options = parser.parse_args()
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    lr = models.catalog.model(None).personalization_lr if options.lr is None else options.lr
     count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
-    styles = [row for style in options.styles for row in personalising(models, style, count, options.lr)]
+    styles = [row for style in options.styles for row in personalising(models, style, count, lr)]
     choices = choosing(models, groups)
     search = searching(models, pictures)
     report(styles, choices, search)

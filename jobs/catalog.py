@@ -65,6 +65,12 @@ class ModelCard(_Entry):
     steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
     cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
     sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
+    personalization_lr: float = Field(
+        1e-4,
+        gt=0,
+        le=0.1,
+        description="Default learning rate of personalisation; a small text encoder needs less.",
+    )
 
     @model_validator(mode="after")
     def _makes_its_default(self) -> "ModelCard":

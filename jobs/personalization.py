@@ -17,7 +17,14 @@ class Personalization(Wire):
     steps: int = Field(
         10, ge=0, le=100, description="Steps of Adam; 0 changes nothing. Try 2, 5, 10, 20.", examples=[10]
     )
-    lr: float = Field(1e-4, gt=0, le=0.1, description="Adam's learning rate.", examples=[1e-4])
+    lr: float | None = Field(
+        None,
+        gt=0,
+        le=0.1,
+        description="Adam's learning rate; by default the model's own, which is the published 1e-4 unless its "
+        "catalog entry says otherwise.",
+        examples=[1e-4],
+    )
     weight: float = Field(
         1.0,
         ge=0,

@@ -48,7 +48,7 @@ def resolve_personalization(
         embedding=known.name,
         digest=known.digest,
         steps=asked.steps,
-        lr=asked.lr,
+        lr=card.personalization_lr if asked.lr is None else asked.lr,
         weight=asked.weight,
         blend=asked.blend,
         text=asked.text,

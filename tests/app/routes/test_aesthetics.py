@@ -32,7 +32,7 @@ WIDTH = 4
 def models_file(tmp_path: Path, models_file: Path) -> Path:
     """With a text tower that is known."""
     text = models_file.read_text().replace(
-        'clip = "pocket-m"\n', 'clip = "pocket-m"\ntext_clip = "pocket-s"\n', 1
+        'clip = "pocket-m"\n', 'clip = "pocket-m"\ntext_clip = "pocket-s"\npersonalization_lr = 2e-5\n', 1
     )
     models_file.write_text(text)
     return models_file
@@ -184,8 +184,10 @@ def test_a_job_is_personalised_by_an_embedding_of_its_text_encoders_clip(
     library.put("other", embedding_file("other", clip="pocket-m"))
     job = client.get(f"/v1/jobs/{submit(personalization={'embedding': 'warm'})}").json()
     resolved = job["request"]["personalization"]
-    assert (resolved["digest"], resolved["steps"], resolved["lr"]) == ("d" * 64, 10, 1e-4)
+    assert (resolved["digest"], resolved["steps"], resolved["lr"]) == ("d" * 64, 10, 2e-5)
     assert (resolved["weight"], resolved["text_angle"]) == (1.0, 0.0)
+    job = client.get(f"/v1/jobs/{submit(personalization={'embedding': 'warm', 'lr': 0.05})}").json()
+    assert job["request"]["personalization"]["lr"] == 0.05
 
     def refused(**fields: object) -> tuple[int, str, list[str]]:
         return problem(client.post("/v1/jobs", json={"prompt": "x", **fields}))
