@@ -9,25 +9,16 @@ from diffusers import LMSDiscreteScheduler
 from torch import Tensor
 
 from jobs.request import SamplerName
+from tests.worker.noise_schedule import STABLE_DIFFUSION
 from worker.schedules import SCHEDULERS, Step
 from worker.solvers import Solver
 
-CONFIG: dict[str, Any] = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "steps_offset": 1,
-    "timestep_spacing": "leading",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-}
 STOCK = SCHEDULERS | {SamplerName.LMS: (LMSDiscreteScheduler, {})}
 HISTORY = {SamplerName.LMS, SamplerName.PNDM, SamplerName.UNIPC}
 
 
 def solver_of(name: SamplerName, prediction: str = "epsilon", steps: int = 10) -> Solver:
-    return Solver(name, CONFIG | {"prediction_type": prediction}, steps)
+    return Solver(name, STABLE_DIFFUSION | {"prediction_type": prediction}, steps)
 
 
 def noise(seed: int = 0) -> Tensor:
@@ -74,19 +65,19 @@ def test_every_solver_arrives_where_that_of_diffusers_does(
 ) -> None:
     if name is SamplerName.PNDM and spacing != "leading":
         pytest.skip("there diffusers' PNDM takes its steps from other timesteps than it asks the model at")
-    config = CONFIG | {"prediction_type": prediction, "timestep_spacing": spacing}
+    config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
     one, other = ours(name, config, steps), stock(name, config, steps)
     assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
 
 
 @pytest.mark.parametrize("name", [SamplerName.DDIM, SamplerName.EULER, SamplerName.HEUN, SamplerName.PNDM])
 def test_a_single_step_is_that_of_diffusers_too(name: SamplerName) -> None:
-    config = CONFIG | {"prediction_type": "epsilon"}
+    config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
     assert torch.allclose(ours(name, config, 1), stock(name, config, 1), rtol=1e-3, atol=1e-2)
 
 
 def test_a_schedule_that_starts_at_pure_noise_can_be_solved() -> None:
-    config = CONFIG | {
+    config = STABLE_DIFFUSION | {
         "prediction_type": "v_prediction",
         "timestep_spacing": "trailing",
         "rescale_betas_zero_snr": True,

@@ -48,7 +48,8 @@ def test_the_preset_diffusers_draws_what_the_community_pipeline_draws(
     pipeline = community_pipeline(
         Path(FILE), stock, clip.networks[0], clip.embed_text(request.prompt), clip.px
     )
-    noise = torch.randn(1, 12, 8, 8, generator=torch.Generator().manual_seed(request.seed))
+    shape = (1, stock.unet.config.in_channels, stock.unet.config.sample_size, stock.unet.config.sample_size)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(request.seed))
     theirs = pipeline(
         request.prompt,
         height=64,

@@ -14,6 +14,7 @@ from jobs.objectives import TextObjective
 from jobs.presets import PRESETS, Factor, GuidancePreset
 from jobs.request import SamplerName
 from jobs.resolve import OVERRIDABLE
+from tests.worker.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack
 from worker.guidance.aim import Aim
 from worker.guidance.gradient import Gradient
@@ -24,16 +25,6 @@ from worker.prediction import Prediction
 from worker.schedules import Step
 from worker.solvers import Solver
 
-CONFIG = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "steps_offset": 1,
-    "timestep_spacing": "leading",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-}
 SHAPE = (1, 2, 3, 3)
 CFG = 3.0
 
@@ -49,7 +40,7 @@ class Toy:
         )
         self.context = torch.randn(2, 1, 18, generator=rng).double() / 2
         self.x = torch.randn(SHAPE, generator=rng).double()
-        self.solver = Solver(SamplerName.DDIM, CONFIG | {"prediction_type": prediction}, 5)
+        self.solver = Solver(SamplerName.DDIM, STABLE_DIFFUSION | {"prediction_type": prediction}, 5)
         self.step = self.solver.steps[2]
         self.index = 2
 
@@ -326,7 +317,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_told(toy: Toy, monkeypatch
 def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps of a run of ten that take a gradient, when the loss goes like this."""
     toy = Toy("epsilon")
-    toy.solver = Solver(SamplerName.DDIM, CONFIG | {"prediction_type": "epsilon"}, 10)
+    toy.solver = Solver(SamplerName.DDIM, STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
     guided: list[int] = []
     steering: Steering | None = None
     for toy.index in range(10):
