@@ -132,17 +132,22 @@ def test_a_model_without_an_image_tower_is_refused(
         draw(towards(ask(), taste), Runner(models), "pocket-m", extras=Extras(tastes={taste.digest: taste}))
 
 
-def test_every_picture_is_scored_by_the_head_of_the_critic(
-    models: ModelRegistry, ask: Ask, extras: Extras
-) -> None:
+@pytest.fixture
+def layer(models: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> nn.Linear:
+    """A linear predictor of any taste, in place of the shipped one."""
     critic = models.clip("pocket-s")
     torch.manual_seed(0)
     layer = nn.Linear(critic.width, 1)
-    critic.head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
-    try:
-        made = draw(ask(), Runner(models), "pocket-m", extras=extras)
-    finally:
-        critic.head = None
+    head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
+    monkeypatch.setattr(critic, "head", head)
+    return layer
+
+
+def test_every_picture_is_scored_by_the_head_of_the_critic(
+    models: ModelRegistry, ask: Ask, extras: Extras, layer: nn.Linear
+) -> None:
+    critic = models.clip("pocket-s")
+    made = draw(ask(), Runner(models), "pocket-m", extras=extras)
     resized = F.interpolate(made.pixels[None], (critic.px, critic.px), mode="bicubic", antialias=True).clamp(
         0, 1
     )
@@ -159,32 +164,27 @@ def guided(request: ResolvedRequest, objective: Objective) -> ResolvedRequest:
     return request.model_copy(update={"guidance": guidance})
 
 
+@pytest.mark.usefixtures("layer")
 def test_guidance_pulls_towards_what_the_predictor_likes(
     models: ModelRegistry, ask: Ask, extras: Extras
 ) -> None:
-    critic = models.clip("pocket-s")
-    torch.manual_seed(0)
-    layer = nn.Linear(critic.width, 1)
-    critic.head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
     request = guided(
         ask(steps=8, guidance={"scale": 0.5, "cutouts": 4}),
         AestheticObjective(type="aesthetic", clip="pocket-s"),
     )
     worse = AestheticObjective(type="aesthetic", clip="pocket-s", weight=-1)
-    try:
-        scores = [
-            draw(each, Runner(models), "pocket-m", extras=extras).aesthetic_score
-            for each in (guided(request, worse), ask(steps=8), request)
-        ]
-    finally:
-        critic.head = None
+    scores = [
+        draw(each, Runner(models), "pocket-m", extras=extras).aesthetic_score
+        for each in (guided(request, worse), ask(steps=8), request)
+    ]
     disliked, plain, liked = (score or 0.0 for score in scores)
     assert disliked < plain < liked
 
 
 def test_guidance_towards_beauty_fails_without_a_predictor(
-    models: ModelRegistry, ask: Ask, extras: Extras
+    models: ModelRegistry, ask: Ask, extras: Extras, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(models.clip("pocket-s"), "head", None)
     request = guided(ask(guidance={}), AestheticObjective(type="aesthetic", clip="pocket-s"))
     with pytest.raises(ModelUnavailableError, match="no aesthetic head for pocket-s"):
         draw(request, Runner(models), "pocket-m", extras=extras)
@@ -207,8 +207,9 @@ def test_guidance_pulls_towards_an_embedding(
 
 
 def test_a_picture_without_a_head_has_no_aesthetic_score(
-    models: ModelRegistry, ask: Ask, extras: Extras
+    models: ModelRegistry, ask: Ask, extras: Extras, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(models.clip("pocket-s"), "head", None)
     assert draw(ask(), Runner(models), "pocket-m", extras=extras).aesthetic_score is None
 
 
