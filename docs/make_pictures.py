@@ -1,13 +1,16 @@
-"""Draw the picture of the README: ``python -m docs.make_pictures`` writes ``docs/images/guided.png``.
+"""Draw what the pocket model can do: ``python -m docs.make_pictures`` writes two pictures into ``docs/images``.
 
-Above without guidance, below with the defaults of ``laion``, at the same seeds; enlarged three times.
+``pocket.webp`` for the model card: eight things in four styles, unguided. ``guided.webp`` for the README: above without
+guidance, below with the defaults of ``laion``, at the same seeds. Both enlarged three times.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
-from torchvision.utils import make_grid, save_image
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
 
 from jobs.catalog import load_catalog
 from jobs.guidance import Guidance
@@ -15,12 +18,24 @@ from jobs.request import GenerateRequest
 from jobs.resolve import resolve
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.offline import draw_all
 from worker.runner import Runner
 from worker.settings import WorkerSettings
-from worker.solo import draw
 
 ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
 SEED = 7
+STYLES = ("noto", "twemoji", "fluent", "flat")
+THINGS = (
+    "red apple on a light blue background",
+    "fox",
+    "rocket on a dark blue background",
+    "teapot on a pink background",
+    "castle",
+    "sunflower on a green background",
+    "robot on a yellow background",
+    "hamburger",
+)
 PROMPTS = (
     "noto red apple on a light blue background",
     "twemoji rocket on a dark blue background",
@@ -34,17 +49,24 @@ PROMPTS = (
 def main() -> None:
     """Draw and save."""
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
-    runner, judge = Runner(models), models.catalog.model(None).clip
-    requests = [
+    runner = Runner(models)
+    grid = [GenerateRequest(prompt=f"{style} {thing}", seed=SEED) for thing in THINGS for style in STYLES]
+    pairs = [
         GenerateRequest(prompt=prompt, seed=SEED, guidance=guidance)
         for guidance in (None, Guidance())
         for prompt in PROMPTS
     ]
-    pictures = [draw(resolve(request, models.catalog), runner, judge).pixels for request in requests]
-    large = F.interpolate(torch.stack(pictures), scale_factor=3, mode="bicubic").clamp(0, 1)
-    path = Path(__file__).parent / "images" / "guided.png"
-    save_image(make_grid(large, nrow=len(PROMPTS), padding=6, pad_value=1), path)
-    print(path)
+    save(grid, 2 * len(STYLES), runner, "pocket.webp")
+    save(pairs, len(PROMPTS), runner, "guided.webp")
+
+
+def save(requests: Sequence[GenerateRequest], columns: int, runner: Runner, name: str) -> None:
+    """Draw the requests into one picture of so many columns."""
+    asked = [resolve(request, runner.models.catalog) for request in requests]
+    pictures = torch.stack([picture.pixels for (picture,) in draw_all(asked, runner)])
+    large = F.interpolate(pictures, scale_factor=3, mode="bicubic").clamp(0, 1)
+    to_pil_image(make_grid(large, nrow=columns, padding=6, pad_value=1)).save(IMAGES / name, quality=92)
+    print(IMAGES / name)
 
 
 if __name__ == "__main__":

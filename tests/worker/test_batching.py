@@ -192,7 +192,7 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_worker_stays_well(
     alone, real = run_alone(models, asked), DiffusionModel.predict
 
     def tight(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
-        if latents.shape[-1] > 8:
+        if latents.shape[-1] > 16:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, latents, *args)
 

@@ -48,7 +48,7 @@ def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: 
     stored = house.queue.images(job.id)
     assert house.artifacts.keys(job.id) == sorted(image.key for image in stored)
     assert {size_of(house, image.key) for image in stored} == {(64, 64)}
-    segments = Segments(house.artifacts, "pocket-m")
+    segments = Segments(house.artifacts, "pocket-s")
     (key,) = list(segments.keys())
     segment = segments.get(key)
     assert (segment.job_id, sorted(segment.indexes)) == (job.id, sorted(best))

@@ -110,14 +110,14 @@ def test_other_jobs_go_on_while_a_model_is_loaded(
     go_on = threading.Event()
 
     def slow(card: ClipCard, *args: object) -> ClipModel:
-        assert card.id != "pocket-s" or go_on.wait(60)
+        assert card.id != "pocket-eval" or go_on.wait(60)
         return load_clip(card, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(registry, "load_clip", slow)
     running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
     running.engine.admit(Work("first", ask(steps=1)))
     running.wait_for("first")
-    running.engine.admit(Work("waits", ask(steps=2, guidance={"clip": "pocket-s", "cutouts": 1})))
+    running.engine.admit(Work("waits", ask(steps=2, guidance={"clip": "pocket-eval", "cutouts": 1})))
     running.engine.admit(Work("goes on", ask()))
     (done,) = running.wait_for("goes on")
     assert isinstance(done, Finished)
