@@ -78,15 +78,11 @@ class SearchRow:
     rank_5: float
 
 
-def names() -> list[str]:
-    """The names that the pocket model draws."""
-    return glyphs.vocabulary(ROOT / "training" / "names-core.txt")
-
-
 def prompts(count: int) -> list[str]:
     """Different prompts without a style: every name before any comes again on another background."""
     return [
-        f"{name} on a {colour} background" for colour, name in islice(product(BACKGROUNDS, names()), count)
+        f"{name} on a {colour} background"
+        for colour, name in islice(product(BACKGROUNDS, glyphs.learned()), count)
     ]
 
 

@@ -47,8 +47,8 @@ class Pair:
 
 
 def prompts(count: int) -> list[str]:
-    """The first ``count`` names of the pocket vocabulary, evenly spread, in alternating styles and backgrounds."""
-    names = [line.replace("-", " ") for line in (ROOT / "training" / "names.txt").read_text().split()]
+    """``count`` of the things that the pocket model draws, evenly spread, in alternating styles and backgrounds."""
+    names = [line.replace("-", " ") for line in (ROOT / "training" / "names-core.txt").read_text().split()]
     spread = islice(names, 0, None, max(1, len(names) // count))
     return [
         f"{STYLES[index % 4]} {name}{COLOURS[index // 4 % 4]}"

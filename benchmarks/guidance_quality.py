@@ -84,7 +84,7 @@ def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
     device = Device(WorkerSettings())
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), device)
     judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=ROOT / "models" / "pocket-eval"), device)
-    names = [name for name in glyphs.vocabulary() if not glyphs.is_held_out(name)]
+    names = glyphs.learned()
     texts = [f"{style} {name}" for name, style in prompts(count, names)]
     targets = torch.cat([judge.embed_text(text) for text in texts])
     real = embed(judge, real_pictures(names))

@@ -136,11 +136,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=512)
     parser.add_argument("--cutouts", type=int, default=48)
-    parser.add_argument("--names", type=Path, default=glyphs.NAMES, help="the names that the UNet learned")
+    parser.add_argument("--names", type=Path, default=glyphs.CORE, help="the names that the UNet learned")
     options = parser.parse_args()
     device = Device(WorkerSettings())
     clips = {name: load_clip(ClipCard(id=name, path=models_folder() / name), device) for name in CLIPS}
-    names = [name for name in glyphs.vocabulary(options.names) if not glyphs.is_held_out(name)]
+    names = glyphs.learned(options.names)
     pictures, captions = held_out()
     lines = [
         f"VAE: {vae_psnr(pictures):.1f} dB PSNR on {len(pictures)} glyphs of held-out names.",

@@ -23,6 +23,7 @@ from PIL import Image
 from training.settings import work_folder
 
 NAMES = Path(__file__).parent / "names.txt"
+CORE = Path(__file__).parent / "names-core.txt"  # the part of them that the denoiser learns
 PICTURE_PX = 64
 GLYPH_PX = 56  # leaves a margin of 4 px, so that a shift of 3 px never cuts a glyph off
 RENDER_PX = 256
@@ -49,8 +50,13 @@ class Glyph:
 
 
 def vocabulary(file: Path = NAMES) -> list[str]:
-    """The names that the diffusion model learns, in plain words ("red apple")."""
+    """The names in a file, in plain words ("red apple")."""
     return [line.replace("-", " ") for line in file.read_text().split()]
+
+
+def learned(file: Path = CORE) -> list[str]:
+    """The names in a file of which a model that learns them sees drawings."""
+    return [name for name in vocabulary(file) if not is_held_out(name)]
 
 
 def is_held_out(name: str) -> bool:

@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--names", type=Path, default=glyphs.NAMES, help="learn only the names in this file")
+    parser.add_argument("--names", type=Path, default=glyphs.CORE, help="learn only the names in this file")
     options = parser.parse_args()
     join()
     torch.manual_seed(0)
