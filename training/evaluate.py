@@ -1,12 +1,13 @@
 """Measure the pocket family and write the table of its model card.
 
-``python -m training.evaluate [--prompts 512] [--cutouts 48]`` prints the table and puts it between the two marks of
+``python -m training.evaluate [--prompts 512] [--preset laion]`` prints the table and puts it between the two marks of
 ``models/pocket/README.md``. The judge, pocket-eval, was trained apart from the guide and never guides.
 """
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from jobs.catalog import ClipCard, load_catalog
 from jobs.guidance import Guidance
+from jobs.presets import PresetName
 from jobs.request import GenerateRequest
 from jobs.resolve import resolve
 from training import glyphs
@@ -87,7 +89,7 @@ def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
     return pairs[:count]
 
 
-def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str]) -> Iterator[str]:
+def generated_rows(count: int, preset: PresetName, judge: ClipModel, names: list[str]) -> Iterator[str]:
     """What the judge says of pictures drawn without and with guidance, at the same seeds."""
     models = ModelRegistry(load_catalog(models_folder().parent / "models.toml"), Device(WorkerSettings()))
     runner, pairs = Runner(models), prompts(count, names)
@@ -106,7 +108,7 @@ def generated_rows(count: int, cutouts: int, judge: ClipModel, names: list[str])
         name: torch.tensor([at, *(other for other in range(len(known)) if other != at)][:POOL])
         for at, name in enumerate(names)
     }
-    for label, guidance in (("unguided", None), ("guided", Guidance(cutouts=cutouts))):
+    for label, guidance in (("unguided", None), ("guided", Guidance(preset=preset))):
         requests = [
             resolve(GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance), models.catalog)
             for seed, (name, style) in enumerate(pairs)
@@ -135,7 +137,7 @@ def main() -> None:
     """Measure everything and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=512)
-    parser.add_argument("--cutouts", type=int, default=48)
+    parser.add_argument("--preset", choices=get_args(PresetName), default="laion", help="how to guide")
     parser.add_argument("--names", type=Path, default=glyphs.CORE, help="the names that the UNet learned")
     options = parser.parse_args()
     device = Device(WorkerSettings())
@@ -151,13 +153,13 @@ def main() -> None:
         "|---|---|---|---|---|",
         *clip_rows(pictures, captions, clips),
         "",
-        f"{options.prompts} generated pictures of {len(names)} names at the same seeds, {options.cutouts} cutouts, as "
-        f"pocket-eval sees them (all distances are in its feature space, so they compare only with each other; "
-        f"retrieval among {POOL} names of the same style):",
+        f"{options.prompts} generated pictures of {len(names)} names at the same seeds, guided by the preset "
+        f"`{options.preset}`, as pocket-eval sees them (all distances are in its feature space, so they compare only "
+        f"with each other; retrieval among {POOL} names of the same style):",
         "",
         "| | similarity | top 1 | top 5 | FID | KID | precision | recall |",
         "|---|---|---|---|---|---|---|---|",
-        *generated_rows(options.prompts, options.cutouts, clips["pocket-eval"], names),
+        *generated_rows(options.prompts, options.preset, clips["pocket-eval"], names),
     ]
     table = "\n".join(lines)
     print(table)
