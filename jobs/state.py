@@ -155,7 +155,7 @@ class WebhookState(Wire):
 class Job(Wire):
     """A job: what was asked, where it stands, and what came of it."""
 
-    id: str = Field(description="Unguessable id of the job.", examples=["6f1c2a9be04d4e7f8a35c1d2"])
+    id: str = Field(description="Unguessable id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])
     status: JobStatus = Field(description="queued, running, succeeded, failed or canceled.")
     created_at: datetime = Field(description="When it was accepted.")
     started_at: datetime | None = Field(None, description="When its last attempt started.")

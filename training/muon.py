@@ -81,7 +81,7 @@ def orthogonalized(matrix: Tensor) -> Tensor:
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix) / (matrix.norm() + 1e-7)
     gram = x @ x.T
-    identity = product = torch.eye(len(gram))
+    identity = product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for iteration in range(ITERATIONS):
         factor = a * identity + b * gram + c * gram @ gram
         product = factor @ product

@@ -16,7 +16,7 @@ from jobs.state import Job, JobPage, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-JobId = Annotated[str, Path(description="Id of the job.", examples=["6f1c2a9be04d4e7f8a35c1d2"])]
+JobId = Annotated[str, Path(description="Id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])]
 
 IdempotencyKey = Annotated[
     str | None,
