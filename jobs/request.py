@@ -134,6 +134,14 @@ class GenerateRequest(_Model):
         description="Solver of the reverse diffusion; the model's default if left out.",
         examples=["ddim"],
     )
+    eta: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of fresh noise that the sampler `ddim` adds at each step: 0 adds none, 1 is DDPM. Disco "
+        "Diffusion takes 0.8. The other samplers have none, or their own.",
+        examples=[0.0],
+    )
     seed: int | None = Field(
         None,
         ge=0,
@@ -196,6 +204,7 @@ class ResolvedRequest(_Model):
     steps: int = Field(description="Sampling steps for each picture.")
     cfg_scale: float = Field(description="Classifier-free guidance scale.")
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
+    eta: float = Field(0.0, description="Share of fresh noise at each step of `ddim`.")
     seed: int = Field(description="Seed of the first picture.")
     images: int = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")

@@ -8,7 +8,7 @@ from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import InvalidRequestError
 from jobs.guidance import MAX_CUTOUTS, Guidance, ResolvedGuidance
 from jobs.presets import PRESETS
-from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale, SamplerName
 from jobs.resolve_aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve_objectives import resolve_objectives
 
@@ -78,6 +78,9 @@ def resolve(
             "of which a cfg_scale of 1 has none",
             field="cfg_scale",
         )
+    sampler = request.sampler or card.sampler
+    if request.eta and sampler is not SamplerName.DDIM:
+        raise InvalidRequestError(f"eta is of the sampler ddim alone, and this is {sampler}", field="eta")
     return ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -86,7 +89,8 @@ def resolve(
         height=height,
         steps=request.steps or card.steps,
         cfg_scale=cfg_scale,
-        sampler=request.sampler or card.sampler,
+        sampler=sampler,
+        eta=request.eta,
         seed=seed,
         images=images,
         guidance=guidance,

@@ -96,7 +96,7 @@ def sample(
         context = torch.cat([context, unconditional])
     described: Tensor = yield EmbedText(judge, request.prompt)
 
-    solver = Solver(request.sampler, facts.scheduler_config, request.steps)
+    solver = Solver(request.sampler, facts.scheduler_config, request.steps, request.eta)
     steering = yield from _steering(request, seed, solver, extras)
     shape = (
         1,

@@ -42,7 +42,7 @@ SCHEDULERS: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
     SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
 }
 _EXPLODING = {SamplerName.EULER, SamplerName.EULER_ANCESTRAL, SamplerName.HEUN, SamplerName.LMS}
-_STOCHASTIC = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE_KARRAS}
+_STOCHASTIC = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE_KARRAS}  # they have an eta of 1
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,14 @@ class Step:
 
 
 @lru_cache(maxsize=64)
-def planned(name: SamplerName, config: str, steps: int) -> tuple[tuple[Step, ...], float]:
+def planned(name: SamplerName, config: str, steps: int, eta: float) -> tuple[tuple[Step, ...], float]:
     """The steps of a sampler through a model's noise levels, and the scale of the latents to start from.
 
     Args:
         name: which sampler.
         config: of the model's scheduler, as JSON.
         steps: how many.
+        eta: of DDIM.
     """
     scheduler_class, changes = SCHEDULERS[name]
     scheduler = scheduler_class.from_config(json.loads(config), **changes)
@@ -134,7 +135,7 @@ def planned(name: SamplerName, config: str, steps: int) -> tuple[tuple[Step, ...
     levels = _levels(scheduler, groups, every=2 if name is SamplerName.HEUN else 1)
     prediction = scheduler.config.prediction_type
     plan = tuple(
-        _step(timesteps, *level, prediction, fresh=name in _STOCHASTIC)
+        _step(timesteps, *level, prediction, eta=1.0 if name in _STOCHASTIC else eta)
         for timesteps, level in zip(groups, levels, strict=True)
     )
     scale = float(scheduler.init_noise_sigma)
@@ -163,12 +164,12 @@ def _levels(scheduler: Any, groups: list[tuple[Tensor, ...]], every: int) -> lis
 
 
 def _step(
-    timesteps: tuple[Tensor, ...], abar: float, abar_next: float, prediction: str, *, fresh: bool
+    timesteps: tuple[Tensor, ...], abar: float, abar_next: float, prediction: str, *, eta: float
 ) -> Step:
     a, s, a_next, s_next = (math.sqrt(value) for value in (abar, 1 - abar, abar_next, 1 - abar_next))
     sigma_next = s_next / a_next
-    # What remains of the old noise when as much of it as possible is replaced by fresh noise.
-    remains = sigma_next * a / s if fresh else 1.0
+    # What remains of the old noise: all of it at an eta of 0, at 1 as little as in DDPM (Song et al. 2021, eq. 16).
+    remains = math.sqrt(1 - eta**2 * (1 - (sigma_next * a / s) ** 2))
     match prediction:
         case "epsilon":
             keep, gain = (1 / a, -s / a) if a else (math.inf, -math.inf)

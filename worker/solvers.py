@@ -6,9 +6,10 @@ constant estimate D of the clean latents, and adds fresh noise:
     x' = a' (sigma_down (x / s) + (1 - sigma_down / sigma) D + sigma_up eps)
 
 DDIM (Song et al. 2021) and Euler (Karras et al. 2022, in the variance exploding x / a) are one method: sigma_down is
-sigma', D the estimate itself; they differ in where they put the levels. The ancestral Euler goes down further and comes
-back up with noise. The others make D of several estimates: DPM-Solver++(2M) and its SDE form (Lu et al. 2022), PNDM
-(Liu et al. 2022), UniPC (Zhao et al. 2023); or integrate over several: Heun and LMS (Karras et al. 2022, Crowson 2022).
+sigma', D the estimate itself; they differ in where they put the levels. With an eta, DDIM goes down further and comes
+back up with noise, as the ancestral Euler does. The others make D of several estimates: DPM-Solver++(2M) and its SDE
+form (Lu et al. 2022), PNDM (Liu et al. 2022), UniPC (Zhao et al. 2023); or integrate over several: Heun and LMS (Karras
+et al. 2022, Crowson 2022).
 """
 
 import json
@@ -45,10 +46,17 @@ class Solver:
         steps: the plan.
     """
 
-    def __init__(self, name: SamplerName, config: dict[str, Any], steps: int) -> None:
-        """Plan ``steps`` steps of the noise schedule that a model's scheduler ``config`` describes."""
+    def __init__(self, name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> None:
+        """Plan ``steps`` steps of the noise schedule that a model's scheduler ``config`` describes.
+
+        Args:
+            name: which solver.
+            config: of the scheduler.
+            steps: how many.
+            eta: share of fresh noise in DDIM; 1 makes it DDPM. The others have none, or their own.
+        """
         self._name = name
-        self.steps, self._initial_scale = planned(name, json.dumps(config, sort_keys=True), steps)
+        self.steps, self._initial_scale = planned(name, json.dumps(config, sort_keys=True), steps, eta)
         self._past: list[Tensor] = []  # what the method remembers of each step, the latest first
         self._start: Tensor | None = None  # the latents where the last step started
         self._order = 1  # of the last step, for UniPC

@@ -27,6 +27,7 @@ def test_only_the_prompt_is_needed() -> None:
         "steps": None,
         "cfg_scale": None,
         "sampler": None,
+        "eta": 0.0,
         "seed": None,
         "images": 1,
         "guidance": None,

@@ -23,6 +23,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "steps": card.steps,
         "cfg_scale": card.cfg_scale,
         "sampler": card.sampler,
+        "eta": 0.0,
         "images": 1,
         "guidance": None,
         "preview_every": None,
@@ -51,7 +52,8 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "height": 48,
         "steps": 3,
         "cfg_scale": 0.0,
-        "sampler": SamplerName.EULER,
+        "sampler": SamplerName.DDIM,
+        "eta": 0.8,
         "seed": 0,
         "images": 2,
         "guidance": {
@@ -154,6 +156,15 @@ class TestSize:
         assert (
             getattr(resolve(GenerateRequest.model_validate({"prompt": "x", field: px}), catalog), field) == px
         )
+
+
+def test_eta_is_for_ddim_alone(catalog: Catalog) -> None:
+    assert resolve(GenerateRequest(prompt="x", eta=0.8), catalog).eta == 0.8
+    with pytest.raises(
+        InvalidRequestError, match="eta is of the sampler ddim alone, and this is heun"
+    ) as caught:
+        resolve(GenerateRequest(prompt="x", eta=0.8, sampler=SamplerName.HEUN), catalog)
+    assert caught.value.field == "eta"
 
 
 class TestSeed:

@@ -3,6 +3,7 @@
 ``LODESTAR_TEST_MIXES=200 pytest tests/worker/test_batching.py`` tries as many random mixes; the default is a handful.
 """
 
+import operator
 import os
 from collections.abc import Callable, Generator
 from dataclasses import replace
@@ -34,19 +35,22 @@ guidances = st.none() | st.fixed_dictionaries(
     {"scale": st.sampled_from([0.0, 0.1, 1.0]), "cutouts": st.integers(1, 9)},
     optional={"prompt": st.just("a blue fish")},
 )
-requests = st.fixed_dictionaries(
+pictures_asked = st.fixed_dictionaries(
     {
         "prompt": st.sampled_from(["a red apple", "twemoji fox on a pink background", "x"]),
         "negative_prompt": st.sampled_from(["", "grey"]),
         "seed": st.integers(0, 2**32 - 2),  # the second picture has the next one
         "steps": st.integers(1, 8),
-        "sampler": st.sampled_from(SamplerName),
         "cfg_scale": st.sampled_from([1.0, 1.5, 4.0, 12.0]),
         "width": st.sampled_from([64, 64, 96]),
         "images": st.sampled_from([1, 1, 2]),
         "guidance": guidances,
     }
 )
+solvers = st.fixed_dictionaries({"sampler": st.sampled_from(SamplerName)}) | st.just(
+    {"sampler": SamplerName.DDIM, "eta": 0.8}
+)
+requests = st.builds(operator.or_, pictures_asked, solvers)
 
 
 @settings(

@@ -30,7 +30,7 @@ def model(x: Tensor, t: Tensor) -> Tensor:
     return torch.sin(3 * x + float(t) / 300)
 
 
-def stock(name: SamplerName, config: dict[str, Any], steps: int) -> Tensor:
+def stock(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
     """What diffusers makes of the noise, as its pipelines call it."""
     scheduler_class, changes = STOCK[name]
     scheduler = scheduler_class.from_config(config, **changes)
@@ -40,13 +40,15 @@ def stock(name: SamplerName, config: dict[str, Any], steps: int) -> Tensor:
     drawing = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE_KARRAS}
     for t in scheduler.timesteps:
         output = model(scheduler.scale_model_input(latents, t), t)
-        extra = {"generator": rng} if name in drawing else {}
+        extra: dict[str, Any] = {"generator": rng} if name in drawing else {}
+        if eta:
+            extra = {"generator": rng, "eta": eta}
         latents = scheduler.step(output, t, latents, **extra).prev_sample
     return latents
 
 
-def ours(name: SamplerName, config: dict[str, Any], steps: int) -> Tensor:
-    solver, rng = Solver(name, config, steps), torch.Generator().manual_seed(1)
+def ours(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
+    solver, rng = Solver(name, config, steps, eta), torch.Generator().manual_seed(1)
     latents = solver.initial(noise())
     for index, step in enumerate(solver.steps):
         for stage, t in enumerate(step.timesteps):
@@ -74,6 +76,21 @@ def test_every_solver_arrives_where_that_of_diffusers_does(
 def test_a_single_step_is_that_of_diffusers_too(name: SamplerName) -> None:
     config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
     assert torch.allclose(ours(name, config, 1), stock(name, config, 1), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.8, 1.0])
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_ddim_with_fresh_noise_is_that_of_diffusers(prediction: str, spacing: str, eta: float) -> None:
+    config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
+    one, other = (run(SamplerName.DDIM, config, 10, eta) for run in (ours, stock))
+    assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+
+
+def test_fresh_noise_depends_on_the_generator_alone() -> None:
+    config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
+    assert torch.equal(ours(SamplerName.DDIM, config, 10, 0.8), ours(SamplerName.DDIM, config, 10, 0.8))
+    assert not torch.allclose(ours(SamplerName.DDIM, config, 10, 0.8), ours(SamplerName.DDIM, config, 10))
 
 
 def test_a_schedule_that_starts_at_pure_noise_can_be_solved() -> None:

@@ -36,6 +36,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "steps": 25,
         "cfg_scale": 4.0,
         "sampler": "ddim",
+        "eta": 0.0,
         "images": 1,
         "guidance": {
             "preset": "laion",
