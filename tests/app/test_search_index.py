@@ -1,7 +1,10 @@
 import math
+import multiprocessing
 import threading
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -47,27 +50,33 @@ def test_every_picture_is_the_nearest_to_itself(segments: Segments) -> None:
     assert len(index.nearest(unit(0), 100)) == len(index) == 15
 
 
-def test_fifty_writers_at_a_time_lose_nothing_while_others_search(segments: Segments) -> None:
-    index, others = SearchIndex(segments), [SearchIndex(segments) for _ in range(2)]
-    start = threading.Barrier(52)
+def write_four(folder: Path, writer: int, start: Barrier) -> None:
+    """What one of many workers does."""
+    segments = Segments(ArtifactStore(str(folder)), "org/clip")
+    start.wait()
+    for job in range(4):
+        write(segments, 4 * writer + job)
 
-    def write_many(writer: int) -> None:
-        start.wait()
-        for job in range(4):
-            write(segments, 4 * writer + job)
+
+def test_fifty_writing_processes_lose_nothing_while_others_search(segments: Segments, tmp_path: Path) -> None:
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload([__name__])
+    start, others = processes.Barrier(52), [SearchIndex(segments) for _ in range(2)]
 
     def search_many(searching: SearchIndex) -> None:
         start.wait()
         for seed in range(20):
             searching.nearest(unit(seed), 3)
 
-    threads = [threading.Thread(target=write_many, args=(writer,)) for writer in range(50)]
-    threads += [threading.Thread(target=search_many, args=(other,)) for other in others]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for searching in (index, *others):
+    writers = [processes.Process(target=write_four, args=(tmp_path, writer, start)) for writer in range(50)]
+    searchers = [threading.Thread(target=search_many, args=(other,)) for other in others]
+    everyone: list[Any] = [*writers, *searchers]
+    for one in everyone:
+        one.start()
+    for one in everyone:
+        one.join()
+    assert [writer.exitcode for writer in writers] == [0] * 50
+    for searching in (SearchIndex(segments), *others):
         found = {each.job_id for each in searching.nearest(unit(0), 1000)}
         assert found == {f"{job:024x}" for job in range(200)}
 
