@@ -29,7 +29,7 @@ from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
 from jobs.selection import Weights, best
 from training import glyphs
-from training.captions import compose, random_colour
+from training.captions import COLOURS, compose, random_colour
 from training.settings import work_folder
 from worker.aesthetics.embeddings import AestheticEmbedding, mean_embedding
 from worker.engine import Engine, Finished, Outcome, Work
@@ -84,6 +84,17 @@ def prompts(count: int) -> list[str]:
         f"{name} on a {colour} background"
         for colour, name in islice(product(BACKGROUNDS, glyphs.learned()), count)
     ]
+
+
+def varied_prompts(count: int) -> list[str]:
+    """Different prompts in the model's own grammar, as of many callers: styles and backgrounds in turn."""
+    names, colours = glyphs.learned(), [colour for colour in COLOURS if colour != "white"]
+    words = []
+    for number in range(count):
+        again, place = divmod(number, len(names))
+        style = glyphs.STYLES[(number + 2 * again) % len(glyphs.STYLES)]
+        words.append(f"{style} {names[place]} on a {colours[(place + 5 * again) % len(colours)]} background")
+    return words
 
 
 def drawings(style: str, *, held_out: bool) -> Tensor:
@@ -214,7 +225,7 @@ def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
 
 def searching(models: ModelRegistry, count: int) -> SearchRow:
     """How often a picture is the first, or among the first five, that its own prompt finds."""
-    words = prompts(count)
+    words = varied_prompts(count)
     requests = [
         resolve(GenerateRequest(prompt=prompt, seed=seed), models.catalog)
         for seed, prompt in enumerate(words)

@@ -1,4 +1,4 @@
-"""Draw the picture of the aesthetics guide: ``python -m docs.make_taste_pictures`` writes ``docs/images/taste.png``.
+"""Draw the picture of the aesthetics guide: ``python -m docs.make_taste_pictures`` writes ``docs/images/taste.webp``.
 
 The same prompt and seed at 0, 5, 10 and 20 steps of personalisation, towards the drawings of one emoji style in the
 upper row and of another in the lower one. Below each: the similarity to other drawings of that style and to the prompt,
@@ -29,11 +29,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompt", default="sunflower on a light blue background")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--lr", type=float, help="learning rate; by default the model's own")
     options = parser.parse_args()
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
     card, judge = models.catalog.model(None), models.clip(JUDGE)
     assert card.text_clip is not None
+    lr = card.personalization_lr if options.lr is None else options.lr
     plain = resolve(GenerateRequest(prompt=options.prompt, seed=options.seed), models.catalog)
     cell = (SHOWN_PX + GAP_PX, SHOWN_PX + CAPTION_PX + GAP_PX)
     page = Image.new("RGB", (len(STEPS) * cell[0] + GAP_PX, len(STYLES) * cell[1] + GAP_PX), "white")
@@ -42,7 +43,7 @@ def main() -> None:
         taste = style_embedding(models, style, card.text_clip)
         others = look(judge, drawings(style, held_out=True))
         requests = [
-            plain.model_copy(update={"personalization": towards(taste, steps, options.lr)}) for steps in STEPS
+            plain.model_copy(update={"personalization": towards(taste, steps, lr)}) for steps in STEPS
         ]
         for column, (pictures, steps) in enumerate(zip(make(models, requests, taste), STEPS, strict=True)):
             pixels = pictures[0].pixels
@@ -54,8 +55,8 @@ def main() -> None:
             page.paste(shown, (left, top))
             draw.text((left, top + SHOWN_PX + 2), f"{style}, {steps} steps", "black")
             draw.text((left, top + SHOWN_PX + 15), f"style {near:.3f}, prompt {fits:.3f}", "black")
-    path = Path(__file__).parent / "images" / "taste.png"
-    page.save(path, optimize=True)
+    path = Path(__file__).parent / "images" / "taste.webp"
+    page.save(path, quality=90)
     print(path)
 
 
