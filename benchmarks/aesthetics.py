@@ -56,6 +56,7 @@ class StyleRow:
     steps: int
     style_similarity: float  # to drawings of the style, of names that the embedding was not made from
     style_error: float  # standard error of the change from 0 steps
+    drawings_similarity: float  # of the drawings that the embedding was made from, to compare with
     prompt_similarity: float
 
 
@@ -110,11 +111,14 @@ def drawings(style: str, *, held_out: bool) -> Tensor:
     return torch.from_numpy(np.stack(composed)) / 2 + 0.5
 
 
+def taste_drawings(style: str) -> Tensor:
+    """What the embedding of a style is made from."""
+    return drawings(style, held_out=False)[:512]
+
+
 def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEmbedding:
     """The mean of a style's drawings."""
-    rows = [
-        models.clip(clip).project_pictures(part) for part in drawings(style, held_out=False)[:512].split(64)
-    ]
+    rows = [models.clip(clip).project_pictures(part) for part in taste_drawings(style).split(64)]
     return AestheticEmbedding(mean_embedding(torch.cat(rows), normalize=True), clip, {})
 
 
@@ -171,6 +175,7 @@ def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> l
     assert card.text_clip is not None
     taste = style_embedding(models, style, card.text_clip)
     held_out = look(judge, drawings(style, held_out=True))
+    real = float((look(judge, taste_drawings(style)) @ held_out.T).mean())
     words = prompts(count)
     targets = judge.embed_texts(words)
     rows, unchanged = [], None
@@ -190,6 +195,7 @@ def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> l
                 steps,
                 float(near.mean()),
                 float((near - unchanged).std() / len(near) ** 0.5),
+                real,
                 float((seen * targets).sum(dim=1).mean()),
             )
         )
@@ -266,9 +272,16 @@ def main() -> None:
 def report(styles: list[StyleRow], choices: list[ChoiceRow], search: SearchRow) -> None:
     """Print the figures."""
     console = Console()
-    table = Table("style", "steps", "similarity to the style", "± of the change", "similarity to the prompt")
+    table = Table(
+        "style",
+        "steps",
+        "similarity to the style",
+        "± of the change",
+        "of drawings",
+        "similarity to the prompt",
+    )
     for row in styles:
-        figures = (row.style_similarity, row.style_error, row.prompt_similarity)
+        figures = (row.style_similarity, row.style_error, row.drawings_similarity, row.prompt_similarity)
         table.add_row(row.style, str(row.steps), *(f"{figure:.4f}" for figure in figures))
     console.print(table)
     table = Table("seen by", f"all {CANDIDATES}", f"best {KEEP}", "gain", "±")

@@ -1,8 +1,10 @@
 """Guided steps at full size, with random weights: SD 1.5's UNet and VAE at 512 px, and ViT-H-14.
 
-``python -m benchmarks.full_size [--quick] [--json FILE] [--steps N] [--clip NAME] [--pipeline FILE]``. Proves that the
-real shapes run, and measures time and peak memory of a step; a CPU in bf16 is enough, with some 10 GB of memory and
-minutes of patience. Gradients of random networks say nothing, but cost as much as any. ``--quick`` shrinks all.
+``python -m benchmarks.full_size [--quick] [--json FILE] [--steps N] [--clip NAME] [--dtype NAME] [--rows N ...]
+[--pipeline FILE]``. Proves that the real shapes run, and measures time and peak memory of a step; a CPU is enough, with
+some 10 GB of memory and patience: minutes with AMX, more than an hour where bf16 is emulated, for which there are
+``--dtype fp32`` and ``--rows``. Gradients of random networks say nothing, but cost as much as any. ``--quick`` shrinks
+all.
 """
 
 import argparse
@@ -72,14 +74,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small networks, one step")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--steps", type=int, default=2, help="steps that are timed, after one that is not")
+    parser.add_argument(
+        "--steps", type=int, default=2, help="steps that are timed, after one that is not; 0 times that one"
+    )
+    parser.add_argument("--dtype", choices=("bf16", "fp32"), default=FULL.dtype, help="of all networks")
+    parser.add_argument("--rows", type=int, nargs="+", help="these rows of the table only, counted from 0")
     parser.add_argument("--clip", default=FULL.clip, help="architecture of open_clip")
     parser.add_argument("--pipeline", type=Path, help="the community pipeline's file")
     options = parser.parse_args()
-    shapes = SMALL if options.quick else replace(FULL, clip=options.clip)
+    shapes = SMALL if options.quick else replace(FULL, clip=options.clip, dtype=options.dtype)
     steps = 1 if options.quick else options.steps
-    rows = track(methods(options.pipeline), "stepping", console=Console(stderr=True))
-    costs = [measure(row, steps, shapes) for row in rows]
+    rows = methods(options.pipeline)
+    chosen = [rows[number] for number in options.rows] if options.rows else rows
+    costs = [measure(row, steps, shapes) for row in track(chosen, "stepping", console=Console(stderr=True))]
     Console().print(table_of(costs))
     if options.json:
         options.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")

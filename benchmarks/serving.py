@@ -44,7 +44,7 @@ def show_batching(results: dict[str, Any]) -> None:
 
 def measure_servers(threads: int, python: str, *, quick: bool) -> dict[str, Any]:
     """Every server that is installed, at every rate."""
-    requests = arrivals.mixed(12 if quick else 40, quick=quick)
+    requests = arrivals.mixed(12 if quick else 30, quick=quick)
     bench = batching.Bench(threads)
     some = [bench.resolve(fields) for fields in requests[: 4 if quick else 16]]
     bench.run(some[:1], 1)

@@ -72,7 +72,13 @@ class Cost:
 
 
 def measure(method: Method, steps: int, shapes: Shapes | None = None) -> Cost:
-    """The cost of a method, with the pocket model or with random weights."""
+    """The cost of a method, with the pocket model or with random weights.
+
+    Args:
+        method: what to measure.
+        steps: that are timed, after one that is not; with 0 that one is timed, and what is only done once with it.
+        shapes: of random networks; None for the pocket model.
+    """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_measured, method, steps, shapes).result()
 
@@ -85,9 +91,9 @@ def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
         (vae.enable_gradient_checkpointing if method.checkpointed else vae.disable_gradient_checkpointing)()
     run = _community(method.pipeline, models) if method.pipeline else _own(method.guidance, models)
     with peak_memory(device.device) as taken:
-        run(1)  # what is only done once, is not counted as time
-        seconds = run(steps)
-    return Cost(method.name, seconds / steps, taken() / 2**20)
+        first = run(1)  # what is only done once, is not counted as time
+        seconds = run(steps) / steps if steps else first
+    return Cost(method.name, seconds, taken() / 2**20)
 
 
 def _own(guidance: dict[str, Any] | None, models: Any) -> Callable[[int], float]:

@@ -52,14 +52,15 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
 
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
+    device = Device(settings)
     executions = Executions(
-        ModelRegistry(catalog, Device(settings)),
+        ModelRegistry(catalog, device),
         Leases(redis, worker=name),
         WorkerRegistry(redis),
         ArtifactStore(settings.artifacts_url),
         Interrupts(redis),
         name=name,
-        capacity=settings.capacity,
+        capacity=device.capacity,
         watchdog=Watchdog(settings.hang_timeout_s),
     )
     executions.start()

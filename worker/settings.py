@@ -23,7 +23,12 @@ class WorkerSettings(BaseSettings):
         "auto", description="auto: xformers on CUDA where it is installed, else PyTorch's own."
     )
     threads: int | None = Field(None, ge=1, description="CPU threads for computing; all cores if left out.")
-    capacity: int = Field(16, ge=1, le=256, description="Jobs that the worker runs at a time.")
+    capacity: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Jobs that the worker runs at a time; 16 on CUDA and 6 on a CPU if left out.",
+    )
     max_batch: int = Field(32, ge=1, le=1024, description="Pictures that share one batch at most.")
     batch_memory_gib: float | None = Field(
         None,

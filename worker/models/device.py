@@ -15,6 +15,10 @@ from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
+# A few jobs fill a CPU: more at a time are answered hardly faster in all, and the last of them much later. On two cores,
+# with requests at twice the rate of one at a time, 16 gave 4 % more answers than 6 and a 99th percentile 46 % higher.
+CPU_CAPACITY, CAPACITY = 6, 16
+
 CGROUP = Path("/sys/fs/cgroup")
 
 log = structlog.get_logger(__name__)
@@ -27,6 +31,7 @@ class Device:
         device: the torch device.
         dtype_name: fp16, bf16 or fp32.
         attention: "xformers" or "sdpa".
+        capacity: jobs at a time.
         max_batch: calls in one batch at most.
         batch_bytes: memory that one batch may take, besides that it has to be free.
         model_bytes: memory that all models together may take.
@@ -44,6 +49,7 @@ class Device:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.threads = torch.get_num_threads()
+        self.capacity = settings.capacity or (CPU_CAPACITY if self.device.type == "cpu" else CAPACITY)
         self.max_batch = settings.max_batch
         gib = 2**30
         self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
