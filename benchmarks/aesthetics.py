@@ -1,8 +1,8 @@
 """What personalising, choosing and searching do on the pocket models, by a judge that takes no part in them.
 
-``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR]``. The judge is pocket-eval. The drawings that stand
-for a style are those of the training data (``python -m training.glyphs`` renders them): the embedding is made from
-drawings of some names, and the judge compares with drawings of other names.
+``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR] [--styles NAME ...] [--parts NAME ...]``. The judge
+is pocket-eval. The drawings that stand for a style are those of the training data, which ``python -m training.glyphs``
+renders: the embedding is made from drawings of some names, and the judge compares with drawings of other names.
 """
 
 import argparse
@@ -10,10 +10,11 @@ import json
 import queue
 import statistics
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jobs.catalog import load_catalog
+from jobs.guidance import Guidance
 from jobs.personalization import ResolvedPersonalization
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
@@ -74,6 +76,7 @@ class ChoiceRow:
 class SearchRow:
     """Pictures looked for by their own prompts."""
 
+    guide: str | None  # the CLIP that guided them, by the preset `fast`
     pictures: int
     rank_1: float
     rank_5: float
@@ -229,18 +232,19 @@ def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
     return rows
 
 
-def searching(models: ModelRegistry, count: int) -> SearchRow:
+def searching(models: ModelRegistry, count: int, guide: str | None) -> SearchRow:
     """How often a picture is the first, or among the first five, that its own prompt finds."""
     words = varied_prompts(count)
+    guidance = Guidance(preset="fast", clip=guide) if guide else None
     requests = [
-        resolve(GenerateRequest(prompt=prompt, seed=seed), models.catalog)
+        resolve(GenerateRequest(prompt=prompt, seed=seed, guidance=guidance), models.catalog)
         for seed, prompt in enumerate(words)
     ]
     clip = models.clip(models.catalog.critic.id)
     pictures = look(clip, [pictures[0].pixels for pictures in make(models, requests)])
     similarities = clip.embed_texts(words) @ pictures.T
     ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
-    return SearchRow(len(words), float((ranks == 0).float().mean()), float((ranks < 5).float().mean()))
+    return SearchRow(guide, len(words), float((ranks == 0).float().mean()), float((ranks < 5).float().mean()))
 
 
 def main() -> None:
@@ -252,26 +256,30 @@ def main() -> None:
         "--lr", type=float, help="learning rate of the personalisation; by default the model's own"
     )
     parser.add_argument("--styles", nargs="+", default=["fluent", "twemoji"], choices=glyphs.STYLES)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     options = parser.parse_args()
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
     lr = models.catalog.model(None).personalization_lr if options.lr is None else options.lr
     count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
-    styles = [row for style in options.styles for row in personalising(models, style, count, lr)]
-    choices = choosing(models, groups)
-    search = searching(models, pictures)
-    report(styles, choices, search)
+    measures: dict[str, Callable[[], list[Any]]] = {
+        "personalising": lambda: [
+            row for style in options.styles for row in personalising(models, style, count, lr)
+        ],
+        "choosing": lambda: choosing(models, groups),
+        "searching": lambda: [
+            searching(models, pictures, guide) for guide in (None, models.catalog.critic.id)
+        ],
+    }
+    figures = {part: measures[part]() for part in options.parts}
+    for part, rows in figures.items():
+        SHOWN[part](rows)
     if options.json:
-        figures = {
-            "personalising": [asdict(row) for row in styles],
-            "choosing": [asdict(row) for row in choices],
-            "searching": asdict(search),
-        }
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+        written = {part: [asdict(row) for row in rows] for part, rows in figures.items()}
+        options.json.write_text(json.dumps(written, indent=2) + "\n")
 
 
-def report(styles: list[StyleRow], choices: list[ChoiceRow], search: SearchRow) -> None:
-    """Print the figures."""
-    console = Console()
+def show_personalising(rows: list[StyleRow]) -> None:
+    """Print how near the pictures come to each style."""
     table = Table(
         "style",
         "steps",
@@ -280,19 +288,35 @@ def report(styles: list[StyleRow], choices: list[ChoiceRow], search: SearchRow) 
         "of drawings",
         "similarity to the prompt",
     )
-    for row in styles:
+    for row in rows:
         figures = (row.style_similarity, row.style_error, row.drawings_similarity, row.prompt_similarity)
         table.add_row(row.style, str(row.steps), *(f"{figure:.4f}" for figure in figures))
-    console.print(table)
+    Console().print(table)
+
+
+def show_choosing(rows: list[ChoiceRow]) -> None:
+    """Print what the choice gains."""
     table = Table("seen by", f"all {CANDIDATES}", f"best {KEEP}", "gain", "±")
-    for choice in choices:
-        gain = choice.best_3 - choice.all_16
-        seen = (choice.all_16, choice.best_3, gain, choice.error)
-        table.add_row(choice.seen_by, *(f"{figure:.4f}" for figure in seen))
-    console.print(table)
-    console.print(
-        f"search among {search.pictures}: rank 1 in {search.rank_1:.1%}, rank 5 or better in {search.rank_5:.1%}"
-    )
+    for row in rows:
+        seen = (row.all_16, row.best_3, row.best_3 - row.all_16, row.error)
+        table.add_row(row.seen_by, *(f"{figure:.4f}" for figure in seen))
+    Console().print(table)
+
+
+def show_searching(rows: list[SearchRow]) -> None:
+    """Print how often the own prompt finds a picture."""
+    table = Table("pictures", "guided by", "rank 1", "rank 5 or better")
+    for row in rows:
+        table.add_row(str(row.pictures), row.guide or "none", f"{row.rank_1:.1%}", f"{row.rank_5:.1%}")
+    Console().print(table)
+
+
+SHOWN: dict[str, Callable[[list[Any]], None]] = {
+    "personalising": show_personalising,
+    "choosing": show_choosing,
+    "searching": show_searching,
+}
+PARTS = tuple(SHOWN)
 
 
 if __name__ == "__main__":
