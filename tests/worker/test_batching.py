@@ -144,7 +144,7 @@ def test_every_method_of_guidance_draws_in_a_batch_what_it_draws_alone(
         {"preset": "disco", "cutouts": 4},
         {"preset": "freedom", "recurrences": 2},
         {"preset": "tfg", "smoothing_samples": 2},
-        {"preset": "fast"},
+        {"preset": "fast", "start": 0.0, "decoder": "linear"},
     ]
     asked = [
         ask(seed=seed, steps=2, sampler=sampler, guidance=guidance)
