@@ -117,12 +117,11 @@ _LAION = GuidancePreset(
 )
 _FAST = replace(
     _LAION,
-    source="ours: the method of laion at a fraction of its cost",
+    source="ours: the method of laion at a fraction of its cost, late in the run, where a nudge is not undone",
+    scale=0.2,
+    start=0.6,
     stride=2,
-    reuse=True,
-    end=0.8,
-    overview_cuts="[4]*1+[8]*1",
-    decoder="linear",
+    overview_cuts="4",
 )
 _STABILITY = "a name of Stability's API, whose meaning was not published; here {}"
 
