@@ -52,20 +52,17 @@ SMALL = replace(
 
 
 def methods(pipeline: Path | None) -> list[Method]:
-    """The rows of the table; all but the last with the community pipeline's 4 cutouts."""
+    """The rows of the table; that of the community pipeline, if there is one, is the last."""
     four: dict[str, Any] = {"preset": "laion", "cutouts": 4}
+    community = [Method("community pipeline, 4 cutouts", pipeline=pipeline, checkpointed=False)]
     return [
         Method("unguided"),
-        *(
-            [Method("community pipeline, 4 cutouts", pipeline=pipeline, checkpointed=False)]
-            if pipeline
-            else []
-        ),
         Method("noisy, 4 cutouts", {"preset": "diffusers"}, checkpointed=False),
         Method("denoised, 4 cutouts", four, checkpointed=False),
         Method("denoised, 4 cutouts, checkpointed", four, checkpointed=True),
         Method("denoised, 4 cutouts, linear decoder", four | {"decoder": "linear"}),
         Method("denoised, 48 cutouts, checkpointed", {"preset": "laion"}, checkpointed=True),
+        *(community if pipeline else []),
     ]
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torchvision.transforms.functional import to_pil_image
 
-from benchmarks.aesthetics import JUDGE, STEPS, drawings, look, make, style_embedding, towards
+from benchmarks.aesthetics import JUDGE, STEPS
+from benchmarks.taste import drawings, look, make, style_embedding, towards
 from jobs.catalog import load_catalog
 from jobs.request import GenerateRequest
 from jobs.resolve import resolve

@@ -15,8 +15,8 @@ from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
-# A few jobs fill a CPU: more at a time are answered hardly faster in all, and the last of them much later. On two cores,
-# with requests at twice the rate of one at a time, 16 gave 4 % more answers than 6 and a 99th percentile 46 % higher.
+# A few jobs fill a CPU: more at a time are answered hardly faster in all, and the last of them much later
+# (docs/engine.md, Measuring).
 CPU_CAPACITY, CAPACITY = 6, 16
 
 CGROUP = Path("/sys/fs/cgroup")

@@ -1,0 +1,96 @@
+"""Drawings of one style, embeddings made of them, and pictures drawn towards those, as a worker would draw them."""
+
+import queue
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor
+from torch.nn import functional as F
+
+from jobs.personalization import ResolvedPersonalization
+from jobs.request import ResolvedRequest
+from training import glyphs
+from training.captions import compose, random_colour
+from training.settings import work_folder
+from worker.aesthetics.embeddings import AestheticEmbedding, mean_embedding
+from worker.engine import Engine, Finished, Outcome, Work
+from worker.inputs import Inputs
+from worker.models.clip import ClipModel
+from worker.models.registry import ModelRegistry
+from worker.runner import Runner
+from worker.sampler import Picture
+
+
+def drawings(style: str, *, held_out: bool) -> Tensor:
+    """Drawings [N, 3, 64, 64] in [0, 1] of one style: every fifth name is held out, the rest are not.
+
+    On backgrounds of all colours, so that what they have in common is the style and not a white background.
+    """
+    rgba, rows = glyphs.load(work_folder())
+    ours = [index for index, glyph in enumerate(rows) if glyph.style == style]
+    chosen = [index for place, index in enumerate(ours) if (place % 5 == 0) == held_out]
+    rng = np.random.default_rng(0)
+    composed = [compose(rgba[index], random_colour(rng), rng) for index in chosen]
+    return torch.from_numpy(np.stack(composed)) / 2 + 0.5
+
+
+def taste_drawings(style: str) -> Tensor:
+    """What the embedding of a style is made from."""
+    return drawings(style, held_out=False)[:512]
+
+
+def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEmbedding:
+    """The mean of a style's drawings."""
+    rows = [models.clip(clip).project_pictures(part) for part in taste_drawings(style).split(64)]
+    return AestheticEmbedding(mean_embedding(torch.cat(rows), normalize=True), clip, {})
+
+
+def towards(taste: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersonalization:
+    """Personalisation at the published defaults but for the steps and the learning rate."""
+    return ResolvedPersonalization(
+        embedding="style",
+        digest=taste.digest,
+        steps=steps,
+        lr=lr,
+        weight=1.0,
+        blend="lerp",
+        text=None,
+        text_angle=0.0,
+        text_negative=False,
+    )
+
+
+def make(
+    models: ModelRegistry, requests: Sequence[ResolvedRequest], taste: AestheticEmbedding | None = None
+) -> list[tuple[Picture, ...]]:
+    """The pictures of all requests, batched as a worker would."""
+    outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
+    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
+    for number, request in enumerate(requests):
+        engine.admit(Work(str(number), request, Inputs(tastes={taste.digest: taste} if taste else {})))
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    made: dict[int, tuple[Picture, ...]] = {}
+    try:
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task("drawing", total=len(requests))
+            while len(made) < len(requests):
+                work, outcome = outcomes.get()
+                if not isinstance(outcome, Finished):
+                    raise RuntimeError(f"{work.request}: {outcome}")
+                made[int(work.id)] = outcome.pictures
+                progress.advance(task)
+    finally:
+        engine.close()
+        thread.join()
+    return [made[number] for number in range(len(requests))]
+
+
+def look(clip: ClipModel, pictures: Sequence[Tensor] | Tensor) -> Tensor:
+    """Unit vectors [N, E]."""
+    parts = torch.stack(list(pictures)).split(64)
+    return F.normalize(torch.cat([clip.project_pictures(part) for part in parts]), dim=-1)
