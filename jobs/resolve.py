@@ -145,7 +145,7 @@ def _guidance(
     if numbers["start"] >= numbers["end"]:
         raise InvalidRequestError(
             f"guidance would start at {numbers['start']:g} of the run and end at {numbers['end']:g}",
-            field="guidance.start",
+            field="guidance.start" if guidance.start is not None else "guidance.end",  # what the caller chose
         )
     try:
         most = most_cuts(numbers["overview_cuts"], numbers["inner_cuts"])

@@ -181,3 +181,15 @@ class TestSeed:
         with pytest.raises(InvalidRequestError, match=f"no room for 4 pictures.* {MAX_SEED}") as caught:
             resolve(GenerateRequest(prompt="x", seed=MAX_SEED - 2, images=4), catalog)
         assert caught.value.field == "seed"
+
+
+@pytest.mark.parametrize(
+    ("window", "field"), [({"end": 0.5}, "guidance.end"), ({"start": 0.7, "end": 0.5}, "guidance.start")]
+)
+def test_an_empty_window_is_refused_naming_the_field_that_was_given(
+    catalog: Catalog, window: dict[str, float], field: str
+) -> None:
+    asked = {"prompt": "x", "guidance": {"preset": "fast", **window}}
+    with pytest.raises(InvalidRequestError, match=r"would start at .* and end at 0\.5") as caught:
+        resolve(GenerateRequest.model_validate(asked), catalog)
+    assert caught.value.field == field
