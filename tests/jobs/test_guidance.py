@@ -138,7 +138,7 @@ def test_cutouts_are_those_of_the_schedules_unless_given(catalog: Catalog) -> No
     ("fields", "field"),
     [
         ({"start": 0.5, "end": 0.4}, "guidance.start"),
-        ({"end": 0.3, "preset": "freedom"}, "guidance.start"),
+        ({"end": 0.3, "preset": "freedom"}, "guidance.end"),
         ({"overview_cuts": 0}, "guidance.overview_cuts"),
         ({"overview_cuts": 200, "inner_cuts": 100}, "guidance.overview_cuts"),
     ],
