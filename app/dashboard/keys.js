@@ -18,7 +18,8 @@ export function watchKeys() {
   find("keys").append(element("dl", { className: "list" }, ...rows));
   find("keys-close").addEventListener("click", () => find("keys").close());
   addEventListener("keydown", (event) => {
-    const isTyping = event.target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, dialog");
+    // A dialog that was closed keeps the focus until the next frame.
+    const isTyping = event.target.closest?.("input:not([type=checkbox], [type=range]), textarea, select, dialog[open]");
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
     const found = KEYS.find(([key]) => key === event.key);
     if (!found) return;

@@ -397,6 +397,20 @@ def test_the_page_is_used_by_keyboard(page: Page, ask: Callable[..., str]) -> No
     expect(page.locator("#jobs > li .prompt-text").first).to_have_text("a wing, not a page")
 
 
+def test_a_key_pressed_in_the_moment_that_the_list_of_keys_closes_is_heard(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("#prompt")).to_be_visible()
+    page.keyboard.press("?")
+    page.locator("#keys-close").focus()
+    press = """() => {
+        const inside = document.activeElement;
+        document.getElementById("keys").close();
+        inside.dispatchEvent(new KeyboardEvent("keydown", { key: "g", bubbles: true }));
+    }"""
+    page.evaluate(press)
+    expect(page.locator("#page h2")).to_have_text("Gallery")
+
+
 def test_a_filter_is_in_the_address_and_survives_going_back(
     page: Page, ask: Callable[..., str], worker: PlayedWorker
 ) -> None:
