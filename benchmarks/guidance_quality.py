@@ -152,10 +152,12 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", choices=guiding, default=guiding, help="which presets")
     options = parser.parse_args()
     presets: list[PresetName] = ["laion", "fast"] if options.quick else options.presets
-    rows = list(measure(presets, 8 if options.quick else options.prompts))
+    rows: list[Row] = []
+    for row in measure(presets, 8 if options.quick else options.prompts):
+        rows.append(row)
+        if options.json:  # after each, since all may take hours
+            options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
     Console().print(table_of(rows))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 if __name__ == "__main__":
