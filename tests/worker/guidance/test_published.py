@@ -48,12 +48,13 @@ def test_the_preset_diffusers_draws_what_the_community_pipeline_draws(
     pipeline = community_pipeline(
         Path(FILE), stock, clip.networks[0], clip.embed_text(request.prompt), clip.px
     )
-    shape = (1, stock.unet.config.in_channels, stock.unet.config.sample_size, stock.unet.config.sample_size)
+    size = stock.unet.config.sample_size
+    shape = (1, stock.unet.config.in_channels, size, size)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(request.seed))
     theirs = pipeline(
         request.prompt,
-        height=64,
-        width=64,
+        height=8 * size,  # it takes all latents for an eighth of the picture
+        width=8 * size,
         num_inference_steps=request.steps,
         guidance_scale=request.cfg_scale,
         clip_guidance_scale=100,
