@@ -72,13 +72,13 @@ def _rows(calls: Sequence[Denoise | PullBack]) -> tuple[Tensor, Tensor, Tensor]:
 def guide(
     calls: Sequence[Guide], model: DiffusionModel, clips: Mapping[str, ClipModel], chunk: int
 ) -> list[Gradient]:
-    """Each picture's gradient; ``chunk`` views are judged at a time, whosever they are."""
+    """Each picture's gradient; ``chunk`` views at most are judged at a time, whosever they are."""
     return guidance_gradients(
         torch.cat([call.latents for call in calls]),
         [call.loss for call in calls],
         decode=model.decode if calls[0].decoder == "vae" else model.decode_linearly,
         clips=clips,
-        chunk=chunk,
+        chunk=min([chunk, *(clip.batch_views for clip in clips.values())]),
     )
 
 

@@ -1,5 +1,6 @@
 """A CLIP in memory: texts and pictures to unit vectors."""
 
+import math
 from functools import cached_property
 
 import open_clip
@@ -19,6 +20,8 @@ from worker.models.texts import TextCache
 
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
+BUSY_TOKENS = 2048  # of a batch: enough work for any device; what is more, takes memory and saves no time
+PATCH_PX = 16  # of networks that do not say how they part a picture
 
 
 class ClipModel:
@@ -52,6 +55,12 @@ class ClipModel:
     def width(self) -> int:
         """E, the length of its embeddings."""
         return self.embed_text("").shape[1]
+
+    @cached_property
+    def batch_views(self) -> int:
+        """Views worth being judged at a time, each of which keeps its activations for the way back."""
+        patches = getattr(self._model.visual, "grid_size", (self.px // PATCH_PX, self.px // PATCH_PX))
+        return max(1, BUSY_TOKENS // math.prod(patches))
 
     @cached_property
     def text_tower(self) -> TextTower:

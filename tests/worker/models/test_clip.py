@@ -1,0 +1,59 @@
+"""How many views a CLIP judges at a time."""
+
+import open_clip
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.worker.conftest import ROOT
+from worker.batches import guide
+from worker.calls import Guide
+from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
+from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
+from worker.models.clip import ClipModel
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.settings import WorkerSettings
+
+
+def small_clip(px: int, patch: int) -> ClipModel:
+    """A CLIP with as many tokens as one of this size has, and hardly any weights."""
+    vision = {"image_size": px, "patch_size": patch, "width": 16, "layers": 1, "head_width": 8}
+    text = {"context_length": 8, "vocab_size": 64, "width": 8, "heads": 1, "layers": 1}
+    network = open_clip.CLIP(embed_dim=8, vision_cfg=vision, text_cfg=text)
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{ROOT / 'models' / 'pocket-m'}")
+    return ClipModel(network, tokenizer, Device(WorkerSettings(device="cpu")))
+
+
+@pytest.mark.parametrize(
+    ("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)]
+)
+def test_the_finer_a_clip_sees_the_fewer_views_it_judges_at_a_time(px: int, patch: int, views: int) -> None:
+    assert small_clip(px, patch).batch_views == views
+
+
+def test_all_views_are_judged_and_never_too_many_at_a_time(models: ModelRegistry) -> None:
+    clip, diffusion = small_clip(224, 14), models.diffusion("pocket")
+    seen: list[int] = []
+    visual: nn.Module = clip.networks[0].visual  # type: ignore[assignment]
+    visual.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    rng = torch.Generator().manual_seed(0)
+
+    def asked() -> Guide:
+        views = draw_views(Cut(9, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
+        target: Tensor = torch.eye(8)[:1]
+        latents = torch.randn(1, diffusion.facts.latent_channels, 16, 16, generator=rng)
+        return Guide("pocket", latents, Loss((Sight("c", views, (ClipTerm(0, 1.0, Near(target)),)),)), "vae")
+
+    gradients = guide([asked(), asked()], diffusion, {"c": clip}, chunk=32)
+    assert seen == [8, 8, 2]
+    assert all(gradient.value.abs().amax() > 0 for gradient in gradients)
+    smaller = guide([asked()], diffusion, {"c": clip}, chunk=5)
+    assert (seen[3:], len(smaller)) == ([5, 4], 1)
+
+
+def test_losses_that_no_clip_judges_need_none(models: ModelRegistry) -> None:
+    diffusion = models.diffusion("pocket")
+    latents = torch.randn(1, diffusion.facts.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0))
+    (gradient,) = guide([Guide("pocket", latents, Loss((), (PixelTerm(0, 1.0, "tv"),)), "vae")], diffusion, {}, 32)
+    assert gradient.value.abs().amax() > 0
