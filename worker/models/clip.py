@@ -2,10 +2,12 @@
 
 import math
 from functools import cached_property
+from typing import Any
 
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg
+from open_clip.transformer import ResidualAttentionBlock, Transformer
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,6 +40,7 @@ class ClipModel:
         self, model: torch.nn.Module, tokenizer: open_clip.tokenizer.HFTokenizer, device: Device
     ) -> None:
         self._model = model.to(device.device, device.dtype).eval().requires_grad_(False)
+        _put_tokens_first(model)
         self._tokenizer = tokenizer
         self._device = device
         config = PreprocessCfg(**open_clip.get_model_preprocess_cfg(model))
@@ -118,6 +121,20 @@ class ClipModel:
         """The same of one picture [3, H, W] to one unit vector [1, E]."""
         (similarity,) = self.scores(picture[None], target)
         return similarity
+
+
+def _put_tokens_first(model: Any) -> None:
+    """Let the image tower compute on [tokens, batch, width], which its attention works on anyway.
+
+    From [batch, tokens, width] PyTorch's attention makes a transposed view, and multiplies that by frozen weights in
+    one small product for each token; in bfloat16 on a CPU it even copies the weights for each. With ViT-H-14 that
+    doubles the time of a view.
+    """
+    for part in model.visual.modules():
+        if isinstance(part, Transformer) and isinstance(part.resblocks[0], ResidualAttentionBlock):
+            part.batch_first = False
+            for block in part.resblocks:
+                block.attn.batch_first = False
 
 
 def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = None) -> ClipModel:

@@ -1,9 +1,11 @@
-"""How many views a CLIP judges at a time."""
+"""How a CLIP computes, and how many views it judges at a time."""
+
+from typing import Any
 
 import open_clip
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tests.worker.conftest import ROOT
 from worker.batches import guide
@@ -25,6 +27,18 @@ def small_clip(px: int, patch: int) -> ClipModel:
     return ClipModel(network, tokenizer, Device(WorkerSettings(device="cpu")))
 
 
+def test_it_sees_what_the_stock_network_sees() -> None:
+    torch.manual_seed(0)
+    clip, pictures = small_clip(64, 8), torch.rand(3, 3, 64, 64)
+    visual: Any = clip.networks[0].visual
+    ours = clip.embed(pictures)
+    assert not visual.transformer.batch_first
+    visual.transformer.batch_first = True  # as open_clip makes it
+    for block in visual.transformer.resblocks:
+        block.attn.batch_first = True
+    assert torch.allclose(clip.embed(pictures), ours, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)]
 )
@@ -35,7 +49,7 @@ def test_the_finer_a_clip_sees_the_fewer_views_it_judges_at_a_time(px: int, patc
 def test_all_views_are_judged_and_never_too_many_at_a_time(models: ModelRegistry) -> None:
     clip, diffusion = small_clip(224, 14), models.diffusion("pocket")
     seen: list[int] = []
-    visual: nn.Module = clip.networks[0].visual  # type: ignore[assignment]
+    visual: Any = clip.networks[0].visual
     visual.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     rng = torch.Generator().manual_seed(0)
 
