@@ -21,6 +21,7 @@ from jobs.request import GenerateRequest
 from jobs.resolve import resolve
 from worker.calls import Denoise, Stepped
 from worker.memory import peak_memory
+from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
@@ -87,8 +88,7 @@ def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
     device = Device(WorkerSettings(dtype=cast(Any, shapes.dtype if shapes else "auto")))
     models = _random(shapes, device) if shapes else _shipped(device)
     if method.checkpointed is not None:
-        vae = models.stock.vae
-        (vae.enable_gradient_checkpointing if method.checkpointed else vae.disable_gradient_checkpointing)()
+        checkpoint_activations(models.stock.vae.decoder, enabled=method.checkpointed)
     run = _community(method.pipeline, models) if method.pipeline else _own(method.guidance, models)
     with peak_memory(device.device) as taken:
         first = run(1)  # what is only done once, is not counted as time

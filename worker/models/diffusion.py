@@ -14,6 +14,7 @@ from worker.aesthetics.personalization import Tuning, TuningCache, tuned_states,
 from worker.calls import Facts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
+from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.files import NETWORKS, locate, weights
@@ -41,7 +42,7 @@ class DiffusionModel:
         self._vae = pipeline.vae.eval().requires_grad_(False)
         # Keeps no activations of the decoder for the guidance gradient; it computes them again instead.
         if self._vae.config.sample_size >= 256:
-            self._vae.enable_gradient_checkpointing()
+            checkpoint_activations(self._vae.decoder)
         self._device = device
         self.encode_texts = TextCache(self._encode_texts)
         self._tuned = TuningCache()
