@@ -1,6 +1,6 @@
 """How much CLIP guidance raises the similarity of pictures to their prompts, same seeds with and without.
 
-``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE]``. Two CLIPs look at every picture: the
+``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE] [--guidance JSON]``. Two CLIPs look at every picture: the
 guide, which flatters itself, and a judge that was trained apart from it and never guides. Only the judge's figure says
 whether the pictures are better.
 """
@@ -56,7 +56,7 @@ def prompts(count: int) -> list[str]:
     ]
 
 
-def measure(count: int, scale: float | None, cutouts: int | None) -> tuple[list[Pair], list[Tensor]]:
+def measure(count: int, guidance: Guidance) -> tuple[list[Pair], list[Tensor]]:
     """Draw every prompt without and with guidance; the scores, and the pictures in pairs."""
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
     judge: ClipModel = load_clip(
@@ -66,7 +66,7 @@ def measure(count: int, scale: float | None, cutouts: int | None) -> tuple[list[
     requests = [
         resolve(GenerateRequest(prompt=text, seed=seed, guidance=choice), models.catalog)
         for seed, text in enumerate(texts)
-        for choice in (None, Guidance(scale=scale, cutouts=cutouts))
+        for choice in (None, guidance)
     ]
     drawn = [
         picture
@@ -104,14 +104,15 @@ def main() -> None:
     """Measure, print a table, and write JSON and pictures if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="32 prompts instead of 128")
-    parser.add_argument("--scale", type=float, help="guidance scale; the preset's default if left out")
-    parser.add_argument("--cutouts", type=int, help="cutouts; the preset's default if left out")
+    parser.add_argument(
+        "--guidance", type=Guidance.model_validate_json, default="{}", help="a request's, as JSON"
+    )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument(
         "--pictures", type=Path, help="write the pictures, unguided beside guided, to this file"
     )
     options = parser.parse_args()
-    pairs, pictures = measure(32 if options.quick else 128, options.scale, options.cutouts)
+    pairs, pictures = measure(32 if options.quick else 128, options.guidance)
     results = summary(pairs)
     table = Table("CLIP", "unguided", "guided", "gain", "standard error", "guided wins")
     for name, row in results.items():

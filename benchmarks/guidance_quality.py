@@ -157,7 +157,7 @@ def main() -> None:
         rows.append(row)
         if options.json:  # after each, since all may take hours
             options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    Console().print(table_of(rows))
+    Console(width=max(Console().width, 120)).print(table_of(rows))  # wide enough in a file too
 
 
 if __name__ == "__main__":
