@@ -1,8 +1,8 @@
 """How much CLIP guidance raises the similarity of pictures to their prompts, same seeds with and without.
 
-``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE] [--guidance JSON]``. Two CLIPs look at every picture: the
-guide, which flatters itself, and a judge that was trained apart from it and never guides. Only the judge's figure says
-whether the pictures are better.
+``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE] [--guidance JSON]``. Two CLIPs look at
+every picture: the guide, which flatters itself, and a judge that was trained apart from it and never guides. Only the
+judge's figure says whether the pictures are better.
 """
 
 import argparse
