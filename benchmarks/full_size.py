@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.full_size [--quick] [--json FILE] [--steps N] [--clip NAME] [--dtype NAME] [--rows N ...]
 [--pipeline FILE]``. Proves that the real shapes run, and measures time and peak memory of a step; a CPU is enough, with
-some 10 GB of memory and patience: minutes with AMX, more than an hour where bf16 is emulated, for which there are
-``--dtype fp32`` and ``--rows``. Gradients of random networks say nothing, but cost as much as any. ``--quick`` shrinks
-all.
+10 GB of memory (20 in fp32) and patience: minutes with AMX, more than an hour where bf16 is emulated, for which there
+are ``--dtype fp32`` and ``--rows``. Gradients of random networks say nothing, but cost as much as any. ``--quick``
+shrinks all.
 """
 
 import argparse
