@@ -22,7 +22,7 @@ from worker.models.texts import TextCache
 
 WEIGHTS = "open_clip_model.safetensors"
 CONFIG = "open_clip_config.json"
-BUSY_TOKENS = 2048  # of a batch: enough work for any device; what is more, takes memory and saves no time
+BUSY_TOKENS = 2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
 PATCH_PX = 16  # of networks that do not say how they part a picture
 
 
