@@ -8,16 +8,14 @@ shrinks all.
 """
 
 import argparse
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 
 from benchmarks.guidance_speed import table_of
-from benchmarks.stepping import ROOT, Method, Shapes, measure
+from benchmarks.stepping import ROOT, Method, Shapes, measure_all
 
 FULL = Shapes(
     unet={
@@ -83,10 +81,8 @@ def main() -> None:
     steps = 1 if options.quick else options.steps
     rows = methods(options.pipeline)
     chosen = [rows[number] for number in options.rows] if options.rows else rows
-    costs = [measure(row, steps, shapes) for row in track(chosen, "stepping", console=Console(stderr=True))]
-    Console().print(table_of(costs))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+    costs = measure_all(chosen, steps, shapes, json_file=options.json)
+    Console(width=max(Console().width, 100)).print(table_of(costs))
 
 
 if __name__ == "__main__":

@@ -7,15 +7,12 @@ average step of its run.
 """
 
 import argparse
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from benchmarks.stepping import Cost, Method, measure
+from benchmarks.stepping import Cost, Method, measure_all
 from jobs.presets import PRESETS
 
 
@@ -51,10 +48,8 @@ def main() -> None:
     options = parser.parse_args()
     rows = methods(options.cutouts, options.pipeline, quick=options.quick)
     steps = 10 if options.quick else options.steps
-    costs = [measure(row, steps) for row in track(rows, "stepping", console=Console(stderr=True))]
-    Console().print(table_of(costs))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+    costs = measure_all(rows, steps, json_file=options.json)
+    Console(width=max(Console().width, 100)).print(table_of(costs))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Time and peak memory of sampling steps, each method in a process of its own, so that none finds another's memory."""
 
+import json
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +14,8 @@ from typing import Any, cast
 import open_clip
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from rich.console import Console
+from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.community import community_pipeline
@@ -70,6 +73,25 @@ class Cost:
     name: str
     seconds: float
     peak_mib: float  # beyond the weights
+
+
+def measure_all(
+    methods: Sequence[Method], steps: int, shapes: Shapes | None = None, *, json_file: Path | None = None
+) -> list[Cost]:
+    """The costs of several methods, one after another; what is known is written after each, since all may take hours.
+
+    Args:
+        methods: what to measure.
+        steps: as for ``measure``.
+        shapes: as for ``measure``.
+        json_file: where to write.
+    """
+    costs = []
+    for method in track(methods, "stepping", console=Console(stderr=True)):
+        costs.append(measure(method, steps, shapes))
+        if json_file:
+            json_file.write_text(json.dumps([asdict(cost) for cost in costs], indent=2) + "\n")
+    return costs
 
 
 def measure(method: Method, steps: int, shapes: Shapes | None = None) -> Cost:
