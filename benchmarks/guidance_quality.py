@@ -40,7 +40,7 @@ from worker.settings import WorkerSettings
 from worker.solo import draw
 
 ROOT = Path(__file__).parent.parent
-TIMED = 8  # pictures that are drawn alone too, for their time; all others share batches
+TIMED = 4  # pictures that are drawn alone too, for their time; all others share batches
 
 
 @dataclass(frozen=True)
