@@ -118,7 +118,8 @@ class Guidance(_Model):
         None,
         gt=0,
         le=1,
-        description="Guide before this part of the run, 1 being the finished picture.",
+        description="Guide before this part of the run, 1 being the finished picture. What guides the very last step "
+        "is left in the picture as it is; 0.95 spares that step in runs of 20 or more.",
         examples=[1.0],
     )
     stride: int | None = Field(

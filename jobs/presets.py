@@ -48,6 +48,7 @@ class GuidancePreset:
         reduction: over the views of a step.
         start: guided from this part of the run on, 0 being pure noise.
         end: and before this one, 1 being the finished picture.
+        last: whether the step that ends the run is guided too; no later one takes out what its gradient leaves behind.
         stride: every how many steps there is a new gradient.
         reuse: whether the steps in between repeat the last one.
         patience: guidance ends after so many gradients without a lower loss; 0 never ends it.
@@ -79,6 +80,7 @@ class GuidancePreset:
     reduction: Literal["mean", "sum"] = "mean"
     start: float = 0.0
     end: float = 1.0
+    last: bool = True
     stride: int = 1
     reuse: bool = False
     patience: int = 0
@@ -120,9 +122,11 @@ _FAST = replace(
     source="ours: the method of laion at a fraction of its cost, late in the run, where a nudge is not undone",
     scale=0.2,
     start=0.6,
+    last=False,
     stride=2,
     overview_cuts="4",
 )
+_RUNG = replace(_LAION, last=False)
 _STABILITY = "a name of Stability's API, whose meaning was not published; here {}"
 
 PRESETS: dict[PresetName, GuidancePreset] = {
@@ -203,8 +207,8 @@ PRESETS: dict[PresetName, GuidancePreset] = {
     "FAST_BLUE": replace(_FAST, source=_STABILITY.format("fast")),
     "FAST_GREEN": replace(_FAST, source=_STABILITY.format("fast at every third step"), stride=3),
     "NONE": replace(_LAION, source=_STABILITY.format("no guidance"), scale=0.0),
-    "SIMPLE": replace(_LAION, source=_STABILITY.format("laion with 4 views"), overview_cuts="4"),
-    "SLOW": replace(_LAION, source=_STABILITY.format("laion with 16 views"), overview_cuts="16"),
-    "SLOWER": replace(_LAION, source=_STABILITY.format("laion with 32 views"), overview_cuts="32"),
-    "SLOWEST": replace(_LAION, source=_STABILITY.format("laion")),
+    "SIMPLE": replace(_RUNG, source=_STABILITY.format("SLOWEST with 4 views"), overview_cuts="4"),
+    "SLOW": replace(_RUNG, source=_STABILITY.format("SLOWEST with 16 views"), overview_cuts="16"),
+    "SLOWER": replace(_RUNG, source=_STABILITY.format("SLOWEST with 32 views"), overview_cuts="32"),
+    "SLOWEST": replace(_RUNG, source=_STABILITY.format("laion at all steps but the last")),
 }

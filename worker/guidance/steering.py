@@ -99,6 +99,7 @@ class Steering:
     def _is_within(self, index: int) -> bool:
         guidance = self._guidance
         active = guidance.scale > 0 and guidance.start <= index / len(self._steps) < guidance.end
+        active &= self._preset.last or index + 1 < len(self._steps)
         return active and not (guidance.patience and self._since_best >= guidance.patience)
 
     def _is_due(self, index: int) -> bool:
