@@ -118,9 +118,12 @@ class Guidance(_Model):
         None,
         gt=0,
         le=1,
-        description="Guide before this part of the run, 1 being the finished picture. What guides the very last step "
-        "is left in the picture as it is; 0.95 spares that step in runs of 20 or more.",
+        description="Guide before this part of the run, 1 being the finished picture.",
         examples=[1.0],
+    )
+    last_step: bool | None = Field(
+        None,
+        description="Guide the step that ends the run too, whose gradient stays in the picture as it is and may show.",
     )
     stride: int | None = Field(
         None, ge=1, le=250, description="Compute a gradient every so many steps.", examples=[2]
@@ -221,6 +224,7 @@ class ResolvedGuidance(_Model):
     stratified: bool = Field(description="Whether the sizes of a step's crops are spread evenly.")
     start: float = Field(description="Guided from this part of the run on.")
     end: float = Field(description="Guided before this part of the run.")
+    last_step: bool = Field(True, description="Whether the step that ends the run is guided too.")
     stride: int = Field(description="Steps from one gradient to the next.")
     reuse: bool = Field(description="Whether the steps in between repeat the last gradient.")
     patience: int = Field(
@@ -235,6 +239,13 @@ class ResolvedGuidance(_Model):
     smoothing_samples: int = Field(description="Draws of this noise.")
     decoder: Decoder = Field(description="What decodes the latents for the gradient.")
     trace: bool = Field(description="Whether each guided step's losses are returned.")
+
+    def window(self, steps: int) -> range:
+        """The steps of a run of so many that are guided; every ``stride``-th of them takes a gradient."""
+        within = [index for index in range(steps) if self.start <= index / steps < self.end]
+        if not (within and self.scale):
+            return range(0)
+        return range(within[0], min(within[-1] + 1, steps if self.last_step else steps - 1))
 
     @property
     def clips(self) -> tuple[str, ...]:

@@ -29,15 +29,17 @@ def cost_of(request: ResolvedRequest | Task) -> int:
         return max(1, ceil(request.looks * _LOOK_ROWS))
     rows = 1.0 if request.cfg_scale == 1 else 2.0
     if request.guidance is not None:
-        rows += _gradients(request.guidance) * (_DECODER_ROWS + _CUTOUT_ROWS * request.guidance.cutouts)
+        rows += _gradients(request.guidance, request.steps) * (
+            _DECODER_ROWS + _CUTOUT_ROWS * request.guidance.cutouts
+        )
     drawing = request.images * request.steps * rows * max(1.0, request.width * request.height / _UNIT_PX)
     tuning = _TUNING_ROWS * request.personalization.steps if request.personalization else 0.0
     return ceil(drawing + tuning)
 
 
-def _gradients(guidance: ResolvedGuidance) -> float:
+def _gradients(guidance: ResolvedGuidance, steps: int) -> float:
     """Gradients that guidance takes for each sampling step, on average over the run."""
-    share = (guidance.end - guidance.start) / guidance.stride
+    share = len(guidance.window(steps)[:: guidance.stride]) / steps
     return share * guidance.recurrences * guidance.iterations
 
 

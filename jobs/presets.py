@@ -48,7 +48,7 @@ class GuidancePreset:
         reduction: over the views of a step.
         start: guided from this part of the run on, 0 being pure noise.
         end: and before this one, 1 being the finished picture.
-        last: whether the step that ends the run is guided too; no later one takes out what its gradient leaves behind.
+        last_step: whether the step that ends the run is guided too, whose gradient no other step refines.
         stride: every how many steps there is a new gradient.
         reuse: whether the steps in between repeat the last one.
         patience: guidance ends after so many gradients without a lower loss; 0 never ends it.
@@ -80,7 +80,7 @@ class GuidancePreset:
     reduction: Literal["mean", "sum"] = "mean"
     start: float = 0.0
     end: float = 1.0
-    last: bool = True
+    last_step: bool = True
     stride: int = 1
     reuse: bool = False
     patience: int = 0
@@ -122,11 +122,11 @@ _FAST = replace(
     source="ours: the method of laion at a fraction of its cost, late in the run, where a nudge is not undone",
     scale=0.2,
     start=0.6,
-    last=False,
+    last_step=False,
     stride=2,
     overview_cuts="4",
 )
-_RUNG = replace(_LAION, last=False)
+_RUNG = replace(_LAION, last_step=False)
 _STABILITY = "a name of Stability's API, whose meaning was not published; here {}"
 
 PRESETS: dict[PresetName, GuidancePreset] = {

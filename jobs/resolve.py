@@ -20,6 +20,7 @@ OVERRIDABLE = (
     "clamp",
     "start",
     "end",
+    "last_step",
     "stride",
     "reuse",
     "patience",
@@ -55,9 +56,11 @@ def resolve(
     """
     card = catalog.model(request.model)
     images = _images(request)
+    steps = request.steps or card.steps
     guidance = None
     if request.guidance is not None:
         guidance = _guidance(request.guidance, request.prompt, card, catalog, library)
+        _require_a_guided_step(guidance, steps, request.guidance)
     width = _size(request.width or card.width, "width", card)
     height = _size(request.height or card.height, "height", card)
     # Later pictures count up from the first one's seed and must not run past the end.
@@ -87,7 +90,7 @@ def resolve(
         model=card.id,
         width=width,
         height=height,
-        steps=request.steps or card.steps,
+        steps=steps,
         cfg_scale=cfg_scale,
         sampler=sampler,
         eta=request.eta,
@@ -163,4 +166,17 @@ def _guidance(
         cutouts=guidance.cutouts or most,
         trace=guidance.trace,
         **numbers,
+    )
+
+
+def _require_a_guided_step(guidance: ResolvedGuidance, steps: int, asked: Guidance) -> None:
+    """Refuse guidance that would do nothing although its scale is not zero."""
+    if guidance.window(steps) or not guidance.scale:
+        return
+    chosen = next((name for name in ("start", "end") if getattr(asked, name) is not None), None)
+    spared = "" if guidance.last_step else ", the last one spared"
+    raise InvalidRequestError(
+        f"none of {steps} steps would be guided by preset {guidance.preset!r} "
+        f"from {guidance.start:g} to {guidance.end:g} of the run{spared}",
+        field=f"guidance.{chosen}" if chosen else "steps",
     )

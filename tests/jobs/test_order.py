@@ -57,7 +57,7 @@ class TestCost:
             return cost_of(asking(guidance=resolve(wanted, catalog).guidance))
 
         assert guided(cutouts=96) > guided() > 2 * plain
-        assert guided(stride=2) - plain == pytest.approx((guided() - plain) / 2, abs=1)
+        assert guided(stride=2) - plain == pytest.approx((guided() - plain) * 13 / 25, abs=1)
         assert guided(end=0.5) == guided(stride=2)
         assert guided(recurrences=3) - plain == pytest.approx(3 * (guided() - plain), abs=1)
 

@@ -39,9 +39,9 @@ def test_a_request_may_name_exactly_the_presets_there_are() -> None:
 
 def test_the_names_of_stability_lead_to_rows_of_ours() -> None:
     assert PRESETS["NONE"].scale == 0
-    assert replace(PRESETS["SLOWEST"], source="", last=True) == replace(PRESETS["laion"], source="")
+    assert replace(PRESETS["SLOWEST"], source="", last_step=True) == replace(PRESETS["laion"], source="")
     assert replace(PRESETS["FAST_BLUE"], source="") == replace(PRESETS["fast"], source="")
-    assert not any(PRESETS[name].last for name in ("fast", "FAST_GREEN", "SIMPLE", "SLOWEST"))
+    assert not any(PRESETS[name].last_step for name in ("fast", "FAST_GREEN", "SIMPLE", "SLOWEST"))
     cuts = [PRESETS[name].cutouts for name in ("SIMPLE", "SLOW", "SLOWER", "SLOWEST")]
     assert cuts == sorted(cuts)
 

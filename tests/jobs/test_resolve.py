@@ -78,6 +78,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
             "stratified": True,
             "start": 0.1,
             "end": 0.9,
+            "last_step": False,
             "stride": 2,
             "reuse": True,
             "patience": 3,
@@ -181,6 +182,30 @@ class TestSeed:
         with pytest.raises(InvalidRequestError, match=f"no room for 4 pictures.* {MAX_SEED}") as caught:
             resolve(GenerateRequest(prompt="x", seed=MAX_SEED - 2, images=4), catalog)
         assert caught.value.field == "seed"
+
+
+NO_STEP: list[tuple[int, dict[str, object], str]] = [
+    (4, {"preset": "fast"}, "steps"),
+    (1, {"last_step": False}, "steps"),
+    (25, {"start": 0.61, "end": 0.63}, "guidance.start"),
+    (5, {"preset": "mpgd", "end": 0.35}, "guidance.end"),
+]
+
+
+@pytest.mark.parametrize(("steps", "guidance", "field"), NO_STEP)
+def test_guidance_of_no_step_is_refused(
+    catalog: Catalog, steps: int, guidance: dict[str, object], field: str
+) -> None:
+    asked = {"prompt": "x", "steps": steps, "guidance": guidance}
+    with pytest.raises(InvalidRequestError, match=f"none of {steps} steps would be guided") as caught:
+        resolve(GenerateRequest.model_validate(asked), catalog)
+    assert caught.value.field == field
+
+
+def test_guidance_of_one_step_or_of_no_strength_is_not(catalog: Catalog) -> None:
+    for steps, guidance in ((5, {"preset": "fast"}), (1, {}), (4, {"preset": "fast", "scale": 0})):
+        asked = {"prompt": "x", "steps": steps, "guidance": guidance}
+        assert resolve(GenerateRequest.model_validate(asked), catalog).guidance
 
 
 @pytest.mark.parametrize(

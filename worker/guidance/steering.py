@@ -61,6 +61,7 @@ class Steering:
         self._preset = PRESETS[guidance.preset]
         self._aim = aim
         self._steps = steps
+        self._window = guidance.window(len(steps))
         self._model = model
         self._size = size
         self._generator = generator
@@ -97,14 +98,11 @@ class Steering:
         return Nudge(nothing + shift, nothing + displacement)
 
     def _is_within(self, index: int) -> bool:
-        guidance = self._guidance
-        active = guidance.scale > 0 and guidance.start <= index / len(self._steps) < guidance.end
-        active &= self._preset.last or index + 1 < len(self._steps)
-        return active and not (guidance.patience and self._since_best >= guidance.patience)
+        patience = self._guidance.patience
+        return index in self._window and not (patience and self._since_best >= patience)
 
     def _is_due(self, index: int) -> bool:
-        first = math.ceil(self._guidance.start * len(self._steps))
-        return self._is_within(index) and (index - first) % self._guidance.stride == 0
+        return self._is_within(index) and index in self._window[:: self._guidance.stride]
 
     def _draw_loss(self, index: int) -> Loss | None:
         """How the picture is judged at a step: its objectives, and views for each CLIP. None for not at all."""

@@ -340,7 +340,7 @@ def test_a_gradient_is_taken_within_the_window_at_every_stride(monkeypatch: pyte
     assert steered({"stride": 3}, falling, monkeypatch) == [0, 3, 6, 9]
     assert steered({"stride": 3, "end": 0.8, "reuse": True}, falling, monkeypatch) == [0, 3, 6]
     assert steered({"stride": 2, "start": 0.3}, falling, monkeypatch) == [3, 5, 7, 9]
-    assert steered({"stride": 2, "start": 0.3, "last": False}, falling, monkeypatch) == [3, 5, 7]
+    assert steered({"stride": 2, "start": 0.3, "last_step": False}, falling, monkeypatch) == [3, 5, 7]
 
 
 def test_guidance_ends_when_the_loss_no_longer_falls(monkeypatch: pytest.MonkeyPatch) -> None:
