@@ -20,6 +20,7 @@ FREE_SHARE = 0.8  # of the free memory; the rest is for fragments, and for what 
 
 MEASURE_EVERY = 64  # batches of the same kind and size; measuring costs a CPU half a millisecond
 CLEAR_PEAK = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
 
 
 class MemoryModel:
@@ -86,24 +87,58 @@ class MemoryModel:
         return self._runs[key, size] % MEASURE_EVERY == 1
 
 
+class _Peak:
+    """The most memory since a measurement began. The system counts one peak, which every measurement starts anew."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._most = 0
+        self._before = self._restart()
+
+    def note(self) -> None:
+        """Keep what the system counts, before another measurement starts it anew."""
+        counted = torch.cuda.max_memory_allocated(self._device) if self._is_cuda else _resident("VmHWM")
+        self._most = max(self._most, counted)
+
+    def taken(self) -> int:
+        """Bytes beyond those at the beginning."""
+        return max(self._most - self._before, 0)
+
+    @property
+    def _is_cuda(self) -> bool:
+        return self._device.type == "cuda"
+
+    def _restart(self) -> int:
+        """Start the system's count anew, from what is taken now."""
+        if self._is_cuda:
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return torch.cuda.memory_allocated(self._device)
+        if not CLEAR_PEAK.exists():
+            return _resident("VmHWM")
+        CLEAR_PEAK.write_text("5")
+        return _resident("VmRSS")
+
+
+_measuring: list[_Peak] = []  # in this process, outer ones first
+
+
 @contextmanager
 def peak_memory(device: torch.device) -> Generator[Callable[[], int], None, None]:
     """Measure the most memory that the block takes on top of what was taken before; ask for it after the block.
 
     On a CPU that is the growth of the peak resident set, which Linux can start anew (elsewhere the answer is 0). Memory
     that the process holds already and uses again is not counted, as it is not free either; what other threads take
-    meanwhile is.
+    meanwhile is. Measurements may lie within each other.
     """
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        yield lambda: torch.cuda.max_memory_allocated(device) - before
-    elif CLEAR_PEAK.exists():
-        CLEAR_PEAK.write_text("5")
-        before = _resident("VmRSS")
-        yield lambda: max(_resident("VmHWM") - before, 0)
-    else:
-        yield lambda: 0
+    for outer in tuple(_measuring):
+        outer.note()
+    peak = _Peak(device)
+    _measuring.append(peak)
+    try:
+        yield peak.taken
+    finally:
+        peak.note()
+        _measuring.remove(peak)
 
 
 def resident_bytes() -> int | None:
@@ -112,5 +147,8 @@ def resident_bytes() -> int | None:
 
 
 def _resident(name: str) -> int:
-    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    """A count of the kernel's, in bytes; 0 where it has none."""
+    if not STATUS.exists():
+        return 0
+    found = re.search(rf"{name}:\s+(\d+) kB", STATUS.read_text())
     return int(found[1]) * 1024 if found else 0

@@ -68,3 +68,17 @@ def test_the_memory_of_a_block_is_measured() -> None:
         doubled = numbers * 2
         del numbers, doubled
     assert 100 * MIB < taken() < 300 * MIB
+
+
+def test_measurements_may_lie_within_each_other() -> None:
+    cpu = torch.device("cpu")
+    with peak_memory(cpu) as around:
+        before = torch.ones(64, MIB // 4)
+        del before
+        with peak_memory(cpu) as within:
+            inside = torch.ones(32, MIB // 4)
+            del inside
+        after = torch.ones(16, MIB // 4)
+        del after
+    assert 55 * MIB < around() < 150 * MIB
+    assert 25 * MIB < within() < 55 * MIB
