@@ -1,7 +1,8 @@
-"""Draw what each preset gains against what it costs: ``python -m docs.make_tradeoff FILE ...``.
+"""Draw what each preset gains against what it costs: ``python -m docs.make_tradeoff --costs FILE FILE ...``.
 
-The files are those of ``python -m benchmarks.guidance_quality --json FILE``, all of the same prompts. Writes
-``docs/images/tradeoff.svg``; matplotlib comes with the extra ``training``.
+The costs are those of ``python -m benchmarks.guidance_speed --json FILE``, one run for all presets. The other files are
+those of ``python -m benchmarks.guidance_quality --json FILE``, all of the same prompts; of a preset that is in several,
+the last counts. Writes ``docs/images/tradeoff.svg``; matplotlib comes with the extra ``training``.
 """
 
 import argparse
@@ -16,12 +17,12 @@ INK, DIM, MARK = "#24292f", "#8c959f", "#0969da"
 BELOW = {"SLOWER", "FAST_GREEN", "tfg"}  # labels that would lie on another's
 
 
-def draw(rows: list[dict[str, Any]], file: Path) -> None:
+def draw(rows: list[dict[str, Any]], costs: dict[str, float], file: Path) -> None:
     """One point with its standard error for each preset, costs on a logarithmic axis."""
     pyplot.rcParams |= {"font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": "tradeoff"}
     figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
     for row in rows:
-        at = row["cost"], row["gain"]
+        at = costs[row["preset"]], row["gain"]
         axes.errorbar(*at, row["standard_error"], fmt="o", color=MARK, ecolor=DIM, capsize=2)
         side, align = (-1, "top") if row["preset"] in BELOW else (1, "bottom")
         axes.annotate(
@@ -30,7 +31,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     axes.axhline(0, color=DIM, linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g ×"))
-    axes.set_xlabel("time of a picture, in units of an unguided one")
+    axes.set_xlabel("time of a step, in units of an unguided one")
     axes.set_ylabel("gain of the judge's similarity")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, metadata={"Date": None})
@@ -39,10 +40,13 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
 def main() -> None:
     """Read, leave out what is not guided, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--costs", type=Path, required=True, help="written by benchmarks.guidance_speed")
     parser.add_argument("files", type=Path, nargs="+", help="written by benchmarks.guidance_quality")
     options = parser.parse_args()
     rows = {row["preset"]: row for file in options.files for row in json.loads(file.read_text())}
-    draw([row for name, row in rows.items() if name != "unguided"], IMAGES / "tradeoff.svg")
+    seconds = {cost["name"]: cost["seconds"] for cost in json.loads(options.costs.read_text())}
+    costs = {name: value / seconds["unguided"] for name, value in seconds.items()}
+    draw([row for name, row in rows.items() if name != "unguided"], costs, IMAGES / "tradeoff.svg")
 
 
 if __name__ == "__main__":
