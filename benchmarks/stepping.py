@@ -35,6 +35,7 @@ from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent
 PROMPT = "a red apple on a light blue background"
+WARMING = 5  # the shortest run of which every preset guides a step
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def measure(method: Method, steps: int, shapes: Shapes | None = None) -> Cost:
 
     Args:
         method: what to measure.
-        steps: that are timed, after one that is not; with 0 that one is timed, and what is only done once with it.
+        steps: that are timed, after a short run that is not: one step of random networks, ``WARMING`` of the pocket
+            model. With 0 that run is timed, and what is only done once with it.
         shapes: of random networks; None for the pocket model.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
@@ -113,7 +115,8 @@ def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
         checkpoint_activations(models.stock.vae.decoder, enabled=method.checkpointed)
     run = _community(method.pipeline, models) if method.pipeline else _own(method.guidance, models)
     with peak_memory(device.device) as taken:
-        first = run(1)  # what is only done once, is not counted as time
+        warming = 1 if shapes else WARMING
+        first = run(warming) / warming  # what is only done once, is not counted as time
         seconds = run(steps) / steps if steps else first
     return Cost(method.name, seconds, taken() / 2**20)
 
