@@ -25,12 +25,13 @@ def methods(cutouts: int | None, pipeline: Path | None, *, quick: bool) -> list[
 
 
 def table_of(costs: list[Cost]) -> Table:
-    """Times and memory, and times in units of the first row's."""
-    table = Table("method", "ms a step", "x the first", "peak MiB beyond the weights")
+    """Times and memory, and times in units of unguided steps, or of the first row's where those were not timed."""
+    unit = "x the first" if costs[0].times is None else "x unguided"
+    table = Table("method", "ms a step", unit, "peak MiB beyond the weights")
     for cost in costs:
         figures = (
             f"{1000 * cost.seconds:.1f}",
-            f"{cost.seconds / costs[0].seconds:.2f}",
+            f"{cost.seconds / costs[0].seconds if cost.times is None else cost.times:.2f}",
             f"{cost.peak_mib:.0f}",
         )
         table.add_row(cost.name, *figures)

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -36,7 +37,7 @@ from worker.settings import WorkerSettings
 ROOT = Path(__file__).parent.parent
 PROMPT = "a red apple on a light blue background"
 WARMING = 5  # the shortest run of which every preset guides a step
-RUNS = 3  # of the pocket model, whose fastest counts: whatever else the machine does only ever adds time
+RUNS = 3  # of the pocket model, each beside an unguided one, since a shared machine is now fast and now slow
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ class Cost:
     name: str
     seconds: float
     peak_mib: float  # beyond the weights
+    times: (
+        float | None
+    )  # in units of unguided steps that were timed in turn with these; None where there were none
 
 
 def measure_all(
@@ -118,8 +122,15 @@ def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
     with peak_memory(device.device) as taken:
         warming = 1 if shapes else WARMING
         first = run(warming) / warming  # what is only done once, is not counted as time
-        seconds = min(run(steps) for _ in range(1 if shapes else RUNS)) / steps if steps else first
-    return Cost(method.name, seconds, taken() / 2**20)
+        if shapes or not steps:
+            seconds, times = run(steps) / steps if steps else first, None
+        else:
+            plain = _own(None, models)
+            plain(warming)
+            pairs = [(run(steps), plain(steps)) for _ in range(RUNS)]
+            seconds = min(guided for guided, _ in pairs) / steps
+            times = statistics.median(guided / unguided for guided, unguided in pairs)
+    return Cost(method.name, seconds, taken() / 2**20, times)
 
 
 def _own(guidance: dict[str, Any] | None, models: Any) -> Callable[[int], float]:

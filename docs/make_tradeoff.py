@@ -44,8 +44,7 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", help="written by benchmarks.guidance_quality")
     options = parser.parse_args()
     rows = {row["preset"]: row for file in options.files for row in json.loads(file.read_text())}
-    seconds = {cost["name"]: cost["seconds"] for cost in json.loads(options.costs.read_text())}
-    costs = {name: value / seconds["unguided"] for name, value in seconds.items()}
+    costs = {cost["name"]: cost["times"] for cost in json.loads(options.costs.read_text())}
     draw([row for name, row in rows.items() if name != "unguided"], costs, IMAGES / "tradeoff.svg")
 
 
