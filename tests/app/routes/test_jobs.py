@@ -59,6 +59,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
             "stratified": False,
             "start": 0.0,
             "end": 1.0,
+            "last_step": True,
             "stride": 1,
             "reuse": False,
             "patience": 0,
