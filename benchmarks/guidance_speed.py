@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="three presets")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--steps", type=int, default=10, help="of each of the runs whose fastest counts")
+    parser.add_argument("--steps", type=int, default=10, help="of each run that is timed")
     parser.add_argument("--cutouts", type=int, help="views a step; each preset's own if left out")
     parser.add_argument("--pipeline", type=Path, help="the community pipeline's file")
     options = parser.parse_args()

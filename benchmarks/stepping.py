@@ -71,14 +71,19 @@ class Method:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step took, on average over its fastest run."""
+    """What a step took.
+
+    Attributes:
+        name: of the method.
+        seconds: on average over the fastest run.
+        peak_mib: beyond the weights.
+        times: median over the runs, in units of unguided steps timed in turn with it; None where there were none.
+    """
 
     name: str
     seconds: float
-    peak_mib: float  # beyond the weights
-    times: (
-        float | None
-    )  # in units of unguided steps that were timed in turn with these; None where there were none
+    peak_mib: float
+    times: float | None
 
 
 def measure_all(
