@@ -39,6 +39,7 @@ class ChildSpec:
         last: whether it ends after the others, who still need it then.
         inherited: open files that it keeps open, by descriptor.
         orphaned: the signal it gets when its supervisor was killed (on Linux).
+        umask: for the files that it makes; ours if negative.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ChildSpec:
     last: bool = False
     inherited: tuple[int, ...] = ()
     orphaned: signal.Signals = signal.SIGTERM
+    umask: int = -1
 
 
 class Child:
@@ -56,7 +58,8 @@ class Child:
     def __init__(self, spec: ChildSpec, log: ChildLog) -> None:
         self.spec = spec
         self.log = log
-        self.early_deaths = 0  # in a row
+        self.deaths = 0
+        self._early_deaths = 0  # in a row
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
         self._restart_at = 0.0
@@ -67,7 +70,11 @@ class Child:
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Run it in a session of its own, so that Ctrl-C in the terminal reaches only the supervisor."""
+        """Run it in a session of its own, so that Ctrl-C in the terminal reaches only the supervisor.
+
+        Raises:
+            OSError: the machine has no room for it now.
+        """
         with self.log.open() as log:
             self._process = subprocess.Popen(
                 _tied_to_us(self.spec),
@@ -77,6 +84,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=self.spec.inherited,
+                umask=self.spec.umask,
             )
         self._started = time.monotonic()
 
@@ -84,12 +92,10 @@ class Child:
         """Restart it when it is due; what happened, in words, when it has just died.
 
         Raises:
-            ChildFailedError: it says that its configuration is wrong.
+            ChildFailedError: it says that its configuration is wrong. The next look is as after any other death.
         """
         if self._process is None:
-            if time.monotonic() >= self._restart_at:
-                self.start()
-            return None
+            return self._restart() if time.monotonic() >= self._restart_at else None
         code = self._process.poll()
         return None if code is None else self._died(code)
 
@@ -111,17 +117,39 @@ class Child:
         self._process.wait()
         self._process = None
 
+    def _restart(self) -> str | None:
+        try:
+            self.start()
+        except OSError as error:
+            self._count_death(early=True)
+            return f"{self.spec.name} cannot be started now: {error}; trying again"
+        return None
+
     def _died(self, code: int) -> str:
         self.kill()
+        self._count_death(early=time.monotonic() - self._started < STABLE_S)
         if code == EX_CONFIG:
             said = self.log.tail(1) or [f"{self.spec.name} refuses its configuration and does not say why"]
             raise ChildFailedError(said[0])
-        self.early_deaths = self.early_deaths + 1 if time.monotonic() - self._started < STABLE_S else 1
-        self._restart_at = time.monotonic() + min(
-            LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self.early_deaths - 1)
-        )
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return f"{self.spec.name} {how}; starting it again"
+
+    def _count_death(self, *, early: bool) -> None:
+        self.deaths += 1
+        self._early_deaths = self._early_deaths + 1 if early else 1
+        self._restart_at = time.monotonic() + backoff_s(self._early_deaths)
+
+
+def backoff_s(early_deaths: int) -> float:
+    """Seconds before the next start after so many early deaths in a row, from 1: twice as long each time, up to ten."""
+    return min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0 ** min(early_deaths - 1, 32))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"
 
 
 def _tied_to_us(spec: ChildSpec) -> tuple[str, ...]:

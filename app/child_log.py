@@ -1,35 +1,96 @@
 """What one child says: a file that its output goes to directly, so that no pipe can fill up and stop it."""
 
+import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+MOST_BYTES = 16 << 20
+_TAIL_BYTES = 64 << 10
+
 
 class ChildLog:
-    """The log of a child over all its restarts; the one of the run before is kept as ``<name>.log.1``."""
+    """The log of a child over all its restarts; what came before, in this run or the last, is in ``<name>.log.1``.
 
-    def __init__(self, path: Path) -> None:
+    Each of the two is at most ``most_bytes`` long, and what is written between two calls of ``cut``.
+    """
+
+    def __init__(self, path: Path, *, most_bytes: int | None = None) -> None:
         self.path = path
-        self._start = 0
+        self._older = path.with_name(path.name + ".1")
+        self._most_bytes = MOST_BYTES if most_bytes is None else most_bytes
+        self._start = 0  # where the present process began to speak; negative when that was put aside
         self._read = 0
-        if path.exists():
-            path.replace(path.with_name(path.name + ".1"))
+        self.cut()
+        if _size(path):
+            path.chmod(0o600)
+            path.replace(self._older)
 
     def open(self) -> BinaryIO:
         """The file to give to a process that starts now."""
-        file = self.path.open("ab")
+        file = os.fdopen(_private(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab")
         self._start = file.tell()
         return file
 
     def tail(self, lines: int) -> list[str]:
-        """The last lines of what it has said since its last start."""
-        with self.path.open("rb") as file:
-            file.seek(self._start)
-            return file.read().decode(errors="replace").rstrip().splitlines()[-lines:]
+        """The last lines of what it has said since its last start, of as much as a person reads."""
+        said = _end_of(self.path, self._start)
+        if self._start < 0:
+            said = _end_of(self._older, _size(self._older) + self._start) + said
+        return said.decode(errors="replace").rstrip().splitlines()[-lines:]
 
     def unread(self) -> list[str]:
         """The lines that were completed since the last call."""
-        with self.path.open("rb") as file:
-            file.seek(self._read)
-            whole, newline, _ = file.read().rpartition(b"\n")
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._read)
+                whole, newline, _ = file.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return []
         self._read += len(whole) + len(newline)
         return whole.decode(errors="replace").splitlines() if newline else []
+
+    def cut(self) -> None:
+        """Put a file that has become too long aside, in place of what was put aside before.
+
+        The child goes on at its beginning, since it only appends. What it writes at this very moment may be lost.
+        """
+        size = _size(self.path)
+        if size <= self._most_bytes:
+            return
+        kept_from = size - self._most_bytes
+        with self.path.open("r+b") as file:
+            with suppress(OSError):  # on a full disk it is lost
+                self._put_aside(file, kept_from)
+            file.truncate(0)
+        self._start -= kept_from + _size(self._older)
+        self._read = 0
+
+    def _put_aside(self, file: BinaryIO, start: int) -> None:
+        descriptor = _private(self._older, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with os.fdopen(descriptor, "wb") as older:
+            file.seek(start)
+            shutil.copyfileobj(file, older)
+
+
+def _end_of(path: Path, start: int) -> bytes:
+    size = _size(path)
+    if not size:
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(start, size - _TAIL_BYTES, 0))
+        return file.read()
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _private(path: Path, flags: int) -> int:
+    descriptor = os.open(path, flags, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor

@@ -1,6 +1,7 @@
 """``make demo``: the whole service on this machine, and one guided picture from it."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def run_demo(options: StackOptions, *, once: bool, say: Say, show: Say) -> None:
     """
     with running_stack(options, say=say) as supervisor:
         path = _picture(options.url, supervisor)
-        show(f"Picture:      {path.absolute()}")
+        show(f"Picture:      {_in_words(path.absolute())}")
         show(f"Status page:  {options.url}/")
         show(f"Another one:  {curl_line(options.url)}")
         if once:
@@ -47,6 +48,11 @@ def curl_line(url: str) -> str:
     """A request for the shell that makes another guided picture and waits for it."""
     body = json.dumps({"prompt": PROMPT, "seed": SEED + 1, "guidance": {}})
     return f"curl -s {url}/v1/jobs -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d '{body}'"
+
+
+def _in_words(path: Path) -> str:
+    """A path that can be written to any stream, though its name may be no text."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def _picture(url: str, supervisor: Supervisor) -> Path:

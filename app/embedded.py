@@ -1,31 +1,28 @@
 """A private Valkey server, for one person on one machine: no port, and nothing lost when it is killed."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from app.child import ChildSpec
+from app.folders import SOCKET, make_private, takes_a_socket, temporary_folder
 from jobs.errors import ConfigurationError
-
-LONGEST_SOCKET_PATH = 100  # bytes; the kernel takes 107 on Linux and 103 on macOS
 
 
 @contextmanager
 def socket_path(folder: Path) -> Iterator[Path]:
-    """A path for the server's socket: in its data folder, or in a short temporary one when that is too deep."""
-    path = folder / "valkey.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
-        yield path
+    """A path for the server's socket: in its data folder, or in a temporary one when that cannot take it.
+
+    Raises:
+        ConfigurationError: there is no place for it, or the data folder cannot be made.
+    """
+    make_private(folder)
+    if takes_a_socket(folder):
+        yield folder / SOCKET
         return
-    short = Path(tempfile.mkdtemp(prefix="lodestar-"))
-    try:
-        yield short / "valkey.sock"
-    finally:
-        shutil.rmtree(short, ignore_errors=True)
+    with temporary_folder() as place:
+        yield place / SOCKET
 
 
 def socket_url(path: Path) -> str:
@@ -42,7 +39,9 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
         lock: descriptor of the data folder's lock. It keeps it open, so that nobody starts another server on this
             data as long as this one lives, even if the supervisor was killed.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
+    for leftover in folder.rglob("temp-*"):
+        leftover.unlink()  # half a file, of a server that was killed while it rewrote its data
     options = {
         "port": "0",
         "unixsocket": str(socket),
@@ -51,10 +50,14 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
         "appendonly": "yes",
         "appendfsync": "always",
         "save": "",
+        "auto-aof-rewrite-percentage": "100",
+        "auto-aof-rewrite-min-size": "16mb",
         "maxmemory-policy": "noeviction",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return ChildSpec("valkey", (str(_binary()), *arguments), grace_s=2.0, last=True, inherited=(lock,))
+    return ChildSpec(
+        "valkey", (str(_binary()), *arguments), grace_s=2.0, last=True, inherited=(lock,), umask=0o077
+    )
 
 
 def _binary() -> Path:

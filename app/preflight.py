@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from app.folders import make_data_folder
 from jobs.catalog import load_catalog
 from jobs.connection import connect
 from jobs.errors import ConfigurationError
@@ -88,7 +89,7 @@ def locked(folder: Path) -> Iterator[int]:
         ConfigurationError: another one holds it, or it cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_data_folder(folder)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigurationError(f"the data folder {folder} cannot be used: {error.strerror}") from error

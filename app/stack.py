@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from app.child import Child, ChildSpec
 from app.embedded import socket_path, socket_url, valkey_spec
+from app.folders import make_private, spelled_in_utf8
 from app.hardware import worker_shares
 from app.preflight import check_models, check_port, check_redis, check_worker, locked
 from app.supervisor import Supervisor
@@ -62,10 +63,11 @@ def running_stack(options: StackOptions, *, say: Say) -> Iterator[Supervisor]:
     check_port(options.host, options.port)
     if options.redis_url is not None:
         check_redis(options.redis_url)
-    folder = options.data_dir.absolute()
     with ExitStack() as stack:
-        lock = stack.enter_context(locked(folder))
-        (folder / "logs").mkdir(exist_ok=True)
+        lock = stack.enter_context(locked(options.data_dir.absolute()))
+        folder = stack.enter_context(spelled_in_utf8(options.data_dir.absolute()))
+        models = stack.enter_context(spelled_in_utf8(options.models_file.absolute().parent))
+        make_private(folder / "logs")
         valkey_socket = stack.enter_context(socket_path(folder / "valkey"))
         supervisor = stack.enter_context(Supervisor(folder / "logs", say=say, verbose=options.verbose))
         redis_url = options.redis_url or socket_url(valkey_socket)
@@ -73,17 +75,22 @@ def running_stack(options: StackOptions, *, say: Say) -> Iterator[Supervisor]:
         if options.redis_url is None:
             supervisor.start(valkey_spec(folder / "valkey", valkey_socket, lock=lock))
             _wait(supervisor, lambda: _answers(redis))
-        _start_service(supervisor, options, redis, redis_url)
+        env = {
+            "LODESTAR_REDIS_URL": redis_url,
+            "LODESTAR_ARTIFACTS_URL": os.environ.get("LODESTAR_ARTIFACTS_URL") or _own_artifacts(folder),
+            "LODESTAR_MODELS_FILE": str(models / options.models_file.name),
+        }
+        _start_service(supervisor, options, redis, env)
         yield supervisor
 
 
-def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, redis_url: str) -> None:
-    artifacts = os.environ.get("LODESTAR_ARTIFACTS_URL") or str(options.data_dir.absolute() / "artifacts")
-    env = {
-        "LODESTAR_REDIS_URL": redis_url,
-        "LODESTAR_ARTIFACTS_URL": artifacts,
-        "LODESTAR_MODELS_FILE": str(options.models_file.absolute()),
-    }
+def _own_artifacts(folder: Path) -> str:
+    artifacts = folder / "artifacts"
+    make_private(artifacts)  # and so is what is put there: see ArtifactStore
+    return str(artifacts)
+
+
+def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, env: dict[str, str]) -> None:
     address = {"LODESTAR_HOST": options.host, "LODESTAR_PORT": str(options.port)}
     supervisor.start(ChildSpec("api", API, {**env, **address}))
     workers = [

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
@@ -11,7 +12,7 @@ from app.child import Child, ChildFailedError, ChildSpec
 from app.child_log import ChildLog
 
 LOOK_EVERY_S = 0.1
-EARLY_DEATHS_ALLOWED = 3
+DEATHS_ALLOWED = 3  # of one child before everything is up
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal was closed
 
 
@@ -54,10 +55,17 @@ class Supervisor:
             signal.signal(number, handler)
 
     def start(self, spec: ChildSpec) -> Child:
-        """Start a child, with a fresh log."""
-        child = Child(spec, ChildLog(self._log_folder / f"{spec.name}.log"))
-        self.children.append(child)
-        child.start()
+        """Start a child, with a fresh log.
+
+        Raises:
+            ChildFailedError: there is no room for it, or its log cannot be written.
+        """
+        try:
+            child = Child(spec, ChildLog(self._log_folder / f"{spec.name}.log"))
+            self.children.append(child)
+            child.start()
+        except OSError as error:
+            raise ChildFailedError(f"{spec.name} cannot be started: {error}") from error
         return child
 
     def sleep(self, seconds: float) -> None:
@@ -65,7 +73,7 @@ class Supervisor:
 
         Raises:
             StopRequested: someone asked for the end.
-            ChildFailedError: a child cannot be started.
+            ChildFailedError: a child cannot be started, before everything was up.
         """
         end = time.monotonic() + seconds
         while True:
@@ -82,10 +90,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all children, those that others need last; returns when none is left."""
-        _end([child for child in self.children if not child.spec.last])
-        _end([child for child in self.children if child.spec.last])
-        for child in self.children:
-            self._pass_on(child)
+        self._end([child for child in self.children if not child.spec.last])
+        self._end([child for child in self.children if child.spec.last])
+        self._read_logs()
         self.children.clear()
 
     def _request_stop(self, _signum: int, _frame: FrameType | None) -> None:
@@ -93,31 +100,46 @@ class Supervisor:
 
     def _look(self) -> None:
         if self._stop_requested:
-            self._say("Stopping ...")
+            self._tell("Stopping ...")
             raise StopRequested
+        self._read_logs()
         for child in self.children:
-            self._pass_on(child)
-            news = child.look()
+            news = self._look_at(child)
             if news is None:
                 continue
-            self._say(news)
-            if not self.is_up and child.early_deaths >= EARLY_DEATHS_ALLOWED:
+            self._tell(news)
+            if not self.is_up and child.deaths >= DEATHS_ALLOWED:
                 raise _keeps_dying(child)
 
-    def _pass_on(self, child: Child) -> None:
-        if self._verbose:
-            for line in child.log.unread():
-                self._say(f"{child.spec.name} | {line}")
+    def _look_at(self, child: Child) -> str | None:
+        try:
+            return child.look()
+        except ChildFailedError as error:
+            if not self.is_up:
+                raise
+            # Someone has spoilt a setting or the catalog of a service that was up: the other processes go on.
+            return f"{child.spec.name} refuses its configuration: {error.message}; starting it again"
 
+    def _end(self, children: list[Child]) -> None:
+        for child in children:
+            child.ask_to_end()
+        start = time.monotonic()
+        for child in children:
+            while not child.has_ended() and time.monotonic() - start < child.spec.grace_s:
+                self._read_logs()
+                time.sleep(0.02)
+            child.kill()
 
-def _end(children: list[Child]) -> None:
-    for child in children:
-        child.ask_to_end()
-    start = time.monotonic()
-    for child in children:
-        while not child.has_ended() and time.monotonic() - start < child.spec.grace_s:
-            time.sleep(0.02)
-        child.kill()
+    def _read_logs(self) -> None:
+        for child in self.children:
+            with suppress(OSError):  # no trouble with a log is worth a process
+                for line in child.log.unread() if self._verbose else ():
+                    self._tell(f"{child.spec.name} | {line}")
+                child.log.cut()
+
+    def _tell(self, message: str) -> None:
+        with suppress(OSError):  # nobody reads it any more
+            self._say(message)
 
 
 def _keeps_dying(child: Child) -> ChildFailedError:

@@ -1,5 +1,6 @@
 """Where pictures are kept: any fsspec URL, a local folder by default."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -11,13 +12,17 @@ from fsspec.implementations.local import LocalFileSystem
 from jobs.errors import ConfigurationError, UnknownImageError
 from jobs.files import write_whole
 
+# All else is a local folder, and its path goes through no parser: "::" would mean a chain of stores to fsspec.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(://|::)|(file|local):/")
+
 
 class ArtifactStore:
-    """Files by key under one URL (a local folder, ``s3://bucket/prefix``, ...).
+    """Files by key under one URL (``s3://bucket/prefix``, ...) or in a local folder of any name.
 
     Keys are made by us from job ids and numbers, never from a request; none of their parts begins with a dot. A reader
-    sees a whole file or none. Addresses and credentials of remote stores come from the environment, each in its own
-    ordinary way (``AWS_ENDPOINT_URL`` and friends for s3). Threads and forks may share a store.
+    sees a whole file or none. Who may not look into a local folder may not read what is put there. Addresses and
+    credentials of remote stores come from the environment, each in its own ordinary way (``AWS_ENDPOINT_URL`` and
+    friends for s3). Threads and forks may share a store.
 
     Raises:
         ConfigurationError: nothing here can open such a URL.
@@ -27,15 +32,20 @@ class ArtifactStore:
     def __init__(self, url: str) -> None:
         self._url = url
         try:
+            self._folder = None if _URL.match(url) else str(Path(url).expanduser().absolute())
             self._root: str = self._connect()[1].rstrip("/")
-        except (ImportError, ValueError) as error:
+        except (
+            ImportError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # RuntimeError: "~" of somebody without a home
             raise ConfigurationError(f"the artifact store {url!r} cannot be used: {error}") from error
 
     def put(self, key: str, data: bytes) -> None:
         """Store a file whole: a reader never sees half of it, and a failure leaves nothing behind."""
         fs, path = self._locate(key)
         if isinstance(fs, LocalFileSystem):
-            write_whole(Path(path), data)
+            write_whole(Path(path), data, umask=_hidden(self._root))
             return
         # Object stores publish an object when it is complete, and most need no folders.
         with _failing_as_os_error():
@@ -82,10 +92,21 @@ class ArtifactStore:
         return self._connect()[0], "/".join((self._root, *parts))
 
     def _connect(self) -> tuple[Any, str]:
+        if self._folder is not None:
+            return LocalFileSystem(use_listings_cache=False), self._folder
         # Asked anew each time, for fsspec keeps one instance for each process (and thread, where one is not enough) and
         # an instance must not cross a fork. Without listings, since other processes write too.
         found: tuple[Any, str] = fsspec.url_to_fs(self._url, use_listings_cache=False)
         return found
+
+
+def _hidden(folder: str) -> int:
+    """The rights to a folder's files that are worth nothing, since their holders cannot get through the folder."""
+    try:
+        rights = Path(folder).stat().st_mode
+    except FileNotFoundError:
+        return 0
+    return (0 if rights & 0o070 else 0o070) | (0 if rights & 0o007 else 0o007)
 
 
 @contextmanager

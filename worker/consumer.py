@@ -87,6 +87,11 @@ class Consumer(SimpleWorker):
         del signum, frame
         self._stop_requested = True
 
+    def _set_ip_address(self, connection: Redis) -> None:
+        del connection
+        # RQ's own version asks for a list that redis-py cannot read where the path of a socket has a blank in it.
+        self.ip_address = "unknown"
+
     def subscribe(self) -> None:
         """Listen to no commands: cancels have their own way, see ``jobs.interrupts``."""
 

