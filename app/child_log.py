@@ -1,8 +1,6 @@
 """What one child says: a file that its output goes to directly, so that no pipe can fill up and stop it."""
 
 import os
-import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,19 +57,22 @@ class ChildLog:
         size = _size(self.path)
         if size <= self._most_bytes:
             return
-        kept_from = size - self._most_bytes
         with self.path.open("r+b") as file:
-            with suppress(OSError):  # on a full disk it is lost
-                self._put_aside(file, kept_from)
+            self._start = self._put_aside(file, size - self._most_bytes)
             file.truncate(0)
-        self._start -= kept_from + _size(self._older)
         self._read = 0
 
-    def _put_aside(self, file: BinaryIO, start: int) -> None:
-        descriptor = _private(self._older, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        with os.fdopen(descriptor, "wb") as older:
-            file.seek(start)
-            shutil.copyfileobj(file, older)
+    def _put_aside(self, file: BinaryIO, kept_from: int) -> int:
+        """Keep the rest of the file; where the present process began to speak, counted from its end."""
+        file.seek(kept_from)
+        kept = file.read(self._most_bytes)
+        try:
+            descriptor = _private(self._older, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(descriptor, "wb") as older:
+                older.write(kept)
+        except OSError:  # a full disk: what has been said so far is lost
+            return 0
+        return self._start - kept_from - len(kept)
 
 
 def _end_of(path: Path, start: int) -> bytes:
