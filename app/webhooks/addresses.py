@@ -6,7 +6,9 @@ the machines beside it, the cloud's metadata service with the credentials of the
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from pydantic import HttpUrl
@@ -71,9 +73,7 @@ class AddressPolicy:
             RefusedAddressError: one of them may not: a name that has both kinds is up to no good.
             OSError: the name has no address.
         """
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        addresses = list(dict.fromkeys(await _look_up(host, port)))
         refused = [address for address in addresses if not self.permits(address)]
         if refused:
             raise RefusedAddressError(f"{host} leads to {refused[0]}, which is not of the public internet")
@@ -81,6 +81,36 @@ class AddressPolicy:
 
     def _is_allowed(self, ip: _Address) -> bool:
         return any(ip in network for network in self._allowed)
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host. Each look-up has a thread of its own, which nobody waits for at the end.
+
+    The event loop's own few threads would all be taken by names whose servers do not answer for half a minute.
+    """
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[str]] = loop.create_future()
+
+    def answer(addresses: list[str], error: Exception | None) -> None:
+        if found.done():
+            return  # given up meanwhile
+        if error is None:
+            found.set_result(addresses)
+        else:
+            found.set_exception(error)
+
+    def look_up() -> None:
+        addresses, failure = [], None
+        try:
+            entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = [str(entry[4][0]) for entry in entries]
+        except Exception as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(answer, addresses, failure)
+
+    threading.Thread(target=look_up, name="webhook name look-up", daemon=True).start()
+    return await found
 
 
 def _is_public(ip: _Address) -> bool:

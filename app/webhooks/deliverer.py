@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -13,13 +14,12 @@ from app.webhooks.sender import DeliveryError, Sender
 from jobs.errors import QueueUnavailableError, UnknownJobError
 from jobs.queue import JobQueue
 from jobs.request import WebhookEvent
-from jobs.webhooks import Delivery, WebhookQueue
+from jobs.webhooks import GIVE_UP_S, MOST_PER_CALLER, Delivery, WebhookQueue
 
 POLL_S = 1.0
-AT_ONCE = 16
+AT_ONCE = 2 * MOST_PER_CALLER  # so that no caller's receivers keep this process from everybody else's
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 3600.0
-GIVE_UP_S = 24 * 3600.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,18 +45,25 @@ class Deliverer:
         self._sender = sender
         self._metrics = metrics
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._settled = asyncio.Event()  # so there may be a turn for another of its host or caller
 
     async def run(self) -> None:
         """Deliver until cancelled. What is being sent at that moment is sent again, by whoever takes it next."""
         async with asyncio.TaskGroup() as sending:
             while True:
                 await self._slots.acquire()
+                self._settled.clear()
                 delivery = await self._take()
                 if delivery is None:
                     self._slots.release()
-                    await asyncio.sleep(POLL_S)
+                    await self._pause()
                 else:
                     sending.create_task(self._deliver(delivery))
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await self._settled.wait()
 
     async def _take(self) -> Delivery | None:
         try:
@@ -75,6 +82,7 @@ class Deliverer:
             log.exception("webhook message could not be settled", message=delivery.message_id)
         finally:
             self._slots.release()
+            self._settled.set()
 
     async def _settle(self, delivery: Delivery) -> None:
         facts = {"job": delivery.job_id, "message": delivery.message_id, "attempt": delivery.attempt}
@@ -88,7 +96,13 @@ class Deliverer:
             await self._sender.send(url, delivery.message_id, message_of(job, delivery.event))
         except DeliveryError as error:
             settle, outcome = self._after(delivery, error)
-            log.warning("webhook message not accepted", reason=error.reason, outcome=outcome, **facts)
+            log.warning(
+                "webhook message not accepted",
+                reason=error.reason,
+                detail=error.detail,
+                outcome=outcome,
+                **facts,
+            )
         else:
             settle, outcome = partial(self._owed.delivered, delivery), "delivered"
             log.info("webhook message delivered", **facts)
@@ -100,5 +114,5 @@ class Deliverer:
         pause = pause_s(delivery.attempt)
         is_hopeless = error.is_final or delivery.event is not WebhookEvent.DONE
         if is_hopeless or delivery.age_s + pause > GIVE_UP_S:
-            return partial(self._owed.give_up, delivery, error.reason), "failed"
-        return partial(self._owed.retry, delivery, pause, error.reason), "retried"
+            return partial(self._owed.give_up, delivery, error.reason, is_silent=error.is_silent), "failed"
+        return partial(self._owed.retry, delivery, pause, error.reason, is_silent=error.is_silent), "retried"

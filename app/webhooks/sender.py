@@ -1,9 +1,12 @@
 """Sends one signed message to one receiver, by Standard Webhooks (https://www.standardwebhooks.com)."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import TypeVar
 
 import httpx
 from standardwebhooks import Webhook as Signer
@@ -11,16 +14,29 @@ from standardwebhooks import Webhook as Signer
 from app.webhooks.addresses import AddressPolicy, RefusedAddressError
 
 TIMEOUT_S = 15.0
+CONNECT_TIMEOUT_S = 5.0
+_Error = TypeVar("_Error", bound=BaseException)
 _GONE = 410
 
 
 class DeliveryError(Exception):
-    """The receiver did not accept the message; ``is_final`` when it never will."""
+    """The receiver did not accept the message.
 
-    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+    Attributes:
+        reason: in words for the caller. They tell what the caller's own server did, and no address but its own name.
+        detail: in words for the operator's log.
+        is_final: whether it never will.
+        is_silent: whether nobody answered at all.
+    """
+
+    def __init__(
+        self, reason: str, *, detail: str = "", is_final: bool = False, is_silent: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.detail = detail
         self.is_final = is_final
+        self.is_silent = is_silent
 
 
 class Sender:
@@ -33,7 +49,7 @@ class Sender:
         # No connection outlives its message: one that was made for a name must not serve another at the same address.
         self._http = httpx.AsyncClient(
             verify=httpx.create_ssl_context(),
-            timeout=httpx.Timeout(TIMEOUT_S, connect=5.0),
+            timeout=httpx.Timeout(TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_keepalive_connections=0),
             follow_redirects=False,
             trust_env=False,
@@ -52,12 +68,12 @@ class Sender:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 status = await self._post(httpx.URL(url), self._signed(message_id, body), body)
-        except TimeoutError as error:
-            raise DeliveryError(f"no answer within {TIMEOUT_S:g} s") from error
         except RefusedAddressError as error:
-            raise DeliveryError(str(error), is_final=True) from error
+            reason = "the name leads to an address that webhooks may not reach"
+            raise DeliveryError(reason, detail=str(error), is_final=True) from error
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # a name may be no name
-            raise DeliveryError(f"{type(error).__name__}: {error}"[:300]) from error
+            detail = f"{type(error).__name__}: {error}"[:300]
+            raise DeliveryError(_in_words(error), detail=detail, is_silent=True) from error
         if not 200 <= status < 300:
             note = ", and redirects are not followed" if 300 <= status < 400 else ""
             raise DeliveryError(f"the receiver answered {status}{note}", is_final=status == _GONE)
@@ -95,3 +111,26 @@ class Sender:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(signatures),
         }
+
+
+def _in_words(error: Exception) -> str:
+    """What went wrong, in words of ours: those of an error may tell where a name leads to inside."""
+    match error:
+        case httpx.ConnectTimeout():
+            return f"no connection within {CONNECT_TIMEOUT_S:g} s"
+        case TimeoutError() | httpx.TimeoutException():
+            return f"no answer within {TIMEOUT_S:g} s"
+        case socket.gaierror() | ValueError() | httpx.InvalidURL():
+            return "the name leads nowhere"
+        case httpx.RemoteProtocolError():
+            return "the answer was not HTTP"
+        case httpx.ConnectError():
+            tls = _cause(error, ssl.SSLError)
+            return f"no connection: TLS failed with {tls.reason}" if tls else "no connection"
+    return "the connection broke"
+
+
+def _cause(error: BaseException | None, kind: type[_Error]) -> _Error | None:
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error

@@ -1,16 +1,107 @@
--- ARGV: prefix, lease in milliseconds, a random token of this call.
--- Take the webhook message that has been due for the longest; nothing when none is due. Unless it is settled before the
--- lease ends, it is due again.
--- Returns {message, job, event, attempts with this one, its age in microseconds}.
-local prefix, lease, token = unpack(ARGV)
+-- ARGV: prefix, lease in milliseconds, a random token of this call, most deliveries at a time to one host, most at a
+-- time for one caller, milliseconds after which a message that waits for a silent host is given up, and the reason.
+-- Take the webhook message whose turn it is. Unless it is settled before the lease ends, it is due again.
+-- Returns {message, job, event, attempts with this one, its age in microseconds}; nothing when there is none; 'again'
+-- when there may be one, but not among those that one call looks at.
+--
+-- 'webhooks' holds every message that is owed, by the time at which it is next to be looked at. One that is due goes
+-- into the line of its pair of caller and host. The callers take turns, and the hosts of each, so that one that does
+-- not answer delays only its own, however many messages are due there. 'webhook_callers' and 'webhook_hosts:<caller>'
+-- are those with a line, by the time from which they may be served: who may not now is passed over until then.
+local prefix, lease, token, host_most, caller_most, oldest, failure = unpack(ARGV)
+local PORTION, SIGHT = 1000, 64
+local AGAIN_US, IN_LINE_US = 500000, 3600 * 1000000
 local now = now_us()
-local message = redis.call('ZRANGEBYSCORE', prefix .. 'webhooks', '-inf', whole(now), 'LIMIT', 0, 1)[1]
-if not message then
-  return false
+local owed, callers = prefix .. 'webhooks', prefix .. 'webhook_callers'
+
+-- A line is looked after once an hour: a message of a deleted job, or one that is too old, leaves it then.
+local function stand_in_line(message, since)
+  local delivery = prefix .. 'webhook:' .. message
+  local id, owed_us = unpack(redis.call('HMGET', delivery, 'job_id', 'owed_us'))
+  local url, flow = unpack(redis.call('HMGET', prefix .. 'job:' .. (id or ''), 'webhook_url', 'flow'))
+  if not url then
+    return end_webhook(prefix, message)
+  end
+  local host, caller = string.match(url, '^[^/]+//[^/?#]+') or '', string.gsub(flow or '', ':[^:]*$', '')
+  redis.call('HSET', delivery, 'caller', caller, 'host', host)
+  local is_new = redis.call('ZADD', webhook_line(prefix, caller, host), 'NX', since, message) == 1
+  if not is_new and now - owed_us > oldest * 1000 then
+    return end_webhook(prefix, message, 'failed', failure)
+  end
+  redis.call('ZADD', owed, whole(now + IN_LINE_US), message)
+  redis.call('ZADD', prefix .. 'webhook_hosts:' .. caller, 'NX', whole(now), host)
+  redis.call('ZADD', callers, 'LT', whole(now), caller)
 end
-local delivery = prefix .. 'webhook:' .. message
-redis.call('ZADD', prefix .. 'webhooks', whole(now + lease * 1000), message)
-redis.call('HSET', delivery, 'token', token)
-local attempts = redis.call('HINCRBY', delivery, 'attempts', 1)
-local id, event, owed = unpack(redis.call('HMGET', delivery, 'job_id', 'event', 'owed_us'))
-return {message, id, event, attempts, whole(now - owed)}
+
+local function sending(kind, name)
+  local key = prefix .. 'webhook_sending:' .. kind .. ':' .. name
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now)) -- of a process that died
+  return redis.call('ZCARD', key)
+end
+
+local function blocked_until(caller, host)
+  local silent_until = redis.call('HGET', webhook_silence(prefix, caller, host), 'until_us')
+  if silent_until and tonumber(silent_until) > now then
+    return tonumber(silent_until)
+  end
+  return sending('host', host) >= tonumber(host_most) and now + AGAIN_US or nil
+end
+
+-- The caller's host that has waited for the longest among those that may be served, and its oldest message.
+local function turn_of(caller)
+  local hosts = prefix .. 'webhook_hosts:' .. caller
+  for _, host in ipairs(redis.call('ZRANGEBYSCORE', hosts, '-inf', whole(now), 'LIMIT', 0, SIGHT)) do
+    local message = redis.call('ZRANGE', webhook_line(prefix, caller, host), 0, 0)[1]
+    local blocked = message and blocked_until(caller, host)
+    if not message then
+      redis.call('ZREM', hosts, host)
+    elseif blocked then
+      redis.call('ZADD', hosts, whole(blocked), host)
+    else
+      return host, message
+    end
+  end
+end
+
+local function take(caller, host, message)
+  local delivery, ends = prefix .. 'webhook:' .. message, whole(now + lease * 1000)
+  redis.call('ZREM', webhook_line(prefix, caller, host), message)
+  redis.call('ZADD', owed, ends, message)
+  for _, key in ipairs({'host:' .. host, 'caller:' .. caller}) do
+    redis.call('ZADD', prefix .. 'webhook_sending:' .. key, ends, message)
+    redis.call('PEXPIRE', prefix .. 'webhook_sending:' .. key, lease)
+  end
+  redis.call('ZADD', prefix .. 'webhook_hosts:' .. caller, whole(now), host)
+  redis.call('ZADD', callers, whole(now), caller)
+  local silence = webhook_silence(prefix, caller, host)
+  if redis.call('EXISTS', silence) == 1 then
+    redis.call('HSET', silence, 'until_us', ends) -- one at a time until it has answered again
+  end
+  redis.call('HSET', delivery, 'token', token)
+  local attempts = redis.call('HINCRBY', delivery, 'attempts', 1)
+  local id, event, owed_us = unpack(redis.call('HMGET', delivery, 'job_id', 'event', 'owed_us'))
+  return {message, id, event, attempts, whole(now - owed_us)}
+end
+
+local due = redis.call('ZRANGEBYSCORE', owed, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, PORTION)
+for i = 1, #due, 2 do
+  stand_in_line(due[i], due[i + 1])
+end
+for _, caller in ipairs(redis.call('ZRANGEBYSCORE', callers, '-inf', whole(now), 'LIMIT', 0, SIGHT)) do
+  if sending('caller', caller) >= tonumber(caller_most) then
+    redis.call('ZADD', callers, whole(now + AGAIN_US), caller)
+  else
+    local host, message = turn_of(caller)
+    if message then
+      return take(caller, host, message)
+    end
+    local next_time = redis.call('ZRANGE', prefix .. 'webhook_hosts:' .. caller, 0, 0, 'WITHSCORES')[2]
+    if next_time then
+      redis.call('ZADD', callers, whole(math.max(next_time, now)), caller)
+    else
+      redis.call('ZREM', callers, caller)
+    end
+  end
+end
+local is_more = #due == 2 * PORTION or redis.call('ZCOUNT', callers, '-inf', whole(now)) > 0
+return is_more and 'again' or false

@@ -40,6 +40,45 @@ local function owe_webhook(prefix, id, event)
   redis.call('ZADD', prefix .. 'webhooks', now, message)
 end
 
+-- The line of a caller's messages that are due at one host; and, while nobody answers the caller's there, how often that
+-- has been so in a row and until when the host is left alone. Each caller finds that out for itself: another's may be
+-- sent elsewhere on the same host.
+local function webhook_line(prefix, caller, host)
+  return prefix .. 'webhook_line:' .. caller .. ' ' .. host
+end
+
+local function webhook_silence(prefix, caller, host)
+  return prefix .. 'webhook_silence:' .. caller .. ' ' .. host
+end
+
+-- Say in a job how its newest message stands.
+local function note_webhook(prefix, id, message, status, attempts, failure)
+  local job = prefix .. 'job:' .. id
+  if redis.call('HGET', job, 'webhook_message') ~= message then -- also when there is no such job any more
+    return
+  end
+  redis.call('HSET', job, 'webhook_status', status, 'webhook_attempts', attempts)
+  if failure == '' then
+    redis.call('HDEL', job, 'webhook_error')
+  else
+    redis.call('HSET', job, 'webhook_error', failure)
+  end
+end
+
+-- Owe a message no more. Without a status nothing is said in its job, which is gone.
+local function end_webhook(prefix, message, status, failure)
+  local delivery = prefix .. 'webhook:' .. message
+  local id, attempts, caller, host = unpack(redis.call('HMGET', delivery, 'job_id', 'attempts', 'caller', 'host'))
+  redis.call('DEL', delivery)
+  redis.call('ZREM', prefix .. 'webhooks', message)
+  if caller then
+    redis.call('ZREM', webhook_line(prefix, caller, host), message)
+  end
+  if status then
+    note_webhook(prefix, id, message, status, attempts, failure)
+  end
+end
+
 -- Change a job's status and its place in the indexes of statuses, which are ordered by creation.
 local function move(prefix, id, from, to)
   local created = redis.call('HGET', prefix .. 'job:' .. id, 'created_us')

@@ -33,6 +33,18 @@ class Receiver:
     statuses: list[int] = field(default_factory=lambda: [200])
     delay_s: float = 0
     received: list[Received] = field(default_factory=list)
+    most_at_once: int = 0
+    _at_once: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take_its_time(self) -> None:
+        """Have a message in hand for a while; the most at a time are counted."""
+        with self._lock:
+            self._at_once += 1
+            self.most_at_once = max(self.most_at_once, self._at_once)
+        time.sleep(self.delay_s)
+        with self._lock:
+            self._at_once -= 1
 
     @property
     def url(self) -> str:
@@ -60,7 +72,7 @@ def receiving(
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.received.append(Received(self.path, headers, body))
-            time.sleep(receiver.delay_s)
+            receiver.take_its_time()
             status = receiver.statuses.pop(0) if len(receiver.statuses) > 1 else receiver.statuses[0]
             self.send_response(status)
             if 300 <= status < 400:
