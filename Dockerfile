@@ -1,6 +1,9 @@
 # Two images from one file: `--target api` (no torch, about 350 MB) and `--target worker` (torch with CUDA, several GB).
 
-FROM python:3.11-slim-bookworm AS base
+# To pin it by digest: --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:...
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS base
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -2,9 +2,14 @@
 
 import logging
 import sys
+import time
+from collections import Counter
 from typing import Literal, TextIO
 
 import structlog
+
+MOST_ALIKE = 10
+WINDOW_S = 60.0
 
 LogFormat = Literal["auto", "console", "json"]
 
@@ -41,9 +46,33 @@ def configure_logs(log_format: LogFormat, level: str, stream: TextIO | None = No
             ],
         )
     )
+    handler.addFilter(_Repetitions())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+
+
+class _Repetitions(logging.Filter):
+    """Lets few warnings of one kind through in a minute: those of libraries, which may come ten thousand a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._window_ends = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if not isinstance(record.msg, str) or record.levelno < logging.WARNING:
+            return True  # ours, of which each tells something; a structlog record carries a dict
+        now = time.monotonic()
+        if now >= self._window_ends:
+            self._counts.clear()
+            self._window_ends = now + WINDOW_S
+        kind = (record.name, record.msg[:200])
+        self._counts[kind] += 1
+        if self._counts[kind] == MOST_ALIKE:
+            record.msg += " (more of these are not written for up to a minute)"
+        return self._counts[kind] <= MOST_ALIKE
 
 
 def _renderers(log_format: LogFormat, *, colors: bool) -> list[structlog.types.Processor]:

@@ -22,6 +22,7 @@ class Stage:
 def stages() -> dict[str, Stage]:
     """The stages by name, each with the instructions of the stages that it is built on first."""
     found: dict[str, Stage] = {}
+    stage = Stage("", "")  # what comes before the first of them
     text = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", (ROOT / "Dockerfile").read_text()))
     for line in filter(None, map(str.strip, text.splitlines())):
         instruction, arguments = line.split(maxsplit=1)

@@ -42,6 +42,13 @@ def test_a_service_has_a_health_check_of_its_own_or_of_its_image(name: str) -> N
 
 
 @every_service
+def test_the_log_of_a_service_is_bounded(name: str) -> None:
+    logging = SERVICES[name]["logging"]
+    assert logging["driver"] == "json-file"
+    assert set(logging["options"]) == {"max-size", "max-file"}
+
+
+@every_service
 def test_a_service_may_do_no_more_than_it_needs(name: str) -> None:
     service = SERVICES[name]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])

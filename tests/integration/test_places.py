@@ -1,0 +1,45 @@
+"""The service starts where it is put, and keeps what it makes there to itself."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.app.hostile_names import MOST_OF_THEM
+from tests.integration.stack import PATIENCE_S, ROOT
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with such a name, but not so long that the socket would lie elsewhere for that reason."""
+    with tempfile.TemporaryDirectory(prefix="l-") as short:
+        yield Path(short) / MOST_OF_THEM
+
+
+def test_it_draws_in_a_folder_of_any_name_and_nobody_else_may_read_there(
+    pocket_model: None, folder: Path
+) -> None:
+    (folder / "data").mkdir(parents=True)
+    (folder / "data").chmod(0o755)  # as an earlier version left it
+    (folder / "models").symlink_to(ROOT / "models")
+    shutil.copy(ROOT / "models.toml", folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "demo", "--once"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    with Image.open(folder / "demo.png") as picture:
+        assert picture.size == (64, 64)
+    found = [folder / "data", *(folder / "data").rglob("*")]
+    names = {path.name for path in found}
+    assert {"artifacts", "0.png", "valkey", "api.log", "worker-1.log", "valkey.log"} <= names
+    assert [str(path) for path in found if path.stat().st_mode & 0o077] == []
