@@ -6,6 +6,7 @@ not counted.
 
 from collections.abc import Mapping, Sequence
 
+from jobs import links
 from jobs.request import ResolvedRequest
 from jobs.selection import rank_scores
 from jobs.state import Candidate, JobStatus, StoredImage
@@ -48,7 +49,7 @@ def to_candidates(
             aesthetic_score=image.aesthetic_score,
             score=round(score, 4),
             kept=image.index in kept if is_chosen else None,
-            url=f"/v1/jobs/{job_id}/images/{image.index}"
+            url=links.here(links.image(job_id, image.index))
             if image.index in kept or status is JobStatus.RUNNING
             else None,
         )

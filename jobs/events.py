@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, computed_field
 
+from jobs import links
 from jobs.state import Job, JobStatus
 from jobs.wire import Wire
 
@@ -76,8 +77,8 @@ class PreviewEvent(_Event):
     @computed_field(description="Path of the preview on this server, a small JPEG.")  # type: ignore[prop-decorator]
     @property
     def url(self) -> str:
-        """Where to get it; the step makes a new address of each, which caches need."""
-        return f"/v1/jobs/{self.job_id}/previews/{self.index}?step={self.step}"
+        """Where to get it."""
+        return links.here(links.preview(self.job_id, self.index, self.step))
 
 
 class CandidateEvent(_Event):
@@ -93,7 +94,7 @@ class CandidateEvent(_Event):
     @property
     def url(self) -> str:
         """Where to get it."""
-        return f"/v1/jobs/{self.job_id}/images/{self.index}"
+        return links.here(links.image(self.job_id, self.index))
 
 
 class LogEvent(_Event):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
+from jobs import links
 from jobs.candidates import to_candidates
 from jobs.state import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage, WebhookState
 from jobs.tasks import read_request, read_result
@@ -77,7 +78,7 @@ def _eta_s(status: JobStatus, record: Mapping[str, str], waiting_s: float | None
 
 def _image(job_id: str, image: StoredImage) -> Image:
     fields = image.model_dump(exclude={"key"})
-    return Image(url=f"/v1/jobs/{job_id}/images/{image.index}", **fields)
+    return Image(url=links.here(links.image(job_id, image.index)), **fields)
 
 
 def _webhook(record: Mapping[str, str]) -> WebhookState | None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, computed_field
 
+from jobs import links
 from jobs.request import ResolvedRequest, WebhookEvent
 from jobs.tasks import AnyRequest, AnyResult, drawing_of
 from jobs.wire import Wire
@@ -203,7 +204,7 @@ class Job(Wire):
     @property
     def urls(self) -> dict[str, str]:
         """Paths to get, to cancel and to follow this job."""
-        path = f"/v1/jobs/{self.id}"
+        path = links.here(links.job(self.id))
         return {"self": path, "cancel": f"{path}/cancel", "events": f"{path}/events"}
 
 

@@ -11,6 +11,7 @@ from app.compat.openai.request import ImageGeneration
 from app.compat.outcome import stored_pictures
 from app.formats import encode
 from app.services import services_of
+from jobs import links
 from jobs.state import Job
 
 Quality = Literal["low", "medium", "high", "auto"]
@@ -35,7 +36,8 @@ def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[s
     ]
     if body.response_format != "b64_json" and body.output_compression is None:
         for picture, image in zip(pictures, job.images, strict=True):
-            picture["url"] = absolute(request, f"{image.url}.{body.picture_format}")
+            path = f"{links.image(job.id, image.index)}.{body.picture_format}"
+            picture["url"] = absolute(request, path)
     if body.response_format != "url":
         for picture, data in zip(pictures, _encoded(request, job, body), strict=True):
             picture["b64_json"] = data

@@ -5,6 +5,7 @@ from typing import Any
 
 from app.compat.replicate.models import reference_to
 from app.compat.replicate.request import CUSTOMARY
+from jobs import links
 from jobs.state import Job, JobPage, JobStatus
 
 _STATUSES = {
@@ -18,7 +19,7 @@ _BAR_WIDTH = 20
 
 
 def prediction(base_url: str, job: Job) -> dict[str, Any]:
-    """The prediction that a job is; ``base_url`` is where its reader finds this server."""
+    """The prediction that a job is; ``base_url`` is where its reader finds this server, with the prefix if any."""
     address = f"{base_url}/v1/predictions/{job.id}"
     return {
         "id": job.id,
@@ -26,7 +27,7 @@ def prediction(base_url: str, job: Job) -> dict[str, Any]:
         "version": job.drawing.model,
         "status": _STATUSES[job.status],
         "input": _input(job),
-        "output": [f"{base_url}{image.url}.png" for image in job.images] or None,
+        "output": [f"{base_url}{links.image(job.id, image.index)}.png" for image in job.images] or None,
         "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
         "logs": logs(job),
         "metrics": _metrics(job),

@@ -1,0 +1,50 @@
+"""Paths of a job's resources, by which those who read it find them.
+
+A proxy may put the service under a prefix. Whoever serves a request says so with ``placed_under``; what is written
+meanwhile, in threads and streams too, leads to where that request came by.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_prefix: ContextVar[str] = ContextVar("prefix", default="")
+
+# No host, no empty segment, and nothing that would have to be quoted in a page.
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+
+
+def is_prefix(text: str) -> bool:
+    """Whether this may stand before every path: segments of plain characters, none of them ``.`` or ``..``."""
+    return bool(_PREFIX.fullmatch(text)) and not {".", ".."} & set(text.split("/"))
+
+
+@contextmanager
+def placed_under(prefix: str) -> Iterator[None]:
+    """Within the block, in this context and in what it starts, paths begin with this prefix; empty for none."""
+    token = _prefix.set(prefix)
+    try:
+        yield
+    finally:
+        _prefix.reset(token)
+
+
+def here(path: str) -> str:
+    """A path of this service as its reader reaches it."""
+    return _prefix.get() + path
+
+
+def job(job_id: str) -> str:
+    """Path of a job, without the prefix."""
+    return f"/v1/jobs/{job_id}"
+
+
+def image(job_id: str, index: int) -> str:
+    """Path of a picture, without the prefix."""
+    return f"{job(job_id)}/images/{index}"
+
+
+def preview(job_id: str, index: int, step: int) -> str:
+    """Path of a preview, without the prefix; the step makes a new address of each, which caches need."""
+    return f"{job(job_id)}/previews/{index}?step={step}"
