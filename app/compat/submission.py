@@ -7,6 +7,7 @@ from fastapi import Header, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from app.caller import caller_of
 from app.compat.addresses import base_of
 from app.submission import submit_job
 from jobs.errors import LodestarError
@@ -53,10 +54,11 @@ async def submit(
     Raises:
         LodestarError: as for ``submit_job``.
     """
-    caller = request.headers.get("x-forwarded-user", "")[:128]
     base_url = base_of(request) if told_as_prediction else ""
     try:
-        return await submit_job(request, wanted, idempotency_key, caller, prediction_base=base_url)
+        return await submit_job(
+            request, wanted, idempotency_key, caller_of(request), prediction_base=base_url
+        )
     except LodestarError as error:
         raise type(error)(error.message, field=_renamed(error.field, names)) from error
 

@@ -11,6 +11,7 @@ from typing import cast
 from fastapi import Request
 from redis import Redis
 
+from app import caller
 from jobs.connection import translates_redis_errors
 from jobs.errors import UnknownJobError
 from jobs.queue import JobQueue
@@ -24,9 +25,15 @@ _MOST_JOBS = 64
 
 def caller_of(request: Request) -> str:
     """A name for whoever sends a request, from which neither his credentials nor his address can be read."""
-    headers, address = request.headers, request.client.host if request.client else ""
-    known_by = headers.get("x-forwarded-user") or headers.get("authorization") or address
-    return sha256(known_by.encode()).hexdigest()[:24]
+    address = request.client.host if request.client else ""
+    known_by = (
+        ("user", caller.caller_of(request)),
+        ("credentials", request.headers.get("authorization", "")),
+        ("address", address),
+    )
+    # What it is stands before it, so that nobody can be named like another's address.
+    found = next((f"{kind}:{value}" for kind, value in known_by if value), "")
+    return sha256(found.encode()).hexdigest()[:24]
 
 
 class Callers:
