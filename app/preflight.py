@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.folders import make_data_folder
+from app.listener import listen, reason_of
 from jobs.catalog import load_catalog
 from jobs.connection import connect
 from jobs.errors import ConfigurationError
@@ -62,21 +62,13 @@ def check_port(host: str, port: int) -> None:
     try:
         _try_port(host, port)
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise ConfigurationError(
-            f"cannot listen on {host} port {port}: {reason}; choose another with --port"
+            f"cannot listen on {host} port {port}: {reason_of(error).lower()}; choose another with --port"
         ) from error
 
 
 def _try_port(host: str, port: int) -> int:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as the API will: a port in TIME_WAIT is free
-        probe.bind(address)
-        # Bound is not enough: two sockets may be bound with SO_REUSEADDR as long as only one listens.
-        probe.listen()
+    with listen(host, port) as probe:  # as the API will
         bound: int = probe.getsockname()[1]
         return bound
 

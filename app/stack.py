@@ -17,6 +17,7 @@ from app.child import Child, ChildSpec
 from app.embedded import socket_path, socket_url, valkey_spec
 from app.folders import make_private, spelled_in_utf8
 from app.hardware import worker_shares
+from app.listener import url_of
 from app.preflight import check_models, check_port, check_redis, check_worker, locked
 from app.supervisor import Supervisor
 from jobs.connection import connect
@@ -42,12 +43,12 @@ class StackOptions:
     workers: int | None = None
     redis_url: str | None = None
     verbose: bool = False
+    root_path: str | None = None
 
     @property
     def url(self) -> str:
         """Where people on this machine find the API."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return url_of(self.host, self.port)
 
 
 @contextmanager
@@ -92,6 +93,8 @@ def _own_artifacts(folder: Path) -> str:
 
 def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, env: dict[str, str]) -> None:
     address = {"LODESTAR_HOST": options.host, "LODESTAR_PORT": str(options.port)}
+    if options.root_path is not None:
+        address["LODESTAR_ROOT_PATH"] = options.root_path
     supervisor.start(ChildSpec("api", API, {**env, **address}))
     workers = [
         supervisor.start(_worker_spec(number, options, {**env, **share}))
