@@ -1,0 +1,73 @@
+"""What a proxy in front of this server says of a request: the scheme, the client, and the prefix that it came by."""
+
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from jobs import links
+
+_MAPPED = "::ffff:"
+
+
+def own_path(scope: Scope) -> str:
+    """The path of a request without the prefix that the service is placed under, as routes know it."""
+    # Starlette lets root_path grow with each mount, and keeps the first one apart.
+    prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
+    return str(scope["path"]).removeprefix(prefix)
+
+
+class ProxyLayer:
+    """ASGI middleware; puts every request, and all paths that are written for it, under the service's prefix.
+
+    The prefix is ``X-Forwarded-Prefix`` where a trusted proxy says one, else ``root_path``. Whether the proxy has taken
+    it off the path or not, the request is served. ``X-Forwarded-Proto`` and ``X-Forwarded-For`` are believed likewise.
+
+    Args:
+        app: the layer within.
+        root_path: the prefix that the operator has set; empty for none.
+        trusted: addresses and networks of proxies, with commas between; ``*`` trusts everyone.
+    """
+
+    def __init__(self, app: ASGIApp, *, root_path: str, trusted: str) -> None:
+        self._root_path = root_path
+        self._believing = ProxyHeadersMiddleware(app, trusted_hosts=trusted)  # type: ignore[arg-type]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http":
+            scope["client"] = _unmapped(scope.get("client"))
+            prefix = self._prefix(scope)
+            _place(scope, prefix)
+            with links.placed_under(prefix):
+                await self._believing(scope, receive, send)  # type: ignore[arg-type]
+        else:
+            await self._believing(scope, receive, send)  # type: ignore[arg-type]
+
+    def _prefix(self, scope: Scope) -> str:
+        peer = scope["client"][0] if scope["client"] else None
+        if peer in self._believing.trusted_hosts:
+            # Proxies behind each other may each say what they took off, the outermost first.
+            said = ",".join(Headers(scope=scope).getlist("x-forwarded-prefix")).split(",")
+            prefix = "".join(part.strip().rstrip("/") for part in said)
+            if links.is_prefix(prefix):
+                return prefix
+        return self._root_path
+
+
+def _place(scope: Scope, prefix: str) -> None:
+    """Let the path begin with the prefix, and say so, as ASGI wants it."""
+    path: str = scope["path"]
+    if prefix and path != prefix and not path.startswith(f"{prefix}/"):
+        scope["path"] = prefix + path
+        if raw := scope.get("raw_path"):
+            scope["raw_path"] = prefix.encode() + raw
+    scope["root_path"] = prefix
+
+
+def _unmapped(client: Any) -> Any:
+    """A client that came by IPv4 to a socket of both families is known by its own address."""
+    if client and client[0].startswith(_MAPPED) and "." in client[0]:
+        return (client[0].removeprefix(_MAPPED), client[1])
+    return client
