@@ -1,4 +1,4 @@
-"""The outermost layer: every request gets an id, a log line, a latency and, whatever fails, an answer."""
+"""Every request gets an id, a log line and a latency."""
 
 import re
 import secrets
@@ -9,8 +9,8 @@ from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import errors
 from app.metrics import Metrics
+from app.proxies import own_path
 
 log = structlog.get_logger(__name__)
 
@@ -30,12 +30,13 @@ _POLLED = frozenset(
         "/sdapi/v1/progress",
     }
 )
+_FILES = ("/dashboard/", "/reference/")
 # Answers that last as long as somebody listens: how long says nothing of the server's speed.
 _STREAMS = frozenset({"/v1/events", "/v1/jobs/{job_id}/events"})
 
 
 class AccessLayer:
-    """ASGI middleware; the outermost one."""
+    """ASGI middleware; goes around all that may refuse a request."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -52,19 +53,9 @@ class AccessLayer:
         exchange = _Exchange(request, send)
         with structlog.contextvars.bound_contextvars(request_id=request.state.request_id):
             try:
-                await self._serve(exchange, receive)
+                await self._app(scope, receive, exchange.send)
             finally:
                 self._record(exchange)
-
-    async def _serve(self, exchange: "_Exchange", receive: Receive) -> None:
-        try:
-            await self._app(exchange.request.scope, receive, exchange.send)
-        except Exception:
-            log.exception("request failed", method=exchange.request.method, path=exchange.request.url.path)
-            if exchange.status is not None:
-                # Half an answer is out already: only cutting the connection tells the client.
-                raise
-            await errors.internal(exchange.request)(exchange.request.scope, receive, exchange.send)
 
     def _record(self, exchange: "_Exchange") -> None:
         request, status = (
@@ -75,13 +66,12 @@ class AccessLayer:
         route = getattr(request.scope.get("route"), "path", "unmatched")
         if route not in _STREAMS:
             self._metrics.observe_request(request.method, route, status, seconds)
-        path = request.url.path
         fields = {"job": job} if (job := _job_id(request)) else {}
-        polled = route in _POLLED or path.startswith("/dashboard/")
-        write = log.debug if polled and request.method == "GET" and status < 400 else log.info
-        write(
-            "request", method=request.method, path=path, status=status, ms=round(seconds * 1000, 1), **fields
-        )
+        polled = route in _POLLED or own_path(request.scope).startswith(_FILES)
+        is_routine = polled and request.method in {"GET", "HEAD"} and status < 400
+        write = log.debug if is_routine else log.info
+        facts = {"status": status, "ms": round(seconds * 1000, 1), **fields}
+        write("request", method=request.method, path=request.url.path, **facts)
 
 
 class _Exchange:

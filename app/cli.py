@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from app.commands import assets, embeddings, listings, measuring, pictures, processes, searching, watching
+from app.commands import (
+    assets,
+    embeddings,
+    listings,
+    measuring,
+    pictures,
+    processes,
+    searching,
+    secrets,
+    watching,
+)
 from app.commands.exits import Exit, say
 from jobs.errors import LodestarError
 
@@ -17,7 +27,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(processes.commands)
-for group in (pictures, searching, embeddings, listings, watching, measuring, assets):
+for group in (pictures, searching, embeddings, listings, watching, measuring, assets, secrets):
     cli.add_typer(group.commands)
 
 

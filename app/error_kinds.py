@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 NOT_READY = 503
 TOO_LARGE = 413
+TIMED_OUT = 408
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,31 @@ KINDS = {
             415,
             "Unsupported media type",
             "Send JSON, as application/json; POST /v1/images takes forms too.",
+        ),
+        Kind(
+            "request_timeout",
+            TIMED_OUT,
+            "Request timeout",
+            "The body stopped coming, or came too slowly. Nothing was done; send the request again.",
+        ),
+        Kind(
+            "host_not_allowed",
+            403,
+            "Host not allowed",
+            "The request calls the server by a name that is not its own. LODESTAR_ALLOWED_HOSTS allows more names.",
+        ),
+        Kind(
+            "cross_site",
+            403,
+            "Cross-site request",
+            "A web page of another site asks for something that is not only reading. LODESTAR_CORS_ORIGINS lets it in.",
+        ),
+        Kind(
+            "secret_not_served",
+            403,
+            "Secret not served",
+            "The webhooks' secret is told by the command lodestar webhook-secret, and over HTTP only if the operator "
+            "wants that.",
         ),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
         Kind("not_found", 404, "Not found", "No route has this path; /openapi.json lists them."),

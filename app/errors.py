@@ -14,10 +14,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from app.error_kinds import KINDS, TOO_LARGE, Kind
+from app.error_kinds import KINDS, TIMED_OUT, TOO_LARGE, Kind
 from app.formats import prefers
 from app.problem import FieldError, Problem
+from app.proxies import own_path
 from app.validation import body_was_not_read_as_json, field_errors, json_syntax_error
 from jobs.errors import LodestarError
 
@@ -38,9 +40,13 @@ _BY_STATUS = {
     400: "invalid_json",
     404: "not_found",
     405: "method_not_allowed",
+    TIMED_OUT: "request_timeout",
     TOO_LARGE: "body_too_large",
     415: "unsupported_media_type",
 }
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
@@ -49,7 +55,7 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
 
     @app.exception_handler(LodestarError)
     async def domain(request: Request, error: LodestarError) -> Response:
-        return _worded(request, *problem_of(request, error))
+        return refusal(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
@@ -71,7 +77,14 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
         kind = KINDS[_BY_STATUS.get(error.status_code, "internal")]
         answer = _answer(request, kind, _detail(request, kind, error))
         answer.headers.update(error.headers or {})
+        if kind.name == "method_not_allowed":
+            answer.headers["Allow"] = ", ".join(_allowed(request))
         return answer
+
+
+def refusal(request: Request, error: LodestarError) -> Response:
+    """The answer to an error, for layers that meet it before any route does."""
+    return _worded(request, *problem_of(request, error))
 
 
 def problem_of(request: Request, error: LodestarError) -> tuple[Problem, Kind]:
@@ -90,6 +103,22 @@ def _detail(request: Request, kind: Kind, error: HTTPException) -> str:
     if kind.name == "method_not_allowed":
         return f"{request.url.path} does not take {request.method}"
     return error.detail
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods that a path takes; its routes know one each, and none knows that HEAD is served wherever GET is."""
+    asked = {
+        "type": "http",
+        "path": request.scope["path"],
+        "root_path": request.scope.get("app_root_path", request.scope.get("root_path", "")),
+        "headers": [],
+    }
+
+    def is_taken(method: str) -> bool:
+        scope = {**asked, "method": method}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return [method for method in _METHODS if is_taken("GET" if method == "HEAD" else method)]
 
 
 def internal(request: Request) -> Response:
@@ -136,7 +165,8 @@ def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError,
 
 def _worded(request: Request, problem: Problem, kind: Kind) -> Response:
     dialects: tuple[Dialect, ...] = request.app.state.dialects
-    speaks = next((dialect.answer for dialect in dialects if dialect.paths.match(request.url.path)), None)
+    path = own_path(request.scope)
+    speaks = next((dialect.answer for dialect in dialects if dialect.paths.match(path)), None)
     answer = speaks(problem, kind) if speaks else _native(request, problem, kind)
     if kind.retry_after_s is not None:
         answer.headers["Retry-After"] = str(kind.retry_after_s)

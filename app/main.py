@@ -4,20 +4,19 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from types import ModuleType
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
-from fastapi.middleware.gzip import GZipMiddleware
 
-from app import errors, openapi
-from app.access import AccessLayer
-from app.body_limit import BodyLimit
+from app import errors, layers, openapi
 from app.compat import envelopes
 from app.compat.a1111 import listings as a1111_listings
 from app.compat.a1111 import routes as a1111
 from app.compat.openai import routes as openai
 from app.compat.replicate import routes as replicate
+from app.descriptors import connections_within, raise_limit
+from app.listener import address_of, listen, reason_of, url_of
 from app.logs import configure_logs
 from app.routes import (
     dashboard,
@@ -29,23 +28,47 @@ from app.routes import (
     metrics,
     models,
     queue,
+    reference,
     scores,
     search,
     webhooks,
     workers,
 )
 from app.routes import errors as error_pages
+from app.server import Server, configured
 from app.services import Services, build_services
 from app.settings import ApiSettings
+from app.slashes import SlashRedirect
 from app.sweeper import expire_forever, sweep_forever
 from app.wakeups import wake_readers
 from app.webhooks.background import deliver_webhooks
+from jobs import links
 from jobs.errors import ConfigurationError
 from jobs.reaper import Reaper
 from jobs.retention import Retention
 
 CANCEL_AGAIN_S = 0.5
-COMPRESSED_FROM_BYTES = 8_000  # one job is less: its answer should cost no compression
+NOUNS = (
+    jobs,
+    events,
+    images,
+    models,
+    embeddings,
+    scores,
+    search,
+    workers,
+    queue,
+    webhooks,
+    health,
+    metrics,
+    error_pages,
+    dashboard,
+    reference,
+    a1111,
+    a1111_listings,
+    replicate,
+    openai,  # the last takes all else under /v1/models
+)
 
 log = structlog.get_logger(__name__)
 
@@ -54,8 +77,9 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """The whole API. Opens no connection: Redis may be away now and come later, and /readyz tells.
 
     Raises:
-        ConfigurationError: the model catalog is missing or wrong, or a URL is.
+        ConfigurationError: the model catalog is missing or wrong, or a URL is, or the prefix is a path of our own.
     """
+    _require_unambiguous(settings.root_path, NOUNS)
     services = build_services(settings)
     app = FastAPI(
         title=openapi.TITLE,
@@ -63,39 +87,24 @@ def create_app(settings: ApiSettings) -> FastAPI:
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
         lifespan=_lifespan,
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app, envelopes.DIALECTS)
-    # The last one added is the outermost.
-    app.add_middleware(
-        BodyLimit,
-        max_bytes=settings.max_body_bytes,
-        max_upload_bytes=settings.max_upload_bytes,
+    layers.install(
+        app,
+        settings,
+        services.metrics,
         upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
     )
-    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=5)
-    app.add_middleware(AccessLayer, metrics=services.metrics)
-    for noun in (
-        jobs,
-        events,
-        images,
-        models,
-        embeddings,
-        scores,
-        search,
-        workers,
-        queue,
-        webhooks,
-        health,
-        metrics,
-        error_pages,
-        dashboard,
-    ):
+    for noun in NOUNS:
         app.include_router(noun.router)
-    for dialect in (a1111, a1111_listings, replicate, openai):  # the last takes all else under /v1/models
-        app.include_router(dialect.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
+    app.mount("/reference", reference.ReferenceFiles())
+    app.router.default = SlashRedirect(app.router)
     return app
 
 
@@ -108,44 +117,29 @@ def serve(settings: ApiSettings) -> None:
     with _listen(settings.host, settings.port) as listener:
         app = create_app(settings)
         configure_logs(settings.log_format, settings.log_level)
-        log.info("serving", url=f"http://{_url_host(settings.host)}:{listener.getsockname()[1]}")
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="warning",  # start, stop and every request have a line of ours
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=settings.stop_timeout_s,
-        )
+        log.info("serving", url=url_of(settings.host, listener.getsockname()[1]) + settings.root_path)
+        config = configured(app, keep_alive_s=settings.keep_alive_s, stop_timeout_s=settings.stop_timeout_s)
+        most = connections_within(raise_limit())
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
-            _Server(config, app.state.services.stopping).run(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """Tells the requests that wait for a job to answer, before it waits for them."""
-
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
-        super().__init__(config)
-        self._stopping = stopping
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping.set()
-        await super().shutdown(sockets)
+            Server(config, app.state.services.stopping, most_connections=most).run(sockets=[listener])
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return listen(host, port)
     except OSError as error:
-        reason = error.strerror or str(error)
         raise ConfigurationError(
-            f"cannot listen on {_url_host(host)}:{port}: {reason}", field="port"
+            f"cannot listen on {address_of(host, port)}: {reason_of(error)}", field="port"
         ) from error
 
 
-def _url_host(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _require_unambiguous(prefix: str, nouns: tuple[ModuleType, ...]) -> None:
+    """A path that begins with the prefix may have it or not have it; it must not be both."""
+    own = {route.path for noun in nouns for route in noun.router.routes}
+    if prefix and any(f"{path}/".startswith(f"{prefix}/") for path in own):
+        raise ConfigurationError(
+            f"the service has paths of its own under {prefix}; choose another prefix", field="root_path"
+        )
 
 
 @asynccontextmanager
@@ -164,7 +158,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _wake_at_stop(services),
         deliver_webhooks(services),
     )
-    tasks = [asyncio.create_task(work) for work in background]
+    with links.placed_under(services.settings.root_path):  # what is told behind no request
+        tasks = [asyncio.create_task(work) for work in background]
     yield
     await _end(tasks)
     await services.async_redis.aclose()

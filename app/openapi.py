@@ -6,7 +6,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from app.error_kinds import TIMED_OUT, TOO_LARGE
+from app.errors import documented
 from app.problem import FieldError, Problem
+from app.site_guard import WORKING_PATHS
 
 TITLE = "Lodestar"
 DESCRIPTION = """
@@ -39,8 +42,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
         )
         schemas = document["components"]["schemas"]
-        for operation in (verb for path in document["paths"].values() for verb in path.values()):
-            _drop_framework_errors(operation["responses"])
+        for path, verbs in document["paths"].items():
+            for verb, operation in verbs.items():
+                _drop_framework_errors(operation["responses"])
+                _add_errors_of_layers(path, verb, operation["responses"])
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for model in (Problem, FieldError):
@@ -52,6 +57,15 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _drop_framework_errors(responses: dict[str, Any]) -> None:
     if "HTTPValidationError" in str(responses.get("422", "")):
         del responses["422"]
+
+
+def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any]) -> None:
+    """What may be answered before a request reaches its route, or while its body is read."""
+    only_reads = verb == "get" and path not in WORKING_PATHS
+    kinds = ("host_not_allowed",) if only_reads else ("host_not_allowed", "cross_site")
+    responses.setdefault("403", documented(*kinds)[403])
+    if str(TOO_LARGE) in responses:
+        responses.setdefault(str(TIMED_OUT), documented("request_timeout")[TIMED_OUT])
 
 
 def _schema(model: type[Problem] | type[FieldError]) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 import base64
 import binascii
+import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.links import is_prefix
+
+_HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
+
+Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class ApiSettings(BaseSettings):
@@ -16,7 +24,7 @@ class ApiSettings(BaseSettings):
     An entry point builds this once; nothing else reads the environment.
     """
 
-    model_config = SettingsConfigDict(env_prefix="LODESTAR_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="LODESTAR_", frozen=True, populate_by_name=True)
 
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
@@ -28,6 +36,31 @@ class ApiSettings(BaseSettings):
     models_file: Path = Field(Path("models.toml"), description="The model catalog.")
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every one.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    allowed_hosts: Names = Field(
+        (),
+        description="Names besides its own by which clients may call the server, with commas between: host names, "
+        "*.example.com for all under one, or * for any.",
+    )
+    cors_origins: Names = Field(
+        (),
+        description="Origins of web pages on other sites that may use the API, with commas between: "
+        "https://app.example.com, or * for all.",
+    )
+    root_path: str = Field(
+        "",
+        description="Prefix under which a proxy serves this, such as /images; with or without it in the request.",
+    )
+    forwarded_allow_ips: str = Field(
+        "127.0.0.1,::1",
+        validation_alias=AliasChoices("LODESTAR_FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS"),
+        description="Addresses and networks of proxies whose X-Forwarded-Proto, -For and -Prefix are believed, with "
+        "commas between; * is everyone.",
+    )
+    keep_alive_s: int = Field(
+        75,
+        ge=1,
+        description="Seconds that an idle connection is kept; longer than a load balancer in front keeps it.",
+    )
     max_queued: int = Field(
         1000, ge=1, description="Most jobs that may wait; more are refused with queue_full."
     )
@@ -44,6 +77,9 @@ class ApiSettings(BaseSettings):
         None,
         description="What webhook messages are signed with: whsec_ and 24 to 64 bytes in base64; several, the newest "
         "first, with spaces between while receivers change over. By default one is drawn and kept in Redis.",
+    )
+    serve_webhook_secret: bool = Field(
+        False, description="Whether the API tells the webhooks' secret to whoever asks for it."
     )
     webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks that webhooks may reach besides the public internet, with commas between."
@@ -70,9 +106,36 @@ class ApiSettings(BaseSettings):
                 raise ValueError("must be whsec_ and the base64 of 24 to 64 bytes")
         return value
 
-    @field_validator("webhook_networks", mode="before")
+    @field_validator("webhook_networks", "allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not _HOST_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no host name; give names without scheme, port and path")
+        return names
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        plain = tuple(origin.lower().rstrip("/") for origin in origins)
+        for origin in plain:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin; give scheme and host, such as https://app.example.com"
+                )
+        return plain
+
+    @field_validator("root_path")
+    @classmethod
+    def _is_a_prefix(cls, value: str) -> str:
+        prefix = value.rstrip("/")
+        if prefix and not is_prefix(prefix):
+            raise ValueError("must be a path of letters, digits and . _ ~ -, such as /images")
+        return prefix

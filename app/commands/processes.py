@@ -13,6 +13,12 @@ from jobs.errors import ConfigurationError
 commands = typer.Typer()
 
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")]
+RootPath = Annotated[
+    str | None,
+    typer.Option(
+        envvar="LODESTAR_ROOT_PATH", help="Prefix under which a proxy serves this, such as /images."
+    ),
+]
 DataDir = Annotated[Path, typer.Option(help="Folder for jobs, pictures and logs.", file_okay=False)]
 Models = Annotated[
     Path, typer.Option(envvar="LODESTAR_MODELS_FILE", help="The model catalog.", dir_okay=False)
@@ -35,6 +41,7 @@ def up(
     ] = None,
     redis_url: RedisUrl = None,
     models: Models = Path("models.toml"),
+    root_path: RootPath = None,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show the log of every process.")] = False,
 ) -> None:
     """Start everything on this machine: API, workers, and a private Valkey unless --redis-url names a server."""
@@ -43,7 +50,9 @@ def up(
     from app.stack import StackOptions, running_stack
     from app.supervisor import StopRequested
 
-    options = StackOptions(host, port or free_port(host), data_dir, models, workers, redis_url, verbose)
+    options = StackOptions(
+        host, port or free_port(host), data_dir, models, workers, redis_url, verbose, root_path
+    )
     with suppress(StopRequested), running_stack(options, say=say) as supervisor:
         say(f"Ready at {options.url}\nJobs, pictures and logs are in {data_dir.absolute()}\nCtrl-C stops it.")
         supervisor.watch()
@@ -79,10 +88,12 @@ def serve(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
     redis_url: RedisUrl = None,
     models: Annotated[Path | None, typer.Option(help="The model catalog.", dir_okay=False)] = None,
+    root_path: RootPath = None,
 ) -> None:
     """Start only the API. Every other setting is an environment variable, LODESTAR_<NAME>."""
     try:
-        _serve({"host": host, "port": port, "redis_url": redis_url, "models_file": models})
+        given = {"host": host, "port": port, "redis_url": redis_url, "models_file": models}
+        _serve({**given, "root_path": root_path})
     except ConfigurationError as error:
         say(f"lodestar: {error.message}")
         raise typer.Exit(Exit.CONFIGURATION) from error

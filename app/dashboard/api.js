@@ -2,6 +2,12 @@
 
 const TIMEOUT_MS = 15000;
 
+// Where the server is put: a proxy may serve it under a prefix. This file is one folder below its root.
+const base = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+
+export const at = (path) => base + path;
+export const address = location.origin + base;
+
 // A refusal of the server: `problem` is its problem document.
 export class Refused extends Error {
   constructor(problem) {
@@ -22,7 +28,7 @@ let clockLead = 0; // of the server over this machine, in ms: ages are told by t
 export const serverNow = () => Date.now() + clockLead;
 
 async function call(path, options = {}) {
-  const answer = await fetch(path, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(unreachable);
+  const answer = await fetch(at(path), { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(unreachable);
   const told = Date.parse(answer.headers.get("date"));
   // The header counts whole seconds: only a difference that those cannot explain is taken for a wrong clock.
   if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
@@ -32,7 +38,8 @@ async function call(path, options = {}) {
   return body;
 }
 
-export const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+export const previewUrl = (id, index, step) => at(`${jobPath(id)}/previews/${index}?step=${step}`);
 export const listJobs = (status, limit, cursor = null) =>
   call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(cursor && { cursor }) })}`);
 export const getJob = (id) => call(jobPath(id));

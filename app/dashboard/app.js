@@ -107,7 +107,7 @@ function open({ isFirst = false } = {}) {
   find("page").hidden = page === null;
   find("page").replaceChildren(...(page ? [page.node] : []));
   for (const link of document.querySelectorAll("nav a")) {
-    link.ariaCurrent = link.hash === (location.hash || "#/") && link.pathname === "/" ? "page" : null;
+    link.ariaCurrent = link.hash === (location.hash || "#/") && link.pathname === location.pathname ? "page" : null;
   }
   if (!isFirst) {
     scrollTo(0, 0);

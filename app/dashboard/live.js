@@ -1,5 +1,7 @@
 // The one stream of events of this page. It comes back by itself, whatever the server or the network does.
 
+import { at } from "./api.js";
+
 const NAMES = ["queued", "started", "progress", "preview", "candidate", "log", "canceling", "done", "deleted"];
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 15000;
@@ -21,7 +23,7 @@ export class Live {
 
   #open() {
     const query = this.#last === null ? "" : `?${new URLSearchParams({ last_event_id: this.#last })}`;
-    const source = new EventSource(`/v1/events${query}`);
+    const source = new EventSource(at(`/v1/events${query}`));
     this.#source = source;
     source.addEventListener("open", () => {
       this.#pauseMs = FIRST_PAUSE_MS;

@@ -1,6 +1,6 @@
 // The box for a job's pictures: as large before they are there as after, so that nothing jumps.
 
-import { jobPath } from "./api.js";
+import { previewUrl } from "./api.js";
 import { element } from "./dom.js";
 import { promptOf } from "./words.js";
 
@@ -54,7 +54,7 @@ export class Cells {
   preview({ job_id: id, index, step }) {
     if (index >= SHOWN || this.#shown === "images") return;
     const next = new Image();
-    next.src = `${jobPath(id)}/previews/${index}?step=${step}`;
+    next.src = previewUrl(id, index, step);
     next.alt = "";
     next.className = "preview";
     next.decode().then(() => {

@@ -1,28 +1,30 @@
 // A request as code that makes it.
 
-export function asCurl(request, origin = location.origin) {
-  return `curl -s ${origin}/v1/jobs -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(request))}`;
+import { address } from "./api.js";
+
+export function asCurl(request, server = address) {
+  return `curl -s ${server}/v1/jobs -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(request))}`;
 }
 
-export function asPython(request, origin = location.origin) {
+export function asPython(request, server = address) {
   return `import time
 
 import httpx
 
 request = ${python(request)}
-with httpx.Client(base_url=${python(origin)}, timeout=30) as client:
+with httpx.Client(base_url=${python(server)}, timeout=30) as client:
     job = client.post("/v1/jobs", json=request).raise_for_status().json()
     while job["status"] in {"queued", "running"}:
         time.sleep(0.5)
-        job = client.get(job["urls"]["self"]).raise_for_status().json()
+        job = client.get(f"/v1/jobs/{job['id']}").raise_for_status().json()
     for image in job["images"]:
         with open(f"picture-{image['index']}.png", "wb") as file:
-            file.write(client.get(image["url"], headers={"Accept": "image/png"}).raise_for_status().content)
+            file.write(client.get(f"/v1/jobs/{job['id']}/images/{image['index']}.png").raise_for_status().content)
 print(job["status"], job["error"] or "")
 `;
 }
 
-export function asOpenAi(request, origin = location.origin) {
+export function asOpenAi(request, server = address) {
   const { prompt, model, width, height, images = 1, ...others } = request;
   const named = { model: model ?? null, prompt, n: images, size: width && height ? `${width}x${height}` : null, response_format: "b64_json" };
   const lines = Object.entries(named).filter(([, value]) => value !== null).map(([name, value]) => `    ${name}=${python(value)},\n`);
@@ -31,7 +33,7 @@ export function asOpenAi(request, origin = location.origin) {
 
 from openai import OpenAI
 
-client = OpenAI(base_url=${python(`${origin}/v1`)}, api_key="none")
+client = OpenAI(base_url=${python(`${server}/v1`)}, api_key="none")
 answer = client.images.generate(
 ${lines.join("")})
 for number, image in enumerate(answer.data):

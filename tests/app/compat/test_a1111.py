@@ -378,7 +378,7 @@ def test_who_hangs_up_takes_the_job_along(
     url: str, first_job: FirstJob, ending: Callable[[str], Job]
 ) -> None:
     address, content = httpx.URL(url), json.dumps({"prompt": "a red apple"})
-    lines = ["POST /sdapi/v1/txt2img HTTP/1.1", "Host: here", "Content-Type: application/json"]
+    lines = ["POST /sdapi/v1/txt2img HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
     request = "\r\n".join([*lines, f"Content-Length: {len(content)}", "", content])
     with socket.create_connection((address.host, address.port or 80)) as connection:
         connection.sendall(request.encode())

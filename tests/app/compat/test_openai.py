@@ -332,7 +332,7 @@ def test_bodies_and_methods_that_cannot_be_taken_are_answered_in_the_same_words(
 def hang_up(url: str, body: dict[str, object], first_job: FirstJob, **headers: str) -> Job:
     """Ask for a picture and close the connection once the job is there."""
     address, content = httpx.URL(url), json.dumps(body)
-    lines = ["POST /v1/images/generations HTTP/1.1", "Host: here", "Content-Type: application/json"]
+    lines = ["POST /v1/images/generations HTTP/1.1", "Host: localhost", "Content-Type: application/json"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(content)}", "", content]
     with socket.create_connection((address.host, address.port or 80)) as connection:

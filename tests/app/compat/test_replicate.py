@@ -364,7 +364,8 @@ def test_every_status_is_one_of_replicates(client: Client, queue: JobQueue, work
 
 
 def test_webhooks_are_signed_as_the_client_verifies_them(settings: ApiSettings, worker: PlayedWorker) -> None:
-    open_settings = settings.model_copy(update={"webhook_networks": (ip_network("127.0.0.0/8"),)})
+    update = {"webhook_networks": (ip_network("127.0.0.0/8"),), "serve_webhook_secret": True}
+    open_settings = settings.model_copy(update=update)
     with (
         receiving() as receiver,
         serving(create_app(open_settings)) as url,

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.workers import WorkerInfo, WorkerRegistry
+from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
 
 
@@ -40,7 +41,7 @@ def alive(redis: Redis) -> WorkerInfo:
 def away(settings: ApiSettings) -> Iterator[TestClient]:
     """A client of an API whose Redis is not there."""
     elsewhere = settings.model_copy(update={"redis_url": "unix:///nowhere/valkey.sock"})
-    with TestClient(create_app(elsewhere)) as client:
+    with LocalClient(create_app(elsewhere)) as client:
         yield client
 
 

@@ -17,6 +17,7 @@ from app.webhooks import deliverer
 from app.webhooks.deliverer import pause_s
 from jobs.errors import JobFailedError
 from jobs.webhooks import WebhookQueue
+from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
 from tests.app.webhooks.receiver import receiving
 
@@ -25,8 +26,9 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 
 @pytest.fixture
 def settings(settings: ApiSettings) -> ApiSettings:
-    """Settings that let webhooks reach this machine."""
-    return settings.model_copy(update={"webhook_networks": (ip_network("127.0.0.0/8"),)})
+    """Settings that let webhooks reach this machine, and let tests ask for their secret."""
+    update = {"webhook_networks": (ip_network("127.0.0.0/8"),), "serve_webhook_secret": True}
+    return settings.model_copy(update=update)
 
 
 @pytest.fixture(autouse=True)
@@ -137,14 +139,14 @@ def test_a_message_outlives_the_api_and_is_sent_by_the_next_one(
     settings: ApiSettings, redis: Redis, worker: PlayedWorker
 ) -> None:
     with receiving() as receiver:
-        with TestClient(create_app(settings)) as client:
+        with LocalClient(create_app(settings)) as client:
             job_id = client.post("/v1/jobs", json={"prompt": "a", "webhook": receiver.url}).json()["id"]
         worker.succeed(job_id)
         # An API that took the message and died before it sent it: its lease has ended.
         taken = WebhookQueue(redis, lease_s=0).take()
         assert taken is not None
         assert taken.job_id == job_id
-        with TestClient(create_app(settings)) as client:
+        with LocalClient(create_app(settings)) as client:
             (message,) = receiver.wait_for(1)
             assert state_of(client, job_id, "delivered")["attempts"] == 2
     assert message.headers["webhook-id"] == taken.message_id == f"msg_{job_id}_done"
@@ -156,8 +158,8 @@ def test_two_deliverers_share_the_work_and_send_nothing_twice(
     app_settings = settings.model_copy(update={"max_queued": 50})
     with (
         receiving() as receiver,
-        TestClient(create_app(app_settings)) as one,
-        TestClient(create_app(app_settings)),
+        LocalClient(create_app(app_settings)) as one,
+        LocalClient(create_app(app_settings)),
     ):
         ids = [
             one.post("/v1/jobs", json={"prompt": "a", "webhook": receiver.url}).json()["id"]
@@ -175,7 +177,7 @@ def test_a_job_deleted_in_the_meantime_owes_nothing(
     redis: Redis, settings: ApiSettings, worker: PlayedWorker
 ) -> None:
     with receiving() as receiver:
-        with TestClient(create_app(settings)) as client:
+        with LocalClient(create_app(settings)) as client:
             body = {"prompt": "a", "webhook": "http://127.0.0.1:1/"}
             job_id = client.post("/v1/jobs", json=body).json()["id"]
             worker.succeed(job_id)
@@ -190,7 +192,7 @@ def test_a_job_deleted_in_the_meantime_owes_nothing(
 
 
 def test_a_given_up_execution_tells_nobody(redis: Redis, settings: ApiSettings, worker: PlayedWorker) -> None:
-    client = TestClient(create_app(settings))
+    client = LocalClient(create_app(settings))
     job_id = client.post("/v1/jobs", json={"prompt": "a", "webhook": "http://127.0.0.1:1/"}).json()["id"]
     stale = worker.claim(job_id)
     worker.leases.release(stale)
@@ -245,7 +247,7 @@ def test_a_message_is_given_up_when_it_is_too_old(
     settings: ApiSettings, redis: Redis, worker: PlayedWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deliverer, "GIVE_UP_S", 0.2)
-    with receiving(503) as receiver, TestClient(create_app(settings)) as client:
+    with receiving(503) as receiver, LocalClient(create_app(settings)) as client:
         job_id = client.post("/v1/jobs", json={"prompt": "a", "webhook": receiver.url}).json()["id"]
         worker.succeed(job_id)
         state = state_of(client, job_id, "failed")
@@ -255,7 +257,7 @@ def test_a_message_is_given_up_when_it_is_too_old(
 
 def test_a_secret_of_the_operators_own_is_used_and_checked(settings: ApiSettings) -> None:
     own = ApiSettings(**{**settings.model_dump(), "webhook_secret": SECRET})
-    assert TestClient(create_app(own)).get("/v1/webhooks/secret").json() == {"key": SECRET}
+    assert LocalClient(create_app(own)).get("/v1/webhooks/secret").json() == {"key": SECRET}
     for wrong in ("secret", "whsec_short", "whsec_!!!", SECRET[6:]):
         with pytest.raises(ValueError, match="whsec_"):
             ApiSettings(webhook_secret=wrong)  # type: ignore[arg-type]
