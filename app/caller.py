@@ -10,7 +10,7 @@ HEADER = "x-forwarded-user"
 def caller_of(request: Request) -> str:
     """Who asks, as a proxy that authenticates says it; empty if none does.
 
-    The name is the proxy's affair: any value is taken as it comes. A header is bytes, read as UTF-8 where they are that.
+    The name is the proxy's affair: any value is taken as it comes, its bytes read as UTF-8 where they are that.
     Of several the last counts, which is the proxy's own if the client has sent one too.
     """
     names = request.headers.getlist(HEADER)

@@ -114,13 +114,14 @@ class Connection(H11Protocol):
         """Answer in a line, before there is a request that the app could answer, and close."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             body = f"{reason}\n".encode()
-            headers = [
-                *DEFAULTS.items(),
-                ("Content-Type", "text/plain; charset=utf-8"),
-                ("Content-Length", str(len(body))),
-                ("Connection", "close"),
-            ]
-            head = h11.Response(status_code=status, headers=headers, reason=_REASONS[status])
+            of_the_body = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
+            headers = {**DEFAULTS, **of_the_body, "Connection": "close"}
+            encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+            head = h11.Response(
+                status_code=status,
+                headers=[*self.server_state.default_headers, *encoded],
+                reason=_REASONS[status],
+            )
             for event in (head, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.server_state.idle.pop(self, None)

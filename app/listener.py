@@ -21,8 +21,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 def reason_of(error: OSError) -> str:
     """Why that failed, without the address, which whoever tells it says himself."""
-    is_of_the_system = error.errno is not None and error.errno > 0  # of a look-up, it is negative
-    return os.strerror(error.errno) if is_of_the_system else error.strerror or str(error)
+    number = error.errno or 0  # negative if a look-up failed
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def address_of(host: str, port: int) -> str:

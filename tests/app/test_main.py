@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from starlette.testclient import TestClient
 
@@ -24,7 +25,9 @@ SERVE = "from app.main import serve; from app.settings import ApiSettings; serve
 
 
 @contextmanager
-def process(settings: ApiSettings, **changes: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(
+    settings: ApiSettings, *, script: str = SERVE, **changes: object
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The API in a process of its own, set by its environment; with its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -33,7 +36,7 @@ def process(settings: ApiSettings, **changes: object) -> Iterator[tuple[subproce
     )
     environment = os.environ | {f"LODESTAR_{name.upper()}": str(value) for name, value in values.items()}
     running = subprocess.Popen(
-        [sys.executable, "-c", SERVE], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE, text=True
     )
     url = f"http://127.0.0.1:{port}"
     try:
@@ -73,6 +76,29 @@ def test_a_stop_signal_ends_the_process_soon_even_with_a_client_waiting(
     assert running.returncode in {0, -stop}
     assert "Traceback" not in log
     assert '"event": "stopped"' in log
+
+
+LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300)); " + SERVE
+
+
+def test_more_idle_clients_than_descriptors_keep_nobody_out_and_fill_no_log(
+    settings: ApiSettings, tmp_path: Path
+) -> None:
+    with process(settings, script=LIMITED) as (running, url), ExitStack() as stack:
+        address = httpx.URL(url)
+        for _ in range(350):
+            stack.enter_context(socket.create_connection((address.host, address.port or 80), timeout=30))
+        # Before any of them is closed for doing nothing.
+        for _ in range(20):
+            assert httpx.get(f"{url}/healthz", timeout=10).status_code == 200
+        busy = psutil.Process(running.pid).cpu_times()
+        time.sleep(2)
+        later = psutil.Process(running.pid).cpu_times()
+        assert later.user + later.system - busy.user - busy.system < 1.0
+        running.terminate()
+        _, log = running.communicate(timeout=60)
+    assert len(log.splitlines()) < 100, log[:2000]
+    assert "too many connections" in log
 
 
 def test_serves_without_redis_and_says_that_it_is_not_ready(settings: ApiSettings) -> None:
