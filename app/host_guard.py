@@ -28,15 +28,13 @@ class HostNotAllowedError(LodestarError):
 class HostGuard:
     """ASGI middleware; refuses requests whose Host is none of this server's names.
 
-    Those are ``localhost`` and names under it, every IP address, this machine's own name, and ``allowed``: names,
+    Those are ``localhost`` and names under it, every IP address, this machine's own names, and ``allowed``: names,
     ``*.example.com`` for all names under one, or ``*`` for any.
     """
 
     def __init__(self, app: ASGIApp, *, allowed: Iterable[str]) -> None:
         self._app = app
-        names = {
-            name.lower().rstrip(".") for name in (*allowed, "localhost", "*.localhost", socket.gethostname())
-        }
+        names = {name.lower().rstrip(".") for name in (*allowed, "localhost", "*.localhost", *_own_names())}
         self._any = "*" in names
         self._names = frozenset(name for name in names if not name.startswith("*"))
         self._ends = tuple(name[1:] for name in names if name.startswith("*."))
@@ -64,6 +62,12 @@ class HostGuard:
             return _is_address(found["literal"])
         name = found["name"].lower().removesuffix(".")
         return name in self._names or name.endswith(self._ends) or _is_address(name)
+
+
+def _own_names() -> tuple[str, ...]:
+    """What this machine is called by itself, by its neighbours (mDNS), and by containers that run on it."""
+    name = socket.gethostname()
+    return name, f"{name.partition('.')[0]}.local", "host.docker.internal"
 
 
 def _is_address(text: str) -> bool:

@@ -40,6 +40,7 @@ def test_it_is_refused_in_the_words_of_the_dialect(client: TestClient) -> None:
     "host",
     [
         *("localhost", "localhost:8000", "LOCALHOST", "localhost.", "app.localhost:1", socket.gethostname()),
+        *(f"{socket.gethostname().partition('.')[0]}.local:8000", "host.docker.internal:8000"),
         *("127.0.0.1:8000", "192.168.1.9", "[::1]", "[::1]:8000", "[fe80::1]", ""),
     ],
 )
