@@ -25,6 +25,15 @@ def socket_path(folder: Path) -> Iterator[Path]:
         yield place / SOCKET
 
 
+def announce_socket(folder: Path, socket: Path) -> None:
+    """Let those who know only the data folder find a socket that had no place in it."""
+    link = folder / "valkey.sock"
+    if link != socket:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(socket)
+
+
 def socket_url(path: Path) -> str:
     """The URL under which redis-py finds the socket."""
     return f"unix://{quote(str(path))}"

@@ -14,7 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from app.child import Child, ChildSpec
-from app.embedded import socket_path, socket_url, valkey_spec
+from app.embedded import announce_socket, socket_path, socket_url, valkey_spec
 from app.folders import make_private, spelled_in_utf8
 from app.hardware import worker_shares
 from app.listener import url_of
@@ -74,6 +74,7 @@ def running_stack(options: StackOptions, *, say: Say) -> Iterator[Supervisor]:
         redis_url = options.redis_url or socket_url(valkey_socket)
         redis = stack.enter_context(connect(redis_url, patient=False))
         if options.redis_url is None:
+            announce_socket(folder / "valkey", valkey_socket)
             supervisor.start(valkey_spec(folder / "valkey", valkey_socket, lock=lock))
             _wait(supervisor, lambda: _answers(redis))
         env = {

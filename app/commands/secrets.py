@@ -28,7 +28,7 @@ def _private_server(data_dir: Path) -> str:
             f"no lodestar up runs on the data folder {data_dir.absolute()}; name another with --data-dir, or a server "
             "with --redis-url"
         )
-    return socket_url(socket)
+    return socket_url(socket.resolve())  # it may be elsewhere, where a path was too long or odd for a socket
 
 
 def _drawn(redis_url: str) -> str:

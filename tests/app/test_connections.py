@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
+from typing import Any
 
 import httpx
 import pytest
@@ -127,7 +128,8 @@ def test_by_default_it_outlasts_a_load_balancers() -> None:
 def hurried(settings: ApiSettings, patience_s: float) -> FastAPI:
     """An API that waits so long for bodies."""
     app = create_app(settings)
-    (layer,) = (each for each in app.user_middleware if each.cls is BodyLimit)  # type: ignore[comparison-overlap]
+    classes: list[Any] = [each.cls for each in app.user_middleware]
+    layer = app.user_middleware[classes.index(BodyLimit)]
     layer.kwargs["patience_s"] = patience_s
     return app
 

@@ -97,7 +97,7 @@ def test_a_service_is_given_only_settings_that_exist_and_are_valid(
     name: str, settings: type[ApiSettings | WorkerSettings]
 ) -> None:
     environment = SERVICES[name]["environment"]
-    values = {
+    values: dict[str, Any] = {
         variable.removeprefix("LODESTAR_").lower(): re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
         for variable, value in environment.items()
     }

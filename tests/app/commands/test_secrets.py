@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from app.embedded import announce_socket
 from jobs.webhooks import WebhookQueue
 from tests.app.conftest import Run
 
@@ -30,10 +31,9 @@ def test_it_prints_the_newest_one_that_is_set(
 def test_it_finds_the_private_server_of_a_data_folder(
     run: Run, redis: Redis, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    socket = tmp_path / "my data" / "valkey" / "valkey.sock"
-    socket.parent.mkdir(parents=True)
-    socket.symlink_to(redis_url.removeprefix("unix://"))
-    assert run("webhook-secret", "--data-dir", str(tmp_path / "my data")) == 0
+    folder = tmp_path / ("my data" * 20)  # too long for a socket
+    announce_socket(folder / "valkey", Path(redis_url.removeprefix("unix://")))
+    assert run("webhook-secret", "--data-dir", str(folder)) == 0
     assert capsys.readouterr().out.strip() == WebhookQueue(redis).own_secret()
 
 
