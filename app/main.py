@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from types import ModuleType
 
 import structlog
@@ -16,7 +16,7 @@ from app.compat.a1111 import routes as a1111
 from app.compat.openai import routes as openai
 from app.compat.replicate import routes as replicate
 from app.descriptors import connections_within, raise_limit
-from app.listener import address_of, listen, reason_of, url_of
+from app.listener import address_of, listening, reason_of, url_of
 from app.logs import configure_logs
 from app.routes import (
     dashboard,
@@ -114,23 +114,26 @@ def serve(settings: ApiSettings) -> None:
     Raises:
         ConfigurationError: the port is taken, the address is not this host's, or as for ``create_app``.
     """
-    with _listen(settings.host, settings.port) as listener:
+    with _listening(settings.host, settings.port) as sockets:
         app = create_app(settings)
         configure_logs(settings.log_format, settings.log_level)
-        log.info("serving", url=url_of(settings.host, listener.getsockname()[1]) + settings.root_path)
+        log.info("serving", url=url_of(settings.host, sockets[0].getsockname()[1]) + settings.root_path)
         config = configured(app, keep_alive_s=settings.keep_alive_s, stop_timeout_s=settings.stop_timeout_s)
         most = connections_within(raise_limit())
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
-            Server(config, app.state.services.stopping, most_connections=most).run(sockets=[listener])
+            Server(config, app.state.services.stopping, most_connections=most).run(sockets=sockets)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return listen(host, port)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {address_of(host, port)}: {reason_of(error)}", field="port"
-        ) from error
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        try:
+            sockets = stack.enter_context(listening(host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {address_of(host, port)}: {reason_of(error)}", field="port"
+            ) from error
+        yield sockets
 
 
 def _require_unambiguous(prefix: str, nouns: tuple[ModuleType, ...]) -> None:

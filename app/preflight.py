@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from app.folders import make_data_folder
-from app.listener import listen, reason_of
+from app.listener import listening, reason_of
 from jobs.catalog import load_catalog
 from jobs.connection import connect
 from jobs.errors import ConfigurationError
@@ -68,8 +68,8 @@ def check_port(host: str, port: int) -> None:
 
 
 def _try_port(host: str, port: int) -> int:
-    with listen(host, port) as probe:  # as the API will
-        bound: int = probe.getsockname()[1]
+    with listening(host, port) as sockets:  # as the API will
+        bound: int = sockets[0].getsockname()[1]
         return bound
 
 

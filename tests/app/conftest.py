@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from app import cli
 from app.connections import Patience
 from app.descriptors import MOST_CONNECTIONS
-from app.listener import listen, url_of
+from app.listener import listening, url_of
 from app.logs import configure_logs
 from app.main import create_app
 from app.server import Server, configured
@@ -115,15 +115,15 @@ def serving(
         options: of ``configured``.
     """
     config = configured(app, **options)
-    with listen(host, port) as listener:
+    with listening(host, port) as sockets:
         server = Server(config, most_connections=most_connections, patience=patience)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
         thread.start()
         try:
             while not server.started:
                 assert thread.is_alive()
                 time.sleep(0.01)
-            yield url_of(host, listener.getsockname()[1])
+            yield url_of(host, sockets[0].getsockname()[1])
         finally:
             server.should_exit = True
             thread.join()

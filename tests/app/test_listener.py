@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from app.listener import listen, url_of
+from app.listener import listening, url_of
 from app.preflight import check_port, free_port
 from jobs.errors import ConfigurationError
 
@@ -22,7 +22,7 @@ def answers(host: str, port: int) -> bool:
 @needs_both
 @pytest.mark.parametrize("host", ["::", "::0", "0:0:0:0:0:0:0:0"])
 def test_every_ipv6_address_is_every_ipv4_address_too(host: str) -> None:
-    with listen(host, 0) as listener:
+    with listening(host, 0) as (listener,):
         port = listener.getsockname()[1]
         assert answers("::1", port)
         assert answers("127.0.0.1", port)
@@ -34,21 +34,24 @@ def test_a_port_that_is_taken_for_one_family_is_taken() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match="address already in use"):
             check_port("::", port)
-        with pytest.raises(OSError, match="in use"):
-            listen("::", port)
+        with pytest.raises(OSError, match="in use"), listening("::", port):
+            pytest.fail("it listens")
     check_port("::", port)
 
 
 @needs_both
 def test_one_ipv6_address_is_that_alone() -> None:
-    with listen("::1", 0) as listener:
+    with listening("::1", 0) as (listener,):
         assert not answers("127.0.0.1", listener.getsockname()[1])
 
 
-def test_a_name_is_listened_on_where_it_leads() -> None:
+def test_a_name_is_listened_on_wherever_it_leads() -> None:
     port = free_port("localhost")
-    with listen("localhost", port):
-        assert answers("localhost", port)
+    with listening("localhost", port) as sockets:
+        leads_to = {found[4][0] for found in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
+        assert {each.getsockname()[0] for each in sockets} == leads_to
+        for address in leads_to:
+            assert answers(str(address), port)
 
 
 @pytest.mark.parametrize(

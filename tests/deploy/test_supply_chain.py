@@ -14,7 +14,9 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 def test_every_action_is_named_by_its_commit_and_says_which_version_that_is() -> None:
     uses = re.findall(r"uses: (.*)", WORKFLOW)
     assert uses
-    assert [line for line in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+    assert [
+        line for line in uses if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)
+    ] == []
 
 
 def test_the_workflow_may_read_the_code_and_no_more() -> None:
