@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from types import ModuleType
 
 import structlog
 from fastapi import FastAPI
@@ -79,7 +78,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
     Raises:
         ConfigurationError: the model catalog is missing or wrong, or a URL is, or the prefix is a path of our own.
     """
-    _require_unambiguous(settings.root_path, NOUNS)
     services = build_services(settings)
     app = FastAPI(
         title=openapi.TITLE,
@@ -105,6 +103,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     app.mount("/dashboard", dashboard.DashboardFiles())
     app.mount("/reference", reference.ReferenceFiles())
     app.router.default = SlashRedirect(app.router)
+    _require_unambiguous(settings.root_path, app)
     return app
 
 
@@ -136,9 +135,10 @@ def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
         yield sockets
 
 
-def _require_unambiguous(prefix: str, nouns: tuple[ModuleType, ...]) -> None:
+def _require_unambiguous(prefix: str, app: FastAPI) -> None:
     """A path that begins with the prefix may have it or not have it; it must not be both."""
-    own = {route.path for noun in nouns for route in noun.router.routes}
+    own = {route.path for noun in NOUNS for route in noun.router.routes}
+    own |= {getattr(route, "path", "") for route in app.routes}
     if prefix and any(f"{path}/".startswith(f"{prefix}/") for path in own):
         raise ConfigurationError(
             f"the service has paths of its own under {prefix}; choose another prefix", field="root_path"

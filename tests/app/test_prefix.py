@@ -212,7 +212,7 @@ def test_nothing_but_a_path_is_taken_for_a_prefix(settings: ApiSettings, said: s
 
 
 def test_a_prefix_among_our_own_paths_is_refused(settings: ApiSettings) -> None:
-    for prefix in ("/v1", "/v1/jobs", "/docs", "/sdapi", "/healthz"):
+    for prefix in ("/v1", "/v1/jobs", "/docs", "/sdapi", "/healthz", "/reference", "/openapi.json"):
         with pytest.raises(ConfigurationError, match="paths of its own under"):
             create_app(settings.model_copy(update={"root_path": prefix}))
     create_app(settings.model_copy(update={"root_path": "/v1beta"}))
