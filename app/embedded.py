@@ -27,9 +27,9 @@ def socket_path(folder: Path) -> Iterator[Path]:
 
 def announce_socket(folder: Path, socket: Path) -> None:
     """Let those who know only the data folder find a socket that had no place in it."""
-    link = folder / "valkey.sock"
+    link = folder / SOCKET
     if link != socket:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         link.unlink(missing_ok=True)
         link.symlink_to(socket)
 

@@ -21,8 +21,9 @@ def webhook_secret(redis_url: RedisUrl = None, data_dir: DataDir = Path("data"))
 def _private_server(data_dir: Path) -> str:
     """URL of the Valkey that ``lodestar up`` runs on a data folder."""
     from app.embedded import socket_url
+    from app.folders import SOCKET
 
-    socket = data_dir.absolute() / "valkey" / "valkey.sock"
+    socket = data_dir.absolute() / "valkey" / SOCKET
     if not socket.exists():
         raise ConfigurationError(
             f"no lodestar up runs on the data folder {data_dir.absolute()}; name another with --data-dir, or a server "

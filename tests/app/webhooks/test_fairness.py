@@ -8,12 +8,12 @@ from ipaddress import ip_network
 
 import pytest
 from redis import Redis
-from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import ApiSettings
 from app.webhooks import deliverer
 from jobs.webhooks import WebhookQueue
+from tests.app.conftest import LocalClient
 from tests.app.webhooks.receiver import receiving
 
 
@@ -31,7 +31,7 @@ def dead_receivers(number: int) -> Iterator[list[str]]:
         yield [f"http://{host}:{port}/" for host, port in (server.getsockname() for server in servers)]
 
 
-def end_a_job(client: TestClient, url: str, caller: str) -> str:
+def end_a_job(client: LocalClient, url: str, caller: str) -> str:
     """A job that has ended, and owes its webhook a message; its id."""
     told = {"X-Forwarded-User": caller}
     job_id = client.post("/v1/jobs", json={"prompt": "a", "webhook": url}, headers=told).json()["id"]
@@ -46,7 +46,7 @@ def test_a_receiver_that_never_answers_delays_only_its_own(
     with (
         dead_receivers(hosts) as dead,
         receiving() as receiver,
-        TestClient(create_app(settings)) as client,
+        LocalClient(create_app(settings)) as client,
     ):
         for number in range(64):
             end_a_job(client, dead[number % hosts], "mallory")
@@ -68,9 +68,9 @@ def test_a_receiver_that_is_slow_is_told_no_more_than_two_things_at_a_time(
     monkeypatch.setattr(deliverer, "POLL_S", 60.0)  # each end of a delivery starts the next one
     with receiving() as receiver:
         receiver.delay_s = 0.1
-        with TestClient(create_app(settings)) as one:
+        with LocalClient(create_app(settings)) as one:
             ids = [end_a_job(one, receiver.url, "alice") for _ in range(12)]
-        with TestClient(create_app(settings)), TestClient(create_app(settings)):
+        with LocalClient(create_app(settings)), LocalClient(create_app(settings)):
             receiver.wait_for(12)
     assert receiver.most_at_once <= 2
     assert len(ids) == len(receiver.received) == 12
