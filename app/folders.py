@@ -79,6 +79,7 @@ def takes_a_socket(folder: Path) -> bool:
         return False
     trial = folder / "trial.sock"
     try:
+        trial.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as probe:
             probe.bind(str(trial))
     except OSError:

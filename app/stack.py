@@ -29,7 +29,9 @@ Say = Callable[[str], None]
 # -P, because the folder that we are started in may hold something of the same name.
 API = (sys.executable, "-P", "-m", "app", "serve")
 WORKER = (sys.executable, "-P", "-m", "worker")
-WORKER_GRACE_S = 3.0  # to finish its jobs after Ctrl-C; giving back what it cannot finish takes a moment more
+WORKER_GRACE_S = 3.0  # to finish its jobs after Ctrl-C
+API_GRACE_S = 5.0  # likewise its requests; LODESTAR_STOP_TIMEOUT_S is the same
+TO_LEAVE_S = {"api": 2.0, "worker": 4.0}  # after that; a worker gives back what it could not finish
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
     address = {"LODESTAR_HOST": options.host, "LODESTAR_PORT": str(options.port)}
     if options.root_path is not None:
         address["LODESTAR_ROOT_PATH"] = options.root_path
-    supervisor.start(ChildSpec("api", API, {**env, **address}))
+    grace_s = _seconds("LODESTAR_STOP_TIMEOUT_S", API_GRACE_S) + TO_LEAVE_S["api"]
+    supervisor.start(ChildSpec("api", API, {**env, **address}, grace_s=grace_s))
     workers = [
         supervisor.start(_worker_spec(number, options, {**env, **share}))
         for number, share in enumerate(worker_shares(options.workers, os.environ), start=1)
@@ -107,13 +110,22 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
 
 
 def _worker_spec(number: int, options: StackOptions, env: dict[str, str]) -> ChildSpec:
+    grace = os.environ.get("LODESTAR_GRACE_S") or str(WORKER_GRACE_S)
     return ChildSpec(
         f"worker-{number}",
         WORKER,
-        {"LODESTAR_GRACE_S": os.environ.get("LODESTAR_GRACE_S") or str(WORKER_GRACE_S), **env},
+        {"LODESTAR_GRACE_S": grace, **env},
+        grace_s=_seconds("LODESTAR_GRACE_S", WORKER_GRACE_S) + TO_LEAVE_S["worker"],
         # Orphaned together with its private Valkey, it would wait minutes for that one to take its jobs back.
         orphaned=signal.SIGTERM if options.redis_url else signal.SIGKILL,
     )
+
+
+def _seconds(variable: str, default: float) -> float:
+    try:
+        return float(os.environ.get(variable) or default)
+    except ValueError:
+        return default  # the process will say what is wrong with it
 
 
 def _wait(supervisor: Supervisor, condition: Callable[[], bool]) -> None:

@@ -16,7 +16,7 @@ from jobs.connection import translates_redis_errors
 from jobs.request import WebhookEvent
 from jobs.scripts import PREFIX, Scripts
 
-LEASE_S = 60.0
+LEASE_S = 30.0  # twice what one attempt takes
 MOST_PER_HOST = 2
 MOST_PER_CALLER = 8
 GIVE_UP_S = 24 * 3600.0

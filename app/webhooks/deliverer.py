@@ -17,7 +17,7 @@ from jobs.request import WebhookEvent
 from jobs.webhooks import GIVE_UP_S, MOST_PER_CALLER, Delivery, WebhookQueue
 
 POLL_S = 1.0
-AT_ONCE = 2 * MOST_PER_CALLER  # so that no caller's receivers keep this process from everybody else's
+AT_ONCE = 4 * MOST_PER_CALLER  # so that no three callers' receivers keep this process from everybody else's
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 3600.0
 
