@@ -7,7 +7,7 @@ from redis import Redis
 
 from jobs.webhooks import MOST_PER_CALLER, MOST_PER_HOST, Delivery, WebhookQueue
 
-Fields = dict[bytes | bytearray | memoryview[int] | str | int | float, str | int]
+Fields = dict[bytes | bytearray | memoryview | str | int | float, str | int]
 
 
 @pytest.fixture
