@@ -101,7 +101,7 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
     grace_s = _seconds("LODESTAR_STOP_TIMEOUT_S", API_GRACE_S) + TO_LEAVE_S["api"]
     supervisor.start(ChildSpec("api", API, {**env, **address}, grace_s=grace_s))
     workers = [
-        supervisor.start(_worker_spec(number, options, {**env, **share}))
+        supervisor.start(worker_spec(number, options, {**env, **share}))
         for number, share in enumerate(worker_shares(options.workers, os.environ), start=1)
     ]
     _wait(supervisor, lambda: _is_ready(options.url))
@@ -109,7 +109,8 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
     supervisor.is_up = True
 
 
-def _worker_spec(number: int, options: StackOptions, env: dict[str, str]) -> ChildSpec:
+def worker_spec(number: int, options: StackOptions, env: dict[str, str]) -> ChildSpec:
+    """A worker as a child; it may take as long to end as the operator has set, and a moment more."""
     grace = os.environ.get("LODESTAR_GRACE_S") or str(WORKER_GRACE_S)
     return ChildSpec(
         f"worker-{number}",
