@@ -39,7 +39,7 @@ def test_it_draws_in_a_folder_of_any_name_and_nobody_else_may_read_there(
     assert done.returncode == 0, done.stderr
     with Image.open(folder / "demo.png") as picture:
         assert picture.size == (64, 64)
-    found = [folder / "data", *(folder / "data").rglob("*")]
+    found = [path for path in (folder / "data", *(folder / "data").rglob("*")) if not path.is_symlink()]
     names = {path.name for path in found}
     assert {"artifacts", "0.png", "valkey", "api.log", "worker-1.log", "valkey.log"} <= names
     assert [str(path) for path in found if path.stat().st_mode & 0o077] == []
