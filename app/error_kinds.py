@@ -134,11 +134,13 @@ KINDS = {
             "Another service has this call, and this server speaks its dialect, but cannot do what it asks for.",
         ),
         Kind("invalid_json", 400, "Invalid JSON", "The body cannot be parsed."),
+        Kind("invalid_form", 400, "Invalid form", "The body cannot be read as the form that it is sent as."),
         Kind(
             "unsupported_media_type",
             415,
             "Unsupported media type",
-            "Send JSON, as application/json; POST /v1/images takes forms too.",
+            "Send JSON, as application/json; POST /v1/images takes forms too, and uploads are forms. No body may be "
+            "compressed.",
         ),
         Kind(
             "request_timeout",

@@ -14,13 +14,14 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from app.error_kinds import KINDS, TIMED_OUT, TOO_LARGE, Kind
 from app.formats import prefers
 from app.problem import FieldError, Problem
 from app.proxies import own_path
-from app.validation import body_was_not_read_as_json, field_errors, json_syntax_error
+from app.validation import field_errors, summary
 from jobs.errors import LodestarError
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ class Dialect:
 
 
 _BY_STATUS = {
-    400: "invalid_json",
+    400: "invalid_request",
     404: "not_found",
     405: "method_not_allowed",
     TIMED_OUT: "request_timeout",
@@ -53,6 +54,9 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
     """Answer every error of the app with a problem document, or in the dialect that its path belongs to."""
     app.state.dialects = dialects
 
+    # The body never came whole, and nobody is there to read why.
+    app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=400))
+
     @app.exception_handler(LodestarError)
     async def domain(request: Request, error: LodestarError) -> Response:
         return refusal(request, error)
@@ -60,17 +64,8 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
     @app.exception_handler(RequestValidationError)
     async def validation(request: Request, error: RequestValidationError) -> Response:
         errors = error.errors()
-        if syntax := json_syntax_error(errors):
-            return _answer(request, KINDS["invalid_json"], syntax)
-        if body_was_not_read_as_json(errors):
-            return _answer(
-                request, KINDS["unsupported_media_type"], "send the body with Content-Type: application/json"
-            )
         fields = field_errors(errors)
-        detail = "; ".join(
-            f"{field.field}: {field.message}" if field.field else field.message for field in fields
-        )
-        return _answer(request, KINDS["invalid_request"], detail, fields)
+        return _answer(request, KINDS["invalid_request"], summary(fields, len(errors)), fields)
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:

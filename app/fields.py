@@ -1,18 +1,26 @@
 """The fields of a job as a terminal sends them: in the query, as a form, as JSON, or as a mixture."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException
 
+from app.bodies import (
+    MULTIPART,
+    URLENCODED,
+    UnsupportedMediaTypeError,
+    announced,
+    is_json,
+    parse_object,
+    too_much,
+)
+from app.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
+from app.json_text import NotJsonError, TooMuchError, read_json, require_modest
+from app.validation import in_body
 from jobs.errors import InvalidRequestError
 from jobs.request import GenerateRequest
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 # Fields that have fields, written guidance.scale in a query or form.
 _GROUPS = frozenset({"guidance", "personalization", "select", "upscale", "webhook"})
@@ -23,24 +31,23 @@ async def read_request(request: Request) -> GenerateRequest:
     """The request that query and body make together.
 
     Raises:
-        RequestValidationError: a field is unknown or wrong, or the body is not JSON; just as for a JSON body alone.
-        InvalidRequestError: a field came twice.
-        HTTPException: the body is of another type.
+        RequestValidationError: a field is unknown or wrong, just as for a JSON body alone.
+        InvalidRequestError: a field came twice, or is no text.
+        InvalidJsonError, InvalidFormError: the body is neither JSON nor a form.
+        UnsupportedMediaTypeError: the body is of another type.
     """
-    query = from_pairs(request.query_params.multi_items())
+    query = from_pairs(query_pairs(request))
     body = await _read_body(request)
-    if not isinstance(body, dict):
-        raise RequestValidationError(
-            [{"type": "dict_type", "loc": ("body",), "msg": "the body is not an object"}]
-        )
     for name in query.keys() & body.keys():
         raise InvalidRequestError(f"{name} came in the query and in the body", field=name)
+    fields = {**query, **body}
     try:
-        return GenerateRequest.model_validate({**query, **body})
+        require_modest(fields)
+        return GenerateRequest.model_validate(fields)
+    except TooMuchError as error:
+        raise too_much(error) from error
     except ValidationError as error:
-        raise RequestValidationError(
-            [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
-        ) from error
+        raise in_body(error) from error
 
 
 def query_parameters() -> list[dict[str, Any]]:
@@ -105,40 +112,29 @@ def _group(name: str, value: str) -> Any:
         return {} if word in _YES else None
     if word.startswith("{"):
         try:
-            return json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequestError(f"{name} is not valid JSON: {error}", field=name) from error
+            return read_json(value.encode())
+        except NotJsonError as error:
+            raise InvalidRequestError(f"{name} {error}", field=name) from error
+        except TooMuchError as error:
+            raise too_much(error, name) from error
     return value
 
 
-async def _read_body(request: Request) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=100) as form:
+async def _read_body(request: Request) -> dict[str, Any]:
+    kind = announced(request).get_content_type()
+    if kind == MULTIPART:
+        form = await read_multipart(request, MAX_FIELDS, max_files=1)
+        try:
             return from_pairs(form.multi_items())
+        finally:
+            await form.close()
     body = await request.body()
     if not body.strip():
         return {}
-    # `curl -d '{...}'` calls its body a form.
-    if (
-        kind == "application/json"
-        or kind.endswith("+json")
-        or (kind in _FORMS and body.lstrip().startswith(b"{"))
-    ):
-        return _parse_json(body)
-    if kind in _FORMS:
-        async with request.form(max_fields=100) as form:
-            return from_pairs(form.multi_items())
-    raise HTTPException(
-        415, "send the fields in the query, as a form, or as JSON with Content-Type: application/json"
+    if is_json(kind, body):
+        return parse_object(body)
+    if kind == URLENCODED:
+        return from_pairs(pairs_of(body, charset_of(request)))
+    raise UnsupportedMediaTypeError(
+        "send the fields in the query, as a form, or as JSON with Content-Type: application/json"
     )
-
-
-def _parse_json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        reason = getattr(error, "msg", "it is nested too deep, or not UTF-8")
-        position = getattr(error, "pos", 0)
-        cause = {"type": "json_invalid", "loc": ("body", position), "msg": "", "ctx": {"error": reason}}
-        raise RequestValidationError([cause]) from error

@@ -25,6 +25,7 @@ KEPT_OF_A_JOB = 1000
 KEPT_OF_ALL = 10_000
 START = "0-0"
 _ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})", re.ASCII)
+_MAX_PART = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class EventLog:
         Raises:
             EventsMissedError: some of them are no longer kept, or ``seen`` is none of ours.
         """
-        if not _ID.fullmatch(seen):
+        if not _is_an_id(seen):
             raise EventsMissedError
         stream = _stream(job_id)
         async with self._transaction() as together:
@@ -124,6 +125,11 @@ async def _answers(together: Pipeline) -> list[Any]:
 
 def _stream(job_id: str | None) -> str:
     return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
+
+
+def _is_an_id(text: str) -> bool:
+    """Whether an event may have this id, and another one follow it."""
+    return bool(_ID.fullmatch(text)) and max(_order(text)) < _MAX_PART
 
 
 def _order(stream_id: str) -> tuple[int, int]:

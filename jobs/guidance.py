@@ -15,6 +15,7 @@ from pydantic import (
 from jobs.cuts import most_cuts
 from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
 from jobs.presets import Decoder, PresetName
+from jobs.wire import AtMost, Text
 
 MAX_CUTOUTS = 256
 MAX_SCHEDULE_CHARS = 500
@@ -54,15 +55,12 @@ class Guidance(_Model):
         description="Id of the CLIP that guides; the model's own guide if left out.",
         examples=["pocket-m"],
     )
-    prompt: str | None = Field(
+    prompt: Annotated[Text, Field(min_length=1, max_length=2000)] | None = Field(
         None,
-        min_length=1,
-        max_length=2000,
         description="Text to steer the picture towards; the prompt if left out.",
     )
-    objectives: tuple[Objective, ...] | None = Field(
+    objectives: Annotated[tuple[Objective, ...], AtMost(MAX_OBJECTIVES)] | None = Field(
         None,
-        max_length=MAX_OBJECTIVES,
         json_schema_extra={"minItems": 1},  # checked below: pydantic would count only those without errors
         description="What to pull towards, instead of `prompt` and what the preset adds to it. Weights of texts and "
         "pictures count in proportion to the sum of those that are active, others as they are.",

@@ -1,11 +1,11 @@
 """Personalisation of a request by aesthetic gradients, and the same with nothing left open."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from jobs.embeddings import EmbeddingName
-from jobs.wire import Wire
+from jobs.wire import Text, Wire
 
 Blend = Literal["lerp", "slerp"]
 
@@ -35,10 +35,8 @@ class Personalization(Wire):
     blend: Blend = Field(
         "lerp", description="How the two are mixed: on the line, or on the arc of each token."
     )
-    text: str | None = Field(
+    text: Annotated[Text, Field(min_length=1, max_length=2000)] | None = Field(
         None,
-        min_length=1,
-        max_length=2000,
         description="Turn the embedding towards this text, or away from it; not turned if left out.",
         examples=["watercolour"],
     )

@@ -1,13 +1,14 @@
 """What a caller may ask for, and the same with every default filled in."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 
 from jobs.guidance import Guidance, ResolvedGuidance
 from jobs.personalization import Personalization, ResolvedPersonalization
 from jobs.selection import ResolvedSelection, Selection
+from jobs.wire import AtMost, Text
 
 MAX_PROMPT_CHARS = 2000
 MAX_SEED = 2**32 - 1
@@ -56,10 +57,9 @@ class Webhook(_Model):
         "unless the server's operator allows them; redirects are not followed.",
         examples=["https://example.com/lodestar"],
     )
-    events: tuple[WebhookEvent, ...] = Field(
+    events: Annotated[tuple[WebhookEvent, ...], AtMost(len(WebhookEvent))] = Field(
         (WebhookEvent.DONE,),
         min_length=1,
-        max_length=2,
         description="`done` is sent when the job has ended, again and again until it is accepted; `started` when a "
         "worker has taken it, once.",
     )
@@ -94,13 +94,12 @@ class ResolvedUpscale(_Model):
 class GenerateRequest(_Model):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
-    prompt: str = Field(
-        min_length=1,
+    prompt: Text = Field(
         max_length=MAX_PROMPT_CHARS,
-        description="What the picture should show.",
+        description="What the picture should show; an empty one leaves it to the model.",
         examples=["a red apple on a light blue background"],
     )
-    negative_prompt: str = Field(
+    negative_prompt: Text = Field(
         "", max_length=MAX_PROMPT_CHARS, description="What it should not show.", examples=["blurry"]
     )
     model: str | None = Field(

@@ -11,6 +11,7 @@ from jobs.presets import PRESETS
 from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale, SamplerName
 from jobs.resolve_aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve_objectives import resolve_objectives
+from jobs.selection import Weights
 
 # What a request may change of a preset: its numbers, never its convention.
 OVERRIDABLE = (
@@ -54,6 +55,7 @@ def resolve(
         NoImageTowerError: the model's text encoder belongs to none.
         OSError: the artifact store, which holds the embeddings, cannot be reached.
     """
+    _require_words(request)
     card = catalog.model(request.model)
     images = _images(request)
     steps = request.steps or card.steps
@@ -110,6 +112,23 @@ def resolve(
         timeout_s=request.timeout_s,
         priority=request.priority,
     )
+
+
+def _require_words(request: GenerateRequest) -> None:
+    """Refuse to compare pictures with an empty prompt, of which each is as good as any other."""
+    if request.prompt.strip():
+        return
+    guidance, select = request.guidance, request.select
+    if guidance is not None and guidance.objectives is None and not (guidance.prompt or "").strip():
+        raise InvalidRequestError(
+            "the prompt is empty, so guidance has nothing to pull towards; give guidance.prompt or guidance.objectives",
+            field="guidance.prompt",
+        )
+    if select is not None and (select.by == "clip" or (isinstance(select.by, Weights) and select.by.clip)):
+        raise InvalidRequestError(
+            "the prompt is empty, so no candidate is more like it than another; choose by aesthetic",
+            field="select.by",
+        )
 
 
 def _images(request: GenerateRequest) -> int:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from statistics import fmean, pstdev
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from jobs.wire import Wire
 
 MAX_CANDIDATES = 256
+Score = Literal["clip", "aesthetic"]
 
 
 class Weights(Wire):
@@ -26,12 +28,25 @@ class Weights(Wire):
         return self
 
 
+def _score_or_weights(value: object) -> object:
+    # So that a refusal names the field at fault, and not each kind of value that this one might have been.
+    if isinstance(value, dict):
+        return Weights.model_validate(value)
+    if isinstance(value, Weights) or value in get_args(Score):
+        return value
+    raise PydanticCustomError(
+        "literal_error",
+        "Input should be {expected}, or an object with a weight for each",
+        {"expected": "'clip' or 'aesthetic'"},
+    )
+
+
 class Selection(Wire):
     """Make many pictures and keep the best by a model that did not guide them."""
 
     candidates: int = Field(ge=2, le=MAX_CANDIDATES, description="Pictures to make.", examples=[16])
     keep: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Pictures to keep.", examples=[3])
-    by: Literal["clip", "aesthetic"] | Weights = Field(
+    by: Annotated[Score | Weights, BeforeValidator(_score_or_weights)] = Field(
         "clip",
         description="What makes a picture good: its similarity to the prompt, its aesthetic score, or both.",
     )

@@ -20,7 +20,8 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
     The same picture and request give the same bytes.
     """
     chunks = PngInfo()
-    chunks.add_itxt("parameters", parameters(picture, request))
+    # NUL may not be in a text chunk, and readers end the text there. JSON escapes it.
+    chunks.add_itxt("parameters", parameters(picture, request).replace("\0", "\N{REPLACEMENT CHARACTER}"))
     # Whether someone watched is no part of how to make the picture again.
     chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every"}))
     file = io.BytesIO()

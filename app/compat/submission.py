@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Header, Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from app.caller import caller_of
 from app.compat.addresses import base_of
 from app.submission import submit_job
+from app.validation import Place, in_body
 from jobs.errors import LodestarError
 from jobs.queue import Submission
 from jobs.request import GenerateRequest
@@ -30,8 +30,7 @@ def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> Gener
     try:
         return GenerateRequest.model_validate(dict(fields))
     except ValidationError as error:
-        errors = [{**each, "loc": ("body", *_named(each["loc"], names))} for each in error.errors()]
-        raise RequestValidationError(errors) from error
+        raise in_body(error, lambda place: _named(place, names)) from error
 
 
 async def submit(
@@ -63,9 +62,9 @@ async def submit(
         raise type(error)(error.message, field=_renamed(error.field, names)) from error
 
 
-def _named(loc: tuple[int | str, ...], names: Mapping[str, str]) -> tuple[int | str, ...]:
+def _named(place: Place, names: Mapping[str, str]) -> Place:
     # Only the first part is a field of the request; an error of the request as a whole has none.
-    return (*(names.get(str(head), head) for head in loc[:1]), *loc[1:])
+    return (*(names.get(str(head), head) for head in place[:1]), *place[1:])
 
 
 def _renamed(field: str | None, names: Mapping[str, str]) -> str | None:

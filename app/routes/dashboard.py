@@ -6,7 +6,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.pages import PageFiles, page, policy
 from jobs import links
 
-router = APIRouter(include_in_schema=False)
+from app.intake import IntakeRoute
+
+router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 
 _FOLDER = "dashboard"
 _HEADERS = policy()

@@ -8,19 +8,22 @@ from starlette.concurrency import run_in_threadpool
 
 from app.caller import TheCaller
 from app.errors import documented
+from app.intake import IntakeRoute
 from app.picture_refs import find_pictures
 from app.services import Services, TheLibrary, TheServices
 from app.store_access import reaching_the_store
 from app.task_submission import Prefer, submit_task
 from app.uploads import MAX_PICTURES, read_pictures, store
+from app.validation import otherwise
 from jobs.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
 from jobs.queue import new_job_id
 from jobs.resolve_aesthetics import text_clip
 from jobs.state import Job
 from jobs.tasks import EmbeddingTask, ImportTask
+from jobs.wire import AtMost
 
-router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"])
+router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"], route_class=IntakeRoute)
 
 _SUFFIXES = (".pt", ".pth", ".npy", ".safetensors")
 _PICTURES = "PNG, JPEG or WebP files."
@@ -34,9 +37,15 @@ _ERRORS = (
     "queue_unavailable",
     "artifacts_unavailable",
     "body_too_large",
+    "invalid_form",
+    "unsupported_media_type",
 )
 
-TakenName = Annotated[EmbeddingName, Path(description="Name of the embedding.", examples=["fluent"])]
+TakenName = Annotated[
+    EmbeddingName,
+    otherwise(lambda name: UnknownEmbeddingError(f"there is no aesthetic embedding {name!r}")),
+    Path(description="Name of the embedding.", examples=["fluent"]),
+]
 NewName = Annotated[EmbeddingName, Form(description="A new name.")]
 Clip = Annotated[
     str | None,
@@ -46,8 +55,8 @@ Clip = Annotated[
         "belongs to, which personalisation of that model needs.",
     ),
 ]
-Pictures = Annotated[list[UploadFile], File(description=_PICTURES)]
-Refs = Annotated[list[str], Form(description=_REFS, max_length=MAX_PICTURES)]
+Pictures = Annotated[list[UploadFile], AtMost(MAX_PICTURES), File(description=_PICTURES)]
+Refs = Annotated[list[str], AtMost(MAX_PICTURES), Form(description=_REFS)]
 
 
 @router.post(

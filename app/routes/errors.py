@@ -8,9 +8,10 @@ from starlette.exceptions import HTTPException
 
 from app.error_kinds import KINDS
 from app.errors import documented
+from app.intake import IntakeRoute
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/errors", tags=["errors"])
+router = APIRouter(prefix="/errors", tags=["errors"], route_class=IntakeRoute)
 
 
 class ErrorKind(Wire):

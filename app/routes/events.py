@@ -4,15 +4,18 @@ from base64 import b64decode
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BeforeValidator, Field
 
 from app.errors import documented
 from app.event_stream import open_stream
+from app.intake import IntakeRoute
 from app.routes.jobs import JobId
 from app.services import TheServices
+from app.validation import otherwise
 from jobs.errors import UnknownImageError
-from jobs.request import MAX_IMAGES
+from jobs.selection import MAX_CANDIDATES
 
-router = APIRouter(prefix="/v1", tags=["events"])
+router = APIRouter(prefix="/v1", tags=["events"], route_class=IntakeRoute)
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events."}
@@ -24,13 +27,26 @@ LastEventId = Annotated[
         examples=["1767225600000-0"],
     ),
 ]
+
+
+def _readable(text: object) -> object:
+    """Bytes that are no text make an id that is none of ours, and not a request that is wrong."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text
+
+
 LastEventIdInQuery = Annotated[
     str | None,
+    BeforeValidator(_readable),
     Query(
         alias="last_event_id",
         description="The same, for an EventSource that is made anew and can set no header. The header wins.",
         examples=["1767225600000-0"],
     ),
+]
+PictureNumber = Annotated[
+    Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)],
+    otherwise(lambda index: UnknownImageError(f"no job has a picture {index!r}; they are numbered from 0")),
+    Path(description="Number of the picture, from 0.", examples=[0]),
 ]
 
 
@@ -83,9 +99,7 @@ async def follow_all(
 )
 async def get_preview(
     job_id: JobId,
-    index: Annotated[
-        int, Path(ge=0, lt=MAX_IMAGES, description="Number of the picture, from 0.", examples=[0])
-    ],
+    index: PictureNumber,
     services: TheServices,
 ) -> Response:
     """A small JPEG of what a picture will be, from a job that runs and was asked for previews."""

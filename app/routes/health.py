@@ -9,12 +9,13 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from app.error_kinds import NOT_READY
+from app.intake import IntakeRoute
 from app.services import Services, TheServices
 from jobs.errors import LodestarError, QueueUnavailableError
 from jobs.wire import Wire
 
 log = structlog.get_logger(__name__)
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=IntakeRoute)
 
 
 class Health(Wire):

@@ -13,6 +13,7 @@ from app.caller import TheCaller
 from app.errors import documented
 from app.fields import query_parameters, read_request
 from app.formats import SUFFIXES, Format, encode, negotiate, prefers
+from app.intake import IntakeRoute
 from app.outcome import end_of, require_success
 from app.routes.jobs import IdempotencyKey, JobId
 from app.services import Services, TheArtifacts, TheQueue, services_of
@@ -22,7 +23,7 @@ from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue import JobQueue
 from jobs.state import Job, StoredImage
 
-router = APIRouter(prefix="/v1", tags=["images"])
+router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
 
 _NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -60,6 +61,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
             "queue_unavailable",
             "artifacts_unavailable",
             "invalid_json",
+            "invalid_form",
             "unsupported_media_type",
             "body_too_large",
         ),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from app.caller import TheCaller
 from app.errors import documented
+from app.intake import IntakeRoute
 from app.routes.examples import REQUESTS
 from app.services import TheQueue, TheServices
 from app.store_access import reaching_the_store
@@ -14,7 +15,7 @@ from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
 from jobs.request import GenerateRequest
 from jobs.state import Job, JobPage, JobStatus
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IntakeRoute)
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])]
 

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from app.intake import IntakeRoute
 from app.services import TheServices
 
-router = APIRouter(tags=["operation"])
+router = APIRouter(tags=["operation"], route_class=IntakeRoute)
 
 
 @router.get(

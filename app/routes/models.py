@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from app.intake import IntakeRoute
 from app.services import Services, TheServices
 from jobs.catalog import ModelCard
 from jobs.objectives import PixelObjective
@@ -14,7 +15,7 @@ from jobs.resolve import OVERRIDABLE
 from jobs.resolve_objectives import regularizers_of
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute)
 
 
 class Sizes(Wire):

@@ -4,11 +4,12 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.errors import documented
+from app.intake import IntakeRoute
 from app.services import TheServices
 from jobs.state import JobStatus
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/queue", tags=["operation"])
+router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=IntakeRoute)
 
 
 class QueueInfo(Wire):

@@ -7,6 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app.caller import TheCaller
 from app.errors import documented
+from app.intake import IntakeRoute
 from app.picture_refs import find_pictures
 from app.routes.embeddings import Refs
 from app.services import TheServices
@@ -17,8 +18,9 @@ from jobs.queue import new_job_id
 from jobs.request import MAX_PROMPT_CHARS
 from jobs.state import Job
 from jobs.tasks import ScoreTask
+from jobs.wire import AtMost
 
-router = APIRouter(prefix="/v1/scores", tags=["aesthetics"])
+router = APIRouter(prefix="/v1/scores", tags=["aesthetics"], route_class=IntakeRoute)
 
 MAX_SCORED = 64
 
@@ -41,6 +43,8 @@ MAX_SCORED = 64
             "queue_unavailable",
             "artifacts_unavailable",
             "body_too_large",
+            "invalid_form",
+            "unsupported_media_type",
         ),
     },
 )
@@ -49,7 +53,9 @@ async def score(
     response: Response,
     services: TheServices,
     caller: TheCaller,
-    pictures: Annotated[list[UploadFile], File(description="PNG, JPEG or WebP files.")] = [],  # noqa: B006
+    pictures: Annotated[
+        list[UploadFile], AtMost(MAX_SCORED), File(description="PNG, JPEG or WebP files.")
+    ] = [],  # noqa: B006
     jobs: Refs = [],  # noqa: B006
     prompt: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from app.caller import TheCaller
 from app.errors import documented
 from app.hits import Hit, Hits
+from app.intake import IntakeRoute
 from app.picture_refs import find_pictures
 from app.search_index import Found
 from app.services import Services, TheServices
@@ -32,7 +33,7 @@ from jobs.request import MAX_PROMPT_CHARS, ResolvedRequest
 from jobs.safetensors_header import read_floats
 from jobs.tasks import Place, QueryTask
 
-router = APIRouter(prefix="/v1/search", tags=["aesthetics"])
+router = APIRouter(prefix="/v1/search", tags=["aesthetics"], route_class=IntakeRoute)
 
 QUERY_TIMEOUT_S = 60
 REMEMBERED_QUERIES = 256
@@ -59,7 +60,7 @@ Weight = Annotated[
     ),
 ]
 Limit = Annotated[int, Field(ge=1, le=200, description="Pictures at most.", examples=[20])]
-_RESPONSES = documented(
+_ERRORS = (
     "invalid_request",
     "invalid_file",
     "unknown_embedding",
@@ -76,7 +77,7 @@ _RESPONSES = documented(
 )
 
 
-@router.get("", summary="Search pictures by text", responses=_RESPONSES)
+@router.get("", summary="Search pictures by text", responses=documented(*_ERRORS))
 async def by_text(
     request: Request,
     services: TheServices,
@@ -102,7 +103,11 @@ async def by_text(
     return await run_in_threadpool(_search, services, _moved(remembered[q], *move), limit)
 
 
-@router.post("", summary="Search pictures by picture", responses=_RESPONSES)
+@router.post(
+    "",
+    summary="Search pictures by picture",
+    responses=documented(*_ERRORS, "invalid_form", "unsupported_media_type"),
+)
 async def by_picture(
     request: Request,
     services: TheServices,

@@ -5,11 +5,12 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.errors import documented
+from app.intake import IntakeRoute
 from app.services import TheServices
 from jobs.errors import LodestarError
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/webhooks", tags=["operation"])
+router = APIRouter(prefix="/v1/webhooks", tags=["operation"], route_class=IntakeRoute)
 
 
 class SecretNotServedError(LodestarError):

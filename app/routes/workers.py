@@ -4,11 +4,12 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.errors import documented
+from app.intake import IntakeRoute
 from app.services import TheWorkers
 from jobs.wire import Wire
 from jobs.workers import WorkerInfo
 
-router = APIRouter(prefix="/v1/workers", tags=["operation"])
+router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=IntakeRoute)
 
 
 class WorkerList(Wire):

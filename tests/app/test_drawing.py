@@ -139,7 +139,7 @@ def test_several_pictures_are_linked_or_come_as_a_zip_file(live: httpx.Client, d
     ("query", "body"),
     [
         ({"prompt": "a", "steps": "999"}, {"prompt": "a", "steps": 999}),
-        ({"prompt": ""}, {"prompt": ""}),
+        ({"prompt": "a\0"}, {"prompt": "a\0"}),
         ({}, {}),
         ({"prompt": "a", "size": "1"}, {"prompt": "a", "size": "1"}),
         ({"prompt": "a", "guidance.cutouts": "0"}, {"prompt": "a", "guidance": {"cutouts": 0}}),

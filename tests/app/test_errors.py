@@ -44,7 +44,7 @@ def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("body", "field", "limit"),
     [
-        ({"prompt": ""}, "prompt", 1),
+        ({"prompt": "a\0b"}, "prompt", None),
         ({"prompt": "a" * 2001}, "prompt", 2000),
         ({"prompt": "\ud800"}, "prompt", None),
         ({}, "prompt", None),
@@ -73,7 +73,7 @@ def test_a_field_that_cannot_be_served_is_named_with_its_limit(
 
 
 def test_all_fields_at_fault_are_named_at_once(client: TestClient) -> None:
-    body = {"prompt": "", "steps": 0, "guidance": {"scale": -1}}
+    body = {"prompt": 3, "steps": 0, "guidance": {"scale": -1}}
     document = problem(client.post("/v1/jobs", json=body), 422, "invalid_request")
     assert [error["field"] for error in document["errors"]] == ["prompt", "steps", "guidance.scale"]
 
@@ -118,9 +118,10 @@ def test_a_body_that_is_not_json_is_told_from_one_that_is_wrong(client: TestClie
         assert "no body" in problem(answer, 422, "invalid_request")["detail"]
 
 
-def test_a_body_that_is_sent_as_a_form_is_told_how_to_be_sent(client: TestClient) -> None:
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    answer = client.post("/v1/jobs", content=json.dumps(PROMPT), headers=form)
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
+def test_a_body_that_is_not_sent_as_json_is_told_how_to_be_sent(client: TestClient, kind: str | None) -> None:
+    content = "prompt=a+red+apple" if kind and "form" in kind else json.dumps(PROMPT)
+    answer = client.post("/v1/jobs", content=content, headers={"Content-Type": kind} if kind else {})
     assert "application/json" in problem(answer, 415, "unsupported_media_type")["detail"]
 
 

@@ -15,7 +15,8 @@ ARGUMENTS = (*_PLACED, *(name for name in Guidance.model_fields if name not in _
 def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:
     """The fields of guidance that ``alwayson_scripts`` ask for; None for none.
 
-    ``args`` are the arguments in their order, or one object of named ones; what is left out or null has its default.
+    ``args`` are the arguments in their order, or one object of named ones; what is left out, null or empty has its
+    default.
 
     Raises:
         InvalidRequestError: a script is unknown, or its arguments cannot be read.
@@ -42,4 +43,4 @@ def _named(script: Any) -> dict[str, Any]:
             f"args must be a list of up to {len(ARGUMENTS)} values ({', '.join(ARGUMENTS)}) or one object of them",
             field=FIELD,
         )
-    return {name: value for name, value in args.items() if value is not None}
+    return {name: value for name, value in args.items() if value not in (None, "")}

@@ -1,24 +1,27 @@
 """The body of ``txt2img``, and the native request that it stands for."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from app.compat.a1111 import guidance
+from app.compat.a1111.checkpoints import card_of
 from app.compat.a1111.samplers import check_schedule, sampler_named
+from app.compat.left_out import LeavesOut
 from app.compat.refusals import NotSupportedError
 from app.compat.submission import native_request
+from jobs.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.request import MAX_IMAGES, GenerateRequest
+from jobs.wire import AtMost
 
-NAMES = {
-    "images": "batch_size",
-    "guidance": guidance.FIELD,
-    "model": "override_settings.sd_model_checkpoint",
-}
+_MODEL = "override_settings.sd_model_checkpoint"
+NAMES = {"images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
+# All options that there are may come at once, and most change nothing here.
+Options = Annotated[dict[str, Any], AtMost(2000)]
 
 
-class TextToImage(BaseModel):
+class TextToImage(LeavesOut):
     """The fields of A1111's that mean something here; all others are ignored, as they are there."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,8 +38,8 @@ class TextToImage(BaseModel):
     sampler_name: str | None = None
     sampler_index: str | None = None
     scheduler: str | None = None
-    override_settings: dict[str, Any] | None = None
-    alwayson_scripts: dict[str, Any] | None = None
+    override_settings: Options | None = None
+    alwayson_scripts: Annotated[dict[str, Any], AtMost(100)] | None = None
     send_images: bool = True
     force_task_id: str | None = Field(None, min_length=1, max_length=200)
 
@@ -44,7 +47,7 @@ class TextToImage(BaseModel):
     enable_hr: bool | None = None
     restore_faces: bool | None = None
     tiling: bool | None = None
-    styles: list[str] | None = None
+    styles: Annotated[list[str], AtMost(100)] | None = None
     subseed_strength: float | None = None
     script_name: str | None = None
     refiner_checkpoint: str | None = None
@@ -61,14 +64,16 @@ _REFUSED = (
 )
 
 
-def to_native(body: TextToImage, chosen_model: str | None) -> GenerateRequest:
+def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> GenerateRequest:
     """The native request that a body stands for.
 
     Args:
         body: of ``txt2img``.
         chosen_model: what the caller has set in the options; the body's own setting comes first.
+        catalog: the models.
 
     Raises:
+        UnknownModelError: the catalog does not hold the model.
         NotSupportedError: a field is on that changes the picture in a way that cannot be served.
         InvalidRequestError: a name is unknown.
         RequestValidationError: a field has a value that cannot be served.
@@ -80,10 +85,11 @@ def to_native(body: TextToImage, chosen_model: str | None) -> GenerateRequest:
         raise InvalidRequestError(
             f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
         )
+    named = (body.override_settings or {}).get("sd_model_checkpoint")
     optional = {
-        "model": (body.override_settings or {}).get("sd_model_checkpoint") or chosen_model,
+        "model": card_of(named, catalog, field=_MODEL).id if named else chosen_model,
         "negative_prompt": body.negative_prompt,
-        "seed": None if body.seed == -1 else body.seed,
+        "seed": None if (body.seed or 0) < 0 else body.seed,
         "steps": body.steps,
         "cfg_scale": body.cfg_scale,
         "width": body.width,

@@ -9,16 +9,17 @@ from starlette.responses import JSONResponse, Response
 
 from app.compat.a1111.answer import progress, text_to_image_response
 from app.compat.a1111.callers import Callers, caller_of
-from app.compat.a1111.request import NAMES, TextToImage, to_native
+from app.compat.a1111.checkpoints import card_of
+from app.compat.a1111.request import NAMES, Options, TextToImage, to_native
 from app.compat.refusals import NotSupportedError
 from app.compat.submission import submit
+from app.intake import IntakeRoute
 from app.outcome import end_of, require_success
 from app.services import Services, TheServices
 from jobs.catalog import Catalog
-from jobs.errors import UnknownModelError
 from jobs.state import Job, JobStatus
 
-router = APIRouter(prefix="/sdapi/v1", include_in_schema=False)
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
 
 TaskId = Annotated[str | None, Query(max_length=200)]
 
@@ -28,7 +29,7 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
     """Make pictures and answer with them; the call lasts as long as the job."""
     caller, callers = caller_of(request), Callers(services.redis)
     chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
-    wanted = to_native(body, chosen)
+    wanted = to_native(body, chosen, services.catalog)
     key = body.force_task_id and f"a1111:{caller}:{body.force_task_id}"
     job = (await submit(request, wanted, NAMES, key)).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
@@ -75,13 +76,10 @@ def get_options(request: Request, services: TheServices) -> dict[str, Any]:
 
 
 @router.post("/options")
-def set_options(request: Request, options: Annotated[dict[str, Any], Body()], services: TheServices) -> None:
+def set_options(request: Request, options: Annotated[Options, Body()], services: TheServices) -> None:
     """Choose the model of the caller's further requests; other options are ignored."""
-    if model_id := options.get("sd_model_checkpoint"):
-        try:
-            card = services.catalog.model(str(model_id))
-        except UnknownModelError as error:
-            raise UnknownModelError(error.message, field="sd_model_checkpoint") from error
+    if title := options.get("sd_model_checkpoint"):
+        card = card_of(title, services.catalog, field="sd_model_checkpoint")
         Callers(services.redis).choose(caller_of(request), card.id)
 
 

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from app.compat.left_out import LeavesOut
 from app.compat.submission import native_request
 from app.formats import Format
 from jobs.catalog import Catalog
@@ -12,11 +13,12 @@ from jobs.request import GenerateRequest
 
 _SIZE = r"^(auto|[0-9]{1,4}x[0-9]{1,4})$"
 _MOST_STEPS = 250
+_MAX_NAME_CHARS = 512  # answers repeat them
 # How many times the model's default number of steps a quality stands for; the others stand for the default.
 _EFFORT = {"low": 0.5, "high": 2.0, "hd": 2.0}
 
 
-class ImageGeneration(GenerateRequest):
+class ImageGeneration(LeavesOut, GenerateRequest):
     """OpenAI's fields beside all native ones."""
 
     n: int | None = Field(None, ge=1, le=10)
@@ -28,10 +30,15 @@ class ImageGeneration(GenerateRequest):
     background: Literal["auto", "opaque", "transparent"] | None = None
     style: str | None = None
     moderation: Literal["low", "auto"] | None = None
-    user: str | None = None
-    safety_identifier: str | None = None
+    user: str | None = Field(None, max_length=_MAX_NAME_CHARS)
+    safety_identifier: str | None = Field(None, max_length=_MAX_NAME_CHARS)
     stream: bool | None = None
     partial_images: int | None = Field(None, ge=0, le=3)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _in_any_case(cls, size: object) -> object:
+        return size.lower() if isinstance(size, str) else size
 
     @property
     def picture_format(self) -> Format:

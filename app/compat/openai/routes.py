@@ -12,11 +12,12 @@ from app.compat.openai.stream import events
 from app.compat.outcome import give_up
 from app.compat.refusals import NotSupportedError
 from app.compat.submission import IdempotencyKey, submit
+from app.intake import IntakeRoute
 from app.outcome import end_of, require_success
 from app.routes.models import ModelInfo, model_info
 from app.services import TheCatalog, TheQueue, TheServices
 
-router = APIRouter(prefix="/v1", include_in_schema=False)
+router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 
 _UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 

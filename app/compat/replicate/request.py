@@ -1,13 +1,16 @@
 """The body of a prediction, and the native request that it stands for."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from app.compat.left_out import LeavesOut
+from app.compat.replicate.schedulers import CUSTOMARY as SCHEDULERS
+from app.compat.replicate.schedulers import sampler_named
 from app.compat.submission import native_request
 from jobs.errors import InvalidRequestError
-from jobs.request import GenerateRequest, SamplerName, WebhookEvent
-from jobs.wire import Wire
+from jobs.request import GenerateRequest, WebhookEvent
+from jobs.wire import AtMost, Wire
 
 # The customary names of Stable Diffusion on Replicate, by the native ones.
 CUSTOMARY = {
@@ -16,34 +19,29 @@ CUSTOMARY = {
     "cfg_scale": "guidance_scale",
     "sampler": "scheduler",
 }
-_SCHEDULERS = {
-    "DDIM": SamplerName.DDIM,
-    "K_EULER": SamplerName.EULER,
-    "K_EULER_ANCESTRAL": SamplerName.EULER_ANCESTRAL,
-    "DPMSolverMultistep": SamplerName.DPMPP_2M,
-}
-
 _WEBHOOK_EVENTS = {"start": WebhookEvent.STARTED, "completed": WebhookEvent.DONE}
 
 
-class PredictionInput(GenerateRequest):
+class PredictionInput(LeavesOut, GenerateRequest):
     """The native fields, and beside them those that models on Replicate have by custom."""
 
     num_outputs: int | None = Field(None, description="Number of pictures to make.")
     num_inference_steps: int | None = Field(None, description="Sampling steps for each picture.")
     guidance_scale: float | None = Field(None, description="Classifier-free guidance scale.")
     scheduler: str | None = Field(
-        None, description=f"Solver of the reverse diffusion: {', '.join(_SCHEDULERS)}, or a native name."
+        None, description=f"Solver of the reverse diffusion: {', '.join(SCHEDULERS)}, or a native name."
     )
 
 
-class PredictionBody(Wire):
+class PredictionBody(LeavesOut, Wire):
     """What ``predictions.create`` sends for a model that its path names."""
 
     input: PredictionInput
     stream: bool | None = None
     webhook: str | None = None
-    webhook_events_filter: tuple[Literal["start", "output", "logs", "completed"], ...] | None = None
+    webhook_events_filter: (
+        Annotated[tuple[Literal["start", "output", "logs", "completed"], ...], AtMost(16)] | None
+    ) = None
 
 
 class VersionedPredictionBody(PredictionBody):
@@ -73,7 +71,7 @@ def to_native(body: PredictionBody, model_id: str) -> GenerateRequest:
             raise InvalidRequestError(
                 f"{customary} and {name} are the same: give one of them", field=f"input.{customary}"
             )
-        native[name] = _sampler(value) if name == "sampler" else value
+        native[name] = sampler_named(value, field="input.scheduler") if name == "sampler" else value
     if body.webhook is not None:
         native["webhook"] = {"url": body.webhook, "events": _webhook_events(body)}
     return native_request(native | {"model": model_id}, names_of(body))
@@ -99,12 +97,3 @@ def _webhook_events(body: PredictionBody) -> list[WebhookEvent]:
             field="webhook_events_filter",
         )
     return list(dict.fromkeys(events))
-
-
-def _sampler(name: str) -> SamplerName:
-    known = {**_SCHEDULERS, **{str(sampler): sampler for sampler in SamplerName}}
-    if name not in known:
-        raise InvalidRequestError(
-            f"there is no scheduler {name!r}; there are: {', '.join(known)}", field="input.scheduler"
-        )
-    return known[name]

@@ -10,6 +10,7 @@ from app.compat.replicate.models import model_named, model_object, model_of_vers
 from app.compat.replicate.prediction import prediction, prediction_page, unfinished
 from app.compat.replicate.request import PredictionBody, VersionedPredictionBody, names_of, to_native
 from app.compat.submission import IdempotencyKey, submit
+from app.intake import IntakeRoute
 from app.routes.webhooks import WebhookSecret, get_secret
 from app.services import TheCatalog, TheQueue, TheServices, services_of
 from app.waiting import MAX_WAIT_S, nobody_waits, preferred_wait_s, wait_for_end
@@ -17,7 +18,7 @@ from jobs.errors import UnknownJobError
 from jobs.queue import JobQueue
 from jobs.state import Job
 
-router = APIRouter(prefix="/v1", include_in_schema=False)
+router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 
 _BARE_WAIT = re.compile(r"(^|[,;])\s*wait\s*($|[,;])", re.IGNORECASE)
 _PAGE = 100

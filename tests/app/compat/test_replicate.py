@@ -293,11 +293,11 @@ def test_the_async_client_does_the_same(url: str, working: None) -> None:
     ("input", "field"),
     [
         ({}, "input.prompt"),
-        ({"prompt": ""}, "input.prompt"),
+        ({"prompt": "a" * 2001}, "input.prompt"),
         ({**APPLE, "num_outputs": 99}, "input.num_outputs"),
         ({**APPLE, "num_inference_steps": 0}, "input.num_inference_steps"),
         ({**APPLE, "steps": 0}, "input.steps"),
-        ({**APPLE, "scheduler": "PNDM"}, "input.scheduler"),
+        ({**APPLE, "scheduler": "K_DPM_3"}, "input.scheduler"),
         ({**APPLE, "steps": 5, "num_inference_steps": 5}, "input.num_inference_steps"),
         ({**APPLE, "width": 500}, "input.width"),
         ({**APPLE, "refine": "no_refiner"}, "input.refine"),

@@ -1,0 +1,24 @@
+"""What a client of another service sends for a field that its user left alone: null, or an empty text."""
+
+from typing import Any
+
+from pydantic import BaseModel, model_validator
+
+# Here an empty text says something.
+_TEXTS = frozenset({"prompt", "negative_prompt"})
+
+
+class LeavesOut(BaseModel):
+    """The base of a dialect's bodies: a field that need not be there is not, if it is null or empty."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out(cls, body: Any) -> Any:
+        if not isinstance(body, dict):
+            return body
+        optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        return {
+            name: value
+            for name, value in body.items()
+            if name not in optional or not (value is None or (value == "" and name not in _TEXTS))
+        }

@@ -1,0 +1,111 @@
+"""JSON from outside: refused before it costs anything if it is too much, and in words that say what is wrong."""
+
+import json
+import sys
+from typing import Any
+
+MAX_DEPTH = 32
+MAX_ITEMS = 1000
+MAX_FIELDS = 2000
+"""Of all objects together. Who does not know a name tells of it, so each may become an error."""
+
+# What a megabyte can hold of these takes longest to parse, so they are counted first. Texts may hold them too.
+_MAX_BRACKETS = 10_000
+_MAX_COMMAS = 600_000
+_DEEP = b"[" * 1000
+_TO_SQUARE = bytes.maketrans(b"{}", b"[]")
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class NotJsonError(Exception):
+    """It cannot be parsed; the message goes on after the name of what it is: ``is not valid JSON: ...``."""
+
+
+class TooMuchError(Exception):
+    """It is JSON, or may be, and more than any request needs."""
+
+    def __init__(self, message: str, limit: int, place: tuple[str | int, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.limit = limit
+        self.place = place
+        """The fields and numbers that lead to what is too much."""
+
+
+def read_json(data: bytes) -> Any:
+    """The value of a JSON text in UTF-8, UTF-16 or UTF-32.
+
+    Raises:
+        NotJsonError: it is none.
+        TooMuchError: it has too many values, or as for ``require_modest``.
+    """
+    text = _decode(data)
+    _require_few(data)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise NotJsonError(f"is not valid JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise NotJsonError("is nested too deep to be read") from error
+    except ValueError as error:  # Python's guard against numbers that take long to read
+        raise NotJsonError(
+            f"holds a number of more than {sys.get_int_max_str_digits()} digits, which cannot be read"
+        ) from error
+    require_modest(value)
+    return value
+
+
+def require_modest(value: Any) -> None:
+    """Refuse a value that is larger than any request needs.
+
+    Raises:
+        TooMuchError: it is nested too deep, or has too many fields, or too many items in one list.
+    """
+    fields, depth = 0, 0
+    level: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while level:
+        below: list[tuple[tuple[str | int, ...], Any]] = []
+        for place, container in level:
+            if isinstance(container, list):
+                if len(container) > MAX_ITEMS:
+                    raise TooMuchError(
+                        f"{len(container)} items are more than the {MAX_ITEMS} that a list may have",
+                        MAX_ITEMS,
+                        place,
+                    )
+                children: Any = enumerate(container)
+            elif isinstance(container, dict):
+                fields += len(container)
+                if fields > MAX_FIELDS:
+                    raise TooMuchError(
+                        f"{fields} fields are more than the {MAX_FIELDS} that a request may have",
+                        MAX_FIELDS,
+                        place,
+                    )
+                children = container.items()
+            else:
+                continue
+            below += [((*place, key), child) for key, child in children if isinstance(child, dict | list)]
+        level, depth = below, depth + 1
+        if level and depth == MAX_DEPTH:
+            raise TooMuchError(f"it is nested more than {MAX_DEPTH} levels deep", MAX_DEPTH, level[0][0][:3])
+
+
+def _decode(data: bytes) -> str:
+    encoding = json.detect_encoding(data)
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        name = "UTF-8" if encoding.startswith("utf-8") else encoding.upper()
+        raise NotJsonError(
+            f"is not {name}: byte 0x{data[error.start]:02x} at position {error.start}"
+        ) from error
+
+
+def _require_few(data: bytes) -> None:
+    if data.count(b"[") + data.count(b"{") > _MAX_BRACKETS:
+        if _DEEP in data.translate(_TO_SQUARE, _ALL_BUT_BRACKETS):
+            raise NotJsonError("is nested too deep to be read")
+        raise TooMuchError(f"it has more than {_MAX_BRACKETS} lists and objects", _MAX_BRACKETS)
+    if data.count(b",") > _MAX_COMMAS:
+        raise TooMuchError(f"it has more than {_MAX_COMMAS} values", _MAX_COMMAS)
