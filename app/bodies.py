@@ -31,7 +31,7 @@ def announced(request: Request) -> Message:
     Raises:
         UnsupportedMediaTypeError: the body is compressed.
     """
-    if (coding := request.headers.get("content-encoding", "identity").strip().lower()) != "identity":
+    if (coding := request.headers.get("content-encoding", "").strip().lower()) not in ("", "identity"):
         raise UnsupportedMediaTypeError(
             f"the body is sent with Content-Encoding: {coding[:50]}; send it as it is, without compression"
         )

@@ -15,7 +15,7 @@ from pydantic import (
 from jobs.cuts import most_cuts
 from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
 from jobs.presets import Decoder, PresetName
-from jobs.wire import AtMost, Text
+from jobs.wire import AtMost, SomeText
 
 MAX_CUTOUTS = 256
 MAX_SCHEDULE_CHARS = 500
@@ -55,7 +55,7 @@ class Guidance(_Model):
         description="Id of the CLIP that guides; the model's own guide if left out.",
         examples=["pocket-m"],
     )
-    prompt: Annotated[Text, Field(min_length=1, max_length=2000)] | None = Field(
+    prompt: SomeText | None = Field(
         None,
         description="Text to steer the picture towards; the prompt if left out.",
     )

@@ -1,11 +1,11 @@
 """Personalisation of a request by aesthetic gradients, and the same with nothing left open."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from jobs.embeddings import EmbeddingName
-from jobs.wire import Text, Wire
+from jobs.wire import SomeText, Wire
 
 Blend = Literal["lerp", "slerp"]
 
@@ -35,7 +35,7 @@ class Personalization(Wire):
     blend: Blend = Field(
         "lerp", description="How the two are mixed: on the line, or on the arc of each token."
     )
-    text: Annotated[Text, Field(min_length=1, max_length=2000)] | None = Field(
+    text: SomeText | None = Field(
         None,
         description="Turn the embedding towards this text, or away from it; not turned if left out.",
         examples=["watercolour"],

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
 from jobs.guidance import Guidance, ResolvedGuidance
 from jobs.personalization import Personalization, ResolvedPersonalization
 from jobs.selection import ResolvedSelection, Selection
-from jobs.wire import AtMost, Text
+from jobs.wire import MAX_TEXT_CHARS, AtMost, Text
 
-MAX_PROMPT_CHARS = 2000
+MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
 
@@ -95,13 +95,10 @@ class GenerateRequest(_Model):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
     prompt: Text = Field(
-        max_length=MAX_PROMPT_CHARS,
         description="What the picture should show; an empty one leaves it to the model.",
         examples=["a red apple on a light blue background"],
     )
-    negative_prompt: Text = Field(
-        "", max_length=MAX_PROMPT_CHARS, description="What it should not show.", examples=["blurry"]
-    )
+    negative_prompt: Text = Field("", description="What it should not show.", examples=["blurry"])
     model: str | None = Field(
         None,
         max_length=100,

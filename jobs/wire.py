@@ -58,5 +58,8 @@ def _without_nul(text: str) -> str:
     return text
 
 
+MAX_TEXT_CHARS = 2000
+_NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
 # What a person writes. Pictures carry it in their text chunks, where NUL ends a text.
-Text = Annotated[str, AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})]
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), *_NO_NUL]
+SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), *_NO_NUL]

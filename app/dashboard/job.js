@@ -96,7 +96,7 @@ export class JobPage {
     this.#showButtons(job);
     this.#facts.replaceChildren(list(facts(job)));
     if (job.status === "succeeded") this.#pictures.replaceChildren(...job.images.map((image) => result(job, image)));
-    if (this.#code.childElementCount === 0 && job.request.prompt) this.#showCode(job);
+    if (this.#code.childElementCount === 0 && !job.request.kind) this.#showCode(job);
   }
 
   #showStage(job) {
@@ -119,7 +119,7 @@ export class JobPage {
       buttons.push(button);
     };
     if (!FINAL.includes(job.status)) add("Cancel", async () => this.#show(await cancelJob(job.id)));
-    if (job.request.prompt) {
+    if (!job.request.kind) {
       add("Run again", async () => go(await runAgain(job)));
       add("Vary the seed", async () => go(await varySeed(job)));
       add("Edit in the form", async () => this.#edit(await requestAgain(job.request)));

@@ -50,7 +50,7 @@ export class Row {
     set(this.#age, "title", new Date(job.created_at).toLocaleString());
     set(this.#cancel, "hidden", over);
     set(this.#cancel, "disabled", cancelling);
-    set(this.#retry, "hidden", !["failed", "canceled"].includes(job.status) || !job.request.prompt);
+    set(this.#retry, "hidden", !["failed", "canceled"].includes(job.status) || job.request.kind !== undefined);
     this.#advance.show(job);
     set(this.#reason, "hidden", !job.error);
     if (job.error) set(this.#reason, "textContent", `${job.error.message} (${job.error.type})`);

@@ -32,7 +32,7 @@ export function promptOf({ request }) {
     case "import": return `Import the aesthetic embedding ${request.name}`;
     case "score": return `Score ${count(request.pictures.length, "picture")}`;
     case "query": return request.text ?? "Look for pictures like another one";
-    default: return request.prompt;
+    default: return request.prompt || "(no prompt)";
   }
 }
 

@@ -99,8 +99,9 @@ def test_texts_have_a_length() -> None:
         assert problems(**nested(field, longest + "x")) == [
             (field, f"String should have at most {MAX_PROMPT_CHARS} characters")
         ]
-    for field in ("prompt", "guidance.prompt"):
-        assert problems(**nested(field, "")) == [(field, "String should have at least 1 character")]
+    assert problems(guidance={"prompt": ""}) == [
+        ("guidance.prompt", "String should have at least 1 character")
+    ]
     for field in ("model", "guidance.clip"):
         assert problems(**nested(field, "x" * 101)) == [(field, "String should have at most 100 characters")]
 

@@ -1,0 +1,70 @@
+"""Bounds that fields share."""
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+
+from jobs.guidance import Guidance
+from jobs.request import GenerateRequest
+from jobs.wire import AtMost, Text
+
+looked_at: list[Any] = []
+Watched = Annotated[int, BeforeValidator(lambda item: (looked_at.append(item), item)[1])]
+
+
+class Lists(BaseModel):
+    some: Annotated[tuple[Watched, ...], AtMost(3)] | None = None
+    named: Annotated[dict[str, Watched], AtMost(3)] | None = None
+
+
+@pytest.mark.parametrize("items", [{"some": ["x"] * 4}, {"named": dict.fromkeys("abcd", "x")}])
+def test_items_are_counted_before_any_of_them_is_looked_at(items: dict[str, Any]) -> None:
+    looked_at.clear()
+    with pytest.raises(ValidationError) as caught:
+        Lists.model_validate(items)
+    (error,) = caught.value.errors()
+    assert (error["type"], error["ctx"]) == ("too_long", {"max_length": 3, "actual_length": 4})
+    assert looked_at == []
+
+
+def test_as_many_as_may_be_are_looked_at_as_ever() -> None:
+    assert Lists.model_validate({"some": ["1", 2, 3], "named": {"a": 1}}).some == (1, 2, 3)
+    with pytest.raises(ValidationError) as caught:
+        Lists.model_validate({"some": ["x", 2, "y"]})
+    assert [error["loc"] for error in caught.value.errors()] == [("some", 0), ("some", 2)]
+
+
+def test_the_schema_tells_the_bound() -> None:
+    properties = Lists.model_json_schema()["properties"]
+    assert properties["some"]["anyOf"][0]["maxItems"] == 3
+    assert properties["named"]["anyOf"][0]["maxProperties"] == 3
+
+
+def test_half_a_million_wrong_objectives_are_one_error() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Guidance.model_validate({"objectives": [0] * 500_000})
+    (error,) = caught.value.errors()
+    assert (error["loc"], error["ctx"]["max_length"]) == (("objectives",), 32)
+
+
+def test_a_text_may_hold_anything_but_nul() -> None:
+    text: TypeAdapter[str] = TypeAdapter(Text)
+    assert text.validate_python("\x01\n\x1b\u2028\N{RED APPLE}") == "\x01\n\x1b\u2028\N{RED APPLE}"
+    with pytest.raises(ValidationError, match="NUL"):
+        text.validate_python("a\0b")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"prompt": "a\0"},
+        {"prompt": "a", "negative_prompt": "\0"},
+        {"prompt": "a", "guidance": {"prompt": "\0"}},
+        {"prompt": "a", "guidance": {"objectives": [{"type": "text", "text": "a\0b"}]}},
+        {"prompt": "a", "personalization": {"embedding": "warm", "text": "a\0b"}},
+    ],
+)
+def test_no_text_that_a_picture_carries_holds_nul(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="NUL"):
+        GenerateRequest.model_validate(fields)
