@@ -94,6 +94,20 @@ def test_the_newest_preview_can_be_had_while_the_job_runs(live: httpx.Client, wo
     assert live.get("/v1/jobs/nope/previews/0").json()["type"] == "/errors/unknown_job"
 
 
+def test_the_last_of_the_most_candidates_can_be_previewed(live: httpx.Client, worker: PlayedWorker) -> None:
+    body = {**PROMPT, "select": {"candidates": 256}, "preview_every": 1}
+    lease = worker.claim(live.post("/v1/jobs", json=body).json()["id"])
+    worker.leases.preview(lease, 255, 1, JPEG)
+    assert live.get(f"/v1/jobs/{lease.job_id}/previews/255").content == JPEG
+
+
+@pytest.mark.parametrize("index", ["256", "-1", "0.5", "nought", "9" * 5000])
+def test_a_number_that_no_picture_has_is_not_found(live: httpx.Client, index: str) -> None:
+    answer = live.get(f"/v1/jobs/{start(live)}/previews/{index}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/errors/unknown_image")
+    assert len(answer.content) < 2000
+
+
 def test_a_reader_that_reconnects_twenty_times_sees_every_event_exactly_once(
     live: httpx.Client, worker: PlayedWorker, redis: Redis
 ) -> None:
@@ -155,7 +169,23 @@ def test_who_was_away_for_too_long_is_told_so_and_starts_anew(
     assert reader.names[2:] == ["done"]
 
 
-@pytest.mark.parametrize("last_id", ["nonsense", "1-2-3", "99999999999999-0", "-1-0", "٣-0"])
+@pytest.mark.parametrize(
+    "last_id",
+    [
+        "nonsense",
+        "1-2-3",
+        "99999999999999-0",
+        "-1-0",
+        "٣-0",
+        "99999999999999999999-0",
+        "18446744073709551616-0",
+        "18446744073709551615-18446744073709551615",
+        "1-18446744073709551616",
+        "1-99999999999999999999",
+        "9" * 1000,
+        "%E9",
+    ],
+)
 def test_an_id_that_is_none_of_ours_gets_a_fresh_start(
     live: httpx.Client, worker: PlayedWorker, last_id: str
 ) -> None:

@@ -218,3 +218,28 @@ def test_an_empty_window_is_refused_naming_the_field_that_was_given(
     with pytest.raises(InvalidRequestError, match=r"would start at .* and end at 0\.5") as caught:
         resolve(GenerateRequest.model_validate(asked), catalog)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n"])
+def test_an_empty_prompt_is_drawn_without_words(catalog: Catalog, prompt: str) -> None:
+    assert resolve(GenerateRequest(prompt=prompt), catalog).prompt == prompt
+    guidance = Guidance(prompt="a red apple")
+    assert resolve(GenerateRequest(prompt=prompt, guidance=guidance), catalog).guidance is not None
+
+
+@pytest.mark.parametrize("prompt", ["", " "])
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"guidance": {}}, "guidance.prompt"),
+        ({"guidance": {"prompt": " "}}, "guidance.prompt"),
+        ({"select": {"candidates": 2}}, "select.by"),
+        ({"select": {"candidates": 2, "by": {"clip": 1, "aesthetic": 1}}}, "select.by"),
+    ],
+)
+def test_nothing_is_compared_with_an_empty_prompt(
+    catalog: Catalog, prompt: str, fields: dict[str, Any], field: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match="the prompt is empty") as caught:
+        resolve(GenerateRequest.model_validate({"prompt": prompt, **fields}), catalog)
+    assert caught.value.field == field

@@ -88,3 +88,21 @@ def test_choosing_by_looks_needs_a_head(catalog: Catalog) -> None:
 def test_candidates_take_the_place_of_images(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="leave images out"):
         resolve(ask(catalog, images=2, select={"candidates": 4}), catalog)
+
+
+@pytest.mark.parametrize(
+    ("by", "place", "message"),
+    [
+        ("looks", ("by",), "Input should be 'clip' or 'aesthetic', or an object with a weight for each"),
+        (3, ("by",), "Input should be 'clip' or 'aesthetic', or an object with a weight for each"),
+        ({"clip": 101}, ("by", "clip"), "Input should be less than or equal to 100"),
+        ({"looks": 1}, ("by", "looks"), "Extra inputs are not permitted"),
+        ({}, ("by",), "Value error, at least one weight must not be 0"),
+    ],
+)
+def test_a_wrong_measure_is_one_error_by_the_name_of_the_field(
+    by: object, place: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Selection.model_validate({"candidates": 2, "by": by})
+    assert [(error["loc"], error["msg"]) for error in caught.value.errors()] == [(place, message)]

@@ -38,3 +38,15 @@ def test_it_carries_the_request_as_other_tools_write_it_and_as_json(ask: Ask) ->
 
 def test_the_same_picture_gives_the_same_bytes(ask: Ask) -> None:
     assert encode_png(picture(), ask()) == encode_png(picture(), ask())
+
+
+def test_no_text_chunk_holds_nul(ask: Ask) -> None:
+    request = ask().model_copy(update={"prompt": "a red\0apple", "negative_prompt": "\0"})
+    png = encode_png(picture(), request)
+    chunks = png[: png.index(b"IDAT")].split(b"iTXt")[1:]
+    for chunk in chunks:
+        # Keyword, no compression, no language, no translated keyword; then the text up to length and checksum.
+        assert b"\0" not in chunk.split(b"\0\0\0\0\0", 1)[1][:-8]
+    image = Image.open(io.BytesIO(png))
+    assert image.info["parameters"].startswith("a red\N{REPLACEMENT CHARACTER}apple\n")
+    assert json.loads(image.info["lodestar"])["prompt"] == "a red\0apple"

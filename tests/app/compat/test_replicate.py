@@ -21,6 +21,7 @@ from replicate.helpers import FileOutput
 from replicate.prediction import Prediction
 from replicate.webhook import InvalidSignatureError
 
+from app.compat.replicate.request import PredictionInput
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
@@ -173,6 +174,13 @@ def test_the_echoed_input_can_be_sent_again(client: Client, queue: JobQueue) -> 
         ("DDIM", SamplerName.DDIM),
         ("K_EULER", SamplerName.EULER),
         ("K_EULER_ANCESTRAL", SamplerName.EULER_ANCESTRAL),
+        ("PNDM", SamplerName.PNDM),
+        ("KLMS", SamplerName.LMS),
+        ("HeunDiscrete", SamplerName.HEUN),
+        ("KarrasDPM", SamplerName.DPMPP_2M_KARRAS),
+        ("EulerDiscreteScheduler", SamplerName.EULER),
+        ("UniPCMultistep", SamplerName.UNIPC),
+        ("dpmpp_2m_sde_karras", SamplerName.DPMPP_2M_SDE_KARRAS),
         ("DPMSolverMultistep", SamplerName.DPMPP_2M),
         ("dpmpp_2m", SamplerName.DPMPP_2M),
     ],
@@ -395,3 +403,18 @@ def test_a_webhook_that_cannot_be_served_is_refused(client: Client) -> None:
         answer = httpx.post(f"{client._base_url}/v1/models/{MODEL}/predictions", json=body)
         assert answer.status_code == 422
         assert [each["field"] for each in answer.json()["invalid_fields"]] == [field]
+
+
+def test_null_means_left_out_for_every_field_that_may_be(client: Client, queue: JobQueue) -> None:
+    fields = PredictionInput.model_fields
+    nothing = {name: None for name, field in fields.items() if not field.is_required()}
+    body = {"input": {**APPLE, **nothing}, "webhook": None, "webhook_events_filter": None, "stream": None}
+    answer = httpx.post(f"{client._base_url}/v1/models/{MODEL}/predictions", json=body)
+    assert answer.status_code == 201, answer.text
+    request = queue.get(answer.json()["id"]).drawing
+    assert (request.prompt, request.negative_prompt, request.images) == ("a red apple", "", 1)
+
+
+def test_an_empty_prompt_is_drawn(client: Client, queue: JobQueue) -> None:
+    prediction = client.predictions.create(model=MODEL, input={"prompt": "", "negative_prompt": "blue"})
+    assert queue.get(prediction.id).drawing.prompt == ""

@@ -366,3 +366,30 @@ def test_the_forms_are_described(client: TestClient) -> None:
     for path in ("/v1/aesthetic-embeddings/import", "/v1/scores", "/v1/search"):
         assert path in paths
     assert "multipart/form-data" in paths
+
+
+@pytest.mark.parametrize("name", ["..", "a b", "-a", "a" * 101, "%E9", "%00"])
+def test_a_name_that_no_embedding_can_have_is_as_unknown_as_any(client: TestClient, name: str) -> None:
+    path = f"/v1/aesthetic-embeddings/{name}" if name != ".." else "/v1/aesthetic-embeddings/%2e%2e"
+    for answer in (client.get(path), client.delete(path), client.get(f"{path}/file")):
+        assert problem(answer) == (404, "unknown_embedding", []), path
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "most"),
+    [
+        ("/v1/scores", "pictures", 64),
+        ("/v1/scores", "jobs", 256),
+        ("/v1/aesthetic-embeddings", "minus_pictures", 256),
+    ],
+)
+def test_what_comes_in_hundreds_is_counted_before_it_is_looked_at(
+    client: TestClient, path: str, field: str, most: int
+) -> None:
+    # A file where a text should be, and a text where a file should be.
+    given = {"files": [("jobs", upload(b""))] * 500} if field == "jobs" else {"data": {field: ["x"] * 500}}
+    answer = client.post(path, **given, params={})  # type: ignore[arg-type]
+    assert problem(answer)[:2] == (422, "invalid_request")
+    errors = {error["field"]: error for error in answer.json()["errors"]}
+    assert errors[field]["limit"] == most
+    assert "not 500" in errors[field]["message"]
