@@ -3,10 +3,9 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from app.intake import IntakeRoute
 from app.pages import PageFiles, page, policy
 from jobs import links
-
-from app.intake import IntakeRoute
 
 router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 

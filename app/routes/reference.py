@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from app.intake import IntakeRoute
 from app.pages import PageFiles, page, policy
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 
 _FOLDER = "reference"
 # Its style sheet has pictures in itself, and it shows those that the API answers with.

@@ -37,13 +37,6 @@ def app(settings: ApiSettings) -> FastAPI:
     return create_app(settings)
 
 
-@pytest.fixture
-def client(app: FastAPI) -> Iterator[TestClient]:
-    """A client of it."""
-    with TestClient(app) as client:
-        yield client
-
-
 def test_every_route_reads_its_body_in_the_one_way(app: FastAPI) -> None:
     routes = list(api_routes(app.routes))
     assert len(routes) > 60

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -387,8 +388,10 @@ def test_what_comes_in_hundreds_is_counted_before_it_is_looked_at(
     client: TestClient, path: str, field: str, most: int
 ) -> None:
     # A file where a text should be, and a text where a file should be.
-    given = {"files": [("jobs", upload(b""))] * 500} if field == "jobs" else {"data": {field: ["x"] * 500}}
-    answer = client.post(path, **given, params={})  # type: ignore[arg-type]
+    given: dict[str, Any] = (
+        {"files": [("jobs", upload(b""))] * 500} if field == "jobs" else {"data": {field: ["x"] * 500}}
+    )
+    answer = client.post(path, **given)
     assert problem(answer)[:2] == (422, "invalid_request")
     errors = {error["field"]: error for error in answer.json()["errors"]}
     assert errors[field]["limit"] == most
