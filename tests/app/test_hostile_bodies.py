@@ -56,10 +56,11 @@ class Exchange:
         ticking.cancel()
 
     async def _tick(self) -> None:
-        last = time.perf_counter()
+        # The time of the processor, not of the clock: the machine may be busy with other things.
+        last = time.thread_time()
         while True:
             await asyncio.sleep(0)
-            now = time.perf_counter()
+            now = time.thread_time()
             self.held_s, last = max(self.held_s, now - last), now
 
     async def _receive(self) -> dict[str, Any]:
@@ -163,8 +164,7 @@ def send(app: FastAPI) -> Callable[[str, str, bytes], None]:
     """Send a body that must be refused, or ignored, at once and in few words."""
 
     def exchange(path: str, kind: str, body: bytes) -> None:
-        # A machine that is busy with other things may hold anybody up once.
-        answer = min((Exchange(app, path, kind, body) for _ in range(2)), key=lambda answer: answer.held_s)
+        answer = Exchange(app, path, kind, body)
         case = (path, kind[:80], body[:80], answer.status, answer.content[:300])
         assert answer.held_s < LONGEST_HOLD_S, case
         assert answer.status in {*range(200, 500), 501}, case
