@@ -1,0 +1,190 @@
+"""What a PNG, JPEG or WebP file says of itself, read without unpacking anything.
+
+The limits are on what costs time or memory before or beside the pixels. No ordinary program writes such files.
+"""
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Literal, TypeVar
+
+MAX_SCANS = 50  # libjpeg writes a progressive file in at most 18, and each is a pass over all pixels
+MAX_PARTS = 50_000  # chunks of a PNG or WebP, segments of a JPEG
+MAX_BESIDE_BYTES = 16 << 20  # of profiles, texts and thumbnails
+
+Form = Literal["PNG", "JPEG", "WEBP"]
+Part = TypeVar("Part")
+
+_BLOCK_BYTES = 16_384
+_PNG = b"\x89PNG\r\n\x1a\n"
+_MARKER = re.compile(
+    rb"\xff[^\x00\xff\xd0-\xd7]"
+)  # neither a stuffed byte nor a restart, which belong to a scan
+_SOI, _EOI, _SOS, _FIRST_WITH_LENGTH = 0xD8, 0xD9, 0xDA, 0xC0
+_SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is known of a picture before it is unpacked."""
+
+    form: Form
+    width: int
+    height: int
+    bits: int = 8  # of one sample; only PNG has others
+
+
+def read_header(file: BinaryIO) -> Header:
+    """The header of a picture; leaves the file at any place.
+
+    Raises:
+        ValueError: why this is no picture that is read, in words that follow its name.
+    """
+    file.seek(0)
+    head = file.read(12)
+    if head.startswith(_PNG):
+        file.seek(len(_PNG))
+        return _png(file)
+    if head.startswith(b"\xff\xd8"):
+        file.seek(0)
+        return _jpeg(file)
+    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
+        return _webp(file)
+    raise ValueError("is no PNG, JPEG or WebP file")
+
+
+def orientation(exif: bytes) -> int:
+    """How EXIF data say that the picture is to be turned, 1 to 8; 1, as it lies, if they are damaged or do not say."""
+    data = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    try:
+        if order is None:
+            return 1
+        (start,) = struct.unpack_from(f"{order}L", data, 4)
+        (count,) = struct.unpack_from(f"{order}H", data, start)
+        for entry in range(start + 2, start + 2 + 12 * min(count, 500), 12):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", data, entry)
+            if (tag, kind) == (0x0112, 3):
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+def _png(file: BinaryIO) -> Header:
+    found: Header | None = None
+    beside = 0
+    for kind, length in _counted(_chunks(file, ">L4s", padding=1, after=4)):
+        if found is None:
+            if kind != b"IHDR" or len(fields := file.read(9)) < 9:
+                raise ValueError("is a damaged PNG file")
+            found = Header("PNG", *struct.unpack(">LLB", fields))
+        elif kind == b"IEND":
+            break
+        elif kind != b"IDAT":
+            beside = _added(beside, length)
+    return _whole(found, "PNG")
+
+
+def _webp(file: BinaryIO) -> Header:
+    found: Header | None = None
+    for kind, _ in _counted(_chunks(file, "<4sL", padding=2, after=0)):
+        body = file.read(10)
+        if found is None and len(body) == 10:
+            found = Header("WEBP", *_canvas(kind, body))
+    return _whole(found, "WebP")
+
+
+def _canvas(kind: bytes, body: bytes) -> tuple[int, int]:
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
+    if kind == b"VP8L" and body[0] == 0x2F:
+        bits = int.from_bytes(body[1:5], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and body[3:6] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", body, 6)
+        return width & 0x3FFF, height & 0x3FFF
+    raise ValueError("is a damaged WebP file")
+
+
+def _chunks(file: BinaryIO, layout: str, *, padding: int, after: int) -> Iterator[tuple[bytes, int]]:
+    """Kind and length of each chunk, the file being where its content begins."""
+    while len(head := file.read(8)) == 8:
+        first, second = struct.unpack(layout, head)
+        kind, length = (second, first) if isinstance(first, int) else (first, second)
+        start = file.tell()
+        yield kind, length
+        file.seek(start + -(-length // padding) * padding + after)
+
+
+def _jpeg(file: BinaryIO) -> Header:
+    found: Header | None = None
+    scans = beside = 0
+    for marker, length in _counted(_segments(file)):
+        if marker == _SOS:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise ValueError(
+                    f"is a JPEG file of more than {MAX_SCANS} scans, which are the most that are read"
+                )
+        elif marker in _SOF and found is None:
+            fields = file.read(5)
+            if len(fields) < 5:
+                break
+            height, width = struct.unpack(">HH", fields[1:])
+            found = Header("JPEG", width, height)
+        else:
+            beside = _added(beside, length)
+    return _whole(found, "JPEG")
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Marker and length of each segment up to the end of the picture, the file being where its content begins.
+
+    Whatever libjpeg would take for the start of a scan is one here: it looks for markers in the scans too, and lets
+    those without a meaning pass as if they had no length.
+    """
+    while True:
+        marker = _next_marker(file)
+        if marker is None or marker == _EOI:
+            return
+        if marker == _SOI or marker < _FIRST_WITH_LENGTH:
+            yield marker, 0
+            continue
+        start = file.tell()
+        length = int.from_bytes(file.read(2), "big")
+        yield marker, max(length - 2, 0)
+        file.seek(start + max(length, 2))
+
+
+def _next_marker(file: BinaryIO) -> int | None:
+    while block := file.read(_BLOCK_BYTES):
+        if found := _MARKER.search(block):
+            file.seek(found.end() - len(block), os.SEEK_CUR)
+            return block[found.end() - 1]
+        if block.endswith(b"\xff") and len(block) > 1:
+            file.seek(-1, os.SEEK_CUR)  # the other half of a marker may follow
+    return None
+
+
+def _counted(parts: Iterator[Part]) -> Iterator[Part]:
+    for number, part in enumerate(parts):
+        if number >= MAX_PARTS:
+            raise ValueError(f"is made of more than {MAX_PARTS} parts, which are the most that are read")
+        yield part
+
+
+def _added(beside: int, length: int) -> int:
+    if beside + length > MAX_BESIDE_BYTES:
+        raise ValueError(
+            f"holds more than {MAX_BESIDE_BYTES >> 20} MiB beside its pixels, the most that is read"
+        )
+    return beside + length
+
+
+def _whole(found: Header | None, form: str) -> Header:
+    if found is None or not found.width or not found.height:
+        raise ValueError(f"is a damaged {form} file")
+    return found
