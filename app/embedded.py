@@ -1,5 +1,6 @@
 """A private Valkey server, for one person on one machine: no port, and nothing lost when it is killed."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ from urllib.parse import quote
 from app.child import ChildSpec
 from app.folders import SOCKET, make_private, takes_a_socket, temporary_folder
 from jobs.errors import ConfigurationError
+
+MOST_BYTES = 1 << 30  # three times what jobs take that may be kept, with all their events
 
 
 @contextmanager
@@ -61,12 +64,19 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
         "save": "",
         "auto-aof-rewrite-percentage": "100",
         "auto-aof-rewrite-min-size": "16mb",
+        "maxmemory": str(most_bytes()),
         "maxmemory-policy": "noeviction",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     return ChildSpec(
         "valkey", (str(_binary()), *arguments), grace_s=2.0, last=True, inherited=(lock,), umask=0o077
     )
+
+
+def most_bytes() -> int:
+    """Memory that the server's data may take: far more than all jobs do that may be kept, far less than the machine has."""
+    of_machine: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(MOST_BYTES, of_machine // 4)
 
 
 def _binary() -> Path:

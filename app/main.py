@@ -152,6 +152,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.redis,
         services.artifacts,
         keep_s=services.settings.retention_s,
+        max_kept_bytes=services.settings.max_kept_bytes,
         beside=[services.search.root],
     )
     background = (
@@ -165,6 +166,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(work) for work in background]
     yield
     await _end(tasks)
+    services.decoder.close()
     await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")

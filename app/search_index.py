@@ -66,7 +66,8 @@ class SearchIndex:
         faiss, np = _libraries()
         with self._lock:
             self._refresh(faiss, np)
-            if self._index is None or self._index.d != len(vector):
+            # FAISS takes no empty index: all pictures may have been deleted.
+            if not self._entries or self._index.d != len(vector):
                 return []
             query = np.asarray([vector], dtype=np.float32)
             similarities, places = self._index.search(query, min(limit, len(self._entries)))

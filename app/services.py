@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from app.decoder import Decoder
 from app.metrics import Metrics
 from app.search_index import SearchIndex
 from app.settings import ApiSettings
@@ -40,6 +41,7 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     artifacts: ArtifactStore
+    decoder: Decoder
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
@@ -71,7 +73,7 @@ def build_services(settings: ApiSettings) -> Services:
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = JobQueue(redis, max_queued=settings.max_queued)
+    queue = JobQueue(redis, max_queued=settings.max_queued, max_kept_bytes=settings.max_kept_bytes)
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
@@ -84,6 +86,7 @@ def build_services(settings: ApiSettings) -> Services:
         queue=queue,
         workers=workers,
         artifacts=artifacts,
+        decoder=Decoder(),
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),

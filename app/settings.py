@@ -69,6 +69,12 @@ class ApiSettings(BaseSettings):
         ge=0,
         description="Seconds that a job and its pictures are kept after its end; 0 keeps them until they are deleted.",
     )
+    max_kept_bytes: int = Field(
+        256 << 20,
+        ge=1 << 20,
+        description="Bytes that all jobs may take with the files that were sent for them. From three quarters of it on "
+        "the oldest that have ended are deleted; what goes beyond it is refused with queue_full.",
+    )
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
     max_upload_bytes: int = Field(
         64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."

@@ -1,9 +1,12 @@
-"""Failures of the artifact store, as clients are told of them."""
+"""Failures of the artifact store, as clients are told of them, and what a refused submission leaves in it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
-from jobs.errors import ArtifactsUnavailableError
+from starlette.concurrency import run_in_threadpool
+
+from jobs.artifacts import ArtifactStore
+from jobs.errors import ArtifactsUnavailableError, LodestarError, QueueUnavailableError
 
 
 @contextmanager
@@ -13,3 +16,24 @@ def reaching_the_store() -> Iterator[None]:
         yield
     except OSError as error:
         raise ArtifactsUnavailableError("the artifact store cannot be reached, or refuses") from error
+
+
+@asynccontextmanager
+async def forgetting_files(artifacts: ArtifactStore, job_id: str) -> AsyncIterator[None]:
+    """Remove what was stored for a job that is not to be after all, because something within is refused.
+
+    If Redis was lost, the job may have been accepted all the same; if not, the retention sweep collects its files.
+    """
+    try:
+        yield
+    except QueueUnavailableError:
+        raise
+    except LodestarError:
+        await run_in_threadpool(forget_files, artifacts, job_id)
+        raise
+
+
+def forget_files(artifacts: ArtifactStore, job_id: str) -> None:
+    """Remove what was stored for a job that is not to be. If the store is away, the retention sweep does it later."""
+    with suppress(OSError):
+        artifacts.delete(job_id)

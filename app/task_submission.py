@@ -6,10 +6,9 @@ from fastapi import Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.services import services_of
-from app.store_access import reaching_the_store
+from app.store_access import forgetting_files
 from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
-from jobs.artifacts import ArtifactStore
-from jobs.errors import LodestarError
+from jobs.job_files import NO_FILES, BroughtFiles
 from jobs.state import Job
 from jobs.tasks import Task
 
@@ -23,7 +22,13 @@ Prefer = Annotated[
 
 
 async def submit_task(
-    request: Request, response: Response, task: Task, job_id: str, prefer: str | None, caller: str
+    request: Request,
+    response: Response,
+    task: Task,
+    job_id: str,
+    prefer: str | None,
+    caller: str,
+    files: BroughtFiles = NO_FILES,
 ) -> Job:
     """Queue a task whose files are stored already; the job, as ``POST /v1/jobs`` answers.
 
@@ -32,11 +37,10 @@ async def submit_task(
         QueueUnavailableError: likewise.
     """
     services = services_of(request)
-    try:
-        submission = await run_in_threadpool(services.queue.submit, task, job_id=job_id, caller=caller)
-    except LodestarError:
-        await run_in_threadpool(forget_files, services.artifacts, job_id)
-        raise
+    async with forgetting_files(services.artifacts, job_id):
+        submission = await run_in_threadpool(
+            services.queue.submit, task, job_id=job_id, caller=caller, files=files
+        )
     job = submission.job
     request.state.job_id = job.id
     response.headers["Location"] = job.urls["self"]
@@ -46,9 +50,3 @@ async def submit_task(
         response.headers["Preference-Applied"] = f"wait={wait_s}"
         response.status_code = 200 if job.status.is_terminal else 202
     return job
-
-
-def forget_files(artifacts: ArtifactStore, job_id: str) -> None:
-    """Remove what was stored for a job that is not to be."""
-    with reaching_the_store():
-        artifacts.delete(job_id)

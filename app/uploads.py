@@ -1,73 +1,114 @@
 """Pictures and files that clients send: bounded, looked at, and kept beside the job that they are for."""
 
-import io
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from fastapi import UploadFile
-from PIL import Image, ImageOps
+from fastapi import Request, UploadFile
+from starlette.concurrency import run_in_threadpool
 
-from app.store_access import reaching_the_store
-from jobs.artifacts import ArtifactStore
-from jobs.errors import InvalidFileError
+from app.services import Services, services_of
+from app.store_access import forgetting_files, reaching_the_store
+from jobs.errors import InvalidFileError, JobCanceledError, StoppingError
+from jobs.job_files import BroughtFiles, upload_key
+from jobs.pictures import MAX_PIXELS, check_header, read_picture, to_png
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-MAX_PIXELS = 16_000_000
-MAX_SIDE_PX = 16_384
 MAX_PICTURES = 256
+MAX_PIXELS_TOGETHER = 32 * MAX_PIXELS
+MAX_FILE_BYTES = 8 << 20  # an embedding takes some kilobytes
+
+Made = TypeVar("Made")
+Upload = tuple[UploadFile, str]
+"""A file, and the field that it came in."""
 
 
-def read_pictures(uploads: Iterable[UploadFile], field: str) -> list[bytes]:
-    """Uploaded pictures as PNG files of ours: upright, opaque, RGB, and nothing but pixels in them.
+async def keep_pictures(
+    request: Request, job_id: str, uploads: Sequence[Upload]
+) -> tuple[tuple[str, ...], BroughtFiles]:
+    """Keep the pictures of a job that is about to be submitted, as PNG files of ours; their keys.
 
-    Raises:
-        InvalidFileError: one is no picture of an allowed format, is too large, or is damaged.
-    """
-    return [_normalised(upload, field) for upload in uploads]
-
-
-def store(artifacts: ArtifactStore, job_id: str, files: Sequence[tuple[str, bytes]]) -> list[str]:
-    """Keep the files of a job that is about to be submitted; their keys. They go when the job does.
-
-    Args:
-        artifacts: where.
-        job_id: of the job.
-        files: a suffix and the content of each.
+    They are small and hold nothing but pixels. They go when the job has ended.
 
     Raises:
+        InvalidFileError: one is no picture of an allowed format or is damaged, or they are too large.
         ArtifactsUnavailableError: they cannot be stored.
+        JobCanceledError, StoppingError: as for ``unpacked``.
     """
-    keys = [f"{job_id}/uploads/{number}{suffix}" for number, (suffix, _) in enumerate(files)]
-    with reaching_the_store():
-        for key, (_, data) in zip(keys, files, strict=True):
-            artifacts.put(key, data)
-    return keys
+    services = services_of(request)
+    if not uploads:
+        return (), BroughtFiles()
+    await unpacked(request, partial(_check_all, uploads))
+    await run_in_threadpool(services.queue.expect_files, job_id)
+    keys, stored_bytes = [], 0
+    async with forgetting_files(services.artifacts, job_id):
+        for number, upload in enumerate(uploads):
+            # One at a time: what is unpacked or encoded of a request never takes more memory than one picture.
+            png = await unpacked(request, partial(_normalised, upload))
+            keys.append(upload_key(job_id, number, ".png"))
+            stored_bytes += len(png)
+            await run_in_threadpool(_put, services, keys[-1], png)
+    return tuple(keys), BroughtFiles(uploads_bytes=stored_bytes)
 
 
-def _normalised(upload: UploadFile, field: str) -> bytes:
-    name = (upload.filename or "the upload")[:100]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(upload.file, formats=FORMATS) as image:
-                # The header tells, before anything is unpacked.
-                width, height = image.size
-                if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE_PX:
-                    raise InvalidFileError(
-                        f"{name!r} is {width} x {height} pixels; at most {MAX_PIXELS // 10**6} megapixels "
-                        f"and {MAX_SIDE_PX} on a side are read",
-                        field=field,
-                    )
-                upright = ImageOps.exif_transpose(image)
-                rgba = upright.convert("RGBA")
-    except InvalidFileError:
-        raise
-    except Exception as error:  # each of Pillow's plugins raises its own kinds for a damaged file
+async def keep_file(request: Request, job_id: str, file: UploadFile, suffix: str) -> tuple[str, BroughtFiles]:
+    """The same for a file that is not looked at; its key.
+
+    Raises:
+        InvalidFileError: it is too large.
+        ArtifactsUnavailableError: it cannot be stored.
+    """
+    services = services_of(request)
+    key, length = upload_key(job_id, 0, suffix), file.size or 0
+    if length > MAX_FILE_BYTES:
         raise InvalidFileError(
-            f"{name!r} is no whole picture of the formats {', '.join(FORMATS)}", field=field
-        ) from error
-    opaque = Image.new("RGBA", rgba.size, "white")
-    opaque.alpha_composite(rgba)
-    out = io.BytesIO()
-    opaque.convert("RGB").save(out, "PNG", compress_level=1)
-    return out.getvalue()
+            f"{_name(file)} has {length} bytes; at most {MAX_FILE_BYTES >> 20} MiB are read", field="file"
+        )
+    await run_in_threadpool(services.queue.expect_files, job_id)
+    async with forgetting_files(services.artifacts, job_id):
+        await run_in_threadpool(lambda: _put(services, key, file.file.read()))
+    return key, BroughtFiles(uploads_bytes=length)
+
+
+async def unpacked(request: Request, work: Callable[[], Made]) -> Made:
+    """What ``work`` makes of a picture, on a thread that serves nothing else, when its turn comes.
+
+    Raises:
+        JobCanceledError: the client has hung up meanwhile.
+        StoppingError: the server is about to stop.
+    """
+    services = services_of(request)
+
+    async def still_wanted() -> None:
+        if services.stopping.is_set():
+            raise StoppingError("the server is about to stop, and has not read the pictures; send them again")
+        if await request.is_disconnected():
+            raise JobCanceledError("the client has hung up")
+
+    return await services.decoder.run(work, still_wanted)
+
+
+def _check_all(uploads: Sequence[Upload]) -> None:
+    together = 0
+    for file, field in uploads:
+        header = check_header(file.file, _name(file), field=field)
+        together += header.width * header.height
+        if together > MAX_PIXELS_TOGETHER:
+            raise InvalidFileError(
+                f"these pictures are too large together: at most {MAX_PIXELS_TOGETHER // 10**6} megapixels are read "
+                "in one request",
+                field=field,
+            )
+
+
+def _normalised(upload: Upload) -> bytes:
+    file, field = upload
+    return to_png(read_picture(file.file, _name(file), field=field))
+
+
+def _put(services: Services, key: str, data: bytes) -> None:
+    with reaching_the_store():
+        services.artifacts.put(key, data)
+
+
+def _name(file: UploadFile) -> str:
+    return repr((file.filename or "the upload")[:100])

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -14,7 +15,9 @@ from jobs.wire import SomeText
 MAX_OBJECTIVES = 32
 MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across: a thumbnail says as much
 ZERO = 1e-6
-_FORMATS = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"RIFF": "WebP"}
+_KEPT = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_DATA_URL = re.compile(r"\A\s*data:[^,]*;\s*base64\s*,", re.ASCII | re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class _Objective(BaseModel):
@@ -73,25 +76,38 @@ class ImageObjective(_OfClip):
     image: str = Field(
         max_length=MAX_IMAGE_CHARS,
         description="A PNG, JPEG or WebP file in base64, also as a data URL. CLIP sees a few hundred pixels "
-        "across, so a thumbnail will do.",
+        "across, so a thumbnail will do. Or `sha256:` and 64 digits, as a job that is kept shows it: the same picture.",
     )
 
     @field_validator("image")
     @classmethod
-    def _is_a_picture(cls, image: str) -> str:
-        data = image.partition("base64,")[2] if image.startswith("data:") else image
-        try:
-            head = base64.b64decode(data, validate=True)[:8]
-        except binascii.Error as error:
-            raise ValueError(f"it is not base64: {error}") from error
-        if not any(head.startswith(magic) for magic in _FORMATS):
-            raise ValueError(f"it is not a {', '.join(_FORMATS.values())} file")
-        return data
+    def _in_one_form(cls, image: str) -> str:
+        kept = image.strip().lower()
+        return kept if _KEPT.fullmatch(kept) else base64.b64encode(_decoded(image)).decode()
+
+    @property
+    def digest(self) -> str | None:
+        """Of a picture that jobs keep; None if the file is here."""
+        kept = _KEPT.fullmatch(self.image)
+        return kept[1] if kept else None
 
     @property
     def data(self) -> bytes:
-        """The file."""
+        """The file, if it is here."""
         return base64.b64decode(self.image)
+
+    def kept_as(self, digest: str) -> "ImageObjective":
+        """The same with a picture that the job keeps."""
+        return self.model_copy(update={"image": f"sha256:{digest}"})
+
+
+def _decoded(image: str) -> bytes:
+    """Base64 as people have it: in lines, of either alphabet, with or without padding, in a data URL or not."""
+    text = "".join(_DATA_URL.sub("", image, count=1).split()).translate(_URL_SAFE).rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"it is not base64: {error}") from error
 
 
 class EmbeddingObjective(_OfClip):

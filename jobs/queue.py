@@ -3,8 +3,10 @@
 import re
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import accumulate
 from typing import cast
 
 from redis import Redis
@@ -12,16 +14,19 @@ from redis import Redis
 from jobs.candidates import load_candidates
 from jobs.connection import translates_redis_errors
 from jobs.errors import IdempotencyConflictError, InvalidRequestError, QueueFullError, UnknownJobError
+from jobs.job_files import NO_FILES, BroughtFiles
 from jobs.order import WEIGHTS, cost_of, flow_of
 from jobs.pace import Line, PaceBook
 from jobs.records import load_images, to_job
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.scripts import PREFIX, Scripts
 from jobs.state import Job, JobPage, JobStatus, StoredImage
-from jobs.tasks import Task
+from jobs.tasks import Task, dump_request
 from jobs.tickets import Tickets
 
 IDEMPOTENCY_TTL_S = 24 * 3600
+PAGE_BYTES = 4 << 20  # of the records on one page
+HOLDERS_TRIED = 8  # jobs of which one may be deleted at any time
 _CURSOR = re.compile(r"[0-9]{1,17}", re.ASCII)
 
 
@@ -39,12 +44,25 @@ class JobQueue:
     All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
     """
 
-    def __init__(self, redis: Redis, *, max_queued: int) -> None:
+    def __init__(self, redis: Redis, *, max_queued: int, max_kept_bytes: int = 0) -> None:
+        """Make one.
+
+        Args:
+            redis: that keeps the jobs.
+            max_queued: jobs that may wait.
+            max_kept_bytes: of all jobs, ended ones included; 0 for any number.
+        """
         self._redis = redis
         self._scripts = Scripts(redis)
         self._tickets = Tickets(redis)
         self._pace = PaceBook(redis)
         self._max_queued = max_queued
+        self._max_kept_bytes = max_kept_bytes
+
+    @translates_redis_errors
+    def expect_files(self, job_id: str) -> None:
+        """Files are about to be stored for this job: they are collected if it is not submitted within minutes."""
+        self._scripts("expect", job_id)
 
     @translates_redis_errors
     def submit(
@@ -52,16 +70,19 @@ class JobQueue:
         resolved: ResolvedRequest | Task,
         *,
         idempotency_key: str | None = None,
+        key_owner: str | None = None,
         original: GenerateRequest | None = None,
         caller: str = "",
         prediction_base: str = "",
         job_id: str | None = None,
+        files: BroughtFiles = NO_FILES,
     ) -> Submission:
         """Store a job and tell the workers.
 
         Args:
             resolved: what the job does.
-            idempotency_key: a second submission under the same key returns the first one's job.
+            idempotency_key: a second submission of the same owner under the same key returns the first one's job.
+            key_owner: whose the key is; the caller's if left out.
             original: the request as it came, before a random seed was drawn; the key is bound to it, and the webhook is
                 in it.
             caller: who asks. Callers get equal shares of the work, whatever number of jobs each submits; all who do not
@@ -69,9 +90,10 @@ class JobQueue:
             prediction_base: address of this server, to tell the webhook of a prediction as Replicate does; if empty,
                 the webhook is told of the job.
             job_id: what ``new_job_id`` has drawn, for a job whose files are stored before it; else drawn here.
+            files: these.
 
         Raises:
-            QueueFullError: too many jobs wait.
+            QueueFullError: too many jobs wait, or those that are kept take too many bytes.
             IdempotencyConflictError: the key was used for another request.
         """
         body = resolved if original is None else original
@@ -80,9 +102,9 @@ class JobQueue:
         outcome, accepted_id = self._scripts(
             "submit",
             job_id or new_job_id(),
-            resolved.model_dump_json(),
+            dump_request(resolved),
             self._max_queued,
-            idempotency_key or "",
+            _place_of_key(idempotency_key, caller if key_owner is None else key_owner),
             digest,
             IDEMPOTENCY_TTL_S,
             flow_of(caller, resolved.priority),
@@ -91,9 +113,18 @@ class JobQueue:
             resolved.model,
             *_webhook_fields(original),
             prediction_base,
+            self._max_kept_bytes,
+            files.uploads_bytes,
+            files.inputs_bytes,
+            *files.inputs,
         )
         if outcome == "full":
             raise QueueFullError(f"{self._max_queued} jobs are waiting already, and no more are accepted")
+        if outcome == "heavy":
+            raise QueueFullError(
+                f"the jobs that are kept take as many bytes as they may, {self._max_kept_bytes}; "
+                "try again when some have ended, or delete some"
+            )
         if outcome == "conflict":
             raise IdempotencyConflictError(
                 "this idempotency key was used with a different request", field="Idempotency-Key"
@@ -120,6 +151,12 @@ class JobQueue:
         return to_job(job_id, record, position, self._eta_s(record, position, None))
 
     @translates_redis_errors
+    def holders(self, digest: str) -> tuple[str, ...]:
+        """Ids of some jobs that keep a picture; none if no job does."""
+        found = cast("list[str]", self._redis.srandmember(f"{PREFIX}inputs:{digest}", HOLDERS_TRIED))
+        return tuple(found)
+
+    @translates_redis_errors
     def line(self) -> Line:
         """The waiting jobs as a whole, and how fast they are worked on."""
         return self._pace.line()
@@ -143,7 +180,7 @@ class JobQueue:
         Args:
             status: keep only jobs of this status.
             cursor: ``next_cursor`` of the page before.
-            limit: jobs on a page, 1 or more.
+            limit: jobs on a page at most, 1 or more; there are fewer if their records take over ``PAGE_BYTES``.
 
         Raises:
             InvalidRequestError: the cursor is none of ours, or the limit is below 1.
@@ -158,7 +195,7 @@ class JobQueue:
             "list[tuple[str, float]]",
             self._redis.zrevrangebyscore(index, top, "-inf", start=0, num=limit + 1, withscores=True),
         )
-        page, rest = rows[:limit], rows[limit:]
+        page = rows[: min(limit, self._fitting(rows))]
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id, _ in page:
                 pipeline.hgetall(f"{PREFIX}job:{job_id}")
@@ -172,7 +209,7 @@ class JobQueue:
             for (job_id, _), record, position in records
             if record
         )
-        return JobPage(data=jobs, next_cursor=f"{page[-1][1]:.0f}" if rest else None)
+        return JobPage(data=jobs, next_cursor=f"{page[-1][1]:.0f}" if len(rows) > len(page) else None)
 
     @translates_redis_errors
     def counts(self) -> dict[JobStatus, int]:
@@ -213,6 +250,21 @@ class JobQueue:
             return None
         return (line or self._pace.line()).eta_s(position, int(record["cost"]))
 
+    def _fitting(self, rows: Sequence[tuple[str, float]]) -> int:
+        """How many of these jobs a page holds, one at least: no answer is large, whatever its jobs hold."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id, _ in rows:
+                pipeline.hget(f"{PREFIX}job:{job_id}", "record_bytes")
+                pipeline.hstrlen(
+                    f"{PREFIX}job:{job_id}", "request"
+                )  # all that a job of an older version tells
+            answers = pipeline.execute()
+        ends = accumulate(
+            max(int(counted or 0), asked) for counted, asked in zip(answers[::2], answers[1::2], strict=True)
+        )
+        fitting: int = sum(end <= PAGE_BYTES for end in ends)
+        return max(1, fitting)
+
     def _record(self, job_id: str) -> dict[str, str]:
         record = cast("dict[str, str]", self._redis.hgetall(f"{PREFIX}job:{job_id}"))
         if not record:
@@ -227,6 +279,13 @@ def new_job_id() -> str:
 
 def _unknown(job_id: str) -> UnknownJobError:
     return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")
+
+
+def _place_of_key(key: str | None, owner: str) -> str:
+    """Where an idempotency key is kept. Nobody meets another's; those of all who do not say who they are are one's."""
+    if not key or not owner:
+        return f"idempotency:{key}" if key else ""
+    return f"idempotency_of:{sha256(owner.encode()).hexdigest()[:32]}:{key}"
 
 
 def _webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from redis.client import Pipeline
 
 PREFIX = "lodestar:"
 NAMES = (
+    "expect",
     "submit",
     "claim",
     "renew",
@@ -16,6 +17,7 @@ NAMES = (
     "recover",
     "cancel",
     "delete",
+    "weigh",
     "announce",
     "note",
     "show",

@@ -1,5 +1,6 @@
 """Small jobs that make no picture: they go the same durable way through the queue as pictures do."""
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
@@ -52,6 +53,7 @@ class ImportTask(_Task):
     kind: Literal["import"] = Field("import", description="Always `import`.")
     name: EmbeddingName
     file: str = Field(description="Where the artifact store keeps the file.")
+    filename: str = Field("", description="What the caller calls it.")
 
 
 class ScoreTask(_Task):
@@ -136,6 +138,18 @@ def drawing_of(request: ResolvedRequest | Task) -> ResolvedRequest:
     if not isinstance(request, ResolvedRequest):
         raise TypeError(f"a job of the kind {request.kind!r} draws nothing")
     return request
+
+
+def dump_request(request: ResolvedRequest | Task) -> str:
+    """What a job does, as it is stored: without what is by default.
+
+    So a version that does not know a field reads every request that does not use it. It takes the defaults for the
+    same in all versions: none of a stored model ever changes.
+    """
+    fields = request.model_dump(mode="json", exclude_defaults=True)
+    if not isinstance(request, ResolvedRequest):
+        fields["kind"] = request.kind
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_request(data: str, *, extra: Literal["forbid", "ignore"] = "forbid") -> ResolvedRequest | Task:

@@ -4,6 +4,7 @@ A sampler never touches a network itself, so the engine is free to run the calls
 are float32 on the CPU, where each sampler does its own arithmetic; the runner moves a whole batch at once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +148,13 @@ class Sight:
 
 
 @dataclass(frozen=True)
+class Fetch:
+    """Not a call of a network: read something that takes time, beside the computing. Answer: what ``read`` returns."""
+
+    read: Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
 class Stepped:
     """Not a call: one step is done. The engine notes it and answers None."""
 
@@ -174,6 +182,7 @@ Call = (
     | Decode
     | Score
     | Look
+    | Fetch
     | Stepped
     | Preview
 )

@@ -20,7 +20,8 @@ from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
 from jobs.tasks import Task
-from worker.calls import Call, Describe, InputSize, Predictor, Preview, Stepped
+from worker.calls import Call, Describe, Fetch, InputSize, Predictor, Preview, Stepped
+from worker.fetching import Fetches
 from worker.grouping import Account, Schedule, Track
 from worker.inputs import Inputs
 from worker.models.registry import Hold
@@ -136,6 +137,7 @@ class Engine:
         self._on_picture = on_picture
         self._schedule = Schedule(runner.max_batch)
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
+        self._fetches: Fetches[Track[_Job]] = Fetches(lambda: self._inbox.put(None))
         self._jobs: list[_Job] = []
         self._tracks: list[Track[_Job]] = []  # all that wait for a call, longest first
         self._closing = False
@@ -161,10 +163,12 @@ class Engine:
         while not self._closing:
             self._take_in()
             self._dismiss()
+            self._go_on_with_fetched()
             self._start_loaded()
             if self._tracks:
                 self._turn(self._schedule.choose(self._tracks))
         self._take_in()
+        self._fetches.close()
         for job in list(self._jobs):
             self._leave(job, Stopped())
 
@@ -200,6 +204,11 @@ class Engine:
                 self._leave(job, Failed(DeadlineExceededError(message)))
             elif job.hold.error is not None:
                 self._fail(job, job.hold.error)
+
+    def _go_on_with_fetched(self) -> None:
+        """Let the samplers go on whose files have been read."""
+        for track, answer in self._fetches.done():
+            self._advance(track, answer)
 
     def _start_loaded(self) -> None:
         """Start the samplers of the jobs whose models have come."""
@@ -241,6 +250,8 @@ class Engine:
             call = track.sampler.send(answer)
             while isinstance(call, Describe | InputSize | Predictor | Stepped | Preview):
                 call = track.sampler.send(self._note(job.work, call))
+            if isinstance(call, Fetch):
+                return self._fetches.begin(track, call)
             track.wait_for(call)
             self._tracks.append(track)
         except StopIteration as end:

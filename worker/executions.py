@@ -124,7 +124,7 @@ class Executions:
     def _prepare(self, work: Work) -> None:
         if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
             require_upscaler()
-        work.inputs = read_inputs(work.request, self._artifacts)
+        work.inputs = read_inputs(work.id, work.request, self._artifacts)
 
     def is_fit(self) -> bool:
         """Whether the device still works; without it the process has to end."""

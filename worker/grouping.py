@@ -24,6 +24,7 @@ from worker.calls import (
     EmbedImage,
     EmbedText,
     EncodeText,
+    Fetch,
     Guide,
     InputSize,
     Look,
@@ -53,7 +54,7 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.model
         case EmbedText() | InputSize() | Predictor():
             return type(call), call.clip
-        case Stepped() | Preview():
+        case Fetch() | Stepped() | Preview():
             return (type(call),)
 
 

@@ -13,28 +13,56 @@ from jobs.artifacts import ArtifactStore
 from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import InvalidFileError, JobFailedError, UnknownEmbeddingError, UnknownImageError
 from jobs.objectives import EmbeddingObjective
+from jobs.pictures import read_picture
 from jobs.request import ResolvedRequest
 from jobs.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
 from worker.aesthetics.embeddings import AestheticEmbedding, from_file
+from worker.guidance.prompts import levels, read_prompts
+
+DELETED = "a picture that the job needs was deleted before it was looked at"
+MOST_PIXELS_OF_OURS = 1 << 28  # of a picture that a worker has made and enlarged
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture in the artifact store."""
+
+    key: str
+    artifacts: ArtifactStore
+
+    def read(self) -> Tensor:
+        """It, [3, H, W] in [0, 1], no larger than a CLIP can use.
+
+        Raises:
+            JobFailedError: it is no longer there, or is damaged.
+            OSError: the artifact store cannot be reached.
+        """
+        try:
+            png = self.artifacts.get(self.key)
+        except UnknownImageError as error:
+            raise JobFailedError(DELETED) from error
+        return levels(read_picture(png, "a stored picture", most_pixels=MOST_PIXELS_OF_OURS)) / 255
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files of one job, read.
+    """The files of one job.
 
     Attributes:
         tastes: the aesthetic embeddings that it names, by their digests.
-        pictures: [3, H, W] in [0, 1] each.
+        prompts: the pictures that it is guided by, as ``read_prompts`` gives them.
+        pictures: those that it looks at, one after another; none is read yet.
         file: a file to import.
     """
 
     tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
-    pictures: tuple[Tensor, ...] = ()
+    prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
 
-def read_inputs(request: ResolvedRequest | Task, artifacts: ArtifactStore) -> Inputs:
-    """Everything that a job needs.
+def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore) -> Inputs:
+    """Everything that a job needs; of a job that looks at many pictures, where they are.
 
     Raises:
         JobFailedError: something is no longer there, is damaged, or is not what it was when the job was submitted.
@@ -45,23 +73,29 @@ def read_inputs(request: ResolvedRequest | Task, artifacts: ArtifactStore) -> In
             case ResolvedRequest():
                 library = EmbeddingLibrary(artifacts)
                 return Inputs(
-                    tastes={digest: _taste(name, digest, library) for name, digest in _named(request)}
+                    tastes={digest: _taste(name, digest, library) for name, digest in _named(request)},
+                    prompts=read_prompts(job_id, request, artifacts),
                 )
-            case EmbeddingTask() | ScoreTask():
-                keys = (*request.pictures, *(request.minus if isinstance(request, EmbeddingTask) else ()))
-                return Inputs(pictures=tuple(read_picture(artifacts.get(key)) for key in keys))
+            case EmbeddingTask():
+                return Inputs(
+                    pictures=tuple(
+                        StoredPicture(key, artifacts) for key in (*request.pictures, *request.minus)
+                    )
+                )
+            case ScoreTask():
+                return Inputs(pictures=tuple(StoredPicture(key, artifacts) for key in request.pictures))
             case QueryTask(picture=str() as key):
-                return Inputs(pictures=(read_picture(artifacts.get(key)),))
+                return Inputs(pictures=(StoredPicture(key, artifacts),))
             case ImportTask():
                 return Inputs(file=artifacts.get(request.file))
             case _:
                 return Inputs()
     except UnknownImageError as error:
-        raise JobFailedError("a picture that the job needs was deleted before it started") from error
+        raise JobFailedError(DELETED) from error
 
 
-def read_picture(png: bytes) -> Tensor:
-    """A PNG that we have stored, as [3, H, W] in [0, 1].
+def read_whole_picture(png: bytes) -> Tensor:
+    """A PNG that this worker has stored, as [3, H, W] in [0, 1], every pixel of it.
 
     Raises:
         InvalidFileError: it is damaged.

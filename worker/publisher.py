@@ -15,7 +15,7 @@ from jobs.selection import ResolvedSelection, best
 from jobs.state import JobStatus, StoredImage
 from worker.candidates import Candidates
 from worker.engine import Finished
-from worker.inputs import read_picture
+from worker.inputs import read_whole_picture
 from worker.models.registry import ModelRegistry
 from worker.pictures import encode_png, stored_image
 from worker.sampler import Picture
@@ -116,7 +116,7 @@ class Publisher:
         if lease.drawing.upscale is None:
             return chosen
         whole = (
-            replace(pictures[image.index], pixels=read_picture(self._artifacts.get(image.key)))
+            replace(pictures[image.index], pixels=read_whole_picture(self._artifacts.get(image.key)))
             for image in chosen
         )
         return tuple(self._store(lease, picture) for picture in whole)

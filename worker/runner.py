@@ -24,6 +24,7 @@ from worker.calls import (
     EmbedText,
     EncodeText,
     Facts,
+    Fetch,
     Guide,
     InputSize,
     Look,
@@ -79,6 +80,8 @@ class Runner:
         match call:
             case Describe() | InputSize() | Predictor():
                 return self.look_up(call)
+            case Fetch():
+                return call.read()
             case Stepped() | Preview():
                 return None
         (answer,) = self.run([call])

@@ -62,11 +62,13 @@ class Extras:
         critic: id of the CLIP that scores the looks of the finished picture and says where it lies in its space.
         text_clip: id of the CLIP that the model's text encoder belongs to; personalisation needs it.
         tastes: the aesthetic embeddings that the request names, by their digests.
+        prompts: the pictures that it is guided by, as ``read_prompts`` gives them.
     """
 
     critic: str | None = None
     text_clip: str | None = None
     tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
+    prompts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 NO_EXTRAS = Extras()
@@ -173,7 +175,7 @@ def _steering(
         return None
     return Steering(
         guidance,
-        (yield from take_aim(guidance, extras.tastes)),
+        (yield from take_aim(guidance, extras.tastes, extras.prompts)),
         solver.steps,
         model=request.model,
         size=(request.height, request.width),

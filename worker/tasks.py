@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import torch
@@ -29,8 +30,8 @@ from worker.aesthetics.embeddings import (
     require_clip,
     to_file,
 )
-from worker.calls import Call, EmbedText, Look, Sight, Stepped
-from worker.inputs import Inputs
+from worker.calls import Call, EmbedText, Fetch, Look, Sight, Stepped
+from worker.inputs import Inputs, StoredPicture
 
 Steps = Generator[Call, Any, "Done"]
 
@@ -62,7 +63,7 @@ def run_task(task: Task, inputs: Inputs) -> Steps:
             return _place(task, inputs.pictures)
 
 
-def _embedding(task: EmbeddingTask, pictures: tuple[Tensor, ...]) -> Steps:
+def _embedding(task: EmbeddingTask, pictures: tuple[StoredPicture, ...]) -> Steps:
     rows = torch.cat((yield from _look(task.clip, pictures)))
     of, minus = rows[: len(task.pictures)], rows[len(task.pictures) :]
     vector = mean_embedding(of, normalize=task.normalize)
@@ -74,7 +75,8 @@ def _embedding(task: EmbeddingTask, pictures: tuple[Tensor, ...]) -> Steps:
 
 
 def _import(task: ImportTask, file: bytes) -> Steps:
-    vector, metadata = import_vector(file, task.file)
+    # The key's suffix is the one that was checked; older versions kept nothing else of the name.
+    vector, metadata = import_vector(file, task.filename or PurePath(task.file).name)
     if metadata.get("clip", task.clip) != task.clip:
         raise ClipMismatchError(f"the file was made by {metadata['clip']}, and is imported for {task.clip}")
     known: Tensor = yield EmbedText(task.clip, "")  # only to learn how long the CLIP's embeddings are
@@ -91,13 +93,13 @@ def _kept(name: str, embedding: AestheticEmbedding) -> Done:
     return Done(describe(file, name), name, file)
 
 
-def _scores(task: ScoreTask, pictures: tuple[Tensor, ...]) -> Steps:
+def _scores(task: ScoreTask, pictures: tuple[StoredPicture, ...]) -> Steps:
     target: Tensor | None = None
     if task.prompt is not None:
         target = yield EmbedText(task.clip, task.prompt)
     scores = []
     for picture in pictures:
-        sight: Sight = yield Look(task.clip, picture)
+        sight = yield from _sight(task.clip, picture)
         clip_score = None
         if target is not None:
             clip_score = round(float((F.normalize(sight.embedding, dim=-1) * target).sum()), 4)
@@ -107,7 +109,7 @@ def _scores(task: ScoreTask, pictures: tuple[Tensor, ...]) -> Steps:
     return Done(Scores(clip=task.clip, pictures=tuple(scores)))
 
 
-def _place(task: QueryTask, pictures: tuple[Tensor, ...]) -> Steps:
+def _place(task: QueryTask, pictures: tuple[StoredPicture, ...]) -> Steps:
     if task.text is not None:
         row: Tensor = yield EmbedText(task.clip, task.text)
     else:
@@ -115,10 +117,17 @@ def _place(task: QueryTask, pictures: tuple[Tensor, ...]) -> Steps:
     return Done(Place(clip=task.clip, vector=tuple(F.normalize(row[0], dim=0).tolist())))
 
 
-def _look(clip: str, pictures: tuple[Tensor, ...]) -> Generator[Call, Any, list[Tensor]]:
+def _look(clip: str, pictures: tuple[StoredPicture, ...]) -> Generator[Call, Any, list[Tensor]]:
     rows = []
     for picture in pictures:
-        sight: Sight = yield Look(clip, picture)
+        sight = yield from _sight(clip, picture)
         rows.append(sight.embedding)
         yield Stepped()
     return rows
+
+
+def _sight(clip: str, picture: StoredPicture) -> Generator[Call, Any, Sight]:
+    """One picture is in memory at a time, however many a task has."""
+    pixels: Tensor = yield Fetch(picture.read)
+    sight: Sight = yield Look(clip, pixels)
+    return sight

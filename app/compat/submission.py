@@ -39,6 +39,7 @@ async def submit(
     names: Mapping[str, str],
     idempotency_key: str | None,
     *,
+    key_owner: str | None = None,
     told_as_prediction: bool = False,
 ) -> Submission:
     """Queue the job of a native request.
@@ -48,6 +49,7 @@ async def submit(
         wanted: the native request.
         names: the dialect's name of every native field that it calls otherwise.
         idempotency_key: as for ``JobQueue.submit``.
+        key_owner: likewise.
         told_as_prediction: whether its webhook is told in Replicate's words.
 
     Raises:
@@ -56,7 +58,12 @@ async def submit(
     base_url = base_of(request) if told_as_prediction else ""
     try:
         return await submit_job(
-            request, wanted, idempotency_key, caller_of(request), prediction_base=base_url
+            request,
+            wanted,
+            idempotency_key,
+            caller_of(request),
+            key_owner=key_owner,
+            prediction_base=base_url,
         )
     except LodestarError as error:
         raise type(error)(error.message, field=_renamed(error.field, names)) from error

@@ -13,7 +13,7 @@ from app.picture_refs import find_pictures
 from app.services import Services, TheLibrary, TheServices
 from app.store_access import reaching_the_store
 from app.task_submission import Prefer, submit_task
-from app.uploads import MAX_PICTURES, read_pictures, store
+from app.uploads import MAX_PICTURES, keep_file, keep_pictures
 from app.validation import otherwise
 from jobs.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
@@ -36,6 +36,7 @@ _ERRORS = (
     "queue_full",
     "queue_unavailable",
     "artifacts_unavailable",
+    "stopping",
     "body_too_large",
     "invalid_form",
     "unsupported_media_type",
@@ -89,25 +90,28 @@ async def make(
     The job's `result` describes the embedding; from then on requests can name it.
     """
 
-    def prepare() -> EmbeddingTask:
+    def prepare() -> tuple[str, list[str], list[str]]:
         _require_new(services, name)
-        # References first: they cost nothing to refuse.
         of_jobs = find_pictures(jobs, services.queue, "jobs")
         minus = find_pictures(minus_jobs, services.queue, "minus_jobs")
         _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus))
-        asked = services.catalog.clip(clip).id if clip else text_clip(services.catalog.model(None), "clip")
-        uploads = read_pictures(pictures, "pictures") + read_pictures(minus_pictures, "minus_pictures")
-        keys = store(services.artifacts, job_id, [(".png", png) for png in uploads])
-        return EmbeddingTask(
-            clip=asked,
-            name=name,
-            normalize=normalize,
-            pictures=(*keys[: len(pictures)], *of_jobs),
-            minus=(*keys[len(pictures) :], *minus),
-        )
+        return _clip(services, clip), of_jobs, minus
 
+    # What costs nothing to refuse comes first.
+    asked, of_jobs, minus_of_jobs = await run_in_threadpool(prepare)
     job_id = new_job_id()
-    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer, caller)
+    uploads = [(each, "pictures") for each in pictures] + [
+        (each, "minus_pictures") for each in minus_pictures
+    ]
+    keys, files = await keep_pictures(request, job_id, uploads)
+    task = EmbeddingTask(
+        clip=asked,
+        name=name,
+        normalize=normalize,
+        pictures=(*keys[: len(pictures)], *of_jobs),
+        minus=(*keys[len(pictures) :], *minus_of_jobs),
+    )
+    return await submit_task(request, response, task, job_id, prefer, caller, files)
 
 
 @router.post(
@@ -132,17 +136,19 @@ async def import_(
 ) -> Job:
     """Import an embedding that others have published. It is read as numbers alone, never run."""
 
-    def prepare() -> ImportTask:
+    def prepare() -> str:
         _require_new(services, name)
-        suffix = PurePath(file.filename or "").suffix.lower()
         if suffix not in _SUFFIXES:
             raise InvalidFileError(f"the file's name must end in one of {', '.join(_SUFFIXES)}", field="file")
-        asked = services.catalog.clip(clip).id if clip else text_clip(services.catalog.model(None), "clip")
-        (key,) = store(services.artifacts, job_id, [(suffix, file.file.read())])
-        return ImportTask(clip=asked, name=name, file=key)
+        return _clip(services, clip)
 
+    filename = PurePath(file.filename or "").name
+    suffix = PurePath(filename).suffix.lower()
+    asked = await run_in_threadpool(prepare)
     job_id = new_job_id()
-    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer, caller)
+    key, files = await keep_file(request, job_id, file, suffix)
+    task = ImportTask(clip=asked, name=name, file=key, filename=filename[-100:])
+    return await submit_task(request, response, task, job_id, prefer, caller, files)
 
 
 @router.get("", summary="List aesthetic embeddings", responses=documented("artifacts_unavailable"))
@@ -195,6 +201,10 @@ def delete_embedding(name: TakenName, library: TheLibrary) -> None:
     """Forget an embedding."""
     with reaching_the_store():
         library.delete(name)
+
+
+def _clip(services: Services, named: str | None) -> str:
+    return services.catalog.clip(named).id if named else text_clip(services.catalog.model(None), "clip")
 
 
 def _require_new(services: Services, name: str) -> None:

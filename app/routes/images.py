@@ -49,6 +49,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         },
         **documented(
             "invalid_request",
+            "invalid_file",
             "unknown_model",
             "unknown_embedding",
             "clip_mismatch",

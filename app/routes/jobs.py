@@ -40,6 +40,7 @@ IdempotencyKey = Annotated[
         200: {"model": Job, "description": "With `Prefer: wait`: the job, which has ended within the time."},
         **documented(
             "invalid_request",
+            "invalid_file",
             "unknown_model",
             "unknown_embedding",
             "clip_mismatch",

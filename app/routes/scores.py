@@ -12,7 +12,7 @@ from app.picture_refs import find_pictures
 from app.routes.embeddings import Refs
 from app.services import TheServices
 from app.task_submission import Prefer, submit_task
-from app.uploads import read_pictures, store
+from app.uploads import keep_pictures
 from jobs.errors import InvalidRequestError
 from jobs.queue import new_job_id
 from jobs.request import MAX_PROMPT_CHARS
@@ -42,6 +42,7 @@ MAX_SCORED = 64
             "queue_full",
             "queue_unavailable",
             "artifacts_unavailable",
+            "stopping",
             "body_too_large",
             "invalid_form",
             "unsupported_media_type",
@@ -79,14 +80,14 @@ async def score(
     The job's `result` has one entry for each picture: the uploaded ones first, then those of jobs.
     """
 
-    def prepare() -> ScoreTask:
+    def prepare() -> tuple[str, list[str]]:
         of_jobs = find_pictures(jobs, services.queue, "jobs")
         if not 1 <= len(pictures) + len(of_jobs) <= MAX_SCORED:
             raise InvalidRequestError(f"give 1 to {MAX_SCORED} pictures", field="pictures")
-        judge = services.catalog.clip(clip).id if clip else services.catalog.critic.id
-        uploads = [(".png", png) for png in read_pictures(pictures, "pictures")]
-        keys = store(services.artifacts, job_id, uploads)
-        return ScoreTask(clip=judge, prompt=prompt, pictures=(*keys, *of_jobs))
+        return services.catalog.clip(clip).id if clip else services.catalog.critic.id, of_jobs
 
+    judge, of_jobs = await run_in_threadpool(prepare)
     job_id = new_job_id()
-    return await submit_task(request, response, await run_in_threadpool(prepare), job_id, prefer, caller)
+    keys, files = await keep_pictures(request, job_id, [(each, "pictures") for each in pictures])
+    task = ScoreTask(clip=judge, prompt=prompt, pictures=(*keys, *of_jobs))
+    return await submit_task(request, response, task, job_id, prefer, caller, files)

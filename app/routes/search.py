@@ -15,9 +15,8 @@ from app.intake import IntakeRoute
 from app.picture_refs import find_pictures
 from app.search_index import Found
 from app.services import Services, TheServices
-from app.store_access import reaching_the_store
-from app.task_submission import forget_files
-from app.uploads import read_pictures, store
+from app.store_access import forget_files, reaching_the_store
+from app.uploads import keep_pictures
 from app.waiting import nobody_waits, wait_for_end
 from jobs.embeddings import describe
 from jobs.errors import (
@@ -28,6 +27,7 @@ from jobs.errors import (
     UnknownEmbeddingError,
     UnknownJobError,
 )
+from jobs.job_files import NO_FILES, BroughtFiles
 from jobs.queue import new_job_id
 from jobs.request import MAX_PROMPT_CHARS, ResolvedRequest
 from jobs.safetensors_header import read_floats
@@ -73,6 +73,7 @@ _ERRORS = (
     "queue_unavailable",
     "artifacts_unavailable",
     "search_timed_out",
+    "stopping",
     "body_too_large",
 )
 
@@ -121,30 +122,35 @@ async def by_picture(
     limit: Annotated[Limit, Form()] = 20,
 ) -> Hits:
     """The kept pictures that are most like another one."""
-    job_id = new_job_id()
 
-    def prepare() -> tuple[QueryTask, tuple[list[float], float]]:
+    def prepare() -> tuple[str | None, tuple[list[float], float]]:
         if (picture is None) == (job is None):
             raise InvalidRequestError("give either a picture or a job's picture", field="picture")
         move = _move(services, aesthetic_score, aesthetic_weight)
-        if picture is not None:
-            (key,) = store(services.artifacts, job_id, [(".png", read_pictures([picture], "picture")[0])])
-        else:
-            key = find_pictures([job or ""], services.queue, "job")[0]
-        return QueryTask(clip=services.catalog.critic.id, picture=key, timeout_s=QUERY_TIMEOUT_S), move
+        return None if job is None else find_pictures([job], services.queue, "job")[0], move
 
-    task, move = await run_in_threadpool(prepare)
-    place = await _place(request, services, task, job_id, caller)
+    of_job, move = await run_in_threadpool(prepare)
+    job_id = new_job_id()
+    uploads = [] if picture is None else [(picture, "picture")]
+    keys, files = await keep_pictures(request, job_id, uploads)
+    key = keys[0] if keys else of_job
+    task = QueryTask(clip=services.catalog.critic.id, picture=key, timeout_s=QUERY_TIMEOUT_S)
+    place = await _place(request, services, task, job_id, caller, files)
     return await run_in_threadpool(_search, services, _moved(place, *move), limit)
 
 
 async def _place(
-    request: Request, services: Services, task: QueryTask, job_id: str, caller: str
+    request: Request,
+    services: Services,
+    task: QueryTask,
+    job_id: str,
+    caller: str,
+    files: BroughtFiles = NO_FILES,
 ) -> list[float]:
     """Where a worker says that the query lies. The job of it leaves no trace."""
     queue = services.queue
     try:
-        job = (await run_in_threadpool(queue.submit, task, job_id=job_id, caller=caller)).job
+        job = (await run_in_threadpool(queue.submit, task, job_id=job_id, caller=caller, files=files)).job
         job = await wait_for_end(queue, job, QUERY_TIMEOUT_S, nobody_waits(request))
     finally:
         await run_in_threadpool(_sweep, services, job_id)

@@ -1,6 +1,7 @@
 -- ARGV: prefix, id. Forget a job in any state; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
-local status = redis.call('HGET', prefix .. 'job:' .. id, 'status')
+local job = prefix .. 'job:' .. id
+local status, bytes, inputs = unpack(redis.call('HMGET', job, 'status', 'bytes', 'inputs'))
 if not status then
   return 0
 end
@@ -13,7 +14,14 @@ elseif status == 'running' then
   collect_later(prefix, id)
   redis.call('PUBLISH', prefix .. 'interrupts', id)
 end
-redis.call('DEL', prefix .. 'job:' .. id)
+-- From the first write on, a script may also write what needs memory: a server that is full can be made room in.
+redis.call('DEL', job)
+if bytes then
+  redis.call('DECRBY', prefix .. 'kept_bytes', bytes)
+end
+for digest in string.gmatch(inputs or '', '%x+') do
+  redis.call('SREM', prefix .. 'inputs:' .. digest, id)
+end
 redis.call('ZREM', prefix .. 'jobs', id)
 redis.call('ZREM', prefix .. 'status:' .. status, id)
 redis.call('ZREM', prefix .. 'finished', id)

@@ -125,6 +125,23 @@ local function collect_later(prefix, place)
   redis.call('ZADD', prefix .. 'orphans', whole(now_us() + 900 * 1000000), place)
 end
 
+-- The bytes that a job takes while it is kept: its record, its files, and what else Redis has of it in its indexes and
+-- events (BYTES_BESIDE, measured). Counted in its record and in the total of all jobs; delete.lua takes them off again,
+-- so that the total is exact: a job that was never weighed, being of an older version, counts nothing.
+local BYTES_BESIDE = 2048
+
+local function weigh(prefix, id)
+  local job = prefix .. 'job:' .. id
+  local record = 0
+  for _, value in ipairs(redis.call('HVALS', job)) do
+    record = record + #value
+  end
+  local counted, inputs, uploads = unpack(redis.call('HMGET', job, 'bytes', 'inputs_bytes', 'uploads_bytes'))
+  local bytes = BYTES_BESIDE + record + (inputs or 0) + (uploads or 0)
+  redis.call('HSET', job, 'bytes', whole(bytes), 'record_bytes', record)
+  redis.call('INCRBY', prefix .. 'kept_bytes', whole(bytes - (counted or 0)))
+end
+
 -- Enter a terminal status, once.
 local function finish(prefix, id, from, to)
   if from == 'queued' then
@@ -137,6 +154,11 @@ local function finish(prefix, id, from, to)
   local now = whole(now_us())
   redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', now)
   redis.call('ZADD', prefix .. 'finished', now, id)
+  -- What it brought is of no more use, whatever its end, and nobody writes there any more.
+  if redis.call('HDEL', prefix .. 'job:' .. id, 'uploads_bytes') == 1 then
+    redis.call('ZADD', prefix .. 'orphans', now, id .. '/uploads')
+  end
+  weigh(prefix, id)
   emit(prefix, id, 'done', 'status', to)
   owe_webhook(prefix, id, 'done')
   redis.call('EXPIRE', prefix .. 'events:' .. id, 3600)

@@ -1,7 +1,9 @@
--- ARGV: prefix, id, request, most waiting jobs, idempotency key or '', digest of the body, seconds to keep the key,
--- flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its events with commas between,
--- the address of this server in the predictions that it is told of, or ''.
--- Returns {'accepted' | 'replayed' | 'conflict' | 'full', id}. The same id again (its answer was lost) changes nothing.
+-- ARGV: prefix, id, request, most waiting jobs, idempotency key (its place after the prefix) or '', digest of the body,
+-- seconds to keep the key, flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its
+-- events with commas between, the address of this server in the predictions that it is told of, or '', most bytes of
+-- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, their digests.
+-- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy', id}. The same id again (its answer was lost) changes
+-- nothing.
 --
 -- The line is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
 -- proportion to its weight: a job's tag is the virtual time at which it would be done if all flows were served at once,
@@ -10,13 +12,13 @@
 -- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
-  prediction_base = unpack(ARGV)
+  prediction_base, most_bytes, uploads_bytes, inputs_bytes = unpack(ARGV, 1, 17)
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
   return {'accepted', id}
 end
 if key ~= '' then
-  local known = redis.call('HMGET', prefix .. 'idempotency:' .. key, 'id', 'digest')
+  local known = redis.call('HMGET', prefix .. key, 'id', 'digest')
   -- A key whose job was deleted is free again.
   if known[1] and redis.call('EXISTS', prefix .. 'job:' .. known[1]) == 1 then
     return {known[2] == digest and 'replayed' or 'conflict', known[1]}
@@ -24,6 +26,11 @@ if key ~= '' then
 end
 if redis.call('ZCARD', prefix .. 'status:queued') >= tonumber(most) then
   return {'full', ''}
+end
+local bytes = BYTES_BESIDE + #request + (uploads_bytes or 0) + (inputs_bytes or 0)
+if tonumber(most_bytes or 0) > 0
+    and (redis.call('GET', prefix .. 'kept_bytes') or 0) + bytes > tonumber(most_bytes) then
+  return {'heavy', ''}
 end
 local created = whole(next_creation(prefix))
 local share = cost / weight
@@ -42,9 +49,21 @@ if webhook and webhook ~= '' then
     redis.call('HSET', job, 'webhook_base', prediction_base)
   end
 end
+if tonumber(uploads_bytes or 0) > 0 then
+  redis.call('HSET', job, 'uploads_bytes', uploads_bytes)
+end
+if #ARGV > 17 then
+  local inputs = {unpack(ARGV, 18)}
+  redis.call('HSET', job, 'inputs', table.concat(inputs, ' '), 'inputs_bytes', inputs_bytes)
+  for _, digest_of_input in ipairs(inputs) do
+    redis.call('SADD', prefix .. 'inputs:' .. digest_of_input, id)
+  end
+end
+redis.call('ZREM', prefix .. 'orphans', id) -- its files have an owner now: see expect.lua
+weigh(prefix, id)
 emit(prefix, id, 'queued', 'reason', 'submitted')
 if key ~= '' then
-  redis.call('HSET', prefix .. 'idempotency:' .. key, 'id', id, 'digest', digest)
-  redis.call('EXPIRE', prefix .. 'idempotency:' .. key, ttl)
+  redis.call('HSET', prefix .. key, 'id', id, 'digest', digest)
+  redis.call('EXPIRE', prefix .. key, ttl)
 end
 return {'accepted', id}

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
 
 from app.embedded import socket_path, socket_url, valkey_spec
+from app.settings import ApiSettings
 from app.supervisor import Supervisor
 from jobs.artifacts import ArtifactStore
 from jobs.connection import bytes_twin, connect
@@ -75,6 +76,8 @@ def test_what_was_acknowledged_survives_the_killing_of_the_server(tmp_path: Path
         (child,) = supervisor.children
         assert {redis.config_get(name)[name] for name in ("appendonly", "save", "port")} == {"yes", "", "0"}
         assert redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        of_machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        assert ApiSettings().max_kept_bytes < int(redis.config_get("maxmemory")["maxmemory"]) <= of_machine / 4
         for number in range(100):
             redis.set(f"key-{number}", number)
         assert child.pid is not None

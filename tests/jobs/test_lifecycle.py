@@ -22,6 +22,7 @@ from redis import Redis
 from jobs.artifacts import ArtifactStore
 from jobs.attempts import MAX_ATTEMPTS, MAX_STARTS
 from jobs.errors import JobFailedError, LeaseLostError, UnknownJobError
+from jobs.job_files import BroughtFiles
 from jobs.leases import Lease, Leases, Standing
 from jobs.order import cost_of
 from jobs.queue import JobQueue
@@ -37,6 +38,7 @@ EXAMPLES = 25
 STEPS = 30
 FEW = 3  # jobs at a time, so that many things happen to each
 WORKERS = ("one", "two")
+INPUT = "ab" * 32  # digest of a picture that every job keeps
 UNREADABLE = '{"prompt": "new", "unheard_of": 1}'
 
 
@@ -237,6 +239,14 @@ class Lifecycle(RuleBasedStateMachine):
         assert self.queue.line().cost == len(waiting) * cost_of(RESOLVED)
 
     @invariant()
+    def the_bytes_of_all_jobs_are_the_sum_of_each_ones(self) -> None:
+        total = int(self.redis.get(PREFIX + "kept_bytes") or 0)
+        assert total == sum(int(self._field(job_id, "bytes") or 0) for job_id in self.accepted)
+        for job_id in self.accepted:
+            assert job_id in self.redis.smembers(f"{PREFIX}inputs:{INPUT}")
+        assert self.redis.scard(f"{PREFIX}inputs:{INPUT}") == len(self.accepted)
+
+    @invariant()
     def an_outcome_never_changes(self) -> None:
         for job in self.queue.list(limit=1000).data:
             assert self.ended.get(job.id, job.status) is job.status
@@ -283,7 +293,8 @@ class Lifecycle(RuleBasedStateMachine):
 
     def _accept(self, caller: str, priority: Priority) -> str:
         request = RESOLVED.model_copy(update={"priority": priority})
-        job_id = self.queue.submit(request, caller=caller).job.id
+        files = BroughtFiles(inputs=(INPUT,), inputs_bytes=700, uploads_bytes=30)
+        job_id = self.queue.submit(request, caller=caller, files=files).job.id
         self.accepted.add(job_id)
         return job_id
 

@@ -64,7 +64,9 @@ def test_what_is_no_picture_is_refused_in_one_way_and_by_its_name(name: str) -> 
 
 @pytest.mark.parametrize("name", ["30000 x 30000", "2 ** 31", "5000 x 5000", "20000 x 1"])
 def test_a_picture_beyond_the_limits_is_called_too_large_with_its_size_and_with_the_limits(name: str) -> None:
-    with pytest.raises(InvalidFileError, match=r"too large: \d+ x \d+ pixels.* 16 megapixels and 16384 on a side"):
+    with pytest.raises(
+        InvalidFileError, match=r"too large: \d+ x \d+ pixels.* 16 megapixels and 16384 on a side"
+    ):
         read_picture(REFUSED[name], "it")
 
 
@@ -127,7 +129,9 @@ def test_a_header_is_read_without_the_pixels() -> None:
 
 
 def test_the_same_pixels_are_the_same_file_under_the_same_digest() -> None:
-    files = [to_png(read_picture(same_scene()[name], name)) for name in ("plain", "rgba", "16 bits a channel")]
+    files = [
+        to_png(read_picture(same_scene()[name], name)) for name in ("plain", "rgba", "16 bits a channel")
+    ]
     assert len(set(files)) == 1
     assert digest_of(files[0]) != digest_of(to_png(greys().convert("RGB")))
     assert read_picture(files[0], "it").tobytes() == scene().tobytes()
@@ -159,7 +163,9 @@ print((peak() - before) // 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_the_largest_pictures_take_little_more_memory_than_the_decoder_does(kind: str, tmp_path: object) -> None:
+def test_the_largest_pictures_take_little_more_memory_than_the_decoder_does(
+    kind: str, tmp_path: object
+) -> None:
     file = f"{tmp_path}/largest"
     subprocess.run([sys.executable, "-c", _MOST, kind, file], check=True, timeout=60)
     done = subprocess.run(

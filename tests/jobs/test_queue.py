@@ -133,6 +133,30 @@ class TestIdempotency:
         assert isinstance(kept_s, int)
         assert IDEMPOTENCY_TTL_S - 60 < kept_s <= IDEMPOTENCY_TTL_S == 24 * 3600
 
+    def test_a_key_belongs_to_its_caller(self, queue: JobQueue) -> None:
+        callers = ["", "alice", "bob", "alice:key"]
+        jobs = {
+            caller: queue.submit(resolved(caller or "x"), idempotency_key="key", caller=caller)
+            for caller in callers
+        }
+        assert not any(submission.replayed for submission in jobs.values())
+        assert len({submission.job.id for submission in jobs.values()}) == 4
+        for caller, submission in jobs.items():
+            again = queue.submit(resolved(caller or "x"), idempotency_key="key", caller=caller)
+            assert (again.replayed, again.job.id) == (True, submission.job.id)
+
+    def test_no_key_of_one_caller_can_be_spelled_as_another_s(self, queue: JobQueue, redis: Redis) -> None:
+        queue.submit(RESOLVED, idempotency_key="key", caller="alice")
+        (place,) = (str(name) for name in redis.scan_iter(f"{PREFIX}idempotency*"))
+        for spelled in (place, place.removeprefix(PREFIX), place.partition(":")[2].partition(":")[2]):
+            assert not queue.submit(resolved("other"), idempotency_key=spelled).replayed
+
+    def test_an_owner_of_a_key_may_be_another_than_the_caller(self, queue: JobQueue) -> None:
+        first = queue.submit(RESOLVED, idempotency_key="key", key_owner="a1111")
+        assert not queue.submit(RESOLVED, idempotency_key="key").replayed
+        again = queue.submit(RESOLVED, idempotency_key="key", key_owner="a1111", caller="alice")
+        assert again.job.id == first.job.id
+
     def test_50_threads_under_one_key_make_one_job(self, queue: JobQueue, tickets: Tickets) -> None:
         with ThreadPoolExecutor(50) as pool:
             submissions = list(
@@ -323,6 +347,7 @@ class TestDelete:
         assert kept == {
             "virtual_time",
             "waiting_cost",
+            "kept_bytes",
             "flows",
             "claimed:steady",
             "orphans",

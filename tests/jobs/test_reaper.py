@@ -210,7 +210,7 @@ class TestLeftovers:
         reaper.sweep()
         reaper.sweep()
         of_the_job = {f"job:{job_id}", "jobs", "status:succeeded", "finished", "orphans"}
-        of_a_fixed_size = {"virtual_time", "waiting_cost", "flows", "events"}
+        of_a_fixed_size = {"virtual_time", "waiting_cost", "kept_bytes", "flows", "events"}
         kept = {key for key in redis.scan_iter("*") if redis.ttl(key) < 0}
         assert kept <= {"rq:queues"} | {PREFIX + name for name in of_the_job | of_a_fixed_size}
         assert 0 < redis.ttl(PREFIX + f"events:{job_id}") <= 3600

@@ -4,6 +4,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from jobs.guidance import ResolvedGuidance
 from jobs.objectives import (
     AestheticObjective,
@@ -15,7 +17,6 @@ from jobs.objectives import (
 from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
 from worker.calls import Call, EmbedImage, EmbedText, InputSize, Predictor
 from worker.guidance.objectives import Liked, Near
-from worker.guidance.prompts import read_picture
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class Aim:
 
 
 def take_aim(
-    guidance: ResolvedGuidance, tastes: Mapping[str, AestheticEmbedding]
+    guidance: ResolvedGuidance, tastes: Mapping[str, AestheticEmbedding], prompts: Mapping[str, Tensor]
 ) -> Generator[Call, Any, Aim]:
     """Embed all prompts.
 
     Args:
         guidance: what was asked for.
         tastes: the aesthetic embeddings that it names, by their digests.
+        prompts: the pictures that it names, as ``read_prompts`` gives them.
 
     Raises:
         ClipMismatchError: an embedding is not of the CLIP that is to judge by it.
@@ -53,12 +55,8 @@ def take_aim(
                 taste = tastes[objective.digest or ""]
                 require_clip(taste, clip, name=objective.embedding)
                 judges[index] = Near(taste.direction[None])
-            case _:
-                judges[index] = Near((yield _embedding(objective, clip)))
+            case ImageObjective():
+                judges[index] = Near((yield EmbedImage(clip, prompts[objective.image] / 255)))
+            case TextObjective():
+                judges[index] = Near((yield EmbedText(clip, objective.text)))
     return Aim(judges, px)
-
-
-def _embedding(objective: TextObjective | ImageObjective, clip: str) -> EmbedText | EmbedImage:
-    if isinstance(objective, TextObjective):
-        return EmbedText(clip, objective.text)
-    return EmbedImage(clip, read_picture(objective.data))

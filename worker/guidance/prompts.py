@@ -1,32 +1,44 @@
 """Pictures that a request carries as prompts."""
 
-import io
+from hashlib import sha256
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from jobs.artifacts import ArtifactStore
 from jobs.errors import JobFailedError
+from jobs.job_files import input_key
+from jobs.objectives import ImageObjective
+from jobs.pictures import read_picture
+from jobs.request import ResolvedRequest
 
-MAX_SIDE = 4096
-KEPT_SIDE = 512  # more than any CLIP sees
 
-
-def read_picture(file: bytes) -> Tensor:
-    """A PNG, JPEG or WebP file as [3, H, W] in [0, 1], scaled down to ``KEPT_SIDE`` where it is larger.
+def read_prompts(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:
+    """The pictures of a request's objectives by what the objectives say of them, uint8 [3, H, W].
 
     Raises:
-        JobFailedError: it cannot be read, or is too large.
+        JobFailedError: one is not what it was when the job was submitted.
+        UnknownImageError: one is gone.
+        OSError: the artifact store cannot be reached.
     """
-    try:
-        with Image.open(io.BytesIO(file), formats=("PNG", "JPEG", "WEBP")) as opened:
-            if max(opened.size) > MAX_SIDE:
-                raise JobFailedError(
-                    f"a picture to be guided by is {opened.width} x {opened.height} pixels; {MAX_SIDE} are the most"
-                )
-            picture = opened.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise JobFailedError(f"a picture to be guided by cannot be read: {error}") from error
-    picture.thumbnail((KEPT_SIDE, KEPT_SIDE))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+    objectives = request.guidance.objectives if request.guidance else ()
+    asked = {each.image: each for each in objectives if isinstance(each, ImageObjective)}
+    return {image: levels(_opened(job_id, each, artifacts)) for image, each in asked.items()}
+
+
+def levels(picture: Image.Image) -> Tensor:
+    """An RGB picture as uint8 [3, H, W], a quarter of what it takes in float32."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def _opened(job_id: str, objective: ImageObjective, artifacts: ArtifactStore) -> Image.Image:
+    if objective.digest is None:  # of an older version, which kept the file in the request
+        return read_picture(objective.data, "a picture to be guided by")
+    png = artifacts.get(input_key(job_id, objective.digest))
+    if sha256(png).hexdigest() != objective.digest:
+        raise JobFailedError(
+            "a picture to be guided by is not the one that it was when the job was submitted"
+        )
+    return read_picture(png, "a stored picture")

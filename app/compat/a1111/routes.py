@@ -30,8 +30,9 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
     caller, callers = caller_of(request), Callers(services.redis)
     chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
     wanted = to_native(body, chosen, services.catalog)
-    key = body.force_task_id and f"a1111:{caller}:{body.force_task_id}"
-    job = (await submit(request, wanted, NAMES, key)).job
+    key = body.force_task_id
+    # A name of its own kind: no header of a caller's can say it.
+    job = (await submit(request, wanted, NAMES, key, key_owner=f"a1111\n{caller}")).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
     job = await end_of(request, job, comes_back=key is not None)
     if job.status is not JobStatus.CANCELED:  # an interrupted job is none that went wrong

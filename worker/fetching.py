@@ -1,0 +1,71 @@
+"""Reads what samplers ask of the artifact store, on threads beside the engine's, which serves others meanwhile."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import structlog
+
+from jobs.errors import JobFailedError, LodestarError
+from worker.calls import Fetch
+
+THREADS = 2  # one waits for the store while the other unpacks
+
+log = structlog.get_logger(__name__)
+
+Owner = TypeVar("Owner")
+
+
+class Fetches(Generic[Owner]):
+    """Calls on their way: ``begin`` and ``done`` are the engine's, the rest is other threads'."""
+
+    def __init__(self, on_done: Callable[[], None]) -> None:
+        """Start no thread before the first call.
+
+        Args:
+            on_done: called by any thread when there is something for ``done`` to give.
+        """
+        self._on_done = on_done
+        self._asked: queue.SimpleQueue[tuple[Owner, Fetch] | None] = queue.SimpleQueue()
+        self._answered: queue.SimpleQueue[tuple[Owner, object]] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, owner: Owner, call: Fetch) -> None:
+        """Have a call answered some time."""
+        self._asked.put((owner, call))
+        if len(self._threads) < THREADS:
+            self._threads.append(threading.Thread(target=self._serve, name="fetcher", daemon=True))
+            self._threads[-1].start()
+
+    def done(self) -> Iterator[tuple[Owner, object]]:
+        """Those that are answered by now, each with its answer: a LodestarError if it has none."""
+        while not self._answered.empty():
+            yield self._answered.get()
+
+    def close(self) -> None:
+        """Answer no more."""
+        for _ in self._threads:
+            self._asked.put(None)
+
+    def _serve(self) -> None:
+        while asked := self._asked.get():
+            owner, call = asked
+            self._answered.put((owner, _answer(call)))
+            self._on_done()
+
+
+def _answer(call: Fetch) -> object:
+    try:
+        return call.read()
+    except LodestarError as error:
+        return error
+    except OSError as error:
+        log.exception("artifact store failed")
+        return JobFailedError(
+            f"what the job needs could not be read: {error.strerror or type(error).__name__}"
+        )
+    except Exception as error:
+        # The boundary of a job: whatever is wrong with its files ends this job and no other.
+        log.exception("what a job needs cannot be read")
+        return JobFailedError(f"internal error: {type(error).__name__}")
