@@ -121,7 +121,9 @@ def _read(file: BinaryIO, header: Header) -> Image.Image:
         flat = _shrunk(image, _kept_size(header.width, header.height), header.bits)
         rgb = _in_srgb(flat, image.info.get("icc_profile"))
         turn = orientation(image.info.get("exif") or b"")
-    return rgb.transpose(_TURNED[turn]) if turn in _TURNED else rgb
+    upright = rgb.transpose(_TURNED[turn]) if turn in _TURNED else rgb
+    upright.info.clear()  # profiles, EXIF data and texts, which a file that is made of it would carry on
+    return upright
 
 
 def _kept_size(width: int, height: int) -> tuple[int, int]:

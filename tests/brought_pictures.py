@@ -48,7 +48,9 @@ def lying(orientation: int, form: str = "JPEG", image: Image.Image | None = None
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = image.transpose(_UNDONE[orientation]) if orientation in _UNDONE else image
-    options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
+    options = (
+        {"quality": 95, "subsampling": 0} if form == "JPEG" else {"lossless": True} if form == "WEBP" else {}
+    )
     return encoded(stored, form, exif=exif, **options)
 
 
@@ -129,7 +131,9 @@ def same_greys() -> dict[str, bytes]:
         "grey and alpha": encoded(alpha),
         "grey alpha of 16 bits": png(SIDE, SIDE, 4, 16, _rows(np.asarray(alpha).astype(">u2") * 257)),
         "black behind alpha": encoded(_see_through()),
-        "cmyk": encoded(Image.merge("CMYK", [*[Image.new("L", (SIDE, SIDE))] * 3, _inverted()]), "JPEG", quality=95),
+        "cmyk": encoded(
+            Image.merge("CMYK", [*[Image.new("L", (SIDE, SIDE))] * 3, _inverted()]), "JPEG", quality=95
+        ),
     }
 
 
@@ -148,9 +152,13 @@ def same_white() -> dict[str, bytes]:
         "palette with one clear colour": encoded(_palette(), transparency=1),
         "grey with a clear level": encoded(grey, transparency=7),
         "16 bits with a clear level": png(SIDE, SIDE, 0, 16, _rows(sixteen), trns=struct.pack(">H", 7777)),
-        "2 bits with a clear level": png(SIDE, SIDE, 0, 2, (b"\0" + b"\x55" * (SIDE // 4)) * SIDE, trns=b"\0\1"),
+        "2 bits with a clear level": png(
+            SIDE, SIDE, 0, 2, (b"\0" + b"\x55" * (SIDE // 4)) * SIDE, trns=b"\0\1"
+        ),
         "1 bit with a clear level": png(SIDE, SIDE, 0, 1, (b"\0" + b"\0" * (SIDE // 8)) * SIDE, trns=b"\0\0"),
-        "colours with a clear one": encoded(Image.new("RGB", (SIDE, SIDE), (1, 2, 3)), transparency=(1, 2, 3)),
+        "colours with a clear one": encoded(
+            Image.new("RGB", (SIDE, SIDE), (1, 2, 3)), transparency=(1, 2, 3)
+        ),
         "16 bits with a clear colour": png(
             SIDE, SIDE, 2, 16, _rows(colours), trns=struct.pack(">HHH", 7777, 7777, 7777)
         ),

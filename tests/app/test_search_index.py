@@ -50,6 +50,18 @@ def test_every_picture_is_the_nearest_to_itself(segments: Segments) -> None:
     assert len(index.nearest(unit(0), 100)) == len(index) == 15
 
 
+def test_an_index_whose_pictures_were_all_deleted_finds_nothing_and_takes_new_ones(
+    segments: Segments,
+) -> None:
+    write(segments, 1, pictures=2)
+    index = SearchIndex(segments)
+    assert nearest(index, 100) == (f"{1:024x}", 0, 1.0)
+    index.forget(f"{1:024x}", "1-aa")
+    assert index.nearest(unit(0), 5) == []
+    write(segments, 2)
+    assert nearest(index, 200) == (f"{2:024x}", 0, 1.0)
+
+
 def write_four(folder: Path, writer: int, start: Barrier) -> None:
     """What one of many workers does."""
     segments = Segments(ArtifactStore(str(folder)), "org/clip")

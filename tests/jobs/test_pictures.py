@@ -129,9 +129,8 @@ def test_a_header_is_read_without_the_pixels() -> None:
 
 
 def test_the_same_pixels_are_the_same_file_under_the_same_digest() -> None:
-    files = [
-        to_png(read_picture(same_scene()[name], name)) for name in ("plain", "rgba", "16 bits a channel")
-    ]
+    names = ("plain", "rgba", "16 bits a channel", "exif6.png", "sRGB profile", "swapped profile")
+    files = [to_png(read_picture(same_scene()[name], name)) for name in names]
     assert len(set(files)) == 1
     assert digest_of(files[0]) != digest_of(to_png(greys().convert("RGB")))
     assert read_picture(files[0], "it").tobytes() == scene().tobytes()

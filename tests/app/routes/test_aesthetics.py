@@ -14,6 +14,7 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from app.settings import ApiSettings
+from app.uploads import MAX_FILE_BYTES
 from jobs.artifacts import ArtifactStore
 from jobs.embeddings import EmbeddingInfo, EmbeddingLibrary, describe
 from jobs.leases import Lease
@@ -106,6 +107,7 @@ def test_a_file_is_imported_by_a_worker(
     task = claim(worker, answer.json()["id"]).request
     assert isinstance(task, ImportTask)
     assert artifacts.get(task.file) == b"pickle"
+    assert task.filename == "sac_8plus.pt"
     assert task.file.endswith(".pt")
     client.delete(f"/v1/jobs/{answer.json()['id']}")
     assert artifacts.keys(answer.json()["id"]) == []
@@ -157,6 +159,13 @@ def test_an_upload_may_be_longer_than_other_bodies_but_not_endless(
     assert problem(client.post("/v1/jobs", files=form))[:2] == (413, "body_too_large")
     endless = {"file": ("a.pt", b"x" * (settings.max_upload_bytes + 1))}
     assert problem(client.post(path, data={"name": "y"}, files=endless))[:2] == (413, "body_too_large")
+
+
+def test_a_file_to_import_is_no_longer_than_an_embedding_can_be(client: TestClient) -> None:
+    form = {"file": ("long.npy", b"x" * (MAX_FILE_BYTES + 1))}
+    answer = client.post("/v1/aesthetic-embeddings/import", data={"name": "x"}, files=form)
+    assert problem(answer) == (422, "invalid_file", ["file"])
+    assert "'long.npy' has 8388609 bytes; at most 8 MiB" in answer.json()["detail"]
 
 
 def test_pictures_are_scored_by_a_worker(client: TestClient, worker: PlayedWorker, redis: Redis) -> None:
@@ -348,6 +357,20 @@ def test_pictures_of_deleted_jobs_and_of_lost_executions_are_not_found(
         hits = client.get("/v1/search", params={"q": "x"}).json()["data"]
     assert [hit["job_id"] for hit in hits] == [kept[1], kept[2]]
     assert sorted(key.split("/")[-3] for key in list(segments.keys())) == sorted(kept[1:])
+
+
+def test_once_every_picture_was_deleted_a_search_finds_nothing(
+    client: TestClient, worker: PlayedWorker, kept: list[str]
+) -> None:
+    with answering(client, worker, (1, 0, 0, 0)):
+        assert len(client.get("/v1/search", params={"q": "x"}).json()["data"]) == 3
+        for job_id in kept:
+            client.delete(f"/v1/jobs/{job_id}")
+        by_text = client.get("/v1/search", params={"q": "x"})
+        by_picture = client.post("/v1/search", files={"picture": upload(png())})
+    assert [(answer.status_code, answer.json()["data"]) for answer in (by_text, by_picture)] == [
+        (200, [])
+    ] * 2
 
 
 def test_a_picture_of_a_job_that_is_about_to_commit_stays_in_the_index(
