@@ -61,7 +61,7 @@ KINDS = {
             "invalid_file",
             422,
             "Invalid file",
-            "An uploaded file is damaged, too large, or of a format that is not read.",
+            "A file or picture is damaged, too large, of a format that is not read, or not kept any more.",
         ),
         Kind(
             "missing_extra",
@@ -96,7 +96,7 @@ KINDS = {
             "queue_full",
             429,
             "Queue full",
-            "As many jobs wait as may. Nothing was stored: try again later.",
+            "As many jobs wait as may, or those that are kept take too much. Nothing was stored: try again later.",
             10,
         ),
         Kind(

@@ -10,7 +10,7 @@ from jobs.errors import QueueUnavailableError
 from jobs.reaper import SWEEP_EVERY_S, Reaper
 from jobs.retention import PORTION, Retention
 
-EXPIRE_EVERY_S = 10.0
+EXPIRE_EVERY_S = 2.0  # soon enough to make room before a busy caller has filled the last quarter
 
 log = structlog.get_logger(__name__)
 

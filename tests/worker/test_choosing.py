@@ -118,4 +118,4 @@ def test_a_task_whose_picture_is_gone_fails_and_says_so(house: House) -> None:
     with house.running() as worker:
         job = run(house, worker, ScoreTask(clip="pocket-m", pictures=("gone/0.png",)))
     assert job.error is not None
-    assert (job.error.type, "deleted before it started" in job.error.message) == ("job_failed", True)
+    assert (job.error.type, "deleted before it was looked at" in job.error.message) == ("job_failed", True)
