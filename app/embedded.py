@@ -74,7 +74,7 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
 
 
 def most_bytes() -> int:
-    """Memory that the server's data may take: far more than all jobs do that may be kept, far less than the machine has."""
+    """Memory that the data may take: more than all jobs that may be kept, and far less than the machine has."""
     of_machine: int = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(MOST_BYTES, of_machine // 4)
 

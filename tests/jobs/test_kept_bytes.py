@@ -9,7 +9,7 @@ from redis import Redis
 from jobs import queue as queue_module
 from jobs.artifacts import ArtifactStore
 from jobs.errors import JobFailedError, QueueFullError
-from jobs.job_files import BroughtFiles, input_key, upload_key
+from jobs.job_files import NO_FILES, BroughtFiles, input_key, upload_key
 from jobs.leases import Leases
 from jobs.queue import JobQueue
 from jobs.retention import PORTION, Retention
@@ -43,8 +43,8 @@ def kept_bytes(redis: Redis) -> int:
     return int(str(redis.get(PREFIX + "kept_bytes") or 0))
 
 
-def canceled(queue: JobQueue, **options: BroughtFiles) -> str:
-    return queue.cancel(queue.submit(RESOLVED, **options).job.id).id
+def canceled(queue: JobQueue, files: BroughtFiles = NO_FILES) -> str:
+    return queue.cancel(queue.submit(RESOLVED, files=files).job.id).id
 
 
 def test_a_job_counts_its_request_and_its_files(queue: JobQueue, redis: Redis) -> None:

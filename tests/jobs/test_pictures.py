@@ -56,7 +56,7 @@ def test_what_is_transparent_is_white(name: str, file: bytes) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_picture_is_refused_in_one_way_and_by_its_name(name: str) -> None:
     start = time.process_time()
-    with pytest.raises(InvalidFileError, match="^the file ") as refusal:
+    with pytest.raises(InvalidFileError, match=r"^the file ") as refusal:
         read_picture(REFUSED[name], "the file", field="pictures")
     assert refusal.value.field == "pictures"
     assert time.process_time() - start < 2

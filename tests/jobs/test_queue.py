@@ -141,9 +141,9 @@ class TestIdempotency:
         }
         assert not any(submission.replayed for submission in jobs.values())
         assert len({submission.job.id for submission in jobs.values()}) == 4
-        for caller, submission in jobs.items():
+        for caller, first in jobs.items():
             again = queue.submit(resolved(caller or "x"), idempotency_key="key", caller=caller)
-            assert (again.replayed, again.job.id) == (True, submission.job.id)
+            assert (again.replayed, again.job.id) == (True, first.job.id)
 
     def test_no_key_of_one_caller_can_be_spelled_as_another_s(self, queue: JobQueue, redis: Redis) -> None:
         queue.submit(RESOLVED, idempotency_key="key", caller="alice")

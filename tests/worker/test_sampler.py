@@ -23,7 +23,6 @@ from diffusers import (
 from PIL import Image
 
 from jobs.artifacts import ArtifactStore
-from jobs.errors import JobFailedError
 from jobs.presets import PRESETS, PresetName
 from jobs.request import ResolvedRequest, SamplerName
 from tests.worker.conftest import ROOT
