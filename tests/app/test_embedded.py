@@ -78,7 +78,9 @@ def test_what_was_acknowledged_survives_the_killing_of_the_server(tmp_path: Path
         assert redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
         of_machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         assert (
-            ApiSettings().max_kept_bytes < int(redis.config_get("maxmemory")["maxmemory"]) <= of_machine / 4
+            ApiSettings().max_kept_bytes
+            < int(str(redis.config_get("maxmemory")["maxmemory"]))
+            <= of_machine / 4
         )
         for number in range(100):
             redis.set(f"key-{number}", number)

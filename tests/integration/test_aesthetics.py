@@ -1,6 +1,8 @@
 """Personalise, score, choose and search, through the real stack."""
 
+import base64
 import io
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +12,7 @@ from PIL import Image
 
 from jobs.request import GenerateRequest
 from jobs.state import Job
+from tests.brought_pictures import encoded, greys, lying, same_greys, scene
 from tests.integration.stack import PATIENCE_S, Stack
 
 PROMPT = "a red apple on a light blue background"
@@ -56,6 +59,40 @@ def test_a_job_is_personalised_towards_an_embedding_made_of_another_jobs_picture
     assert [each["name"] for each in http.get("/v1/aesthetic-embeddings").json()["data"]] == ["again", "warm"]
 
 
+def test_a_job_is_guided_by_a_picture_and_what_it_shows_as_its_request_gives_the_same_bytes(
+    stack: Stack, http: httpx.Client
+) -> None:
+    def guided_by(file: bytes) -> Job:
+        objective = {"type": "image", "image": base64.b64encode(file).decode()}
+        return make(stack, guidance={"objectives": [objective], "cutouts": 4, "scale": 0.5, "trace": True})
+
+    upright, turned = guided_by(encoded(scene())), guided_by(lying(6, "PNG"))
+    assert upright.images[0].trace == turned.images[0].trace
+    assert pixels(stack, upright) == pixels(stack, turned) != pixels(stack, guided_by(encoded(greys())))
+    again = http.post("/v1/jobs", json=upright.model_dump(mode="json")["request"])
+    assert again.status_code == 202, again.text
+    repeated = stack.finish(again.json()["id"])
+    assert stack.client.image(repeated.id, 0) == stack.client.image(upright.id, 0)
+    refusal = http.post(
+        "/v1/jobs",
+        json={"prompt": PROMPT, "guidance": {"objectives": [{"type": "image", "image": "aGVsbG8="}]}},
+    )
+    assert (refusal.status_code, refusal.json()["type"]) == (422, "/errors/invalid_file")
+
+
+def test_what_was_sent_to_be_looked_at_scores_alike_and_is_deleted_when_it_was(
+    stack: Stack, http: httpx.Client
+) -> None:
+    files = [("pictures", (name, file)) for name, file in same_greys().items()]
+    scored = finish(stack, http.post("/v1/scores", data={"prompt": PROMPT}, files=files))
+    scores = [each["clip_score"] for each in scored["result"]["pictures"]]
+    assert scores == pytest.approx([scores[0]] * len(files), abs=0.02)
+    end = time.monotonic() + PATIENCE_S
+    while (stack.data_dir / "artifacts" / scored["id"] / "uploads").exists():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_an_import_that_is_not_an_embedding_fails_with_the_reason(stack: Stack, http: httpx.Client) -> None:
     answer = http.post(
         "/v1/aesthetic-embeddings/import", data={"name": "bad"}, files={"file": ("bad.npy", b"not numpy")}
@@ -63,6 +100,7 @@ def test_an_import_that_is_not_an_embedding_fails_with_the_reason(stack: Stack, 
     job = stack.client.wait(answer.json()["id"], timeout_s=PATIENCE_S)
     assert job.error is not None
     assert job.error.type == "invalid_file"
+    assert job.error.message.startswith("bad.npy ")
 
 
 def test_the_best_of_many_are_kept_and_found_by_their_prompt(stack: Stack, http: httpx.Client) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from random import Random
 
 import numpy as np
 import pytest
@@ -171,6 +172,25 @@ def test_the_largest_pictures_take_little_more_memory_than_the_decoder_does(
         [sys.executable, "-c", _READ, file], check=True, timeout=60, capture_output=True, text=True
     )
     assert int(done.stdout) < 130  # MiB; four copies took 256 more
+
+
+def test_a_damaged_file_is_read_or_refused_and_does_nothing_else() -> None:
+    rng = Random(0)
+    files = [*same_scene().values(), *same_greys().values(), *same_white().values(), with_scans(20)]
+    read = 0
+    for _ in range(1500):
+        data = bytearray(rng.choice(files))
+        for _ in range(rng.choice((1, 2, 10))):
+            place, length = rng.randrange(len(data)), rng.choice((0, 1, 1, 8))
+            data[place : place + length] = rng.randbytes(rng.choice((0, 1, 1, 8)))
+        try:
+            picture = read_picture(bytes(data), "it")
+        except InvalidFileError:
+            continue
+        assert picture.mode == "RGB"
+        assert picture.width * picture.height <= KEPT_PIXELS
+        read += 1
+    assert 50 < read < 1000
 
 
 def test_threads_share_the_reader() -> None:

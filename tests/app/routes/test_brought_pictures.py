@@ -26,7 +26,7 @@ from jobs.pictures import KEPT_PIXELS
 from jobs.scripts import PREFIX
 from jobs.state import JobStatus
 from jobs.tasks import Place, QueryTask
-from tests.app.conftest import serving
+from tests.app.conftest import LocalClient, serving
 from tests.app.played_worker import PlayedWorker
 from tests.brought_pictures import (
     SIDE,
@@ -264,7 +264,7 @@ def test_beyond_the_bytes_that_may_be_kept_a_submission_is_told_to_come_later_an
 ) -> None:
     noise = Image.effect_noise((512, 512), 200).convert("RGB")
     small = settings.model_copy(update={"max_kept_bytes": 1 << 20, "max_queued": 100})
-    with TestClient(create_app(small)) as client:
+    with LocalClient(create_app(small)) as client:
         for _ in range(20):
             answer = send(client, "/v1/scores", encoded(noise))
             if answer.status_code != 202:
