@@ -49,6 +49,11 @@ class ModelCard(_Entry):
     config: Path | None = Field(
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
     )
+    variant: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
+    )
     clip: str = Field(description="Id of the CLIP that guides when a request names none.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalisation."

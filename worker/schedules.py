@@ -23,8 +23,10 @@ from diffusers import (
 )
 from torch import Tensor
 
+from jobs.errors import ModelUnavailableError
 from jobs.request import SamplerName
 
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a UNet may say of its input
 SCHEDULERS: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
     SamplerName.DDIM: (DDIMScheduler, {}),
     SamplerName.EULER: (EulerDiscreteScheduler, {}),
@@ -127,6 +129,9 @@ def planned(name: SamplerName, config: str, steps: int, eta: float) -> tuple[tup
         config: of the model's scheduler, as JSON.
         steps: how many.
         eta: of DDIM.
+
+    Raises:
+        ModelUnavailableError: the model predicts what no solver knows.
     """
     scheduler_class, changes = SCHEDULERS[name]
     scheduler = scheduler_class.from_config(json.loads(config), **changes)
@@ -175,7 +180,9 @@ def _step(
             keep, gain = (1 / a, -s / a) if a else (math.inf, -math.inf)
         case "v_prediction":
             keep, gain = a, -s
-        case _:
+        case "sample":
             keep, gain = 0.0, 1.0
+        case _:
+            raise ModelUnavailableError(f"the prediction type {prediction!r} is not one of {PREDICTIONS}")
     up = sigma_next * math.sqrt(1 - remains**2)
     return Step(timesteps, a, s, a_next, s_next, sigma_next * remains, up, keep, gain)

@@ -106,6 +106,8 @@ def parse_head(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, na
         )
     layers = tuple((weight.float(), bias.float()) for weight, bias in numbered.values())
     _check_chain(layers, name)
+    if not all(bool(tensor.isfinite().all()) for layer in layers for tensor in layer):
+        raise InvalidFileError(f"{name} is no aesthetic predictor: some of its numbers are not finite")
     return AestheticHead(layers, activation == "relu", metadata.get("clip"))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -14,14 +15,15 @@ from torch.nn import functional as F
 from jobs.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
+from worker.models.compatibility import require_vocabulary
 from worker.models.device import Device
 from worker.models.files import locate
+from worker.models.layout import CLIP_CONFIG, CLIP_WEIGHTS
 from worker.models.shared import SharedNetworks, digest
 from worker.models.text_tower import TextTower
 from worker.models.texts import TextCache
+from worker.models.weights import read_shapes, require_finite, require_fit, shapes_of
 
-WEIGHTS = "open_clip_model.safetensors"
-CONFIG = "open_clip_config.json"
 BUSY_TOKENS = 2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
 PATCH_PX = 16  # of networks that do not say how they part a picture
 
@@ -53,6 +55,24 @@ class ClipModel:
         self.head: AestheticHead | None = None
         self.embed_texts = TextCache(self._embed_texts)
         self.networks: tuple[torch.nn.Module, ...] = (self._model,)
+
+    def try_out(self) -> None:
+        """Look at a text and at a picture once.
+
+        Raises:
+            ModelUnavailableError: its tokenizer is another network's, or what it says of them cannot be compared.
+        """
+        vocabulary = self._tokenizer
+        table = getattr(getattr(self._model, "text", self._model), "token_embedding", None)
+        if table is not None and hasattr(vocabulary, "tokenizer"):
+            require_vocabulary(vocabulary.tokenizer, table.num_embeddings)
+        text, picture = self.embed_text(""), self.embed_pictures(torch.zeros(1, 3, self.px, self.px))
+        if text.shape != picture.shape:
+            raise ModelUnavailableError(
+                f"the CLIP's texts are {text.shape[1]} numbers and its pictures {picture.shape[1]}"
+            )
+        if not bool((text + picture).isfinite().all()):
+            raise ModelUnavailableError("the CLIP makes numbers that are not finite")
 
     @cached_property
     def width(self) -> int:
@@ -146,22 +166,50 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
         shared: networks in memory; one whose files are the same is not loaded again.
 
     Raises:
-        ModelUnavailableError: its files are missing, damaged, or not safetensors.
+        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its weights or its aesthetic head
+            are not its own.
+        torch.OutOfMemoryError: it does not fit the device's memory.
     """
     path, shared = locate(card), shared or SharedNetworks()
-    if not (path / WEIGHTS).is_file():
-        raise ModelUnavailableError(f"{card.id}: {path} holds no {WEIGHTS}, the only weights that are read")
-    name = f"local-dir:{path}"
+    if not (path / CLIP_WEIGHTS).is_file():
+        raise ModelUnavailableError(f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read")
     try:
-        identity = digest([path / WEIGHTS, path / CONFIG])
+        identity = digest([path / CLIP_WEIGHTS, path / CLIP_CONFIG])
         model = shared.find(identity)
         if model is None:
-            model = open_clip.create_model(name)
+            model = _network(path, device)
             shared.add(identity, model)
-        tokenizer = open_clip.get_tokenizer(name)
+        clip = ClipModel(model, open_clip.get_tokenizer(f"local-dir:{path}"), device)
+        clip.try_out()
+    except torch.OutOfMemoryError:
+        raise
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{card.id}: {error.message}") from error
     except Exception as error:
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
-    clip = ClipModel(model, tokenizer, device)
     if card.head is not None:
         clip.head = load_head(card.head, clip=card.id, width=clip.width).to(device.device)
     return clip
+
+
+def _network(path: Path, device: Device) -> torch.nn.Module:
+    """The network of an OpenCLIP folder, all of its weights read.
+
+    Raises:
+        ModelUnavailableError: they are not its own.
+    """
+    name, file = f"local-dir:{path}", read_shapes(path / CLIP_WEIGHTS)
+    try:
+        model = open_clip.create_model(name)
+    except RuntimeError as error:
+        # OpenCLIP names every key; without weights the network tells which are the first.
+        empty = open_clip.create_model(name, load_weights=False, pretrained_text=False)
+        require_fit(shapes_of(empty), file, "the CLIP")
+        raise ModelUnavailableError(f"the CLIP cannot be loaded: {error}") from error
+    # OpenCLIP stretches tables of positions that are of another length.
+    own = shapes_of(model)
+    common = {key for key in own if key in file and not key.startswith("logit_")}
+    require_fit({key: own[key] for key in common}, {key: file[key] for key in common}, "the CLIP")
+    model = model.to(device.device, device.dtype)
+    require_finite(model, "the CLIP")
+    return model

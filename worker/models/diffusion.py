@@ -1,11 +1,9 @@
 """A diffusion model in memory: text encoder, UNet and VAE, as the engine's calls need them."""
 
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
-from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from jobs.catalog import ModelCard
@@ -17,8 +15,9 @@ from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.files import NETWORKS, locate, weights
-from worker.models.shared import SharedNetworks, digest
+from worker.models.files import locate
+from worker.models.parts import Parts, load_file_parts, load_folder_parts
+from worker.models.shared import SharedNetworks
 from worker.models.texts import TextCache
 
 
@@ -32,14 +31,15 @@ class DiffusionModel:
         networks: all that take memory.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, device: Device) -> None:
-        pipeline.to(device.device, device.dtype)
+    def __init__(self, parts: Parts, device: Device) -> None:
+        self._tokenizer = parts.tokenizer
+        for network in (parts.text_encoder, parts.unet, parts.vae):
+            # Not diffusers' own, which warns of what it would keep in single precision, even if that is nothing.
+            torch.nn.Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
+        self._text_encoder, self._unet, self._vae = parts.text_encoder, parts.unet, parts.vae
         if device.attention == "xformers":
-            pipeline.enable_xformers_memory_efficient_attention()
-        self._tokenizer = pipeline.tokenizer
-        self._text_encoder = pipeline.text_encoder.eval().requires_grad_(False)
-        self._unet = pipeline.unet.eval().requires_grad_(False)
-        self._vae = pipeline.vae.eval().requires_grad_(False)
+            for network in (self._unet, self._vae):
+                network.enable_xformers_memory_efficient_attention()
         # Keeps no activations of the decoder for the guidance gradient; it computes them again instead.
         if self._vae.config.sample_size >= 256:
             checkpoint_activations(self._vae.decoder)
@@ -50,15 +50,23 @@ class DiffusionModel:
         self.facts = Facts(
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
-            scheduler_config=dict(pipeline.scheduler.config),
+            scheduler_config=dict(parts.scheduler.config),
         )
+        self._length: int = min(
+            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+        )
+
+    @property
+    def least_side(self) -> int:
+        """Height and width of the smallest latents that every level of the UNet has something of."""
+        return max(8, 2 ** (len(self._unet.config.block_out_channels) - 1))
 
     @torch.inference_mode()
     def _encode_texts(self, texts: list[str]) -> Tensor:
         tokens = self._tokenizer(
             texts,
             padding="max_length",
-            max_length=self._tokenizer.model_max_length,
+            max_length=self._length,
             truncation=True,
             return_tensors="pt",
         )
@@ -107,7 +115,7 @@ class DiffusionModel:
 
     def _windows(self, text: str) -> Tensor:
         """The tokens of a text [N, L], in as many windows of the encoder's context as it takes."""
-        tokenizer, length = self._tokenizer, self._tokenizer.model_max_length
+        tokenizer, length = self._tokenizer, self._length
         words = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         starts = range(0, max(len(words), 1), length - 2)
         parts = [
@@ -184,34 +192,51 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
         shared: networks in memory; those that a folder has in common with them are not loaded again.
 
     Raises:
-        ModelUnavailableError: its files are missing, damaged, or not safetensors.
+        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its networks are not of the kind
+            that is served, or do not fit their weights or each other.
+        torch.OutOfMemoryError: it does not fit the device's memory.
     """
     path = locate(card)
-    # The checker is another model, which answers for content; who serves pictures to others adds one outside.
-    options: dict[str, Any] = {"safety_checker": None, "requires_safety_checker": False}
     try:
         if path.is_file():
-            pipeline = _from_file(path, card, options)
+            parts = load_file_parts(path, card.config, device)
         else:
-            pipeline = _from_folder(path, options, shared or SharedNetworks())
+            parts = load_folder_parts(path, card.variant, device, shared or SharedNetworks())
+        model = DiffusionModel(parts, device)
+        _try_out(model)
+    except torch.OutOfMemoryError:
+        raise
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{card.id}: {error.message}") from error
     except Exception as error:
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
-    return DiffusionModel(pipeline, device)
+    return model
 
 
-def _from_folder(path: Path, options: dict[str, Any], shared: SharedNetworks) -> StableDiffusionPipeline:
-    digests = {name: digest([*(path / name).glob("*.json"), *weights(path / name)]) for name in NETWORKS}
-    found = {name: shared.find(digests[name]) for name in NETWORKS}
-    options |= {name: network for name, network in found.items() if network is not None}
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        path, use_safetensors=True, local_files_only=True, feature_extractor=None, **options
-    )
-    for name in NETWORKS:
-        shared.add(digests[name], getattr(pipeline, name))
-    return pipeline
+def _try_out(model: DiffusionModel) -> None:
+    """Run each network once, on a picture of a few pixels: what a configuration does not tell fails here, not in jobs.
+
+    Raises:
+        ModelUnavailableError: one cannot be run, or makes something else than it should.
+    """
+    channels, factor, side = model.facts.latent_channels, model.facts.latent_factor, model.least_side
+    latents, timestep = torch.zeros(1, channels, side, side), torch.tensor([500])
+    text = _tried("text encoder", lambda: model.encode_texts([""]))
+    _tried("UNet", lambda: model.predict(latents, timestep, text), latents.shape)
+    _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
 
 
-def _from_file(path: Path, card: ModelCard, options: dict[str, Any]) -> StableDiffusionPipeline:
-    if card.config is not None:
-        options |= {"config": str(card.config), "local_files_only": True}
-    return StableDiffusionPipeline.from_single_file(path, **options)
+def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
+    try:
+        made = run()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ModelUnavailableError(f"the {what} cannot be run: {type(error).__name__}: {error}") from error
+    if shape is not None and tuple(made.shape) != tuple(shape):
+        raise ModelUnavailableError(
+            f"the {what} makes {list(made.shape)} numbers where {list(shape)} are due"
+        )
+    if not bool(made.isfinite().all()):
+        raise ModelUnavailableError(f"the {what} makes numbers that are not finite")
+    return made

@@ -1,18 +1,15 @@
 """Find a model's files, and refuse those that could run code when they are read."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
-
-from huggingface_hub import snapshot_download
-from safetensors import safe_open
 
 from jobs.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.models.hub import fetch
+from worker.models.layout import CLIP_WEIGHTS, INDEX, network_files
 from worker.models.shared import sha256
-
-# Pickles (.bin, .pt, .ckpt) can run code when they are loaded; only safetensors are fetched and read.
-WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
-NETWORKS = ("text_encoder", "unet", "vae")  # of a diffusers folder
+from worker.models.weights import read_shapes
 
 
 def locate(card: ModelCard | ClipCard) -> Path:
@@ -29,6 +26,16 @@ def locate(card: ModelCard | ClipCard) -> Path:
     return path
 
 
+def weights_in(folder: Path, variant: str | None) -> dict[str, list[Path]]:
+    """The safetensors files of each network of a diffusers folder that are read.
+
+    Raises:
+        ModelUnavailableError: as for ``network_files``.
+    """
+    chosen = network_files(_names(folder), variant)
+    return {network: [folder / name for name in names] for network, names in chosen.items()}
+
+
 def parameters(card: ModelCard | ClipCard) -> int:
     """How many numbers a model will hold in memory, by the headers of its files; 0 for what cannot be read.
 
@@ -36,34 +43,26 @@ def parameters(card: ModelCard | ClipCard) -> int:
         ModelUnavailableError: as for ``locate``.
     """
     path = _find(card)
-    if path.is_file():
-        files = [path]
-    elif (path / "model_index.json").is_file():
-        files = [file for name in NETWORKS for file in weights(path / name)]
-    else:
-        files = weights(path)
-    return sum(_numbers(file) for file in files)
-
-
-def weights(folder: Path) -> list[Path]:
-    """The safetensors files of one network that are read; a folder may hold other variants beside them."""
-    return [file for file in sorted(folder.glob("*.safetensors")) if file.name.count(".") == 1]
-
-
-def _numbers(file: Path) -> int:
     try:
-        with safe_open(file, framework="pt") as tensors:
-            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118
+        files = [path] if path.is_file() else [path / CLIP_WEIGHTS]
+        if isinstance(card, ModelCard) and (path / INDEX).is_file():
+            files = [file for chosen in weights_in(path, card.variant).values() for file in chosen]
+        return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
     except Exception:
         return 0  # loading it will say what is wrong
 
 
+def _names(folder: Path) -> Iterator[str]:
+    """Names of the files in a folder and in the folders in it."""
+    for pattern in ("*", "*/*"):
+        for file in folder.glob(pattern):
+            if file.is_file():
+                yield file.relative_to(folder).as_posix()
+
+
 def _find(card: ModelCard | ClipCard) -> Path:
     if card.hub is not None:
-        try:
-            return Path(snapshot_download(card.hub, revision=card.revision, allow_patterns=WANTED))
-        except Exception as error:
-            raise ModelUnavailableError(f"{card.id}: {card.hub} cannot be fetched: {error}") from error
+        return fetch(card)
     path = card.path
     if path is None or not path.exists():
         raise ModelUnavailableError(f"{card.id}: {path} does not exist")

@@ -1,0 +1,122 @@
+"""Which files of a model are read, told from their names alone: of a folder, or of a repository before it is fetched.
+
+A network's weights are one file, or several parts; in full, or as a *variant* such as fp16, named between dots:
+
+    diffusion_pytorch_model.safetensors     diffusion_pytorch_model-00001-of-00002.safetensors
+    diffusion_pytorch_model.fp16.safetensors     diffusion_pytorch_model.fp16-00001-of-00002.safetensors
+"""
+
+import re
+from collections.abc import Iterable
+
+from jobs.errors import ModelUnavailableError
+
+# Of a diffusers folder, with the name that the weights of each begin with.
+NETWORKS = {"text_encoder": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
+INDEX = "model_index.json"
+CLIP_WEIGHTS = "open_clip_model.safetensors"
+CLIP_CONFIG = "open_clip_config.json"
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+# Some put the variant behind the number of the part.
+_WEIGHTS = re.compile(
+    r"(?P<stem>\w+)(?:\.(?P<variant>[\w-]+?))?(?:-(?P<part>\d{5})-of-(?P<parts>\d{5}))?(?:\.(?P<behind>[\w-]+))?"
+    r"\.safetensors"
+)
+
+
+def network_files(names: Iterable[str], variant: str | None = None) -> dict[str, list[str]]:
+    """The safetensors files of each network of a diffusers folder.
+
+    Args:
+        names: of all files, relative to the folder, with slashes.
+        variant: which is wanted; a network that does not have it is read in full. Without, each is read in full, or in
+            the only variant that there is of it.
+
+    Raises:
+        ModelUnavailableError: a network has none, or not all parts, or several variants to choose from.
+    """
+    names = list(names)
+    kinds = {network: _kinds(names, network) for network in NETWORKS}
+    if variant is not None and not any(variant in known for known in kinds.values()):
+        raise ModelUnavailableError(f"none of its networks has weights of the variant {variant!r}")
+    return {network: _chosen(network, known, variant) for network, known in kinds.items()}
+
+
+def diffusion_files(names: Iterable[str], variant: str | None = None) -> list[str]:
+    """All files of a diffusers repository that are read.
+
+    Raises:
+        ModelUnavailableError: as for ``network_files``, or it is no diffusers repository.
+    """
+    names = list(names)
+    if INDEX not in names:
+        raise ModelUnavailableError(f"it holds no {INDEX}")
+    described = {INDEX, "scheduler/scheduler_config.json"}
+    described |= {f"tokenizer/{name}" for name in _TOKENIZER} | {f"{name}/config.json" for name in NETWORKS}
+    weights = [file for files in network_files(names, variant).values() for file in files]
+    return [*(name for name in names if name in described), *weights]
+
+
+def clip_files(names: Iterable[str]) -> list[str]:
+    """All files of an OpenCLIP repository that are read.
+
+    Raises:
+        ModelUnavailableError: it is none, or has no safetensors.
+    """
+    names = list(names)
+    for needed in (CLIP_CONFIG, CLIP_WEIGHTS):
+        if needed not in names:
+            raise ModelUnavailableError(f"it holds no {needed}")
+    return [name for name in names if name in {CLIP_CONFIG, CLIP_WEIGHTS, *_TOKENIZER}]
+
+
+def _kinds(names: Iterable[str], network: str) -> dict[str | None, dict[int, list[str]]]:
+    """The weights of a network by variant, and by the number of parts that they are in."""
+    kinds: dict[str | None, dict[int, list[str]]] = {}
+    for name in sorted(names):
+        folder, _, file = name.rpartition("/")
+        found = _WEIGHTS.fullmatch(file)
+        if folder == network and found is not None and found["stem"] == NETWORKS[network]:
+            split = kinds.setdefault(found["variant"] or found["behind"], {})
+            split.setdefault(int(found["parts"] or 1), []).append(name)
+    return kinds
+
+
+def _chosen(network: str, kinds: dict[str | None, dict[int, list[str]]], variant: str | None) -> list[str]:
+    if not kinds:
+        raise ModelUnavailableError(f"{network} holds no {NETWORKS[network]}.safetensors")
+    kind = variant if variant in kinds else _full_or_only(network, kinds, variant)
+    parts, files = min(kinds[kind].items())  # one file, where there are parts of the same beside it
+    if len(files) != parts:
+        raise ModelUnavailableError(
+            f"{network} holds {len(files)} of the {parts} parts of {NETWORKS[network]}.safetensors"
+        )
+    return files
+
+
+def _full_or_only(
+    network: str, kinds: dict[str | None, dict[int, list[str]]], variant: str | None
+) -> str | None:
+    """The kind of a network that does not have the wanted one: the full weights, or without a wish the only ones."""
+    if None in kinds:
+        return None
+    known = sorted(str(kind) for kind in kinds)
+    if variant is not None:
+        raise ModelUnavailableError(
+            f"{network} has weights neither of the variant {variant!r} nor in full, only {', '.join(known)}"
+        )
+    if len(known) > 1:
+        raise ModelUnavailableError(
+            f"{network} has the variants {', '.join(known)} and no full weights: name one as `variant`"
+        )
+    return known[0]

@@ -1,0 +1,152 @@
+"""Fill a network with weights that are all of it: none missing, none left over, none of another shape, all finite."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import Module
+
+from jobs.errors import ModelUnavailableError
+from worker.models.device import Device
+
+FEW = 3  # keys that a refusal names of each kind
+# What files hold besides the weights of the network that they are for, and what changes nothing.
+_HARMLESS = re.compile(
+    r"(.*\.)?position_ids"  # numbers from 0; older libraries stored them
+    r"|model_ema\..*|loss\..*"  # left over from training
+    # The rest of the CLIP that a text encoder was cut out of.
+    r"|(text_projection(\.weight)?|logit_scale|vision_model\..*|visual_projection\..*)"
+)
+# Attention of VAEs that were written by diffusers before 0.17.
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+Shapes = Mapping[str, Sequence[int]]
+
+
+def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
+    """The tensors of safetensors files that together hold one network; mapped, not yet in memory.
+
+    Raises:
+        ModelUnavailableError: a file is damaged.
+    """
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            tensors |= load_file(file)
+        except Exception as error:
+            raise ModelUnavailableError(
+                f"{file.parent.name}/{file.name} cannot be loaded: {error}"
+            ) from error
+    return tensors
+
+
+def read_shapes(file: Path) -> dict[str, Sequence[int]]:
+    """The shapes of the tensors of a safetensors file, by its header."""
+    with safe_open(file, framework="pt") as tensors:
+        return {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
+
+
+def shapes_of(network: Module) -> dict[str, Sequence[int]]:
+    """The shapes of the tensors that a network's file holds."""
+    return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def with_new_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A VAE's tensors by the names that its attention has now."""
+    old = re.compile(rf"(.*\battentions\.\d+)\.({'|'.join(_OLD_ATTENTION)})\.(weight|bias)")
+    return {
+        f"{found[1]}.{_OLD_ATTENTION[found[2]]}.{found[3]}" if (found := old.fullmatch(key)) else key: tensor
+        for key, tensor in tensors.items()
+    }
+
+
+def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Device) -> None:
+    """Give a network that has no weights yet its own, in the device's format and memory.
+
+    Args:
+        network: its weights may be on the meta device.
+        tensors: by the names of the network's, with or without the prefix ``text_model.``.
+        what: the network, for messages: ``the UNet``.
+        device: where to.
+
+    Raises:
+        ModelUnavailableError: they are not the weights of this network, or not finite.
+        torch.OutOfMemoryError: the device has no room for them.
+    """
+    names = {key.removeprefix("text_model."): key for key in network.state_dict()}
+    given = {names.get(short := key.removeprefix("text_model."), short): key for key in tensors}
+    shapes = shapes_of(network)
+    require_fit(shapes, {name: tensors[key].shape for name, key in given.items()}, what)
+    for name in shapes:
+        if not tensors[given[name]].is_floating_point():
+            raise ModelUnavailableError(f"{what} has {name} as {tensors[given[name]].dtype}, which is no float")
+    # A copy: the file may change, and numbers in it lie where they come, which makes some kernels slower.
+    own = {name: tensors[given[name]].to(device.device, device.dtype, copy=True) for name in shapes}
+    network.load_state_dict(own, strict=True, assign=True)
+    network.eval().requires_grad_(False)
+    require_finite(network, what)
+
+
+def require_fit(network: Shapes, file: Shapes, what: str) -> None:
+    """Refuse weights by their names and shapes alone.
+
+    Args:
+        network: what it has.
+        file: what is to be its own.
+        what: the network, for messages.
+
+    Raises:
+        ModelUnavailableError: they differ; the message names the first of what does.
+    """
+    unfit = misfit(network, file)
+    if unfit:
+        raise ModelUnavailableError(f"the weights are not those of {what}: {unfit}")
+
+
+def misfit(network: Shapes, file: Shapes) -> str:
+    """What tells the weights of a file from those of a network, in a few words; empty if nothing does."""
+    missing = [key for key in network if key not in file]
+    unexpected = [key for key in file if key not in network and not _HARMLESS.fullmatch(key)]
+    shaped = [
+        f"{key} is {_by(file[key])} and should be {_by(network[key])}"
+        for key in network
+        if key in file and tuple(file[key]) != tuple(network[key])
+    ]
+    parts = ((missing, "missing"), (unexpected, "unexpected"), (shaped, "of another shape"))
+    return "; ".join(f"{len(keys)} {kind}: {_few(keys)}" for keys, kind in parts if keys)
+
+
+def require_finite(network: Module, what: str) -> None:
+    """Refuse weights that are NaN or infinite, or became so in the format that the device computes in.
+
+    Raises:
+        ModelUnavailableError: some are, or were never filled in; the message names the first of them.
+    """
+    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    empty = [name for name, tensor in tensors.items() if tensor.is_meta]
+    if empty:
+        raise ModelUnavailableError(f"{what} lacks {_few(empty)}")
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+    if not floats:
+        return
+    # A sum is finite only if all its terms are; one pass over the memory, and one answer from the device.
+    sums = torch.stack([tensor.detach().sum(dtype=torch.float32) for tensor in floats.values()]).tolist()
+    odd = [name for name, total in zip(floats, sums, strict=True) if not math.isfinite(total)]
+    # An open_clip text tower masks its attention with -inf.
+    bad = [name for name in odd if not name.endswith("attn_mask") and not bool(floats[name].isfinite().all())]
+    if bad:
+        dtype = str(floats[bad[0]].dtype).removeprefix("torch.")
+        raise ModelUnavailableError(f"{what} has weights that are not finite in {dtype}: {_few(bad)}")
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:FEW]) + (", ..." if len(names) > FEW else "")
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(str(size) for size in shape) or "a number"
