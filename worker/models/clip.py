@@ -200,7 +200,7 @@ def _network(path: Path, device: Device) -> torch.nn.Module:
     """
     name, file = f"local-dir:{path}", read_shapes(path / CLIP_WEIGHTS)
     try:
-        model = open_clip.create_model(name)
+        model: torch.nn.Module = open_clip.create_model(name)
     except RuntimeError as error:
         # OpenCLIP names every key; without weights the network tells which are the first.
         empty = open_clip.create_model(name, load_weights=False, pretrained_text=False)

@@ -59,8 +59,8 @@ def require_our_kind(index: Mapping[str, Any]) -> None:
         raise ModelUnavailableError(f"it has parts that are not served: {', '.join(others)}")
 
 
-def require_class(network: str, config: Mapping[str, Any]) -> None:
-    """Refuse the configuration of a network of another class.
+def require_network(network: str, config: Mapping[str, Any]) -> None:
+    """Refuse the configuration of a network of another class, or of a UNet that is told more than a text.
 
     Raises:
         ModelUnavailableError: it is one.
@@ -70,6 +70,11 @@ def require_class(network: str, config: Mapping[str, Any]) -> None:
         raise ModelUnavailableError(f"its {network} is a {kind}, not a {_CLASSES[network][0]}")
     if network == "text_encoder" and config.get("model_type") not in _TEXT_ENCODERS:
         raise ModelUnavailableError(f"its text encoder is a {config['model_type']}, not a CLIP's")
+    for field, served in _CONDITIONING.items() if network == "unet" else ():
+        if config.get(field) not in served:
+            raise ModelUnavailableError(
+                f"the UNet is told more than a text: its {field} is {config[field]!r}, which is not served"
+            )
 
 
 def require_kinship(text_encoder: Any, unet: Any, vae: Any) -> None:
@@ -78,11 +83,6 @@ def require_kinship(text_encoder: Any, unet: Any, vae: Any) -> None:
     Raises:
         ModelUnavailableError: they do not.
     """
-    for field, served in _CONDITIONING.items():
-        if unet.get(field) not in served:
-            raise ModelUnavailableError(
-                f"the UNet is told more than a text: its {field} is {unet[field]!r}, which is not served"
-            )
     channels = vae["latent_channels"]
     for field, verb in (("in_channels", "takes"), ("out_channels", "gives")):
         if unet[field] != channels:

@@ -59,7 +59,8 @@ class DiffusionModel:
     @property
     def least_side(self) -> int:
         """Height and width of the smallest latents that every level of the UNet has something of."""
-        return max(8, 2 ** (len(self._unet.config.block_out_channels) - 1))
+        levels = len(self._unet.config.block_out_channels)
+        return max(8, 1 << (levels - 1))
 
     @torch.inference_mode()
     def _encode_texts(self, texts: list[str]) -> Tensor:

@@ -15,8 +15,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from jobs.errors import ModelUnavailableError
 from worker.models.compatibility import (
-    require_class,
     require_kinship,
+    require_network,
     require_our_kind,
     require_schedule,
     require_vocabulary,
@@ -110,7 +110,7 @@ def _described(folder: Path, known: Mapping[str, Any]) -> Parts:
 def _empty(folder: Path, name: str) -> Any:
     """A network as its configuration has it, its weights on the meta device."""
     config = _read(folder / name / "config.json")
-    require_class(name, config)
+    require_network(name, config)
     with init_empty_weights():
         if name == "text_encoder":
             return CLIPTextModel(CLIPTextConfig.from_pretrained(folder / name, local_files_only=True))

@@ -4,46 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
-from jobs.catalog import ModelCard
-from tests.worker.conftest import ROOT
 from tests.worker.models.single_file import write_single_file
-from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel, load_diffusion
-from worker.settings import WorkerSettings
-
-POCKET = ROOT / "models" / "pocket"
-
-
-def load(path: Path, *, config: Path | None = None, dtype: str = "fp32") -> DiffusionModel:
-    card = ModelCard(
-        id="m", path=path, config=config, clip="c", width=64, height=64, min_px=64, max_px=64
-    )
-    return load_diffusion(card, Device(WorkerSettings.model_validate({"device": "cpu", "dtype": dtype})))
-
-
-@pytest.fixture
-def plain(tmp_path: Path) -> Path:
-    """A folder of the pocket model around a UNet of Stable Diffusion 1's kind: files have no names for other kinds."""
-    pipeline = StableDiffusionPipeline.from_pretrained(POCKET)
-    stock = pipeline.unet.config
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(
-        sample_size=stock.sample_size,
-        in_channels=stock.in_channels,
-        out_channels=stock.out_channels,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=stock.cross_attention_dim,
-        attention_head_dim=4,
-        norm_num_groups=16,
-    )
-    pipeline.register_modules(unet=unet)
-    pipeline.save_pretrained(tmp_path / "plain")
-    return tmp_path / "plain"
+from tests.worker.models.variants import POCKET, load
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
