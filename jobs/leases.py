@@ -160,6 +160,10 @@ class Leases:
         fields = ("log", "level", level, "message", message)
         self._scripts("note", lease.job_id, lease.fence, "", "", 0, *fields)
 
+    def note(self, lease: Lease, sentence: str) -> None:
+        """Keep a sentence with the job, and tell those who follow it; once, however often the job is begun anew."""
+        self._scripts("remark", lease.job_id, lease.fence, sentence)
+
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
         """Publish the pictures; the status that the job entered (canceled, when that was asked for first).
 

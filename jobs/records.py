@@ -61,6 +61,7 @@ def to_job(
         images=tuple(_image(job_id, image) for image in images),
         candidates=to_candidates(job_id, record, request, status, images),
         result=read_result(record["result"]) if "result" in record else None,
+        notes=tuple(record["notes"].split("\n")) if "notes" in record else (),
         error=JobError(**json.loads(record["error"])) if "error" in record else None,
         metrics=Metrics(
             queue_s=_seconds(created, started),

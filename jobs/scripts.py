@@ -20,6 +20,7 @@ NAMES = (
     "weigh",
     "announce",
     "note",
+    "remark",
     "show",
     "deliver",
     "delivered",

@@ -187,6 +187,10 @@ class Job(Wire):
     )
     result: AnyResult | None = Field(None, description="What came of a job that makes no picture.")
     error: JobError | None = Field(None, description="Why it failed; null unless it did.")
+    notes: tuple[str, ...] = Field(
+        (),
+        description="What its worker did not do as asked, a sentence each: a text that was not read to its end.",
+    )
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
     webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")
 

@@ -6,7 +6,7 @@ are float32 on the CPU, where each sampler does its own arithmetic; the runner m
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -105,6 +105,24 @@ class Predictor:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """Ask how much of a text its reader reads. Answer: a ``Reading``, or None where the reader does not tell."""
+
+    kind: Literal["model", "clip"]
+    id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How long a text is, and how much is read of it."""
+
+    tokens: int  # of the text
+    room: int  # for tokens of a text
+    limit: int  # the same with those that the reader adds of its own
+
+
+@dataclass(frozen=True)
 class Guide:
     """Differentiate the guidance loss of a picture. Answer: a ``Gradient`` with respect to the latents."""
 
@@ -168,6 +186,13 @@ class Preview:
     pixels: Tensor  # [3, H, W] in [0, 1]
 
 
+@dataclass(frozen=True)
+class Note:
+    """Not a call either: something that a person should know of the job. The engine keeps it and answers None."""
+
+    sentence: str
+
+
 Call = (
     Describe
     | EncodeText
@@ -178,6 +203,7 @@ Call = (
     | EmbedImage
     | InputSize
     | Predictor
+    | Measure
     | Guide
     | Decode
     | Score
@@ -185,4 +211,5 @@ Call = (
     | Fetch
     | Stepped
     | Preview
+    | Note
 )

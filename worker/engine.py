@@ -20,7 +20,7 @@ from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.request import ResolvedRequest
 from jobs.state import Progress
 from jobs.tasks import Task
-from worker.calls import Call, Describe, Fetch, InputSize, Predictor, Preview, Stepped
+from worker.calls import Call, Describe, Fetch, InputSize, Measure, Note, Predictor, Preview, Stepped
 from worker.fetching import Fetches
 from worker.grouping import Account, Schedule, Track
 from worker.inputs import Inputs
@@ -75,6 +75,7 @@ class Work:
     progress: Progress = field(default_factory=lambda: Progress())
     started: float = field(default_factory=time.monotonic)
     pictures: list[Picture] = field(default_factory=list)
+    notes: tuple[str, ...] = ()  # for whoever asked; replaced like the progress
 
     def note_step(self) -> None:
         """Count one sampling step, and foresee the end from the speed so far."""
@@ -248,7 +249,7 @@ class Engine:
             if isinstance(answer, LodestarError):
                 raise answer
             call = track.sampler.send(answer)
-            while isinstance(call, Describe | InputSize | Predictor | Stepped | Preview):
+            while isinstance(call, Describe | InputSize | Predictor | Measure | Stepped | Preview | Note):
                 call = track.sampler.send(self._note(job.work, call))
             if isinstance(call, Fetch):
                 return self._fetches.begin(track, call)
@@ -263,7 +264,9 @@ class Engine:
             log.exception("sampler raised", job=job.work.id)
             self._leave(job, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
 
-    def _note(self, work: Work, call: Describe | InputSize | Predictor | Stepped | Preview) -> object:
+    def _note(
+        self, work: Work, call: Describe | InputSize | Predictor | Measure | Stepped | Preview | Note
+    ) -> object:
         """Answer what takes no model's time."""
         match call:
             case Stepped():
@@ -271,6 +274,9 @@ class Engine:
                 return None
             case Preview():
                 self._on_preview(work, call)
+                return None
+            case Note(sentence=sentence):
+                work.notes = (*work.notes, sentence)
                 return None
             case _:
                 return self._runner.look_up(call)

@@ -221,6 +221,7 @@ class Executions:
 
     def _conclude(self, execution: Execution, outcome: Outcome) -> JobStatus:
         lease = execution.lease
+        self._keeper.tell_notes(execution)
         match outcome:
             case Finished():
                 self._leases.renew(lease, execution.work.progress)  # the last step, since the last look

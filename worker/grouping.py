@@ -28,6 +28,8 @@ from worker.calls import (
     Guide,
     InputSize,
     Look,
+    Measure,
+    Note,
     Personalize,
     Predictor,
     Preview,
@@ -54,7 +56,9 @@ def batch_key(call: Call) -> Hashable:
             return type(call), call.model
         case EmbedText() | InputSize() | Predictor():
             return type(call), call.clip
-        case Fetch() | Stepped() | Preview():
+        case Measure(kind=kind, id=reader):
+            return type(call), kind, reader
+        case Fetch() | Stepped() | Preview() | Note():
             return (type(call),)
 
 

@@ -16,6 +16,7 @@ class Execution:
     cost: int
     standing: Standing = Standing.HELD
     counted: float = 0.0  # share of the cost that the throughput knows of
+    noted: int = 0  # how many of the engine's notes the queue knows of
 
     @property
     def left(self) -> float:

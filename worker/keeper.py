@@ -60,6 +60,13 @@ class Keeper:
         self._closing.set()
         self._look.set()
 
+    def tell_notes(self, execution: Execution) -> None:
+        """Hand on what the engine noted of a job, each note once."""
+        notes = execution.work.notes
+        for sentence in notes[execution.noted :]:
+            self._leases.note(execution.lease, sentence)
+        execution.noted = len(notes)
+
     def _renew(self, held: list[Execution]) -> None:
         standings = (
             self._leases.renew_all([(each.lease, each.work.progress) for each in held]) if held else []
@@ -68,6 +75,7 @@ class Keeper:
             if standing is not Standing.HELD and not execution.work.stop.is_set():
                 execution.standing = standing
                 execution.work.stop.set()
+            self.tell_notes(execution)
 
     def _info(self, held: list[Execution]) -> WorkerInfo:
         device = self._models.device

@@ -28,10 +28,13 @@ from worker.calls import (
     Guide,
     InputSize,
     Look,
+    Measure,
+    Note,
     Personalize,
     Predictor,
     Preview,
     PullBack,
+    Reading,
     Score,
     Stepped,
 )
@@ -78,18 +81,20 @@ class Runner:
             DeviceLostError: as for ``run``.
         """
         match call:
-            case Describe() | InputSize() | Predictor():
+            case Describe() | InputSize() | Predictor() | Measure():
                 return self.look_up(call)
             case Fetch():
                 return call.read()
-            case Stepped() | Preview():
+            case Stepped() | Preview() | Note():
                 return None
         (answer,) = self.run([call])
         if isinstance(answer, LodestarError):
             raise answer
         return answer
 
-    def look_up(self, call: Describe | InputSize | Predictor) -> Facts | int | AestheticHead:
+    def look_up(
+        self, call: Describe | InputSize | Predictor | Measure
+    ) -> Facts | int | AestheticHead | Reading | None:
         """What a sampler wants to know of a model; runs no network.
 
         Raises:
@@ -97,6 +102,9 @@ class Runner:
         """
         if isinstance(call, Describe):
             return self.models.diffusion(call.model).facts
+        if isinstance(call, Measure):
+            reader = self.models.diffusion if call.kind == "model" else self.models.clip
+            return reader(call.id).measure(call.text)
         clip = self.models.clip(call.clip)
         if isinstance(call, InputSize):
             return clip.px

@@ -34,6 +34,7 @@ from worker.calls import (
 )
 from worker.guidance.aim import take_aim
 from worker.guidance.steering import Nudge, Steering
+from worker.notes import note_cut_texts
 from worker.prediction import Prediction
 from worker.solvers import Solver
 
@@ -91,6 +92,8 @@ def sample(
     seed = request.seed + index
     noise_rng = torch.Generator().manual_seed(seed)
     facts: Facts = yield Describe(request.model)
+    if index == 0:
+        yield from note_cut_texts(request, extras.text_clip)
     context: Tensor = yield EncodeText(request.model, request.prompt)
     context = yield from _personalized(request, context, extras)
     if request.cfg_scale != 1:

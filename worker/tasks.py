@@ -30,8 +30,9 @@ from worker.aesthetics.embeddings import (
     require_clip,
     to_file,
 )
-from worker.calls import Call, EmbedText, Fetch, Look, Sight, Stepped
+from worker.calls import Call, EmbedText, Fetch, Look, Measure, Sight, Stepped
 from worker.inputs import Inputs, StoredPicture
+from worker.notes import note_cut
 
 Steps = Generator[Call, Any, "Done"]
 
@@ -96,6 +97,7 @@ def _kept(name: str, embedding: AestheticEmbedding) -> Done:
 def _scores(task: ScoreTask, pictures: tuple[StoredPicture, ...]) -> Steps:
     target: Tensor | None = None
     if task.prompt is not None:
+        yield from note_cut({Measure("clip", task.clip, task.prompt): "the prompt"})
         target = yield EmbedText(task.clip, task.prompt)
     scores = []
     for picture in pictures:
@@ -111,6 +113,7 @@ def _scores(task: ScoreTask, pictures: tuple[StoredPicture, ...]) -> Steps:
 
 def _place(task: QueryTask, pictures: tuple[StoredPicture, ...]) -> Steps:
     if task.text is not None:
+        yield from note_cut({Measure("clip", task.clip, task.text): "the text"})
         row: Tensor = yield EmbedText(task.clip, task.text)
     else:
         (row,) = yield from _look(task.clip, pictures)

@@ -86,11 +86,34 @@ def test_an_execution_that_lost_its_job_can_tell_nothing(
     assert before == ["queued", "started", "queued"]
     doomed.renew(stale, Progress(step=1, steps=2))
     doomed.log(stale, "still here")
+    doomed.note(stale, "something was left out")
     doomed.preview(stale, 0, 1, b"")
     doomed.show(stale, pictures_of(stale)[0])
     with pytest.raises(LeaseLostError):
         doomed.succeed(stale, pictures_of(stale))
     assert told(redis, stale.job_id) == before
+
+
+def test_a_note_is_kept_and_told_of_once_whoever_says_it(
+    queue: JobQueue, leases: Leases, doomed: Leases, reaper: Reaper, redis: Redis
+) -> None:
+    first = claimed(doomed, queue.submit(RESOLVED).job.id)
+    doomed.note(first, "half of the prompt was left out")
+    reaper.sweep()
+    again = claimed(leases, first.job_id)
+    for sentence in ("half of the prompt was left out", "half of the prompt", "half of the prompt"):
+        leases.note(again, sentence)
+    doomed.note(first, "who am I")
+    job = queue.get(first.job_id)
+    assert job.notes == ("half of the prompt was left out", "half of the prompt")
+    logged: Any = [
+        fields for _, fields in redis.xrange(f"lodestar:events:{job.id}") if fields["type"] == "log"
+    ]
+    assert [(fields["level"], fields["message"]) for fields in logged] == [
+        ("warning", note) for note in job.notes
+    ]
+    leases.succeed(again, pictures_of(again))
+    assert queue.get(first.job_id).notes == job.notes
 
 
 def test_a_candidate_is_told_of_with_its_scores(queue: JobQueue, leases: Leases, redis: Redis) -> None:

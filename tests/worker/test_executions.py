@@ -107,7 +107,7 @@ def house(redis: Redis, models: ModelRegistry, tmp_path: Path) -> House:
 
 def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        ids = house.begin(worker, ask(steps=30), ask(steps=30, seed=8))
+        ids = house.begin(worker, ask(steps=80), ask(steps=80, seed=8))
         until(lambda: all(house.status(job_id) is JobStatus.SUCCEEDED for job_id in ids))
         for job_id in ids:
             (image,) = house.queue.images(job_id)
@@ -119,6 +119,15 @@ def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: 
         assert info.memory_used_bytes is not None
         assert info.memory_total_bytes is not None
         assert 2**20 < info.memory_used_bytes < info.memory_total_bytes
+
+
+def test_a_prompt_beyond_the_encoder_is_noted_however_soon_the_job_ends(house: House, ask: Ask) -> None:
+    with house.running() as worker:
+        job_id = house.queue.submit(ask(prompt="apple " * 100, steps=1, images=2)).job.id
+        assert worker.admit()
+        until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
+    (note,) = house.queue.get(job_id).notes
+    assert note.startswith("the text encoder of pocket reads 32 tokens")
 
 
 def test_a_cancel_stops_one_job_within_a_step_and_leaves_the_others_alone(house: House, ask: Ask) -> None:

@@ -15,13 +15,14 @@ from torch.nn import functional as F
 from jobs.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
+from worker.calls import Reading
 from worker.models.compatibility import require_vocabulary
 from worker.models.device import Device
 from worker.models.files import locate
 from worker.models.layout import CLIP_CONFIG, CLIP_WEIGHTS
 from worker.models.shared import SharedNetworks, digest
 from worker.models.text_tower import TextTower
-from worker.models.texts import TextCache
+from worker.models.texts import TextCache, measured
 from worker.models.weights import read_shapes, require_finite, require_fit, shapes_of
 
 BUSY_TOKENS = 2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
@@ -97,6 +98,17 @@ class ClipModel:
     def embed_text(self, text: str) -> Tensor:
         """One text as a unit vector [1, E]."""
         return self.embed_texts([text])
+
+    def measure(self, text: str) -> Reading | None:
+        """How long a text is, and how much of it ``embed_texts`` reads; None if its tokenizer does not tell."""
+        ours: Any = self._tokenizer
+        if isinstance(ours, open_clip.tokenizer.HFTokenizer):
+            own = 3 if ours.tokenizer_mode == "clips" else None
+            return measured(ours.tokenizer, ours.clean_fn(text), ours.context_length, own)
+        if isinstance(ours, open_clip.tokenizer.SimpleTokenizer):
+            limit = int(ours.context_length or 0)
+            return Reading(len(ours.encode(text)), limit - 2, limit)
+        return None
 
     @torch.inference_mode()
     def _embed_texts(self, texts: list[str]) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.personalization import Tuning, TuningCache, tuned_states, turned
-from worker.calls import Facts
+from worker.calls import Facts, Reading
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
@@ -18,7 +18,7 @@ from worker.models.device import Device
 from worker.models.files import locate
 from worker.models.parts import Parts, load_file_parts, load_folder_parts
 from worker.models.shared import SharedNetworks
-from worker.models.texts import TextCache
+from worker.models.texts import TextCache, measured
 
 
 class DiffusionModel:
@@ -73,6 +73,10 @@ class DiffusionModel:
         )
         hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
         return hidden
+
+    def measure(self, text: str) -> Reading:
+        """How long a text is, and how much of it ``encode_texts`` reads."""
+        return measured(self._tokenizer, text, self._length)
 
     def personalize(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Tensor:
         """A text's hidden states [1, L, D] by the encoder after aesthetic gradients, float32 on the CPU.

@@ -1,12 +1,29 @@
-"""Encodings of texts that were asked for lately: pictures of one job, and most negative prompts, are the same text."""
+"""How long texts are, and encodings of those asked for lately: pictures of one job, most negative prompts, are alike."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from worker.calls import Reading
+
 SIZE = 256
+
+
+def measured(tokenizer: Any, text: str, limit: int, own: int | None = None) -> Reading:
+    """How long a text is, and how much of it is read.
+
+    Args:
+        tokenizer: of transformers.
+        text: the text.
+        limit: tokens that are read.
+        own: how many of them are not the text's; None for those that the tokenizer adds.
+    """
+    tokens = len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+    own = tokenizer.num_special_tokens_to_add() if own is None else own
+    return Reading(tokens, limit - own, limit)
 
 
 class TextCache:
