@@ -1,19 +1,22 @@
 """Whose turn it is."""
 
+import re
 import time
 from collections import Counter
 from itertools import product
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from jobs.catalog import Catalog
+from jobs.guidance import ResolvedGuidance
 from jobs.leases import Lease, Leases
 from jobs.order import cost_of, flow_of
 from jobs.personalization import ResolvedPersonalization
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
-from jobs.request import GenerateRequest, Priority, ResolvedRequest
+from jobs.request import GenerateRequest, Priority, ResolvedRequest, ResolvedUpscale, SamplerName
 from jobs.resolve import resolve
 from jobs.scripts import PREFIX
 from jobs.state import JobStatus
@@ -22,9 +25,21 @@ from jobs.workers import WorkerRegistry
 from tests.jobs.samples import RESOLVED, pictures_of, resolved
 from tests.jobs.test_workers import worker
 
+GUIDANCE_PAGE = Path(__file__).parent.parent.parent / "docs" / "guidance.md"
+
 
 def asking(**fields: object) -> ResolvedRequest:
     return RESOLVED.model_copy(update=fields)
+
+
+def guidance(catalog: Catalog, **fields: object) -> ResolvedGuidance | None:
+    wanted = GenerateRequest.model_validate({"prompt": "a red apple", "guidance": fields})
+    return resolve(wanted, catalog).guidance
+
+
+def guided(catalog: Catalog, **fields: object) -> int:
+    """What a job costs with this guidance."""
+    return cost_of(asking(guidance=guidance(catalog, **fields)))
 
 
 def submit(queue: JobQueue, count: int, caller: str = "", **fields: object) -> list[str]:
@@ -43,25 +58,65 @@ def served(leases: Leases, count: int) -> list[str]:
     return [take_next(leases).job_id for _ in range(count)]
 
 
+# Time of an average step in units of unguided ones, by docs/guidance.md.
+COSTS = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", GUIDANCE_PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 class TestCost:
-    def test_it_grows_with_all_that_is_to_be_done(self, catalog: Catalog) -> None:
+    def test_it_grows_with_all_that_is_to_be_done(self) -> None:
         plain = cost_of(RESOLVED)
-        assert plain == 25 * 2
-        assert cost_of(asking(steps=50)) == 2 * plain
-        assert cost_of(asking(images=3)) == 3 * plain
-        assert cost_of(asking(cfg_scale=1.0)) == plain / 2
-        assert cost_of(asking(width=128, height=128)) == 4 * plain
+        assert plain == pytest.approx(25 * 2, abs=2)
+        assert cost_of(asking(steps=50)) == plain + 50
+        assert cost_of(asking(images=3)) == pytest.approx(3 * plain, abs=2)
+        assert cost_of(asking(cfg_scale=1.0)) == plain - 25
+        assert cost_of(asking(width=128, height=128)) == pytest.approx(4 * plain, abs=3)
+        assert cost_of(asking(sampler=SamplerName.HEUN)) == plain + 24 * 2
+        assert cost_of(asking(preview_every=2)) == pytest.approx(plain + 11, abs=1)
+        assert cost_of(asking(upscale=ResolvedUpscale(factor=4, model="x4plus"))) == plain + 40
 
-        def guided(**guidance: object) -> int:
-            wanted = GenerateRequest.model_validate({"prompt": "a red apple", "guidance": guidance})
-            return cost_of(asking(guidance=resolve(wanted, catalog).guidance))
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("cutouts", 96),
+            ("smoothing_samples", 16),
+            ("recurrences", 2),
+            ("iterations", 2),
+            ("rho", 1.0),
+            (
+                "objectives",
+                [{"type": "text", "text": "a", "clip": clip} for clip in ("pocket-m", "pocket-s")],
+            ),
+        ],
+    )
+    def test_each_thing_that_multiplies_the_work_is_counted(
+        self, name: str, value: object, catalog: Catalog
+    ) -> None:
+        base = {"preset": "SLOW", "smoothing": 0.1}
+        assert guided(catalog, **{**base, name: value}) > 1.3 * guided(catalog, **base)
 
-        assert guided(cutouts=96) > guided() > 2 * plain
-        assert guided(stride=2) - plain == pytest.approx((guided() - plain) * 13 / 25, abs=1)
-        assert guided(end=0.5) == guided(stride=2)
-        assert guided(recurrences=3) - plain == pytest.approx(3 * (guided() - plain), abs=1)
+    def test_what_is_not_guided_is_not_counted(self, catalog: Catalog) -> None:
+        whole = guided(catalog) - cost_of(RESOLVED)
+        assert guided(catalog, stride=2) - cost_of(RESOLVED) == pytest.approx(whole * 13 / 25, rel=0.02)
+        assert guided(catalog, end=0.5) == guided(catalog, stride=2)
+        assert guided(catalog, scale=0) == cost_of(RESOLVED)
+        assert guided(catalog, decoder="linear", cutouts=1) < guided(catalog, cutouts=1)
 
-    def test_personalising_adds_its_steps(self) -> None:
+    @pytest.mark.parametrize(("preset", "cost"), COSTS)
+    def test_presets_cost_what_was_measured(self, preset: str, cost: str, catalog: Catalog) -> None:
+        ratio = guided(catalog, preset=preset) / cost_of(RESOLVED)
+        assert ratio == pytest.approx(float(cost), rel=1 / 3)
+
+    def test_every_measured_preset_is_looked_at(self) -> None:
+        assert {"laion", "universal", "tfg"} < {preset for preset, _ in COSTS}
+
+    def test_a_schedule_of_many_values_is_read_once(self, catalog: Catalog) -> None:
+        begun = time.monotonic()
+        cost_of(
+            asking(steps=250, guidance=guidance(catalog, overview_cuts="[12]*4999+[4]*5000", inner_cuts="1"))
+        )
+        assert time.monotonic() - begun < 2
+
+    def test_personalising_adds_its_steps_for_each_window_of_the_prompt(self) -> None:
         asked = ResolvedPersonalization(
             embedding="warm",
             digest="d",
@@ -75,6 +130,10 @@ class TestCost:
         )
         tuned = cost_of(asking(personalization=asked)) - cost_of(RESOLVED)
         assert cost_of(asking(personalization=asked, images=3)) - cost_of(asking(images=3)) == tuned == 10
+        long = "a red apple " * 100
+        assert cost_of(asking(personalization=asked, prompt=long)) - cost_of(asking(prompt=long)) == 4 * tuned
+        idle = asked.model_copy(update={"weight": 0.0})
+        assert cost_of(asking(personalization=idle)) == cost_of(RESOLVED)
 
     def test_a_task_costs_little_and_by_its_pictures(self) -> None:
         one = ScoreTask(clip="pocket-m", pictures=("a",))
@@ -85,7 +144,7 @@ class TestCost:
         assert cost_of(made) == cost_of(many)
 
     def test_it_is_a_whole_number_above_nothing(self) -> None:
-        assert cost_of(asking(steps=1, cfg_scale=1.0, width=8, height=8)) == 1
+        assert cost_of(asking(steps=1, cfg_scale=1.0, width=8, height=8)) == 3
 
     def test_a_caller_is_not_named_in_its_flow(self) -> None:
         flows = {flow_of(caller, priority) for caller, priority in product(("alice", "bob", ""), Priority)}

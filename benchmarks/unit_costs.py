@@ -1,0 +1,111 @@
+"""What each kind of model call costs against one row of one denoising step: the weights of ``jobs/order.py``.
+
+``python -m benchmarks.unit_costs [--json FILE] [--seconds N]``. On the pocket model, at its own size, each call alone;
+the weights are the medians of calls timed in turn with a denoising step, since a shared machine is now fast and now slow.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional as F
+
+from jobs.catalog import load_catalog
+from worker.aesthetics.personalization import Tuning
+from worker.batches import guide
+from worker.calls import Guide
+from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
+from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.settings import WorkerSettings
+from worker.upscaling import Upscaler
+
+ROOT = Path(__file__).parent.parent
+VIEWS = 16
+Run = Callable[[], object]
+
+
+def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
+    """A denoising step of two rows, and each call to compare with it, with the number of its units."""
+    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    model, clip, text_clip = models.diffusion("pocket"), models.clip("pocket-m"), models.clip("pocket-s")
+    rng = torch.Generator().manual_seed(0)
+    latents = torch.randn(1, model.facts.latent_channels, 16, 16, generator=rng)
+    context, times = model.encode_texts(["a red apple", ""]), torch.tensor([500, 500])
+    rows, picture = latents.expand(2, -1, -1, -1), torch.rand(1, 3, 64, 64, generator=rng)
+    target = clip.embed_text("a red apple")
+    direction = F.normalize(torch.randn(text_clip.width, generator=rng), dim=0)
+    tastes = count()
+
+    def guided(decoder: str, views: int) -> Run:
+        drawn = draw_views(Cut(views, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
+        sights = (Sight("m", drawn, (ClipTerm(0, 1.0, Near(target)),)),) if views else ()
+        call = Guide("pocket", latents, Loss(sights, (PixelTerm(1, 0.1, "tv"),)), decoder)  # type: ignore[arg-type]
+        return lambda: guide([call], model, {"m": clip}, 32)
+
+    def fit() -> object:
+        tuning = Tuning(str(next(tastes)), steps=5, lr=1e-5)  # one that is not remembered
+        return model.personalize("a red apple", direction, tuning, text_clip)
+
+    step = lambda: model.predict(rows, times, context)  # noqa: E731
+    calls: dict[str, tuple[Run, float]] = {
+        "row pulled back": (lambda: model.pull_back(rows, times, context, torch.ones_like(rows)), 2),
+        "gradient through the VAE": (guided("vae", 0), 1),
+        "gradient through the linear decoder": (guided("linear", 0), 1),
+        f"view of {VIEWS}": (guided("linear", VIEWS), VIEWS),
+        "decoding": (lambda: model.render(latents), 1),
+        "look": (lambda: clip.project_pictures(picture), 1),
+        "text": (lambda: model._encode_texts(["a red apple"]), 1),
+        "step of fitting": (fit, 5),
+    }
+    for name in ("x4plus", "x4plus-anime"):
+        try:
+            upscaler = Upscaler(name, models.device.threads)
+        except Exception:  # without the extra
+            continue
+        calls[name] = (lambda upscaler=upscaler: upscaler(picture[0], 4), 1)  # type: ignore[misc]
+    return step, calls
+
+
+def measured(step: Run, call: Run, units: float, seconds: float) -> float:
+    """Units of one call: the median of its times over those of a row, taken in turn."""
+    for run in (step, call):
+        run()
+    ratios, end = [], time.monotonic() + seconds
+    while time.monotonic() < end or len(ratios) < 3:
+        ratios.append(_time(call) / units / (_time(step) / 2))
+    return statistics.median(ratios)
+
+
+def _time(run: Run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure, print a table, and write JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each kind of call")
+    options = parser.parse_args()
+    step, calls = runs()
+    found = {name: measured(step, call, units, options.seconds) for name, (call, units) in calls.items()}
+    table = Table("call", "rows")
+    for name, cost in found.items():
+        table.add_row(name, f"{cost:.2f}")
+    Console().print(table)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
