@@ -21,6 +21,7 @@ from jobs.catalog import Catalog, load_catalog
 from jobs.connection import connect, connect_async
 from jobs.embeddings import EmbeddingLibrary
 from jobs.event_log import EventLog
+from jobs.limits import Limits
 from jobs.queue import JobQueue
 from jobs.segments import Segments
 from jobs.webhooks import WebhookQueue
@@ -53,6 +54,11 @@ class Services:
     addresses: AddressPolicy
     stopping: asyncio.Event
     """Set when the server is about to stop: nobody should wait for anything long any more."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one job may cost."""
+        return Limits(self.settings.max_cost, self.settings.max_timeout_s)
 
     def webhook_secrets(self) -> list[str]:
         """What webhook messages are signed with, the newest first.

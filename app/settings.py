@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.limits import MAX_TIMEOUT_S
 from jobs.links import is_prefix
 
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
@@ -63,6 +64,17 @@ class ApiSettings(BaseSettings):
     )
     max_queued: int = Field(
         1000, ge=1, description="Most jobs that may wait; more are refused with queue_full."
+    )
+    max_cost: int | None = Field(
+        None,
+        ge=1,
+        description="Most work that one job may ask for, in rows of a denoising step at 64 x 64 pixels; any if left out.",
+    )
+    max_timeout_s: float = Field(
+        MAX_TIMEOUT_S,
+        gt=0,
+        le=MAX_TIMEOUT_S,
+        description="Longest timeout_s that a job may ask for, in seconds.",
     )
     retention_s: float = Field(
         7 * 24 * 3600,

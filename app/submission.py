@@ -54,4 +54,4 @@ async def submit_job(
 
 def _resolve(wanted: GenerateRequest, services: Services) -> ResolvedRequest:
     with reaching_the_store():
-        return resolve(wanted, services.catalog, services.embeddings)
+        return resolve(wanted, services.catalog, services.embeddings, services.limits)

@@ -37,6 +37,7 @@ async def submit_task(
         QueueUnavailableError: likewise.
     """
     services = services_of(request)
+    task = task.model_copy(update={"timeout_s": min(task.timeout_s, services.limits.timeout_s)})
     async with forgetting_files(services.artifacts, job_id):
         submission = await run_in_threadpool(
             services.queue.submit, task, job_id=job_id, caller=caller, files=files

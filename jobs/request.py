@@ -95,10 +95,13 @@ class GenerateRequest(_Model):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
     prompt: Text = Field(
-        description="What the picture should show; an empty one leaves it to the model.",
+        description="What the picture should show; an empty one leaves it to the model. Read as far as the model's "
+        "text encoder reads, which is 77 tokens of most models; the job's `notes` say what was left out.",
         examples=["a red apple on a light blue background"],
     )
-    negative_prompt: Text = Field("", description="What it should not show.", examples=["blurry"])
+    negative_prompt: Text = Field(
+        "", description="What it should not show; read as far as the prompt.", examples=["blurry"]
+    )
     model: str | None = Field(
         None,
         max_length=100,
@@ -172,7 +175,7 @@ class GenerateRequest(_Model):
     timeout_s: float = Field(
         3600,
         gt=0,
-        le=86400,
+        le=86400,  # jobs.limits.MAX_TIMEOUT_S
         description="Seconds that one attempt may run before the job fails with deadline_exceeded.",
         examples=[3600],
     )

@@ -7,6 +7,7 @@ from jobs.cuts import most_cuts
 from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import InvalidRequestError
 from jobs.guidance import MAX_CUTOUTS, Guidance, ResolvedGuidance
+from jobs.limits import NO_LIMITS, Limits
 from jobs.presets import PRESETS
 from jobs.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale, SamplerName
 from jobs.resolve_aesthetics import resolve_personalization, resolve_selection
@@ -38,7 +39,10 @@ OVERRIDABLE = (
 
 
 def resolve(
-    request: GenerateRequest, catalog: Catalog, library: EmbeddingLibrary | None = None
+    request: GenerateRequest,
+    catalog: Catalog,
+    library: EmbeddingLibrary | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> ResolvedRequest:
     """The request with every default and the seed filled in.
 
@@ -46,10 +50,11 @@ def resolve(
         request: what is asked for.
         catalog: the models.
         library: the aesthetic embeddings; without it, none is known.
+        limits: of every job.
 
     Raises:
         UnknownModelError: the model or the CLIP is not in the catalog.
-        InvalidRequestError: the model cannot make this size.
+        InvalidRequestError: the model cannot make this size, or the job would take longer or cost more than any may.
         UnknownEmbeddingError: there is no aesthetic embedding of this name.
         ClipMismatchError: the embedding is not of the CLIP that the model's text encoder belongs to.
         NoImageTowerError: the model's text encoder belongs to none.
@@ -86,7 +91,7 @@ def resolve(
     sampler = request.sampler or card.sampler
     if request.eta and sampler is not SamplerName.DDIM:
         raise InvalidRequestError(f"eta is of the sampler ddim alone, and this is {sampler}", field="eta")
-    return ResolvedRequest(
+    resolved = ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         model=card.id,
@@ -109,9 +114,11 @@ def resolve(
         upscale=None
         if request.upscale is None
         else ResolvedUpscale(factor=request.upscale.factor, model=card.upscaler),
-        timeout_s=request.timeout_s,
+        timeout_s=limits.timeout_of(request),
         priority=request.priority,
     )
+    limits.check_cost(resolved, card)
+    return resolved
 
 
 def _require_words(request: GenerateRequest) -> None:

@@ -89,7 +89,7 @@ export class JobPage {
     this.tick();
     this.#showStage(job);
     this.#candidates.show(job.candidates ?? []);
-    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.webhook?.status}`;
+    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.notes?.length} ${job.webhook?.status}`;
     if (key === this.#shown) return;
     this.#shown = key;
     this.#showError(job);
@@ -178,6 +178,7 @@ function facts(job) {
     ...(job.worker ? [["worker", job.worker]] : []),
     ...(metrics.queue_s === null ? [] : [["waited", duration(metrics.queue_s)]]),
     ...(metrics.execution_s === null ? [] : [["ran", duration(metrics.execution_s)]]),
+    ...(job.notes?.length ? [["not as asked", job.notes.join(". ")]] : []),
     ["submitted", new Date(job.created_at).toLocaleString()],
     ...(job.webhook ? [["webhook", `${job.webhook.url}: ${job.webhook.status}${job.webhook.last_error ? ` (${job.webhook.last_error})` : ""}`]] : []),
     ["id", job.id],

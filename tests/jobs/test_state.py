@@ -51,6 +51,7 @@ def test_a_new_job_says_what_is_known_and_null_for_the_rest() -> None:
         "progress": {"step": 0, "steps": 0, "eta_s": None, "fraction": 0.0},
         "images": [],
         "candidates": [],
+        "notes": [],
         "result": None,
         "error": None,
         "metrics": {"queue_s": None, "execution_s": None},
