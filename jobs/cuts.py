@@ -7,8 +7,10 @@ Disco evaluated these texts as Python. Here they are only read.
 """
 
 import re
+from functools import lru_cache
 
 MAX_LENGTH = 10_000
+_REMEMBERED = 64  # texts that were read lately; every step of every picture asks for its own again
 _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
 _ALONE = re.compile(_NUMBER)
 _PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,6}}))?")
@@ -16,6 +18,7 @@ _PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{
 Schedule = tuple[float, ...]
 
 
+@lru_cache(_REMEMBERED)
 def parse_schedule(text: str) -> Schedule:
     """The values of a schedule, each for an equal part of the run. A number alone holds throughout.
 
@@ -47,6 +50,7 @@ def value_at(schedule: Schedule, progress: float) -> float:
     return schedule[min(int(progress * len(schedule)), len(schedule) - 1)]
 
 
+@lru_cache(_REMEMBERED)
 def most_cuts(overview: str, inner: str) -> int:
     """The number of views at the step that has most, of two schedules of whole numbers.
 

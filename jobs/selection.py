@@ -1,6 +1,7 @@
 """Choosing: make many candidates, keep the best."""
 
 from collections.abc import Sequence
+from math import isfinite
 from statistics import fmean, pstdev
 from typing import Annotated, Literal, Protocol, get_args
 
@@ -85,7 +86,7 @@ class Scored(Protocol):
 
 
 def rank_scores(candidates: Sequence[Scored], by: Weights) -> list[float]:
-    """A number for each candidate, the higher the better; those without a score count as average."""
+    """A number for each candidate, the higher the better; those without a finite score count as average."""
     clip = _standard([candidate.clip_score for candidate in candidates])
     aesthetic = _standard([candidate.aesthetic_score for candidate in candidates])
     return [by.clip * c + by.aesthetic * a for c, a in zip(clip, aesthetic, strict=True)]
@@ -98,6 +99,9 @@ def best(candidates: Sequence[Scored], by: Weights, keep: int) -> list[int]:
 
 
 def _standard(values: Sequence[float | None]) -> list[float]:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and isfinite(value)]
     mean, deviation = (fmean(known), pstdev(known)) if known else (0.0, 0.0)
-    return [0.0 if value is None or deviation == 0 else (value - mean) / deviation for value in values]
+    return [
+        0.0 if value is None or not isfinite(value) or deviation == 0 else (value - mean) / deviation
+        for value in values
+    ]
