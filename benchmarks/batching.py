@@ -12,11 +12,12 @@ import torch
 from jobs.catalog import load_catalog
 from jobs.request import GenerateRequest, ResolvedRequest
 from jobs.resolve import resolve
-from worker.engine import Engine, Finished, Outcome, Work
+from worker.engine import Engine
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.settings import WorkerSettings
+from worker.work import Finished, Outcome, Work
 
 ROOT = Path(__file__).parent.parent
 ROWS = (1, 2, 4, 8, 16, 32, 64)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from worker.aesthetics.fitting import Fitting
 from worker.calls import (
     Decode,
     Denoise,
@@ -27,25 +28,32 @@ from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 
+FITTING_TURN_S = 0.1  # of one turn; a step of Adam that takes longer is a turn
+
 
 def encode_texts(calls: Sequence[EncodeText], model: DiffusionModel) -> list[Tensor]:
     """Each text's hidden state [1, L, D]."""
-    return list(model.encode_texts([call.text for call in calls]).split(1))
+    return _apart(model.encode_texts([call.text for call in calls]))
 
 
-def personalize(calls: Sequence[Personalize], model: DiffusionModel, clip: ClipModel) -> list[Tensor]:
-    """Each text's hidden state [1, L, D]; one after the other, since each takes an encoder of its own."""
-    return [model.personalize(call.text, call.direction, call.tuning, clip) for call in calls]
+def personalize(
+    calls: Sequence[Personalize], model: DiffusionModel, clip: ClipModel
+) -> list[Tensor | Fitting]:
+    """Each text's hidden state [1, L, D], or what was fitted in a short time; each takes an encoder of its own."""
+    return [
+        model.personalize(call.text, call.direction, call.tuning, clip, call.fitting, seconds=FITTING_TURN_S)
+        for call in calls
+    ]
 
 
 def embed_texts(calls: Sequence[EmbedText], clip: ClipModel) -> list[Tensor]:
     """Each text's unit vector [1, E]."""
-    return list(clip.embed_texts([call.text for call in calls]).split(1))
+    return _apart(clip.embed_texts([call.text for call in calls]))
 
 
 def embed_images(calls: Sequence[EmbedImage], clip: ClipModel) -> list[Tensor]:
     """Each picture's unit vector [1, E]."""
-    return list(clip.embed_pictures(torch.stack([call.picture for call in calls])).split(1))
+    return _apart(clip.embed_pictures(torch.stack([call.picture for call in calls])))
 
 
 def denoise(calls: Sequence[Denoise], model: DiffusionModel) -> list[Tensor]:
@@ -84,7 +92,7 @@ def guide(
 
 def decode(calls: Sequence[Decode], model: DiffusionModel) -> list[Tensor]:
     """Each picture [3, H, W]."""
-    return list(model.render(torch.cat([call.latents for call in calls])))
+    return [picture[0] for picture in _apart(model.render(torch.cat([call.latents for call in calls])))]
 
 
 def score(calls: Sequence[Score], clip: ClipModel) -> list[float]:
@@ -98,4 +106,9 @@ def look(calls: Sequence[Look], clip: ClipModel) -> list[Sight]:
     """What the CLIP sees in each picture."""
     embeddings = clip.project_pictures(torch.stack([call.picture for call in calls]))
     scores = clip.aesthetic_scores(embeddings)
-    return [Sight(row, score) for row, score in zip(embeddings.split(1), scores, strict=True)]
+    return [Sight(row, score) for row, score in zip(_apart(embeddings), scores, strict=True)]
+
+
+def _apart(batch: Tensor) -> list[Tensor]:
+    """The rows [1, ...] of a batch that are kept for long: as views, each would keep the whole batch in memory."""
+    return [row.clone() for row in batch.split(1)]

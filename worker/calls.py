@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from jobs.presets import Decoder
+from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import Tuning
 from worker.guidance.objectives import Loss
 
@@ -41,13 +42,17 @@ class EncodeText:
 
 @dataclass(frozen=True)
 class Personalize:
-    """Condition on a text as the encoder reads it after aesthetic gradients. Answer: as of ``EncodeText``."""
+    """Condition on a text as the encoder reads it after aesthetic gradients.
+
+    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to ask again with.
+    """
 
     model: str
     text_clip: str  # the CLIP that the text encoder belongs to
     text: str
     direction: Tensor  # [E], unit
     tuning: Tuning
+    fitting: Fitting | None = None  # the answer so far
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class Decode:
-    """Decode latents. Answer: a picture [3, H, W] in [0, 1]."""
+    """Decode latents. Answer: a picture [3, H, W] in [0, 1], NaN where the decoder's answer was not finite."""
 
     model: str
     latents: Tensor  # [1, C, h, w]

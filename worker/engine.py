@@ -6,90 +6,29 @@ when it ends and whether it fails is its own affair.
 """
 
 import queue
-import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import Any
 
 import structlog
 
 from jobs.catalog import Catalog
-from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
-from jobs.request import ResolvedRequest
+from jobs.errors import LodestarError
 from jobs.state import Progress
-from jobs.tasks import Task
-from worker.calls import Call, Describe, Fetch, InputSize, Measure, Note, Predictor, Preview, Stepped
+from worker.calls import Describe, Fetch, InputSize, Measure, Note, Predictor, Preview, Stepped
 from worker.fetching import Fetches
-from worker.grouping import Account, Schedule, Track
-from worker.inputs import Inputs
+from worker.grouping import Account, Schedule, Track, may_join
 from worker.models.registry import Hold
 from worker.plans import AT_ONCE, Plan, plan
 from worker.runner import Runner
 from worker.sampler import Picture
 from worker.tasks import Done
-
-Sampler = Generator[Call, Any, Picture | Done]
+from worker.work import Failed, Finished, Outcome, Stopped, Work, as_failure
 
 WAKE_S = 0.5  # how soon a job that waits for its models hears of its cancel
+BEGIN_S = 0.05  # for beginning pictures, between two turns; one at least
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """All pictures of a job, in order."""
-
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Why a job cannot succeed."""
-
-    error: LodestarError
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The job was told to stop, or the engine is closing."""
-
-
-Outcome = Finished | Done | Failed | Stopped
-
-
-@dataclass
-class Work:
-    """One job in the engine.
-
-    ``stop`` may be set by any thread; the engine looks at it before every call. ``progress`` is replaced, never
-    changed, so that any thread may read it. A job of twice the ``weight`` gets twice the share of model time.
-    """
-
-    id: str
-    request: ResolvedRequest | Task
-    inputs: Inputs = field(default_factory=Inputs)
-    weight: float = 1.0
-    stop: threading.Event = field(default_factory=threading.Event)
-    progress: Progress = field(default_factory=lambda: Progress())
-    started: float = field(default_factory=time.monotonic)
-    pictures: list[Picture] = field(default_factory=list)
-    notes: tuple[str, ...] = ()  # for whoever asked; replaced like the progress
-
-    def note_step(self) -> None:
-        """Count one sampling step, and foresee the end from the speed so far."""
-        step = self.progress.step + 1
-        elapsed = time.monotonic() - self.started
-        left = self.progress.steps - step
-        self.progress = Progress(
-            step=step, steps=self.progress.steps, eta_s=elapsed / step * left if step > 1 else None
-        )
-
-    @property
-    def overdue(self) -> bool:
-        """Whether the job has run longer than it may."""
-        return time.monotonic() - self.started > self.request.timeout_s
 
 
 @dataclass(eq=False)
@@ -108,8 +47,8 @@ class Engine:
     """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other.
 
     Attributes, which any thread may read:
-        calling_since: when the group that the device now works on was started; None between groups. A watchdog that
-            finds this long ago has found a call that hangs.
+        calling_since: when the engine began what it is at: a group of calls, or what a sampler does of its own between
+            two calls; None while it waits for something to do. A watchdog that finds this long ago has found a hang.
         busy_s: seconds spent in model calls; its growth over a time is the share of it that the model was busy.
     """
 
@@ -120,6 +59,7 @@ class Engine:
         on_outcome: Callable[[Work, Outcome], None],
         on_preview: Callable[[Work, Preview], None] = lambda *_: None,
         on_picture: Callable[[Work, Picture], Picture] = lambda _work, picture: picture,
+        may_draw: Callable[[Work], bool] = lambda _work: True,
     ) -> None:
         """Make an idle engine.
 
@@ -130,12 +70,15 @@ class Engine:
             on_preview: likewise, when there is a preview of one of a job's pictures.
             on_picture: likewise, when one of its pictures is finished; returns what is to be kept of it until the job
                 ends.
+            may_draw: asked before another of a job's pictures is begun; whoever says no calls ``wake`` when that
+                changes.
         """
         self._runner = runner
         self._catalog = catalog
         self._on_outcome = on_outcome
         self._on_preview = on_preview
         self._on_picture = on_picture
+        self._may_draw = may_draw
         self._schedule = Schedule(runner.max_batch)
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
         self._fetches: Fetches[Track[_Job]] = Fetches(lambda: self._inbox.put(None))
@@ -149,10 +92,14 @@ class Engine:
         """Take a job in; it starts as soon as its models are in memory."""
         self._inbox.put(work)
 
+    def wake(self) -> None:
+        """Have the loop look at its jobs again, if it waits."""
+        self._inbox.put(None)
+
     def close(self) -> None:
         """Let the loop end: every job still in it comes out as ``Stopped``."""
         self._closing = True
-        self._inbox.put(None)
+        self.wake()
 
     def serve(self) -> None:
         """Run until closed.
@@ -165,7 +112,8 @@ class Engine:
             self._take_in()
             self._dismiss()
             self._go_on_with_fetched()
-            self._start_loaded()
+            self._begin_loaded()
+            self._begin_pictures()
             if self._tracks:
                 self._turn(self._schedule.choose(self._tracks))
         self._take_in()
@@ -189,43 +137,67 @@ class Engine:
             return
         try:
             planned = plan(work.request, work.inputs, self._catalog)
-        except LodestarError as error:
-            return self._on_outcome(work, Failed(error))
-        hold = self._runner.models.hold(planned.refs, on_settled=lambda: self._inbox.put(None))
+            hold = self._runner.models.hold(planned.refs, on_settled=self.wake)
+        except Exception as error:
+            return self._on_outcome(work, Failed(as_failure(error, work.id)))
         self._jobs.append(_Job(work, planned, hold))
 
     def _dismiss(self) -> None:
-        """Part with the jobs that were told to stop, that are overdue, or whose models cannot be loaded."""
+        """Part with the jobs that may not go on."""
         for job in list(self._jobs):
-            work = job.work
-            if work.stop.is_set():
-                self._leave(job, Stopped())
-            elif work.overdue:
-                message = f"the job ran longer than its timeout_s of {work.request.timeout_s:g} s"
-                self._leave(job, Failed(DeadlineExceededError(message)))
-            elif job.hold.error is not None:
-                self._fail(job, job.hold.error)
+            self._may_go_on(job)
 
     def _go_on_with_fetched(self) -> None:
         """Let the samplers go on whose files have been read."""
         for track, answer in self._fetches.done():
-            self._advance(track, answer)
+            if self._may_go_on(track.owner):
+                self._advance(track, answer)
 
-    def _start_loaded(self) -> None:
-        """Start the samplers of the jobs whose models have come."""
-        for job in [job for job in self._jobs if job.hold.ready and job.account is None]:
-            job.work.progress = Progress(step=0, steps=job.plan.steps)
-            job.work.started = time.monotonic()
-            job.account = self._schedule.open(job.work.weight)
-            for sampler in islice(job.plan.samplers, AT_ONCE):
-                self._start(job, job.account, sampler)
-
-    def _start(self, job: _Job, account: Account, sampler: Sampler) -> None:
+    def _may_go_on(self, job: _Job) -> bool:
+        """Whether a job is still here; it leaves if it was told to stop, is overdue, or has models that do not load."""
+        work = job.work
         if job.left:
-            return sampler.close()
+            return False
+        if work.stop.is_set():
+            self._leave(job, Stopped())
+        elif work.overdue:
+            self._leave(job, Failed(work.too_late()))
+        elif job.hold.error is not None:
+            self._fail(job, job.hold.error)
+        return not job.left
+
+    def _begin_loaded(self) -> None:
+        """Open an account for the jobs whose models have come; their time begins now."""
+        for job in self._jobs:
+            if job.hold.ready and job.account is None:
+                job.work.progress = Progress(step=0, steps=job.plan.steps)
+                job.work.started = time.monotonic()
+                job.account = self._schedule.open(job.work.weight)
+
+    def _begin_pictures(self) -> None:
+        """Start samplers, of every job so many that ``AT_ONCE`` are under way; some now, and some after a turn."""
+        end = time.monotonic() + BEGIN_S
+        for job in list(self._jobs):
+            while self._begins_another(job):
+                if time.monotonic() > end:
+                    return
+
+    def _begins_another(self, job: _Job) -> bool:
+        """Start a job's next sampler; whether there was one to start, and a place for it."""
+        account = job.account
+        if account is None or len(job.tracks) >= AT_ONCE or not self._may_draw(job.work):
+            return False
+        waiting = (track.account for track in self._tracks)
+        least = min(waiting, key=lambda other: other.virtual_s, default=account)
+        if not self._may_go_on(job) or not may_join(account, least):
+            return False
+        sampler = next(job.plan.samplers, None)
+        if sampler is None:
+            return False
         track = Track(job, account, sampler)
         job.tracks.append(track)
         self._advance(track, None)
+        return True
 
     def _turn(self, group: list[Track[_Job]]) -> None:
         """Run a group, and let each of its samplers go on."""
@@ -238,31 +210,40 @@ class Engine:
         moving = set(group)
         self._tracks = [track for track in self._tracks if track not in moving]
         for track, answer in zip(group, answers, strict=True):
-            self._advance(track, answer)
+            if self._may_go_on(track.owner):
+                self._advance(track, answer)
 
     def _advance(self, track: Track[_Job], answer: object) -> None:
-        """Send a sampler its answer, and follow it to the next call that takes a model's time."""
-        job = track.owner
-        if job.left:
-            return
+        """Send a sampler its answer, and follow it to the next call that takes a model's time.
+
+        What it does in between costs its job, as its calls do.
+        """
+        self.calling_since = began = time.monotonic()
         try:
-            if isinstance(answer, LodestarError):
-                raise answer
+            self._follow(track, answer)
+        except Exception as error:
+            # The boundary of a job: whatever its sampler does wrong ends this job and no other.
+            self._fail(track.owner, as_failure(error, track.owner.work.id))
+        self.calling_since = None
+        track.account.charge(time.monotonic() - began)
+
+    def _follow(self, track: Track[_Job], answer: object) -> None:
+        job = track.owner
+        if isinstance(answer, LodestarError):
+            raise answer
+        try:
             call = track.sampler.send(answer)
             while isinstance(call, Describe | InputSize | Predictor | Measure | Stepped | Preview | Note):
                 call = track.sampler.send(self._note(job.work, call))
+        except StopIteration as end:
+            made: Picture | Done = end.value
+        else:
             if isinstance(call, Fetch):
                 return self._fetches.begin(track, call)
             track.wait_for(call)
             self._tracks.append(track)
-        except StopIteration as end:
-            self._finish(job, track, end.value)
-        except LodestarError as error:
-            self._fail(job, error)
-        except Exception as error:
-            # The boundary of a job: whatever its sampler does wrong ends this job and no other.
-            log.exception("sampler raised", job=job.work.id)
-            self._leave(job, Failed(JobFailedError(f"internal error: {type(error).__name__}")))
+            return
+        self._finish(job, track, made)
 
     def _note(
         self, work: Work, call: Describe | InputSize | Predictor | Measure | Stepped | Preview | Note
@@ -286,8 +267,6 @@ class Engine:
         if isinstance(made, Done):
             return self._leave(job, made)
         job.work.pictures.append(self._on_picture(job.work, made))
-        for sampler in islice(job.plan.samplers, 1):
-            self._start(job, track.account, sampler)
         if len(job.work.pictures) == job.plan.results:
             ordered = sorted(job.work.pictures, key=lambda picture: picture.index)
             self._leave(job, Finished(tuple(ordered)))
@@ -297,6 +276,8 @@ class Engine:
         self._leave(job, Failed(error))
 
     def _leave(self, job: _Job, outcome: Outcome) -> None:
+        if job.left:
+            return
         job.left = True
         self._jobs.remove(job)
         self._tracks = [track for track in self._tracks if track.owner is not job]

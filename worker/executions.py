@@ -18,7 +18,7 @@ from jobs.request import ResolvedRequest
 from jobs.state import JobStatus
 from jobs.workers import WorkerRegistry
 from worker.calls import Preview
-from worker.engine import Engine, Failed, Finished, Outcome, Stopped, Work
+from worker.engine import Engine
 from worker.held import Execution, Held
 from worker.inputs import read_inputs
 from worker.keeper import Keeper
@@ -30,6 +30,7 @@ from worker.sampler import Picture
 from worker.tasks import Done
 from worker.upscaling import require_upscaler
 from worker.watchdog import Watchdog
+from worker.work import Failed, Finished, Outcome, Stopped, Work
 
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
 LISTEN_S = 0.5

@@ -39,7 +39,8 @@ from worker.calls import (
 )
 
 MAX_LEAD_S = 2.0
-# Views in one group of guidance: what a single picture may ask for, so that no group lasts longer than such a one.
+# Views in one group of guidance: what a picture may ask of one CLIP. One that asks more of several CLIPs is a group by
+# itself. So no group lasts longer than its longest picture would alone.
 MAX_VIEWS = 256
 
 
@@ -73,6 +74,11 @@ def rows(call: Call) -> int:
             return 1
 
 
+def _is_fitting(call: Call) -> bool:
+    """Whether the call goes on with an encoder that is being fitted."""
+    return isinstance(call, Personalize) and call.fitting is not None
+
+
 @dataclass
 class Account:
     """What a job has had of the model."""
@@ -80,6 +86,16 @@ class Account:
     weight: float = 1.0
     virtual_s: float = 0.0
     charged_s: float = 0.0
+
+    def charge(self, seconds: float) -> None:
+        """The job has had so much of the engine's time."""
+        self.charged_s += seconds
+        self.virtual_s += seconds / self.weight
+
+
+def may_join(account: Account, least: Account) -> bool:
+    """Whether a job is near enough to the least advanced one to have something done that is not its turn."""
+    return account.virtual_s <= least.virtual_s + MAX_LEAD_S
 
 
 Owner = TypeVar("Owner")
@@ -122,13 +138,15 @@ class Schedule:
         Args:
             tracks: all that wait, longest first; at least one.
         """
-        waiting = sorted(tracks, key=lambda track: track.account.virtual_s)
+        waiting = sorted(self._eligible(list(tracks)), key=lambda track: track.account.virtual_s)
         seed = waiting[0]
         self._now_s = seed.account.virtual_s
+        if isinstance(seed.call, Personalize):
+            return [seed]  # nothing is gained by company: each has an encoder of its own
         group: list[Track[Owner]] = []
         views = 0
         for track in waiting:
-            if len(group) == self._max_batch or track.account.virtual_s > self._now_s + MAX_LEAD_S:
+            if len(group) == self._max_batch or not may_join(track.account, seed.account):
                 break
             if track.key != seed.key:
                 continue
@@ -139,10 +157,24 @@ class Schedule:
             group.append(track)
         return group
 
+    def _eligible(self, tracks: list[Track[Owner]]) -> list[Track[Owner]]:
+        """Those that may be served now: of encoders that are fitted, one after the other, for the sake of memory.
+
+        The time that a job waits for another's encoder is not made up for later: it would take it from all others.
+        """
+        if not any(_is_fitting(track.call) for track in tracks):
+            return tracks
+        eligible = [
+            track for track in tracks if not isinstance(track.call, Personalize) or _is_fitting(track.call)
+        ]
+        accounts = {id(track.account) for track in eligible}
+        for track in tracks:
+            if id(track.account) not in accounts:
+                track.account.virtual_s = max(track.account.virtual_s, self._now_s)
+        return eligible
+
     def charge(self, group: list[Track[Owner]], seconds: float) -> None:
         """Share the time that a group took among its jobs, by rows."""
         total = sum(rows(track.call) for track in group)
         for track in group:
-            share_s = seconds * rows(track.call) / total
-            track.account.charged_s += share_s
-            track.account.virtual_s += share_s / track.account.weight
+            track.account.charge(seconds * rows(track.call) / total)

@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 
 from jobs.leases import Lease, Standing
-from worker.engine import Work
+from worker.work import Work
 
 
 @dataclass

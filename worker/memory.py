@@ -3,13 +3,20 @@
 The model is a line for every kind of batch: bytes = a + b * size. The first batch of a kind holds one call, the second
 at most ``GROWTH`` times as much; from then on the line through the smallest seen, as steep as to any other, foretells
 the rest. An out-of-memory error is a measurement too: such a batch takes more than was free.
+
+Whatever else takes memory while a batch is measured would be counted as the batch's: a model that is loaded, a picture
+that is upscaled. Who does that says so with ``taking_memory``, and what was measured meanwhile is only used until there
+is better. Nothing is believed for ever: of each size the last ``KEPT`` measurements count, unless they are older than
+``FORGET_AFTER`` batches of their kind.
 """
 
 import math
 import re
-from collections import Counter
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Hashable, Iterable
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -19,8 +26,43 @@ GROWTH = 4
 FREE_SHARE = 0.8  # of the free memory; the rest is for fragments, and for what other threads take meanwhile
 
 MEASURE_EVERY = 64  # batches of the same kind and size; measuring costs a CPU half a millisecond
+KEPT = 5  # measurements of the same kind and size
+FORGET_AFTER = KEPT * MEASURE_EVERY  # batches of the same kind
 CLEAR_PEAK = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
+
+
+@dataclass
+class _Size:
+    """What batches of one kind and size took.
+
+    Attributes:
+        taken: bytes, the latest last.
+        disturbed: whether others took memory meanwhile, so that the batches took this at most.
+        runs: how many there were.
+        measured_at: number of the batch of this kind that was measured last.
+    """
+
+    taken: deque[int] = field(default_factory=lambda: deque(maxlen=KEPT))
+    disturbed: bool = False
+    runs: int = 0
+    measured_at: int = 0
+
+
+@dataclass
+class _Kind:
+    """What is known of one kind of batch."""
+
+    runs: int = 0
+    sizes: dict[int, _Size] = field(default_factory=dict)
+    refused: dict[int, int] = field(default_factory=dict)  # what was free when one of this size did not fit
+
+    def known(self) -> dict[int, _Size]:
+        """The sizes that were measured, and not too long ago."""
+        measured = {size: seen for size, seen in self.sizes.items() if seen.taken}
+        return {
+            size: seen for size, seen in measured.items() if self.runs - seen.measured_at <= FORGET_AFTER
+        } or measured
 
 
 class MemoryModel:
@@ -35,25 +77,33 @@ class MemoryModel:
         """
         self._free_bytes = free_bytes
         self._limit_bytes = limit_bytes
-        self._taken: dict[Hashable, dict[int, int]] = {}  # the most that a batch of this size took
-        self._refused: dict[Hashable, dict[int, int]] = {}  # what was free when one of this size did not fit
-        self._runs: Counter[tuple[Hashable, int]] = Counter()
+        self._kinds: dict[Hashable, _Kind] = {}
 
     def largest(self, key: Hashable) -> float | None:
         """The largest batch that is expected to fit now; None if nothing is known of its kind."""
-        points = {**self._refused.get(key, {}), **self._taken.get(key, {})}
+        kind = self._kinds.get(key)
+        if kind is None:
+            return None
+        known = kind.known()
+        taken = {size: max(seen.taken) for size, seen in known.items()}
+        sure = {**kind.refused, **{size: taken[size] for size, seen in known.items() if not seen.disturbed}}
+        points = {**kind.refused, **taken}
         if not points:
             return None
-        least, budget = min(points), self._budget_bytes()
-        if len(points) == 1:
-            # In proportion: too much for what is larger, since part of it is paid once. So it errs to the safe side.
-            base, slope, bound = 0.0, points[least] / least, float(GROWTH * least)
-        else:
-            slope = max((points[size] - points[least]) / (size - least) for size in points if size > least)
-            base, bound = points[least] - slope * least, math.inf
-        if slope <= 0:
-            return bound if points[least] <= budget else 0.0
-        return min((budget - base) / slope, bound)
+        least = min(sure, default=0)
+        slope = max(((sure[size] - sure[least]) / (size - least) for size in sure if size > least), default=0)
+        if slope > 0:
+            return (self._budget_bytes() - sure[least]) / slope + least
+        return self._in_proportion(points)
+
+    def _in_proportion(self, points: dict[int, int]) -> float:
+        """Without a line: from the point that lets most through.
+
+        Too much for what is larger than the point, since part of the memory is paid once. So it errs to the safe side,
+        also where the point itself is too high.
+        """
+        budget, bound = self._budget_bytes(), float(GROWTH * max(points))
+        return max(min(budget / taken * size, bound) if taken else bound for size, taken in points.items())
 
     def fitting(self, key: Hashable, sizes: Iterable[int]) -> int:
         """How many of the first calls fit together: at least one, so that a call that cannot fit fails by itself.
@@ -65,43 +115,86 @@ class MemoryModel:
         largest = self.largest(key) or 0.0
         return max(1, sum(total <= largest for total in accumulate(sizes)))
 
-    def note(self, key: Hashable, size: int, taken: int) -> None:
-        """A batch of this size fitted, and took so many bytes."""
-        seen = self._taken.setdefault(key, {})
-        seen[size] = max(taken, seen.get(size, 0))
-        refused = self._refused.get(key, {})
-        for proved_wrong in [other for other in refused if other <= size]:
-            del refused[proved_wrong]
+    def note(self, key: Hashable, size: int, taken: int, *, disturbed: bool = False) -> None:
+        """A batch of this size fitted, and took so many bytes; ``disturbed``: with what others took meanwhile."""
+        kind = self._kinds.setdefault(key, _Kind())
+        for proved_wrong in [other for other in kind.refused if other <= size]:
+            del kind.refused[proved_wrong]
+        seen = kind.sizes.setdefault(size, _Size())
+        if disturbed and seen.taken and not seen.disturbed:
+            return
+        if seen.disturbed and not disturbed:
+            seen.taken.clear()
+        seen.taken.append(taken)
+        seen.disturbed, seen.measured_at = disturbed, kind.runs
 
     def refuse(self, key: Hashable, size: int) -> None:
         """A batch of this size did not fit; it is not expected to before much more is free."""
-        self._refused.setdefault(key, {})[size] = int(self._budget_bytes() / FREE_SHARE) + 1
+        kind = self._kinds.setdefault(key, _Kind())
+        kind.refused[size] = int(self._budget_bytes() / FREE_SHARE) + 1
 
     def _budget_bytes(self) -> float:
         """What a batch may take now."""
         return min(FREE_SHARE * self._free_bytes(), self._limit_bytes)
 
     def worth_measuring(self, key: Hashable, size: int) -> bool:
-        """Whether a batch can teach something: the first of its size, and now and then another."""
-        self._runs[key, size] += 1
-        return self._runs[key, size] % MEASURE_EVERY == 1
+        """Whether the batch that comes now can teach something: as long as its size is not known, and now and then."""
+        kind = self._kinds.setdefault(key, _Kind())
+        kind.runs += 1
+        seen = kind.sizes.setdefault(size, _Size())
+        seen.runs += 1
+        return size not in kind.known() or seen.disturbed or seen.runs % MEASURE_EVERY == 1
 
 
-class _Peak:
-    """The most memory since a measurement began. The system counts one peak, which every measurement starts anew."""
+_beside_lock = threading.Lock()
+_beside: Counter[str] = Counter()  # by kind of memory: who takes some now,
+_begun: Counter[str] = Counter()  # and who ever began to
+
+
+@contextmanager
+def taking_memory(device: torch.device) -> Generator[None, None, None]:
+    """Say that the block takes much memory of a device beside the batches: no measurement meanwhile is theirs alone."""
+    with _beside_lock:
+        _beside[device.type] += 1
+        _begun[device.type] += 1
+    try:
+        yield
+    finally:
+        with _beside_lock:
+            _beside[device.type] -= 1
+
+
+def _beginnings(device: torch.device) -> int:
+    """How many blocks have begun to take memory; another number each time while one is at it."""
+    with _beside_lock:
+        if _beside[device.type]:
+            _begun[device.type] += 1
+        return _begun[device.type]
+
+
+class Peak:
+    """The most memory since a measurement began. The system counts one peak, which every measurement starts anew.
+
+    Called, it tells the bytes beyond those at the beginning.
+
+    Attributes:
+        disturbed: whether others took memory meanwhile.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._most = 0
+        self._begun = _beginnings(device)
+        self.disturbed = False
         self._before = self._restart()
 
     def note(self) -> None:
         """Keep what the system counts, before another measurement starts it anew."""
         counted = torch.cuda.max_memory_allocated(self._device) if self._is_cuda else _resident("VmHWM")
         self._most = max(self._most, counted)
+        self.disturbed = _beginnings(self._device) != self._begun
 
-    def taken(self) -> int:
-        """Bytes beyond those at the beginning."""
+    def __call__(self) -> int:
         return max(self._most - self._before, 0)
 
     @property
@@ -119,11 +212,11 @@ class _Peak:
         return _resident("VmRSS")
 
 
-_measuring: list[_Peak] = []  # in this process, outer ones first
+_measuring: list[Peak] = []  # in this process, outer ones first
 
 
 @contextmanager
-def peak_memory(device: torch.device) -> Generator[Callable[[], int], None, None]:
+def peak_memory(device: torch.device) -> Generator[Peak, None, None]:
     """Measure the most memory that the block takes on top of what was taken before; ask for it after the block.
 
     On a CPU that is the growth of the peak resident set, which Linux can start anew (elsewhere the answer is 0). Memory
@@ -132,10 +225,10 @@ def peak_memory(device: torch.device) -> Generator[Callable[[], int], None, None
     """
     for outer in tuple(_measuring):
         outer.note()
-    peak = _Peak(device)
+    peak = Peak(device)
     _measuring.append(peak)
     try:
-        yield peak.taken
+        yield peak
     finally:
         peak.note()
         _measuring.remove(peak)

@@ -7,9 +7,10 @@ from concurrent.futures import Future
 
 from jobs.errors import LodestarError
 from jobs.request import ResolvedRequest
-from worker.engine import Engine, Failed, Finished, Outcome, Work
+from worker.engine import Engine
 from worker.runner import Runner
 from worker.sampler import Picture
+from worker.work import Failed, Finished, Outcome, Work
 
 
 def draw_all(

@@ -14,13 +14,13 @@ from jobs.segments import Segment, Segments
 from jobs.selection import ResolvedSelection, best
 from jobs.state import JobStatus, StoredImage
 from worker.candidates import Candidates
-from worker.engine import Finished
 from worker.inputs import read_whole_picture
 from worker.models.registry import ModelRegistry
 from worker.pictures import encode_png, stored_image
 from worker.sampler import Picture
 from worker.tasks import Done
 from worker.upscaling import Upscaler
+from worker.work import Finished
 
 log = structlog.get_logger(__name__)
 

@@ -117,8 +117,8 @@ class Runner:
         kind, size = self._kind(part[0]), sum(_size(call) for call in part)
         try:
             return self._measured(part, kind, size)
-        except LodestarError as error:
-            return [error] * len(part)
+        except DeviceLostError:
+            raise
         except Exception as error:
             if _is_lost(error):
                 raise DeviceLostError(f"the device is lost: {error}") from error
@@ -130,11 +130,16 @@ class Runner:
         return self._attempt(part[:half]) + self._attempt(part[half:])
 
     def _failure(self, error: Exception, part: Sequence[Call], kind: Hashable, size: int) -> LodestarError:
-        """What a call is answered that failed alone; after an out-of-memory error, room is made as well."""
+        """What a call is answered that failed alone; after an out-of-memory error, room is made as well.
+
+        No error of several calls is known to be any one's: a prompt may be what a model cannot take.
+        """
         what = type(part[0]).__name__.lower()
         log.warning("batch failed", call=what, calls=len(part), error=str(error))
         # Its frames would keep the tensors of the batch in memory.
         error = error.with_traceback(None)
+        if isinstance(error, LodestarError):
+            return error
         if _is_out_of_memory(error):
             self._memory.refuse(kind, size)
             self.models.device.empty_cache()
@@ -149,9 +154,9 @@ class Runner:
     def _measured(self, part: Sequence[Call], kind: Hashable, size: int) -> list[Any]:
         if not self._memory.worth_measuring(kind, size):
             return self._batch(part)
-        with peak_memory(self.models.device.device) as taken_bytes:
+        with peak_memory(self.models.device.device) as peak:
             answers = self._batch(part)
-        self._memory.note(kind, size, taken_bytes())
+        self._memory.note(kind, size, peak(), disturbed=peak.disturbed)
         return answers
 
     def _batch(self, part: Sequence[Any]) -> list[Any]:

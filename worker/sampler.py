@@ -16,6 +16,7 @@ from jobs.errors import JobFailedError, NoImageTowerError
 from jobs.request import ResolvedRequest
 from jobs.state import GuidedStep
 from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
+from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import Tuning, blended
 from worker.calls import (
     Call,
@@ -32,6 +33,7 @@ from worker.calls import (
     Sight,
     Stepped,
 )
+from worker.finite import is_finite, require_finite
 from worker.guidance.aim import take_aim
 from worker.guidance.steering import Nudge, Steering
 from worker.notes import note_cut_texts
@@ -87,7 +89,8 @@ def sample(
         extras: what else it needs.
 
     Raises:
-        JobFailedError: the latents overflowed; this is the picture's own doing, never that of others in its batch.
+        JobFailedError: the latents, the picture or what a CLIP says of it is not finite; this is the picture's own
+            doing, never that of others in its batch.
     """
     seed = request.seed + index
     noise_rng = torch.Generator().manual_seed(seed)
@@ -126,7 +129,10 @@ def sample(
                     nudge = (yield from steering.nudge(number, prediction)) if steering else None
                 latents = solver.advance(number, stage, latents, prediction.output, noise_rng)
             if nudge is not None:
-                latents, denoised = solver.shifted(latents, nudge.shift, step), denoised + nudge.displacement
+                latents, denoised = (
+                    solver.shifted(number, latents, nudge.shift),
+                    denoised + nudge.displacement,
+                )
         if not math.isfinite(latents.sum()):
             raise JobFailedError(f"the latents of picture {index} are not finite after step {number + 1}")
         yield Stepped()
@@ -136,17 +142,25 @@ def sample(
             and number + 1 < len(solver.steps)
         ):
             preview: Tensor = yield Decode(request.model, denoised)
-            yield Preview(index, number + 1, preview)
+            # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
+            if is_finite(preview):
+                yield Preview(index, number + 1, preview)
 
     pixels: Tensor = yield Decode(request.model, latents)
+    require_finite(pixels, f"picture {index}", after="decoding")
     if request.select is not None and request.select.judge != judge:
         judge = request.select.judge
         described = yield EmbedText(judge, request.prompt)
     score: float = yield Score(judge, pixels, described)
+    require_finite(score, f"the similarity of picture {index} to its prompt", after=f"scoring by {judge}")
     trace = steering.trace if steering else None
     if extras.critic is None:
         return Picture(index, seed, pixels, score, trace)
     sight: Sight = yield Look(extras.critic, pixels)
+    require_finite(sight.embedding, f"the embedding of picture {index}", after=f"scoring by {extras.critic}")
+    require_finite(
+        sight.aesthetic_score, f"the aesthetic score of picture {index}", after=f"scoring by {extras.critic}"
+    )
     direction = F.normalize(sight.embedding[0], dim=0)
     return Picture(index, seed, pixels, score, trace, sight.aesthetic_score, direction)
 
@@ -163,10 +177,14 @@ def _personalized(request: ResolvedRequest, context: Tensor, extras: Extras) -> 
     taste = extras.tastes[asked.digest]
     require_clip(taste, extras.text_clip, name=asked.embedding)
     tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
-    tuned: Tensor = yield Personalize(
-        request.model, extras.text_clip, request.prompt, taste.direction, tuning
-    )
-    return blended(context.float().cpu(), tuned, asked.weight, asked.blend).to(context)
+    tuned: Tensor | Fitting | None = None
+    while not isinstance(tuned, Tensor):
+        tuned = yield Personalize(
+            request.model, extras.text_clip, request.prompt, taste.direction, tuning, tuned
+        )
+    mixed = blended(context.float().cpu(), tuned, asked.weight, asked.blend).to(context)
+    require_finite(mixed, "the personalised prompt", after=f"blending by {asked.blend}")
+    return mixed
 
 
 def _steering(

@@ -106,15 +106,15 @@ class Solver:
             following = following + (step.a_next * step.up) * noise
         return following
 
-    def shifted(self, latents: Tensor, shift: Tensor, step: Step) -> Tensor:
-        """The latents after a step, moved; and the memory as it would be had they been on their way there all along."""
+    def shifted(self, index: int, latents: Tensor, shift: Tensor) -> Tensor:
+        """The latents after step ``index``, moved; and the memory as if they had been on their way there all along."""
+        step = self.steps[index]
         if step.s_next:
             eps = shift / step.s_next
             match self._name:
                 case SamplerName.LMS:
                     self._past = [past + eps for past in self._past]
                 case SamplerName.PNDM:
-                    index = self.steps.index(step)
                     for age, output in enumerate(self._past):
                         past = self.steps[index - age]
                         self._past[age] = output - past.keep * past.s / past.gain * eps

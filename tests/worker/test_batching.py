@@ -20,13 +20,13 @@ from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
 from jobs.resolve import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.calls import Call, Denoise
-from worker.engine import Failed, Work
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.sampler import Extras, Picture, sample
 from worker.solo import draw
+from worker.work import Failed, Work
 
 Ask = Callable[..., ResolvedRequest]
 MIXES = int(os.environ.get("LODESTAR_TEST_MIXES", "3"))

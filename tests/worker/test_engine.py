@@ -13,7 +13,7 @@ from jobs.errors import DeviceLostError
 from jobs.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from tests.worker.running import Running
-from worker.engine import Engine, Failed, Finished, Stopped, Work
+from worker.engine import Engine
 from worker.models import registry
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
@@ -21,6 +21,7 @@ from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
 from worker.runner import Runner
 from worker.settings import WorkerSettings
+from worker.work import Failed, Finished, Stopped, Work
 
 Ask = Callable[..., ResolvedRequest]
 

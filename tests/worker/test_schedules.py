@@ -179,7 +179,7 @@ def test_a_shift_lasts_as_long_as_the_noise_around_it(name: SamplerName, predict
         for index, step in enumerate(solver.steps[:6]):
             latents = take(solver, step, latents, clean)
             if index == 2:
-                latents = solver.shifted(latents, size * shift, step)
+                latents = solver.shifted(index, latents, size * shift)
         ends.append(latents)
     expected = shift * math.prod(step.a_next * step.down / step.s for step in solver.steps[3:6])
     assert torch.allclose(ends[1] - ends[0], expected, rtol=0.05, atol=0.02)

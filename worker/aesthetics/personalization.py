@@ -5,22 +5,19 @@ of the web UI's widely used extension: a weight and a blend with the encoder's o
 taste.
 """
 
+import math
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import Module
 from torch.nn import functional as F
 
-from jobs.errors import ModelUnavailableError
+from worker.aesthetics.fitting import Completion, Fitting
 
 CACHE_SIZE = 64
-# Of what an encoder and a CLIP say of one text. Fine-tuning leaves much more, and unrelated encoders have about 0.
-LEAST_KINSHIP = 0.25
 
 
 @dataclass(frozen=True)
@@ -98,77 +95,18 @@ def tuned_states(
     *,
     steps: int,
     lr: float,
-    completion: Callable[[Tensor, Tensor], Tensor] | None = None,
+    completion: Completion | None = None,
     known: Tensor | None = None,
 ) -> Tensor:
-    """The last hidden states [N, L, D] of a text encoder after T steps of Adam on a copy of its weights.
+    """The last hidden states [N, L, D] of a text encoder after T steps of Adam on a copy of its weights, in one go.
 
-    The loss is -mean_n(unit(project(text_n)) . e). All weights of the encoder are tuned, token and position embeddings
-    included; the projection is not. The encoder itself is only read: the copy is float32, whatever the encoder is, and
-    lives as long as this call. Memory: four times the encoder in float32 (weights, gradients, two moments).
-
-    Args:
-        encoder: a transformers ``CLIPTextModel``, frozen and in eval mode.
-        projection: from its pooled output to the CLIP's space, [D, E].
-        tokens: ids [N, L], one row for each window of the prompt.
-        direction: e, the taste as a unit vector [E].
-        steps: T.
-        lr: Adam's learning rate.
-        completion: for an encoder without its CLIP's last layers, what these and the projection make of its states
-            [N, L, D] before the last norm, and of the tokens: embeddings [N, E], differentiable.
-        known: what the CLIP says of the first window, a unit vector [E], to see that the encoder is of its kin.
-
-    Raises:
-        ModelUnavailableError: it is not.
+    Arguments and errors are those of ``Fitting``.
     """
-    device = tokens.device
-    goal = direction.to(device, torch.float32)
-    to_space = projection.to(device, torch.float32)
-    with torch.inference_mode(False), torch.enable_grad():
-        weights = {
-            name: weight.detach().to(torch.float32, copy=True).requires_grad_(True)
-            for name, weight in encoder.named_parameters()
-        }
-        adam = torch.optim.Adam(weights.values(), lr=lr)
-        # Tensors made under inference mode may not enter a graph.
-        ids, goal, to_space = tokens.clone(), goal.clone(), to_space.clone()
-        for _ in range(steps):
-            if completion is None:
-                embeddings = functional_call(encoder, weights, (ids,)).pooler_output @ to_space
-            else:
-                embeddings = completion(_states_before_norm(encoder, weights, ids), ids)
-            embeddings = F.normalize(embeddings, dim=-1)
-            if known is not None:
-                _require_kinship(embeddings[0], known)
-                known = None  # what is tuned may move away
-            similarity = embeddings @ goal
-            adam.zero_grad()
-            (-similarity.mean()).backward()
-            adam.step()
-    with torch.no_grad():
-        hidden: Tensor = functional_call(encoder, weights, (ids,)).last_hidden_state
-    return hidden
-
-
-def _require_kinship(said: Tensor, known: Tensor) -> None:
-    kinship = float(said.detach() @ known.to(said))
-    if kinship < LEAST_KINSHIP:
-        raise ModelUnavailableError(
-            "the text encoder does not belong to the CLIP that the catalog names as its text_clip: "
-            f"the cosine similarity of what both say of the prompt is {kinship:.2f}"
-        )
-
-
-def _states_before_norm(encoder: Module, weights: dict[str, Tensor], ids: Tensor) -> Tensor:
-    """The states [N, L, D] that a text encoder's last norm is given."""
-    (norm,) = (module for name, module in encoder.named_modules() if name.endswith("final_layer_norm"))
-    seen: list[Tensor] = []
-    hook = norm.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
-    try:
-        functional_call(encoder, weights, (ids,))
-    finally:
-        hook.remove()
-    return seen[0]
+    fitting = Fitting(
+        encoder, projection, tokens, direction, steps=steps, lr=lr, completion=completion, known=known
+    )
+    fitting.advance(math.inf)
+    return fitting.states()
 
 
 class TuningCache:
@@ -182,12 +120,17 @@ class TuningCache:
         self._size = size
         self._known: OrderedDict[tuple[str, Tuning], Tensor] = OrderedDict()
 
-    def __call__(self, prompt: str, tuning: Tuning, make: Callable[[], Tensor]) -> Tensor:
-        """The states for a prompt; ``make`` is called when they are not known."""
+    def find(self, prompt: str, tuning: Tuning) -> Tensor | None:
+        """The states for a prompt; None when they are not known."""
         key = (prompt, tuning)
         if key not in self._known:
-            self._known[key] = make()
+            return None
         self._known.move_to_end(key)
+        return self._known[key]
+
+    def keep(self, prompt: str, tuning: Tuning, states: Tensor) -> Tensor:
+        """Remember the states for a prompt, which are returned."""
+        self._known[prompt, tuning] = states
         while len(self._known) > self._size:
             self._known.popitem(last=False)
-        return self._known[key]
+        return states

@@ -1,5 +1,6 @@
 """A diffusion model in memory: text encoder, UNet and VAE, as the engine's calls need them."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from jobs.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.aesthetics.personalization import Tuning, TuningCache, tuned_states, turned
+from worker.aesthetics.fitting import Fitting
+from worker.aesthetics.personalization import Tuning, TuningCache, turned
 from worker.calls import Facts, Reading
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
@@ -78,7 +80,16 @@ class DiffusionModel:
         """How long a text is, and how much of it ``encode_texts`` reads."""
         return measured(self._tokenizer, text, self._length)
 
-    def personalize(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Tensor:
+    def personalize(
+        self,
+        text: str,
+        direction: Tensor,
+        tuning: Tuning,
+        clip: ClipModel,
+        fitting: Fitting | None = None,
+        *,
+        seconds: float = math.inf,
+    ) -> Tensor | Fitting:
         """A text's hidden states [1, L, D] by the encoder after aesthetic gradients, float32 on the CPU.
 
         Of a text that is longer than the encoder's context, every window takes part in the tuning, and the first one
@@ -89,13 +100,21 @@ class DiffusionModel:
             direction: the taste, a unit vector [E].
             tuning: how to fit the encoder to it, and what the answer is remembered by.
             clip: the CLIP that the text encoder belongs to.
+            fitting: what an earlier call gave back.
+            seconds: after these the encoder is given back as far as it is fitted, to go on with another time.
 
         Raises:
             ModelUnavailableError: the encoder is not of that CLIP.
+            JobFailedError: the encoder overflowed.
         """
-        return self._tuned(text, tuning, lambda: self._tune(text, direction, tuning, clip))
+        known = self._tuned.find(text, tuning)
+        if known is not None:
+            return known
+        fitting = fitting or self._fitting(text, direction, tuning, clip)
+        fitting.advance(seconds)
+        return self._tuned.keep(text, tuning, fitting.states()[:1].cpu()) if fitting.done else fitting
 
-    def _tune(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Tensor:
+    def _fitting(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Fitting:
         config, tower = self._text_encoder.config, clip.text_tower
         if tower.width != config.hidden_size:
             raise ModelUnavailableError(
@@ -106,7 +125,7 @@ class DiffusionModel:
             goal = clip.embed_text(tuning.text)[0]
             direction = turned(direction, goal, tuning.text_angle, negative=tuning.text_negative)
         tokens = self._windows(text).to(self._device.device)
-        states = tuned_states(
+        return Fitting(
             self._text_encoder,
             tower.projection,
             tokens,
@@ -116,7 +135,6 @@ class DiffusionModel:
             completion=tower.completion(config.num_hidden_layers, self._device.device),
             known=clip.embed_text(text)[0],
         )
-        return states[:1].cpu()
 
     def _windows(self, text: str) -> Tensor:
         """The tokens of a text [N, L], in as many windows of the encoder's context as it takes."""
@@ -184,8 +202,12 @@ class DiffusionModel:
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU."""
-        return self.decode(latents).float().clamp(0, 1).cpu()
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
+
+        What is not finite is NaN in the end, or else an infinity would become black or white.
+        """
+        decoded = self.decode(latents).float()
+        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
 
 
 def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:

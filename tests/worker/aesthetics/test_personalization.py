@@ -184,11 +184,11 @@ def test_the_cache_knows_a_tuning_by_all_that_it_depends_on_and_forgets_the_olde
     made: list[str] = []
 
     def ask(prompt: str, tuning: Tuning) -> Tensor:
-        def make() -> Tensor:
-            made.append(prompt)
-            return torch.tensor(len(made))
-
-        return cache(prompt, tuning, make)
+        known = cache.find(prompt, tuning)
+        if known is not None:
+            return known
+        made.append(prompt)
+        return cache.keep(prompt, tuning, torch.tensor(len(made)))
 
     one, other = Tuning("a", 10, 1e-4), Tuning("a", 11, 1e-4)
     first = ask("x", one)
@@ -215,5 +215,6 @@ def test_the_cache_knows_a_tuning_by_all_that_it_depends_on_and_forgets_the_olde
 def test_every_part_of_a_tuning_tells_it_from_others(change: dict[str, object]) -> None:
     base: dict[str, object] = {"digest": "a", "steps": 10, "lr": 1e-4, "text": None, "text_angle": 0.1}
     cache = TuningCache()
-    first = cache("x", Tuning(**base), lambda: torch.zeros(1))  # type: ignore[arg-type]
-    assert cache("x", Tuning(**(base | change)), lambda: torch.ones(1)) is not first  # type: ignore[arg-type]
+    kept = cache.keep("x", Tuning(**base), torch.zeros(1))  # type: ignore[arg-type]
+    assert cache.find("x", Tuning(**base)) is kept  # type: ignore[arg-type]
+    assert cache.find("x", Tuning(**(base | change))) is None  # type: ignore[arg-type]

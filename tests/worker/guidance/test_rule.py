@@ -120,7 +120,7 @@ class Toy:
         """Where the step leads, guidance included."""
         output = self.combined(self.x)
         latents = self.solver.advance(self.index, 0, self.x, output, torch.Generator())
-        return self.solver.shifted(latents, nudge.shift, self.step)
+        return self.solver.shifted(self.index, latents, nudge.shift)
 
 
 def gradient_of(loss: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, ...]:

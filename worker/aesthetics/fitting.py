@@ -1,0 +1,139 @@
+"""A private copy of a text encoder while it is fitted to a taste, step by step, so that others may have their turns."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import Module
+from torch.nn import functional as F
+
+from jobs.errors import ModelUnavailableError
+from worker.finite import require_finite
+
+# Of what an encoder and a CLIP say of one text. Fine-tuning leaves much more, and unrelated encoders have about 0.
+LEAST_KINSHIP = 0.25
+
+Completion = Callable[[Tensor, Tensor], Tensor]
+
+
+class Fitting:
+    """T steps of Adam on a copy of a text encoder's weights.
+
+    The loss is -mean_n(unit(project(text_n)) . e). All weights of the encoder are tuned, token and position embeddings
+    included; the projection is not. The encoder itself is only read: the copy is float32, whatever the encoder is, and
+    lives as long as this object. Memory: four times the encoder in float32 (weights, gradients, two moments).
+    """
+
+    def __init__(
+        self,
+        encoder: Module,
+        projection: Tensor,
+        tokens: Tensor,
+        direction: Tensor,
+        *,
+        steps: int,
+        lr: float,
+        completion: Completion | None = None,
+        known: Tensor | None = None,
+    ) -> None:
+        """Copy the encoder.
+
+        Args:
+            encoder: a transformers ``CLIPTextModel``, frozen and in eval mode.
+            projection: from its pooled output to the CLIP's space, [D, E].
+            tokens: ids [N, L], one row for each window of the prompt.
+            direction: e, the taste as a unit vector [E].
+            steps: T.
+            lr: Adam's learning rate.
+            completion: for an encoder without its CLIP's last layers, what these and the projection make of its states
+                [N, L, D] before the last norm, and of the tokens: embeddings [N, E], differentiable.
+            known: what the CLIP says of the first window, a unit vector [E], to see that the encoder is of its kin.
+        """
+        device = tokens.device
+        self._encoder, self._completion, self._known = encoder, completion, known
+        self._steps, self._taken = steps, 0
+        with torch.inference_mode(False), torch.enable_grad():
+            # Tensors made under inference mode may not enter a graph.
+            self._ids = tokens.clone()
+            self._goal = direction.to(device, torch.float32, copy=True)
+            self._to_space = projection.to(device, torch.float32, copy=True)
+            self._weights = {
+                name: weight.detach().to(torch.float32, copy=True).requires_grad_(True)
+                for name, weight in encoder.named_parameters()
+            }
+            self._adam = torch.optim.Adam(self._weights.values(), lr=lr)
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps are taken."""
+        return self._taken == self._steps
+
+    def advance(self, seconds: float) -> None:
+        """Take steps until all are taken or the time is over; one at least, if one is left.
+
+        Raises:
+            ModelUnavailableError: the encoder is not of the CLIP's kin.
+            JobFailedError: the weights overflowed.
+        """
+        end = time.monotonic() + seconds
+        while not self.done:
+            with torch.inference_mode(False), torch.enable_grad():
+                self._step()
+            self._taken += 1
+            if time.monotonic() >= end:
+                return
+
+    def states(self) -> Tensor:
+        """What the encoder says now: its last hidden states [N, L, D].
+
+        Raises:
+            JobFailedError: they are not finite.
+        """
+        with torch.no_grad():
+            hidden: Tensor = functional_call(self._encoder, self._weights, (self._ids,)).last_hidden_state
+        self._require_finite(hidden)
+        return hidden
+
+    def _step(self) -> None:
+        embeddings = F.normalize(self._embeddings(), dim=-1)
+        if self._known is not None:
+            _require_kinship(embeddings[0], self._known)
+            self._known = None  # what is tuned may move away
+        similarity = (embeddings @ self._goal).mean()
+        # Asking also waits for the device, so that the time of a step is known.
+        self._require_finite(similarity.detach())
+        self._adam.zero_grad()
+        (-similarity).backward()
+        self._adam.step()
+
+    def _embeddings(self) -> Tensor:
+        if self._completion is None:
+            pooled: Tensor = functional_call(self._encoder, self._weights, (self._ids,)).pooler_output
+            return pooled @ self._to_space
+        return self._completion(_states_before_norm(self._encoder, self._weights, self._ids), self._ids)
+
+    def _require_finite(self, value: Tensor) -> None:
+        require_finite(value, "the personalised prompt", after=f"{self._taken} steps of aesthetic gradients")
+
+
+def _require_kinship(said: Tensor, known: Tensor) -> None:
+    kinship = float(said.detach() @ known.to(said))
+    if kinship < LEAST_KINSHIP:
+        raise ModelUnavailableError(
+            "the text encoder does not belong to the CLIP that the catalog names as its text_clip: "
+            f"the cosine similarity of what both say of the prompt is {kinship:.2f}"
+        )
+
+
+def _states_before_norm(encoder: Module, weights: dict[str, Tensor], ids: Tensor) -> Tensor:
+    """The states [N, L, D] that a text encoder's last norm is given."""
+    (norm,) = (module for name, module in encoder.named_modules() if name.endswith("final_layer_norm"))
+    seen: list[Tensor] = []
+    hook = norm.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    try:
+        functional_call(encoder, weights, (ids,))
+    finally:
+        hook.remove()
+    return seen[0]
