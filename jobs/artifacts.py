@@ -10,7 +10,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from jobs.errors import ConfigurationError, UnknownImageError
-from jobs.files import write_whole
+from jobs.files import write_new, write_whole
 
 # All else is a local folder, and its path goes through no parser: "::" would mean a chain of stores to fsspec.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(://|::)|(file|local):/")
@@ -54,6 +54,27 @@ class ArtifactStore:
             except FileNotFoundError:
                 fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
                 fs.pipe_file(path, data)
+
+    def put_new(self, key: str, data: bytes) -> None:
+        """Store a file whole that is not there yet; of several who try one succeeds.
+
+        Object stores without conditional writes may let two succeed that try at the same moment.
+
+        Raises:
+            FileExistsError: there is such a file.
+        """
+        fs, path = self._locate(key)
+        if isinstance(fs, LocalFileSystem):
+            write_new(Path(path), data)
+            return
+        with _failing_as_os_error():
+            if fs.exists(path):
+                raise FileExistsError(f"{key} exists")
+            try:
+                fs.pipe_file(path, data, mode="create")
+            except FileNotFoundError:
+                fs.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+                fs.pipe_file(path, data, mode="create")
 
     def get(self, key: str) -> bytes:
         """The bytes of a file.

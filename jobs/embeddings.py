@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from jobs.artifacts import ArtifactStore
-from jobs.errors import UnknownEmbeddingError, UnknownImageError
-from jobs.safetensors_header import read_metadata
+from jobs.errors import NameTakenError, UnknownEmbeddingError, UnknownImageError
+from jobs.safetensors_header import read_metadata, with_metadata
 from jobs.wire import Wire
 
 EmbeddingName = Annotated[
@@ -21,6 +21,7 @@ EmbeddingName = Annotated[
     ),
 ]
 _FOLDER = "aesthetic-embeddings"
+_MADE_BY = "execution"
 
 
 class EmbeddingInfo(Wire):
@@ -88,6 +89,43 @@ class EmbeddingLibrary:
     def put(self, name: str, file: bytes) -> None:
         """Keep an embedding, in place of any other of its name."""
         self._artifacts.put(key_of(name), file)
+
+    def put_new(self, name: str, file: bytes, execution: str) -> None:
+        """Keep an embedding that an execution has made, if its name is free.
+
+        An execution may have been lost after it kept its embedding and before its job was settled. Another of the same
+        job takes its place.
+
+        Args:
+            name: of the embedding.
+            file: its safetensors file.
+            execution: where that one keeps what it makes, ``job/fence``; the file tells it from then on.
+
+        Raises:
+            NameTakenError: there is one of another job.
+        """
+        marked = with_metadata(file, **{_MADE_BY: execution})
+        try:
+            self._artifacts.put_new(key_of(name), marked)
+        except FileExistsError:
+            maker = self._maker(name)
+            if maker == execution:
+                return  # an earlier try, whose answer was lost
+            if maker is None or maker.split("/")[0] != execution.split("/")[0]:
+                raise NameTakenError(f"there is an embedding {name!r} already") from None
+            self._artifacts.put(key_of(name), marked)
+
+    def take_back(self, name: str, execution: str) -> None:
+        """Forget the embedding that an execution kept, if it still is that one."""
+        if self._maker(name) == execution:
+            self._artifacts.delete(key_of(name))
+
+    def _maker(self, name: str) -> str | None:
+        """The execution that made an embedding; None if it is not known, or there is no embedding."""
+        try:
+            return read_metadata(self._artifacts.get(key_of(name)), name).get(_MADE_BY)
+        except UnknownImageError:
+            return None
 
     def delete(self, name: str) -> None:
         """Forget an embedding.

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,6 +18,24 @@ def write_whole(path: Path, data: bytes, *, umask: int = 0) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    with _written_beside(path, data, umask) as partial:
+        partial.replace(path)
+
+
+def write_new(path: Path, data: bytes, *, umask: int = 0) -> None:
+    """The same for a file that must not be there yet; of several writers one succeeds.
+
+    Raises:
+        FileExistsError: there is such a file.
+        OSError: it cannot be written.
+    """
+    with _written_beside(path, data, umask) as partial:
+        os.link(partial, path)
+
+
+@contextmanager
+def _written_beside(path: Path, data: bytes, umask: int) -> Iterator[Path]:
+    """A file in the same folder, under a name that nobody looks for; gone after the block."""
     _make_folder(path.parent, umask)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -25,10 +45,9 @@ def write_whole(path: Path, data: bytes, *, umask: int = 0) -> None:
             file.flush()
             # Or a power cut could leave an empty file under a published name.
             os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
+        yield partial
+    finally:
         partial.unlink(missing_ok=True)
-        raise
 
 
 def _make_folder(folder: Path, umask: int) -> None:

@@ -17,7 +17,7 @@ import structlog
 from pydantic import ValidationError
 from redis import Redis
 
-from jobs.attempts import give_up
+from jobs.attempts import give_back, give_up
 from jobs.candidates import field_of
 from jobs.errors import LeaseLostError, LodestarError
 from jobs.records import dump_images
@@ -132,7 +132,7 @@ class Leases:
             return Lease(job_id, fence, read_request(request), bool(alone))
         except ValidationError as error:
             # Out of the line, so that no worker of this version comes upon it again and none behind it waits.
-            self._scripts("release", job_id, fence, "aside")
+            give_back(self._scripts, job_id, fence=fence, place="aside")
             log.warning("request of another version left waiting", job=job_id, reason=_at_fault(error))
             return None
 
@@ -181,7 +181,9 @@ class Leases:
             "aesthetic_score": image.aesthetic_score,
         }
         pairs = [part for name, value in known.items() if value is not None for part in (name, value)]
-        self._scripts("show", lease.job_id, lease.fence, field_of(image), image.model_dump_json(), *pairs)
+        # Every look at the job reads all of its candidates: no trace of hundreds of steps for each.
+        record = image.model_dump_json(exclude={"trace"})
+        self._scripts("show", lease.job_id, lease.fence, field_of(image), record, *pairs)
 
     def answer(self, lease: Lease, result: TaskResult) -> JobStatus:
         """End a job that makes no picture with what came of it.
@@ -209,8 +211,11 @@ class Leases:
         return self._commit(lease, JobStatus.CANCELED, "", "")
 
     def release(self, lease: Lease) -> None:
-        """Give the job back to the queue, at its old place, without charging the attempt."""
-        if self._scripts("release", lease.job_id, lease.fence, "again") == JobStatus.QUEUED:
+        """Give the job back to the queue, at its old place, without charging the attempt.
+
+        A job that was started as often as any may be has failed instead.
+        """
+        if give_back(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
             self._tickets.write(lease.job_id, again=True)
 
     def surrender(self, lease: Lease) -> None:

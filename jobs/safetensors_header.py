@@ -31,6 +31,16 @@ def read_metadata(data: bytes, name: str) -> dict[str, str]:
     return metadata
 
 
+def with_metadata(data: bytes, **added: str) -> bytes:
+    """A good file with more ``__metadata__``; its tensors stay where they are."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    header["__metadata__"] = dict(sorted({**header.get("__metadata__", {}), **added}.items()))
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    text += b" " * (-len(text) % 8)  # the format wants the tensors aligned
+    return len(text).to_bytes(8, "little") + text + data[start:]
+
+
 def read_floats(data: bytes, key: str, name: str) -> list[float]:
     """The numbers of one float32 tensor.
 

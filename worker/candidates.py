@@ -2,35 +2,52 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from jobs.leases import Lease, Leases
 from jobs.state import StoredImage
+from worker.lane import Lane
 from worker.pictures import encode_png, stored_image
 from worker.sampler import Picture
+
+WAITING = 8  # pictures of one execution that wait to be stored while it still makes others
 
 
 class Candidates:
     """Stores candidates on a thread of its own, beside the computing, and forgets none before its job is settled."""
 
-    def __init__(self, leases: Leases, put: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self,
+        leases: Leases,
+        put: Callable[[str, bytes], None],
+        on_stored: Callable[[], None] = lambda: None,
+    ) -> None:
         """Show nothing yet.
 
         Args:
             leases: tells of each.
             put: stores bytes under a key.
+            on_stored: called when fewer candidates wait than before, on the thread that stores them.
         """
         self._leases = leases
         self._put = put
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="candidates")
+        self._on_stored = on_stored
+        self._lane = Lane("candidates")
         self._storing: dict[str, list[Future[StoredImage]]] = {}
         self._lock = threading.Lock()
 
     def show(self, lease: Lease, picture: Picture) -> None:
         """Store a candidate soon; returns at once."""
+        stored = self._lane.submit(self._store, lease, picture)
         with self._lock:
-            stored = self._thread.submit(self._store, lease, picture)
             self._storing.setdefault(lease.artifact_prefix, []).append(stored)
+        stored.add_done_callback(lambda _: self._on_stored())
+
+    def has_room(self, lease: Lease) -> bool:
+        """Whether an execution may make more: its pictures wait in memory for a store that may be slow, or away."""
+        with self._lock:
+            storing = self._storing.get(lease.artifact_prefix, ())
+            return sum(not future.done() for future in storing) < WAITING
 
     def all(self, lease: Lease) -> tuple[StoredImage, ...]:
         """Every candidate of an execution, by number, once the last one is stored.
@@ -49,9 +66,9 @@ class Candidates:
                 future.exception()
         return bool(storing)
 
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    def close(self, within_s: float) -> None:
+        """Store no more; return when the thread has ended, or the time is over."""
+        self._lane.close(within_s)
 
     def _pop(self, lease: Lease) -> list[Future[StoredImage]]:
         with self._lock:

@@ -21,7 +21,8 @@ from rq.utils import now
 from jobs.connection import bytes_twin
 from jobs.tickets import QUEUE_NAME, TICKET_FUNCTION
 
-POLL_S = 1  # how long one wait for a ticket lasts; SIGTERM is noticed after it
+POLL_S = 0.25  # how long one wait for a ticket lasts; SIGTERM is noticed after it
+LOOK_EVERY_S = 1.0  # for jobs whose tickets were lost
 RECONNECT_S = 1.0
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,7 @@ class Consumer(SimpleWorker):
         queue = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
         super().__init__([queue], name=name, connection=connection, serializer=JSONSerializer)
         self._admission = admission
+        self._looked_at = 0.0
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -59,13 +61,19 @@ class Consumer(SimpleWorker):
         del timeout, max_idle_time
         while not self._stop_requested and self._admission.is_fit():
             try:
-                self.heartbeat()
                 found = self._next_ticket()
                 if found is not None:
                     return found
-                self._look_without_ticket()
+                if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+                    self._looked_at = time.monotonic()
+                    self.heartbeat()
+                    self._look_without_ticket()
             except RedisError as error:
                 log.warning("no ticket could be read", error=str(error))
+                time.sleep(RECONNECT_S)
+            except Exception:
+                # RQ would end its loop, and this worker with it; but the next one would do no better.
+                log.exception("no job could be claimed")
                 time.sleep(RECONNECT_S)
         return None
 
@@ -103,7 +111,10 @@ class Consumer(SimpleWorker):
             return None
         try:
             found: tuple[Job, Queue] | None = Queue.dequeue_any(
-                self.queues, POLL_S, connection=self.connection, serializer=self.serializer
+                self.queues,
+                POLL_S,  # type: ignore[arg-type]  # passed on to Redis, which takes fractions
+                connection=self.connection,
+                serializer=self.serializer,
             )
         except DequeueTimeout:
             return None

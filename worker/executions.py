@@ -1,40 +1,45 @@
 """A worker's jobs on their way: claimed, run, and settled when the engine is done with them."""
 
-import queue
 import threading
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
+import torch
 from redis.exceptions import RedisError
 
 from jobs.artifacts import ArtifactStore
-from jobs.errors import DeviceLostError, JobFailedError, LeaseLostError, LodestarError
+from jobs.errors import JobFailedError
 from jobs.interrupts import Interrupts
-from jobs.leases import Lease, Leases, Standing
+from jobs.leases import Lease, Leases
 from jobs.order import cost_of, weight_of
 from jobs.request import ResolvedRequest
-from jobs.state import JobStatus
 from jobs.workers import WorkerRegistry
 from worker.calls import Preview
 from worker.engine import Engine
+from worker.enlarging import Enlarging
 from worker.held import Execution, Held
 from worker.inputs import read_inputs
 from worker.keeper import Keeper
+from worker.lane import Lane
+from worker.memory import taking_memory
 from worker.models.registry import ModelRegistry
 from worker.previews import Previews
 from worker.publisher import Publisher
 from worker.runner import Runner
 from worker.sampler import Picture
-from worker.tasks import Done
+from worker.settling import Settling
 from worker.upscaling import require_upscaler
 from worker.watchdog import Watchdog
-from worker.work import Failed, Finished, Outcome, Stopped, Work
+from worker.work import Failed, Finished, Outcome, Work, as_failure
 
+_CPU = torch.device("cpu")
 GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is closed
-LISTEN_S = 0.5
+LEAVE_S = 0.5  # for what else goes on then; all of it is of no use any more
+LISTEN_S = 0.25
 RECONNECT_S = 1.0
+PREPARING = 2  # jobs at a time whose inputs are read
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +47,10 @@ log = structlog.get_logger(__name__)
 class Executions:
     """Everything between the queue and the engine.
 
-    Four threads beside the caller's, so that nothing but model calls runs on the engine's: the engine computes; the
-    keeper renews leases; the publisher encodes, stores and settles, one job after another in the order in which they
-    left the engine; the listener hears of cancels. What waits for the publisher is bounded, since a job counts as held
-    until it is settled.
+    Nothing but model calls and what samplers do between them runs on the engine's thread. Beside it, the starters read
+    what jobs need; the keeper renews leases; the upscaler makes pictures larger; the publishers encode, store and
+    settle; the listener hears of cancels; candidates and previews are shown by one thread each. What waits for any of
+    them is bounded, since a job is held until it is settled.
     """
 
     def __init__(
@@ -71,24 +76,32 @@ class Executions:
         self._closing = threading.Event()
         self._unfit = threading.Event()
         self._keeper = Keeper(self._held, models, leases, workers, name=name)
-        self._publisher = Publisher(leases, artifacts, models)
+        self._publisher = Publisher(leases, artifacts, models, self._wake)
         self._previews = Previews(leases)
-        self._outcomes: queue.SimpleQueue[tuple[Execution, Outcome]] = queue.SimpleQueue()
+        self._starter = Lane("starter", PREPARING)
+        self._settling = Settling(
+            self._held, leases, self._publisher, self.is_fit, self._keeper.tell_notes
+        )
+        self._enlarging = Enlarging(self._publisher.enlarge, self._settling.add)
         self._engine = Engine(
-            Runner(models), models.catalog, self._settle_later, self._preview_later, self._show_later
+            Runner(models),
+            models.catalog,
+            self._settle_later,
+            self._preview_later,
+            self._show_later,
+            self._may_draw,
         )
         self._threads = [
             threading.Thread(target=target, name=name, daemon=True)
             for name, target in (
                 ("engine", self._compute),
                 ("keeper", self._keeper.keep),
-                ("publisher", self._publish),
                 ("listener", self._listen),
             )
         ]
 
     def start(self) -> None:
-        """Start the threads."""
+        """Begin to compute what is admitted."""
         for thread in self._threads:
             thread.start()
         if self._watchdog:
@@ -107,52 +120,60 @@ class Executions:
 
     def _start(self, lease: Lease) -> None:
         work = Work(lease.job_id, lease.request, weight=weight_of(lease.request.priority))
-        self._held.add(Execution(lease, work, cost_of(lease.request)))
+        execution = Execution(lease, work)
+        self._held.add(execution)
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
+        self._starter.submit(self._prepare, execution)
+
+    def _prepare(self, execution: Execution) -> None:
+        """Read what a job needs, and hand it to the engine. Whatever goes wrong is the job's end, and no one else's."""
+        work = execution.work
         try:
-            self._prepare(work)
+            execution.cost = cost_of(work.request)
+            if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
+                require_upscaler()
+            with taking_memory(_CPU):
+                work.inputs = read_inputs(work.id, work.request, self._artifacts)
         except OSError as error:
-            log.exception("artifact store failed", job=lease.job_id)
+            log.exception("artifact store failed", job=work.id)
             reason = f"what the job needs could not be read: {error.strerror or type(error).__name__}"
             return self._settle_later(work, Failed(JobFailedError(reason)))
-        except LodestarError as error:
-            return self._settle_later(work, Failed(error))
-        is_loaded = lease.request.model in self._models.loaded()
+        except Exception as error:
+            return self._settle_later(work, Failed(as_failure(error, work.id)))
+        is_loaded = work.request.model in self._models.loaded()
         self._engine.admit(work)
         if not is_loaded:
-            self._leases.log(lease, f"model {lease.request.model} is being loaded")
-
-    def _prepare(self, work: Work) -> None:
-        if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
-            require_upscaler()
-        work.inputs = read_inputs(work.id, work.request, self._artifacts)
+            with suppress(RedisError):
+                self._leases.log(execution.lease, f"model {work.request.model} is being loaded")
 
     def is_fit(self) -> bool:
-        """Whether the device still works; without it the process has to end."""
+        """Whether this worker can still compute; without that the process has to end."""
         return not self._unfit.is_set()
 
     def close(self, grace_s: float) -> None:
         """Finish what can be finished within ``grace_s``, give the rest back to the queue, and say goodbye."""
         self._held.wait_until_empty(grace_s if self.is_fit() else 0)
         self._engine.close()
+        self._enlarging.close()
         self._held.wait_until_empty(GIVE_BACK_S)
         self._give_back_all()
         self._closing.set()
-        self._keeper.close()
-        self._previews.close()
-        self._publisher.close()
         if self._watchdog:
             self._watchdog.dismiss()
+        self._keeper.close()
+        end = time.monotonic() + LEAVE_S
+        for close in (self._starter.close, self._settling.close, self._publisher.close, self._previews.close):
+            close(max(0.0, end - time.monotonic()))
         self._workers.leave(self._name)
         for thread in self._threads:
             # All but an engine that is stuck; none is worth waiting for any longer.
-            thread.join(2 * LISTEN_S)
+            thread.join(max(0.0, end - time.monotonic()))
 
     def _give_back_all(self) -> None:
         """Where the engine is in the middle of a long call or the store is slow; what comes of it will be refused."""
         try:
             for execution in self._held.all():
-                self._give_back(execution.lease)
+                self._settling.give_back(execution.lease)
         except RedisError:
             log.exception("jobs could not be given back; their leases will run out")
 
@@ -166,7 +187,8 @@ class Executions:
             log.exception("the first model cannot be loaded; jobs that need it will fail", model=first.id)
         try:
             self._engine.serve()
-        except DeviceLostError:
+        except Exception:
+            # The device is lost, or the loop is broken: nobody would compute what this worker holds.
             log.exception("this worker can compute no more")
             self._unfit.set()
 
@@ -177,74 +199,41 @@ class Executions:
                 if told and any(execution.lease.job_id == told for execution in self._held.all()):
                     # The keeper asks what it is about: a message may be lost, and one place should decide.
                     self._keeper.look()
-            except RedisError as error:
+            except Exception as error:
                 log.warning("cancels are heard of late", error=str(error))
                 self._closing.wait(RECONNECT_S)
         self._interrupts.close()
+
+    def _wake(self) -> None:
+        self._engine.wake()
+
+    def _may_draw(self, work: Work) -> bool:
+        return not _is_choosing(work) or self._publisher.has_room(self._held.of(work).lease)
 
     def _preview_later(self, work: Work, preview: Preview) -> None:
         self._previews.show(self._held.of(work).lease, preview)
 
     def _show_later(self, work: Work, picture: Picture) -> Picture:
-        if not isinstance(work.request, ResolvedRequest) or work.request.select is None:
+        if not _is_choosing(work):
             return picture
         self._publisher.show(self._held.of(work).lease, picture)
-        # Hundreds of candidates would fill the memory; they are in the store.
+        # Hundreds of candidates would fill the memory; they are in the store soon.
         return replace(picture, pixels=picture.pixels.new_empty(3, 0, 0))
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
-        self._outcomes.put((self._held.of(work), outcome))
-
-    def _publish(self) -> None:
-        while not self._closing.is_set():
-            try:
-                execution, outcome = self._outcomes.get(timeout=LISTEN_S)
-            except queue.Empty:
-                continue
-            self._settle(execution, outcome)
-
-    def _settle(self, execution: Execution, outcome: Outcome) -> None:
-        lease = execution.lease
-        try:
-            status = self._conclude(execution, outcome)
-            log.info("job settled", job=lease.job_id, fence=lease.fence, status=status)
-        except LeaseLostError:
-            log.warning(
-                "job belongs to another execution; result dropped", job=lease.job_id, fence=lease.fence
-            )
-            self._publisher.discard(lease)
-        except Exception:
-            # The lease runs out, and the reaper gives the job to the next worker.
-            log.exception("job could not be settled", job=lease.job_id, fence=lease.fence)
-            self._publisher.forget(lease)
-        finally:
-            self._held.remove(execution)
-
-    def _conclude(self, execution: Execution, outcome: Outcome) -> JobStatus:
-        lease = execution.lease
-        self._keeper.tell_notes(execution)
-        match outcome:
-            case Finished():
-                self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
-                return self._publisher.publish(lease, outcome)
-            case Done():
-                return self._publisher.answer(lease, outcome)
-            case Stopped() if execution.standing is Standing.CANCELED:
-                status = self._leases.cancel(lease)
-            case Stopped() if execution.standing is Standing.LOST:
-                raise LeaseLostError(lease.job_id)
-            case Failed() if self.is_fit():
-                status = self._leases.fail(lease, outcome.error)
-            case _:
-                self._give_back(lease)
-                status = JobStatus.QUEUED
-        self._publisher.withdraw(lease)
-        return status
+        execution = self._held.of(work)
+        request = work.request
+        if isinstance(outcome, Finished) and isinstance(request, ResolvedRequest) and request.upscale:
+            self._held.set_beside(execution)
+            self._enlarging.add(execution, outcome)
+        else:
+            self._settling.add(execution, outcome)
 
     def _sign_of_life(self) -> float:
-        """What stays the same only while a model call goes on."""
-        return self._engine.calling_since or time.monotonic()
+        """What stays the same only while one model call, or one tile, goes on."""
+        begun = (self._engine.calling_since, self._enlarging.working_since)
+        return min((since for since in begun if since is not None), default=time.monotonic())
 
-    def _give_back(self, lease: Lease) -> None:
-        give_back: Callable[[Lease], None] = self._leases.release if self.is_fit() else self._leases.surrender
-        give_back(lease)
+
+def _is_choosing(work: Work) -> bool:
+    return isinstance(work.request, ResolvedRequest) and work.request.select is not None

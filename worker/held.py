@@ -13,10 +13,11 @@ class Execution:
 
     lease: Lease
     work: Work
-    cost: int
+    cost: int = 0  # until it is known
     standing: Standing = Standing.HELD
     counted: float = 0.0  # share of the cost that the throughput knows of
     noted: int = 0  # how many of the engine's notes the queue knows of
+    enlarging: bool = False  # it has left the engine, and its pictures are being upscaled
 
     @property
     def left(self) -> float:
@@ -35,7 +36,12 @@ class Held:
     """What is held; any thread may ask and change it."""
 
     def __init__(self, capacity: int) -> None:
-        """Hold nothing yet, and ``capacity`` jobs at most."""
+        """Hold nothing yet.
+
+        Args:
+            capacity: jobs at most that the engine works for or that are being settled, and as many again whose
+                pictures are being upscaled. Those would keep the engine idle for minutes if they counted as the others.
+        """
         self._capacity = capacity
         # By execution, not by job: a job that was lost may come again before its last execution has left the engine.
         self._executions: dict[str, Execution] = {}
@@ -48,9 +54,11 @@ class Held:
     @property
     def room(self) -> int:
         """How many more jobs may be claimed."""
-        if any(execution.lease.alone for execution in self.all()):
+        held = self.all()
+        if any(execution.lease.alone for execution in held):
             return 0
-        return max(0, self._capacity - len(self))
+        beside = sum(execution.enlarging for execution in held)
+        return max(0, self._capacity - (len(held) - min(beside, self._capacity)))
 
     def all(self) -> list[Execution]:
         """Those held now."""
@@ -65,6 +73,12 @@ class Held:
         """Hold one more."""
         with self._changed:
             self._executions[execution.lease.artifact_prefix] = execution
+
+    def set_beside(self, execution: Execution) -> None:
+        """The engine is done with it, and its pictures are to be upscaled: there is room for another."""
+        with self._changed:
+            execution.enlarging = True
+            self._changed.notify_all()
 
     def remove(self, execution: Execution) -> None:
         """It is settled."""

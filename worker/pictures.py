@@ -9,6 +9,7 @@ from torch import Tensor
 
 from jobs.request import ResolvedRequest
 from jobs.state import StoredImage
+from worker.finite import require_finite
 from worker.sampler import Picture
 
 PREVIEW_PX = 256
@@ -39,6 +40,8 @@ def encode_preview(pixels: Tensor) -> bytes:
 
 
 def _image(pixels: Tensor) -> Image.Image:
+    # As integers they would be black or anything, and nobody would know.
+    require_finite(pixels, "a picture", after="drawing")
     return Image.fromarray((pixels * 255).round().to("cpu").numpy().astype(np.uint8).transpose(1, 2, 0))
 
 

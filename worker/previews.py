@@ -1,12 +1,12 @@
 """Shows previews beside the computing: encodes them and hands them to the queue, the newest of each picture only."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
 from jobs.leases import Lease, Leases
 from worker.calls import Preview
+from worker.lane import Lane
 from worker.pictures import encode_preview
 
 log = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ class Previews:
         self._leases = leases
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, int], tuple[Lease, Preview]] = {}
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="previews")
+        self._lane = Lane("previews")
 
     def show(self, lease: Lease, preview: Preview) -> None:
         """Show a preview soon; returns at once."""
@@ -28,11 +28,11 @@ class Previews:
             is_new = key not in self._waiting
             self._waiting[key] = lease, preview
         if is_new:
-            self._thread.submit(self._publish, key)
+            self._lane.submit(self._publish, key)
 
-    def close(self) -> None:
-        """Forget what has not been shown; returns when the thread has ended."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+    def close(self, within_s: float) -> None:
+        """Forget what has not been shown; return when the thread has ended, or the time is over."""
+        self._lane.close(within_s)
 
     def _publish(self, key: tuple[str, int]) -> None:
         with self._lock:

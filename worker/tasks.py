@@ -31,6 +31,7 @@ from worker.aesthetics.embeddings import (
     to_file,
 )
 from worker.calls import Call, EmbedText, Fetch, Look, Measure, Sight, Stepped
+from worker.finite import require_finite
 from worker.inputs import Inputs, StoredPicture
 from worker.notes import note_cut
 
@@ -100,8 +101,8 @@ def _scores(task: ScoreTask, pictures: tuple[StoredPicture, ...]) -> Steps:
         yield from note_cut({Measure("clip", task.clip, task.prompt): "the prompt"})
         target = yield EmbedText(task.clip, task.prompt)
     scores = []
-    for picture in pictures:
-        sight = yield from _sight(task.clip, picture)
+    for number, picture in enumerate(pictures):
+        sight = yield from _sight(task.clip, picture, number)
         clip_score = None
         if target is not None:
             clip_score = round(float((F.normalize(sight.embedding, dim=-1) * target).sum()), 4)
@@ -122,15 +123,18 @@ def _place(task: QueryTask, pictures: tuple[StoredPicture, ...]) -> Steps:
 
 def _look(clip: str, pictures: tuple[StoredPicture, ...]) -> Generator[Call, Any, list[Tensor]]:
     rows = []
-    for picture in pictures:
-        sight = yield from _sight(clip, picture)
+    for number, picture in enumerate(pictures):
+        sight = yield from _sight(clip, picture, number)
         rows.append(sight.embedding)
         yield Stepped()
     return rows
 
 
-def _sight(clip: str, picture: StoredPicture) -> Generator[Call, Any, Sight]:
+def _sight(clip: str, picture: StoredPicture, number: int) -> Generator[Call, Any, Sight]:
     """One picture is in memory at a time, however many a task has."""
     pixels: Tensor = yield Fetch(picture.read)
     sight: Sight = yield Look(clip, pixels)
+    after = f"scoring by {clip}"
+    require_finite(sight.embedding, f"the embedding of picture {number}", after=after)
+    require_finite(sight.aesthetic_score, f"the aesthetic score of picture {number}", after=after)
     return sight

@@ -1,6 +1,7 @@
--- ARGV: prefix, id, fence, 'again' or 'aside'. Give a job back without charging the attempt, to wait again at its place,
--- or aside until a worker comes that can read its request. Returns the new status or 'lost'.
-local prefix, id, fence, place = unpack(ARGV)
+-- ARGV: prefix, id, fence, 'again' or 'aside', most starts, error for a job that has used those up. Give a job back
+-- without charging the attempt, to wait again at its place, or aside until a worker comes that can read its request.
+-- Returns the new status or 'lost'.
+local prefix, id, fence, place, most_starts, out_of_starts = unpack(ARGV)
 if not owns(prefix, id, fence) then
   return 'lost'
 end
@@ -11,9 +12,17 @@ if redis.call('HEXISTS', job, 'cancel_requested') == 1 then
   return 'canceled'
 end
 redis.call('HINCRBY', job, 'attempts', -1)
+if place == 'aside' then
+  -- It was not begun: no worker of this version knows how.
+  redis.call('HINCRBY', job, 'starts', -1)
+elseif tonumber(redis.call('HGET', job, 'starts')) >= tonumber(most_starts) then
+  collect_later(prefix, id .. '/' .. fence)
+  redis.call('HSET', job, 'error', out_of_starts)
+  finish(prefix, id, 'running', 'failed')
+  return 'failed'
+end
 requeue(prefix, id, 'released')
 if place == 'aside' then
-  redis.call('HINCRBY', job, 'starts', -1)
   redis.call('HDEL', job, 'started_us', 'worker')
   leave_line(prefix, id)
   redis.call('ZADD', prefix .. 'aside', redis.call('HGET', job, 'tag'), id)

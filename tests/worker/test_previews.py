@@ -11,6 +11,7 @@ from redis import Redis
 from jobs.leases import Lease, Leases
 from jobs.queue import JobQueue
 from tests.jobs.samples import RESOLVED, claimed
+from tests.worker.test_executions import until
 from worker.calls import Preview
 from worker.pictures import encode_preview
 from worker.previews import Previews
@@ -34,7 +35,8 @@ def test_the_newest_preview_of_each_picture_is_kept_for_a_while(redis: Redis) ->
     for step in range(1, 21):
         for index in (0, 1):
             previews.show(lease, Preview(index, step, torch.full((3, 64, 64), step / 20)))
-    previews._thread.shutdown(wait=True)
+    until(lambda: not previews._waiting)
+    previews.close(60)
     kept = redis.hgetall(f"lodestar:previews:{lease.job_id}")
     assert set(kept) == {"0", "1"}
     with Image.open(io.BytesIO(b64decode(kept["1"]))) as image:
@@ -53,5 +55,5 @@ def test_an_execution_that_lost_its_job_shows_nothing(redis: Redis) -> None:
     leases.release(lease)
     previews = Previews(leases)
     previews.show(lease, Preview(0, 1, torch.zeros(3, 64, 64)))
-    previews.close()
+    previews.close(60)
     assert redis.exists(f"lodestar:previews:{lease.job_id}") == 0

@@ -12,6 +12,7 @@ import torch
 
 from jobs.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
+from worker.memory import taking_memory
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel, load_diffusion
@@ -206,10 +207,11 @@ class ModelRegistry:
         card, started = self._card(ref), time.monotonic()
         try:
             model: DiffusionModel | ClipModel
-            if isinstance(card, ModelCard):
-                model = load_diffusion(card, self.device, self._shared)
-            else:
-                model = load_clip(card, self.device, self._shared)
+            with taking_memory(self.device.device):
+                if isinstance(card, ModelCard):
+                    model = load_diffusion(card, self.device, self._shared)
+                else:
+                    model = load_clip(card, self.device, self._shared)
         except torch.OutOfMemoryError as error:
             self.device.empty_cache()
             raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error
