@@ -123,7 +123,7 @@ class MemoryModel:
         seen = kind.sizes.setdefault(size, _Size())
         if disturbed and seen.taken and not seen.disturbed:
             return
-        if seen.disturbed and not disturbed:
+        if (seen.disturbed and not disturbed) or size not in kind.known():
             seen.taken.clear()
         seen.taken.append(taken)
         seen.disturbed, seen.measured_at = disturbed, kind.runs

@@ -264,3 +264,29 @@ class TestS3:
 def test_a_url_that_nothing_can_open_is_a_wrong_setting(url: str) -> None:
     with pytest.raises(ConfigurationError, match="nonsense"):
         ArtifactStore(url)
+
+
+def test_a_new_file_is_stored_once_whoever_tries(store: ArtifactStore) -> None:
+    store.put_new("a/b/one.bin", b"first")
+    with pytest.raises(FileExistsError):
+        store.put_new("a/b/one.bin", b"second")
+    assert store.get("a/b/one.bin") == b"first"
+    assert store.keys("a") == ["a/b/one.bin"]
+    store.delete("a/b/one.bin")
+    store.put_new("a/b/one.bin", b"third")
+    assert store.get("a/b/one.bin") == b"third"
+
+
+def test_of_many_who_store_one_new_file_at_once_one_succeeds(folder: ArtifactStore) -> None:
+    def store(number: int) -> bool:
+        try:
+            folder.put_new("a/one.bin", bytes([number]))
+        except FileExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        succeeded = list(pool.map(store, range(16)))
+    assert succeeded.count(True) == 1
+    assert folder.get("a/one.bin") == bytes([succeeded.index(True)])
+    assert folder.keys("a") == ["a/one.bin"]

@@ -1,3 +1,4 @@
+import time
 from contextlib import suppress
 
 import pytest
@@ -83,3 +84,16 @@ def test_another_number_of_views_keeps_the_proportions() -> None:
     assert split_cuts(3, "48", "0", 0.5) == (3, 0)
     assert split_cuts(8, "0", "[4]+[8]", 0.1) == (0, 4)
     assert split_cuts(8, "[0]+[4]", "[0]+[4]", 0.1) == (0, 0)
+
+
+def test_a_long_schedule_is_read_once_and_not_at_every_step() -> None:
+    """The longest that is taken costs some 20 ms to read; a run asks for it at every step of every picture."""
+    overview, inner = "[12]*4001+[4]*5999", "+".join(["[4]"] * 900)
+
+    def ask() -> float:
+        start = time.perf_counter()
+        split_cuts(16, overview, inner, 0.5)
+        return time.perf_counter() - start
+
+    first, later = ask(), sorted(ask() for _ in range(25))
+    assert later[12] < first / 5

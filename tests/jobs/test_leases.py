@@ -1,16 +1,19 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from redis import Redis
 
+from jobs.attempts import MAX_STARTS
+from jobs.candidates import load_candidates
 from jobs.errors import JobFailedError, LeaseLostError
 from jobs.leases import Lease, Leases, Standing
 from jobs.queue import JobQueue
 from jobs.reaper import Reaper
 from jobs.scripts import PREFIX, Scripts
-from jobs.state import JobStatus, Progress
+from jobs.state import GuidedStep, JobStatus, Progress
 from jobs.tickets import Tickets
 from tests.jobs.samples import RESOLVED, claimed, pictures_of
 
@@ -305,6 +308,32 @@ class TestRelease:
         claimed(leases, job_id)
         assert queue.get(job_id).attempts == 1
 
+    def test_nothing_is_started_more_than_ten_times_however_its_executions_end(
+        self, queue: JobQueue, leases: Leases, doomed: Leases, reaper: Reaper, redis: Redis, job_id: str
+    ) -> None:
+        for number in range(MAX_STARTS):
+            if number % 3 == 2:
+                redis.hset(f"{PREFIX}job:{job_id}", "attempts", 0)  # as if it had been lost in company
+                claimed(doomed, job_id)
+                reaper.sweep()
+            else:
+                leases.release(claimed(leases, job_id))
+        job = queue.get(job_id)
+        assert (job.status, job.starts) == (JobStatus.FAILED, MAX_STARTS)
+        assert job.error is not None
+        assert (job.error.type, "stopped in the last of 10 starts" in job.error.message) == (
+            "attempts_exhausted",
+            True,
+        )
+        assert leases.claim(job_id) is None
+
+    def test_setting_a_job_aside_is_no_start(
+        self, redis: Redis, queue: JobQueue, leases: Leases, job_id: str
+    ) -> None:
+        redis.hset(f"{PREFIX}job:{job_id}", mapping={"starts": MAX_STARTS - 1, "request": '{"new": 1}'})
+        assert leases.claim(job_id) is None
+        assert redis.hmget(f"{PREFIX}job:{job_id}", ["status", "starts"]) == ["queued", str(MAX_STARTS - 1)]
+
     def test_a_job_that_was_told_to_stop_is_canceled_instead(
         self, queue: JobQueue, leases: Leases, job_id: str
     ) -> None:
@@ -312,3 +341,16 @@ class TestRelease:
         queue.cancel(job_id)
         leases.release(lease)
         assert queue.get(job_id).status is JobStatus.CANCELED
+
+
+class TestShow:
+    def test_what_is_kept_of_a_candidate_leaves_its_trace_out(
+        self, redis: Redis, leases: Leases, job_id: str
+    ) -> None:
+        lease = claimed(leases, job_id)
+        (image,) = pictures_of(lease)
+        step = GuidedStep(step=0, loss=0.5, losses=(0.5,), gradient_rms=1.0, skipped=False)
+        leases.show(lease, image.model_copy(update={"trace": (step,) * 250}))
+        record: Any = redis.hgetall(f"{PREFIX}job:{job_id}")
+        assert load_candidates(record) == (image,)
+        assert len(record["candidate:0"]) < 500

@@ -46,6 +46,15 @@ def test_equal_and_missing_scores_are_average() -> None:
     assert rank_scores([], Weights(clip=1)) == []
 
 
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_are_no_numbers_are_average_and_change_no_other(odd: float) -> None:
+    made = [Made(0.3, 1.0), Made(odd, 2.0), Made(0.1, odd)]
+    both = Weights(clip=1, aesthetic=1)
+    without = [Made(0.3, 1.0), Made(None, 2.0), Made(0.1, None)]
+    assert rank_scores(made, both) == rank_scores(without, both)
+    assert best(made, both, 3) == best(without, both, 3)
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"candidates": 1}, {"candidates": 300}, {"candidates": 4, "keep": 5}, {"candidates": 4, "by": {}}],

@@ -3,23 +3,32 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch.nn import functional as F
 
 from jobs.catalog import Catalog, ClipCard, load_catalog
 from jobs.errors import DeviceLostError
+from jobs.personalization import ResolvedPersonalization
 from jobs.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from tests.worker.running import Running
+from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.calls import Call
 from worker.engine import Engine
+from worker.inputs import Inputs
 from worker.models import registry
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
+from worker.plans import plan
 from worker.runner import Runner
+from worker.sampler import Picture
 from worker.settings import WorkerSettings
 from worker.work import Failed, Finished, Stopped, Work
 
@@ -189,3 +198,163 @@ def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
     with pytest.raises(DeviceLostError, match="illegal memory access"):
         engine.serve()
     assert outcomes == []
+
+
+def personalised(request: ResolvedRequest, name: str, steps: int) -> tuple[ResolvedRequest, Inputs]:
+    """A request with aesthetic gradients towards a taste of its own, and what it needs."""
+    rng = torch.Generator().manual_seed(sum(map(ord, name)))
+    taste = AestheticEmbedding(F.normalize(torch.randn(192, generator=rng), dim=0), "pocket-s", {})
+    asked = ResolvedPersonalization(
+        embedding=name,
+        digest=taste.digest,
+        steps=steps,
+        lr=1e-4,
+        weight=0.5,
+        blend="lerp",
+        text=None,
+        text_angle=0.0,
+        text_negative=False,
+    )
+    return request.model_copy(update={"personalization": asked}), Inputs(tastes={taste.digest: taste})
+
+
+def test_others_go_on_between_the_steps_of_a_personalisation(running: Running, ask: Ask) -> None:
+    works = [Work(name, *personalised(ask(steps=1), name, 100)) for name in ("a", "b", "c")]
+    for work in works:
+        running.engine.admit(work)
+    running.engine.admit(Work("plain", ask(steps=2)))
+    running.wait_for("plain")
+    assert not {"a", "b", "c"} & running.outcomes.keys()
+    assert all(isinstance(each, Finished) for each in running.wait_for("a", "b", "c"))
+
+
+def test_a_personalisation_hears_of_a_stop_and_of_its_deadline(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.batches.FITTING_TURN_S", 0.0)
+    stopped = Work("stopped", *personalised(ask(), "stopped", 100_000))
+    late = Work("late", *personalised(ask(timeout_s=0.5), "late", 100_000))
+    running.engine.admit(stopped)
+    running.engine.admit(late)
+    assert isinstance(running.wait_for("late")[0], Failed)
+    stopped.stop.set()
+    assert isinstance(running.wait_for("stopped")[0], Stopped)
+
+
+def slow_to_begin(pictures: int, begun: list[int], seconds: float) -> Callable[..., object]:
+    """A plan whose samplers take long before their first call."""
+    real = plan
+
+    def planned(*args: object) -> object:
+        made = real(*args)  # type: ignore[arg-type]
+
+        def slow(sampler: Generator[Call, object, object], index: int) -> Generator[Call, object, object]:
+            begun.append(index)
+            time.sleep(seconds)
+            return (yield from sampler)
+
+        if made.results < pictures:
+            return made
+        return replace(made, samplers=(slow(each, index) for index, each in enumerate(made.samplers)))
+
+    return planned
+
+
+def test_a_stop_is_heard_before_every_sampler_that_begins(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr("worker.engine.plan", slow_to_begin(16, begun, 0.3))
+    work = Work("slow", ask(images=16))
+    running.engine.admit(work)
+    while not begun:
+        time.sleep(0.01)
+    work.stop.set()
+    assert isinstance(running.wait_for("slow")[0], Stopped)
+    assert len(begun) == 1
+
+
+def test_what_a_sampler_does_between_calls_is_seen_and_costs_its_job(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr("worker.engine.plan", slow_to_begin(4, begun, 0.4))
+    running.engine.admit(Work("slow", ask(images=4)))
+    while not begun:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    since = running.engine.calling_since
+    assert since is not None
+    (job,) = running.engine._jobs
+    while len(begun) < 2:
+        time.sleep(0.01)
+    assert job.account is not None
+    assert job.account.charged_s >= 0.4
+    assert running.engine.calling_since != since
+    running.wait_for("slow")
+
+
+def test_others_have_their_turns_between_the_pictures_that_a_job_begins(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr("worker.engine.plan", slow_to_begin(16, begun, 0.5))
+    running.engine.admit(Work("slow", ask(images=16, steps=1)))
+    while not begun:
+        time.sleep(0.01)
+    running.engine.admit(Work("quick", ask(steps=3)))
+    running.wait_for("quick")
+    assert len(begun) < 16
+    running.wait_for("slow")
+
+
+def test_a_job_that_cannot_be_planned_fails_alone(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = plan
+
+    def planned(request: ResolvedRequest, *args: object) -> object:
+        if request.seed == 13:
+            raise MemoryError
+        return real(request, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.engine.plan", planned)
+    running.engine.admit(Work("unlucky", ask(seed=13)))
+    running.engine.admit(Work("other", ask()))
+    unlucky, other = running.wait_for("unlucky", "other")
+    assert isinstance(unlucky, Failed)
+    assert unlucky.error.message == "internal error: MemoryError"
+    assert isinstance(other, Finished)
+
+
+def test_no_more_pictures_are_begun_than_their_owner_has_room_for(models: ModelRegistry, ask: Ask) -> None:
+    made: list[int] = []
+    room, left = threading.Semaphore(3), threading.Event()
+
+    def may_draw(work: Work) -> bool:
+        return room.acquire(blocking=False)
+
+    def note(work: Work, picture: Picture) -> Picture:
+        made.append(picture.index)
+        return picture
+
+    engine = Engine(
+        Runner(models),
+        models.catalog,
+        lambda work, outcome: left.set(),
+        on_picture=note,
+        may_draw=may_draw,
+    )
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    engine.admit(Work("job", ask(steps=1, images=6)))
+    while len(made) < 3:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert made == [0, 1, 2]
+    room.release(10)
+    engine.wake()
+    assert left.wait(60)
+    engine.close()
+    thread.join(30)
+    assert sorted(made) == [0, 1, 2, 3, 4, 5]

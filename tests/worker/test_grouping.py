@@ -7,7 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.calls import Call, Denoise, EncodeText, Guide
+from worker.aesthetics.fitting import Fitting
+from worker.aesthetics.personalization import Tuning
+from worker.calls import Call, Denoise, EncodeText, Guide, Personalize
 from worker.grouping import MAX_LEAD_S, MAX_VIEWS, Schedule, Track, batch_key, rows
 from worker.guidance.cutouts import Cut, draw_views
 from worker.guidance.objectives import Loss, Sight
@@ -162,3 +164,41 @@ def test_a_newcomer_does_not_make_up_for_the_time_before_it_came() -> None:
         schedule.charge(group, 1.0)
         turns += names(group)
     assert 4 <= turns.count("old") <= 6
+
+
+def personalize(*, begun: bool = False) -> Personalize:
+    encoder = torch.nn.Linear(1, 1)
+    fitting = Fitting(encoder, torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1), steps=1, lr=1.0)
+    return Personalize("m", "c", "x", torch.zeros(1), Tuning("d", 1, 1.0), fitting if begun else None)
+
+
+def test_a_personalisation_has_its_turns_alone_and_pays_for_them() -> None:
+    schedule = Schedule(max_batch=32)
+    one, other, plain = (
+        track(schedule, name, call)
+        for name, call in (("one", personalize()), ("other", personalize()), ("plain", denoise()))
+    )
+    turns = []
+    for _ in range(4):
+        group = schedule.choose([one, other, plain])
+        turns.append(names(group))
+        if group == [one]:
+            one.wait_for(personalize(begun=True))
+        schedule.charge(group, 1.0)
+    assert turns == [["one"], ["plain"], ["one"], ["plain"]]
+    assert (one.account.charged_s, other.account.charged_s, plain.account.charged_s) == (2.0, 0.0, 2.0)
+
+
+def test_who_waits_for_anothers_personalisation_does_not_make_up_for_it_later() -> None:
+    schedule = Schedule(max_batch=32)
+    one, other = track(schedule, "one", personalize(begun=True)), track(schedule, "other", personalize())
+    plain = track(schedule, "plain", denoise())
+    for _ in range(40):
+        schedule.charge(schedule.choose([one, other, plain]), 1.0)
+    one.wait_for(denoise(side=16))
+    turns = []
+    for _ in range(30):
+        group = schedule.choose([one, other, plain])
+        schedule.charge(group, 1.0)
+        turns += names(group)
+    assert 9 <= turns.count("plain") <= 11

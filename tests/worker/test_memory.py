@@ -1,12 +1,22 @@
 """What is foretold of a batch's memory."""
 
+import threading
 from mmap import PAGESIZE, mmap
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.memory import FREE_SHARE, GROWTH, MemoryModel, peak_memory
+from worker.memory import (
+    FORGET_AFTER,
+    FREE_SHARE,
+    GROWTH,
+    MEASURE_EVERY,
+    MemoryModel,
+    peak_memory,
+    taking_memory,
+)
 
 MIB = 2**20
 
@@ -88,3 +98,87 @@ def test_measurements_may_lie_within_each_other() -> None:
         touch(16)
     assert 60 * MIB < around() < 80 * MIB
     assert 30 * MIB < within() < 45 * MIB
+
+
+CPU = torch.device("cpu")
+GIB = 2**30
+
+
+def run(model: MemoryModel, calls: int, *, extra: int = 0, disturbed: bool = False) -> int:
+    """Run a batch of as many of the calls as fit, which take 20 MiB and 2 for each; how many these were."""
+    count = model.fitting("kind", [1] * calls)
+    if model.worth_measuring("kind", count):
+        model.note("kind", count, (20 + 2 * count) * MIB + extra, disturbed=disturbed)
+    return count
+
+
+@pytest.mark.parametrize("size", [1, GROWTH, 32])
+def test_one_measurement_that_is_too_high_is_not_believed_for_ever(size: int) -> None:
+    """Two gigabytes of somebody else's on one point; half a gigabyte is free."""
+    model = MemoryModel(lambda: 512 * MIB)
+    while run(model, size, extra=2 * GIB if size == 1 else 0) < size:
+        pass
+    model.note("kind", size, 2 * GIB)
+    parts = [run(model, 32) for _ in range(2 * FORGET_AFTER)]
+    assert parts[-1] == 32
+
+
+def test_a_smallest_point_that_is_too_high_lets_nothing_through_without_a_limit() -> None:
+    model = MemoryModel(lambda: 100 * MIB)
+    model.note("kind", 1, GIB)
+    model.note("kind", 4, 28 * MIB)
+    largest = model.largest("kind")
+    assert largest is not None
+    assert 4 <= largest <= 80 / 28 * 4
+
+
+def test_points_without_a_slope_let_batches_grow_step_by_step() -> None:
+    model = MemoryModel(lambda: 100 * MIB)
+    model.note("kind", 1, 0)
+    model.note("kind", 4, 0)
+    assert model.largest("kind") == 4 * GROWTH
+
+
+def test_what_was_measured_while_others_took_memory_counts_only_until_there_is_better() -> None:
+    model = MemoryModel(lambda: 3 * GIB)
+    model.note("kind", 1, 2 * GIB, disturbed=True)
+    assert model.fitting("kind", [1] * 8) == 1
+    assert model.worth_measuring("kind", 1)
+    model.note("kind", 1, 22 * MIB)
+    model.note("kind", 1, 2 * GIB, disturbed=True)
+    assert model.fitting("kind", [1] * 8) == GROWTH
+    assert not model.worth_measuring("kind", 1)
+
+
+def test_a_size_is_measured_now_and_then() -> None:
+    model = MemoryModel(lambda: GIB)
+    measured = []
+    for _ in range(2 * MEASURE_EVERY + 1):
+        measured.append(model.worth_measuring("kind", 1))
+        if measured[-1]:
+            model.note("kind", 1, MIB)
+    assert [index for index, each in enumerate(measured) if each] == [0, MEASURE_EVERY, 2 * MEASURE_EVERY]
+
+
+def test_a_measurement_knows_whether_others_took_memory_meanwhile() -> None:
+    def load(begun: threading.Event, go_on: threading.Event) -> None:
+        with taking_memory(CPU):
+            begun.set()
+            assert go_on.wait(60)
+
+    with peak_memory(CPU) as alone:
+        touch(1)
+    begun, go_on = threading.Event(), threading.Event()
+    loader = threading.Thread(target=load, args=(begun, go_on))
+    with peak_memory(CPU) as at_its_start:
+        loader.start()
+        assert begun.wait(60)
+    with peak_memory(CPU) as within:
+        pass
+    with peak_memory(CPU) as at_its_end:
+        go_on.set()
+        loader.join()
+    with peak_memory(CPU) as after:
+        pass
+    told = [each.disturbed for each in (alone, at_its_start, within, at_its_end, after)]
+    assert told == [False, True, True, True, False]

@@ -1,0 +1,144 @@
+"""No result holds a number that is not finite, whatever a network answers."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from jobs.catalog import Catalog
+from jobs.errors import JobFailedError
+from jobs.request import ResolvedRequest
+from jobs.tasks import EmbeddingTask, ScoreTask, Task
+from worker.calls import Call, Look, Preview, Score
+from worker.finite import is_finite
+from worker.inputs import Inputs
+from worker.models.device import Device
+from worker.models.registry import ModelRegistry
+from worker.pictures import encode_preview
+from worker.runner import Runner
+from worker.sampler import Extras, sample
+from worker.settings import WorkerSettings
+from worker.tasks import run_task
+
+Ask = Callable[..., ResolvedRequest]
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.fixture(scope="module")
+def broken(pocket_catalog: Catalog) -> ModelRegistry:
+    """Models of our own, to break."""
+    return ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu", dtype="fp32")))
+
+
+def spoil(broken: ModelRegistry, value: float) -> Callable[[], None]:
+    """Let the decoder answer a number that is none in one colour; how to mend it."""
+    bias = broken.diffusion("pocket")._vae.decoder.conv_out.bias
+    before = bias.detach().clone()
+    with torch.no_grad():
+        bias[1] = value
+
+    def mend() -> None:
+        with torch.no_grad():
+            bias.copy_(before)
+
+    return mend
+
+
+def run(
+    request: ResolvedRequest, models: ModelRegistry, answers: dict[type, object] | None = None
+) -> list[Call]:
+    """Run a sampler to its end; some calls have other answers. What it called."""
+    runner, seen = Runner(models), list[Call]()
+    sampler = sample(request, 0, "pocket-m", Extras(critic="pocket-s"))
+    call = next(sampler)
+    try:
+        while True:
+            seen.append(call)
+            given = (answers or {}).get(type(call))
+            call = sampler.send(runner.answer(call) if given is None else given)
+    except StopIteration:
+        return seen
+
+
+@pytest.mark.parametrize("value", [NAN, INF, -INF])
+def test_a_picture_that_the_decoder_overflows_fails_and_says_so(
+    broken: ModelRegistry, ask: Ask, value: float
+) -> None:
+    mend = spoil(broken, value)
+    try:
+        with pytest.raises(JobFailedError, match="picture 0 is not finite after decoding"):
+            run(ask(steps=1), broken)
+    finally:
+        mend()
+
+
+def test_a_preview_that_overflows_is_left_out_and_the_picture_goes_on(
+    broken: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, decoded = type(broken.diffusion("pocket")), list[int]()
+    real = model.decode
+
+    def decode(self: object, latents: torch.Tensor) -> torch.Tensor:
+        decoded.append(1)
+        overflow = INF if len(decoded) == 1 else 0.0
+        return real(self, latents) + overflow  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "decode", decode)
+    seen = run(ask(steps=3, preview_every=1), broken)
+    assert [call.step for call in seen if isinstance(call, Preview)] == [2]
+    assert len(decoded) == 3
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        ({Score: NAN}, "the similarity of picture 0 to its prompt is not finite after scoring by pocket-m"),
+        ({Look: ("embedding", NAN)}, "the embedding of picture 0 is not finite after scoring by pocket-s"),
+        ({Look: ("aesthetic_score", INF)}, "the aesthetic score of picture 0 is not finite after scoring"),
+    ],
+)
+def test_a_score_or_an_embedding_that_is_not_finite_fails_and_says_whose(
+    models: ModelRegistry, ask: Ask, spoiled: dict[type, object], said: str
+) -> None:
+    with pytest.raises(JobFailedError, match=said):
+        run(ask(steps=1), models, {kind: _answer(value) for kind, value in spoiled.items()})
+
+
+def _answer(value: object) -> object:
+    from worker.calls import Sight
+
+    if not isinstance(value, tuple):
+        return value
+    embedding = torch.full((1, 192), value[1] if value[0] == "embedding" else 1.0)
+    return Sight(embedding, value[1] if value[0] == "aesthetic_score" else 5.0)
+
+
+@pytest.mark.parametrize("kind", ["score", "embedding"])
+def test_a_task_whose_picture_has_no_finite_embedding_fails_and_says_which(kind: str) -> None:
+    keys, pictures = ("a/0.png", "a/1.png"), (torch.zeros(3, 8, 8), torch.zeros(3, 8, 8))
+    task = (
+        ScoreTask(clip="c", pictures=keys)
+        if kind == "score"
+        else EmbeddingTask(clip="c", name="n", pictures=keys)
+    )
+    with pytest.raises(JobFailedError, match="the embedding of picture 1 is not finite after scoring by c"):
+        do(task, Inputs(pictures=pictures), [1.0, NAN])
+
+
+def do(task: Task, inputs: Inputs, embeddings: list[float]) -> None:
+    """Run a task whose looks find these numbers."""
+    steps, found = run_task(task, inputs), iter(embeddings)
+    call = next(steps)
+    while True:
+        call = steps.send(_answer(("embedding", next(found))) if isinstance(call, Look) else None)
+
+
+def test_no_file_is_made_of_a_picture_that_is_not_finite() -> None:
+    with pytest.raises(JobFailedError, match="not finite"):
+        encode_preview(torch.full((3, 8, 8), NAN))
+
+
+def test_numbers_tensors_and_nothing_are_looked_at_alike() -> None:
+    finite: list[torch.Tensor | float | None] = [None, 0.0, torch.zeros(2), torch.zeros(0)]
+    infinite: list[torch.Tensor | float | None] = [NAN, INF, torch.tensor([0.0, -INF])]
+    assert [is_finite(value) for value in (*finite, *infinite)] == [True] * 4 + [False] * 3
