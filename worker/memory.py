@@ -164,12 +164,10 @@ def taking_memory(device: torch.device) -> Generator[None, None, None]:
             _beside[device.type] -= 1
 
 
-def _beginnings(device: torch.device) -> int:
-    """How many blocks have begun to take memory; another number each time while one is at it."""
+def _beginnings(device: torch.device) -> int | None:
+    """How many blocks have begun to take memory so far; None while one is at it."""
     with _beside_lock:
-        if _beside[device.type]:
-            _begun[device.type] += 1
-        return _begun[device.type]
+        return None if _beside[device.type] else _begun[device.type]
 
 
 class Peak:
@@ -192,7 +190,7 @@ class Peak:
         """Keep what the system counts, before another measurement starts it anew."""
         counted = torch.cuda.max_memory_allocated(self._device) if self._is_cuda else _resident("VmHWM")
         self._most = max(self._most, counted)
-        self.disturbed = _beginnings(self._device) != self._begun
+        self.disturbed = self._begun is None or _beginnings(self._device) != self._begun
 
     def __call__(self) -> int:
         return max(self._most - self._before, 0)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from threading import Timer
 from urllib.parse import quote
@@ -116,6 +117,40 @@ def test_jobs_without_a_ticket_are_found_all_the_same(redis: Redis) -> None:
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
     assert admission.asked == 4
     assert admission.jobs == -1
+
+
+def test_an_error_that_is_not_redis_ends_no_loop(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    admission = Admission(room=4, jobs=1)
+    real, failures = admission.admit, [MemoryError(), ValueError()]
+
+    def admit() -> bool:
+        if failures:
+            raise failures.pop()
+        return real()
+
+    monkeypatch.setattr(admission, "admit", admit)
+    consumer = Consumer(redis, admission, name="w")
+    Timer(6, consumer.request_stop, (15, None)).start()
+    assert consumer.dequeue_job_and_maintain_ttl(None) is None
+    assert failures == []
+    assert admission.jobs == -1
+
+
+def test_an_idle_worker_hears_of_a_stop_soon(redis: Redis) -> None:
+    consumer = Consumer(redis, Admission(), name="w")
+    waits = []
+    for _ in range(3):
+        consumer._stop_requested = False
+        asked: list[float] = []
+
+        def stop(asked: list[float] = asked) -> None:
+            asked.append(time.monotonic())
+            consumer.request_stop(15, None)
+
+        Timer(0.3, stop).start()
+        assert consumer.dequeue_job_and_maintain_ttl(None) is None
+        waits.append(time.monotonic() - asked[0])
+    assert min(waits) < 0.5
 
 
 def test_an_unfit_worker_takes_no_more(redis: Redis) -> None:
