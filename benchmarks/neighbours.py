@@ -108,9 +108,7 @@ def ways() -> dict[str, Way]:
             [{**LONG, "prompt": prompt, "personalization": fitted} for prompt in prompts],
             [{**LONG, "prompt": prompt} for prompt in prompts],
         ),
-        "upscaling": Way(
-            [{**LONG, **sized, "steps": 1, "upscale": {"model": "x4plus", "factor": 4}}], [{**LONG, **sized}]
-        ),
+        "upscaling": Way([{**LONG, **sized, "steps": 1, "upscale": {"factor": 4}}], [{**LONG, **sized}]),
     }
 
 
