@@ -40,6 +40,7 @@ class _Job:
     hold: Hold
     account: Account | None = None  # from the start of its samplers
     tracks: list[Track["_Job"]] = field(default_factory=list)
+    begun: int = 0  # samplers
     left: bool = False
 
 
@@ -185,16 +186,14 @@ class Engine:
     def _begins_another(self, job: _Job) -> bool:
         """Start a job's next sampler; whether there was one to start, and a place for it."""
         account = job.account
-        if account is None or len(job.tracks) >= AT_ONCE or not self._may_draw(job.work):
+        if account is None or job.begun == job.plan.results or len(job.tracks) >= AT_ONCE:
             return False
         waiting = (track.account for track in self._tracks)
         least = min(waiting, key=lambda other: other.virtual_s, default=account)
-        if not self._may_go_on(job) or not may_join(account, least):
+        if not may_join(account, least) or not self._may_go_on(job) or not self._may_draw(job.work):
             return False
-        sampler = next(job.plan.samplers, None)
-        if sampler is None:
-            return False
-        track = Track(job, account, sampler)
+        track = Track(job, account, next(job.plan.samplers))
+        job.begun += 1
         job.tracks.append(track)
         self._advance(track, None)
         return True

@@ -1,11 +1,8 @@
 """Upscales the pictures of jobs that have left the engine, on a thread beside it."""
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -16,12 +13,12 @@ from jobs.leases import Lease
 from jobs.state import StoredImage
 from worker.grouping import Account
 from worker.held import Execution
+from worker.lane import stand_back
 from worker.memory import taking_memory
 from worker.sampler import Picture
 from worker.work import Failed, Finished, Stopped, as_failure
 
-# Of 0 to 19. The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere. While
-# it has work it gets about nine tenths of them, and the upscaler all that it leaves.
+# The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere.
 NICENESS = 10
 _CPU = torch.device("cpu")
 
@@ -93,7 +90,7 @@ class Enlarging:
             self._changed.notify()
 
     def _work(self) -> None:
-        _stand_back()
+        stand_back(NICENESS)
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._pieces or self._closing)
@@ -131,10 +128,3 @@ class Enlarging:
         except Exception as error:
             return Failed(as_failure(error, work.id))
         return None
-
-
-def _stand_back() -> None:
-    """Leave the cores to the engine. Linux counts niceness by thread, and threads inherit it from who starts them."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

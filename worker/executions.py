@@ -13,8 +13,10 @@ from jobs.artifacts import ArtifactStore
 from jobs.errors import JobFailedError
 from jobs.interrupts import Interrupts
 from jobs.leases import Lease, Leases
+from jobs.objectives import ImageObjective
 from jobs.order import cost_of, weight_of
 from jobs.request import ResolvedRequest
+from jobs.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
 from jobs.workers import WorkerRegistry
 from worker.calls import Preview
 from worker.engine import Engine
@@ -39,7 +41,8 @@ GIVE_BACK_S = 2.0  # for the call that the engine is in the middle of when it is
 LEAVE_S = 0.5  # for what else goes on then; all of it is of no use any more
 LISTEN_S = 0.25
 RECONNECT_S = 1.0
-PREPARING = 2  # jobs at a time whose inputs are read
+PREPARING = 2  # jobs at a time whose inputs are read, and as many whose pictures are
+READING_NICENESS = 5  # pictures may be large; the engine goes first
 
 log = structlog.get_logger(__name__)
 
@@ -47,10 +50,10 @@ log = structlog.get_logger(__name__)
 class Executions:
     """Everything between the queue and the engine.
 
-    Nothing but model calls and what samplers do between them runs on the engine's thread. Beside it, the starters read
-    what jobs need; the keeper renews leases; the upscaler makes pictures larger; the publishers encode, store and
-    settle; the listener hears of cancels; candidates and previews are shown by one thread each. What waits for any of
-    them is bounded, since a job is held until it is settled.
+    Nothing but model calls and what samplers do between them runs on the engine's thread. Beside it, starters and
+    readers fetch what jobs need; the keeper renews leases; the upscaler makes pictures larger; the publishers encode,
+    store and settle; the listener hears of cancels; candidates and previews are shown by one thread each. What waits for
+    any of them is bounded, since a job is held until it is settled.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Executions:
         self._publisher = Publisher(leases, artifacts, models, self._wake)
         self._previews = Previews(leases)
         self._starter = Lane("starter", PREPARING)
+        self._reader = Lane("reader", PREPARING, niceness=READING_NICENESS)
         self._settling = Settling(
             self._held, leases, self._publisher, self.is_fit, self._keeper.tell_notes
         )
@@ -123,7 +127,8 @@ class Executions:
         execution = Execution(lease, work)
         self._held.add(execution)
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
-        self._starter.submit(self._prepare, execution)
+        lane = self._reader if _has_pictures(lease.request) else self._starter
+        lane.submit(self._prepare, execution)
 
     def _prepare(self, execution: Execution) -> None:
         """Read what a job needs, and hand it to the engine. Whatever goes wrong is the job's end, and no one else's."""
@@ -162,8 +167,8 @@ class Executions:
             self._watchdog.dismiss()
         self._keeper.close()
         end = time.monotonic() + LEAVE_S
-        for close in (self._starter.close, self._settling.close, self._publisher.close, self._previews.close):
-            close(max(0.0, end - time.monotonic()))
+        for part in (self._starter, self._reader, self._settling, self._publisher, self._previews):
+            part.close(max(0.0, end - time.monotonic()))
         self._workers.leave(self._name)
         for thread in self._threads:
             # All but an engine that is stuck; none is worth waiting for any longer.
@@ -233,6 +238,14 @@ class Executions:
         """What stays the same only while one model call, or one tile, goes on."""
         begun = (self._engine.calling_since, self._enlarging.working_since)
         return min((since for since in begun if since is not None), default=time.monotonic())
+
+
+def _has_pictures(request: ResolvedRequest | Task) -> bool:
+    """Whether a job has to read pictures before it starts."""
+    if isinstance(request, ResolvedRequest):
+        objectives = request.guidance.objectives if request.guidance else ()
+        return any(isinstance(objective, ImageObjective) for objective in objectives)
+    return isinstance(request, EmbeddingTask | ScoreTask | QueryTask)
 
 
 def _is_choosing(work: Work) -> bool:

@@ -1,10 +1,13 @@
 """Work beside the computing: what one thread need not wait for, another does in its order."""
 
+import os
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -19,14 +22,16 @@ class Lane:
     Unlike those of an executor they are daemons: what one of them is stuck in keeps no process from ending.
     """
 
-    def __init__(self, name: str, threads: int = 1) -> None:
+    def __init__(self, name: str, threads: int = 1, *, niceness: int = 0) -> None:
         """Have nothing to do yet.
 
         Args:
             name: of the threads.
             threads: how many at most; each is started when it is needed first.
+            niceness: see ``stand_back``.
         """
         self._name = name
+        self._niceness = niceness
         self._most = threads
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -64,6 +69,7 @@ class Lane:
             thread.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
+        stand_back(self._niceness)
         while (task := self._tasks.get()) is not None:
             future, do = task
             if future.set_running_or_notify_cancel():
@@ -73,3 +79,16 @@ class Lane:
                     future.set_exception(error)
             # Or what it was about would be kept until the next one comes.
             del task, future, do
+
+
+def stand_back(niceness: int) -> None:
+    """Leave the cores of the CPU to those who are less nice, as long as they have work.
+
+    Linux counts niceness by thread, and threads inherit it from who starts them; elsewhere nothing happens.
+
+    Args:
+        niceness: of the calling thread, 0 to 19. While all cores are wanted, 5 gets a third of what 0 gets, 10 a tenth.
+    """
+    if niceness and sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)
