@@ -52,8 +52,8 @@ class Executions:
 
     Nothing but model calls and what samplers do between them runs on the engine's thread. Beside it, starters and
     readers fetch what jobs need; the keeper renews leases; the upscaler makes pictures larger; the publishers encode,
-    store and settle; the listener hears of cancels; candidates and previews are shown by one thread each. What waits for
-    any of them is bounded, since a job is held until it is settled.
+    store and settle; the listener hears of cancels; candidates and previews are shown by one thread each. What waits
+    for any of them is bounded, since a job is held until it is settled.
     """
 
     def __init__(
