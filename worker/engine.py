@@ -178,7 +178,8 @@ class Engine:
     def _begin_pictures(self) -> None:
         """Start samplers, of every job so many that ``AT_ONCE`` are under way; some now, and some after a turn."""
         end = time.monotonic() + BEGIN_S
-        for job in list(self._jobs):
+        opened = [job for job in self._jobs if job.account is not None]
+        for job in sorted(opened, key=lambda job: job.account.virtual_s if job.account else 0.0):
             while self._begins_another(job):
                 if time.monotonic() > end:
                     return
@@ -188,15 +189,20 @@ class Engine:
         account = job.account
         if account is None or job.begun == job.plan.results or len(job.tracks) >= AT_ONCE:
             return False
-        waiting = (track.account for track in self._tracks)
-        least = min(waiting, key=lambda other: other.virtual_s, default=account)
-        if not may_join(account, least) or not self._may_go_on(job) or not self._may_draw(job.work):
+        if self._is_ahead(account) or not self._may_go_on(job) or not self._may_draw(job.work):
             return False
         track = Track(job, account, next(job.plan.samplers))
         job.begun += 1
         job.tracks.append(track)
         self._advance(track, None)
         return True
+
+    def _is_ahead(self, account: Account) -> bool:
+        """Whether a job is too far ahead of one that has something to be done."""
+        waiting = [track.account for track in self._tracks]
+        waiting += [job.account for job in self._jobs if job.account is not None and not job.begun]
+        least = min(waiting, key=lambda other: other.virtual_s, default=account)
+        return not may_join(account, least)
 
     def _turn(self, group: list[Track[_Job]]) -> None:
         """Run a group, and let each of its samplers go on."""

@@ -133,7 +133,7 @@ def test_an_error_that_is_not_redis_ends_no_loop(redis: Redis, monkeypatch: pyte
     Timer(6, consumer.request_stop, (15, None)).start()
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
     assert failures == []
-    assert admission.jobs == -1
+    assert admission.asked > 0
 
 
 def test_an_idle_worker_hears_of_a_stop_soon(redis: Redis) -> None:

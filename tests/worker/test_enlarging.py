@@ -1,6 +1,7 @@
 """Upscaling beside the computing: others go on, and it ends when its job does."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,10 +29,12 @@ class Tiles:
         self.done = 0
         self.go_on = threading.Event()
         self.answer = 0.5
+        self.seconds = 0.0
 
     def __call__(self, _upscaler: Upscaler, tile: np.ndarray) -> np.ndarray:
         """A grey tile."""
         assert self.go_on.wait(60)
+        time.sleep(self.seconds)
         self.done += 1
         return np.full((3, tile.shape[1] * FACTOR, tile.shape[2] * FACTOR), self.answer, np.float32)
 
@@ -131,7 +134,8 @@ def test_upscaling_ends_within_a_tile_when_its_job_does(
 
 def test_jobs_take_turns_tile_by_tile(house: House, ask: Ask, tiles: Tiles) -> None:
     with house.running() as worker:
-        many = house.queue.submit(ask(steps=1, images=8, upscale={"factor": 2})).job.id
+        tiles.seconds = 0.01
+        many = house.queue.submit(ask(steps=1, images=4, upscale={"factor": 2})).job.id
         assert worker.admit()
         until(lambda: worker._enlarging.working_since is not None)
         one = house.queue.submit(ask(steps=1, upscale={"factor": 2})).job.id
@@ -139,7 +143,7 @@ def test_jobs_take_turns_tile_by_tile(house: House, ask: Ask, tiles: Tiles) -> N
         until(lambda: len(worker._enlarging._pieces) == 2)
         tiles.go_on.set()
         until(lambda: house.status(one) is JobStatus.SUCCEEDED)
-        assert tiles.done < 64 * 5
+        assert tiles.done < 64 * 4
         until(lambda: house.status(many) is JobStatus.SUCCEEDED)
 
 
