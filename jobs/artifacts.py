@@ -65,7 +65,7 @@ class ArtifactStore:
         """
         fs, path = self._locate(key)
         if isinstance(fs, LocalFileSystem):
-            write_new(Path(path), data)
+            write_new(Path(path), data, umask=_hidden(self._root))
             return
         with _failing_as_os_error():
             if fs.exists(path):
