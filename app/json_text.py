@@ -2,7 +2,10 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+Place = tuple[str | int, ...]
 
 MAX_DEPTH = 32
 MAX_ITEMS = 1000
@@ -24,7 +27,7 @@ class NotJsonError(Exception):
 class TooMuchError(Exception):
     """It is JSON, or may be, and more than any request needs."""
 
-    def __init__(self, message: str, limit: int, place: tuple[str | int, ...] = ()) -> None:
+    def __init__(self, message: str, limit: int, place: Place = ()) -> None:
         super().__init__(message)
         self.message = message
         self.limit = limit
@@ -61,34 +64,35 @@ def require_modest(value: Any) -> None:
     Raises:
         TooMuchError: it is nested too deep, or has too many fields, or too many items in one list.
     """
-    fields, depth = 0, 0
-    level: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
-    while level:
-        below: list[tuple[tuple[str | int, ...], Any]] = []
+    fields = 0
+    level: list[tuple[Place, Any]] = [((), value)]
+    for _ in range(MAX_DEPTH):
         for place, container in level:
-            if isinstance(container, list):
-                if len(container) > MAX_ITEMS:
-                    raise TooMuchError(
-                        f"{len(container)} items are more than the {MAX_ITEMS} that a list may have",
-                        MAX_ITEMS,
-                        place,
-                    )
-                children: Any = enumerate(container)
-            elif isinstance(container, dict):
-                fields += len(container)
-                if fields > MAX_FIELDS:
-                    raise TooMuchError(
-                        f"{fields} fields are more than the {MAX_FIELDS} that a request may have",
-                        MAX_FIELDS,
-                        place,
-                    )
-                children = container.items()
-            else:
-                continue
-            below += [((*place, key), child) for key, child in children if isinstance(child, dict | list)]
-        level, depth = below, depth + 1
-        if level and depth == MAX_DEPTH:
-            raise TooMuchError(f"it is nested more than {MAX_DEPTH} levels deep", MAX_DEPTH, level[0][0][:3])
+            fields = _counted(place, container, fields)
+        level = [inner for place, container in level for inner in _inside(place, container)]
+        if not level:
+            return
+    raise TooMuchError(f"it is nested more than {MAX_DEPTH} levels deep", MAX_DEPTH, level[0][0][:3])
+
+
+def _counted(place: Place, container: Any, fields: int) -> int:
+    """The number of fields so far, those of the next container included."""
+    if isinstance(container, list) and len(container) > MAX_ITEMS:
+        words = f"{len(container)} items are more than the {MAX_ITEMS} that a list may have"
+        raise TooMuchError(words, MAX_ITEMS, place)
+    if isinstance(container, dict):
+        fields += len(container)
+        if fields > MAX_FIELDS:
+            words = f"{fields} fields are more than the {MAX_FIELDS} that a request may have"
+            raise TooMuchError(words, MAX_FIELDS, place)
+    return fields
+
+
+def _inside(place: Place, container: Any) -> Iterator[tuple[Place, Any]]:
+    """The lists and objects that are directly within another one, and where."""
+    is_object = isinstance(container, dict)
+    children = container.items() if is_object else enumerate(container if isinstance(container, list) else ())
+    return (((*place, key), child) for key, child in children if isinstance(child, dict | list))
 
 
 def _decode(data: bytes) -> str:
