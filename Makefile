@@ -20,7 +20,7 @@ SERVICE_EXTRAS := api,worker,search
 ALL_EXTRAS := api,worker,search,upscale,s3,training,dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-gpu lint format bench lock clean
+.PHONY: help demo up test test-gpu lint format bench fuzz lock clean
 
 help:
 	@echo "make demo      install into $(VENV), start everything, make a guided picture, serve until Ctrl-C (ONCE=1: stop then)"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint      check style, types, import rules, the Dockerfile and the compose file"
 	@echo "make format    rewrite the code as 'make lint' wants it"
 	@echo "make bench     measure speed, memory and quality"
+	@echo "make fuzz      send made-up and hostile requests to a service of its own"
 	@echo "make lock      resolve the exact versions in deploy/*.lock anew"
 	@echo "make clean     remove .venv and what the tools leave behind"
 
@@ -61,6 +62,9 @@ format: $(VENV)/.installed-all
 
 bench: $(VENV)/.installed-all
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(VENV)/.installed-all
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 # The first lock holds every version; the images' locks are parts of it. uv, because it resolves from metadata alone
 # where pip-tools downloads every platform's wheel to hash it.

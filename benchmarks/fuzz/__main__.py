@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
@@ -41,6 +40,8 @@ PRIORITY = 10  # as of nice(1)
 SECONDS = 330.0
 # How much of the time each part may take; those that are done earlier leave it unused.
 SHARES = {"raw": 0.2, "files": 0.2, "dialects": 0.15, "schema": 0.45}
+USUALLY_ALLOWED_S = 0.5  # for a job, before it is canceled
+ALLOWED_S = {"files": 15.0}  # it is the end of these jobs that tells
 BODIES = 250  # for each route of the dialects
 _LATE_S = 60.0  # by which schemathesis may exceed its time: it ends what it has begun
 
@@ -51,8 +52,8 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
         os.nice(PRIORITY)
         start, tally = time.monotonic(), Tally()
         whole = sum(SHARES[part] for part in parts)
-        with Drain(running.url) as drain:
-            for part in parts:
+        for part in parts:
+            with Drain(running.url, ALLOWED_S.get(part, USUALLY_ALLOWED_S)) as drain:
                 _part(part, running, Budget(seconds * SHARES[part] / whole), seed, tally)
                 drain.empty()
         return judge(
@@ -72,21 +73,22 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
 
 
 def _part(part: str, running: Service, budget: Budget, seed: int, tally: Tally) -> None:
-    before = len(tally.calls)
-    start = time.monotonic()
+    before, start = len(tally.calls), time.monotonic()
     if part == "schema":
         _run_schemathesis(running, budget.seconds, seed, tally)
     else:
         document = httpx.get(f"{running.url}/openapi.json", trust_env=False).json()
         sender = Sender(running.url, Documented(document), tally)
-        senders: dict[str, Callable[[], None]] = {
-            "raw": lambda: (send_malformed(sender), send_raw(sender, Random(seed), budget))[1],
-            "files": lambda: send_files(sender, Random(seed), budget, running.folder / "RAN"),
-            "dialects": lambda: fuzz_dialects(sender, BODIES, budget, seed),
-        }
-        senders[part]()
-    took = time.monotonic() - start
-    print(f"{part}: {len(tally.calls) - before} calls in {took:.0f} s", file=sys.stderr)
+        match part:
+            case "raw":
+                send_malformed(sender)
+                send_raw(sender, Random(seed), budget)
+            case "files":
+                send_files(sender, Random(seed), budget, running.folder / "RAN")
+            case _:
+                fuzz_dialects(sender, BODIES, budget, seed)
+    took_s = time.monotonic() - start
+    print(f"{part}: {len(tally.calls) - before} calls in {took_s:.0f} s", file=sys.stderr)
 
 
 def _run_schemathesis(running: Service, seconds: float, seed: int, tally: Tally) -> None:

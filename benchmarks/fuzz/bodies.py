@@ -73,9 +73,7 @@ def fitting(schema: Schema, definitions: Definitions) -> SearchStrategy[Any]:
         case "integer":
             return st.integers(int(_low(schema, -1000)), int(_high(schema, 1000)))
         case "number":
-            return st.floats(
-                float(_low(schema, -1000)), float(_high(schema, 1000)), exclude_min=_is_open(schema)
-            )
+            return st.floats(_low(schema, -1000), _high(schema, 1000), exclude_min=_is_open(schema))
         case "string":
             return st.text(min_size=schema.get("minLength", 0), max_size=min(schema.get("maxLength", 30), 30))
         case "boolean":
@@ -94,11 +92,11 @@ def fitting(schema: Schema, definitions: Definitions) -> SearchStrategy[Any]:
 
 
 def _low(schema: Schema, otherwise: float) -> float:
-    return schema.get("minimum", schema.get("exclusiveMinimum", otherwise))
+    return float(schema.get("minimum", schema.get("exclusiveMinimum", otherwise)))
 
 
 def _high(schema: Schema, otherwise: float) -> float:
-    return schema.get("maximum", schema.get("exclusiveMaximum", otherwise))
+    return float(schema.get("maximum", schema.get("exclusiveMaximum", otherwise)))
 
 
 def _is_open(schema: Schema) -> bool:

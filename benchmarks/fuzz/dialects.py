@@ -61,7 +61,7 @@ def _is_openai_error(body: Any) -> bool:
 
 def _with(strategy: st.SearchStrategy[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """The same bodies, of which one in three has these fields."""
-    chosen = st.just({}) | st.just({}) | st.fixed_dictionaries(fields)
+    chosen: st.SearchStrategy[dict[str, Any]] = st.just({}) | st.just({}) | st.fixed_dictionaries(fields)
     return st.tuples(strategy, chosen).map(
         lambda both: {**both[0], **both[1]} if isinstance(both[0], dict) else both[0]
     )

@@ -11,16 +11,22 @@ from typing import Self
 import httpx
 from httpx_sse import connect_sse
 
-ALLOWED_S = 0.5  # enough for a small job to succeed
+LOOK_EVERY_S = 0.05
 _RETRY_S = 0.2
 _PAGE = 200
 
 
 class Drain:
-    """Within the block every job is canceled soon after it was submitted; each is told of by ``GET /v1/events``."""
+    """Within the block every job is canceled some time after it was queued, as ``GET /v1/events`` tells.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: of the service.
+        allowed_s: how long a job may take; half a second is enough for a small one to succeed.
+    """
+
+    def __init__(self, url: str, allowed_s: float) -> None:
         self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self._allowed_s = allowed_s
         self._due: list[tuple[float, str]] = []
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -54,11 +60,11 @@ class Drain:
                     return
                 if event.event == "queued":
                     with self._lock:
-                        due = (time.monotonic() + ALLOWED_S, json.loads(event.data)["job_id"])
+                        due = (time.monotonic() + self._allowed_s, json.loads(event.data)["job_id"])
                         heapq.heappush(self._due, due)
 
     def _cancel_due(self) -> None:
-        while not self._stop.wait(ALLOWED_S / 10):
+        while not self._stop.wait(LOOK_EVERY_S):
             for job_id in self._taken():
                 with suppress(httpx.HTTPError):
                     self._http.post(f"/v1/jobs/{job_id}/cancel")

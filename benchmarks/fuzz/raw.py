@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+import httpx
+
 from benchmarks.fuzz.budget import Budget
 from benchmarks.fuzz.documented import Documented
 from benchmarks.fuzz.odd_bodies import odd_bodies
@@ -103,6 +105,24 @@ _PATHS = (
 )
 
 
+_FOREIGN_PAGES = (
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Origin": "http://evil.example", "Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"},
+)
+# Served, and not in the description.
+_PAGES = (
+    "/",
+    "/docs",
+    "/openapi.json",
+    "/dashboard/app.js",
+    "/v1/predictions",
+    "/sdapi/v1/options",
+    "/v1/models/pocket",
+)
+
+
 def send_raw(sender: Sender, chance: Random, budget: Budget) -> None:
     """All of them, in an order that the seed draws, as many as there is time for; those that cost most come too."""
     whole = [*_bodies(chance), *_headers(), *_paths(), *_methods(sender.documented)]
@@ -112,9 +132,11 @@ def send_raw(sender: Sender, chance: Random, budget: Budget) -> None:
             break
         sender.send(operation, path, about, **options)
     _streams(sender)
+    _strangers(sender)
     _heads(sender)
 
 
+# Operation, path, what is odd, and the rest as httpx takes it.
 Request = tuple[str, str, str, dict[str, Any]]
 
 
@@ -132,7 +154,7 @@ def _headers() -> Iterator[Request]:
     for name, values in _HEADERS.items():
         for value in values:
             options = {"headers": [(name.encode(), value.encode("utf-8" if "é" in value else "latin-1"))]}
-            about = f"{name}: {value[:40]!r}"
+            about = f"{name}: {value[:40]}"
             yield "GET /v1/jobs", "/v1/jobs", about, options
             yield "GET /v1/webhooks/secret", "/v1/webhooks/secret", about, options
             if name != "Content-Length":
@@ -173,13 +195,31 @@ def _streams(sender: Sender) -> None:
             sender.send_endless("GET /v1/events", "/v1/events", f"last event {stream_id[:30]}", **options)
 
 
+def _strangers(sender: Sender) -> None:
+    """What a page elsewhere can have a browser send is refused: by its own name for this server, or as its own form."""
+    for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"):
+        answer = sender.send("GET /v1/webhooks/secret", "/v1/webhooks/secret", host, headers={"Host": host})
+        _refused(sender, answer, "a foreign name is refused", host)
+    for headers in _FOREIGN_PAGES:
+        for path in ("/v1/images?prompt=a&steps=1", "/sdapi/v1/interrupt", "/v1/jobs"):
+            operation = f"POST {path.partition('?')[0]}"
+            answer = sender.send(operation, path, "a foreign page", headers=headers)
+            _refused(sender, answer, "a foreign page is refused", str(headers))
+
+
+def _refused(sender: Sender, answer: httpx.Response | None, check: str, about: str) -> None:
+    if answer is not None and answer.is_success:
+        message = f"{about!r}: it was answered with {answer.status_code}"
+        sender.found(check, f"{answer.request.method} {answer.request.url.path}", message, answer.request)
+
+
 def _heads(sender: Sender) -> None:
     """HEAD is served wherever GET is, with the same status and no body."""
-    for operation in sender.documented.operations:
-        method, _, path = operation.partition(" ")
-        if method != "GET" or path == "/v1/events":
+    paths = [each.partition(" ")[2] for each in sender.documented.operations if each.startswith("GET")]
+    for path in (*paths, *_PAGES):
+        if path == "/v1/events":
             continue
-        real = path.replace("{", "").replace("}", "")
+        operation, real = f"GET {path}", path.replace("{", "").replace("}", "")
         got = sender.send(operation, real, "before HEAD")
         head = sender.send(f"HEAD {path}", real, "HEAD")
         if got is not None and head is not None and (head.status_code != got.status_code or head.content):

@@ -4,6 +4,7 @@
 lower priority than the service: making up requests costs more than answering them.
 """
 
+import json
 import os
 import sys
 import time
@@ -54,7 +55,7 @@ def fuzz(url: str, seconds: int, seed: int) -> Tally:
         if isinstance(event, events.ScenarioFinished):
             _read(event.recorder, tally)
         elif isinstance(event, events.NonFatalError):
-            tally.found(Finding("error of the run", event.label, _line(str(event.value)), ""))
+            tally.found(Finding("error of the run", event.label, _what(str(event.value)), ""))
         elif isinstance(event, events.FatalError):
             raise event.exception
     return tally
@@ -74,14 +75,26 @@ def _read(recorder: ScenarioRecorder, tally: Tally) -> None:
 
 def _note(check: CheckNode, operation: str, body: str, tally: Tally) -> None:
     failure = check.failure_info
-    if failure is None or is_known(operation, check.name, body):
+    if failure is None or is_known(operation, check.name, f"{failure.failure}\n{body}"):
         return
-    message = f"{_line(str(failure.failure))} | {_line(body)[:300]}"
-    tally.found(Finding(check.name, operation, message, _line(failure.code_sample, "; ")))
+    message = f"{_what(str(failure.failure))} | {_detail(body)}"
+    tally.found(Finding(check.name, operation, message, "; ".join(failure.code_sample.splitlines())))
 
 
-def _line(text: str, between: str = " ") -> str:
-    return between.join(part for part in text.split("\n") if part.strip())
+def _what(message: str) -> str:
+    """What schemathesis says of a failure, without what is the same for all of its kind."""
+    lines = [line for line in message.splitlines() if line.strip()]
+    return " ".join(
+        line for line in lines if not line.startswith(("Expected:", "Hint:", "Valid data should"))
+    )
+
+
+def _detail(body: str) -> str:
+    """The reason that a problem document gives, or the beginning of any other answer."""
+    try:
+        return str(json.loads(body)["detail"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return " ".join(body[:300].split())
 
 
 def main(arguments: list[Any]) -> None:

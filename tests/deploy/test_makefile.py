@@ -11,6 +11,7 @@ EXTRAS = {
     "demo": "-e '.[api,worker,search]'",
     "up": "-e '.[api,worker,search]'",
     "test": "-e '.[api,worker,search,upscale,s3,training,dev]'",
+    "fuzz": "-e '.[api,worker,search,upscale,s3,training,dev]'",
     "lint": "-e '.[api,worker,search,upscale,s3,training,dev]'",
 }
 

@@ -10,7 +10,9 @@ _FLIPS = 8
 
 def cut(whole: Sample, keep: float) -> Sample:
     """Only the first part of a file."""
-    return Sample(f"cut-{round(keep * 100)}-{whole.name}", whole.data[: int(len(whole.data) * keep)])
+    return Sample(
+        f"cut-{round(keep * 100)}-{whole.name}", whole.data[: int(len(whole.data) * keep)], is_damaged=True
+    )
 
 
 def mutants(whole: Sample, chance: Random, number: int) -> Iterator[Sample]:
@@ -28,4 +30,4 @@ def mutants(whole: Sample, chance: Random, number: int) -> Iterator[Sample]:
                     data[at:at] = data[at : at + 100]
             if not data:
                 break
-        yield Sample(f"mutant-{index}-{whole.name}", bytes(data))
+        yield Sample(f"mutant-{index}-{whole.name}", bytes(data), is_damaged=True)

@@ -1,0 +1,207 @@
+"""The pure parts of the fuzz run: what is made up is the same for a seed, and the judge sees every broken promise."""
+
+import io
+import json
+import pickletools
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import hypothesis
+import pytest
+from hypothesis import given, settings
+from PIL import Image
+
+from app.compat.openai.request import ImageGeneration
+from benchmarks.fuzz.bodies import bodies, fitting
+from benchmarks.fuzz.corpus.pictures import pictures
+from benchmarks.fuzz.corpus.png import RGB, black
+from benchmarks.fuzz.corpus.sample import Sample
+from benchmarks.fuzz.corpus.weights import weights
+from benchmarks.fuzz.documented import Documented
+from benchmarks.fuzz.known import KNOWN, is_known
+from benchmarks.fuzz.odd_bodies import LIMIT_BYTES, odd_bodies
+from benchmarks.fuzz.probes import Beat
+from benchmarks.fuzz.tally import Call, Finding, Tally, read_tally
+from benchmarks.fuzz.verdict import Seen, judge
+
+CALL = Call(10.0, 0.1, "GET /v1/jobs", 200)
+BEAT = Beat(10.0, 0.01, 0.0, ok=True)
+FINDING = Finding("not_a_server_error", "GET /v1/search", "it was answered with 500", "curl -i ...")
+SCHEMA = ImageGeneration.model_json_schema()
+DOCUMENT: dict[str, Any] = {"paths": {"/v1/jobs": {"get": {"responses": {"200": {}, "422": {}, "503": {}}}}}}
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[Sample]:
+    return [*pictures(Random(0)), *weights(Random(0), Path("/nowhere/RAN"))]
+
+
+def seen(*findings: Finding, **changes: Any) -> Seen:
+    tally = Tally([CALL] * 10)
+    for finding in findings:
+        tally.found(finding)
+    usual: dict[str, Any] = {
+        "seed": 0,
+        "seconds": 1.0,
+        "tally": tally,
+        "beats": [BEAT],
+        "peak_bytes": {"api": 1 << 20, "worker": 1 << 20},
+        "least_calls": 10,
+    }
+    return Seen(**{**usual, **changes})
+
+
+def test_the_corpus_is_the_same_for_the_same_seed(corpus: list[Sample]) -> None:
+    again = [*pictures(Random(0)), *weights(Random(0), Path("/nowhere/RAN"))]
+    assert again == corpus
+    assert [*pictures(Random(1))] != corpus[: len([*pictures(Random(1))])]
+
+
+def test_the_files_of_the_corpus_have_names_of_their_own(corpus: list[Sample]) -> None:
+    names = [sample.name for sample in corpus]
+    assert len(set(names)) == len(names) > 150
+
+
+def test_the_pictures_that_must_be_served_can_be_read(corpus: list[Sample]) -> None:
+    readable = [each for each in pictures(Random(0)) if each.fit]
+    assert len(readable) > 10
+    for sample in readable:
+        with Image.open(io.BytesIO(sample.data)) as image:
+            image.load()
+
+
+def test_a_small_file_announces_a_large_picture() -> None:
+    data = black(1000, 1000, RGB, 8)
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        assert image.size == (1000, 1000)
+    assert len(data) < 5000
+
+
+def test_the_pickles_that_would_run_call_the_system(corpus: list[Sample]) -> None:
+    (sample,) = (each for each in corpus if each.name == "runs-2.pt")
+    told = io.StringIO()
+    pickletools.dis(sample.data, told)
+    assert "system" in told.getvalue()
+    assert "touch '/nowhere/RAN'" in told.getvalue()
+
+
+def test_odd_bodies_are_the_same_for_the_same_seed_and_most_are_within_the_limit() -> None:
+    first, again = ([*odd_bodies(Random(3), {"prompt": "a"})] for _ in range(2))
+    assert first == again
+    assert [each.about for each in first if len(each.data) > LIMIT_BYTES] == ["a longer body than is read"]
+
+
+def made_up(strategy: Any) -> list[Any]:
+    drawn: list[Any] = []
+
+    @hypothesis.seed(0)
+    @settings(max_examples=60, database=None, deadline=None, phases=[hypothesis.Phase.generate])
+    @given(strategy)
+    def each(body: Any) -> None:
+        drawn.append(body)
+
+    each()
+    return drawn
+
+
+def test_bodies_are_the_same_for_the_same_seed() -> None:
+    assert made_up(bodies(SCHEMA)) == made_up(bodies(SCHEMA))
+
+
+def test_a_fitting_body_has_what_the_model_needs_and_nothing_else() -> None:
+    for body in made_up(fitting(SCHEMA, SCHEMA["$defs"])):
+        assert "prompt" in body
+        assert set(body) <= SCHEMA["properties"].keys()
+
+
+def test_some_bodies_are_wrong() -> None:
+    drawn = made_up(bodies(SCHEMA))
+    assert any(not isinstance(body, dict) or not set(body) <= SCHEMA["properties"].keys() for body in drawn)
+
+
+def test_a_run_without_a_fault_breaks_no_promise() -> None:
+    verdict = judge(seen())
+    assert verdict.violations == []
+    assert verdict.by_class == {"2xx": 10}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"least_calls": 11}, "only 10 calls"),
+        ({"beats": []}, "never asked"),
+        ({"beats": [BEAT, Beat(10.0, 0.26, 0.0, ok=True)]}, "took 0.26 s"),
+        ({"beats": [BEAT, Beat(10.0, 0.01, 0.0, ok=False)]}, "answered False"),
+        ({"peak_bytes": {"api": 9 << 30}}, "the api held 9216 MB"),
+        ({"peak_bytes": {"worker": 9 << 30}}, "the worker held 9216 MB"),
+        ({"restarts": ["worker-1 ended with exit code 1; starting it again"]}, "a process ended"),
+        ({"errors": ['{"event": "request failed", "request_id": "1"}']}, "an error was logged"),
+    ],
+)
+def test_every_broken_promise_is_seen(changes: dict[str, Any], fault: str) -> None:
+    (violation,) = judge(seen(**changes)).violations
+    assert fault in violation
+
+
+def test_a_finding_breaks_a_promise_and_is_counted() -> None:
+    verdict = judge(
+        seen(FINDING, Finding("status_code_conformance", "GET /v1/jobs", "418 is not documented", ""))
+    )
+    assert (verdict.server_errors, verdict.undocumented) == (1, 1)
+    assert len(verdict.violations) == 2
+
+
+def test_a_slow_pulse_names_the_call_that_was_under_way() -> None:
+    slow = Beat(9.0, 2.0, 0.0, ok=True)
+    tally = Tally([CALL, Call(1.0, 0.1, "GET /metrics", 200)])
+    (violation,) = judge(seen(beats=[slow], tally=tally, least_calls=1)).violations
+    assert "during GET /v1/jobs" in violation
+    assert "metrics" not in violation
+
+
+def test_findings_that_differ_in_numbers_and_names_alone_are_one() -> None:
+    tally = Tally()
+    for number in range(3):
+        tally.found(Finding("check", "GET /", f"'file-{number}': {number} is wrong", f"curl {number}"))
+    (finding,) = tally.findings.values()
+    assert (finding.count, finding.repeat) == (3, "curl 0")
+
+
+def test_a_tally_that_another_process_wrote_is_read_as_it_was(tmp_path: Path) -> None:
+    tally = Tally([CALL])
+    tally.found(FINDING)
+    tally.write(tmp_path / "tally.json")
+    assert read_tally(tmp_path / "tally.json") == tally
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "check"),
+    [
+        ("GET /v1/jobs", 200, None),
+        ("GET /v1/jobs", 404, "status_code_conformance"),
+        ("GET /v1/jobs", 503, "not_a_server_error"),
+        ("GET /v1/jobs", None, "no answer"),
+        ("POST /sdapi/v1/txt2img", 422, None),
+        ("POST /sdapi/v1/img2img", 501, None),
+        ("POST /v1/predictions", 501, "not_a_server_error"),
+    ],
+)
+def test_a_status_is_held_against_what_is_documented(
+    operation: str, status: int | None, check: str | None
+) -> None:
+    fault = Documented(DOCUMENT).fault_of(operation, status)
+    assert (fault and fault[0]) == check
+
+
+def test_an_exception_passes_over_its_own_answer_alone() -> None:
+    answer = json.dumps({"detail": "width 8 is outside what model 'pocket' can make"})
+    assert is_known("POST /v1/jobs", "positive_data_acceptance", answer)
+    assert not is_known("POST /v1/jobs", "positive_data_acceptance", "something else")
+    assert not is_known("POST /v1/jobs", "not_a_server_error", answer)
+    assert not is_known("GET /v1/jobs", "positive_data_acceptance", answer)
+
+
+def test_every_exception_has_a_reason() -> None:
+    assert all(known.why and known.operations for known in KNOWN)
