@@ -2,11 +2,18 @@
 
 import re
 from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import WithJsonSchema
 
 from jobs.errors import InvalidRequestError, JobNotFinishedError, UnknownImageError
 from jobs.queue import JobQueue
 
-_REF = re.compile(r"(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?")
+_PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?$"
+_REF = re.compile(_PATTERN)
+
+# Read in ``find_pictures``, whose refusal says what a reference looks like; a pattern's would not.
+Ref = Annotated[str, WithJsonSchema({"type": "string", "pattern": _PATTERN})]
 
 
 def find_pictures(refs: Iterable[str], queue: JobQueue, field: str) -> list[str]:

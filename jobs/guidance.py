@@ -26,6 +26,8 @@ class _Model(BaseModel):
 
 
 def _number_as_text(value: object) -> object:
+    if isinstance(value, float) and value.is_integer():  # JSON makes no difference between 4.0 and 4
+        value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

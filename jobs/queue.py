@@ -27,7 +27,8 @@ from jobs.tickets import Tickets
 IDEMPOTENCY_TTL_S = 24 * 3600
 PAGE_BYTES = 4 << 20  # of the records on one page
 HOLDERS_TRIED = 8  # jobs of which one may be deleted at any time
-_CURSOR = re.compile(r"[0-9]{1,17}", re.ASCII)
+CURSOR = r"^[0-9]{1,17}$"
+_CURSOR = re.compile(CURSOR, re.ASCII)
 
 
 @dataclass(frozen=True)

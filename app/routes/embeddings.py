@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from app.caller import TheCaller
 from app.errors import documented
 from app.intake import IntakeRoute
-from app.picture_refs import find_pictures
+from app.picture_refs import Ref, find_pictures
 from app.services import Services, TheLibrary, TheServices
 from app.store_access import reaching_the_store
 from app.task_submission import Prefer, submit_task
@@ -57,7 +57,7 @@ Clip = Annotated[
     ),
 ]
 Pictures = Annotated[list[UploadFile], AtMost(MAX_PICTURES), File(description=_PICTURES)]
-Refs = Annotated[list[str], AtMost(MAX_PICTURES), Form(description=_REFS)]
+Refs = Annotated[list[Ref], AtMost(MAX_PICTURES), Form(description=_REFS)]
 
 
 @router.post(

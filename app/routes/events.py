@@ -17,8 +17,10 @@ from jobs.selection import MAX_CANDIDATES
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=IntakeRoute)
 
+_TEXT = {"type": "string"}
+_EVENT = {"type": "object", "properties": dict.fromkeys(("event", "data", "id"), _TEXT), "required": ["data"]}
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events."}
+    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}, "description": "The events."}
 }
 LastEventId = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
+from pydantic import WithJsonSchema
 
 from app.caller import TheCaller
 from app.errors import documented
@@ -12,6 +13,7 @@ from app.services import TheQueue, TheServices
 from app.store_access import reaching_the_store
 from app.submission import submit_job
 from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
+from jobs.queue import CURSOR
 from jobs.request import GenerateRequest
 from jobs.state import Job, JobPage, JobStatus
 
@@ -90,7 +92,7 @@ def list_jobs(
         JobStatus | None, Query(description="Only jobs of this status.", examples=["running"])
     ] = None,
     cursor: Annotated[
-        str | None,
+        Annotated[str, WithJsonSchema({"type": "string", "pattern": CURSOR})] | None,
         Query(
             description="`next_cursor` of the page before; the newest jobs if left out.",
             examples=["1767225600000000"],

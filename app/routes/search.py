@@ -12,7 +12,7 @@ from app.caller import TheCaller
 from app.errors import documented
 from app.hits import Hit, Hits
 from app.intake import IntakeRoute
-from app.picture_refs import find_pictures
+from app.picture_refs import Ref, find_pictures
 from app.search_index import Found
 from app.services import Services, TheServices
 from app.store_access import forget_files, reaching_the_store
@@ -115,7 +115,7 @@ async def by_picture(
     caller: TheCaller,
     picture: Annotated[UploadFile | None, File(description="A PNG, JPEG or WebP file.")] = None,
     job: Annotated[
-        str | None, Form(max_length=200, description="Instead of a file: `id/index` of a picture.")
+        Ref | None, Form(max_length=200, description="Instead of a file: `id/index` of a picture.")
     ] = None,
     aesthetic_score: Annotated[Score, Form()] = None,
     aesthetic_weight: Annotated[Weight, Form()] = None,

@@ -1,6 +1,7 @@
 """The API describes itself completely."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,3 +96,22 @@ def test_every_reference_in_the_document_leads_somewhere(document: Document) -> 
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert set(references(document)) <= known
     assert "HTTPValidationError" not in json.dumps(document)
+
+
+def test_a_stream_is_described_by_its_events(document: Document) -> None:
+    for path in ("/v1/events", "/v1/jobs/{job_id}/events"):
+        content = document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
+        assert set(content["itemSchema"]["properties"]) == {"event", "data", "id"}
+
+
+def test_a_cursor_and_a_reference_to_a_picture_have_a_pattern(document: Document) -> None:
+    listed = {each["name"]: each["schema"] for each in document["paths"]["/v1/jobs"]["get"]["parameters"]}
+    pattern = next(kind["pattern"] for kind in listed["cursor"]["anyOf"] if kind["type"] == "string")
+    assert re.search(pattern, "1767225600000000")
+    assert not re.search(pattern, "next")
+    refs = document["components"]["schemas"]["Body_score_v1_scores_post"]["properties"]["jobs"]["items"][
+        "pattern"
+    ]
+    for ref in ("01a203967d75b0c90aa928ee9db4", "01a2/0", "/v1/jobs/01a2/images/15"):
+        assert re.search(refs, ref)
+    assert not re.search(refs, "no job")

@@ -121,6 +121,8 @@ def test_prompt_and_objectives_exclude_each_other() -> None:
 
 def test_cuts_are_numbers_or_schedules_and_nothing_else() -> None:
     assert Guidance.model_validate({"overview_cuts": 12}).overview_cuts == "12"
+    assert Guidance.model_validate({"overview_cuts": 12.0}).overview_cuts == "12"
+    assert problem(overview_cuts=12.5)[0] == "overview_cuts"
     assert Guidance(inner_cuts="[4]*400+[12]*600").inner_cuts == "[4]*400+[12]*600"
     assert problem(inner_cuts="eval(1)")[0] == "inner_cuts"
     assert "more than the 256" in problem(inner_cuts="[300]")[1]
