@@ -15,6 +15,7 @@ from app.bodies import (
     parse_object,
     too_much,
 )
+from app.form_schema import without_null
 from app.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
 from app.json_text import NotJsonError, TooMuchError, read_json, require_modest
 from app.validation import in_body
@@ -52,7 +53,8 @@ async def read_request(request: Request) -> GenerateRequest:
 
 def query_parameters() -> list[dict[str, Any]]:
     """The fields as OpenAPI describes the parameters of a query; those that have fields are in the body's."""
-    properties = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")["properties"]
+    schema = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    properties = without_null(schema["properties"])
     return [
         {
             "name": name,

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from app.error_kinds import TIMED_OUT, TOO_LARGE
 from app.errors import documented
+from app.form_schema import without_null
 from app.problem import FieldError, Problem
 from app.site_guard import WORKING_PATHS
 
@@ -48,6 +49,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 _add_errors_of_layers(path, verb, operation["responses"])
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
+        for name, schema in schemas.items():
+            if name.startswith("Body_"):  # as FastAPI calls a route's form
+                schema["properties"] = without_null(schema["properties"])
         for model in (Problem, FieldError):
             schemas[model.__name__] = _schema(model)
         app.openapi_schema = document

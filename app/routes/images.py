@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from app.caller import TheCaller
 from app.errors import documented
 from app.fields import query_parameters, read_request
+from app.form_schema import dotted
 from app.formats import SUFFIXES, Format, encode, negotiate, prefers
 from app.intake import IntakeRoute
 from app.outcome import end_of, require_success
@@ -21,6 +22,7 @@ from app.store_access import reaching_the_store
 from app.submission import submit_job
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue import JobQueue
+from jobs.request import GenerateRequest
 from jobs.state import Job, StoredImage
 
 router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
@@ -69,7 +71,9 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
     },
     openapi_extra={
         "parameters": query_parameters(),
-        "requestBody": {"content": dict.fromkeys((_JSON, *_FORMS), _FIELDS)},
+        "requestBody": {
+            "content": {_JSON: _FIELDS, **{kind: {"schema": dotted(GenerateRequest)} for kind in _FORMS}}
+        },
     },
 )
 async def draw(

@@ -21,6 +21,8 @@ REFUSED = frozenset(
         *(f"POST /sdapi/v1/{name}" for name in ("png-info", "interrogate", "skip", "txt2img")),
     }
 )
+# The job ran longer than the caller's own ``timeout_s``, which may be next to nothing.
+OWN_DEADLINE = "deadline_exceeded"
 
 
 class Documented:
@@ -38,11 +40,13 @@ class Documented:
         """Those of the description."""
         return tuple(self._by_operation)
 
-    def fault_of(self, operation: str, status: int | None) -> tuple[str, str] | None:
-        """The check that a status fails, and why; None if all is well."""
+    def fault_of(self, operation: str, status: int | None, body: str = "") -> tuple[str, str] | None:
+        """The check that an answer fails, and why; None if all is well."""
         if status is None:
             return "no answer", "the connection ended or the time ran out"
         if status == 501 and operation in REFUSED:
+            return None
+        if status == 500 and OWN_DEADLINE in body:
             return None
         if status >= 500:
             return "not_a_server_error", f"it was answered with {status}"

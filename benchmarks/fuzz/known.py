@@ -34,13 +34,14 @@ KNOWN = (
     Known(
         (_JOBS, _IMAGES, _SCORES, _MAKE, _IMPORT),
         _VALID,
-        "is not in the catalog|is outside what model|must be a multiple of|has no aesthetic head",
+        "is not in the catalog|is outside what model|is not a multiple of|has no aesthetic head",
         "the catalog, which an operator may change, says what there is and which sizes it makes",
     ),
     Known(
         (_JOBS, _IMAGES),
         _VALID,
-        "leaves no room for|leave images out|give either prompt or|sum to zero|is not before its end|names no user",
+        "leaves no room for|leave images out|give either prompt or|sum to zero|is not before its end|too few to keep|"
+        "is of the sampler",
         "rules between fields",
     ),
     Known(
@@ -57,6 +58,24 @@ KNOWN = (
     ),
     Known(
         (_IMAGES,),
+        _VALID,
+        "Field required",
+        "a field may be needed for the sake of another one, or in the query",
+    ),
+    Known(
+        (_IMAGES,),
+        "not_a_server_error",
+        "deadline_exceeded",
+        "the job ran longer than the caller's own timeout_s, which may be next to nothing",
+    ),
+    Known(
+        ("OPTIONS /v1/aesthetic-embeddings/import",),
+        "allow_header_conformance",
+        "DELETE, GET|GET, DELETE",
+        "an embedding may be called `import`, so the path takes the methods of both",
+    ),
+    Known(
+        (_IMAGES,),
         "negative_data_rejection",
         "violates `required` at /properties/prompt",
         "a body without the prompt is no good alone, but the query may hold the prompt",
@@ -64,7 +83,7 @@ KNOWN = (
     Known(
         (_JOBS, _IMAGES, _SCORES, _MAKE, _SEARCH),
         _VALID,
-        "is no whole picture|is not a PNG|it is not base64",
+        "is no whole picture|is no PNG|is not a PNG|it is not base64",
         "a schema says that there are bytes, not that they are a picture",
     ),
     Known((_IMPORT,), _VALID, "file's name must end in", "no schema says how a file is called"),

@@ -13,7 +13,7 @@ def show(verdict: Verdict) -> None:
     say = Console(soft_wrap=True, markup=False, highlight=False).print
     table = Table("figure", "seen", "allowed", title=f"seed {verdict.seed}, {verdict.seconds:.0f} s")
     table.add_row("calls", f"{verdict.calls}: {_classes(verdict)}", "")
-    table.add_row("answers 5xx", str(verdict.server_errors), "0")
+    table.add_row("answers 5xx, but refusals (501)", str(verdict.server_errors), "0")
     table.add_row("undocumented statuses", str(verdict.undocumented), "0")
     slowest = f"{verdict.healthz_slowest_s:.3f} s (the system held its client up for {verdict.healthz_late_s:.3f} s)"
     table.add_row("slowest /healthz", slowest, f"{SLOWEST_HEALTHZ_S} s")

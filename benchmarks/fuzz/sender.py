@@ -71,7 +71,7 @@ class Sender:
     def judge(self, call: Call, request: httpx.Request, answer: httpx.Response | None, about: str) -> None:
         """Note a call, and what is wrong with its answer."""
         self.tally.calls.append(call)
-        if fault := self.documented.fault_of(call.operation, call.status):
+        if fault := self.documented.fault_of(call.operation, call.status, answer.text if answer else ""):
             check, message = fault
             said = f": {answer.text[:300]}" if answer else ""
             self.found(check, call.operation, f"{about!r}: {message}{said}", request)

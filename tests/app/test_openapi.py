@@ -115,3 +115,13 @@ def test_a_cursor_and_a_reference_to_a_picture_have_a_pattern(document: Document
     for ref in ("01a203967d75b0c90aa928ee9db4", "01a2/0", "/v1/jobs/01a2/images/15"):
         assert re.search(refs, ref)
     assert not re.search(refs, "no job")
+
+
+def test_a_form_has_no_null_and_nothing_within_its_fields(document: Document) -> None:
+    score = document["components"]["schemas"]["Body_score_v1_scores_post"]["properties"]
+    assert (score["prompt"]["type"], score["prompt"]["maxLength"]) == ("string", 2000)
+    content = document["paths"]["/v1/images"]["post"]["requestBody"]["content"]
+    drawn = content["multipart/form-data"]["schema"]["properties"]
+    assert {"prompt", "sampler", "guidance.scale", "select.candidates", "webhook.url"} <= drawn.keys()
+    assert "guidance" not in drawn
+    assert all({"$ref", "null"}.isdisjoint(json.dumps(field).split('"')) for field in drawn.values())

@@ -195,6 +195,12 @@ def test_a_status_is_held_against_what_is_documented(
     assert (fault and fault[0]) == check
 
 
+def test_a_caller_s_own_deadline_is_no_fault() -> None:
+    documented = Documented(DOCUMENT)
+    assert documented.fault_of("POST /v1/images/generations", 500, "deadline_exceeded") is None
+    assert documented.fault_of("POST /v1/images/generations", 500, "job_failed") is not None
+
+
 def test_an_exception_passes_over_its_own_answer_alone() -> None:
     answer = json.dumps({"detail": "width 8 is outside what model 'pocket' can make"})
     assert is_known("POST /v1/jobs", "positive_data_acceptance", answer)

@@ -1,0 +1,47 @@
+"""How OpenAPI describes forms: their fields are text, so what is null in JSON is left out there, and nothing nests."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+_SCALARS = frozenset({"string", "integer", "number", "boolean"})
+
+
+def without_null(properties: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a model, none of which may be null."""
+    return {name: _not_null(field) for name, field in properties.items()}
+
+
+def dotted(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a form for a model: a field of a field has a dotted name, ``guidance.scale``.
+
+    None is required, as the query may hold it. Lists and objects, which a form can hold as JSON, are left out.
+    """
+    schema = model.model_json_schema()
+    fields: dict[str, Any] = {}
+    for name, field in without_null(schema["properties"]).items():
+        group = schema["$defs"].get(field.get("$ref", "").rpartition("/")[2], {})
+        inner = without_null(group.get("properties", {}))
+        fields |= {f"{name}.{part}": each for part, each in inner.items()} or {name: _resolved(field, schema)}
+    scalars = {name: field for name, field in fields.items() if _is_scalar(field)}
+    return {"type": "object", "properties": scalars, "additionalProperties": False}
+
+
+def _not_null(field: dict[str, Any]) -> dict[str, Any]:
+    kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
+    rest = {
+        key: value for key, value in field.items() if key != "anyOf" and (key, value) != ("default", None)
+    }
+    if not kinds:
+        return rest
+    return rest | (kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+
+
+def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A field that refers to a list of names, with the names in place of the reference."""
+    name = field.get("$ref", "").rpartition("/")[2]
+    return {**{key: value for key, value in field.items() if key != "$ref"}, **schema["$defs"].get(name, {})}
+
+
+def _is_scalar(field: dict[str, Any]) -> bool:
+    return all(kind.get("type") in _SCALARS for kind in field.get("anyOf", (field,)))
