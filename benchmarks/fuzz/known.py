@@ -40,8 +40,8 @@ KNOWN = (
     Known(
         (_JOBS, _IMAGES),
         _VALID,
-        "leaves no room for|leave images out|give either prompt or|sum to zero|is not before its end|too few to keep|"
-        "is of the sampler",
+        "leaves no room for|leave images out|give either prompt or|sum to zero|is not before its end|"
+        "too few to keep|must not be 0|is of the sampler",
         "rules between fields",
     ),
     Known(

@@ -24,7 +24,8 @@ class Beat:
 
     at: float
     seconds: float
-    late: float
+    computed: float
+    waited: float
     ok: bool
 
 
@@ -39,7 +40,8 @@ class Probes:
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> Self:
-        command = (sys.executable, "-m", "benchmarks.fuzz.pulse", self._running.url, str(self._file))
+        url, pid = self._running.url, str(self._running.parts()["api"].pid)
+        command = (sys.executable, "-m", "benchmarks.fuzz.pulse", url, str(self._file), pid)
         self._pulse = subprocess.Popen(command)
         self._thread.start()
         return self

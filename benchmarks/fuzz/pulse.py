@@ -1,8 +1,9 @@
-"""Asks for ``/healthz`` every 50 ms and writes how long it took: ``python -m benchmarks.fuzz.pulse URL FILE``.
+"""Asks for ``/healthz`` every 50 ms and writes how long it took: ``python -m benchmarks.fuzz.pulse URL FILE PID``.
 
 A process of its own, of normal priority and with few imports, so that the figures are the server's, not the client's.
-Each line of the file is JSON: ``at`` (seconds since 1970), ``seconds`` until the answer, ``late`` (how much later than
-asked for the system let this process go on) and ``ok``.
+Each line of the file is JSON: ``at`` (seconds since 1970), ``seconds`` until the answer, ``ok``, and for how many of
+them the main thread of process PID, the API's, ``computed`` or ``waited`` for a processor that others had. Linux alone
+tells the last two; elsewhere they are 0.
 """
 
 import http.client
@@ -25,23 +26,33 @@ def ask(host: str, port: int) -> tuple[float, bool]:
         answer = connection.getresponse()
         answer.read()
         return time.perf_counter() - start, answer.status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return time.perf_counter() - start, False
     finally:
         connection.close()
 
 
+def times(pid: str) -> tuple[float, float]:
+    """Seconds that the main thread of a process has computed and waited for a processor."""
+    try:
+        computed, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    except OSError:
+        return 0.0, 0.0
+    return int(computed) / 1e9, int(waited) / 1e9
+
+
 def main() -> None:
     """Ask until the process is ended."""
-    address, late_s = urlsplit(sys.argv[1]), 0.0
-    with Path(sys.argv[2]).open("w", buffering=1) as out:
+    url, file, pid = sys.argv[1:]
+    address = urlsplit(url)
+    with Path(file).open("w", buffering=1) as out:
         while True:
-            at = time.time()
+            at, before = time.time(), times(pid)
             seconds, ok = ask(str(address.hostname), address.port or 80)
-            out.write(json.dumps({"at": at, "seconds": seconds, "late": late_s, "ok": ok}) + "\n")
-            before = time.perf_counter()
+            computed, waited = (after - earlier for after, earlier in zip(times(pid), before, strict=True))
+            beat = {"at": at, "seconds": seconds, "computed": computed, "waited": waited, "ok": ok}
+            out.write(json.dumps(beat) + "\n")
             time.sleep(EVERY_S)
-            late_s = time.perf_counter() - before - EVERY_S
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ def show(verdict: Verdict) -> None:
     table.add_row("calls", f"{verdict.calls}: {_classes(verdict)}", "")
     table.add_row("answers 5xx, but refusals (501)", str(verdict.server_errors), "0")
     table.add_row("undocumented statuses", str(verdict.undocumented), "0")
-    slowest = f"{verdict.healthz_slowest_s:.3f} s (the system held its client up for {verdict.healthz_late_s:.3f} s)"
+    waited = f"{verdict.healthz_waited_s:.3f} s of it the API waited for a processor"
+    slowest = f"{verdict.healthz_slowest_s:.3f} s ({waited})"
     table.add_row("slowest /healthz", slowest, f"{SLOWEST_HEALTHZ_S} s")
     for name, size in verdict.peak_mb.items():
         table.add_row(f"peak memory of the {name}", f"{size} MB", f"{MOST_BYTES[name] >> 20} MB")

@@ -26,7 +26,7 @@ from benchmarks.fuzz.tally import Call, Finding, Tally, read_tally
 from benchmarks.fuzz.verdict import Seen, judge
 
 CALL = Call(10.0, 0.1, "GET /v1/jobs", 200)
-BEAT = Beat(10.0, 0.01, 0.0, ok=True)
+BEAT = Beat(10.0, 0.01, 0.0, 0.0, ok=True)
 FINDING = Finding("not_a_server_error", "GET /v1/search", "it was answered with 500", "curl -i ...")
 SCHEMA = ImageGeneration.model_json_schema()
 DOCUMENT: dict[str, Any] = {"paths": {"/v1/jobs": {"get": {"responses": {"200": {}, "422": {}, "503": {}}}}}}
@@ -132,8 +132,8 @@ def test_a_run_without_a_fault_breaks_no_promise() -> None:
     [
         ({"least_calls": 11}, "only 10 calls"),
         ({"beats": []}, "never asked"),
-        ({"beats": [BEAT, Beat(10.0, 0.26, 0.0, ok=True)]}, "took 0.26 s"),
-        ({"beats": [BEAT, Beat(10.0, 0.01, 0.0, ok=False)]}, "answered False"),
+        ({"beats": [BEAT, Beat(10.0, 0.26, 0.2, 0.0, ok=True)]}, "took 0.26 s"),
+        ({"beats": [BEAT, Beat(10.0, 0.01, 0.0, 0.0, ok=False)]}, "failed after"),
         ({"peak_bytes": {"api": 9 << 30}}, "the api held 9216 MB"),
         ({"peak_bytes": {"worker": 9 << 30}}, "the worker held 9216 MB"),
         ({"restarts": ["worker-1 ended with exit code 1; starting it again"]}, "a process ended"),
@@ -154,7 +154,7 @@ def test_a_finding_breaks_a_promise_and_is_counted() -> None:
 
 
 def test_a_slow_pulse_names_the_call_that_was_under_way() -> None:
-    slow = Beat(9.0, 2.0, 0.0, ok=True)
+    slow = Beat(9.0, 2.0, 0.0, 0.0, ok=True)
     tally = Tally([CALL, Call(1.0, 0.1, "GET /metrics", 200)])
     (violation,) = judge(seen(beats=[slow], tally=tally, least_calls=1)).violations
     assert "during GET /v1/jobs" in violation
