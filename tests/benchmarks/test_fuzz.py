@@ -55,7 +55,7 @@ def seen(*findings: Finding, **changes: Any) -> Seen:
 def test_the_corpus_is_the_same_for_the_same_seed(corpus: list[Sample]) -> None:
     again = [*pictures(Random(0)), *weights(Random(0), Path("/nowhere/RAN"))]
     assert again == corpus
-    assert [*pictures(Random(1))] != corpus[: len([*pictures(Random(1))])]
+    assert next(pictures(Random(1))) != next(pictures(Random(0)))
 
 
 def test_the_files_of_the_corpus_have_names_of_their_own(corpus: list[Sample]) -> None:
@@ -64,7 +64,7 @@ def test_the_files_of_the_corpus_have_names_of_their_own(corpus: list[Sample]) -
 
 
 def test_the_pictures_that_must_be_served_can_be_read(corpus: list[Sample]) -> None:
-    readable = [each for each in pictures(Random(0)) if each.fit]
+    readable = [each for each in corpus if each.fit and not each.name.startswith("vector.")]
     assert len(readable) > 10
     for sample in readable:
         with Image.open(io.BytesIO(sample.data)) as image:
