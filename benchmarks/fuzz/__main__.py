@@ -38,7 +38,7 @@ from benchmarks.fuzz.wire import send_malformed
 
 PRIORITY = 10  # as of nice(1)
 SECONDS = 330.0
-# How much of the time each part may take; those that are done earlier leave it unused.
+# How much of the time each part may take; what one leaves, those after it have.
 SHARES = {"raw": 0.2, "files": 0.2, "dialects": 0.15, "schema": 0.45}
 USUALLY_ALLOWED_S = 0.5  # for a job, before it is canceled
 ALLOWED_S = {"files": 15.0}  # it is the end of these jobs that tells
@@ -51,10 +51,11 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
     with service(folder) as running, Probes(running) as probes:
         os.nice(PRIORITY)
         start, tally = time.monotonic(), Tally()
-        whole = sum(SHARES[part] for part in parts)
-        for part in parts:
+        for index, part in enumerate(parts):
+            left_s = seconds - (time.monotonic() - start)
+            share = SHARES[part] / sum(SHARES[later] for later in parts[index:])
             with Drain(running.url, ALLOWED_S.get(part, USUALLY_ALLOWED_S)) as drain:
-                _part(part, running, Budget(seconds * SHARES[part] / whole), seed, tally)
+                _part(part, running, Budget(left_s * share), seed, tally)
                 drain.empty()
         return judge(
             Seen(
