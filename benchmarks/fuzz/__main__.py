@@ -27,6 +27,7 @@ from benchmarks.fuzz.dialects import fuzz_dialects
 from benchmarks.fuzz.documented import Documented
 from benchmarks.fuzz.drain import Drain
 from benchmarks.fuzz.files import send_files
+from benchmarks.fuzz.others import Others
 from benchmarks.fuzz.probes import Probes
 from benchmarks.fuzz.raw import send_raw
 from benchmarks.fuzz.report import show
@@ -50,7 +51,7 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
     """Run the parts on a service of their own, and judge."""
     with service(folder) as running, Probes(running) as probes:
         os.nice(PRIORITY)
-        start, tally = time.monotonic(), Tally()
+        start, tally, others = time.monotonic(), Tally(), Others()
         for index, part in enumerate(parts):
             left_s = seconds - (time.monotonic() - start)
             share = SHARES[part] / sum(SHARES[later] for later in parts[index:])
@@ -66,6 +67,7 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
                 peak_bytes=probes.peak_bytes,
                 restarts=running.restarts(),
                 errors=running.errors(),
+                others=others.share(),
                 least_calls=round(LEAST_CALLS * min(1.0, seconds / SECONDS))
                 if len(parts) == len(SHARES)
                 else 1,

@@ -18,6 +18,7 @@ def show(verdict: Verdict) -> None:
     waited = f"{verdict.healthz_waited_s:.3f} s of it the API waited for a processor"
     slowest = f"{verdict.healthz_slowest_s:.3f} s ({waited})"
     table.add_row("slowest /healthz", slowest, f"{SLOWEST_HEALTHZ_S} s")
+    table.add_row("other work on this machine", f"{verdict.others:.0%} of its processors", "")
     for name, size in verdict.peak_mb.items():
         table.add_row(f"peak memory of the {name}", f"{size} MB", f"{MOST_BYTES[name] >> 20} MB")
     table.add_row("findings", str(len(verdict.findings)), "0")

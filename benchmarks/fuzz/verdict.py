@@ -24,6 +24,7 @@ class Seen:
         peak_bytes: the most memory that each process has held.
         restarts: what was said of each process that ended.
         errors: lines that were logged as errors.
+        others: part of the machine that other work took meanwhile.
         least_calls: that it should have made.
     """
 
@@ -34,6 +35,7 @@ class Seen:
     peak_bytes: dict[str, int]
     restarts: Sequence[str] = ()
     errors: Sequence[str] = ()
+    others: float = 0.0
     least_calls: int = LEAST_CALLS
 
 
@@ -50,6 +52,7 @@ class Verdict:
     healthz_slowest_s: float
     healthz_waited_s: float
     peak_mb: dict[str, int]
+    others: float
     findings: list[Finding]
     violations: list[str] = field(default_factory=list)
 
@@ -68,6 +71,7 @@ def judge(seen: Seen) -> Verdict:
         healthz_slowest_s=round(slowest.seconds, 3),
         healthz_waited_s=round(slowest.waited, 3),
         peak_mb={name: size >> 20 for name, size in seen.peak_bytes.items()},
+        others=round(seen.others, 3),
         findings=findings,
     )
     verdict.violations = [
