@@ -33,7 +33,7 @@ from benchmarks.fuzz.raw import send_raw
 from benchmarks.fuzz.report import show
 from benchmarks.fuzz.sender import Sender
 from benchmarks.fuzz.service import Service, service
-from benchmarks.fuzz.tally import Tally, read_tally
+from benchmarks.fuzz.tally import Finding, Tally, read_tally
 from benchmarks.fuzz.verdict import LEAST_CALLS, Seen, Verdict, judge
 from benchmarks.fuzz.wire import send_malformed
 
@@ -105,8 +105,11 @@ def _run_schemathesis(running: Service, seconds: float, seed: int, tally: Tally)
         str(round(seconds)),
         str(seed),
     ]
-    subprocess.run(command, check=True, timeout=seconds + _LATE_S)
-    tally.add(read_tally(file))
+    try:
+        subprocess.run(command, check=True, timeout=seconds + _LATE_S)
+        tally.add(read_tally(file))
+    except subprocess.SubprocessError as error:
+        tally.found(Finding("error of the run", "schemathesis", str(error), " ".join(command)))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from app.compat.openai.request import ImageGeneration
 from app.compat.replicate.request import PredictionBody, VersionedPredictionBody
 from benchmarks.fuzz.bodies import bodies, fitting
 from benchmarks.fuzz.budget import Budget
+from benchmarks.fuzz.nowhere import leading_nowhere
 from benchmarks.fuzz.sender import Sender
 from jobs.guidance import Guidance
 
@@ -174,7 +175,7 @@ def _fuzz_one(sender: Sender, dialect: Dialect, number: int, budget: Budget, run
 
 def _send(sender: Sender, dialect: Dialect, body: Any) -> None:
     try:
-        content = json.dumps(body).encode()
+        content = json.dumps(leading_nowhere(body)).encode()
     except (ValueError, UnicodeEncodeError):
         return
     headers = {"Content-Type": "application/json"}

@@ -115,7 +115,7 @@ def _long(chance: Random, right: dict[str, Any]) -> Iterator[OddBody]:
         text = ",".join([json.dumps(item[0])] * (2 * number // (len(json.dumps(item[0])) + 1)))
         for name in ("guidance.objectives", "webhook.events"):
             group, _, part = name.partition(".")
-            url = '"url":"https://example.com",' if group == "webhook" else ""
+            url = '"url":"https://lodestar.invalid",' if group == "webhook" else ""
             yield OddBody(f"{name} of many {about}", _with_field(right, group, f'{{{url}"{part}":[{text}]}}'))
         yield OddBody(f"a prompt of many {about}", _with_field(right, "prompt", f"[{text}]"))
         yield OddBody(f"a list of many {about}", f"[{text}]".encode())

@@ -20,6 +20,7 @@ from benchmarks.fuzz.corpus.sample import Sample
 from benchmarks.fuzz.corpus.weights import weights
 from benchmarks.fuzz.documented import Documented
 from benchmarks.fuzz.known import KNOWN, is_known
+from benchmarks.fuzz.nowhere import leading_nowhere
 from benchmarks.fuzz.odd_bodies import LIMIT_BYTES, odd_bodies
 from benchmarks.fuzz.probes import Beat
 from benchmarks.fuzz.tally import Call, Finding, Tally, read_tally
@@ -199,6 +200,20 @@ def test_a_caller_s_own_deadline_is_no_fault() -> None:
     documented = Documented(DOCUMENT)
     assert documented.fault_of("POST /v1/images/generations", 500, "deadline_exceeded") is None
     assert documented.fault_of("POST /v1/images/generations", 500, "job_failed") is not None
+
+
+@pytest.mark.parametrize(
+    ("sent", "led"),
+    [
+        ("https://example.com/a?b=c", "https://lodestar.invalid/a?b=c"),
+        ("http://me:secret@example.com:81", "http://me:secret@lodestar.invalid"),
+        ("HTTP:example.com", "HTTP:lodestar.invalid"),
+        ("a red apple", "a red apple"),
+        ([{"url": "https://1.2.3.4/"}, 7], [{"url": "https://lodestar.invalid/"}, 7]),
+    ],
+)
+def test_no_made_up_address_leads_to_anybody_s_server(sent: Any, led: Any) -> None:
+    assert leading_nowhere(sent) == led
 
 
 def test_an_exception_passes_over_its_own_answer_alone() -> None:
