@@ -124,7 +124,7 @@ _PAGES = (
 
 
 def send_raw(sender: Sender, chance: Random, budget: Budget) -> None:
-    """All of them, in an order that the seed draws, as many as there is time for; those that cost most come too."""
+    """All of them in an order that the seed draws, as far as the time goes; streams, strangers and HEAD in any case."""
     whole = [*_bodies(chance), *_headers(), *_paths(), *_methods(sender.documented)]
     chance.shuffle(whole)
     for operation, path, about, options in whole:

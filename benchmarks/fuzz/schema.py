@@ -1,11 +1,10 @@
 """Calls of every operation of ``/openapi.json``, made and checked by schemathesis.
 
-``python -m benchmarks.fuzz.schema URL FILE SECONDS SEED`` writes its tally to FILE. It runs as a process of its own, of
-lower priority than the service: making up requests costs more than answering them.
+``python -m benchmarks.fuzz.schema URL FILE SECONDS SEED`` writes its tally to FILE. It is a process of its own, of
+the low priority that it inherits: making up requests costs more than answering them.
 """
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -20,7 +19,6 @@ from benchmarks.fuzz.known import is_known
 from benchmarks.fuzz.nowhere import leading_nowhere
 from benchmarks.fuzz.tally import Call, Finding, Tally
 
-PRIORITY = 10  # as of nice(1)
 # Each is made once from the examples and the schema's edges; what is made up at random comes in turns of this many for
 # each operation, with sequences of operations in between, until the time is over.
 EXAMPLES = 40
@@ -107,7 +105,6 @@ def _detail(body: str) -> str:
 def main(arguments: list[Any]) -> None:
     """Run it and keep the tally."""
     url, file, seconds, seed = arguments
-    os.nice(PRIORITY)
     started = time.monotonic()
     tally = fuzz(url, int(seconds), int(seed))
     print(f"schemathesis: {len(tally.calls)} calls in {time.monotonic() - started:.0f} s", file=sys.stderr)
