@@ -83,9 +83,7 @@ class Executions:
         self._previews = Previews(leases)
         self._starter = Lane("starter", PREPARING)
         self._reader = Lane("reader", PREPARING, niceness=READING_NICENESS)
-        self._settling = Settling(
-            self._held, leases, self._publisher, self.is_fit, self._keeper.tell_notes
-        )
+        self._settling = Settling(self._held, leases, self._publisher, self.is_fit, self._keeper.tell_notes)
         self._enlarging = Enlarging(self._publisher.enlarge, self._settling.add)
         self._engine = Engine(
             Runner(models),

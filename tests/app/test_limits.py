@@ -55,4 +55,3 @@ def test_a_caller_who_asks_for_no_timeout_gets_the_longest(limited: TestClient, 
     )
     assert found.status_code == 202, found.text
     assert found.json()["request"]["timeout_s"] == 60
-

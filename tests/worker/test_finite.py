@@ -1,17 +1,19 @@
 """No result holds a number that is not finite, whatever a network answers."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog
 from jobs.errors import JobFailedError
 from jobs.request import ResolvedRequest
 from jobs.tasks import EmbeddingTask, ScoreTask, Task
 from worker.calls import Call, Look, Preview, Score
 from worker.finite import is_finite
-from worker.inputs import Inputs
+from worker.inputs import Inputs, StoredPicture
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures import encode_preview
@@ -114,8 +116,9 @@ def _answer(value: object) -> object:
 
 
 @pytest.mark.parametrize("kind", ["score", "embedding"])
-def test_a_task_whose_picture_has_no_finite_embedding_fails_and_says_which(kind: str) -> None:
-    keys, pictures = ("a/0.png", "a/1.png"), (torch.zeros(3, 8, 8), torch.zeros(3, 8, 8))
+def test_a_task_whose_picture_has_no_finite_embedding_fails_and_says_which(kind: str, tmp_path: Path) -> None:
+    keys, store = ("a/0.png", "a/1.png"), ArtifactStore(str(tmp_path))
+    pictures = tuple(StoredPicture(key, store) for key in keys)  # which nobody reads here
     task = (
         ScoreTask(clip="c", pictures=keys)
         if kind == "score"

@@ -19,11 +19,11 @@ from jobs.request import ResolvedRequest
 from jobs.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask
 from tests.brought_pictures import encoded, greys, lying, refused, scene, with_scans
 from tests.worker.running import Running
-from worker.engine import Failed, Finished, Stopped, Work
 from worker.guidance.prompts import levels
 from worker.inputs import Inputs, StoredPicture, read_inputs
 from worker.models.registry import ModelRegistry
 from worker.tasks import Done, run_task
+from worker.work import Failed, Finished, Stopped, Work
 
 Ask = Callable[..., ResolvedRequest]
 JOB = "a" * 28

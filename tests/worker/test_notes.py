@@ -8,12 +8,12 @@ from jobs.request import ResolvedRequest
 from jobs.tasks import QueryTask, ScoreTask
 from tests.worker.running import Running
 from worker.calls import Call, Measure, Note
-from worker.engine import Work
 from worker.inputs import Inputs
 from worker.models.registry import ModelRegistry
 from worker.notes import note_cut_texts
 from worker.runner import Runner
 from worker.tasks import run_task
+from worker.work import Work
 
 Ask = Callable[..., ResolvedRequest]
 LONG = "apple " * 100  # one token each
