@@ -68,7 +68,7 @@ class ApiSettings(BaseSettings):
     max_cost: int | None = Field(
         None,
         ge=1,
-        description="Most work that one job may ask for, in rows of a denoising step at 64 x 64 pixels; any if left out.",
+        description="Most work that one job may ask for, in rows of a denoising step at 64 x 64 px; any if left out.",
     )
     max_timeout_s: float = Field(
         MAX_TIMEOUT_S,

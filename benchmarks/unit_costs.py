@@ -1,7 +1,7 @@
 """What each kind of model call costs against one row of one denoising step: the weights of ``jobs/order.py``.
 
 ``python -m benchmarks.unit_costs [--json FILE] [--seconds N]``. On the pocket model, at its own size, each call alone;
-the weights are the medians of calls timed in turn with a denoising step, since a shared machine is now fast and now slow.
+the median of calls that are timed in turn with a denoising step, since a shared machine is now fast and now slow.
 """
 
 import argparse
@@ -79,7 +79,8 @@ def measured(step: Run, call: Run, units: float, seconds: float) -> float:
     """Units of one call: the median of its times over those of a row, taken in turn."""
     for run in (step, call):
         run()
-    ratios, end = [], time.monotonic() + seconds
+    ratios: list[float] = []
+    end = time.monotonic() + seconds
     while time.monotonic() < end or len(ratios) < 3:
         ratios.append(_time(call) / units / (_time(step) / 2))
     return statistics.median(ratios)

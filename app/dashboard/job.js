@@ -178,7 +178,7 @@ function facts(job) {
     ...(job.worker ? [["worker", job.worker]] : []),
     ...(metrics.queue_s === null ? [] : [["waited", duration(metrics.queue_s)]]),
     ...(metrics.execution_s === null ? [] : [["ran", duration(metrics.execution_s)]]),
-    ...(job.notes?.length ? [["not as asked", job.notes.join(". ")]] : []),
+    ...(job.notes?.length ? [["notes", job.notes.join(". ")]] : []),
     ["submitted", new Date(job.created_at).toLocaleString()],
     ...(job.webhook ? [["webhook", `${job.webhook.url}: ${job.webhook.status}${job.webhook.last_error ? ` (${job.webhook.last_error})` : ""}`]] : []),
     ["id", job.id],

@@ -106,9 +106,8 @@ def test_a_note_is_kept_and_told_of_once_whoever_says_it(
     doomed.note(first, "who am I")
     job = queue.get(first.job_id)
     assert job.notes == ("half of the prompt was left out", "half of the prompt")
-    logged: Any = [
-        fields for _, fields in redis.xrange(f"lodestar:events:{job.id}") if fields["type"] == "log"
-    ]
+    rows: Any = redis.xrange(f"lodestar:events:{job.id}")
+    logged = [fields for _, fields in rows if fields["type"] == "log"]
     assert [(fields["level"], fields["message"]) for fields in logged] == [
         ("warning", note) for note in job.notes
     ]

@@ -25,7 +25,7 @@ def test_a_timeout_that_was_not_asked_for_is_cut_to_what_is_allowed(catalog: Cat
 
 
 def test_a_longer_timeout_is_refused(catalog: Catalog) -> None:
-    with pytest.raises(InvalidRequestError, match="60 s at most on this server, not 60.5") as refused:
+    with pytest.raises(InvalidRequestError, match=r"60 s at most on this server, not 60\.5") as refused:
         asked(catalog, Limits(timeout_s=60), timeout_s=60.5)
     assert refused.value.field == "timeout_s"
 
@@ -63,6 +63,6 @@ def test_the_field_that_weighs_most_is_named(fields: dict[str, Any], field: str,
 
 
 def test_where_even_the_defaults_cost_too_much_no_field_is_to_blame(catalog: Catalog) -> None:
-    with pytest.raises(InvalidRequestError, match="5 at most$") as refused:
+    with pytest.raises(InvalidRequestError, match=r"5 at most$") as refused:
         asked(catalog, Limits(cost=5))
     assert refused.value.field is None

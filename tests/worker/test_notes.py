@@ -24,7 +24,8 @@ ENCODER = (
 
 def said(request: ResolvedRequest, models: ModelRegistry) -> list[str]:
     """The notes on a request's texts."""
-    runner, notes = Runner(models), []
+    runner = Runner(models)
+    notes: list[str] = []
     texts = note_cut_texts(request, "pocket-s")
     answer: object = None
     while True:

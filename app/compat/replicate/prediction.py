@@ -56,7 +56,7 @@ def prediction_page(base_url: str, page: JobPage) -> dict[str, Any]:
 
 
 def logs(job: Job) -> str:
-    """The seed, what was not done as asked, and the progress as the line that tqdm would print, which the clients parse."""
+    """The seed, the job's notes, and the progress as the line that tqdm would print, which the clients parse."""
     lines = [f"Using seed: {job.drawing.seed}", *job.notes]
     if job.progress.steps:
         lines.append(_tqdm_line(job))
