@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import ApiSettings
+from tests.app.conftest import LocalClient
 from tests.app.samples import png
 
 LARGE = {"steps": 200, "width": 128, "height": 128}
@@ -17,7 +18,7 @@ LARGE = {"steps": 200, "width": 128, "height": 128}
 def limited(settings: ApiSettings) -> Iterator[TestClient]:
     """A client of an API that takes jobs of 500 units and of a minute."""
     limits = {"max_cost": 500, "max_timeout_s": 60}
-    with TestClient(create_app(settings.model_copy(update=limits))) as client:
+    with LocalClient(create_app(settings.model_copy(update=limits))) as client:
         yield client
 
 
