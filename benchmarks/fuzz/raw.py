@@ -181,7 +181,7 @@ def _paths() -> Iterator[Request]:
 def _methods(documented: Documented) -> Iterator[Request]:
     for operation in documented.operations:
         path = operation.partition(" ")[2].replace("{", "").replace("}", "")
-        for method in ("TRACE", "CONNECT", "PROPFIND", "OPTIONS", "get", "ODD"):
+        for method in ("TRACE", "CONNECT", "PROPFIND", "OPTIONS", "ODD"):
             yield f"{method} (a method)", path, method, {}
 
 

@@ -42,7 +42,7 @@ class Sender:
         request = self._http.build_request(operation.partition(" ")[0], path, **options)
         at, start = time.time(), time.perf_counter()
         try:
-            answer = self._http.send(request)
+            answer = self._whole(request)
         except httpx.LocalProtocolError:
             return None  # our own client does not send such a thing
         except httpx.HTTPError as error:
@@ -52,6 +52,19 @@ class Sender:
             Call(at, seconds, operation, answer.status_code if answer else None), request, answer, about
         )
         return answer
+
+    def _whole(self, request: httpx.Request) -> httpx.Response:
+        """The answer to a request; httpx' own time limits hold for each part of it, and an endless one has parts."""
+        end = time.monotonic() + PATIENCE_S
+        answer, parts = self._http.send(request, stream=True), []
+        try:
+            for part in answer.iter_bytes():
+                parts.append(part)
+                if time.monotonic() > end:
+                    raise httpx.ReadTimeout("it does not end", request=request)
+        finally:
+            answer.close()
+        return httpx.Response(answer.status_code, content=b"".join(parts), request=request)
 
     def send_endless(self, operation: str, path: str, about: str, **options: Any) -> None:
         """Send a request whose answer has no end, and read until the first bytes of it."""

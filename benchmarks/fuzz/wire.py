@@ -26,6 +26,7 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     yield "HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     yield "HTTP/0.9", b"GET /healthz\r\n\r\n"
     yield "HTTP/1.0", b"GET /healthz HTTP/1.0\r\n\r\n"
+    yield "a small method", b"get /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     yield "HTTP/9.9", b"GET /healthz HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n"
     yield "no Host", b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
     yield "two Hosts", _GET + b"Host: evil.example\r\n\r\n"
