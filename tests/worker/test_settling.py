@@ -9,6 +9,7 @@ import torch
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from jobs.artifacts import ArtifactStore
 from jobs.catalog import Catalog
 from jobs.embeddings import EmbeddingLibrary
 from jobs.request import ResolvedRequest
@@ -19,7 +20,7 @@ from tests.worker.test_choosing import run
 from tests.worker.test_executions import House, until
 from worker import candidates, publisher
 from worker.executions import Executions
-from worker.inputs import read_inputs
+from worker.inputs import Inputs, read_inputs
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.publisher import Publisher
@@ -90,10 +91,10 @@ def test_whatever_goes_wrong_while_a_job_is_started_ends_that_job_alone(
 ) -> None:
     real = read_inputs
 
-    def read(request: ResolvedRequest, *rest: object) -> object:
+    def read(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> Inputs:
         if request.seed == 13:
             raise error
-        return real(request, *rest)  # type: ignore[arg-type]
+        return real(job_id, request, artifacts)
 
     monkeypatch.setattr("worker.executions.read_inputs", read)
     with house.running() as worker:
@@ -107,9 +108,9 @@ def test_who_reads_its_inputs_for_long_holds_up_no_other(
 ) -> None:
     real, go_on = read_inputs, threading.Event()
 
-    def read(request: ResolvedRequest, *rest: object) -> object:
+    def read(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> Inputs:
         assert request.seed != 13 or go_on.wait(60)
-        return real(request, *rest)  # type: ignore[arg-type]
+        return real(job_id, request, artifacts)
 
     monkeypatch.setattr("worker.executions.read_inputs", read)
     with house.running() as worker:
