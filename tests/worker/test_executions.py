@@ -107,7 +107,7 @@ def house(redis: Redis, models: ModelRegistry, tmp_path: Path) -> House:
 
 def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        ids = house.begin(worker, ask(steps=80), ask(steps=80, seed=8))
+        ids = house.begin(worker, ask(steps=200), ask(steps=200, seed=8))
         until(lambda: all(house.status(job_id) is JobStatus.SUCCEEDED for job_id in ids))
         for job_id in ids:
             (image,) = house.queue.images(job_id)
