@@ -107,6 +107,7 @@ def ways() -> dict[str, Way]:
         "personalisation": Way(
             [{**LONG, "prompt": prompt, "personalization": fitted} for prompt in prompts],
             [{**LONG, "prompt": prompt} for prompt in prompts],
+            {"prompt": "a red apple", "steps": 10},  # so short that it ends before all have had their share
         ),
         "upscaling": Way([{**LONG, **sized, "steps": 1, "upscale": {"factor": 4}}], [{**LONG, **sized}]),
     }
@@ -123,6 +124,7 @@ class Service:
 
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
+        self._asked = 0
 
     def keep_taste(self) -> None:
         """Have an embedding to personalise by."""
@@ -143,6 +145,11 @@ class Service:
             raise RuntimeError(answer.text)
         return str(answer.json()["id"])
 
+    def _new(self, request: Request) -> Request:
+        """The request with a prompt that was never seen, of which nothing is remembered."""
+        self._asked += 1
+        return {**request, "prompt": f"{request['prompt']} {self._asked}", "seed": 100 + self._asked}
+
     def ended(self, job_id: str) -> dict[str, Any]:
         """A job after its end."""
         end = time.monotonic() + PATIENCE_S
@@ -160,7 +167,7 @@ class Service:
 
     def latencies(self, theirs: list[Request], neighbour: Request) -> tuple[list[float], int]:
         """How long each neighbour waited in all, in seconds; and how many waited for nothing."""
-        fourth = [self.submit({**request, "seed": 100 + n}, "mallory") for n, request in enumerate(theirs)]
+        fourth = [self.submit(self._new(request), "mallory") for request in theirs]
         others = [
             self.submit({**neighbour, "seed": number}, f"caller-{number}") for number in range(NEIGHBOURS)
         ]
