@@ -122,7 +122,7 @@ def _reading(request: ResolvedRequest) -> float:
     texts = 2 + (request.cfg_scale != 1) + (request.select is not None)
     if request.guidance is not None and request.guidance.scale:
         texts += sum(isinstance(objective, TextObjective) for objective in request.guidance.objectives)
-    taste, windows = request.personalization, ceil(len(request.prompt) / _WINDOW_CHARS)
+    taste, windows = request.personalization, max(1, ceil(len(request.prompt) / _WINDOW_CHARS))
     fitting = 0 if taste is None or not taste.weight else taste.steps
     return _TEXT * texts + _FIT * fitting * windows
 

@@ -132,6 +132,7 @@ class TestCost:
         assert cost_of(asking(personalization=asked, images=3)) - cost_of(asking(images=3)) == tuned == 10
         long = "a red apple " * 100
         assert cost_of(asking(personalization=asked, prompt=long)) - cost_of(asking(prompt=long)) == 4 * tuned
+        assert cost_of(asking(personalization=asked, prompt="")) - cost_of(asking(prompt="")) == tuned
         idle = asked.model_copy(update={"weight": 0.0})
         assert cost_of(asking(personalization=idle)) == cost_of(RESOLVED)
 
