@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
-from http.client import HTTPConnection, HTTPResponse
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -67,8 +67,10 @@ class _Handler(BaseHTTPRequestHandler):
                 if name.lower() not in _OF_A_CONNECTION:
                     self.send_header(name, value)
             self.end_headers()
-            while piece := answer.read1(1 << 16):
-                self.wfile.write(piece)
+            # A server that is stopped, or a reader that leaves, in the middle of an answer.
+            with suppress(HTTPException, OSError):
+                while piece := answer.read1(1 << 16):
+                    self.wfile.write(piece)
 
     do_GET = do_HEAD = do_POST = do_DELETE = forward  # noqa: N815 - the names that its class looks for
 
