@@ -52,12 +52,14 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
     """Run the parts on a service of their own, and judge."""
     with service(folder) as running, Probes(running) as probes:
         os.nice(PRIORITY)
+        document = httpx.get(f"{running.url}/openapi.json", trust_env=False).json()
+        documented = Documented(document)
         start, tally, others = time.monotonic(), Tally(), Others()
         for index, part in enumerate(parts):
             left_s = seconds - (time.monotonic() - start)
             share = SHARES[part] / sum(SHARES[later] for later in parts[index:])
             with Drain(running.url, ALLOWED_S.get(part, USUALLY_ALLOWED_S)) as drain:
-                _part(part, running, Budget(left_s * share), seed, tally)
+                _part(part, running, documented, Budget(left_s * share), seed, tally)
                 drain.empty()
         return judge(
             Seen(
@@ -68,6 +70,7 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
                 peak_bytes=probes.peak_bytes,
                 restarts=running.restarts(),
                 errors=running.errors(),
+                operations=documented.operations if "schema" in parts else (),
                 others=others.share(),
                 least_calls=round(LEAST_CALLS * min(1.0, seconds / SECONDS))
                 if len(parts) == len(SHARES)
@@ -76,13 +79,14 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
         )
 
 
-def _part(part: str, running: Service, budget: Budget, seed: int, tally: Tally) -> None:
+def _part(
+    part: str, running: Service, documented: Documented, budget: Budget, seed: int, tally: Tally
+) -> None:
     before, start = len(tally.calls), time.monotonic()
     if part == "schema":
         _run_schemathesis(running, budget.seconds, seed, tally)
     else:
-        document = httpx.get(f"{running.url}/openapi.json", trust_env=False).json()
-        sender = Sender(running.url, Documented(document), tally)
+        sender = Sender(running.url, documented, tally)
         match part:
             case "raw":
                 send_malformed(sender)

@@ -24,6 +24,7 @@ class Seen:
         peak_bytes: the most memory that each process has held.
         restarts: what was said of each process that ended.
         errors: lines that were logged as errors.
+        operations: that it should have called.
         others: part of the machine that other work took meanwhile.
         least_calls: that it should have made.
     """
@@ -35,6 +36,7 @@ class Seen:
     peak_bytes: dict[str, int]
     restarts: Sequence[str] = ()
     errors: Sequence[str] = ()
+    operations: Sequence[str] = ()
     others: float = 0.0
     least_calls: int = LEAST_CALLS
 
@@ -91,6 +93,9 @@ def _faults(seen: Seen) -> list[str]:
     faults += [f"an error was logged: {line[:300]}" for line in dict.fromkeys(map(_event, seen.errors))]
     if calls < seen.least_calls:
         faults.append(f"only {calls} calls were made, {seen.least_calls} prove something")
+    called = {call.operation for call in seen.tally.calls}
+    if missed := [operation for operation in seen.operations if operation not in called]:
+        faults.append(f"never called: {', '.join(missed)}")
     faults += _faults_of_pulse(seen)
     faults += [
         f"the {name} held {size >> 20} MB, more than {MOST_BYTES[name] >> 20}"

@@ -132,6 +132,7 @@ def test_a_run_without_a_fault_breaks_no_promise() -> None:
     ("changes", "fault"),
     [
         ({"least_calls": 11}, "only 10 calls"),
+        ({"operations": ["GET /v1/jobs", "GET /v1/queue"]}, "never called: GET /v1/queue"),
         ({"beats": []}, "never asked"),
         ({"beats": [BEAT, Beat(10.0, 0.26, 0.2, 0.0, ok=True)]}, "took 0.26 s"),
         ({"beats": [BEAT, Beat(10.0, 0.01, 0.0, 0.0, ok=False)]}, "failed after"),
