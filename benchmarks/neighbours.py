@@ -166,11 +166,13 @@ class Service:
         self.ended(job_id)
 
     def latencies(self, theirs: list[Request], neighbour: Request) -> tuple[list[float], int]:
-        """How long each neighbour waited in all, in seconds; and how many waited for nothing."""
+        """How long each neighbour waited in all, in seconds; and how many waited for nothing.
+
+        One comes before the fourth caller, so that what that one asks for and what the rest ask for wait together.
+        """
+        others = [self.submit(self._new(neighbour), "caller-0")]
         fourth = [self.submit(self._new(request), "mallory") for request in theirs]
-        others = [
-            self.submit({**neighbour, "seed": number}, f"caller-{number}") for number in range(NEIGHBOURS)
-        ]
+        others += [self.submit(self._new(neighbour), f"caller-{number}") for number in range(1, NEIGHBOURS)]
         jobs = [self.ended(job_id) for job_id in others]
         for job_id in fourth:
             self.end(job_id)
