@@ -39,6 +39,7 @@ ROOT = Path(__file__).parent.parent
 BOUND = 1.3
 NEIGHBOURS = 3
 START_S, PATIENCE_S = 180, 600
+PASSES = 45  # over the pixels of a progressive file
 ODD_WORD = "accordion"
 LONG = {"prompt": "a blue fish", "steps": 250}  # goes on for longer than the neighbours
 
@@ -85,11 +86,9 @@ def compare(way: str, harmless_s: list[float], hostile_s: list[float], failed: i
 
 def ways() -> dict[str, Way]:
     """All that are tried: most of them were ways to hold everybody up once."""
-    small, large = (
-        {"type": "image", "image": _picture(*kind)}
-        for kind in ((64, "PNG", {}), (4000, "JPEG", {"progressive": True}))
-    )
+    small, large = ({"type": "image", "image": picture} for picture in (_small_picture(), _slow_picture()))
     guided = {**LONG, "images": 16, "guidance": {"cutouts": 1, "objectives": [small]}}
+    short = {"prompt": "a red apple", "steps": 10}  # ends before all have had their share
     fitted = {"embedding": "taste", "steps": 100}
     odd = {"model": "odd", "personalization": {"embedding": "taste", "steps": 20}}
     prompts = [
@@ -98,7 +97,7 @@ def ways() -> dict[str, Way]:
     ]
     sized = {"width": 128, "height": 128, "images": 16}
     return {
-        "picture": Way([{**guided, "guidance": {"cutouts": 1, "objectives": [large]}}], [guided]),
+        "picture": Way([{**guided, "guidance": {"cutouts": 1, "objectives": [large]}}], [guided], short),
         "prompt": Way(
             [{**LONG, **odd, "prompt": f"a {ODD_WORD}"}],
             [{**LONG, **odd}],
@@ -107,16 +106,26 @@ def ways() -> dict[str, Way]:
         "personalisation": Way(
             [{**LONG, "prompt": prompt, "personalization": fitted} for prompt in prompts],
             [{**LONG, "prompt": prompt} for prompt in prompts],
-            {"prompt": "a red apple", "steps": 10},  # so short that it ends before all have had their share
+            short,
         ),
         "upscaling": Way([{**LONG, **sized, "steps": 1, "upscale": {"factor": 4}}], [{**LONG, **sized}]),
     }
 
 
-def _picture(side: int, form: str, options: dict[str, Any]) -> str:
+def _small_picture() -> str:
     file = io.BytesIO()
-    Image.new("L", (side, side), 128).save(file, form, **options)
+    Image.new("L", (64, 64), 128).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
+
+
+def _slow_picture() -> str:
+    """A small file of as many pixels as are read, and nearly as many passes over them."""
+    file = io.BytesIO()
+    Image.new("L", (4000, 4000), 128).save(file, "JPEG", progressive=True)
+    jpeg, mark = file.getvalue(), b"\xff\xda"
+    last = jpeg.rfind(mark)
+    scan, end = jpeg[last:-2], jpeg[-2:]
+    return base64.b64encode(jpeg[:-2] + scan * (PASSES - jpeg.count(mark)) + end).decode()
 
 
 class Service:
