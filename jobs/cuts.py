@@ -14,6 +14,10 @@ _REMEMBERED = 64  # texts that were read lately; every step of every picture ask
 _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
 _ALONE = re.compile(_NUMBER)
 _PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,6}}))?")
+_WHOLE = r"[0-9]{1,6}(?:\.0{1,6})?"
+_WHOLE_PART = rf"\s*\[\s*{_WHOLE}(?:\s*,\s*{_WHOLE})*\s*\]\s*(?:\*\s*[0-9]{{1,6}}\s*)?"
+# What a schedule of views looks like, for those who read a JSON schema.
+PATTERN = rf"^(?:\s*{_WHOLE}\s*|{_WHOLE_PART}(?:\+{_WHOLE_PART})*)$"
 
 Schedule = tuple[float, ...]
 
@@ -35,7 +39,7 @@ def parse_schedule(text: str) -> Schedule:
             raise ValueError(
                 f"{part.strip()!r} is not of a schedule: write a number, or parts like [12]*400 joined by +"
             )
-        numbers = [float(number) for number in found[1].split(",")]
+        numbers = [float(number.strip()) for number in found[1].split(",")]
         count = int(found[2] or 1)
         if len(values) + len(numbers) * count > MAX_LENGTH:
             raise ValueError(f"a schedule has at most {MAX_LENGTH} values")

@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from jobs.cuts import most_cuts
+from jobs.cuts import PATTERN, most_cuts
 from jobs.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
 from jobs.presets import Decoder, PresetName
 from jobs.wire import AtMost, SomeText
@@ -36,7 +36,12 @@ Cuts = Annotated[
     str,
     BeforeValidator(_number_as_text),
     WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_CUTOUTS}, {"type": "string"}]}
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_CUTOUTS},
+                {"type": "string", "maxLength": MAX_SCHEDULE_CHARS, "pattern": PATTERN},
+            ]
+        }
     ),
 ]
 

@@ -41,7 +41,8 @@ KNOWN = (
         (_JOBS, _IMAGES),
         _VALID,
         "leaves no room for|leave images out|give either prompt or|sum to zero|is not before its end|"
-        "too few to keep|must not be 0|is of the sampler",
+        "too few to keep|must not be 0|is of the sampler|the prompt is empty|both zero throughout|"
+        "views are more than|a schedule has at most",
         "rules between fields",
     ),
     Known(

@@ -7,7 +7,7 @@ from benchmarks.fuzz.probes import Beat
 from benchmarks.fuzz.tally import Call, Finding, Tally
 
 SLOWEST_HEALTHZ_S = 0.25
-MOST_BYTES = {"api": 512 << 20, "worker": 2 << 30}
+MOST_BYTES = {"api": 768 << 20, "worker": 2 << 30}
 SHOWN_BEATS = 5
 LEAST_CALLS = 5000  # of a whole run; fewer prove little
 

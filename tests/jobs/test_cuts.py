@@ -1,3 +1,4 @@
+import re
 import time
 from contextlib import suppress
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.cuts import MAX_LENGTH, most_cuts, parse_schedule, split_cuts, value_at
+from jobs.cuts import MAX_LENGTH, PATTERN, most_cuts, parse_schedule, split_cuts, value_at
 
 DISCO = ("[12]*400+[4]*600", "[4]*400+[12]*600")
 
@@ -97,3 +98,27 @@ def test_a_long_schedule_is_read_once_and_not_at_every_step() -> None:
 
     first, later = ask(), sorted(ask() for _ in range(25))
     assert later[12] < first / 5
+
+
+@pytest.mark.parametrize("text", [*DISCO, "48", "[1, 2] * 2 + [3]", "[12.0]"])
+def test_a_schedule_of_views_is_as_described(text: str) -> None:
+    assert re.search(PATTERN, text)
+
+
+class TooManyError(Exception):
+    """A schedule has more values than may be, or none."""
+
+
+def read(text: str) -> tuple[float, ...]:
+    try:
+        return parse_schedule(text)
+    except ValueError as error:
+        if str(error).startswith(("a schedule has at most", "a schedule has at least")):
+            raise TooManyError from error
+        raise
+
+
+@given(st.from_regex(PATTERN))
+def test_a_text_as_described_is_a_schedule_of_views_unless_it_has_too_many_values(text: str) -> None:
+    with suppress(TooManyError):
+        assert all(value.is_integer() for value in read(text))
