@@ -499,10 +499,12 @@ def test_workers_tell_how_busy_and_how_full_they_are(
         "pocket",
     ):
         expect(card).to_contain_text(words)
-    shares = {
-        gauge.get_attribute("aria-label"): gauge.evaluate("(gauge) => gauge.value / gauge.max")
-        for gauge in card.locator("meter").all()
-    }
+    gauges = card.locator("meter")
+    expect(gauges).to_have_count(3)
+    # All at once: the page may draw its workers anew in between.
+    shares = gauges.evaluate_all(
+        "(all) => Object.fromEntries(all.map((one) => [one.getAttribute('aria-label'), one.value / one.max]))"
+    )
     assert shares == {"Places taken": 0.5, "Busy": 0.75, "Memory": 0.125}
     card.get_by_role("link").click()
     expect(page.locator("#page h2")).to_have_text("a red apple")
