@@ -151,6 +151,8 @@ def promising_too_much() -> bytes:
         (promising_too_much(), "a.npy", "no array of numbers"),
         (array(np.array(["a"])), "a.npy", "no array of numbers"),
         (b"not numpy", "a.npy", "no array of numbers"),
+        # A header whose brackets do not close, which numpy has Python's tokenizer read.
+        (array(np.ones((1, 4), np.float32)).replace(b"(1, 4)", b"(1, 4("), "a.npy", "no array of numbers"),
         (b"\xff" * 64, "a.safetensors", "no header"),
         (b"\2\0\0\0\0\0\0\0[]", "a.safetensors", "metadata"),
         (b"anything", "a.bin", "none of"),
