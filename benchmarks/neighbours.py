@@ -90,7 +90,7 @@ def ways() -> dict[str, Way]:
     guided = {**LONG, "images": 16, "guidance": {"cutouts": 1, "objectives": [small]}}
     short = {"prompt": "a red apple", "steps": 10}  # ends before all have had their share
     fitted = {"embedding": "taste", "steps": 100}
-    odd = {"model": "odd", "personalization": {"embedding": "taste", "steps": 20}}
+    odd = {"model": "odd", "personalization": fitted}
     prompts = [
         f"a {thing}"
         for thing in ("fox", "car", "cat", "tree", "house", "fish", "star", "boat", "bird", "cup")
