@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 from app.error_kinds import Kind
 from app.errors import MEDIA_TYPE, Dialect
 from app.problem import FieldError, Problem
+from app.validation import summary
 
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 # Where OpenAI's own service answers with another code than we do.
@@ -65,7 +66,7 @@ def _replicate_field(kind: Kind, field: FieldError) -> dict[str, Any]:
 
 
 def _a1111(problem: Problem, kind: Kind) -> JSONResponse:
-    errors = "; ".join(f"{field.field}: {field.message}" for field in problem.errors)
+    errors = summary(problem.errors, len(problem.errors))
     content = {"error": kind.name, "detail": problem.detail, "body": "", "errors": errors or problem.title}
     return JSONResponse(content, kind.status)
 

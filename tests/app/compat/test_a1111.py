@@ -324,6 +324,13 @@ def test_what_cannot_be_served_is_refused_in_words(
     assert answer["detail"]
 
 
+def test_what_is_wrong_with_the_whole_body_names_no_field(client: webuiapi.WebUIApi) -> None:
+    many: dict[str, Any] = {"alwayson_scripts": {GUIDANCE: {"args": [[]] * 20_000}}}
+    code, answer = failure(lambda: client.txt2img(**{**APPLE, **many}))
+    assert (code, answer["error"]) == (422, "invalid_request")
+    assert answer["errors"] == answer["detail"] == "it has more than 10000 lists and objects"
+
+
 def failure(call: Callable[[], object]) -> tuple[int, dict[str, str]]:
     """The status and the body with which a call fails, as the client raises them."""
     with pytest.raises(RuntimeError) as caught:
