@@ -13,7 +13,7 @@ import stamina
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.errors import ConfigurationError, LodestarError
-from jobs.files import write_whole
+from jobs.storage.files import write_whole
 
 PUBLISHED = Path(__file__).with_name("assets.toml")
 ATTEMPTS = 3

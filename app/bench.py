@@ -9,8 +9,8 @@ from typing import Any
 
 from app.client import Client
 from app.follow import follow_with_bar
-from jobs.request import GenerateRequest
-from jobs.state import Job, JobStatus
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, JobStatus
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from httpx_sse import ServerSentEvent, SSEError, connect_sse
 from pydantic import BaseModel, ValidationError
 
 from jobs.errors import LodestarError
-from jobs.request import GenerateRequest
-from jobs.state import Job, JobPage
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, JobPage
 
 Answer = TypeVar("Answer", bound=BaseModel)
 

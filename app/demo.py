@@ -10,9 +10,9 @@ from app.follow import save_pictures, wait_with_bar
 from app.stack import Say, StackOptions, running_stack
 from app.supervisor import StopRequested, Supervisor
 from jobs.errors import JobFailedError
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.state import JobStatus
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import JobStatus
 
 PROMPT = "a red apple on a light blue background"
 SEED = 7

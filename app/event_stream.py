@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from app.services import Services
 from jobs.errors import QueueUnavailableError, UnknownJobError
-from jobs.event_log import START, EventsMissedError
-from jobs.events import DoneEvent, SnapshotEvent
-from jobs.state import Job, JobStatus
+from jobs.events.event_log import START, EventsMissedError
+from jobs.events.events import DoneEvent, SnapshotEvent
+from jobs.status.job import Job, JobStatus
 from jobs.wire import Wire
 
 HEARTBEAT_S = 15.0  # proxies cut off who is silent, the strictest of the common ones after 30 s

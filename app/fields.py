@@ -20,7 +20,7 @@ from app.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multip
 from app.json_text import NotJsonError, TooMuchError, read_json, require_modest
 from app.validation import in_body
 from jobs.errors import InvalidRequestError
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 # Fields that have fields, written guidance.scale in a query or form.

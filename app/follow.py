@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.client import Client, StreamedEvent
 from jobs.errors import LodestarError
-from jobs.state import Job, JobStatus
-from jobs.state import Progress as JobProgress
+from jobs.status.job import Job, JobStatus
+from jobs.status.job import Progress as JobProgress
 
 
 class NotWritableError(LodestarError):

@@ -3,8 +3,8 @@
 import os
 import socket
 
-from jobs.connection import connect
-from jobs.workers import WorkerInfo, WorkerRegistry
+from jobs.db.connection import connect
+from jobs.queue.workers import WorkerInfo, WorkerRegistry
 
 
 def live_workers_here(redis_url: str) -> list[str]:

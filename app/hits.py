@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from jobs.state import Image
+from jobs.status.job import Image
 from jobs.wire import Wire
 
 

@@ -41,10 +41,10 @@ from app.slashes import SlashRedirect
 from app.sweeper import expire_forever, sweep_forever
 from app.wakeups import wake_readers
 from app.webhooks.background import deliver_webhooks
-from jobs import links
 from jobs.errors import ConfigurationError
-from jobs.reaper import Reaper
-from jobs.retention import Retention
+from jobs.queue.reaper import Reaper
+from jobs.queue.retention import Retention
+from jobs.status import links
 
 CANCEL_AGAIN_S = 0.5
 NOUNS = (

@@ -9,9 +9,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from jobs.errors import QueueUnavailableError
-from jobs.queue import JobQueue
-from jobs.webhooks import WebhookQueue
-from jobs.workers import WorkerRegistry
+from jobs.events.webhooks import WebhookQueue
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerRegistry
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS_S = (

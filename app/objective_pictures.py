@@ -9,10 +9,10 @@ from app.services import Services, services_of
 from app.store_access import reaching_the_store
 from app.uploads import unpacked
 from jobs.errors import InvalidFileError, UnknownImageError
-from jobs.job_files import NO_FILES, BroughtFiles, input_key
-from jobs.objectives import ImageObjective, Objective
-from jobs.pictures import digest_of, read_picture, to_png
-from jobs.request import ResolvedRequest
+from jobs.pictures.reader import digest_of, read_picture, to_png
+from jobs.requests.objectives import ImageObjective, Objective
+from jobs.requests.request import ResolvedRequest
+from jobs.storage.job_files import NO_FILES, BroughtFiles, input_key
 
 
 def names_pictures(resolved: ResolvedRequest) -> bool:

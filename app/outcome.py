@@ -15,7 +15,7 @@ from jobs.errors import (
     QueueUnavailableError,
     StoppingError,
 )
-from jobs.state import Job, JobStatus
+from jobs.status.job import Job, JobStatus
 
 HANG_UP_S = 0.2  # how soon it is noticed that a client has left
 LOOK_S = 1.0

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from jobs import links
+from jobs.status import links
 
 
 def policy(images: str = "'self'") -> dict[str, str]:

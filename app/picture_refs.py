@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import WithJsonSchema
 
 from jobs.errors import InvalidRequestError, JobNotFinishedError, UnknownImageError
-from jobs.queue import JobQueue
+from jobs.queue.queue import JobQueue
 
 _PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?$"
 _REF = re.compile(_PATTERN)

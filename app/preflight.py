@@ -10,8 +10,8 @@ from pathlib import Path
 
 from app.folders import make_data_folder
 from app.listener import listening, reason_of
-from jobs.catalog import load_catalog
-from jobs.connection import connect
+from jobs.catalog.catalog import load_catalog
+from jobs.db.connection import connect
 from jobs.errors import ConfigurationError
 
 LOCK_PATIENCE_S = 1.0  # a server whose supervisor was killed a moment ago is still writing its last

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from jobs.errors import MissingExtraError, UnknownImageError
-from jobs.segments import Segment, Segments
+from jobs.storage.segments import Segment, Segments
 
 SNAPSHOT_EVERY = 512  # new segments: reading one file instead of as many spares a server minutes at its start
 

@@ -16,16 +16,16 @@ from app.search_index import SearchIndex
 from app.settings import ApiSettings
 from app.wakeups import Wakeups
 from app.webhooks.addresses import AddressPolicy
-from jobs.artifacts import ArtifactStore
-from jobs.catalog import Catalog, load_catalog
-from jobs.connection import connect, connect_async
-from jobs.embeddings import EmbeddingLibrary
-from jobs.event_log import EventLog
-from jobs.limits import Limits
-from jobs.queue import JobQueue
-from jobs.segments import Segments
-from jobs.webhooks import WebhookQueue
-from jobs.workers import WorkerRegistry
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.db.connection import connect, connect_async
+from jobs.events.event_log import EventLog
+from jobs.events.webhooks import WebhookQueue
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerRegistry
+from jobs.resolve.limits import Limits
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segments
 
 ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
 

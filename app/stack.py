@@ -20,9 +20,9 @@ from app.hardware import worker_shares
 from app.listener import url_of
 from app.preflight import check_models, check_port, check_redis, check_worker, locked
 from app.supervisor import Supervisor
-from jobs.connection import connect
+from jobs.db.connection import connect
 from jobs.errors import QueueUnavailableError
-from jobs.workers import WorkerRegistry
+from jobs.queue.workers import WorkerRegistry
 
 Say = Callable[[str], None]
 

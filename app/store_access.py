@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from starlette.concurrency import run_in_threadpool
 
-from jobs.artifacts import ArtifactStore
 from jobs.errors import ArtifactsUnavailableError, LodestarError, QueueUnavailableError
+from jobs.storage.artifacts import ArtifactStore
 
 
 @contextmanager

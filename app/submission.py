@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from app.objective_pictures import keep_objective_pictures, names_pictures
 from app.services import Services, services_of
 from app.store_access import forget_files, forgetting_files, reaching_the_store
-from jobs.queue import Submission, new_job_id
-from jobs.request import GenerateRequest, ResolvedRequest
-from jobs.resolve import resolve
+from jobs.queue.queue import Submission, new_job_id
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.resolve.request import resolve
 
 
 async def submit_job(

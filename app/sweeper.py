@@ -7,8 +7,8 @@ import structlog
 from anyio.to_thread import run_sync
 
 from jobs.errors import QueueUnavailableError
-from jobs.reaper import SWEEP_EVERY_S, Reaper
-from jobs.retention import PORTION, Retention
+from jobs.queue.reaper import SWEEP_EVERY_S, Reaper
+from jobs.queue.retention import PORTION, Retention
 
 EXPIRE_EVERY_S = 2.0  # soon enough to make room before a busy caller has filled the last quarter
 

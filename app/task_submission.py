@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from app.services import services_of
 from app.store_access import forgetting_files
 from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
-from jobs.job_files import NO_FILES, BroughtFiles
-from jobs.state import Job
-from jobs.tasks import Task
+from jobs.requests.tasks import Task
+from jobs.status.job import Job
+from jobs.storage.job_files import NO_FILES, BroughtFiles
 
 Prefer = Annotated[
     str | None,

@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from app.services import Services, services_of
 from app.store_access import forgetting_files, reaching_the_store
 from jobs.errors import InvalidFileError, JobCanceledError, StoppingError
-from jobs.job_files import BroughtFiles, upload_key
-from jobs.pictures import MAX_PIXELS, check_header, read_picture, to_png
+from jobs.pictures.reader import MAX_PIXELS, check_header, read_picture, to_png
+from jobs.storage.job_files import BroughtFiles, upload_key
 
 MAX_PICTURES = 256
 MAX_PIXELS_TOGETHER = 32 * MAX_PIXELS

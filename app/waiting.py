@@ -10,8 +10,8 @@ from starlette.concurrency import run_in_threadpool
 
 from app.services import services_of
 from jobs.errors import LodestarError
-from jobs.queue import JobQueue
-from jobs.state import Job
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job
 
 MAX_WAIT_S = 60
 _FIRST_PAUSE_S = 0.05

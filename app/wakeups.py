@@ -15,7 +15,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from jobs.scripts import PREFIX
+from jobs.db.scripts import PREFIX
 
 BLOCK_MS = 5000  # below the client's socket timeout
 RECONNECT_S = 0.5

@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.taste import drawings, look, make, style_embedding, taste_drawings, towards
-from jobs.catalog import load_catalog
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
-from jobs.selection import Weights, best
+from jobs.catalog.catalog import load_catalog
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.requests.selection import Weights, best
+from jobs.resolve.request import resolve
 from training import glyphs
 from training.captions import COLOURS
 from worker.models.device import Device

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from jobs.catalog import load_catalog
-from jobs.request import GenerateRequest, ResolvedRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import load_catalog
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.resolve.request import resolve
 from worker.engine import Engine
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry

@@ -19,10 +19,10 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
-from jobs.catalog import ClipCard, load_catalog
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import ClipCard, load_catalog
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry

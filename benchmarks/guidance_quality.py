@@ -21,11 +21,11 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from jobs.catalog import ClipCard, load_catalog
-from jobs.guidance import Guidance
-from jobs.presets import PRESETS, PresetName
-from jobs.request import GenerateRequest, ResolvedRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import ClipCard, load_catalog
+from jobs.requests.guidance import Guidance
+from jobs.requests.presets import PRESETS, PresetName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.resolve.request import resolve
 from training import glyphs
 from training.captions import compose
 from training.evaluate import embed, prompts

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.stepping import Cost, Method, measure_all
-from jobs.presets import PRESETS
+from jobs.requests.presets import PRESETS
 
 
 def methods(cutouts: int | None, pipeline: Path | None, *, quick: bool) -> list[Method]:

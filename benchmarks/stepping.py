@@ -20,9 +20,9 @@ from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.community import community_pipeline
-from jobs.catalog import Catalog, ClipCard, ModelCard, load_catalog
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
 from worker.calls import Denoise, Stepped
 from worker.memory import peak_memory
 from worker.models.checkpointing import checkpoint_activations

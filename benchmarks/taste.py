@@ -11,8 +11,8 @@ from rich.progress import Progress
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.personalization import ResolvedPersonalization
-from jobs.request import ResolvedRequest
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.request import ResolvedRequest
 from training import glyphs
 from training.captions import compose, random_colour
 from training.settings import work_folder

@@ -1,4 +1,4 @@
-"""What each kind of model call costs against one row of one denoising step: the weights of ``jobs/order.py``.
+"""What each kind of model call costs against one row of one denoising step: the weights of ``jobs/queue/order.py``.
 
 ``python -m benchmarks.unit_costs [--json FILE] [--seconds N]``. On the pocket model, at its own size, each call alone;
 the median of calls that are timed in turn with a denoising step, since a shared machine is now fast and now slow.
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
 
-from jobs.catalog import load_catalog
+from jobs.catalog.catalog import load_catalog
 from worker.aesthetics.personalization import Tuning
 from worker.batches import guide
 from worker.calls import Guide

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from jobs.catalog import load_catalog
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import load_catalog
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.offline import draw_all

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 
 PAGE = Path(__file__).parent / "request.md"
 _HEAD = """# Every field of a request

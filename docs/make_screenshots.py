@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from app.client import Client
 from app.preflight import free_port
 from app.stack import StackOptions, running_stack
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 
 ROOT = Path(__file__).parent.parent
 IMAGES = Path(__file__).parent / "images"

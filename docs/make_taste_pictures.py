@@ -13,9 +13,9 @@ from torchvision.transforms.functional import to_pil_image
 
 from benchmarks.aesthetics import JUDGE, STEPS
 from benchmarks.taste import drawings, look, make, style_embedding, towards
-from jobs.catalog import load_catalog
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import load_catalog
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings

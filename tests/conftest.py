@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs.catalog import Catalog, load_catalog
-from jobs.connection import connect
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.db.connection import connect
 
 _MODELS = """
 [models.pocket]

@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from jobs.catalog import ClipCard, load_catalog
-from jobs.guidance import Guidance
-from jobs.presets import PresetName
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import ClipCard, load_catalog
+from jobs.requests.guidance import Guidance
+from jobs.requests.presets import PresetName
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
 from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall, retrieval

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from jobs.leases import Lease, Leases
-from jobs.state import StoredImage
+from jobs.queue.leases import Lease, Leases
+from jobs.status.job import StoredImage
 from worker.lane import Lane
 from worker.pictures import encode_png, stored_image
 from worker.sampler import Picture

@@ -18,8 +18,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import now
 
-from jobs.connection import bytes_twin
-from jobs.tickets import QUEUE_NAME, TICKET_FUNCTION
+from jobs.db.connection import bytes_twin
+from jobs.queue.tickets import QUEUE_NAME, TICKET_FUNCTION
 
 POLL_S = 0.25  # how long one wait for a ticket lasts; SIGTERM is noticed after it
 LOOK_EVERY_S = 1.0  # for jobs whose tickets were lost
@@ -101,7 +101,7 @@ class Consumer(SimpleWorker):
         self.ip_address = "unknown"
 
     def subscribe(self) -> None:
-        """Listen to no commands: cancels have their own way, see ``jobs.interrupts``."""
+        """Listen to no commands: cancels have their own way, see ``jobs.queue.interrupts``."""
 
     def unsubscribe(self) -> None:
         """Nothing to end."""

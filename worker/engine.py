@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError
-from jobs.state import Progress
+from jobs.status.job import Progress
 from worker.calls import Describe, Fetch, InputSize, Measure, Note, Predictor, Preview, Stepped
 from worker.fetching import Fetches
 from worker.grouping import Account, Schedule, Track, may_join

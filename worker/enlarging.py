@@ -9,8 +9,8 @@ import structlog
 import torch
 
 from jobs.errors import JobFailedError
-from jobs.leases import Lease
-from jobs.state import StoredImage
+from jobs.queue.leases import Lease
+from jobs.status.job import StoredImage
 from worker.grouping import Account
 from worker.held import Execution
 from worker.lane import stand_back

@@ -9,15 +9,15 @@ import structlog
 import torch
 from redis.exceptions import RedisError
 
-from jobs.artifacts import ArtifactStore
 from jobs.errors import JobFailedError
-from jobs.interrupts import Interrupts
-from jobs.leases import Lease, Leases
-from jobs.objectives import ImageObjective
-from jobs.order import cost_of, weight_of
-from jobs.request import ResolvedRequest
-from jobs.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
-from jobs.workers import WorkerRegistry
+from jobs.queue.interrupts import Interrupts
+from jobs.queue.leases import Lease, Leases
+from jobs.queue.order import cost_of, weight_of
+from jobs.queue.workers import WorkerRegistry
+from jobs.requests.objectives import ImageObjective
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
+from jobs.storage.artifacts import ArtifactStore
 from worker.calls import Preview
 from worker.engine import Engine
 from worker.enlarging import Enlarging

@@ -3,7 +3,7 @@
 import threading
 from dataclasses import dataclass
 
-from jobs.leases import Lease, Standing
+from jobs.queue.leases import Lease, Standing
 from worker.work import Work
 
 

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jobs.artifacts import ArtifactStore
-from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import InvalidFileError, JobFailedError, UnknownEmbeddingError, UnknownImageError
-from jobs.objectives import EmbeddingObjective
-from jobs.pictures import read_picture
-from jobs.request import ResolvedRequest
-from jobs.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
+from jobs.pictures.reader import read_picture
+from jobs.requests.objectives import EmbeddingObjective
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embeddings import AestheticEmbedding, from_file
 from worker.guidance.prompts import levels, read_prompts
 

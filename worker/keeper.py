@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import structlog
 
-from jobs.leases import Leases, Standing
-from jobs.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from jobs.queue.leases import Leases, Standing
+from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
 from worker.held import Execution, Held
 from worker.models.registry import ModelRegistry
 from worker.throughput import Throughput

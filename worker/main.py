@@ -9,14 +9,14 @@ import sys
 
 import structlog
 
-from jobs.artifacts import ArtifactStore
-from jobs.catalog import Catalog, load_catalog
-from jobs.connection import connect
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.db.connection import connect
 from jobs.errors import ConfigurationError, QueueUnavailableError
-from jobs.interrupts import Interrupts
-from jobs.leases import Leases
-from jobs.queue import JobQueue
-from jobs.workers import WorkerRegistry
+from jobs.queue.interrupts import Interrupts
+from jobs.queue.leases import Leases
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerRegistry
+from jobs.storage.artifacts import ArtifactStore
 from worker.settings import WorkerSettings
 
 EX_CONFIG = 78  # sysexits.h: starting again will not help

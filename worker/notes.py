@@ -3,8 +3,8 @@
 from collections.abc import Generator
 from typing import Any
 
-from jobs.objectives import TextObjective
-from jobs.request import ResolvedRequest
+from jobs.requests.objectives import TextObjective
+from jobs.requests.request import ResolvedRequest
 from worker.calls import Call, Measure, Note, Reading
 
 Texts = dict[Measure, str]  # what each text is, for a person

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 
 from jobs.errors import LodestarError
-from jobs.request import ResolvedRequest
+from jobs.requests.request import ResolvedRequest
 from worker.engine import Engine
 from worker.runner import Runner
 from worker.sampler import Picture

@@ -7,8 +7,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from jobs.request import ResolvedRequest
-from jobs.state import StoredImage
+from jobs.requests.request import ResolvedRequest
+from jobs.status.job import StoredImage
 from worker.finite import require_finite
 from worker.sampler import Picture
 

@@ -4,9 +4,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.catalog import Catalog
-from jobs.request import ResolvedRequest
-from jobs.tasks import Task
+from jobs.catalog.catalog import Catalog
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import Task
 from worker.calls import Call
 from worker.inputs import Inputs
 from worker.models.registry import Ref

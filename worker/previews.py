@@ -4,7 +4,7 @@ import threading
 
 import structlog
 
-from jobs.leases import Lease, Leases
+from jobs.queue.leases import Lease, Leases
 from worker.calls import Preview
 from worker.lane import Lane
 from worker.pictures import encode_preview

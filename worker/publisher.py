@@ -6,13 +6,13 @@ from dataclasses import replace
 import stamina
 import structlog
 
-from jobs.artifacts import ArtifactStore
-from jobs.embeddings import EmbeddingLibrary
 from jobs.errors import JobFailedError, LeaseLostError, LodestarError, NameTakenError
-from jobs.leases import Lease, Leases, Standing
-from jobs.segments import Segment, Segments
-from jobs.selection import ResolvedSelection, best
-from jobs.state import JobStatus, StoredImage
+from jobs.queue.leases import Lease, Leases, Standing
+from jobs.requests.selection import ResolvedSelection, best
+from jobs.status.job import JobStatus, StoredImage
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segment, Segments
 from worker.candidates import Candidates
 from worker.inputs import read_whole_picture
 from worker.models.registry import ModelRegistry

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jobs.errors import JobFailedError, NoImageTowerError
-from jobs.request import ResolvedRequest
-from jobs.state import GuidedStep
+from jobs.requests.request import ResolvedRequest
+from jobs.status.job import GuidedStep
 from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import Tuning, blended

@@ -24,7 +24,7 @@ from diffusers import (
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
-from jobs.request import SamplerName
+from jobs.requests.request import SamplerName
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a UNet may say of its input
 SCHEDULERS: dict[SamplerName, tuple[Any, dict[str, Any]]] = {

@@ -6,8 +6,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from jobs.errors import LeaseLostError, LodestarError
-from jobs.leases import Lease, Leases, Standing
-from jobs.state import JobStatus
+from jobs.queue.leases import Lease, Leases, Standing
+from jobs.status.job import JobStatus
 from worker.enlarging import Enlarged
 from worker.held import Execution, Held
 from worker.lane import Lane

@@ -1,6 +1,6 @@
 """Draw one picture without an engine: for measurements and pictures of the documentation."""
 
-from jobs.request import ResolvedRequest
+from jobs.requests.request import ResolvedRequest
 from worker.runner import Runner
 from worker.sampler import NO_EXTRAS, Extras, Picture, sample
 

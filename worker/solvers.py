@@ -21,7 +21,7 @@ import torch
 from numpy.polynomial import polynomial
 from torch import Tensor
 
-from jobs.request import SamplerName
+from jobs.requests.request import SamplerName
 from worker.schedules import Step, planned
 
 _DPMPP = {SamplerName.DPMPP_2M, SamplerName.DPMPP_2M_KARRAS, SamplerName.DPMPP_2M_SDE_KARRAS}

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.embeddings import describe
 from jobs.errors import ClipMismatchError
-from jobs.tasks import (
+from jobs.requests.tasks import (
     EmbeddingTask,
     ImportTask,
     PictureScore,
@@ -22,6 +21,7 @@ from jobs.tasks import (
     Task,
     TaskResult,
 )
+from jobs.storage.embeddings import describe
 from worker.aesthetics.embeddings import (
     AestheticEmbedding,
     contrast,

@@ -1,4 +1,4 @@
-"""How fast this worker gets on, in the units of ``jobs.order.cost_of``."""
+"""How fast this worker gets on, in the units of ``jobs.queue.order.cost_of``."""
 
 import math
 import time

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import structlog
 
 from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
-from jobs.request import ResolvedRequest
-from jobs.state import Progress
-from jobs.tasks import Task
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import Task
+from jobs.status.job import Progress
 from worker.inputs import Inputs
 from worker.sampler import Picture
 from worker.tasks import Done

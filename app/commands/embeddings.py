@@ -12,8 +12,8 @@ from app.commands.finishing import Quiet, Wait, wait_for_end
 
 if TYPE_CHECKING:
     from app.client import Client
-    from jobs.embeddings import EmbeddingInfo
-    from jobs.state import Job
+    from jobs.status.job import Job
+    from jobs.storage.embeddings import EmbeddingInfo
 
 commands = typer.Typer(name="embeddings", help="Aesthetic embeddings that a request may name.")
 
@@ -149,7 +149,7 @@ def delete(
 def _finish(
     client: "Client", job: "Job", name: str, wait: float | None, *, as_json: bool, quiet: bool
 ) -> None:
-    from jobs.state import JobStatus
+    from jobs.status.job import JobStatus
 
     job = wait_for_end(client, job.id, wait, as_json=as_json, quiet=quiet)
     if as_json:

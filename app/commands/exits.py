@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from jobs.state import Job
+    from jobs.status.job import Job
 
 
 class Exit(IntEnum):
@@ -36,7 +36,7 @@ def reassure(message: str) -> None:
 
 def end_as(job: "Job") -> None:
     """End the command as a job has ended; one that succeeded ends nothing."""
-    from jobs.state import JobStatus
+    from jobs.status.job import JobStatus
 
     if job.status is JobStatus.FAILED:
         say(f"lodestar: job {job.id} failed: {job.error.message if job.error else 'no reason is known'}")

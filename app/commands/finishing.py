@@ -8,7 +8,7 @@ from app.commands.exits import Exit, say
 
 if TYPE_CHECKING:
     from app.client import Client
-    from jobs.state import Job
+    from jobs.status.job import Job
 
 Wait = Annotated[float | None, typer.Option(min=0, help="Seconds to wait; by default as long as it takes.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]

@@ -10,7 +10,7 @@ from app.commands.connection import DEFAULT_URL, AsJson, Url, connected
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from jobs.state import Job
+    from jobs.status.job import Job
 
 commands = typer.Typer()
 
@@ -83,7 +83,7 @@ def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 def _row(job: "Job") -> "tuple[str, Text, str, str]":
     from rich.text import Text
 
-    from jobs.request import ResolvedRequest
+    from jobs.requests.request import ResolvedRequest
 
     status = str(job.status)
     if status == "running" and job.progress.steps:

@@ -11,7 +11,7 @@ from app.commands.finishing import Quiet, Wait, wait_for_end
 
 if TYPE_CHECKING:
     from app.client import Client
-    from jobs.request import GenerateRequest
+    from jobs.requests.request import GenerateRequest
 
 commands = typer.Typer()
 
@@ -119,7 +119,7 @@ def _finish(
 def _request(**fields: Any) -> "GenerateRequest":
     from pydantic import ValidationError
 
-    from jobs.request import GenerateRequest
+    from jobs.requests.request import GenerateRequest
 
     try:
         return GenerateRequest(**_given(**fields))

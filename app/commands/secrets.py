@@ -33,8 +33,8 @@ def _private_server(data_dir: Path) -> str:
 
 
 def _drawn(redis_url: str) -> str:
-    from jobs.connection import connect
-    from jobs.webhooks import WebhookQueue
+    from jobs.db.connection import connect
+    from jobs.events.webhooks import WebhookQueue
 
     with connect(redis_url, patient=False) as redis:
         return WebhookQueue(redis).own_secret()

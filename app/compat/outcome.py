@@ -12,8 +12,8 @@ from app.services import Services, services_of
 from app.store_access import reaching_the_store
 from app.waiting import nobody_waits, wait_for_end
 from jobs.errors import JobCanceledError, LodestarError, QueueUnavailableError, StoppingError
-from jobs.queue import JobQueue
-from jobs.state import Job
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job
 
 
 async def look_at(request: Request, job: Job, wait_s: float, *, comes_back: bool) -> Job:

@@ -11,8 +11,8 @@ from app.compat.addresses import base_of
 from app.submission import submit_job
 from app.validation import Place, in_body
 from jobs.errors import LodestarError
-from jobs.queue import Submission
-from jobs.request import GenerateRequest
+from jobs.queue.queue import Submission
+from jobs.requests.request import GenerateRequest
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 

@@ -5,7 +5,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.intake import IntakeRoute
 from app.pages import PageFiles, page, policy
-from jobs import links
+from jobs.status import links
 
 router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 

@@ -15,12 +15,12 @@ from app.store_access import reaching_the_store
 from app.task_submission import Prefer, submit_task
 from app.uploads import MAX_PICTURES, keep_file, keep_pictures
 from app.validation import otherwise
-from jobs.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
-from jobs.queue import new_job_id
-from jobs.resolve_aesthetics import text_clip
-from jobs.state import Job
-from jobs.tasks import EmbeddingTask, ImportTask
+from jobs.queue.queue import new_job_id
+from jobs.requests.tasks import EmbeddingTask, ImportTask
+from jobs.resolve.aesthetics import text_clip
+from jobs.status.job import Job
+from jobs.storage.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.wire import AtMost
 
 router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"], route_class=IntakeRoute)

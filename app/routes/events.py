@@ -13,7 +13,7 @@ from app.routes.jobs import JobId
 from app.services import TheServices
 from app.validation import otherwise
 from jobs.errors import UnknownImageError
-from jobs.selection import MAX_CANDIDATES
+from jobs.requests.selection import MAX_CANDIDATES
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=IntakeRoute)
 

@@ -21,9 +21,9 @@ from app.services import Services, TheArtifacts, TheQueue, services_of
 from app.store_access import reaching_the_store
 from app.submission import submit_job
 from jobs.errors import JobNotFinishedError, UnknownImageError
-from jobs.queue import JobQueue
-from jobs.request import GenerateRequest
-from jobs.state import Job, StoredImage
+from jobs.queue.queue import JobQueue
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, StoredImage
 
 router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
 

@@ -13,9 +13,9 @@ from app.services import TheQueue, TheServices
 from app.store_access import reaching_the_store
 from app.submission import submit_job
 from app.waiting import nobody_waits, preferred_wait_s, wait_for_end
-from jobs.queue import CURSOR
-from jobs.request import GenerateRequest
-from jobs.state import Job, JobPage, JobStatus
+from jobs.queue.queue import CURSOR
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, JobPage, JobStatus
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IntakeRoute)
 

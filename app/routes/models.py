@@ -7,12 +7,12 @@ from pydantic import Field
 
 from app.intake import IntakeRoute
 from app.services import Services, TheServices
-from jobs.catalog import ModelCard
-from jobs.objectives import PixelObjective
-from jobs.presets import PRESETS, GuidancePreset
-from jobs.request import SamplerName
-from jobs.resolve import OVERRIDABLE
-from jobs.resolve_objectives import regularizers_of
+from jobs.catalog.catalog import ModelCard
+from jobs.requests.objectives import PixelObjective
+from jobs.requests.presets import PRESETS, GuidancePreset
+from jobs.requests.request import SamplerName
+from jobs.resolve.objectives import regularizers_of
+from jobs.resolve.request import OVERRIDABLE
 from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute)

@@ -6,7 +6,7 @@ from pydantic import Field
 from app.errors import documented
 from app.intake import IntakeRoute
 from app.services import TheServices
-from jobs.state import JobStatus
+from jobs.status.job import JobStatus
 from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=IntakeRoute)

@@ -14,10 +14,10 @@ from app.services import TheServices
 from app.task_submission import Prefer, submit_task
 from app.uploads import keep_pictures
 from jobs.errors import InvalidRequestError
-from jobs.queue import new_job_id
-from jobs.request import MAX_PROMPT_CHARS
-from jobs.state import Job
-from jobs.tasks import ScoreTask
+from jobs.queue.queue import new_job_id
+from jobs.requests.request import MAX_PROMPT_CHARS
+from jobs.requests.tasks import ScoreTask
+from jobs.status.job import Job
 from jobs.wire import AtMost
 
 router = APIRouter(prefix="/v1/scores", tags=["aesthetics"], route_class=IntakeRoute)

@@ -18,7 +18,6 @@ from app.services import Services, TheServices
 from app.store_access import forget_files, reaching_the_store
 from app.uploads import keep_pictures
 from app.waiting import nobody_waits, wait_for_end
-from jobs.embeddings import describe
 from jobs.errors import (
     ClipMismatchError,
     InvalidRequestError,
@@ -27,11 +26,12 @@ from jobs.errors import (
     UnknownEmbeddingError,
     UnknownJobError,
 )
-from jobs.job_files import NO_FILES, BroughtFiles
-from jobs.queue import new_job_id
-from jobs.request import MAX_PROMPT_CHARS, ResolvedRequest
-from jobs.safetensors_header import read_floats
-from jobs.tasks import Place, QueryTask
+from jobs.queue.queue import new_job_id
+from jobs.requests.request import MAX_PROMPT_CHARS, ResolvedRequest
+from jobs.requests.tasks import Place, QueryTask
+from jobs.storage.embeddings import describe
+from jobs.storage.job_files import NO_FILES, BroughtFiles
+from jobs.storage.safetensors_header import read_floats
 
 router = APIRouter(prefix="/v1/search", tags=["aesthetics"], route_class=IntakeRoute)
 

@@ -6,8 +6,8 @@ from pydantic import Field
 from app.errors import documented
 from app.intake import IntakeRoute
 from app.services import TheWorkers
+from jobs.queue.workers import WorkerInfo
 from jobs.wire import Wire
-from jobs.workers import WorkerInfo
 
 router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=IntakeRoute)
 

@@ -12,9 +12,9 @@ from app.metrics import Metrics
 from app.webhooks.message import message_of
 from app.webhooks.sender import DeliveryError, Sender
 from jobs.errors import QueueUnavailableError, UnknownJobError
-from jobs.queue import JobQueue
-from jobs.request import WebhookEvent
-from jobs.webhooks import GIVE_UP_S, MOST_PER_CALLER, Delivery, WebhookQueue
+from jobs.events.webhooks import GIVE_UP_S, MOST_PER_CALLER, Delivery, WebhookQueue
+from jobs.queue.queue import JobQueue
+from jobs.requests.request import WebhookEvent
 
 POLL_S = 1.0
 AT_ONCE = 4 * MOST_PER_CALLER  # so that no three callers' receivers keep this process from everybody else's

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from app.compat.replicate.prediction import prediction
-from jobs.request import WebhookEvent
-from jobs.state import Job
+from jobs.requests.request import WebhookEvent
+from jobs.status.job import Job
 from jobs.wire import Wire
 
 

@@ -26,7 +26,7 @@ from benchmarks.chaos.attacks import Sabotage, kill, sabotage, submit
 from benchmarks.chaos.service import Part, Service, service
 from benchmarks.chaos.verdict import Verdict, judge
 from benchmarks.chaos.watch import LOOK_EVERY_S, Watch
-from jobs.connection import connect
+from jobs.db.connection import connect
 
 SETTLED_WITHIN_S = 900.0  # for what is left when the killing ends
 

@@ -13,8 +13,8 @@ import httpx
 from benchmarks.chaos.service import Part, Service
 from benchmarks.chaos.verdict import last_of
 from benchmarks.chaos.watch import Watch
-from jobs.scripts import PREFIX
-from jobs.state import JobStatus
+from jobs.db.scripts import PREFIX
+from jobs.status.job import JobStatus
 
 Sabotage = Literal["lease", "publish"]
 

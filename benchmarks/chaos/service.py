@@ -14,8 +14,8 @@ from app.child import Child, ChildSpec
 from app.embedded import socket_url, valkey_spec
 from app.preflight import free_port, locked
 from app.supervisor import Supervisor
-from jobs.connection import connect
-from jobs.workers import WorkerRegistry
+from jobs.db.connection import connect
+from jobs.queue.workers import WorkerRegistry
 
 ROOT = Path(__file__).parent.parent.parent
 Part = Literal["worker", "api", "valkey"]

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from jobs.attempts import MAX_ATTEMPTS
-from jobs.state import JobStatus
+from jobs.queue.attempts import MAX_ATTEMPTS
+from jobs.status.job import JobStatus
 
 RECOVERED_WITHIN_S = 20.0
 TERMINAL = {status.value for status in JobStatus if status.is_terminal}

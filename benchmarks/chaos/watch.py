@@ -8,8 +8,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from benchmarks.chaos.verdict import TERMINAL, Orphaned, Sight, Story, last_of
-from jobs.scripts import PREFIX
-from jobs.state import JobStatus
+from jobs.db.scripts import PREFIX
+from jobs.status.job import JobStatus
 
 LOOK_EVERY_S = 0.2
 

@@ -18,7 +18,7 @@ from benchmarks.fuzz.bodies import bodies, fitting
 from benchmarks.fuzz.budget import Budget
 from benchmarks.fuzz.nowhere import leading_nowhere
 from benchmarks.fuzz.sender import Sender
-from jobs.guidance import Guidance
+from jobs.requests.guidance import Guidance
 
 _GUIDANCE = Guidance.model_json_schema()
 _SCRIPTS = st.fixed_dictionaries(

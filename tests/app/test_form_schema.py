@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.fields import from_pairs
 from app.form_schema import dotted, without_null
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 
 FORM = dotted(GenerateRequest)["properties"]
 NEEDED = {

@@ -13,7 +13,7 @@ from app.bodies import UnsupportedMediaTypeError
 from app.fields import read_request
 from app.forms import MAX_FIELDS, InvalidFormError, lenient_pairs, pairs_of
 from jobs.errors import InvalidRequestError
-from jobs.tasks import ScoreTask
+from jobs.requests.tasks import ScoreTask
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import png
 from tests.app.test_errors import problem

@@ -13,7 +13,7 @@ from app.client import Client
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import ConfigurationError
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 from tests.app.conftest import LocalClient, Run, serving
 from tests.app.played_worker import PlayedWorker
 from tests.app.proxy import proxying

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from app.search_index import SearchIndex
-from jobs.artifacts import ArtifactStore
-from jobs.segments import Segment, Segments
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.segments import Segment, Segments
 
 WIDTH = 16
 

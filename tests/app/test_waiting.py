@@ -12,8 +12,8 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from app.waiting import preferred_wait_s
-from jobs.queue import JobQueue
-from jobs.tickets import Tickets
+from jobs.queue.queue import JobQueue
+from jobs.queue.tickets import Tickets
 from tests.app.played_worker import PlayedWorker
 
 PROMPT = {"prompt": "a red apple"}

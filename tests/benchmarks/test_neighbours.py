@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.neighbours import BOUND, Ratio, compare, ways
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.catalog import load_catalog
-from jobs.request import GenerateRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import load_catalog
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
 from worker.calls import Call, Guide
 from worker.guidance.gradient import Gradient
 from worker.models.device import Device

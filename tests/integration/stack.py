@@ -15,8 +15,8 @@ import psutil
 
 from app.client import Client
 from app.preflight import free_port
-from jobs.request import GenerateRequest
-from jobs.state import Job, JobStatus
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, JobStatus
 
 ROOT = Path(__file__).parents[2]
 LONG = GenerateRequest(prompt="a red apple", seed=7, steps=250)  # seconds, but not minutes

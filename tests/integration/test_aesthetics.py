@@ -10,8 +10,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from jobs.request import GenerateRequest
-from jobs.state import Job
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job
 from tests.brought_pictures import encoded, greys, lying, same_greys, scene
 from tests.integration.stack import PATIENCE_S, Stack
 

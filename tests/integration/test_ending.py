@@ -4,8 +4,8 @@ import signal
 import time
 from pathlib import Path
 
-from jobs.request import MAX_IMAGES
-from jobs.state import JobStatus
+from jobs.requests.request import MAX_IMAGES
+from jobs.status.job import JobStatus
 from tests.integration.conftest import StartStack
 from tests.integration.stack import LONG, PATIENCE_S, is_alive, until
 

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.state import JobStatus
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import JobStatus
 from tests.app.sse import Reader
 from tests.integration.stack import PATIENCE_S, Stack, until
 

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from app.demo import PROMPT, SEED
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.state import Job, JobStatus
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, JobStatus
 from tests.integration.stack import LONG, PATIENCE_S, ROOT, Stack
 
 GUIDED = GenerateRequest(prompt=PROMPT, seed=11, steps=10, guidance=Guidance(cutouts=8))

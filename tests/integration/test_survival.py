@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from app.client import Client
 from jobs.errors import LodestarError
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
-from jobs.state import JobStatus
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import JobStatus
 from tests.integration.stack import LONG, PATIENCE_S, Stack, until
 
 SHORT = GenerateRequest(prompt="a red apple", seed=7, steps=10, guidance=Guidance(cutouts=8))

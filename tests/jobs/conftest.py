@@ -3,11 +3,11 @@
 import pytest
 from redis import Redis
 
-from jobs.leases import Leases
-from jobs.queue import JobQueue
-from jobs.reaper import Reaper
-from jobs.scripts import Scripts
-from jobs.tickets import Tickets
+from jobs.db.scripts import Scripts
+from jobs.queue.leases import Leases
+from jobs.queue.queue import JobQueue
+from jobs.queue.reaper import Reaper
+from jobs.queue.tickets import Tickets
 
 
 @pytest.fixture

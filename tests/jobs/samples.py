@@ -1,8 +1,8 @@
 """Requests and pictures for tests that only need some."""
 
-from jobs.leases import Lease, Leases
-from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
-from jobs.state import StoredImage
+from jobs.queue.leases import Lease, Leases
+from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.status.job import StoredImage
 
 RESOLVED = ResolvedRequest(
     prompt="a red apple",

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from jobs.guidance import Guidance
-from jobs.request import GenerateRequest
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
 from jobs.wire import AtMost, Text
 
 looked_at: list[Any] = []

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.catalog import Catalog, load_catalog
-from jobs.request import GenerateRequest, ResolvedRequest
-from jobs.resolve import resolve
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.resolve.request import resolve
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings

@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import worker.plans
-from jobs.catalog import Catalog
-from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
-from jobs.resolve import resolve
+from jobs.catalog.catalog import Catalog
+from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.calls import Call, Denoise
 from worker.models.clip import ClipModel

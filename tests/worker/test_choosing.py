@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 from redis import Redis
 
-from jobs.embeddings import EmbeddingLibrary
-from jobs.request import ResolvedRequest
-from jobs.segments import Segments
-from jobs.state import Job, JobStatus
-from jobs.tasks import EmbeddingTask, Place, QueryTask, Scores, ScoreTask, Task
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, Place, QueryTask, Scores, ScoreTask, Task
+from jobs.status.job import Job, JobStatus
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segments
 from tests.worker.test_executions import Ask, House, until
 from worker import upscaling
 from worker.executions import Executions

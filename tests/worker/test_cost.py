@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from jobs import order
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
-from jobs.order import calls_of, cost_of
-from jobs.personalization import ResolvedPersonalization
-from jobs.presets import PRESETS
-from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
-from jobs.resolve import resolve
+from jobs.queue import order
+from jobs.queue.order import calls_of, cost_of
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.presets import PRESETS
+from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.resolve.request import resolve
 from worker import calls
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient

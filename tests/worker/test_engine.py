@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from jobs.catalog import Catalog, ClipCard, load_catalog
+from jobs.catalog.catalog import Catalog, ClipCard, load_catalog
 from jobs.errors import DeviceLostError
-from jobs.personalization import ResolvedPersonalization
-from jobs.request import ResolvedRequest
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from tests.worker.running import Running
 from worker.aesthetics.embeddings import AestheticEmbedding

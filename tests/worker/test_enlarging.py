@@ -11,8 +11,8 @@ import torch
 from redis import Redis
 
 from jobs.errors import JobFailedError
-from jobs.request import ResolvedRequest
-from jobs.state import JobStatus
+from jobs.requests.request import ResolvedRequest
+from jobs.status.job import JobStatus
 from tests.worker.test_choosing import run
 from tests.worker.test_executions import House, until
 from worker import upscaling

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.artifacts import ArtifactStore
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import JobFailedError
-from jobs.request import ResolvedRequest
-from jobs.tasks import EmbeddingTask, ScoreTask, Task
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, ScoreTask, Task
+from jobs.storage.artifacts import ArtifactStore
 from worker.calls import Call, Look, Preview, Score
 from worker.finite import is_finite
 from worker.inputs import Inputs, StoredPicture

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from jobs.artifacts import ArtifactStore
 from jobs.errors import InvalidFileError, JobFailedError, LodestarError
-from jobs.job_files import input_key
-from jobs.objectives import ImageObjective
-from jobs.pictures import KEPT_PIXELS, digest_of, read_picture, to_png
-from jobs.request import ResolvedRequest
-from jobs.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask
+from jobs.pictures.reader import KEPT_PIXELS, digest_of, read_picture, to_png
+from jobs.requests.objectives import ImageObjective
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import input_key
 from tests.brought_pictures import encoded, greys, lying, refused, scene, with_scans
 from tests.worker.running import Running
 from worker.guidance.prompts import levels

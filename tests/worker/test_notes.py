@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.request import ResolvedRequest
-from jobs.tasks import QueryTask, ScoreTask
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import QueryTask, ScoreTask
 from tests.worker.running import Running
 from worker.calls import Call, Measure, Note
 from worker.inputs import Inputs

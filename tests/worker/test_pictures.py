@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from jobs.request import ResolvedRequest
+from jobs.requests.request import ResolvedRequest
 from worker.pictures import encode_png
 from worker.sampler import Picture
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from redis import Redis
 
-from jobs.leases import Lease, Leases
-from jobs.queue import JobQueue
+from jobs.queue.leases import Lease, Leases
+from jobs.queue.queue import JobQueue
 from tests.jobs.samples import RESOLVED, claimed
 from tests.worker.test_executions import until
 from worker.calls import Preview

@@ -22,9 +22,9 @@ from diffusers import (
 )
 from PIL import Image
 
-from jobs.artifacts import ArtifactStore
-from jobs.presets import PRESETS, PresetName
-from jobs.request import ResolvedRequest, SamplerName
+from jobs.requests.presets import PRESETS, PresetName
+from jobs.requests.request import ResolvedRequest, SamplerName
+from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
 from worker.calls import Call, Denoise, Guide, Preview, Stepped
 from worker.grouping import rows

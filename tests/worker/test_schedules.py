@@ -8,7 +8,7 @@ import torch
 from diffusers import LMSDiscreteScheduler
 from torch import Tensor
 
-from jobs.request import SamplerName
+from jobs.requests.request import SamplerName
 from tests.worker.noise_schedule import STABLE_DIFFUSION
 from worker.schedules import SCHEDULERS, Step
 from worker.solvers import Solver

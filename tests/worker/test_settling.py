@@ -9,13 +9,13 @@ import torch
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from jobs.artifacts import ArtifactStore
-from jobs.catalog import Catalog
-from jobs.embeddings import EmbeddingLibrary
-from jobs.request import ResolvedRequest
-from jobs.scripts import PREFIX
-from jobs.state import Job, JobStatus
-from jobs.tasks import EmbeddingTask
+from jobs.catalog.catalog import Catalog
+from jobs.db.scripts import PREFIX
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask
+from jobs.status.job import Job, JobStatus
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
 from tests.worker.test_choosing import run
 from tests.worker.test_executions import House, until
 from worker import candidates, publisher

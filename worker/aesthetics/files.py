@@ -11,7 +11,7 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from jobs.errors import InvalidFileError
-from jobs.safetensors_header import read_metadata
+from jobs.storage.safetensors_header import read_metadata
 
 MAX_BYTES = 64 * 2**20
 MAX_ELEMENTS = MAX_BYTES // 2

@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from jobs.guidance import ResolvedGuidance
-from jobs.objectives import (
+from jobs.requests.guidance import ResolvedGuidance
+from jobs.requests.objectives import (
     AestheticObjective,
     EmbeddingObjective,
     ImageObjective,

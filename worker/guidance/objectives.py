@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.presets import PixelProperty
+from jobs.requests.presets import PixelProperty
 from worker.guidance.cutouts import Views
 
 

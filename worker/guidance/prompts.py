@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from jobs.artifacts import ArtifactStore
 from jobs.errors import JobFailedError
-from jobs.job_files import input_key
-from jobs.objectives import ImageObjective
-from jobs.pictures import read_picture
-from jobs.request import ResolvedRequest
+from jobs.pictures.reader import read_picture
+from jobs.requests.objectives import ImageObjective
+from jobs.requests.request import ResolvedRequest
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import input_key
 
 
 def read_prompts(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:

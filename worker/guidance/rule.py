@@ -1,7 +1,7 @@
 """The one rule by which gradients change a picture; every published method is a case of it.
 
-A preset (``jobs/presets.py``) says which case. In the UNet's variance preserving convention, with x0 the denoised
-estimate and ' marking what comes after the step:
+A preset (``jobs/requests/presets.py``) says which case. In the UNet's variance preserving convention, with x0 the
+denoised estimate and ' marking what comes after the step:
 
     D  = rho * factor * pull(dL/dx)                         the noisy pull
     d  = - sum of mu * factor * pull(dL/dx0)                the denoised pull, each iteration at x0 + d
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from jobs.presets import Factor, GuidancePreset
+from jobs.requests.presets import Factor, GuidancePreset
 from worker.schedules import Step
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jobs.cuts import parse_schedule, split_cuts, value_at
-from jobs.guidance import ResolvedGuidance
-from jobs.objectives import PixelObjective
-from jobs.presets import PRESETS
-from jobs.state import GuidedStep
+from jobs.requests.guidance import ResolvedGuidance
+from jobs.requests.objectives import PixelObjective
+from jobs.requests.presets import PRESETS
+from jobs.requests.schedules import parse_schedule, split_cuts, value_at
+from jobs.status.job import GuidedStep
 from worker.calls import Call, Guide, PullBack
 from worker.guidance import rule
 from worker.guidance.aim import Aim

@@ -12,7 +12,7 @@ from open_clip.transformer import ResidualAttentionBlock, Transformer
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.catalog import ClipCard
+from jobs.catalog.catalog import (ClipCard)
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
 from worker.calls import Reading

@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from jobs.catalog import ModelCard
+from jobs.catalog.catalog import (ModelCard)
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import Tuning, TuningCache, turned

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.catalog import ClipCard, ModelCard
+from jobs.catalog.catalog import (ClipCard, ModelCard)
 from jobs.errors import ModelUnavailableError
 from worker.models.hub import fetch
 from worker.models.layout import CLIP_WEIGHTS, INDEX, network_files

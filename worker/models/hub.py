@@ -6,7 +6,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 
-from jobs.catalog import ClipCard, ModelCard
+from jobs.catalog.catalog import (ClipCard, ModelCard)
 from jobs.errors import ModelUnavailableError
 from worker.models.layout import clip_files, diffusion_files
 

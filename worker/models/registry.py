@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 import torch
 
-from jobs.catalog import Catalog, ClipCard, ModelCard
+from jobs.catalog.catalog import (Catalog, ClipCard, ModelCard)
 from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
 from worker.memory import taking_memory
 from worker.models.clip import ClipModel, load_clip

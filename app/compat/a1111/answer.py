@@ -11,7 +11,7 @@ from app.compat.a1111.request import TextToImage
 from app.compat.a1111.samplers import LABELS
 from app.compat.outcome import stored_pictures
 from app.services import Services
-from jobs.state import Job, JobStatus
+from jobs.status.job import Job, JobStatus
 
 
 def text_to_image_response(services: Services, job: Job, body: TextToImage) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from fastapi import Request
 from redis import Redis
 
 from app import caller
-from jobs.connection import translates_redis_errors
+from jobs.db.connection import translates_redis_errors
+from jobs.db.scripts import PREFIX
 from jobs.errors import UnknownJobError
-from jobs.queue import JobQueue
-from jobs.scripts import PREFIX
-from jobs.state import Job
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job
 
 _JOBS_TTL_S = 24 * 3600
 _MODEL_TTL_S = 30 * 24 * 3600

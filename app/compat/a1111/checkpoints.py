@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jobs.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 
 _SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth")

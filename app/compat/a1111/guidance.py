@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobs.errors import InvalidRequestError
-from jobs.guidance import Guidance
+from jobs.requests.guidance import Guidance
 
 TITLE = "CLIP guidance"
 FIELD = f"alwayson_scripts.{TITLE}.args"

@@ -8,7 +8,7 @@ from app.compat.a1111.guidance import ARGUMENTS, TITLE
 from app.compat.a1111.samplers import ALIASES, LABELS, SCHEDULES
 from app.intake import IntakeRoute
 from app.services import TheCatalog
-from jobs.guidance import Guidance
+from jobs.requests.guidance import Guidance
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
 

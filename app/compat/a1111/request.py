@@ -10,9 +10,9 @@ from app.compat.a1111.samplers import check_schedule, sampler_named
 from app.compat.left_out import LeavesOut
 from app.compat.refusals import NotSupportedError
 from app.compat.submission import native_request
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
-from jobs.request import MAX_IMAGES, GenerateRequest
+from jobs.requests.request import MAX_IMAGES, GenerateRequest
 from jobs.wire import AtMost
 
 _MODEL = "override_settings.sd_model_checkpoint"

@@ -16,8 +16,8 @@ from app.compat.submission import submit
 from app.intake import IntakeRoute
 from app.outcome import end_of, require_success
 from app.services import Services, TheServices
-from jobs.catalog import Catalog
-from jobs.state import Job, JobStatus
+from jobs.catalog.catalog import Catalog
+from jobs.status.job import Job, JobStatus
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
 

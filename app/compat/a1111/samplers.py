@@ -1,7 +1,7 @@
 """The names that A1111's web UI has for samplers."""
 
 from jobs.errors import InvalidRequestError
-from jobs.request import SamplerName
+from jobs.requests.request import SamplerName
 
 LABELS = {
     SamplerName.EULER_ANCESTRAL: "Euler a",

@@ -11,8 +11,8 @@ from app.compat.openai.request import ImageGeneration
 from app.compat.outcome import stored_pictures
 from app.formats import encode
 from app.services import services_of
-from jobs import links
-from jobs.state import Job
+from jobs.status import links
+from jobs.status.job import Job
 
 Quality = Literal["low", "medium", "high", "auto"]
 _QUALITIES: dict[str, Quality] = {"low": "low", "medium": "medium", "high": "high", "hd": "high"}

@@ -9,9 +9,9 @@ from app.compat.openai.answer import common_fields
 from app.compat.openai.request import ImageGeneration
 from app.services import Services
 from jobs.errors import QueueUnavailableError
-from jobs.event_log import START, EventsMissedError
-from jobs.events import PreviewEvent
-from jobs.state import Job
+from jobs.events.event_log import START, EventsMissedError
+from jobs.events.events import PreviewEvent
+from jobs.status.job import Job
 
 
 class PartialImages:

@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 from app.compat.left_out import LeavesOut
 from app.compat.submission import native_request
 from app.formats import Format
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
-from jobs.request import GenerateRequest
+from jobs.requests.request import GenerateRequest
 
 _SIZE = r"^(auto|[0-9]{1,4}x[0-9]{1,4})$"
 _MOST_STEPS = 250

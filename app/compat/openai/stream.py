@@ -18,7 +18,7 @@ from app.compat.outcome import look_at
 from app.outcome import require_success
 from app.services import services_of
 from jobs.errors import LodestarError
-from jobs.state import Job
+from jobs.status.job import Job
 
 # Proxies close a connection on which nothing is said for long; many of them after a minute.
 HEARTBEAT_S = 15.0

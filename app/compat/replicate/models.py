@@ -11,7 +11,7 @@ from app.compat.addresses import absolute
 from app.compat.replicate.request import PredictionInput
 from app.routes.models import model_info
 from app.services import Services, services_of
-from jobs.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import UnknownModelError
 
 OWNER = "lodestar"

@@ -5,8 +5,8 @@ from typing import Any
 
 from app.compat.replicate.models import reference_to
 from app.compat.replicate.request import CUSTOMARY
-from jobs import links
-from jobs.state import Job, JobPage, JobStatus
+from jobs.status import links
+from jobs.status.job import Job, JobPage, JobStatus
 
 _STATUSES = {
     JobStatus.QUEUED: "starting",

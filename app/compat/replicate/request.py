@@ -9,7 +9,7 @@ from app.compat.replicate.schedulers import CUSTOMARY as SCHEDULERS
 from app.compat.replicate.schedulers import sampler_named
 from app.compat.submission import native_request
 from jobs.errors import InvalidRequestError
-from jobs.request import GenerateRequest, WebhookEvent
+from jobs.requests.request import GenerateRequest, WebhookEvent
 from jobs.wire import AtMost, Wire
 
 # The customary names of Stable Diffusion on Replicate, by the native ones.

@@ -15,8 +15,8 @@ from app.routes.webhooks import WebhookSecret, get_secret
 from app.services import TheCatalog, TheQueue, TheServices, services_of
 from app.waiting import MAX_WAIT_S, nobody_waits, preferred_wait_s, wait_for_end
 from jobs.errors import UnknownJobError
-from jobs.queue import JobQueue
-from jobs.state import Job
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 

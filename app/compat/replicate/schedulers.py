@@ -1,7 +1,7 @@
 """The names that models on Replicate have for samplers: those of its own and of diffusers' classes."""
 
 from jobs.errors import InvalidRequestError
-from jobs.request import SamplerName
+from jobs.requests.request import SamplerName
 
 CUSTOMARY = {
     "DDIM": SamplerName.DDIM,

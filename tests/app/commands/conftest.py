@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.queue import JobQueue
-from jobs.state import JobStatus
+from jobs.queue.queue import JobQueue
+from jobs.status.job import JobStatus
 from tests.app.conftest import serving
 
 

@@ -17,9 +17,9 @@ from redis import Redis
 from app.demo import curl_line
 from app.preflight import free_port
 from jobs.errors import DeadlineExceededError
-from jobs.queue import JobQueue
-from jobs.state import JobStatus
-from jobs.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.status.job import JobStatus
 from tests.app.commands.conftest import settling
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from jobs.artifacts import ArtifactStore
-from jobs.embeddings import EmbeddingLibrary, describe
 from jobs.errors import InvalidFileError
-from jobs.queue import JobQueue
-from jobs.tasks import EmbeddingTask, ImportTask
+from jobs.queue.queue import JobQueue
+from jobs.requests.tasks import EmbeddingTask, ImportTask
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary, describe
 from tests.app.commands.conftest import settling
 from tests.app.commands.test_listings import on_a_terminal
 from tests.app.conftest import Run

@@ -12,8 +12,8 @@ import pytest
 
 from app.commands.listings import Status
 from jobs.errors import DeadlineExceededError
-from jobs.queue import JobQueue
-from jobs.state import JobStatus
+from jobs.queue.queue import JobQueue
+from jobs.status.job import JobStatus
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 

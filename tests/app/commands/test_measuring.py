@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from jobs.errors import DeadlineExceededError
-from jobs.queue import JobQueue
-from jobs.state import JobStatus
+from jobs.queue.queue import JobQueue
+from jobs.status.job import JobStatus
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 

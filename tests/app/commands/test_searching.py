@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from jobs.artifacts import ArtifactStore
-from jobs.embeddings import EmbeddingLibrary
-from jobs.queue import JobQueue
-from jobs.segments import Segment, Segments
-from jobs.tasks import Place, QueryTask
+from jobs.queue.queue import JobQueue
+from jobs.requests.tasks import Place, QueryTask
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segment, Segments
 from tests.app.commands.conftest import settling
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker

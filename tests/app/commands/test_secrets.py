@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from app.embedded import announce_socket
-from jobs.webhooks import WebhookQueue
+from jobs.events.webhooks import WebhookQueue
 from tests.app.conftest import Run
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()

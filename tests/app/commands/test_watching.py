@@ -16,7 +16,7 @@ from app.main import create_app
 from app.preflight import free_port
 from app.settings import ApiSettings
 from jobs.errors import DeadlineExceededError
-from jobs.queue import JobQueue
+from jobs.queue.queue import JobQueue
 from tests.app.conftest import Run, serving
 from tests.app.played_worker import PlayedWorker
 

@@ -10,8 +10,8 @@ from redis import Redis
 
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.queue import JobQueue
-from jobs.state import Job, JobStatus
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job, JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 

@@ -18,11 +18,11 @@ from PIL import Image
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
-from jobs.objectives import TextObjective
-from jobs.queue import JobQueue
-from jobs.request import GenerateRequest, ResolvedRequest, SamplerName
-from jobs.resolve import resolve
-from jobs.state import Job, JobStatus
+from jobs.queue.queue import JobQueue
+from jobs.requests.objectives import TextObjective
+from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.resolve.request import resolve
+from jobs.status.job import Job, JobStatus
 from tests.app.compat.conftest import BusyWorker, FirstJob, until
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker

@@ -9,10 +9,10 @@ from app.compat.a1111.checkpoints import card_of
 from app.compat.openai import request as openai
 from app.compat.replicate import request as replicate
 from app.compat.replicate.schedulers import sampler_named
-from jobs.catalog import Catalog
+from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
-from jobs.request import GenerateRequest, SamplerName
-from jobs.resolve import resolve
+from jobs.requests.request import GenerateRequest, SamplerName
+from jobs.resolve.request import resolve
 
 PROMPT = "a red apple"
 

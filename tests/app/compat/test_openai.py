@@ -21,10 +21,10 @@ from PIL import Image
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
-from jobs.queue import JobQueue
-from jobs.request import GenerateRequest, SamplerName
-from jobs.resolve import resolve
-from jobs.state import Job, JobStatus
+from jobs.queue.queue import JobQueue
+from jobs.requests.request import GenerateRequest, SamplerName
+from jobs.resolve.request import resolve
+from jobs.status.job import Job, JobStatus
 from tests.app.compat.conftest import BusyWorker, FirstJob
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker, picture

@@ -25,11 +25,11 @@ from app.compat.replicate.request import PredictionInput
 from app.main import create_app
 from app.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
-from jobs.queue import JobQueue
-from jobs.request import GenerateRequest, SamplerName
-from jobs.resolve import resolve
-from jobs.state import JobStatus
-from jobs.tasks import QueryTask
+from jobs.queue.queue import JobQueue
+from jobs.requests.request import GenerateRequest, SamplerName
+from jobs.requests.tasks import QueryTask
+from jobs.resolve.request import resolve
+from jobs.status.job import JobStatus
 from tests.app.compat.conftest import BusyWorker
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker

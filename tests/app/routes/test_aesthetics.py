@@ -15,15 +15,15 @@ from starlette.testclient import TestClient
 
 from app.settings import ApiSettings
 from app.uploads import MAX_FILE_BYTES
-from jobs.artifacts import ArtifactStore
-from jobs.embeddings import EmbeddingInfo, EmbeddingLibrary, describe
-from jobs.leases import Lease
-from jobs.order import flow_of
-from jobs.request import Priority
-from jobs.scripts import PREFIX
-from jobs.segments import Segment, Segments
-from jobs.state import JobStatus
-from jobs.tasks import EmbeddingTask, ImportTask, PictureScore, Place, QueryTask, Scores, ScoreTask
+from jobs.db.scripts import PREFIX
+from jobs.queue.leases import Lease
+from jobs.queue.order import flow_of
+from jobs.requests.request import Priority
+from jobs.requests.tasks import EmbeddingTask, ImportTask, PictureScore, Place, QueryTask, Scores, ScoreTask
+from jobs.status.job import JobStatus
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingInfo, EmbeddingLibrary, describe
+from jobs.storage.segments import Segment, Segments
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
 

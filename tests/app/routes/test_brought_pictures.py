@@ -20,12 +20,12 @@ from starlette.testclient import TestClient
 from app import uploads
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.artifacts import ArtifactStore
-from jobs.job_files import input_key
-from jobs.pictures import KEPT_PIXELS
-from jobs.scripts import PREFIX
-from jobs.state import JobStatus
-from jobs.tasks import Place, QueryTask
+from jobs.db.scripts import PREFIX
+from jobs.pictures.reader import KEPT_PIXELS
+from jobs.requests.tasks import Place, QueryTask
+from jobs.status.job import JobStatus
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import input_key
 from tests.app.conftest import LocalClient, serving
 from tests.app.played_worker import PlayedWorker
 from tests.brought_pictures import (

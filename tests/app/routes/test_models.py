@@ -2,7 +2,7 @@
 
 from starlette.testclient import TestClient
 
-from jobs.presets import PRESETS
+from jobs.requests.presets import PRESETS
 
 
 def test_models_are_listed_as_openai_lists_them_with_the_default_first(client: TestClient) -> None:

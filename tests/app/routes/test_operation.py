@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from app.main import create_app
 from app.settings import ApiSettings
-from jobs.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.workers import WorkerInfo, WorkerRegistry
 from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
 

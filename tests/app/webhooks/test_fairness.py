@@ -12,7 +12,7 @@ from redis import Redis
 from app.main import create_app
 from app.settings import ApiSettings
 from app.webhooks import deliverer
-from jobs.webhooks import WebhookQueue
+from jobs.events.webhooks import WebhookQueue
 from tests.app.conftest import LocalClient
 from tests.app.webhooks.receiver import receiving
 

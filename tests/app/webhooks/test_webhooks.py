@@ -16,7 +16,7 @@ from app.settings import ApiSettings
 from app.webhooks import deliverer
 from app.webhooks.deliverer import pause_s
 from jobs.errors import JobFailedError
-from jobs.webhooks import WebhookQueue
+from jobs.events.webhooks import WebhookQueue
 from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
 from tests.app.webhooks.receiver import receiving

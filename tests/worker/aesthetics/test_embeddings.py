@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jobs.errors import ClipMismatchError, InvalidFileError
-from jobs.safetensors_header import read_metadata
+from jobs.storage.safetensors_header import read_metadata
 from worker.aesthetics.embeddings import (
     AestheticEmbedding,
     contrast,

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from jobs.errors import ModelUnavailableError, NoImageTowerError
-from jobs.objectives import AestheticObjective, EmbeddingObjective, Objective
-from jobs.personalization import ResolvedPersonalization
-from jobs.request import ResolvedRequest
+from jobs.requests.objectives import AestheticObjective, EmbeddingObjective, Objective
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.aesthetics.personalization import Tuning
 from worker.aesthetics.predictor import AestheticHead

@@ -14,7 +14,7 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from benchmarks.community import community_pipeline
-from jobs.request import ResolvedRequest
+from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from jobs.guidance import ResolvedGuidance
-from jobs.objectives import TextObjective
-from jobs.presets import PRESETS, Factor, GuidancePreset
-from jobs.request import SamplerName
-from jobs.resolve import OVERRIDABLE
+from jobs.requests.guidance import ResolvedGuidance
+from jobs.requests.objectives import TextObjective
+from jobs.requests.presets import PRESETS, Factor, GuidancePreset
+from jobs.requests.request import SamplerName
+from jobs.resolve.request import OVERRIDABLE
 from tests.worker.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack
 from worker.guidance.aim import Aim

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.catalog import ClipCard, ModelCard
+from jobs.catalog.catalog import (ClipCard, ModelCard)
 from jobs.errors import ModelUnavailableError
 from worker.models.hub import files_read
 from worker.models.layout import network_files

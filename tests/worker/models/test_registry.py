@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog import Catalog, ClipCard, ModelCard
+from jobs.catalog.catalog import (Catalog, ClipCard, ModelCard)
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog import ClipCard
+from jobs.catalog.catalog import (ClipCard)
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from tests.worker.models.single_file import write_single_file

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog import ModelCard
+from jobs.catalog.catalog import (ModelCard)
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, load, weights_of
 from worker.models.diffusion import DiffusionModel

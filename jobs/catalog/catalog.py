@@ -1,0 +1,185 @@
+"""The model catalog: what ``models.toml`` names, and what each model can make. Loads no weights."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from jobs.errors import ConfigurationError, UnknownModelError
+from jobs.requests.request import SamplerName
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    description: str = ""
+    path: Path | None = Field(None, description="A local folder, or a single .safetensors checkpoint.")
+    hub: str | None = Field(None, description="A hub id, instead of a path.")
+    revision: str | None = Field(
+        None, pattern=r"^[0-9a-f]{40}$", description="The hub commit to load; needed with `hub`."
+    )
+    sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        default_factory=dict,
+        description="Digests of files by their names under the path; a model whose files differ is not loaded.",
+    )
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> "_Entry":
+        if (self.path is None) == (self.hub is None):
+            raise ValueError("give either path or hub")
+        if self.hub is not None and self.revision is None:
+            raise ValueError("a hub id needs the 40 digits of its pinned revision")
+        return self
+
+
+_Card = TypeVar("_Card", bound=_Entry)
+
+
+class ClipCard(_Entry):
+    """A CLIP that can guide, judge and search."""
+
+    head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
+
+
+class ModelCard(_Entry):
+    """A diffusion model and what it can make."""
+
+    config: Path | None = Field(
+        None, description="For a checkpoint file: a diffusers folder whose configs describe it."
+    )
+    variant: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
+    )
+    clip: str = Field(description="Id of the CLIP that guides when a request names none.")
+    text_clip: str | None = Field(
+        None, description="Id of the CLIP whose text tower is the text encoder; needed for personalisation."
+    )
+    upscaler: Literal["x4plus", "x4plus-anime"] = Field(
+        "x4plus",
+        description="Real-ESRGAN network for its pictures; x4plus-anime suits drawings, at half the cost.",
+    )
+    width: int = Field(ge=8, description="Default width in pixels.")
+    height: int = Field(ge=8, description="Default height in pixels.")
+    min_px: int = Field(ge=8, description="Smallest width and height in pixels.")
+    max_px: int = Field(le=4096, description="Largest width and height in pixels.")
+    multiple_px: int = Field(8, ge=1, description="Width and height are multiples of this.")
+    steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
+    cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
+    sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
+    personalization_lr: float = Field(
+        1e-4,
+        gt=0,
+        le=0.1,
+        description="Default learning rate of personalisation; a small text encoder needs less.",
+    )
+
+    @model_validator(mode="after")
+    def _makes_its_default(self) -> "ModelCard":
+        for name, px in (("width", self.width), ("height", self.height)):
+            if not self.min_px <= px <= self.max_px or px % self.multiple_px:
+                raise ValueError(
+                    f"the default {name} {px} is not a multiple of {self.multiple_px} "
+                    f"from {self.min_px} to {self.max_px} px"
+                )
+        return self
+
+
+class Catalog(BaseModel):
+    """All models and CLIPs that this installation can load, in the order of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    models: tuple[ModelCard, ...] = Field(min_length=1)
+    clips: tuple[ClipCard, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _guides_exist(self) -> "Catalog":
+        known = {clip.id for clip in self.clips}
+        for model in self.models:
+            for clip in (model.clip, model.text_clip):
+                if clip is not None and clip not in known:
+                    raise ValueError(
+                        f"model {model.id!r} names the CLIP {clip!r}, which [clips] does not hold"
+                    )
+        return self
+
+    @property
+    def critic(self) -> ClipCard:
+        """The CLIP that scores every picture's looks and knows it again: the first with a head, else the first."""
+        return next((clip for clip in self.clips if clip.head is not None), self.clips[0])
+
+    def model(self, model_id: str | None) -> ModelCard:
+        """The card of a model; the first of the catalog for None.
+
+        Raises:
+            UnknownModelError: no model has this id.
+        """
+        return self.models[0] if model_id is None else _find(self.models, model_id, field="model")
+
+    def clip(self, clip_id: str) -> ClipCard:
+        """The card of a CLIP.
+
+        Raises:
+            UnknownModelError: no CLIP has this id.
+        """
+        return _find(self.clips, clip_id, field="guidance.clip")
+
+
+def _find(cards: tuple[_Card, ...], wanted: str, *, field: str) -> _Card:
+    for card in cards:
+        if card.id == wanted:
+            return card
+    known = ", ".join(card.id for card in cards)
+    raise UnknownModelError(f"{wanted!r} is not in the catalog; it holds: {known}", field=field)
+
+
+def load_catalog(file: Path) -> Catalog:
+    """Read ``models.toml``; relative paths in it are relative to its folder.
+
+    Raises:
+        ConfigurationError: the file is missing or wrong; the message names the entry.
+    """
+    tables = {name: _entries(table, file.parent.absolute()) for name, table in _read(file).items()}
+    try:
+        return Catalog.model_validate(tables)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = _entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"the model catalog {file} is wrong: {what}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"the model catalog {file} does not exist") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
+
+
+def _entries(table: Any, folder: Path) -> Any:
+    """The entries of a table of tables, each with its name as its id; anything else is for validation to refuse."""
+    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
+        return table
+    entries = []
+    for entry_id, fields in table.items():
+        entry = {**fields, "id": entry_id}
+        entry |= {
+            name: folder / entry[name]
+            for name in ("path", "config", "head")
+            if isinstance(entry.get(name), str)
+        }
+        entries.append(entry)
+    return entries
+
+
+def _entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
+    """``models.pocket.width: `` for the place ``("models", 0, "width")`` of an error."""
+    names = [str(part) for part in loc]
+    if len(loc) > 1 and isinstance(loc[1], int):
+        names[1] = tables[names[0]][loc[1]]["id"]
+    return ".".join(names) + ": " if names else ""

@@ -1,0 +1,137 @@
+"""Reading the events of one job, or of all: from any point, to the end, with nothing lost and nothing twice.
+
+The scripts append to one stream for each job, kept for an hour after its end, and to one stream for all jobs. Both are
+capped, so a reader that was away for long may have missed some; it is told so.
+"""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from jobs.db.connection import translating_redis_errors
+from jobs.db.scripts import PREFIX
+from jobs.errors import UnknownJobError
+from jobs.events.events import DoneEvent, Event, read_event
+from jobs.status.job import Job
+from jobs.status.records import to_job
+
+# Entries that the scripts keep at least, see jobs/db/lua/prelude.lua.
+KEPT_OF_A_JOB = 1000
+KEPT_OF_ALL = 10_000
+START = "0-0"
+_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})", re.ASCII)
+_MAX_PART = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event and its id, which is where a reader that has seen it resumes."""
+
+    id: str
+    event: Event | None
+    """None for one of a newer version, that this one cannot read."""
+
+
+class EventsMissedError(Exception):
+    """Events after the reader's last one are no longer kept, or that one is none of this stream's."""
+
+
+class EventLog:
+    """The events that Redis keeps.
+
+    All methods raise QueueUnavailableError when Redis cannot be reached.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def look(self, job_id: str) -> tuple[Job, str]:
+        """A job as it stands, and the id of its last event up to then.
+
+        Raises:
+            UnknownJobError: there is none of this id.
+        """
+        async with self._transaction() as together:
+            together.hgetall(f"{PREFIX}job:{job_id}")
+            together.zrank(PREFIX + "waiting", job_id)
+            together.xrevrange(_stream(job_id), count=1)
+            record, position, last = await _answers(together)
+        if not record:
+            raise UnknownJobError(
+                f"there is no job {job_id!r}: it never existed, was deleted, or has expired"
+            )
+        return to_job(job_id, record, position), last[0][0] if last else START
+
+    async def last_id(self) -> str:
+        """Id of the last event of all jobs."""
+        with translating_redis_errors():
+            last: Any = await self._redis.xrevrange(_stream(None), count=1)
+        return str(last[0][0]) if last else START
+
+    async def after(self, job_id: str | None, seen: str, limit: int = 100) -> list[Entry]:
+        """The events of a job, or of all jobs, that follow the one with the id ``seen``; ``limit`` at most.
+
+        ``done`` comes with its job.
+
+        Raises:
+            EventsMissedError: some of them are no longer kept, or ``seen`` is none of ours.
+        """
+        if not _is_an_id(seen):
+            raise EventsMissedError
+        stream = _stream(job_id)
+        async with self._transaction() as together:
+            together.xlen(stream)
+            together.xrange(stream, count=1)
+            together.xrevrange(stream, count=1)
+            together.xrange(stream, min=f"({seen}", count=limit)
+            length, first, last, rows = await _answers(together)
+        newest = last[0][0] if last else START
+        # As long as the stream is shorter than its cap, nothing was ever cut off its beginning.
+        is_cut = length >= (KEPT_OF_ALL if job_id is None else KEPT_OF_A_JOB)
+        if _order(seen) > _order(newest) or (is_cut and _order(first[0][0]) > _order(seen)):
+            raise EventsMissedError
+        return [await self._entry(stream_id, fields, job_id) for stream_id, fields in rows]
+
+    async def preview(self, job_id: str, index: int) -> str | None:
+        """The newest preview of a picture, a JPEG in base64; None if there is none, or no more."""
+        with translating_redis_errors():
+            found: Any = await self._redis.hget(f"{PREFIX}previews:{job_id}", str(index))
+        return None if found is None else str(found)
+
+    async def _entry(self, stream_id: str, fields: dict[str, str], job_id: str | None) -> Entry:
+        try:
+            event = read_event(stream_id, fields, job_id)
+        except ValidationError:
+            return Entry(stream_id, None)
+        if isinstance(event, DoneEvent):
+            with suppress(UnknownJobError):
+                job, _ = await self.look(event.job_id)
+                event = event.model_copy(update={"job": job})
+        return Entry(stream_id, event)
+
+    def _transaction(self) -> Pipeline:
+        return self._redis.pipeline(transaction=True)
+
+
+async def _answers(together: Pipeline) -> list[Any]:
+    with translating_redis_errors():
+        return await together.execute()
+
+
+def _stream(job_id: str | None) -> str:
+    return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
+
+
+def _is_an_id(text: str) -> bool:
+    """Whether an event may have this id, and another one follow it."""
+    return bool(_ID.fullmatch(text)) and max(_order(text)) < _MAX_PART
+
+
+def _order(stream_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = stream_id.partition("-")
+    return int(milliseconds), int(sequence)

@@ -1,0 +1,157 @@
+"""What happens to a job, as those who follow it are told: small types, one for each thing that can happen.
+
+The scripts in ``jobs/lua`` append an event in the same step as the change that it tells of; a worker adds previews and
+log lines. Every event has the id that Redis gave it in its stream, which is also where a reader resumes.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter, computed_field
+
+from jobs.status import links
+from jobs.status.job import Job, JobStatus
+from jobs.wire import Wire
+
+
+class _Event(Wire):
+    job_id: str = Field(description="Id of the job.")
+    at: datetime = Field(description="When it happened, by the clock of Redis.")
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no event of this job can follow that matters to anyone."""
+        return False
+
+
+class SnapshotEvent(Wire):
+    """The job as it stood when the stream began, or began anew. Later events start from here."""
+
+    type: Literal["snapshot"] = "snapshot"
+    job: Job = Field(description="The job.")
+    missed: bool = Field(
+        False, description="Whether events were missed before this, since they are no longer kept."
+    )
+
+
+class QueuedEvent(_Event):
+    """The job waits for a worker."""
+
+    type: Literal["queued"] = "queued"
+    reason: Literal["submitted", "worker_lost", "released"] = Field(
+        description="Why it waits: it is new, its worker was lost, or its worker gave it back."
+    )
+
+
+class StartedEvent(_Event):
+    """A worker has taken the job."""
+
+    type: Literal["started"] = "started"
+    attempt: int = Field(description="Number of the attempt, from 1.")
+    worker: str = Field(description="Name of the worker.")
+
+
+class ProgressEvent(_Event):
+    """The job has come further."""
+
+    type: Literal["progress"] = "progress"
+    step: int = Field(description="Sampling steps done, over all pictures of the job.")
+    steps: int = Field(description="Sampling steps in all.")
+    eta_s: float | None = Field(None, description="Seconds until the end; null when not known yet.")
+
+    @computed_field(description="step / steps, from 0 to 1.")  # type: ignore[prop-decorator]
+    @property
+    def fraction(self) -> float:
+        """``step / steps``."""
+        return self.step / self.steps if self.steps else 0.0
+
+
+class PreviewEvent(_Event):
+    """There is a new preview of a picture; each takes the place of the one before."""
+
+    type: Literal["preview"] = "preview"
+    index: int = Field(description="Number of the picture within its job, from 0.")
+    step: int = Field(description="Sampling steps of this picture that were done.")
+
+    @computed_field(description="Path of the preview on this server, a small JPEG.")  # type: ignore[prop-decorator]
+    @property
+    def url(self) -> str:
+        """Where to get it."""
+        return links.here(links.preview(self.job_id, self.index, self.step))
+
+
+class CandidateEvent(_Event):
+    """A choosing job has made one of its pictures."""
+
+    type: Literal["candidate"] = "candidate"
+    index: int = Field(description="Number of the picture within its job, from 0.")
+    seed: int = Field(description="Seed of this picture.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
+
+    @computed_field(description="Path of the picture on this server, there until the choice.")  # type: ignore[prop-decorator]
+    @property
+    def url(self) -> str:
+        """Where to get it."""
+        return links.here(links.image(self.job_id, self.index))
+
+
+class LogEvent(_Event):
+    """Something in the course of the job that a person may want to know."""
+
+    type: Literal["log"] = "log"
+    level: Literal["info", "warning"] = Field(description="info, or warning.")
+    message: str = Field(description="One sentence.")
+
+
+class CancelingEvent(_Event):
+    """A running job was told to stop; ``done`` follows when it has."""
+
+    type: Literal["canceling"] = "canceling"
+
+
+class DoneEvent(_Event):
+    """The job has ended. There is one of these for each job."""
+
+    type: Literal["done"] = "done"
+    status: JobStatus = Field(description="succeeded, failed or canceled.")
+    job: Job | None = Field(None, description="The job; null if it was deleted since.")
+
+    @property
+    def is_final(self) -> bool:
+        """True."""
+        return True
+
+
+class DeletedEvent(_Event):
+    """The job was forgotten, whatever it was doing."""
+
+    type: Literal["deleted"] = "deleted"
+
+    @property
+    def is_final(self) -> bool:
+        """True."""
+        return True
+
+
+Event = Annotated[
+    QueuedEvent
+    | StartedEvent
+    | ProgressEvent
+    | PreviewEvent
+    | CandidateEvent
+    | LogEvent
+    | CancelingEvent
+    | DoneEvent
+    | DeletedEvent,
+    Field(discriminator="type"),
+]
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+def read_event(stream_id: str, fields: Mapping[str, str], job_id: str | None = None) -> Event:
+    """The event that an entry of a stream holds; entries of one job's own stream do not repeat its id."""
+    at = datetime.fromtimestamp(int(stream_id.partition("-")[0]) / 1000, tz=UTC)
+    known = {} if job_id is None else {"job_id": job_id}
+    return _EVENT.validate_python({**fields, **known, "at": at})

@@ -1,0 +1,115 @@
+"""Webhook messages that are owed: stored together with the change they tell of, and kept until they are settled.
+
+The deliverer takes a message for the length of a lease. If it dies meanwhile, the message is due again, so each is
+delivered at least once; its id stays the same, by which a receiver knows it again. Callers take turns, and so do the
+hosts of each; see ``lua/deliver.lua``.
+"""
+
+import base64
+import secrets
+from dataclasses import dataclass
+from typing import cast
+
+from redis import Redis
+
+from jobs.db.connection import translates_redis_errors
+from jobs.db.scripts import PREFIX, Scripts
+from jobs.requests.request import WebhookEvent
+
+LEASE_S = 30.0  # twice what one attempt takes
+MOST_PER_HOST = 2
+MOST_PER_CALLER = 8
+GIVE_UP_S = 24 * 3600.0
+_PASSES = 100  # of one look; more messages than these look at are left to the next
+_SECRET = PREFIX + "webhook_secret"
+_SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt to deliver one message."""
+
+    message_id: str
+    token: str
+    job_id: str
+    event: WebhookEvent
+    attempt: int
+    age_s: float
+
+
+class WebhookQueue:
+    """The messages that are owed.
+
+    All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        lease_s: float = LEASE_S,
+        most_per_host: int = MOST_PER_HOST,
+        most_per_caller: int = MOST_PER_CALLER,
+        give_up_s: float = GIVE_UP_S,
+    ) -> None:
+        """Make the queue as one of its takers sees it.
+
+        Args:
+            redis: the server.
+            lease_s: how long a message may be in hand before it is due again.
+            most_per_host: messages in hand for one host and port at a time, by all takers together.
+            most_per_caller: likewise for the jobs of one caller.
+            give_up_s: age at which a message is given up where nobody answers.
+        """
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._lease_ms = int(lease_s * 1000)
+        self._limits = (most_per_host, most_per_caller, int(give_up_s * 1000))
+
+    @translates_redis_errors
+    def take(self) -> Delivery | None:
+        """The message whose turn it is; None when none is due, or those that are have to wait for others of theirs."""
+        token = secrets.token_hex(8)
+        for _ in range(_PASSES):
+            answer = self._scripts(
+                "deliver", self._lease_ms, token, *self._limits, "nobody has answered for a day"
+            )
+            if answer != "again":
+                break
+        if not answer or answer == "again":
+            return None
+        message_id, job_id, event, attempts, age_us = answer
+        return Delivery(message_id, token, job_id, WebhookEvent(event), int(attempts), int(age_us) / 1e6)
+
+    @translates_redis_errors
+    def delivered(self, delivery: Delivery) -> None:
+        """The receiver has accepted it."""
+        self._settle(delivery, "delivered", 0, "")
+
+    @translates_redis_errors
+    def retry(self, delivery: Delivery, delay_s: float, reason: str, *, is_silent: bool = False) -> None:
+        """It is to be tried again after ``delay_s`` seconds; ``is_silent`` if nobody answered at the host."""
+        self._settle(delivery, "pending", int(delay_s * 1000), reason, is_silent=is_silent)
+
+    @translates_redis_errors
+    def give_up(self, delivery: Delivery, reason: str, *, is_silent: bool = False) -> None:
+        """It is not to be tried again; ``is_silent`` if nobody answered at the host."""
+        self._settle(delivery, "failed", 0, reason, is_silent=is_silent)
+
+    @translates_redis_errors
+    def pending(self) -> int:
+        """Number of messages that are owed."""
+        return self._redis.zcard(PREFIX + "webhooks")
+
+    @translates_redis_errors
+    def own_secret(self) -> str:
+        """A secret to sign with where the operator has set none: drawn once, and the same for every process."""
+        drawn = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+        self._redis.set(_SECRET, drawn, nx=True)
+        return cast("str", self._redis.get(_SECRET))
+
+    def _settle(
+        self, delivery: Delivery, status: str, delay_ms: int, reason: str, *, is_silent: bool = False
+    ) -> None:
+        fields = (delivery.message_id, delivery.token, status, delay_ms, reason, int(is_silent))
+        self._scripts("delivered", *fields)

@@ -1,0 +1,209 @@
+"""The one reader of pictures that callers bring: bounded, upright, opaque, sRGB, and no larger than a CLIP can use."""
+
+import io
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cache
+from hashlib import sha256
+from typing import BinaryIO
+
+from PIL import Image, ImageCms
+from PIL.Image import Resampling, Transpose
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from jobs.errors import InvalidFileError
+from jobs.pictures.headers import Form, Header, orientation, read_header
+
+MAX_PIXELS = 16_000_000
+MAX_SIDE_PX = 16_384
+KEPT_PIXELS = 512 * 512  # more than any CLIP sees
+
+_STRIP_PIXELS = 1 << 18  # converted at a time: a few MB beside what the decoder holds
+_FINE = 2  # times as large as what is wanted: what boxes are averaged to before the last, finer resize
+_COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}  # names of the colour spaces in ICC profiles
+_TURNED = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+# libwebp holds a picture's pixels four times: no two of its pictures are unpacked at a time.
+_webp_lock = threading.Lock()
+
+
+class _Jpeg(JpegImageFile):
+    def _read_dpi_from_exif(self) -> None:
+        """Not needed, and all that EXIF data hold would be read for it."""
+
+
+_OPENERS: dict[Form, Callable[[BinaryIO], ImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": _Jpeg,
+    "WEBP": WebPImageFile,
+}
+
+
+def read_picture(
+    source: bytes | BinaryIO, name: str, *, field: str | None = None, most_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """A PNG, JPEG or WebP file as an RGB picture of at most ``KEPT_PIXELS`` pixels, its first frame if it has several.
+
+    It is shrunk first, keeping its shape, and never enlarged; then put on white where it is transparent, brought from
+    its colour profile to sRGB, and turned as its EXIF data say. One at the limits takes about 0.5 s and 65 MB, a
+    progressive JPEG up to 130 MB, a WebP up to 250 MB.
+
+    Args:
+        source: the file.
+        name: of the file, for the error.
+        field: of the request, for the error.
+        most_pixels: that it may have.
+
+    Raises:
+        InvalidFileError: it is of another format, too large or damaged.
+    """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    header = check_header(file, name, field=field, most_pixels=most_pixels)
+    try:
+        with _webp_lock if header.form == "WEBP" else nullcontext():
+            return _read(file, header)
+    except Exception as error:  # each of Pillow's plugins raises its own kinds for a damaged file
+        raise InvalidFileError(f"{name} is a damaged {header.form} file", field=field) from error
+
+
+def check_header(
+    file: BinaryIO, name: str, *, field: str | None = None, most_pixels: int = MAX_PIXELS
+) -> Header:
+    """What a picture's header says. Nothing is unpacked.
+
+    Raises:
+        InvalidFileError: it is of another format, or larger than it may be.
+    """
+    try:
+        header = read_header(file)
+    except ValueError as error:
+        raise InvalidFileError(f"{name} {error}", field=field) from error
+    width, height = header.width, header.height
+    if width * height > most_pixels or max(width, height) > MAX_SIDE_PX:
+        raise InvalidFileError(
+            f"{name} is too large: {width} x {height} pixels, and at most {most_pixels // 10**6} megapixels and "
+            f"{MAX_SIDE_PX} on a side are read",
+            field=field,
+        )
+    return header
+
+
+def to_png(picture: Image.Image) -> bytes:
+    """The picture as a file with nothing but pixels in it; the same pixels give the same bytes on one machine."""
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=3)
+    return out.getvalue()
+
+
+def digest_of(png: bytes) -> str:
+    """What a stored picture is known by."""
+    return sha256(png).hexdigest()
+
+
+def _read(file: BinaryIO, header: Header) -> Image.Image:
+    file.seek(0)
+    with _OPENERS[header.form](file) as image:
+        if image.size != (header.width, header.height):
+            raise ValueError("its header contradicts itself")
+        image.draft(None, _kept_size(*image.size))  # a JPEG is unpacked to a half, a quarter or an eighth
+        image.load()
+        flat = _shrunk(image, _kept_size(header.width, header.height), header.bits)
+        rgb = _in_srgb(flat, image.info.get("icc_profile"))
+        turn = orientation(image.info.get("exif") or b"")
+    upright = rgb.transpose(_TURNED[turn]) if turn in _TURNED else rgb
+    upright.info.clear()  # profiles, EXIF data and texts, which a file that is made of it would carry on
+    return upright
+
+
+def _kept_size(width: int, height: int) -> tuple[int, int]:
+    scale = (KEPT_PIXELS / (width * height)) ** 0.5
+    if scale >= 1:
+        return width, height
+    return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _shrunk(image: Image.Image, size: tuple[int, int], bits: int) -> Image.Image:
+    """Strip by strip: no second copy of all pixels is made, and what is averaged is what is seen, not its encoding."""
+    width, height = image.size
+    factor = max(1, min(width // (_FINE * size[0]), height // (_FINE * size[1])))
+    rows = factor * max(1, _STRIP_PIXELS // (factor * width))
+    boxes = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    strips = (_flat(image.crop(box), bits).reduce(factor) for box in boxes)
+    first = next(strips)
+    whole = Image.new(first.mode, (first.width, -(-height // factor)))
+    whole.paste(first)
+    for box, strip in zip(boxes[1:], strips, strict=True):
+        whole.paste(strip, (0, box[1] // factor))
+    return whole if whole.size == size else whole.resize(size, Resampling.BICUBIC)
+
+
+def _flat(strip: Image.Image, bits: int) -> Image.Image:
+    """Opaque, of 8 bits, and of one of the modes L, RGB and CMYK."""
+    clear = strip.info.pop("transparency", None)
+    match strip.mode:
+        case "CMYK":
+            return strip
+        case "1" | "L" | "I" | "I;16" | "I;16L" | "I;16B":
+            return _grey(strip, bits, clear)
+        case "LA":
+            return _on_white(strip, "L")
+        case "RGB" | "P" if clear is None:
+            return strip.convert("RGB")
+        case "RGB":
+            # The colour that is transparent, of as many bits as the file's; Pillow keeps the upper eight.
+            clear = tuple(level >> max(0, bits - 8) for level in clear)
+    if clear is not None:
+        strip.info["transparency"] = clear
+    return _on_white(strip.convert("RGBA"), "RGB")
+
+
+def _grey(strip: Image.Image, bits: int, clear: int | None) -> Image.Image:
+    if strip.mode.startswith("I"):
+        table = list(_eight_of_sixteen())
+        if clear is not None:
+            table[clear & 0xFFFF] = 255
+        return strip.convert("I").point(table, "L")
+    if clear is None:
+        return strip.convert("L")
+    level = clear if strip.mode == "1" else clear * 255 // (2 ** min(bits, 8) - 1)
+    return strip.convert("L").point([255 if each == level else each for each in range(256)])
+
+
+@cache
+def _eight_of_sixteen() -> tuple[int, ...]:
+    return tuple(round(level / 257) for level in range(1 << 16))
+
+
+def _on_white(strip: Image.Image, mode: str) -> Image.Image:
+    white = Image.new(mode, strip.size, "white")
+    white.paste(strip.convert(mode), mask=strip.getchannel("A"))
+    return white
+
+
+def _in_srgb(flat: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB; by the profile, unless it is damaged or of another colour space than the pixels, as some are."""
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if source.profile.xcolor_space.strip() == _COLOURS[flat.mode]:
+                made = ImageCms.profileToProfile(flat, source, _srgb(), outputMode="RGB")
+                return flat if made is None else made  # None only where it is done in place
+        except Exception:  # a picture without a profile is still one
+            return flat.convert("RGB")
+    return flat.convert("RGB")
+
+
+@cache
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -1,0 +1,51 @@
+"""What an end without an outcome costs a job, and how often it may happen."""
+
+from typing import Literal, cast
+
+from jobs.db.scripts import Scripts
+from jobs.errors import AttemptsExhaustedError
+from jobs.status.job import JobError
+
+MAX_ATTEMPTS = 3
+# Also counts what was nobody's fault: losses in company, and stops of a worker. So nothing goes round for ever.
+MAX_STARTS = 10
+
+
+def give_up(scripts: Scripts, job_id: str, *, fence: str = "", max_attempts: int = MAX_ATTEMPTS) -> str:
+    """End an execution with its worker: the job waits again, or has failed if it was lost too often.
+
+    Args:
+        scripts: to run ``lua/recover.lua``.
+        job_id: of the job.
+        fence: of the execution that gives itself up; without it, whichever one's lease has ended.
+        max_attempts: losses that a job may be charged with.
+
+    Returns:
+        The job's new status; "held" when its lease is good; "lost" when the fence is stale.
+    """
+    attempts = f"its worker was lost in each of {max_attempts} attempts"
+    starts = f"its worker was lost in the last of {MAX_STARTS} starts"
+    status = scripts("recover", job_id, fence, max_attempts, _reason(attempts), MAX_STARTS, _reason(starts))
+    return cast("str", status)
+
+
+def give_back(
+    scripts: Scripts, job_id: str, *, fence: str, place: Literal["again", "aside"] = "again"
+) -> str:
+    """End an execution whose worker stops: no attempt is charged, but the start counts.
+
+    Args:
+        scripts: to run ``lua/release.lua``.
+        job_id: of the job.
+        fence: of the execution.
+        place: where the job waits, in line or aside for a worker that can read it; then it was never started.
+
+    Returns:
+        The job's new status; "lost" when the fence is stale.
+    """
+    starts = f"its worker was stopped in the last of {MAX_STARTS} starts"
+    return cast("str", scripts("release", job_id, fence, place, MAX_STARTS, _reason(starts)))
+
+
+def _reason(message: str) -> str:
+    return JobError(type=AttemptsExhaustedError.type, message=message).model_dump_json()

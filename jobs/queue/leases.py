@@ -1,0 +1,273 @@
+"""The job queue as a worker sees it: claim, keep, give back, commit.
+
+A claimed job is leased: unless its worker renews the lease, the reaper gives the job to another one. Every claim has a
+fence of its own, and every later step names that fence, so a worker that was given up and comes back changes nothing.
+A step that is repeated because its answer was lost changes nothing either, and gets the same answer.
+"""
+
+import secrets
+import time
+from base64 import b64encode
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import structlog
+from pydantic import ValidationError
+from redis import Redis
+
+from jobs.db.scripts import PREFIX, Scripts
+from jobs.errors import LeaseLostError, LodestarError
+from jobs.queue.attempts import give_back, give_up
+from jobs.queue.tickets import Tickets
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import Task, TaskResult, drawing_of, read_request
+from jobs.status.candidates import field_of
+from jobs.status.job import JobError, JobStatus, Progress, StoredImage
+from jobs.status.records import dump_images
+
+LEASE_S = 10.0
+MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
+LOOK_ASIDE_EVERY_S = 5.0
+LOOK_ASIDE_AT = 64  # jobs at a time
+PREVIEW_TTL_S = 600  # for one whose job goes on; a minute after its end they are gone
+
+log = structlog.get_logger(__name__)
+
+
+class Standing(StrEnum):
+    """What a worker learns when it renews a lease."""
+
+    HELD = "held"
+    CANCELED = "canceled"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One execution of one job.
+
+    Attributes:
+        job_id: of the job.
+        fence: of this execution alone.
+        request: what to do.
+        alone: whether its worker may hold no other job meanwhile, because it may be what its last worker died of.
+    """
+
+    job_id: str
+    fence: str
+    request: ResolvedRequest | Task
+    alone: bool = False
+
+    @property
+    def drawing(self) -> ResolvedRequest:
+        """The request of a job that draws; TypeError for the others."""
+        return drawing_of(self.request)
+
+    @property
+    def artifact_prefix(self) -> str:
+        """Where this execution keeps its pictures: never the place of another execution of the same job."""
+        return f"{self.job_id}/{self.fence}"
+
+
+class Leases:
+    """Claims jobs and settles them."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        worker: str,
+        lease_s: float = LEASE_S,
+        model_patience_s: float = MODEL_PATIENCE_S,
+    ) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._tickets = Tickets(redis)
+        self._worker = worker
+        self._lease_ms = int(lease_s * 1000)
+        self._patience_ms = int(model_patience_s * 1000)
+        self._aside = _Aside(redis)
+
+    def claim_next(self, models: Sequence[str] = ()) -> Lease | None:
+        """Take the waiting job whose turn it is; None when there is none for this worker now.
+
+        Args:
+            models: what the worker has in its memory. A job that needs another model is left for a few seconds to a
+                worker that has it, or while there are others to do.
+        """
+        while answer := self._claim("", models, self._aside.readable()):
+            lease = self._read(*answer)
+            if lease is not None:
+                return lease
+        return None
+
+    def claim(self, job_id: str) -> Lease | None:
+        """Take this waiting job; None when it no longer waits, or may only run on a worker that holds no other.
+
+        None also for a request that this version cannot read: the job goes on waiting, for a newer worker.
+        """
+        answer = self._claim(job_id, (), [job_id])
+        return self._read(*answer) if answer else None
+
+    def _claim(
+        self, only: str, models: Collection[str], readable: Collection[str]
+    ) -> tuple[str, str, str, int] | None:
+        answer: tuple[str, str, str, int] | None = self._scripts(
+            "claim",
+            self._worker,
+            self._lease_ms,
+            secrets.token_hex(4),
+            self._patience_ms,
+            only,
+            len(models),
+            *models,
+            *readable,
+        )
+        return answer
+
+    def _read(self, job_id: str, fence: str, request: str, alone: int) -> Lease | None:
+        try:
+            return Lease(job_id, fence, read_request(request), bool(alone))
+        except ValidationError as error:
+            # Out of the line, so that no worker of this version comes upon it again and none behind it waits.
+            give_back(self._scripts, job_id, fence=fence, place="aside")
+            log.warning("request of another version left waiting", job=job_id, reason=_at_fault(error))
+            return None
+
+    def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
+        """Keep the job for another lease, and record its progress."""
+        return self.renew_all([(lease, progress)])[0]
+
+    def renew_all(self, held: Sequence[tuple[Lease, Progress | None]]) -> list[Standing]:
+        """Keep several jobs, in one round trip."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for lease, progress in held:
+                self._scripts.queue(
+                    pipeline, "renew", lease.job_id, lease.fence, self._lease_ms, *_fields(progress)
+                )
+            return [Standing(answer) for answer in pipeline.execute()]
+
+    def preview(self, lease: Lease, index: int, step: int, jpeg: bytes) -> None:
+        """Show a small picture of what picture ``index`` will be, in place of the one before."""
+        data = b64encode(jpeg).decode()
+        fields = ("preview", "index", index, "step", step)
+        self._scripts("note", lease.job_id, lease.fence, index, data, PREVIEW_TTL_S, *fields)
+
+    def log(self, lease: Lease, message: str, *, level: Literal["info", "warning"] = "info") -> None:
+        """Tell those who follow the job something."""
+        fields = ("log", "level", level, "message", message)
+        self._scripts("note", lease.job_id, lease.fence, "", "", 0, *fields)
+
+    def note(self, lease: Lease, sentence: str) -> None:
+        """Keep a sentence with the job, and tell those who follow it; once, however often the job is begun anew."""
+        self._scripts("remark", lease.job_id, lease.fence, sentence)
+
+    def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
+        """Publish the pictures; the status that the job entered (canceled, when that was asked for first).
+
+        Raises:
+            LeaseLostError: the job belongs to another execution now, or is gone.
+        """
+        return self._commit(lease, JobStatus.SUCCEEDED, "images", dump_images(images))
+
+    def show(self, lease: Lease, image: StoredImage) -> None:
+        """Let everyone see a candidate that a choosing job has made."""
+        known = {
+            "index": image.index,
+            "seed": image.seed,
+            "clip_score": image.clip_score,
+            "aesthetic_score": image.aesthetic_score,
+        }
+        pairs = [part for name, value in known.items() if value is not None for part in (name, value)]
+        # Every look at the job reads all of its candidates: no trace of hundreds of steps for each.
+        record = image.model_dump_json(exclude={"trace"})
+        self._scripts("show", lease.job_id, lease.fence, field_of(image), record, *pairs)
+
+    def answer(self, lease: Lease, result: TaskResult) -> JobStatus:
+        """End a job that makes no picture with what came of it.
+
+        Raises:
+            LeaseLostError: as for ``succeed``.
+        """
+        return self._commit(lease, JobStatus.SUCCEEDED, "result", result.model_dump_json())
+
+    def fail(self, lease: Lease, error: LodestarError) -> JobStatus:
+        """End the job with the reason, for good.
+
+        Raises:
+            LeaseLostError: as for ``succeed``.
+        """
+        reason = JobError(type=error.type, message=error.message)
+        return self._commit(lease, JobStatus.FAILED, "error", reason.model_dump_json())
+
+    def cancel(self, lease: Lease) -> JobStatus:
+        """End a job that was told to stop.
+
+        Raises:
+            LeaseLostError: as for ``succeed``.
+        """
+        return self._commit(lease, JobStatus.CANCELED, "", "")
+
+    def release(self, lease: Lease) -> None:
+        """Give the job back to the queue, at its old place, without charging the attempt.
+
+        A job that was started as often as any may be has failed instead.
+        """
+        if give_back(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
+            self._tickets.write(lease.job_id, again=True)
+
+    def surrender(self, lease: Lease) -> None:
+        """Give the job up because its worker is unfit to go on: as if the worker had died, but at once.
+
+        An attempt is charged only if the worker held no other job; see ``lua/recover.lua``.
+        """
+        if give_up(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
+            self._tickets.write(lease.job_id, again=True)
+
+    def _commit(self, lease: Lease, status: JobStatus, field: str, value: str) -> JobStatus:
+        answer = self._scripts("commit", lease.job_id, lease.fence, status, field, value)
+        if answer == Standing.LOST:
+            raise LeaseLostError(f"execution {lease.fence} no longer owns job {lease.job_id}")
+        return JobStatus(answer)
+
+
+def _at_fault(error: ValidationError) -> str:
+    return ", ".join(".".join(str(part) for part in each["loc"]) for each in error.errors())
+
+
+def _fields(progress: Progress | None) -> list[str | int | float]:
+    if progress is None:
+        return []
+    known: list[str | int | float] = ["step", progress.step, "steps", progress.steps]
+    return known if progress.eta_s is None else [*known, "eta_s", progress.eta_s]
+
+
+class _Aside:
+    """Which of the jobs that others set aside this version can read."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._readable: list[str] = []
+        self._cursor = 0
+        self._look_at = 0.0
+
+    def readable(self) -> list[str]:
+        """Ids found by the last look; a look every few seconds goes through all of them in portions."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_ASIDE_EVERY_S
+            self._cursor, found = self._redis.zscan(
+                PREFIX + "aside", cursor=self._cursor, count=LOOK_ASIDE_AT
+            )
+            ids = [str(job_id) for job_id, _ in found]
+            self._readable = [job_id for job_id in ids if self._is_readable(job_id)][:LOOK_ASIDE_AT]
+        return self._readable
+
+    def _is_readable(self, job_id: str) -> bool:
+        request = self._redis.hget(f"{PREFIX}job:{job_id}", "request")
+        try:
+            read_request(str(request))
+        except ValidationError:
+            return False
+        return True

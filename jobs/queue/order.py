@@ -1,0 +1,143 @@
+"""What decides the order of the waiting jobs: how much work each is, and whose share it counts against.
+
+The order itself is kept by the scripts: see ``lua/submit.lua``.
+"""
+
+from hashlib import sha256
+from math import ceil
+
+from jobs.requests.guidance import ResolvedGuidance
+from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
+from jobs.requests.presets import PRESETS
+from jobs.requests.request import Priority, ResolvedRequest, SamplerName
+from jobs.requests.schedules import most_cuts, parse_schedule, value_at
+from jobs.requests.tasks import Task
+
+WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
+
+_UNIT_PX = 64 * 64
+# Model calls against one row of one denoising step, the way back included where there is one, as measured on two cores
+# with the pocket model: by `python -m benchmarks.unit_costs`, and by the presets' costs in docs/guidance.md.
+_PULL_BACK = 2.0  # a row back through the denoiser
+_GRADIENT = {"vae": 2.5, "linear": 0.1}  # through the decoder of a picture
+_VIEW = 0.25  # judged by one CLIP
+_DECODE = 0.9  # a picture, finished or as a preview
+_LOOK = 0.25  # of a CLIP at a picture
+_TEXT = 0.15  # read by a CLIP or by the text encoder
+_FIT = 1.0  # one step of fitting the text encoder to one window of a prompt
+_ENLARGE = {"x4plus": 40.0, "x4plus-anime": 15.0}  # a picture, on the CPU
+
+_WINDOW_CHARS = 300  # of a prompt, roughly: as much as a text encoder reads at a time
+
+
+def cost_of(request: ResolvedRequest | Task) -> int:
+    """An estimate of a job's model work, for fair shares and foreseen times; only ratios matter.
+
+    One unit is one row of one denoising step at 64 x 64 pixels. All grows with the pixels, views too, since larger
+    pictures are the affair of models with larger CLIPs; attention's square is left out. It is what a job costs that
+    goes on to its end: guidance whose patience ends costs less.
+    """
+    if not isinstance(request, ResolvedRequest):
+        return max(1, ceil(request.looks * _LOOK))
+    area = max(1.0, request.width * request.height / _UNIT_PX)
+    drawing = request.images * (_sampling(request) + _finishing(request))
+    return max(1, ceil(area * (drawing + _enlarging(request)) + _reading(request)))
+
+
+def calls_of(sampler: SamplerName, steps: int) -> list[int]:
+    """How often a sampler asks the denoiser at each of its steps."""
+    calls = [1] * steps
+    if sampler is SamplerName.HEUN:
+        calls = [2] * (steps - 1) + [1]
+    elif sampler is SamplerName.PNDM and steps > 1:
+        calls[0] = 2
+    return calls
+
+
+def _sampling(request: ResolvedRequest) -> float:
+    """The steps of one picture."""
+    rows = 1.0 if request.cfg_scale == 1 else 2.0
+    cost = [rows * calls for calls in calls_of(request.sampler, request.steps)]
+    guidance = request.guidance
+    if guidance is not None:
+        views = _Views(guidance)
+        for step in guidance.window(request.steps)[:: guidance.stride]:
+            gradient = _gradient(guidance, views, step / request.steps, rows)
+            cost[step] = guidance.recurrences * (cost[step] + gradient)
+    return sum(cost)
+
+
+def _gradient(guidance: ResolvedGuidance, views: "_Views", progress: float, rows: float) -> float:
+    """What guidance computes at one of its steps, each time that the step is taken."""
+    seen = views.at(progress)
+    if seen is None:
+        return 0.0
+    draws = guidance.smoothing_samples if guidance.smoothing else 1
+    times = bool(guidance.rho) + (guidance.iterations if guidance.mu else 0)
+    back = 1.0 if PRESETS[guidance.preset].through == "conditional" else rows
+    return (
+        times * draws * (_GRADIENT[guidance.decoder] + _VIEW * seen) + bool(guidance.rho) * back * _PULL_BACK
+    )
+
+
+class _Views:
+    """How many views CLIPs judge at a time of a run."""
+
+    def __init__(self, guidance: ResolvedGuidance) -> None:
+        self._guidance = guidance
+        self._schedules = [parse_schedule(text) for text in (guidance.overview_cuts, guidance.inner_cuts)]
+        self._share = guidance.cutouts / most_cuts(guidance.overview_cuts, guidance.inner_cuts)
+
+    def at(self, progress: float) -> int | None:
+        """Those of all CLIPs together; None when there is nothing to judge."""
+        active = [objective for objective in self._guidance.objectives if objective.active(progress)]
+        prompts = [objective for objective in active if isinstance(objective, PROMPTS)]
+        clips = {objective.clip or self._guidance.clip for objective in prompts}
+        each = round(self._share * sum(value_at(schedule, progress) for schedule in self._schedules))
+        return each * len(clips) if (each and clips) or len(active) > len(prompts) else None
+
+
+def _finishing(request: ResolvedRequest) -> float:
+    """What a picture costs besides its steps: its previews, itself, and what CLIPs say of it and of its models."""
+    every = request.preview_every
+    previews = (request.steps - 1) // every if every else 0
+    guidance = request.guidance
+    models = [
+        objective
+        for objective in (guidance.objectives if guidance and guidance.scale else ())
+        if isinstance(objective, ImageObjective)
+    ]
+    return _DECODE * (previews + 1) + _LOOK * (2 + len(models))
+
+
+def _enlarging(request: ResolvedRequest) -> float:
+    if request.upscale is None:
+        return 0.0
+    kept = request.images if request.select is None else request.select.keep
+    return kept * _ENLARGE.get(request.upscale.model, max(_ENLARGE.values()))
+
+
+def _reading(request: ResolvedRequest) -> float:
+    """What is done once for all pictures: texts are read, and the text encoder is fitted to a taste."""
+    texts = 2 + (request.cfg_scale != 1) + (request.select is not None)
+    if request.guidance is not None and request.guidance.scale:
+        texts += sum(isinstance(objective, TextObjective) for objective in request.guidance.objectives)
+    taste, windows = request.personalization, max(1, ceil(len(request.prompt) / _WINDOW_CHARS))
+    fitting = 0 if taste is None or not taste.weight else taste.steps
+    return _TEXT * texts + _FIT * fitting * windows
+
+
+def weight_of(priority: Priority) -> float:
+    """How much of a worker's time a job gets while others want it too, against a normal one."""
+    return WEIGHTS[priority] / WEIGHTS[Priority.NORMAL]
+
+
+def flow_of(caller: str, priority: Priority) -> str:
+    """The flow that a job's work is counted against: one for each caller and priority.
+
+    Args:
+        caller: who asks, in whatever way the API knows; empty for all who do not say.
+        priority: of the job.
+    """
+    # A digest, so that what is kept in Redis tells nobody's name.
+    return f"{sha256(caller.encode()).hexdigest()[:16] if caller else 'anonymous'}:{priority}"

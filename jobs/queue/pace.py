@@ -1,0 +1,74 @@
+"""How fast the workers get on together, and so how long a waiting job will take."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from redis import Redis
+
+from jobs.db.scripts import PREFIX
+from jobs.queue.workers import WorkerInfo
+from jobs.wire import Wire
+
+PACE_TTL_S = 30
+
+
+class Pace(Wire):
+    """All live workers together.
+
+    Attributes:
+        speed: units of work (see ``jobs.queue.order.cost_of``) that they do in a second.
+        load: units that the jobs they run still need.
+    """
+
+    speed: float
+    load: float
+
+
+class Line(Wire):
+    """The waiting jobs as a whole, at one moment.
+
+    Attributes:
+        jobs: how many wait.
+        cost: units of work that they need together.
+        pace: of the workers; None until one has measured its own.
+    """
+
+    jobs: int
+    cost: int
+    pace: Pace | None
+
+    def eta_s(self, jobs_before: float, own_cost: int = 0) -> float | None:
+        """Seconds until a waiting job is done; None when no speed is known.
+
+        The jobs before it are taken to be of average cost: adding up the true ones would take as long as the line.
+        """
+        if self.pace is None or self.pace.speed <= 0:
+            return None
+        mean = self.cost / self.jobs if self.jobs else 0.0
+        return round((self.pace.load + jobs_before * mean + own_cost) / self.pace.speed, 1)
+
+
+class PaceBook:
+    """Where the pace is written down by the reaper, and read for every answer about a waiting job."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def note(self, workers: Iterable[WorkerInfo]) -> None:
+        """Add the workers up; without any speed, nothing is noted and the last note soon expires."""
+        known = [worker for worker in workers if worker.speed is not None]
+        if known:
+            pace = Pace(
+                speed=sum(worker.speed or 0.0 for worker in known), load=sum(worker.load for worker in known)
+            )
+            self._redis.set(PREFIX + "pace", pace.model_dump_json(), ex=PACE_TTL_S)
+
+    def line(self) -> Line:
+        """The line now."""
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.zcard(PREFIX + "waiting")
+            pipeline.mget(PREFIX + "waiting_cost", PREFIX + "pace")
+            jobs, (cost, pace) = cast("tuple[int, list[str | None]]", tuple(pipeline.execute()))
+        return Line(
+            jobs=jobs, cost=int(cost or 0), pace=None if pace is None else Pace.model_validate_json(pace)
+        )

@@ -1,0 +1,102 @@
+"""RQ as the way a job reaches a worker.
+
+An RQ job is only a ticket that says "a job waits". The jobs themselves, and their order, are kept beside it; whoever
+takes a ticket claims the best waiting job, which need not be the one that the ticket was written for. So a ticket that
+is lost is replaced by any other, and one that is delivered twice does nothing the second time.
+"""
+
+import secrets
+from collections.abc import Iterable
+
+from redis import Redis
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from jobs.db.connection import bytes_twin
+
+QUEUE_NAME = "lodestar"
+TICKET_FUNCTION = "worker.consumer.run"
+TICKET_TIMEOUT_S = 60  # a worker needs milliseconds to claim; never -1, which RQ treats as seven minutes
+
+
+class Tickets:
+    """Writes tickets to the RQ queue, counts those that wait there, and clears away what is left of dead ones."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.queue = Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
+
+    def write(self, job_id: str, *, again: bool = False) -> None:
+        """Tell the workers that a job waits.
+
+        Args:
+            job_id: of the job.
+            again: write a further ticket although one was written before, because that one was used or may be lost.
+        """
+        suffix = secrets.token_hex(4) if again else "first"
+        try:
+            self.queue.enqueue_call(
+                TICKET_FUNCTION,
+                args=(job_id,),
+                job_id=f"{job_id}-{suffix}",
+                timeout=TICKET_TIMEOUT_S,
+                result_ttl=0,
+                failure_ttl=3600,
+                # redis-py repeats a command whose reply was lost; unique makes the repetition harmless.
+                unique=True,
+            )
+        except DuplicateJobError:
+            return
+
+    def write_many(self, job_ids: Iterable[str]) -> None:
+        """A further ticket for each of these jobs, in one round trip."""
+        self.queue.enqueue_many(
+            [
+                Queue.prepare_data(
+                    TICKET_FUNCTION,
+                    args=(job_id,),
+                    job_id=f"{job_id}-{secrets.token_hex(4)}",
+                    timeout=TICKET_TIMEOUT_S,
+                    result_ttl=0,
+                    failure_ttl=3600,
+                )
+                for job_id in job_ids
+            ]
+        )
+
+    def count(self) -> int:
+        """Number of tickets in the queue."""
+        return self.queue.count
+
+    def newest(self, number: int) -> list[str]:
+        """Ids of the tickets that were written last."""
+        return self.queue.get_job_ids(-number, number) if number else []
+
+    def waiting(self) -> set[str]:
+        """Ids of the jobs whose tickets are in the queue; reads all of it."""
+        return {job_of(ticket_id) for ticket_id in self.queue.get_job_ids()}
+
+    def taken(self) -> set[str]:
+        """Ids of the tickets that a worker took from the queue and has not started on: for milliseconds, or it died."""
+        return set(self.queue.intermediate_queue.get_job_ids())
+
+    def discard(self, ticket_ids: Iterable[str]) -> None:
+        """Remove tickets, wherever they are."""
+        with self.queue.connection.pipeline(transaction=False) as pipeline:
+            for ticket_id in ticket_ids:
+                # From the end, where useless ones are looked for: an id stands there once.
+                pipeline.lrem(self.queue.key, -1, ticket_id)
+                pipeline.lrem(self.queue.intermediate_queue_key, -1, ticket_id)
+                pipeline.delete(Job.key_for(ticket_id))
+            pipeline.execute()
+
+    def clean_registries(self) -> None:
+        """Let RQ forget the tickets whose worker died on them, which it counts as work in progress otherwise."""
+        self.queue.started_job_registry.cleanup()
+        self.queue.failed_job_registry.cleanup()
+
+
+def job_of(ticket_id: str) -> str:
+    """Id of the job that a ticket speaks of."""
+    return ticket_id.rpartition("-")[0]

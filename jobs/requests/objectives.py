@@ -1,0 +1,166 @@
+"""What a caller may ask guidance to pull towards."""
+
+import base64
+import binascii
+import re
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from jobs.requests.presets import PixelProperty
+from jobs.storage.embeddings import EmbeddingName
+from jobs.wire import SomeText
+
+MAX_OBJECTIVES = 32
+MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across: a thumbnail says as much
+ZERO = 1e-6
+_KEPT = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_DATA_URL = re.compile(r"\A\s*data:[^,]*;\s*base64\s*,", re.ASCII | re.IGNORECASE)
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+class _Objective(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(
+        1.0,
+        ge=-1000,
+        le=1000,
+        allow_inf_nan=False,
+        description="Its part in the sum; a negative one pushes away.",
+        examples=[1.0],
+    )
+    start: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="It counts from this part of the run on, 0 being pure noise.",
+        examples=[0.0],
+    )
+    end: float = Field(
+        1.0, gt=0, le=1, description="And before this part, 1 being the finished picture.", examples=[1.0]
+    )
+
+    @model_validator(mode="after")
+    def _lasts(self) -> "_Objective":
+        if self.start >= self.end:
+            raise ValueError(f"its start {self.start:g} is not before its end {self.end:g}")
+        return self
+
+    def active(self, progress: float) -> bool:
+        """Whether it counts at a time of the run, from 0 to 1."""
+        return self.start <= progress < self.end
+
+
+class _OfClip(_Objective):
+    clip: str | None = Field(
+        None,
+        max_length=100,
+        description="Id of the CLIP that judges; `guidance.clip` if left out.",
+        examples=["pocket-m"],
+    )
+
+
+class TextObjective(_OfClip):
+    """Nearness to a text."""
+
+    type: Literal["text"] = Field(description="`text`: nearness of the picture to a text.")
+    text: SomeText = Field(description="The text.", examples=["a red apple"])
+
+
+class ImageObjective(_OfClip):
+    """Nearness to a picture."""
+
+    type: Literal["image"] = Field(description="`image`: nearness of the picture to another one.")
+    image: str = Field(
+        max_length=MAX_IMAGE_CHARS,
+        description="A PNG, JPEG or WebP file in base64, also as a data URL. CLIP sees a few hundred pixels "
+        "across, so a thumbnail will do. Or `sha256:` and 64 digits, as a job that is kept shows it: the same picture.",
+    )
+
+    @field_validator("image")
+    @classmethod
+    def _in_one_form(cls, image: str) -> str:
+        kept = image.strip().lower()
+        return kept if _KEPT.fullmatch(kept) else base64.b64encode(_decoded(image)).decode()
+
+    @property
+    def digest(self) -> str | None:
+        """Of a picture that jobs keep; None if the file is here."""
+        kept = _KEPT.fullmatch(self.image)
+        return kept[1] if kept else None
+
+    @property
+    def data(self) -> bytes:
+        """The file, if it is here."""
+        return base64.b64decode(self.image)
+
+    def kept_as(self, digest: str) -> "ImageObjective":
+        """The same with a picture that the job keeps."""
+        return self.model_copy(update={"image": f"sha256:{digest}"})
+
+
+def _decoded(image: str) -> bytes:
+    """Base64 as people have it: in lines, of either alphabet, with or without padding, in a data URL or not."""
+    text = "".join(_DATA_URL.sub("", image, count=1).split()).translate(_URL_SAFE).rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError(f"it is not base64: {error}") from error
+
+
+class EmbeddingObjective(_OfClip):
+    """Nearness to an aesthetic embedding."""
+
+    type: Literal["embedding"] = Field(
+        description="`embedding`: nearness of the picture to an aesthetic embedding, by the CLIP that made it."
+    )
+    embedding: EmbeddingName
+    digest: str | None = Field(
+        None,
+        max_length=64,
+        description="SHA-256 of its numbers when the job was submitted; filled in.",
+    )
+
+
+class AestheticObjective(_OfClip):
+    """The score of a CLIP's aesthetic predictor."""
+
+    type: Literal["aesthetic"] = Field(
+        description="`aesthetic`: the score of the aesthetic predictor that the catalog names for the CLIP."
+    )
+
+
+class PixelObjective(_Objective):
+    """A property of the pixels, which no CLIP judges."""
+
+    type: PixelProperty = Field(
+        description="`tv`: total variation, against noise. `range`: values beyond black and white, squared. "
+        "`saturation`: the same, absolute."
+    )
+
+
+Objective = Annotated[
+    TextObjective | ImageObjective | EmbeddingObjective | AestheticObjective | PixelObjective,
+    Field(discriminator="type"),
+]
+# Those that a CLIP judges.
+PROMPTS = (TextObjective, ImageObjective, EmbeddingObjective, AestheticObjective)
+
+
+def check_weights(objectives: tuple[Objective, ...]) -> None:
+    """Refuse prompts that cancel each other out.
+
+    Weights of what CLIPs judge are divided by the absolute value of the sum of those that count at a time, so that
+    their number does not change the strength of guidance.
+
+    Raises:
+        ValueError: at some time of the run this sum is zero.
+    """
+    prompts = [objective for objective in objectives if isinstance(objective, PROMPTS)]
+    times = sorted({time for prompt in prompts for time in (prompt.start, prompt.end)})
+    for start, end in pairwise(times):
+        weights = [prompt.weight for prompt in prompts if prompt.active(start)]
+        if weights and abs(sum(weights)) < ZERO:
+            raise ValueError(f"the weights of the prompts sum to zero from {start:g} to {end:g} of the run")

@@ -1,0 +1,89 @@
+"""Fill in what a request leaves open of personalisation and choosing, and refuse what cannot be."""
+
+from collections.abc import Collection
+
+from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.errors import ClipMismatchError, InvalidRequestError, NoImageTowerError
+from jobs.requests.personalization import Personalization, ResolvedPersonalization
+from jobs.requests.selection import ResolvedSelection, Selection, Weights
+from jobs.resolve.objectives import find_embedding
+from jobs.storage.embeddings import EmbeddingLibrary
+
+
+def text_clip(card: ModelCard, field: str = "personalization") -> str:
+    """Id of the CLIP that a model's text encoder belongs to.
+
+    Raises:
+        NoImageTowerError: the catalog names none.
+    """
+    if card.text_clip is None:
+        raise NoImageTowerError(
+            f"model {card.id!r} cannot be personalised: the catalog names no CLIP (text_clip) that its text encoder "
+            "belongs to, and without its image tower there is nothing to compare pictures with",
+            field=field,
+        )
+    return card.text_clip
+
+
+def resolve_personalization(
+    asked: Personalization, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+) -> ResolvedPersonalization:
+    """Pin the embedding, and refuse what cannot be.
+
+    Raises:
+        NoImageTowerError: the model's text encoder belongs to no CLIP of the catalog.
+        UnknownEmbeddingError: there is no embedding of this name.
+        ClipMismatchError: it was made by another CLIP.
+    """
+    clip = catalog.clip(text_clip(card)).id
+    field = "personalization.embedding"
+    known = find_embedding(asked.embedding, library, field)
+    if known.clip != clip:
+        raise ClipMismatchError(
+            f"the embedding {known.name!r} was made by {known.clip}, and the text encoder of model {card.id!r} "
+            f"belongs to {clip}",
+            field=field,
+        )
+    return ResolvedPersonalization(
+        embedding=known.name,
+        digest=known.digest,
+        steps=asked.steps,
+        lr=card.personalization_lr if asked.lr is None else asked.lr,
+        weight=asked.weight,
+        blend=asked.blend,
+        text=asked.text,
+        text_angle=asked.text_angle if asked.text else 0.0,
+        text_negative=asked.text_negative and asked.text is not None,
+    )
+
+
+def resolve_selection(asked: Selection, catalog: Catalog, guides: Collection[str]) -> ResolvedSelection:
+    """Find the judge.
+
+    Args:
+        asked: how to choose.
+        catalog: the CLIPs.
+        guides: ids of those that guide the candidates.
+
+    Raises:
+        InvalidRequestError: the judge is the guide, or there is nothing to judge with.
+        UnknownModelError: the catalog does not hold the judge.
+    """
+    by = asked.by if isinstance(asked.by, Weights) else Weights(**{asked.by: 1.0})
+    if by.aesthetic and catalog.critic.head is None:
+        raise InvalidRequestError(
+            "no CLIP of the catalog has an aesthetic head to choose by", field="select.by"
+        )
+    if asked.judge is None:
+        others = [clip.id for clip in catalog.clips if clip.id not in guides]
+        if not others:
+            raise InvalidRequestError(
+                "the catalog holds no CLIP besides those that guide", field="select.judge"
+            )
+        return ResolvedSelection(keep=asked.keep, by=by, judge=others[0])
+    judge = catalog.clip(asked.judge).id
+    if judge in guides:
+        raise InvalidRequestError(
+            f"{judge!r} guides these pictures and would judge its own work", field="select.judge"
+        )
+    return ResolvedSelection(keep=asked.keep, by=by, judge=judge)

@@ -1,0 +1,78 @@
+"""What one job may cost at most, whatever its request asks for: an operator's to say."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from jobs.catalog.catalog import ModelCard
+from jobs.errors import InvalidRequestError
+from jobs.queue.order import cost_of
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+
+MAX_TIMEOUT_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of every job that draws.
+
+    Attributes:
+        cost: units of work (see ``jobs.queue.order.cost_of``); None for any number.
+        timeout_s: seconds that one attempt may run.
+    """
+
+    cost: int | None = None
+    timeout_s: float = MAX_TIMEOUT_S
+
+    def timeout_of(self, request: GenerateRequest) -> float:
+        """The timeout of a request; one that was not asked for is no longer than it may be.
+
+        Raises:
+            InvalidRequestError: it asks for a longer one.
+        """
+        if "timeout_s" not in request.model_fields_set:
+            return min(request.timeout_s, self.timeout_s)
+        if request.timeout_s > self.timeout_s:
+            raise InvalidRequestError(
+                f"an attempt may run {self.timeout_s:g} s at most on this server, not {request.timeout_s:g}",
+                field="timeout_s",
+            )
+        return request.timeout_s
+
+    def check_cost(self, request: ResolvedRequest, card: ModelCard) -> None:
+        """Refuse a request that costs more than it may.
+
+        Args:
+            request: with nothing left open.
+            card: of its model.
+
+        Raises:
+            InvalidRequestError: it does; the field is the one without which it would cost least.
+        """
+        if self.cost is None or (cost := cost_of(request)) <= self.cost:
+            return
+        costs = {field: cost_of(without) for field, without in _without_each(request, card)}
+        field = min(costs, key=lambda name: costs[name])
+        weighs = costs[field] < cost
+        raise InvalidRequestError(
+            f"the job would cost {cost} units of work, and this server takes {self.cost} at most"
+            + (f"; without what is asked for here it would cost {costs[field]}" if weighs else ""),
+            field=field if weighs else None,
+        )
+
+
+NO_LIMITS = Limits()
+
+
+def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[str, ResolvedRequest]]:
+    """The request with one field at a time as it would be had the caller left it out."""
+    left_out: dict[str, dict[str, object]] = {
+        "select" if request.select else "images": {"images": 1, "select": None},
+        "steps": {"steps": min(request.steps, card.steps)},
+        "guidance": {"guidance": None},
+        "width" if request.width > request.height else "height": {"width": card.width, "height": card.height},
+        "preview_every": {"preview_every": None},
+        "personalization": {"personalization": None},
+        "upscale": {"upscale": None},
+    }
+    for field, changes in left_out.items():
+        yield field, request.model_copy(update=changes)

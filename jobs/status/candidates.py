@@ -1,0 +1,57 @@
+"""The pictures of a choosing job, as the job's hash keeps them while they come.
+
+Each is a field of its own, written by the execution that made it. What an execution that lost the job has left there is
+not counted.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.selection import rank_scores
+from jobs.requests.tasks import Task
+from jobs.status import links
+from jobs.status.job import Candidate, JobStatus, StoredImage
+
+_FIELD = "candidate:"
+
+
+def field_of(image: StoredImage) -> str:
+    """Where the hash keeps a candidate."""
+    return f"{_FIELD}{image.index}"
+
+
+def load_candidates(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
+    """The candidates that the present execution, or the last one, has made so far."""
+    fence = record.get("fence", "")
+    made = (StoredImage.model_validate_json(value) for key, value in record.items() if key.startswith(_FIELD))
+    of_fence = (image for image in made if image.key.split("/")[1] == fence)
+    return tuple(sorted(of_fence, key=lambda image: image.index))
+
+
+def to_candidates(
+    job_id: str,
+    record: Mapping[str, str],
+    request: ResolvedRequest | Task,
+    status: JobStatus,
+    images: Sequence[StoredImage],
+) -> tuple[Candidate, ...]:
+    """The candidates as everyone sees them."""
+    if not isinstance(request, ResolvedRequest) or request.select is None:
+        return ()
+    made = load_candidates(record)
+    kept = {image.index for image in images}
+    is_chosen = status is JobStatus.SUCCEEDED
+    return tuple(
+        Candidate(
+            index=image.index,
+            seed=image.seed,
+            clip_score=image.clip_score,
+            aesthetic_score=image.aesthetic_score,
+            score=round(score, 4),
+            kept=image.index in kept if is_chosen else None,
+            url=links.here(links.image(job_id, image.index))
+            if image.index in kept or status is JobStatus.RUNNING
+            else None,
+        )
+        for image, score in zip(made, rank_scores(made, request.select.by), strict=True)
+    )

@@ -1,0 +1,219 @@
+"""A job as everyone sees it: its status, progress, pictures, error and times."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field, computed_field
+
+from jobs.requests.request import ResolvedRequest, WebhookEvent
+from jobs.requests.tasks import AnyRequest, AnyResult, drawing_of
+from jobs.status import links
+from jobs.wire import Wire
+
+
+class JobStatus(StrEnum):
+    """Where a job stands. The last three are terminal: a job enters exactly one of them, once."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can change the job's outcome any more."""
+        return self in {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
+
+
+class Progress(Wire):
+    """How far a running job is."""
+
+    step: int = Field(
+        0, ge=0, description="Sampling steps done, over all pictures of the job.", examples=[12]
+    )
+    steps: int = Field(0, ge=0, description="Sampling steps in all.", examples=[25])
+    eta_s: float | None = Field(
+        None,
+        ge=0,
+        description="Seconds until the end at the present speed: of the job itself while it runs, of all workers "
+        "while it waits. Null until that was measured.",
+    )
+
+    @computed_field(description="step / steps, from 0 to 1.")  # type: ignore[prop-decorator]
+    @property
+    def fraction(self) -> float:
+        """``step / steps``; 0 when nothing is planned yet."""
+        return self.step / self.steps if self.steps else 0.0
+
+
+class GuidedStep(Wire):
+    """What guidance saw at one sampling step."""
+
+    step: int = Field(ge=0, description="Number of the step, from 0.", examples=[3])
+    loss: float | None = Field(
+        description="Weighted sum of the objectives before the step; null if it is not finite.",
+        examples=[0.42],
+    )
+    losses: tuple[float | None, ...] = Field(
+        description="Each objective of the request in turn, without its weight; null where it was not active.",
+        examples=[[0.42]],
+    )
+    gradient_rms: float | None = Field(
+        description="Root mean square of the gradient, before any normalisation; null if it is not finite.",
+        examples=[0.0012],
+    )
+    skipped: bool = Field(
+        False, description="Whether the step went unguided because the gradient is not finite."
+    )
+
+
+class StoredImage(Wire):
+    """One finished picture and where the artifact store keeps it."""
+
+    index: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    key: str
+    clip_score: float | None = None
+    trace: tuple[GuidedStep, ...] | None = None
+    aesthetic_score: float | None = None
+
+
+class Image(Wire):
+    """One finished picture of a job."""
+
+    index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
+    url: str = Field(description="Path of the picture on this server.", examples=["/v1/jobs/6f1c2a/images/0"])
+    seed: int = Field(ge=0, description="Seed of this picture: the request's seed plus the index.")
+    width: int = Field(gt=0, description="Width in pixels.")
+    height: int = Field(gt=0, description="Height in pixels.")
+    clip_score: float | None = Field(
+        None,
+        ge=-1,
+        le=1,
+        description="Cosine similarity of the picture and its prompt by the CLIP that guided it, "
+        "or by the model's own when nothing did. A guide flatters itself. Of a choosing job: by its judge.",
+    )
+    aesthetic_score: float | None = Field(
+        None,
+        description="The aesthetic predictor's score, not clamped; null if the catalog names no predictor.",
+    )
+    trace: tuple[GuidedStep, ...] | None = Field(
+        None,
+        description="Every guided step, where `guidance.trace` asked for it. Recurrences are steps of their own.",
+    )
+
+
+class Candidate(Wire):
+    """One of the pictures that a choosing job has made so far."""
+
+    index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
+    seed: int = Field(ge=0, description="Seed of this picture.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
+    score: float = Field(
+        description="What it is ranked by, among the candidates so far; the higher the better."
+    )
+    kept: bool | None = Field(None, description="Whether it was kept; null before the choice.")
+    url: str | None = Field(None, description="Path of the picture; null if it was not kept.")
+
+
+class JobError(Wire):
+    """Why a job failed."""
+
+    type: str = Field(description="Stable name of the reason.", examples=["deadline_exceeded"])
+    message: str = Field(description="One sentence for a person.")
+
+
+class Metrics(Wire):
+    """Where the time went, in seconds of the server's clock."""
+
+    queue_s: float | None = Field(None, ge=0, description="From submission to the start of the last attempt.")
+    execution_s: float | None = Field(None, ge=0, description="From that start to the end.")
+
+
+class WebhookState(Wire):
+    """Whether the job's webhook has been told."""
+
+    url: str = Field(description="Address that the messages are posted to.")
+    events: tuple[WebhookEvent, ...] = Field(description="What it is told of.")
+    status: Literal["waiting", "pending", "delivered", "failed"] = Field(
+        description="Of the newest message: waiting (there is none yet), pending (to be sent, or sent again), "
+        "delivered, or failed (given up)."
+    )
+    attempts: int = Field(0, ge=0, description="Times that the newest message was sent.")
+    last_error: str | None = Field(None, description="What went wrong the last time; null if nothing did.")
+    prediction_base: str | None = Field(
+        None,
+        description="Address of this server in its messages, if they are predictions of Replicate's API; null if they "
+        "hold the job.",
+    )
+
+
+class Job(Wire):
+    """A job: what was asked, where it stands, and what came of it."""
+
+    id: str = Field(description="Unguessable id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])
+    status: JobStatus = Field(description="queued, running, succeeded, failed or canceled.")
+    created_at: datetime = Field(description="When it was accepted.")
+    started_at: datetime | None = Field(None, description="When its last attempt started.")
+    finished_at: datetime | None = Field(None, description="When it reached a terminal status.")
+    queue_position: int | None = Field(
+        None,
+        ge=0,
+        description="Jobs that wait before this one; null unless queued, and while no worker can read its request.",
+    )
+    cancel_requested: bool = Field(
+        False, description="Whether a running job was told to stop and has not yet."
+    )
+    attempts: int = Field(
+        0,
+        ge=0,
+        description="Attempts that count: the present one, and those that were alone with a worker when it was lost. "
+        "After three of these the job fails.",
+    )
+    starts: int = Field(
+        0, ge=0, description="Times that a worker started it in all, also those that it was given back from."
+    )
+    worker: str | None = Field(None, description="Name of the worker of the last attempt.")
+    progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")
+    request: AnyRequest = Field(description="The request with every default and the seed filled in.")
+    images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
+    candidates: tuple[Candidate, ...] = Field(
+        (), description="Of a choosing job: what it has made so far, also what it did not keep."
+    )
+    result: AnyResult | None = Field(None, description="What came of a job that makes no picture.")
+    error: JobError | None = Field(None, description="Why it failed; null unless it did.")
+    notes: tuple[str, ...] = Field(
+        (),
+        description="What its worker did not do as asked, a sentence each: a text that was not read to its end.",
+    )
+    metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
+    webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")
+
+    @property
+    def draws(self) -> bool:
+        """Whether it makes pictures."""
+        return isinstance(self.request, ResolvedRequest)
+
+    @property
+    def drawing(self) -> ResolvedRequest:
+        """The request of a job that draws; TypeError for the others."""
+        return drawing_of(self.request)
+
+    @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
+    @property
+    def urls(self) -> dict[str, str]:
+        """Paths to get, to cancel and to follow this job."""
+        path = links.here(links.job(self.id))
+        return {"self": path, "cancel": f"{path}/cancel", "events": f"{path}/events"}
+
+
+class JobPage(Wire):
+    """One page of a listing, newest first."""
+
+    data: tuple[Job, ...] = Field(description="Jobs, newest first.")
+    next_cursor: str | None = Field(None, description="Pass as `cursor` for the next page; null on the last.")

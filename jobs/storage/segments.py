@@ -1,0 +1,96 @@
+"""Segments of the search index: where the kept pictures of one execution lie in a CLIP's space.
+
+Each execution writes a file of its own beside the pictures, before it commits, and never changes it: any number of
+workers may write at a time. Whether a segment counts is decided by the job: the pictures of an execution that lost it,
+or of a job that was deleted, are found by nobody. So the index can be made anew from the segments at any time.
+"""
+
+import base64
+import sys
+from array import array
+from hashlib import sha256
+
+from pydantic import Field
+
+from jobs.storage.artifacts import ArtifactStore
+from jobs.wire import Wire
+
+
+class Segment(Wire):
+    """The pictures of one execution."""
+
+    job_id: str
+    fence: str
+    indexes: tuple[int, ...] = Field(description="Numbers of the pictures within their job.")
+    width: int = Field(gt=0, description="Length of a vector.")
+    vectors: str = Field(description="Unit vectors, one after the other: float32, little-endian, base64.")
+
+    @classmethod
+    def of(cls, job_id: str, fence: str, rows: dict[int, list[float]]) -> "Segment":
+        """The segment of vectors by the pictures' numbers; at least one."""
+        numbers = array("f", (number for row in rows.values() for number in row))
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return cls(
+            job_id=job_id,
+            fence=fence,
+            indexes=tuple(rows),
+            width=len(next(iter(rows.values()))),
+            vectors=base64.b64encode(numbers.tobytes()).decode(),
+        )
+
+    @property
+    def data(self) -> bytes:
+        """The vectors' bytes."""
+        return base64.b64decode(self.vectors)
+
+
+class Segments:
+    """All segments of one CLIP."""
+
+    def __init__(self, artifacts: ArtifactStore, clip: str) -> None:
+        self._artifacts = artifacts
+        # The id of a CLIP may have slashes.
+        self.folder = f"search/{sha256(clip.encode()).hexdigest()[:16]}"
+        self.root = f"{self.folder}/segments"
+        """Folder that has the segments of a job, and of an execution, under the same names as the artifact store."""
+
+    def put(self, segment: Segment) -> None:
+        """Add a segment."""
+        self._artifacts.put(*self.encode(segment))
+
+    def encode(self, segment: Segment) -> tuple[str, bytes]:
+        """A segment as a file: its key, and what is in it."""
+        return self.key(segment.job_id, segment.fence), segment.model_dump_json().encode()
+
+    def get(self, key: str) -> Segment:
+        """Read a segment.
+
+        Raises:
+            UnknownImageError: it is gone.
+        """
+        return Segment.model_validate_json(self._artifacts.get(key))
+
+    def keys(self) -> list[str]:
+        """The keys of all segments."""
+        return self._artifacts.keys(self.root)
+
+    def read(self, key: str) -> bytes:
+        """A file beside the segments.
+
+        Raises:
+            UnknownImageError: there is none.
+        """
+        return self._artifacts.get(key)
+
+    def write(self, key: str, data: bytes) -> None:
+        """Keep a file beside the segments."""
+        self._artifacts.put(key, data)
+
+    def delete(self, key: str) -> None:
+        """Remove a segment."""
+        self._artifacts.delete(key)
+
+    def key(self, job_id: str, fence: str) -> str:
+        """Where an execution keeps its segment."""
+        return f"{self.root}/{job_id}/{fence}/segment.json"

@@ -1,0 +1,54 @@
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from jobs.requests.guidance import Guidance
+from jobs.requests.presets import PRESETS, PresetName
+from jobs.resolve.request import OVERRIDABLE
+
+
+def test_the_published_numbers_are_as_published() -> None:
+    laion, diffusers, disco, tfg = (PRESETS[name] for name in ("laion", "diffusers", "disco", "tfg"))
+    assert (laion.scale, laion.cutouts, laion.target, laion.augmentation) == (0.1, 48, "denoised", "laion")
+    assert (diffusers.scale, diffusers.cutouts, diffusers.target, diffusers.blend) == (100, 4, "noisy", True)
+    assert (disco.scale, disco.cutouts, disco.normalize, disco.clamp) == (5000, 16, "clamp", 0.05)
+    assert dict(disco.regularizers) == {"range": 150 / 5000}
+    assert dict(PRESETS["crowson"].regularizers) == {"tv": 150 / 1000, "range": 50 / 1000}
+    assert (tfg.rho, tfg.mu, tfg.smoothing, tfg.iterations, tfg.target) == (
+        0.25,
+        2,
+        0.1,
+        4,
+        "noisy and denoised",
+    )
+    for name in ("mpgd", "freedom"):
+        assert (PRESETS[name].start, PRESETS[name].end, PRESETS[name].normalize) == (0.3, 0.7, "cfg")
+
+
+def test_methods_differ_from_tfg_as_its_paper_says() -> None:
+    assert PRESETS["mpgd"].rho == 0
+    assert (PRESETS["mpgd"].smoothing, PRESETS["mpgd"].iterations) == (0, 1)
+    assert (PRESETS["freedom"].mu, PRESETS["freedom"].rho_factor) == (0, "sqrt_alpha")
+    assert all(PRESETS[name].applied == "latents" for name in ("tfg", "mpgd", "freedom"))
+
+
+def test_a_request_may_name_exactly_the_presets_there_are() -> None:
+    assert set(get_args(PresetName)) == set(PRESETS)
+
+
+def test_the_names_of_stability_lead_to_rows_of_ours() -> None:
+    assert PRESETS["NONE"].scale == 0
+    assert replace(PRESETS["SLOWEST"], source="", last_step=True) == replace(PRESETS["laion"], source="")
+    assert replace(PRESETS["FAST_BLUE"], source="") == replace(PRESETS["fast"], source="")
+    assert not any(PRESETS[name].last_step for name in ("fast", "FAST_GREEN", "SIMPLE", "SLOWEST"))
+    cuts = [PRESETS[name].cutouts for name in ("SIMPLE", "SLOW", "SLOWER", "SLOWEST")]
+    assert cuts == sorted(cuts)
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_every_default_is_one_that_a_request_could_have_asked_for(name: PresetName) -> None:
+    preset = PRESETS[name]
+    asked = Guidance.model_validate({field: getattr(preset, field) for field in OVERRIDABLE})
+    assert all(getattr(asked, field) == getattr(preset, field) for field in OVERRIDABLE)
+    assert 1 <= preset.cutouts <= 256

@@ -1,0 +1,156 @@
+"""Requests as they are stored."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from jobs.requests.guidance import Guidance, ResolvedGuidance
+from jobs.requests.objectives import (
+    AestheticObjective,
+    EmbeddingObjective,
+    ImageObjective,
+    PixelObjective,
+    TextObjective,
+)
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.presets import PRESETS
+from jobs.requests.request import ResolvedRequest, ResolvedUpscale
+from jobs.requests.selection import ResolvedSelection, Weights
+from jobs.requests.tasks import (
+    EmbeddingTask,
+    ImportTask,
+    QueryTask,
+    ScoreTask,
+    Task,
+    dump_request,
+    read_request,
+)
+from tests.jobs.samples import RESOLVED
+
+OBJECTIVE = {"weight": 1.0, "start": 0.0, "end": 1.0}
+TASK = {"timeout_s": 600.0}
+# Whoever changes one changes what the stored jobs do. A new field gets a default that changes nothing, and joins them.
+DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
+    ResolvedRequest: {
+        "eta": 0.0,
+        "preview_every": None,
+        "personalization": None,
+        "select": None,
+        "upscale": None,
+        "priority": "normal",
+    },
+    ResolvedGuidance: {"last_step": True},
+    ResolvedPersonalization: {},
+    ResolvedSelection: {},
+    ResolvedUpscale: {},
+    Weights: {"clip": 0.0, "aesthetic": 0.0},
+    TextObjective: {**OBJECTIVE, "clip": None},
+    ImageObjective: {**OBJECTIVE, "clip": None},
+    EmbeddingObjective: {**OBJECTIVE, "clip": None, "digest": None},
+    AestheticObjective: {**OBJECTIVE, "clip": None},
+    PixelObjective: OBJECTIVE,
+    EmbeddingTask: {**TASK, "kind": "embedding", "normalize": True, "minus": ()},
+    ImportTask: {**TASK, "kind": "import", "filename": ""},
+    ScoreTask: {**TASK, "kind": "score", "prompt": None},
+    QueryTask: {**TASK, "kind": "query", "text": None, "picture": None},
+}
+OBJECTIVES = (
+    TextObjective(type="text", text="a pear", clip="pocket-m"),
+    ImageObjective(type="image", image="sha256:" + "a" * 64, clip="pocket-s", weight=2),
+    EmbeddingObjective(type="embedding", embedding="warm", digest="d", clip="pocket-s"),
+    AestheticObjective(type="aesthetic", clip="pocket-s", start=0.5),
+    PixelObjective(type="tv", weight=0.1),
+)
+
+
+def guided() -> ResolvedRequest:
+    """A request that uses everything there is."""
+    given = PRESETS["laion"]
+    numbers = {name: getattr(given, name) for name in ResolvedGuidance.model_fields if hasattr(given, name)}
+    guidance = ResolvedGuidance(
+        **numbers
+        | {"preset": "laion", "clip": "pocket-m", "objectives": OBJECTIVES, "cutouts": 4, "trace": False}
+    )
+    return RESOLVED.model_copy(
+        update={
+            "guidance": guidance,
+            "eta": 0.5,
+            "personalization": ResolvedPersonalization(
+                embedding="warm",
+                digest="d",
+                steps=5,
+                lr=1e-4,
+                weight=1,
+                blend="lerp",
+                text=None,
+                text_angle=0,
+                text_negative=False,
+            ),
+            "select": ResolvedSelection(keep=1, by=Weights(clip=1), judge="pocket-s"),
+            "upscale": ResolvedUpscale(factor=2, model="m"),
+        }
+    )
+
+
+REQUESTS: list[ResolvedRequest | Task] = [
+    RESOLVED,
+    guided(),
+    EmbeddingTask(clip="c", name="warm", pictures=("a/uploads/0.png",)),
+    ImportTask(clip="c", name="warm", file="a/uploads/0.pt", filename="mine.pt"),
+    ScoreTask(clip="c", pictures=("a/uploads/0.png",), prompt="é\n\u2028"),
+    QueryTask(clip="c", text="a pear", timeout_s=60),
+]
+
+
+@pytest.mark.parametrize("model", DEFAULTS, ids=lambda model: str(model.__name__))
+def test_the_default_of_a_stored_field_never_changes(model: type[BaseModel]) -> None:
+    fields = model.model_fields.items()
+    assert {name: field.default for name, field in fields if not field.is_required()} == DEFAULTS[model]
+
+
+def test_every_model_that_is_stored_is_among_those_whose_defaults_are_known() -> None:
+    def models(value: object) -> set[type[BaseModel]]:
+        if isinstance(value, BaseModel):
+            inner = [getattr(value, name) for name in type(value).model_fields]
+            return {type(value)}.union(*map(models, inner))
+        return set().union(*map(models, value)) if isinstance(value, tuple) else set()
+
+    assert set().union(*map(models, REQUESTS)) == set(DEFAULTS)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=lambda request: type(request).__name__)
+def test_a_request_comes_back_as_it_was_stored(request_: ResolvedRequest | Task) -> None:
+    assert read_request(dump_request(request_)) == request_
+
+
+def test_what_is_by_default_is_not_stored() -> None:
+    assert "eta" not in json.loads(dump_request(RESOLVED))
+    assert json.loads(dump_request(guided()))["guidance"]["objectives"][-1] == {"type": "tv", "weight": 0.1}
+    assert json.loads(dump_request(QueryTask(clip="c"))) == {"kind": "query", "clip": "c"}
+
+
+def test_requests_are_read_that_name_every_default() -> None:
+    for request in REQUESTS:
+        assert read_request(request.model_dump_json()) == request
+
+
+class _Newer(ResolvedRequest):
+    """The next version's."""
+
+    sparkle: float = Field(0.0, description="What this version does not know.")
+
+
+def test_an_older_version_reads_what_a_newer_one_has_stored_if_it_does_not_use_the_new_field() -> None:
+    newer = _Newer(**{name: getattr(RESOLVED, name) for name in ResolvedRequest.model_fields})
+    assert read_request(dump_request(newer)) == RESOLVED
+    with pytest.raises(ValidationError, match="sparkle"):
+        read_request(dump_request(newer.model_copy(update={"sparkle": 0.5})))
+
+
+def test_a_stored_request_can_be_asked_for_again() -> None:
+    asked = guided().guidance
+    assert asked is not None
+    again = Guidance.model_validate(asked.model_dump(exclude={"objectives"}) | {"objectives": OBJECTIVES})
+    assert again.objectives == OBJECTIVES
