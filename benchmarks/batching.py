@@ -12,12 +12,12 @@ import torch
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
-from worker.engine import Engine
+from worker.engine.engine import Engine
+from worker.engine.runner import Runner
+from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
 from worker.settings import WorkerSettings
-from worker.work import Finished, Outcome, Work
 
 ROOT = Path(__file__).parent.parent
 ROWS = (1, 2, 4, 8, 16, 32, 64)

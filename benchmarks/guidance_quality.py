@@ -31,13 +31,13 @@ from training.captions import compose
 from training.evaluate import embed, prompts
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall
 from training.settings import work_folder
+from worker.engine.offline import draw_all
+from worker.engine.runner import Runner
+from worker.engine.solo import draw
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.offline import draw_all
-from worker.runner import Runner
 from worker.settings import WorkerSettings
-from worker.solo import draw
 
 ROOT = Path(__file__).parent.parent
 TIMED = 4  # pictures that are drawn alone too, for their time; all others share batches

@@ -36,7 +36,7 @@ from jobs.queue.reaper import Reaper
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from jobs.status.job import JobStatus
-from worker.consumer import Consumer
+from worker.serving.consumer import Consumer
 
 # Loads no weights: only what the catalog says of the model.
 REQUEST = resolve(

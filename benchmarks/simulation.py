@@ -17,10 +17,10 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import Progress
-from worker.consumer import Consumer
+from worker.serving.consumer import Consumer
 
-RENEW_EVERY_S = 0.5  # as worker.executions does
-IDLE_POLL_S = 1.0  # as worker.consumer does
+RENEW_EVERY_S = 0.5  # as worker.serving.executions does
+IDLE_POLL_S = 1.0  # as worker.serving.consumer does
 
 
 @dataclass

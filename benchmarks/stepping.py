@@ -24,14 +24,14 @@ from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from worker.calls import Denoise, Stepped
-from worker.memory import peak_memory
+from worker.engine.memory import peak_memory
+from worker.engine.runner import Runner
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
-from worker.sampler import sample
+from worker.sampling.sampler import sample
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent

@@ -17,13 +17,13 @@ from training import glyphs
 from training.captions import compose, random_colour
 from training.settings import work_folder
 from worker.aesthetics.embeddings import AestheticEmbedding, mean_embedding
-from worker.engine import Engine
-from worker.inputs import Inputs
+from worker.engine.engine import Engine
+from worker.engine.runner import Runner
+from worker.engine.work import Finished, Outcome, Work
 from worker.models.clip import ClipModel
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
-from worker.sampler import Picture
-from worker.work import Finished, Outcome, Work
+from worker.pictures.inputs import Inputs
+from worker.sampling.sampler import Picture
 
 
 def drawings(style: str, *, held_out: bool) -> Tensor:

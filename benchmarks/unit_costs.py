@@ -19,14 +19,14 @@ from torch.nn import functional as F
 
 from jobs.catalog.catalog import load_catalog
 from worker.aesthetics.personalization import Tuning
-from worker.batches import guide
 from worker.calls import Guide
+from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.pictures.upscaling import Upscaler
 from worker.settings import WorkerSettings
-from worker.upscaling import Upscaler
 
 ROOT = Path(__file__).parent.parent
 VIEWS = 16

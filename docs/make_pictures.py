@@ -17,10 +17,10 @@ from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
+from worker.engine.offline import draw_all
+from worker.engine.runner import Runner
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.offline import draw_all
-from worker.runner import Runner
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent

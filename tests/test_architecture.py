@@ -29,7 +29,7 @@ def test_the_http_side_starts_without_the_torch_stack(module: str) -> None:
 
 
 def test_the_worker_starts_without_a_web_framework() -> None:
-    assert loaded_by("worker.consumer") & WEB_STACK == set()
+    assert loaded_by("worker.serving.consumer") & WEB_STACK == set()
 
 
 def test_the_command_line_answers_quickly() -> None:
@@ -42,7 +42,7 @@ def test_the_command_line_answers_quickly() -> None:
     assert min(seconds() for _ in range(3)) < 2.0
 
 
-@pytest.mark.parametrize("module", ["app.main", "app.cli", "worker.consumer"])
+@pytest.mark.parametrize("module", ["app.main", "app.cli", "worker.serving.consumer"])
 def test_importing_prints_nothing(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import {module}"],

@@ -25,11 +25,11 @@ from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall, retrieval
 from training.settings import models_folder, work_folder
+from worker.engine.offline import draw_all
+from worker.engine.runner import Runner
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.offline import draw_all
-from worker.runner import Runner
 from worker.settings import WorkerSettings
 
 POOL = 256

@@ -45,11 +45,11 @@ def run(settings: WorkerSettings) -> int:
 
 def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     # torch and the model libraries take seconds to import: only once the settings are known to be good.
-    from worker.consumer import Consumer
-    from worker.executions import Executions
     from worker.models.device import Device
     from worker.models.registry import ModelRegistry
-    from worker.watchdog import Watchdog
+    from worker.serving.consumer import Consumer
+    from worker.serving.executions import Executions
+    from worker.serving.watchdog import Watchdog
 
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from worker.calls import Call
-from worker.runner import Runner
+from worker.engine.runner import Runner
 
 FILE = "BENCH_BUSY_FILE"
 

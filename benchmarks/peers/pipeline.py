@@ -17,11 +17,11 @@ from jobs.errors import LodestarError
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from worker.calls import Describe, InputSize, Stepped
+from worker.engine.runner import Runner
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.pictures import encode_png
-from worker.runner import Runner
-from worker.sampler import Picture, sample
+from worker.pictures.png import encode_png
+from worker.sampling.sampler import Picture, sample
 from worker.settings import WorkerSettings
 
 MAX_BATCH = 16

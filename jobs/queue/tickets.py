@@ -17,6 +17,7 @@ from rq.serializers import JSONSerializer
 from jobs.db.connection import bytes_twin
 
 QUEUE_NAME = "lodestar"
+# A name on the wire, not a path: nothing is imported by it. Workers refuse tickets that bear another.
 TICKET_FUNCTION = "worker.consumer.run"
 TICKET_TIMEOUT_S = 60  # a worker needs milliseconds to claim; never -1, which RQ treats as seven minutes
 

@@ -1,6 +1,6 @@
 """Published guidance methods as rows of data: requests name a row, and may override its numbers.
 
-All are cases of one rule (``worker/guidance/rule.py``). With x_t the noisy latents, x0 their denoised estimate, L the
+All are cases of one rule (``worker/sampling/rule.py``). With x_t the noisy latents, x0 their denoised estimate, L the
 weighted sum of the objectives, and s = sqrt(1 - abar):
 
     noisy pull:     rho * factor * dL/dx_t, back through the UNet

@@ -10,11 +10,11 @@ from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from worker.calls import Call, Guide
+from worker.engine.runner import Runner
 from worker.guidance.gradient import Gradient
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
-from worker.sampler import Picture, sample
+from worker.sampling.sampler import Picture, sample
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent.parent

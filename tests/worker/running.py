@@ -4,10 +4,10 @@ import threading
 
 import torch
 
-from worker.engine import Engine
+from worker.engine.engine import Engine
+from worker.engine.runner import Runner
+from worker.engine.work import Finished, Outcome, Work
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
-from worker.work import Finished, Outcome, Work
 
 # What other batch sizes may change in a picture of values in [0, 1]: a quarter of an 8-bit level. Seen: up to 1e-5.
 TOLERANCE = 1e-3

@@ -12,15 +12,15 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from worker.calls import Call, Look, Preview, Score
+from worker.engine.runner import Runner
+from worker.engine.tasks import run_task
 from worker.finite import is_finite
-from worker.inputs import Inputs, StoredPicture
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.pictures import encode_preview
-from worker.runner import Runner
-from worker.sampler import Extras, sample
+from worker.pictures.inputs import Inputs, StoredPicture
+from worker.pictures.png import encode_preview
+from worker.sampling.sampler import Extras, sample
 from worker.settings import WorkerSettings
-from worker.tasks import run_task
 
 Ask = Callable[..., ResolvedRequest]
 NAN, INF = float("nan"), float("inf")

@@ -16,14 +16,14 @@ from jobs.catalog.catalog import (ClipCard)
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
 from worker.calls import Reading
-from worker.models.compatibility import require_vocabulary
+from worker.models.loading.compatibility import (require_vocabulary)
 from worker.models.device import Device
-from worker.models.files import locate
-from worker.models.layout import CLIP_CONFIG, CLIP_WEIGHTS
+from worker.models.loading.files import (locate)
+from worker.models.loading.layout import (CLIP_CONFIG, CLIP_WEIGHTS)
 from worker.models.shared import SharedNetworks, digest
-from worker.models.text_tower import TextTower
+from worker.models.loading.text_tower import (TextTower)
 from worker.models.texts import TextCache, measured
-from worker.models.weights import read_shapes, require_finite, require_fit, shapes_of
+from worker.models.loading.weights import (read_shapes, require_finite, require_fit, shapes_of)
 
 BUSY_TOKENS = 2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
 PATCH_PX = 16  # of networks that do not say how they part a picture

@@ -17,8 +17,8 @@ from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.files import locate
-from worker.models.parts import Parts, load_file_parts, load_folder_parts
+from worker.models.loading.files import (locate)
+from worker.models.loading.parts import (Parts, load_file_parts, load_folder_parts)
 from worker.models.shared import SharedNetworks
 from worker.models.texts import TextCache, measured
 

@@ -17,13 +17,13 @@ from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.aesthetics.personalization import Tuning
 from worker.aesthetics.predictor import AestheticHead
 from worker.calls import EncodeText, Personalize
-from worker.engine import Engine
-from worker.inputs import Inputs
+from worker.engine.engine import Engine
+from worker.engine.runner import Runner
+from worker.engine.solo import draw
+from worker.engine.work import Finished, Outcome, Work
 from worker.models.registry import ModelRegistry
-from worker.runner import Runner
-from worker.sampler import Extras, Picture, sample
-from worker.solo import draw
-from worker.work import Finished, Outcome, Work
+from worker.pictures.inputs import Inputs
+from worker.sampling.sampler import Extras, Picture, sample
 
 Ask = Callable[..., ResolvedRequest]
 

@@ -19,8 +19,8 @@ from worker.guidance.objectives import (
     Sight,
     spherical_distance,
 )
-from worker.guidance.rule import rms
 from worker.models.registry import ModelRegistry
+from worker.sampling.rule import rms
 
 SIZE = (12, 12)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.worker.conftest import ROOT
-from worker.batches import guide
+from worker.engine.batches import (guide)
 from worker.calls import Guide
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from jobs.catalog.catalog import (ClipCard)
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
-from tests.worker.models.single_file import write_single_file
+from tests.worker.models.loading.single_file import (write_single_file)
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, edit, load, rewrite
 from worker.aesthetics.predictor import load_head
 from worker.models.clip import load_clip

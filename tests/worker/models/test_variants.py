@@ -12,8 +12,8 @@ from jobs.catalog.catalog import (ModelCard)
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, load, weights_of
 from worker.models.diffusion import DiffusionModel
-from worker.models.files import locate, parameters
-from worker.models.layout import NETWORKS
+from worker.models.loading.files import (locate, parameters)
+from worker.models.loading.layout import (NETWORKS)
 
 LATENTS = torch.ones(1, 8, 8, 8)
 

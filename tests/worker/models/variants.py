@@ -13,7 +13,7 @@ from jobs.catalog.catalog import (ModelCard)
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel, load_diffusion
-from worker.models.layout import NETWORKS
+from worker.models.loading.layout import (NETWORKS)
 from worker.settings import WorkerSettings
 
 POCKET = ROOT / "models" / "pocket"

@@ -1,0 +1,257 @@
+"""A picture is the one that its job gives alone, whatever shares its batches.
+
+``LODESTAR_TEST_MIXES=200 pytest tests/worker/engine/test_batching.py`` tries as many random mixes; the default is a
+handful.
+"""
+
+import operator
+import os
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import worker.engine.plans
+from jobs.catalog.catalog import Catalog
+from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.resolve.request import resolve
+from tests.worker.running import TOLERANCE, Running, pictures
+from worker.calls import Call, Denoise
+from worker.engine.runner import Runner
+from worker.engine.solo import draw
+from worker.engine.work import Failed, Work
+from worker.models.clip import ClipModel
+from worker.models.diffusion import DiffusionModel
+from worker.models.registry import ModelRegistry
+from worker.sampling.sampler import Extras, Picture, sample
+
+Ask = Callable[..., ResolvedRequest]
+MIXES = int(os.environ.get("LODESTAR_TEST_MIXES", "3"))
+
+guidances = st.none() | st.fixed_dictionaries(
+    {"scale": st.sampled_from([0.0, 0.1, 1.0]), "cutouts": st.integers(1, 9)},
+    optional={"prompt": st.just("a blue fish")},
+)
+pictures_asked = st.fixed_dictionaries(
+    {
+        "prompt": st.sampled_from(["a red apple", "twemoji fox on a pink background", "x"]),
+        "negative_prompt": st.sampled_from(["", "grey"]),
+        "seed": st.integers(0, 2**32 - 2),  # the second picture has the next one
+        "steps": st.integers(1, 8),
+        "cfg_scale": st.sampled_from([1.0, 1.5, 4.0, 12.0]),
+        "width": st.sampled_from([64, 64, 96]),
+        "images": st.sampled_from([1, 1, 2]),
+        "guidance": guidances,
+    }
+)
+solvers = st.fixed_dictionaries({"sampler": st.sampled_from(SamplerName)}) | st.just(
+    {"sampler": SamplerName.DDIM, "eta": 0.8}
+)
+requests = st.builds(operator.or_, pictures_asked, solvers)
+
+
+@settings(
+    max_examples=MIXES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(mix=st.lists(requests, min_size=2, max_size=6))
+@pytest.mark.timeout(120 + 60 * MIXES)
+def test_a_random_mix_of_jobs_gives_the_pictures_that_each_gives_alone(
+    mix: list[dict[str, object]], models: ModelRegistry, pocket_catalog: Catalog
+) -> None:
+    asked = [resolve(GenerateRequest.model_validate(fields), pocket_catalog) for fields in mix]
+    assert_alike(run_together(models, asked), run_alone(models, asked))
+
+
+def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
+    running = Running(models)
+    for number, request in enumerate(asked):
+        running.engine.admit(Work(str(number), request))
+    outcomes = running.wait_for(*(str(number) for number in range(len(asked))))
+    running.stop()
+    return [pictures(outcome) for outcome in outcomes]
+
+
+def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
+    runner = Runner(models)
+    return [
+        [draw(request, runner, "pocket-m", index).pixels for index in range(request.images)]
+        for request in asked
+    ]
+
+
+def assert_alike(together: list[list[torch.Tensor]], alone: list[list[torch.Tensor]]) -> None:
+    for mine, solo in zip(together, alone, strict=True):
+        for one, other in zip(mine, solo, strict=True):
+            assert (one - other).abs().max() < TOLERANCE
+
+
+def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Generator[Call, Any, Picture]]:
+    """A sampler that asks the UNet about changed latents, when its seed is 666."""
+
+    def wrapped(
+        request: ResolvedRequest, index: int, judge: str, extras: Extras
+    ) -> Generator[Call, Any, Picture]:
+        inner = sample(request, index, judge, extras)
+        call = next(inner)
+        while True:
+            if isinstance(call, Denoise) and request.seed == 666:
+                call = replace(call, latents=change(call.latents))
+            answer = yield call
+            try:
+                call = inner.send(answer)
+            except StopIteration as end:
+                picture: Picture = end.value
+                return picture
+
+    return wrapped
+
+
+def test_jobs_that_wait_for_alike_calls_share_one_batch(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = DiffusionModel.predict
+
+    def counted(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(latents))
+        return real(self, latents, *args)
+
+    run_together(models, [ask(steps=1)])
+    monkeypatch.setattr(DiffusionModel, "predict", counted)
+    mix = [
+        ask(prompt="a fox", steps=3),
+        ask(cfg_scale=1, sampler="euler", steps=3),
+        ask(images=2, cfg_scale=9, steps=3),
+    ]
+    run_together(models, mix)
+    assert max(sizes) == 2 + 1 + 2 * 2
+    assert sum(sizes) == 3 * 7
+
+
+def test_every_method_of_guidance_draws_in_a_batch_what_it_draws_alone(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    two_clips = [{"type": "text", "text": "a fish"}, {"type": "text", "text": "a pear", "clip": "pocket-s"}]
+    methods: list[dict[str, Any]] = [
+        {"preset": "laion", "cutouts": 5},
+        {"preset": "laion", "cutouts": 3, "objectives": two_clips},
+        {"preset": "diffusers"},
+        {"preset": "disco", "cutouts": 4},
+        {"preset": "freedom", "recurrences": 2},
+        {"preset": "tfg", "smoothing_samples": 2},
+        {"preset": "fast", "start": 0.0, "decoder": "linear"},
+    ]
+    asked = [
+        ask(seed=seed, steps=2, sampler=sampler, guidance=guidance)
+        for seed, (guidance, sampler) in enumerate(zip(methods, SamplerName, strict=False))
+    ]
+    assert_alike(run_together(models, asked), run_alone(models, asked))
+
+
+def test_latents_that_are_not_finite_end_their_own_job_alone(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbours = [ask(), ask(seed=8, guidance={"cutouts": 3})]
+    alone = run_alone(models, neighbours)
+    monkeypatch.setattr(worker.engine.plans, "sample", altered(lambda latents: latents * float("nan")))
+    running = Running(models)
+    for name, request in {"0": neighbours[0], "sick": ask(seed=666), "1": neighbours[1]}.items():
+        running.engine.admit(Work(name, request))
+    sick, *others = running.wait_for("sick", "0", "1")
+    running.stop()
+    assert isinstance(sick, Failed)
+    assert sick.error.type == "job_failed"
+    assert "not finite" in sick.error.message
+    assert_alike([pictures(outcome) for outcome in others], alone)
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_split_and_the_size_remembered(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [ask(seed=seed, steps=5) for seed in range(6)]
+    alone, refused = run_alone(models, asked), 0
+    real = DiffusionModel.predict
+
+    def tight(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+        nonlocal refused
+        if len(latents) > 5:
+            refused += 1
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, latents, *args)
+
+    monkeypatch.setattr(DiffusionModel, "predict", tight)
+    assert_alike(run_together(models, asked), alone)
+    assert 0 < refused <= 3
+
+
+def test_a_picture_that_does_not_fit_alone_fails_and_the_worker_stays_well(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [ask(seed=1), ask(seed=2, guidance={"cutouts": 2})]
+    alone, real = run_alone(models, asked), DiffusionModel.predict
+
+    def tight(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+        if latents.shape[-1] > 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, latents, *args)
+
+    monkeypatch.setattr(DiffusionModel, "predict", tight)
+    running = Running(models)
+    running.engine.admit(Work("large", ask(width=128)))
+    running.engine.admit(Work("0", asked[0]))
+    large, fits = running.wait_for("large", "0")
+    running.engine.admit(Work("1", asked[1]))
+    (later,) = running.wait_for("1")
+    running.stop()
+    assert isinstance(large, Failed)
+    assert large.error.type == "out_of_memory"
+    assert_alike([pictures(fits), pictures(later)], alone)
+
+
+def test_guidance_that_does_not_fit_judges_fewer_views_at_a_time(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [ask(seed=seed, steps=2, guidance={"cutouts": 7}) for seed in range(2)]
+    alone, most, real = run_alone(models, asked), 0, ClipModel.embed
+
+    def tight(self: ClipModel, views: torch.Tensor) -> torch.Tensor:
+        nonlocal most
+        if len(views) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        most = max(most, len(views))
+        return real(self, views)
+
+    monkeypatch.setattr(ClipModel, "embed", tight)
+    assert_alike(run_together(models, asked), alone)
+    assert most == 2
+
+
+def test_a_call_that_fails_in_a_batch_fails_alone(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [ask(seed=1), ask(seed=2)]
+    alone, real = run_alone(models, asked), DiffusionModel.predict
+
+    def picky(
+        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor
+    ) -> torch.Tensor:
+        if (latents.abs().amax(dim=(1, 2, 3)) > 1e3).any():
+            raise RuntimeError("unsupported value")
+        return real(self, latents, timesteps, context)
+
+    monkeypatch.setattr(DiffusionModel, "predict", picky)
+    monkeypatch.setattr(worker.engine.plans, "sample", altered(lambda latents: latents + 1e4))
+    running = Running(models)
+    for name, request in {"0": asked[0], "guilty": ask(seed=666), "1": asked[1]}.items():
+        running.engine.admit(Work(name, request))
+    guilty, *others = running.wait_for("guilty", "0", "1")
+    running.stop()
+    assert isinstance(guilty, Failed)
+    assert guilty.error.message == "RuntimeError in denoise"
+    assert_alike([pictures(outcome) for outcome in others], alone)

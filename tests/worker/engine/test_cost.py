@@ -1,0 +1,203 @@
+"""What a job is said to cost, against the calls that its samplers make."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch.nn import functional as F
+
+from jobs.catalog.catalog import Catalog
+from jobs.errors import InvalidRequestError
+from jobs.queue import order
+from jobs.queue.order import calls_of, cost_of
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.presets import PRESETS
+from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.resolve.request import resolve
+from worker import calls
+from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.guidance.gradient import Gradient
+from worker.sampling.sampler import Extras, sample
+from worker.sampling.solvers import Solver
+
+SCHEDULER = {
+    "num_train_timesteps": 1000,
+    "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+}
+CHANNELS, FACTOR, WIDTH = 4, 8, 8
+TASTE = ResolvedPersonalization(
+    embedding="warm",
+    digest="d",
+    steps=10,
+    lr=1e-4,
+    weight=1.0,
+    blend="lerp",
+    text=None,
+    text_angle=0.0,
+    text_negative=False,
+)
+BROUGHT = "sha256:" + 64 * "0"
+EXTRAS = Extras(
+    "pocket-s",
+    "pocket-s",
+    {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
+    {BROUGHT: torch.zeros(3, 8, 8, dtype=torch.uint8)},
+)
+
+
+class Counter:
+    """Answers calls with random numbers of the right shapes, and adds up what they would cost."""
+
+    def __init__(self, request: ResolvedRequest) -> None:
+        self.area = max(1.0, request.width * request.height / (64 * 64))
+        self.cost = 0.0
+        self._rng = torch.Generator().manual_seed(0)
+        self._read: set[Hashable] = set()
+
+    def _random(self, *shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=self._rng)
+
+    def _once(self, key: Hashable, cost: float) -> None:
+        """What is remembered is done once for all pictures of a job."""
+        if key not in self._read:
+            self._read.add(key)
+            self.cost += cost
+
+    def answer(self, call: calls.Call) -> Any:
+        match call:
+            case calls.Describe():
+                return calls.Facts(CHANNELS, FACTOR, SCHEDULER)
+            case calls.Measure():
+                return calls.Reading(5, 75, 77)
+            case calls.EncodeText():
+                self._once(("encode", call.text), order._TEXT)
+                return self._random(1, 4, WIDTH)
+            case calls.EmbedText():
+                self._once((call.clip, call.text), order._TEXT)
+                return F.normalize(self._random(1, WIDTH), dim=-1)
+            case calls.Personalize():
+                self._once("fit", order._FIT * call.tuning.steps)
+                return self._random(1, 4, WIDTH)
+            case calls.InputSize():
+                return 32
+            case calls.Predictor():
+                return lambda embeddings: embeddings.sum(dim=-1)
+            case calls.Denoise():
+                self.cost += self.area * len(call.context)
+                return self._random(len(call.context), *call.latents.shape[1:])
+            case calls.PullBack():
+                self.cost += self.area * order._PULL_BACK * len(call.context)
+                return self._random(*call.latents.shape)
+            case calls.Guide():
+                views = sum(len(sight.views) for sight in call.loss.sights)
+                self.cost += self.area * (order._GRADIENT[call.decoder] + order._VIEW * views)
+                return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
+            case calls.Decode():
+                self.cost += self.area * order._DECODE
+                return self._random(3, 8, 8).clamp(0, 1)
+            case calls.EmbedImage():
+                self.cost += self.area * order._LOOK
+                return F.normalize(self._random(1, WIDTH), dim=-1)
+            case calls.Score():
+                self.cost += self.area * order._LOOK
+                return 0.5
+            case calls.Look():
+                self.cost += self.area * order._LOOK
+                return calls.Sight(self._random(1, WIDTH), None)
+            case _:
+                return None
+
+
+def counted(request: ResolvedRequest) -> float:
+    """What the samplers of all pictures ask for."""
+    counter = Counter(request)
+    for index in range(request.images):
+        sampler, answer = sample(request, index, "pocket-m", EXTRAS), None
+        while True:
+            try:
+                answer = counter.answer(sampler.send(answer))
+            except StopIteration:
+                break
+    return counter.cost
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+OBJECTIVES = st.lists(
+    st.one_of(
+        st.fixed_dictionaries(
+            {"type": st.just("text"), "text": st.sampled_from(["a fox", "a house"])},
+            optional={"clip": st.sampled_from(["pocket-m", "pocket-s"]), "end": st.sampled_from([0.3, 0.7])},
+        ),
+        st.fixed_dictionaries({"type": st.just("image"), "image": st.just(BROUGHT)}),
+        st.fixed_dictionaries({"type": st.just("aesthetic"), "clip": st.just("pocket-s")}),
+        st.fixed_dictionaries({"type": st.sampled_from(["tv", "range"])}, optional={"start": st.just(0.5)}),
+    ),
+    min_size=1,
+    max_size=5,
+)
+GUIDANCE = st.fixed_dictionaries(
+    {"preset": st.sampled_from(sorted(PRESETS)), "patience": st.just(0)},
+    optional={
+        "objectives": OBJECTIVES,
+        "scale": st.sampled_from([0.0, 0.1]),
+        "cutouts": st.integers(1, 24),
+        "overview_cuts": st.sampled_from(["4", "[12]*400+[0]*600"]),
+        "inner_cuts": st.sampled_from(["0", "2", "[0]*300+[8]*700"]),
+        "start": st.sampled_from([0.0, 0.2, 0.5]),
+        "end": st.sampled_from([0.6, 1.0]),
+        "last_step": st.booleans(),
+        "stride": st.integers(1, 4),
+        "recurrences": st.integers(1, 4),
+        "iterations": st.integers(1, 4),
+        "rho": st.sampled_from([0.0, 0.25]),
+        "mu": st.sampled_from([0.0, 1.0]),
+        "smoothing": st.sampled_from([0.0, 0.1]),
+        "smoothing_samples": st.integers(1, 6),
+        "decoder": st.sampled_from(["vae", "linear"]),
+    },
+)
+REQUESTS = st.fixed_dictionaries(
+    {
+        "prompt": st.just("a red apple"),
+        "seed": st.just(1),
+        "steps": st.integers(1, 24),
+        "sampler": st.sampled_from(list(SamplerName)),
+        "cfg_scale": st.sampled_from([1.0, 4.0]),
+        "width": st.sampled_from([64, 128]),
+        "guidance": maybe(GUIDANCE),
+    },
+    optional={
+        "images": st.integers(1, 3),
+        "preview_every": st.integers(1, 10),
+        "select": st.just({"candidates": 3, "judge": "pocket-eval"}),
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(fields=REQUESTS, personal=st.booleans())
+def test_a_job_s_cost_is_what_its_calls_cost_together(
+    fields: dict[str, Any], personal: bool, pocket_catalog: Catalog
+) -> None:
+    try:
+        request = resolve(GenerateRequest.model_validate(fields), pocket_catalog)
+    except (InvalidRequestError, ValidationError):
+        reject()
+    request = request.model_copy(update={"personalization": TASTE if personal else None})
+    assert cost_of(request) == pytest.approx(counted(request), rel=1 / 3, abs=1)
+
+
+@pytest.mark.parametrize("sampler", SamplerName)
+@pytest.mark.parametrize("steps", [1, 2, 3, 25])
+def test_a_sampler_asks_the_denoiser_as_often_as_it_is_charged_for(sampler: SamplerName, steps: int) -> None:
+    planned = Solver(sampler, SCHEDULER, steps).steps
+    assert [len(step.timesteps) for step in planned] == calls_of(sampler, steps)

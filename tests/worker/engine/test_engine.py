@@ -1,0 +1,360 @@
+"""Several jobs in one loop."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from jobs.catalog.catalog import Catalog, ClipCard, load_catalog
+from jobs.errors import DeviceLostError
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.request import ResolvedRequest
+from tests.worker.conftest import ROOT
+from tests.worker.running import Running
+from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.calls import Call
+from worker.engine.engine import Engine
+from worker.engine.plans import plan
+from worker.engine.runner import Runner
+from worker.engine.work import Failed, Finished, Stopped, Work
+from worker.models import registry
+from worker.models.clip import ClipModel, load_clip
+from worker.models.device import Device
+from worker.models.diffusion import DiffusionModel
+from worker.models.registry import ModelRegistry
+from worker.pictures.inputs import Inputs
+from worker.sampling.sampler import Picture
+from worker.settings import WorkerSettings
+
+Ask = Callable[..., ResolvedRequest]
+
+
+@pytest.fixture
+def running(models: ModelRegistry) -> Iterator[Running]:
+    engine = Running(models)
+    yield engine
+    engine.stop()
+
+
+def test_progress_counts_the_steps_of_all_pictures(running: Running, ask: Ask) -> None:
+    work = Work("job", ask(steps=3, images=2))
+    running.engine.admit(work)
+    running.wait_for("job")
+    assert (work.progress.step, work.progress.steps, work.progress.fraction) == (6, 6, 1.0)
+    assert work.progress.eta_s == 0
+
+
+def test_pictures_come_in_the_order_of_their_numbers(running: Running, ask: Ask) -> None:
+    running.engine.admit(Work("job", ask(images=3, seed=10)))
+    (outcome,) = running.wait_for("job")
+    assert isinstance(outcome, Finished)
+    assert [picture.seed for picture in outcome.pictures] == [10, 11, 12]
+
+
+def test_a_short_job_overtakes_a_long_one(running: Running, ask: Ask) -> None:
+    long = Work("long", ask(steps=250))
+    running.engine.admit(long)
+    running.engine.admit(Work("short", ask(steps=2)))
+    running.wait_for("short")
+    assert "long" not in running.outcomes
+    long.stop.set()
+    running.wait_for("long")
+
+
+def test_a_job_that_is_told_to_stop_leaves_at_once_and_alone(running: Running, ask: Ask) -> None:
+    long, neighbour = Work("long", ask(steps=250, images=4)), Work("neighbour", ask(steps=20))
+    running.engine.admit(long)
+    running.engine.admit(neighbour)
+    long.stop.set()
+    stopped, finished = running.wait_for("long", "neighbour")
+    assert isinstance(stopped, Stopped)
+    assert isinstance(finished, Finished)
+    assert long.progress.step < 10
+
+
+def test_a_job_over_its_time_fails_and_says_so(running: Running, ask: Ask) -> None:
+    running.engine.admit(Work("slow", ask(steps=250, timeout_s=0.2)))
+    (outcome,) = running.wait_for("slow")
+    assert isinstance(outcome, Failed)
+    assert outcome.error.type == "deadline_exceeded"
+    assert "0.2 s" in outcome.error.message
+
+
+def test_closing_the_engine_stops_what_still_runs(models: ModelRegistry, ask: Ask) -> None:
+    running = Running(models)
+    running.engine.admit(Work("long", ask(steps=250)))
+    running.stop()
+    assert "long" not in running.outcomes or isinstance(running.outcomes["long"], Stopped)
+
+
+def test_a_model_whose_files_are_gone_fails_its_job_and_no_other(tmp_path: Path, ask: Ask) -> None:
+    shutil.copytree(ROOT / "models", tmp_path / "models")
+    text = (ROOT / "models.toml").read_text()
+    block = (
+        text.split("\n\n")[1]
+        .replace("models.pocket", "models.broken")
+        .replace("models/pocket", "models/broken")
+    )
+    (tmp_path / "models.toml").write_text(f"{text}\n{block}\n")
+    (tmp_path / "models" / "broken").mkdir()
+    catalog: Catalog = load_catalog(tmp_path / "models.toml")
+    running = Running(ModelRegistry(catalog, Device(WorkerSettings(device="cpu"))))
+    running.engine.admit(Work("broken", ask().model_copy(update={"model": "broken"})))
+    running.engine.admit(Work("sound", ask()))
+    broken, sound = running.wait_for("broken", "sound")
+    running.stop()
+    assert isinstance(broken, Failed)
+    assert broken.error.type == "model_unavailable"
+    assert isinstance(sound, Finished)
+
+
+def test_other_jobs_go_on_while_a_model_is_loaded(
+    pocket_catalog: Catalog, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(card: ClipCard, *args: object) -> ClipModel:
+        assert card.id != "pocket-eval" or go_on.wait(60)
+        return load_clip(card, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "load_clip", slow)
+    running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
+    running.engine.admit(Work("first", ask(steps=1)))
+    running.wait_for("first")
+    running.engine.admit(Work("waits", ask(steps=2, guidance={"clip": "pocket-eval", "cutouts": 1})))
+    running.engine.admit(Work("goes on", ask()))
+    (done,) = running.wait_for("goes on")
+    assert isinstance(done, Finished)
+    assert "waits" not in running.outcomes
+    go_on.set()
+    assert isinstance(running.wait_for("waits")[0], Finished)
+    running.stop()
+
+
+def test_a_job_whose_model_is_still_being_loaded_can_be_stopped(
+    pocket_catalog: Catalog, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(card: ClipCard, *args: object) -> ClipModel:
+        assert go_on.wait(60)
+        return load_clip(card, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(registry, "load_clip", slow)
+    running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
+    work = Work("job", ask())
+    running.engine.admit(work)
+    work.stop.set()
+    assert isinstance(running.wait_for("job")[0], Stopped)
+    go_on.set()
+    running.stop()
+
+
+def test_others_can_see_that_the_engine_works_and_how_much(running: Running, ask: Ask) -> None:
+    started = time.monotonic()
+    running.engine.admit(Work("job", ask()))
+    running.wait_for("job")
+    assert 0 < running.engine.busy_s < time.monotonic() - started
+    assert running.engine.calling_since is None
+
+
+def test_a_call_that_hangs_can_be_seen_from_outside(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, go_on = threading.Event(), threading.Event()
+    real = DiffusionModel.predict
+
+    def hang(*args: object) -> object:
+        hanging.set()
+        assert go_on.wait(60)
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DiffusionModel, "predict", hang)
+    running.engine.admit(Work("job", ask(steps=1)))
+    assert hanging.wait(60)
+    since = running.engine.calling_since
+    assert since is not None
+    assert since < time.monotonic()
+    go_on.set()
+    running.wait_for("job")
+
+
+def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*args: object) -> object:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(DiffusionModel, "predict", lost)
+    outcomes: list[object] = []
+    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.append(outcome))
+    engine.admit(Work("job", ask()))
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        engine.serve()
+    assert outcomes == []
+
+
+def personalised(request: ResolvedRequest, name: str, steps: int) -> tuple[ResolvedRequest, Inputs]:
+    """A request with aesthetic gradients towards a taste of its own, and what it needs."""
+    rng = torch.Generator().manual_seed(sum(map(ord, name)))
+    taste = AestheticEmbedding(F.normalize(torch.randn(192, generator=rng), dim=0), "pocket-s", {})
+    asked = ResolvedPersonalization(
+        embedding=name,
+        digest=taste.digest,
+        steps=steps,
+        lr=1e-4,
+        weight=0.5,
+        blend="lerp",
+        text=None,
+        text_angle=0.0,
+        text_negative=False,
+    )
+    return request.model_copy(update={"personalization": asked}), Inputs(tastes={taste.digest: taste})
+
+
+def test_others_go_on_between_the_steps_of_a_personalisation(running: Running, ask: Ask) -> None:
+    works = [Work(name, *personalised(ask(steps=1), name, 100)) for name in ("a", "b", "c")]
+    for work in works:
+        running.engine.admit(work)
+    running.engine.admit(Work("plain", ask(steps=2)))
+    running.wait_for("plain")
+    assert not {"a", "b", "c"} & running.outcomes.keys()
+    assert all(isinstance(each, Finished) for each in running.wait_for("a", "b", "c"))
+
+
+def test_a_personalisation_hears_of_a_stop_and_of_its_deadline(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.engine.batches.FITTING_TURN_S", 0.0)
+    stopped = Work("stopped", *personalised(ask(), "stopped", 100_000))
+    late = Work("late", *personalised(ask(timeout_s=0.5), "late", 100_000))
+    running.engine.admit(stopped)
+    running.engine.admit(late)
+    assert isinstance(running.wait_for("late")[0], Failed)
+    stopped.stop.set()
+    assert isinstance(running.wait_for("stopped")[0], Stopped)
+
+
+def slow_to_begin(pictures: int, begun: list[int], seconds: float) -> Callable[..., object]:
+    """A plan whose samplers take long before their first call."""
+    real = plan
+
+    def planned(*args: object) -> object:
+        made = real(*args)  # type: ignore[arg-type]
+
+        def slow(sampler: Generator[Call, object, object], index: int) -> Generator[Call, object, object]:
+            begun.append(index)
+            time.sleep(seconds)
+            return (yield from sampler)
+
+        if made.results < pictures:
+            return made
+        return replace(made, samplers=(slow(each, index) for index, each in enumerate(made.samplers)))
+
+    return planned
+
+
+def test_a_stop_is_heard_before_every_sampler_that_begins(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.3))
+    work = Work("slow", ask(images=16))
+    running.engine.admit(work)
+    while not begun:
+        time.sleep(0.01)
+    work.stop.set()
+    assert isinstance(running.wait_for("slow")[0], Stopped)
+    assert len(begun) == 1
+
+
+def test_what_a_sampler_does_between_calls_is_seen_and_costs_its_job(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(4, begun, 0.4))
+    running.engine.admit(Work("slow", ask(images=4)))
+    while not begun:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    since = running.engine.calling_since
+    assert since is not None
+    (job,) = running.engine._jobs
+    while len(begun) < 2:
+        time.sleep(0.01)
+    assert job.account is not None
+    assert job.account.charged_s >= 0.4
+    assert running.engine.calling_since != since
+    running.wait_for("slow")
+
+
+def test_others_have_their_turns_between_the_pictures_that_a_job_begins(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.5))
+    running.engine.admit(Work("slow", ask(images=16, steps=1)))
+    while not begun:
+        time.sleep(0.01)
+    running.engine.admit(Work("quick", ask(steps=3)))
+    running.wait_for("quick")
+    assert len(begun) < 16
+    running.wait_for("slow")
+
+
+def test_a_job_that_cannot_be_planned_fails_alone(
+    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = plan
+
+    def planned(request: ResolvedRequest, *args: object) -> object:
+        if request.seed == 13:
+            raise MemoryError
+        return real(request, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("worker.engine.engine.plan", planned)
+    running.engine.admit(Work("unlucky", ask(seed=13)))
+    running.engine.admit(Work("other", ask()))
+    unlucky, other = running.wait_for("unlucky", "other")
+    assert isinstance(unlucky, Failed)
+    assert unlucky.error.message == "internal error: MemoryError"
+    assert isinstance(other, Finished)
+
+
+def test_no_more_pictures_are_begun_than_their_owner_has_room_for(models: ModelRegistry, ask: Ask) -> None:
+    made: list[int] = []
+    room, left = threading.Semaphore(3), threading.Event()
+
+    def may_draw(work: Work) -> bool:
+        return room.acquire(blocking=False)
+
+    def note(work: Work, picture: Picture) -> Picture:
+        made.append(picture.index)
+        return picture
+
+    engine = Engine(
+        Runner(models),
+        models.catalog,
+        lambda work, outcome: left.set(),
+        on_picture=note,
+        may_draw=may_draw,
+    )
+    thread = threading.Thread(target=engine.serve)
+    thread.start()
+    engine.admit(Work("job", ask(steps=1, images=6)))
+    while len(made) < 3:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    assert made == [0, 1, 2]
+    room.release(10)
+    engine.wake()
+    assert left.wait(60)
+    engine.close()
+    thread.join(30)
+    assert sorted(made) == [0, 1, 2, 3, 4, 5]

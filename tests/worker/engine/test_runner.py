@@ -1,0 +1,123 @@
+"""Groups of calls: whose error it is, and what is learned of memory while something else takes some."""
+
+import threading
+from mmap import PAGESIZE, mmap
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from jobs.errors import JobFailedError, ModelUnavailableError
+from worker.aesthetics import fitting
+from worker.aesthetics.personalization import Tuning
+from worker.calls import Call, Decode, Denoise, Personalize
+from worker.engine.memory import taking_memory
+from worker.engine.runner import Runner
+from worker.models.diffusion import DiffusionModel
+from worker.models.registry import ModelRegistry
+
+MIB = 2**20
+CPU = torch.device("cpu")
+LIKED = "a red apple on a light blue background"
+ODD = "a prompt of another kind"
+
+
+def personalize(text: str, steps: int = 1) -> Personalize:
+    taste = F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
+    return Personalize("pocket", "pocket-s", text, taste, Tuning(f"{text} {steps}", steps, 1e-4))
+
+
+def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others(
+    models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = DiffusionModel.personalize
+
+    def picky(model: DiffusionModel, text: str, *rest: Any, **options: Any) -> object:
+        if text == ODD:
+            raise ModelUnavailableError("the cosine similarity of what both say of the prompt is 0.02")
+        return real(model, text, *rest, **options)
+
+    monkeypatch.setattr(DiffusionModel, "personalize", picky)
+    texts = [LIKED, "a blue fish", ODD, "a cat"]
+    answers = Runner(models).run([personalize(text) for text in texts])
+    assert [isinstance(answer, ModelUnavailableError) for answer in answers] == [False, False, True, False]
+    assert not any(
+        isinstance(answer, Exception) for answer, text in zip(answers, texts, strict=True) if text != ODD
+    )
+
+
+def test_a_call_that_breaks_its_batch_fails_alone(models: ModelRegistry) -> None:
+    text = models.diffusion("pocket").encode_texts([LIKED])
+    calls: list[Call] = [
+        Denoise("pocket", torch.zeros(1, 8, 8, 8), torch.tensor(100), text[..., : 190 if odd else None])
+        for odd in (False, True, False)
+    ]
+    first, odd, last = Runner(models).run(calls)
+    assert isinstance(odd, JobFailedError)
+    assert isinstance(first, torch.Tensor)
+    assert isinstance(last, torch.Tensor)
+
+
+def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRegistry) -> None:
+    runner, call, turns = Runner(models), personalize(LIKED, steps=60), 0
+    answer: object = None
+    while not isinstance(answer, torch.Tensor):
+        assert answer is None or isinstance(answer, fitting.Fitting)
+        answer = runner.answer(
+            Personalize(call.model, call.text_clip, LIKED, call.direction, call.tuning, answer)
+        )
+        turns += 1
+    assert turns > 1
+    whole = Personalize(call.model, call.text_clip, LIKED, call.direction, Tuning("again", 60, 1e-4))
+    model = models.diffusion("pocket")
+    at_once = model.personalize(whole.text, whole.direction, whole.tuning, models.clip("pocket-s"))
+    assert isinstance(at_once, torch.Tensor)
+    assert torch.equal(answer, at_once)
+
+
+def test_a_taste_that_is_not_finite_fails_and_says_after_what(models: ModelRegistry) -> None:
+    call = personalize(LIKED)
+    broken = Personalize(
+        call.model,
+        call.text_clip,
+        call.text,
+        torch.full_like(call.direction, torch.nan),
+        Tuning("nan", 3, 1e-4),
+    )
+    with pytest.raises(JobFailedError, match="personalised prompt is not finite after 0 steps"):
+        Runner(models).answer(broken)
+
+
+def touch(mebibytes: int) -> None:
+    """Take fresh memory and give it back at once."""
+    with mmap(-1, mebibytes * MIB) as block:
+        for page in range(0, len(block), PAGESIZE):
+            block[page] = 1
+
+
+def test_a_model_that_is_loaded_while_a_batch_is_measured_makes_no_batch_smaller(
+    models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loader takes a gigabyte while the first two sizes of a batch are measured; two gigabytes are free."""
+    runner, sizes = Runner(models), []
+    real = DiffusionModel.render
+
+    def load() -> None:
+        with taking_memory(CPU):
+            touch(1024)
+
+    def render(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(latents))
+        if len(sizes) <= 2:
+            loader = threading.Thread(target=load)
+            loader.start()
+            loader.join()
+        return real(model, latents)
+
+    monkeypatch.setattr(DiffusionModel, "render", render)
+    monkeypatch.setattr(models.device, "batch_bytes", 2048 * MIB)
+    group: list[Call] = [Decode("pocket", torch.zeros(1, 8, 8, 8)) for _ in range(16)]
+    for _ in range(4):
+        assert len(Runner.run(runner, group)) == len(group)
+    assert sizes[-1] == len(group)

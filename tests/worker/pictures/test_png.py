@@ -1,0 +1,52 @@
+"""Pictures as files."""
+
+import io
+import json
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from PIL import Image
+
+from jobs.requests.request import ResolvedRequest
+from worker.pictures.png import encode_png
+from worker.sampling.sampler import Picture
+
+Ask = Callable[..., ResolvedRequest]
+
+
+def picture() -> Picture:
+    return Picture(0, 7, torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0)), 0.5)
+
+
+def test_a_png_holds_the_pixels_to_the_nearest_of_256_values(ask: Ask) -> None:
+    image = Image.open(io.BytesIO(encode_png(picture(), ask())))
+    assert image.size == (64, 48)
+    expected = picture().pixels.numpy().transpose(1, 2, 0)
+    assert np.abs(np.asarray(image) / 255 - expected).max() <= 0.5 / 255 + 1e-6
+
+
+def test_it_carries_the_request_as_other_tools_write_it_and_as_json(ask: Ask) -> None:
+    request = ask(prompt="a café on a white background", negative_prompt="grey", guidance={"cutouts": 9})
+    image = Image.open(io.BytesIO(encode_png(picture(), request)))
+    lines = image.info["parameters"].split("\n")
+    assert lines[:2] == ["a café on a white background", "Negative prompt: grey"]
+    assert "Steps: 4, Sampler: ddim, CFG scale: 4, Seed: 7, Size: 64x64, Model: pocket" in lines[2]
+    assert "CLIP guidance cutouts: 9" in lines[2]
+    assert ResolvedRequest.model_validate(json.loads(image.info["lodestar"])) == request
+
+
+def test_the_same_picture_gives_the_same_bytes(ask: Ask) -> None:
+    assert encode_png(picture(), ask()) == encode_png(picture(), ask())
+
+
+def test_no_text_chunk_holds_nul(ask: Ask) -> None:
+    request = ask().model_copy(update={"prompt": "a red\0apple", "negative_prompt": "\0"})
+    png = encode_png(picture(), request)
+    chunks = png[: png.index(b"IDAT")].split(b"iTXt")[1:]
+    for chunk in chunks:
+        # Keyword, no compression, no language, no translated keyword; then the text up to length and checksum.
+        assert b"\0" not in chunk.split(b"\0\0\0\0\0", 1)[1][:-8]
+    image = Image.open(io.BytesIO(png))
+    assert image.info["parameters"].startswith("a red\N{REPLACEMENT CHARACTER}apple\n")
+    assert json.loads(image.info["lodestar"])["prompt"] == "a red\0apple"

@@ -1,0 +1,250 @@
+"""One picture from start to end, with the pocket models."""
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UniPCMultistepScheduler,
+)
+from PIL import Image
+
+from jobs.requests.presets import PRESETS, PresetName
+from jobs.requests.request import ResolvedRequest, SamplerName
+from jobs.storage.artifacts import ArtifactStore
+from tests.worker.conftest import ROOT
+from worker.calls import Call, Denoise, Guide, Preview, Stepped
+from worker.engine.fairness import rows
+from worker.engine.runner import Runner
+from worker.models.registry import ModelRegistry
+from worker.pictures.read import read_prompts
+from worker.sampling.sampler import NO_EXTRAS, Extras, Picture, sample
+
+Ask = Callable[..., ResolvedRequest]
+
+
+def run(
+    request: ResolvedRequest,
+    models: ModelRegistry,
+    index: int = 0,
+    seen: list[Call] | None = None,
+    extras: Extras = NO_EXTRAS,
+) -> Picture:
+    """Drive a sampler alone, as the engine would."""
+    runner = Runner(models)
+    sampler = sample(request, index, request.guidance.clip if request.guidance else "pocket-m", extras)
+    call = next(sampler)
+    while True:
+        if seen is not None:
+            seen.append(call)
+        try:
+            call = sampler.send(runner.answer(call))
+        except StopIteration as end:
+            picture: Picture = end.value
+            return picture
+
+
+STOCK: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
+    SamplerName.DDIM: (DDIMScheduler, {}),
+    SamplerName.EULER: (EulerDiscreteScheduler, {}),
+    SamplerName.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
+    SamplerName.HEUN: (HeunDiscreteScheduler, {}),
+    SamplerName.LMS: (LMSDiscreteScheduler, {}),
+    SamplerName.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
+    SamplerName.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    SamplerName.DPMPP_2M_SDE_KARRAS: (
+        DPMSolverMultistepScheduler,
+        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++"},
+    ),
+    SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
+    SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StableDiffusionPipeline:
+    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
+    stock.set_progress_bar_config(disable=True)
+    return stock
+
+
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
+    name: SamplerName, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
+) -> None:
+    request = ask(sampler=name, steps=6, negative_prompt="grey")
+    scheduler, options = STOCK[name]
+    pipeline.scheduler = scheduler.from_config(models.diffusion("pocket").facts.scheduler_config, **options)
+    stock = pipeline(
+        request.prompt,
+        negative_prompt=request.negative_prompt,
+        num_inference_steps=request.steps,
+        guidance_scale=request.cfg_scale,
+        generator=torch.Generator().manual_seed(request.seed),
+        output_type="np",
+    ).images[0]
+    ours = run(request, models).pixels.numpy().transpose(1, 2, 0)
+    assert np.abs(ours - stock).max() < 2 / 255
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_seed_another(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    guided = {"guidance": {"cutouts": 4}}
+    one, two, other = (run(ask(seed=seed, **guided), models).pixels for seed in (1, 1, 2))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+def test_picture_n_of_a_job_is_the_first_picture_of_the_nth_seed(models: ModelRegistry, ask: Ask) -> None:
+    third = run(ask(seed=5, images=3), models, index=2)
+    assert third.seed == 7
+    assert torch.equal(third.pixels, run(ask(seed=7), models).pixels)
+
+
+def test_guidance_of_scale_zero_changes_nothing_and_costs_nothing(models: ModelRegistry, ask: Ask) -> None:
+    seen: list[Call] = []
+    guided = run(ask(guidance={"scale": 0}), models, seen=seen)
+    assert not any(isinstance(call, Guide) for call in seen)
+    assert torch.equal(guided.pixels, run(ask(), models).pixels)
+
+
+def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_views_as_asked(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    seen: list[Call] = []
+    run(ask(guidance={"cutouts": 5}), models, seen=seen)
+    gradients = [call for call in seen if isinstance(call, Guide)]
+    assert [rows(call) for call in gradients] == [5] * 4
+
+
+def test_guidance_raises_the_similarity_to_the_text(models: ModelRegistry, ask: Ask) -> None:
+    plain = run(ask(steps=15), models)
+    guided = run(ask(steps=15, guidance={"scale": 0.2, "cutouts": 16}), models)
+    assert guided.clip_score > plain.clip_score
+
+
+def test_guidance_can_steer_towards_another_text_than_the_prompt(models: ModelRegistry, ask: Ask) -> None:
+    clip = models.clip("pocket-m")
+    text = clip.embed_text("a blue fish")
+    plain = run(ask(steps=15), models)
+    steered = run(ask(steps=15, guidance={"prompt": "a blue fish", "scale": 0.3, "cutouts": 16}), models)
+    assert clip.score(steered.pixels, text) > clip.score(plain.pixels, text)
+    assert steered.pixels.shape == (3, 64, 64)
+
+
+def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistry, ask: Ask) -> None:
+    seen: list[Call] = []
+    guided = {"steps": 6, "guidance": {"cutouts": 4}}
+    shown = run(ask(preview_every=2, **guided), models, seen=seen)
+    previews = [call for call in seen if isinstance(call, Preview)]
+    assert [(preview.index, preview.step) for preview in previews] == [
+        (0, 2),
+        (0, 4),
+    ]  # the picture itself is the last
+    assert torch.equal(shown.pixels, run(ask(**guided), models).pixels)
+
+
+def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) -> None:
+    seen: list[Call] = []
+    picture = run(ask(steps=20, preview_every=6), models, seen=seen)
+    previews = [call.pixels for call in seen if isinstance(call, Preview)]
+    far = [float((pixels - picture.pixels).abs().mean()) for pixels in previews]
+    assert len(far) == 3
+    assert far == sorted(far, reverse=True)
+    assert far[-1] < 0.05
+
+
+def test_a_cfg_scale_of_one_saves_the_unconditional_half(models: ModelRegistry, ask: Ask) -> None:
+    seen: list[Call] = []
+    run(ask(cfg_scale=1), models, seen=seen)
+    assert all(len(call.context) == 1 for call in seen if isinstance(call, Denoise))
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 80)])
+def test_oblong_pictures_can_be_guided(width: int, height: int, models: ModelRegistry, ask: Ask) -> None:
+    picture = run(ask(width=width, height=height, guidance={"cutouts": 4}), models)
+    assert picture.pixels.shape == (3, height, width)
+    assert picture.pixels.isfinite().all()
+
+
+@pytest.mark.parametrize("sampler", list(SamplerName))
+def test_every_sampler_can_be_steered(sampler: SamplerName, models: ModelRegistry, ask: Ask) -> None:
+    clip = models.clip("pocket-m")
+    text = clip.embed_text("a blue fish")
+    plain, steered = (
+        run(ask(sampler=sampler, steps=8, guidance=guidance), models)
+        for guidance in (None, {"prompt": "a blue fish", "scale": 0.3, "cutouts": 6})
+    )
+    assert clip.score(steered.pixels, text) > clip.score(plain.pixels, text) + 0.02
+
+
+@pytest.mark.parametrize("preset", [name for name, row in PRESETS.items() if row.scale])
+def test_every_preset_makes_another_picture_and_tells_how(
+    preset: PresetName, models: ModelRegistry, ask: Ask
+) -> None:
+    guidance = {"preset": preset, "cutouts": 2, "recurrences": 1, "trace": True}
+    guided = run(ask(guidance=guidance, steps=5), models)
+    assert guided.pixels.isfinite().all()
+    assert not torch.equal(guided.pixels, run(ask(steps=5), models).pixels)
+    assert guided.trace
+    for step in guided.trace:
+        assert not step.skipped
+        assert step.loss is not None
+        assert step.gradient_rms is not None
+        assert step.gradient_rms > 0
+
+
+def png_of(picture: torch.Tensor) -> str:
+    file = io.BytesIO()
+    Image.fromarray((picture * 255).byte().permute(1, 2, 0).numpy()).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_texts_pictures_and_pixels_pull_together_through_two_clips(
+    models: ModelRegistry, ask: Ask, tmp_path: Path
+) -> None:
+    fish = run(ask(prompt="a blue fish", steps=10), models).pixels
+    objectives = [
+        {"type": "text", "text": "a blue fish", "end": 0.5},
+        {"type": "image", "image": png_of(fish), "clip": "pocket-s", "weight": 2},
+        {"type": "text", "text": "a red apple", "weight": -0.5},
+        {"type": "tv", "weight": 0.1, "start": 0.5},
+    ]
+    guidance = {"objectives": objectives, "scale": 0.3, "overview_cuts": 4, "inner_cuts": 2, "trace": True}
+    seen: list[Call] = []
+    request = ask(steps=8, guidance=guidance)
+    prompts = read_prompts("a-job", request, ArtifactStore(str(tmp_path)))
+    steered = run(request, models, seen=seen, extras=Extras(prompts=prompts))
+    assert [call.loss.clips for call in seen if isinstance(call, Guide)] == [("pocket-m", "pocket-s")] * 8
+    active = [[loss is not None for loss in step.losses] for step in steered.trace or ()]
+    assert active == [[True, True, True, False]] * 4 + [[False, True, True, True]] * 4
+    clip = models.clip("pocket-s")
+    goal = clip.embed_pictures(fish[None])
+    plain = run(ask(steps=8), models)
+    assert clip.score(steered.pixels, goal) > clip.score(plain.pixels, goal) + 0.05
+
+
+def test_steps_taken_again_cost_as_many_calls_and_leave_the_sampler_sound(
+    models: ModelRegistry, ask: Ask
+) -> None:
+    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde_karras"):
+        seen: list[Call] = []
+        guidance = {"cutouts": 2, "recurrences": 3, "start": 0.25, "end": 0.75}
+        picture = run(ask(sampler=sampler, guidance=guidance), models, seen=seen)
+        assert picture.pixels.isfinite().all()
+        assert sum(isinstance(call, Guide) for call in seen) == 2 * 3
+        assert sum(isinstance(call, Stepped) for call in seen) == 4

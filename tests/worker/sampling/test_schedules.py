@@ -1,0 +1,199 @@
+"""The solvers against those of diffusers, against a model that knows the answer, and moved by guidance."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from diffusers import LMSDiscreteScheduler
+from torch import Tensor
+
+from jobs.requests.request import SamplerName
+from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
+from worker.sampling.schedules import SCHEDULERS, Step
+from worker.sampling.solvers import Solver
+
+STOCK = SCHEDULERS | {SamplerName.LMS: (LMSDiscreteScheduler, {})}
+HISTORY = {SamplerName.LMS, SamplerName.PNDM, SamplerName.UNIPC}
+
+
+def solver_of(name: SamplerName, prediction: str = "epsilon", steps: int = 10) -> Solver:
+    return Solver(name, STABLE_DIFFUSION | {"prediction_type": prediction}, steps)
+
+
+def noise(seed: int = 0) -> Tensor:
+    return torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def model(x: Tensor, t: Tensor) -> Tensor:
+    """A UNet for tests: smooth, and different at every timestep."""
+    return torch.sin(3 * x + float(t) / 300)
+
+
+def stock(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
+    """What diffusers makes of the noise, as its pipelines call it."""
+    scheduler_class, changes = STOCK[name]
+    scheduler = scheduler_class.from_config(config, **changes)
+    scheduler.set_timesteps(steps)
+    rng = torch.Generator().manual_seed(1)
+    latents: Tensor = noise() * scheduler.init_noise_sigma
+    drawing = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE_KARRAS}
+    for t in scheduler.timesteps:
+        output = model(scheduler.scale_model_input(latents, t), t)
+        extra: dict[str, Any] = {"generator": rng} if name in drawing else {}
+        if eta:
+            extra = {"generator": rng, "eta": eta}
+        latents = scheduler.step(output, t, latents, **extra).prev_sample
+    return latents
+
+
+def ours(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
+    solver, rng = Solver(name, config, steps, eta), torch.Generator().manual_seed(1)
+    latents = solver.initial(noise())
+    for index, step in enumerate(solver.steps):
+        for stage, t in enumerate(step.timesteps):
+            latents = solver.advance(index, stage, latents, model(latents, t), rng)
+    # diffusers ends in the convention that it keeps, which differs where the last level is not quite zero.
+    exploding = name in (SamplerName.EULER, SamplerName.EULER_ANCESTRAL, SamplerName.HEUN, SamplerName.LMS)
+    return latents / step.a_next if exploding else latents
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("steps", [2, 6, 14, 15, 30])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_every_solver_arrives_where_that_of_diffusers_does(
+    name: SamplerName, prediction: str, steps: int, spacing: str
+) -> None:
+    if name is SamplerName.PNDM and spacing != "leading":
+        pytest.skip("there diffusers' PNDM takes its steps from other timesteps than it asks the model at")
+    config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
+    one, other = ours(name, config, steps), stock(name, config, steps)
+    assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize("name", [SamplerName.DDIM, SamplerName.EULER, SamplerName.HEUN, SamplerName.PNDM])
+def test_a_single_step_is_that_of_diffusers_too(name: SamplerName) -> None:
+    config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
+    assert torch.allclose(ours(name, config, 1), stock(name, config, 1), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.8, 1.0])
+@pytest.mark.parametrize("spacing", ["leading", "trailing"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_ddim_with_fresh_noise_is_that_of_diffusers(prediction: str, spacing: str, eta: float) -> None:
+    config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
+    one, other = (run(SamplerName.DDIM, config, 10, eta) for run in (ours, stock))
+    assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+
+
+def test_fresh_noise_depends_on_the_generator_alone() -> None:
+    config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
+    assert torch.equal(ours(SamplerName.DDIM, config, 10, 0.8), ours(SamplerName.DDIM, config, 10, 0.8))
+    assert not torch.allclose(ours(SamplerName.DDIM, config, 10, 0.8), ours(SamplerName.DDIM, config, 10))
+
+
+def test_a_schedule_that_starts_at_pure_noise_can_be_solved() -> None:
+    config = STABLE_DIFFUSION | {
+        "prediction_type": "v_prediction",
+        "timestep_spacing": "trailing",
+        "rescale_betas_zero_snr": True,
+    }
+    one, other = (run(SamplerName.DDIM, config, 10) for run in (ours, stock))
+    assert torch.allclose(one, other, atol=1e-3)
+
+
+def take(solver: Solver, step: Step, latents: Tensor, clean: Tensor) -> Tensor:
+    """One step with a model that knows the clean latents."""
+    index = solver.steps.index(step)
+    rng = torch.Generator().manual_seed(100 + index)
+    for stage in range(len(step.timesteps)):
+        output = solver.steps[index + stage].output(clean, latents)
+        latents = solver.advance(index, stage, latents, output, rng)
+    return latents
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_with_a_perfect_model_every_solver_arrives_at_the_clean_latents(
+    name: SamplerName, prediction: str
+) -> None:
+    solver, clean = solver_of(name, prediction, steps=20), noise(3)
+    latents = solver.initial(noise())
+    for step in solver.steps:
+        latents = take(solver, step, latents, clean)
+    assert torch.allclose(latents, clean, atol=0.15)
+
+
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_latents_keep_the_variance_that_the_unet_expects(name: SamplerName) -> None:
+    solver, clean = solver_of(name, "sample", steps=20), noise(3)
+    latents = solver.initial(noise())
+    for step in solver.steps:
+        assert latents.std().item() == pytest.approx(1, abs=0.15)
+        latents = take(solver, step, latents, clean)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_the_output_that_implies_an_estimate_is_the_output_it_came_from(
+    name: SamplerName, prediction: str
+) -> None:
+    for step in solver_of(name, prediction).steps:
+        x, output = noise(1).double(), noise(2).double()
+        denoised = step.denoised(output, x)
+        assert torch.allclose(step.output(denoised, x), output)
+        assert torch.allclose(step.a * denoised + step.s * step.noise(denoised, x), x)
+
+
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_the_model_is_asked_as_often_as_its_solver_needs(name: SamplerName) -> None:
+    timesteps = [len(step.timesteps) for step in solver_of(name).steps]
+    expected = {SamplerName.HEUN: [2] * 9 + [1], SamplerName.PNDM: [2] + [1] * 9}
+    assert timesteps == expected.get(name, [1] * 10)
+
+
+@pytest.mark.parametrize("name", [name for name in SamplerName if name not in HISTORY | {SamplerName.HEUN}])
+def test_a_step_carries_a_changed_estimate_as_far_as_a_shift_of_first_order(name: SamplerName) -> None:
+    """In the first step, where no memory is involved: exactly."""
+    displacement = noise(4).double()
+    following = []
+    for change in (0.0, 1.0):
+        solver = solver_of(name)
+        step, latents = solver.steps[0], solver.initial(noise().double())
+        output = step.output(noise(3) + change * displacement, latents)
+        following.append(solver.advance(0, 0, latents, output, torch.Generator().manual_seed(1)))
+    carried = step.a_next * (1 - step.contraction) * displacement
+    assert torch.allclose(following[1] - following[0], carried)
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_a_shift_lasts_as_long_as_the_noise_around_it(name: SamplerName, prediction: str) -> None:
+    """With a perfect model a deviation shrinks with the noise level, through memory and corrections alike."""
+    clean, shift = noise(3).double(), noise(4).double()
+    ends = []
+    for size in (0.0, 1.0):
+        solver = solver_of(name, prediction)
+        latents = solver.initial(noise().double())
+        for index, step in enumerate(solver.steps[:6]):
+            latents = take(solver, step, latents, clean)
+            if index == 2:
+                latents = solver.shifted(index, latents, size * shift)
+        ends.append(latents)
+    expected = shift * math.prod(step.a_next * step.down / step.s for step in solver.steps[3:6])
+    assert torch.allclose(ends[1] - ends[0], expected, rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_a_step_that_is_taken_again_starts_from_the_same_noise_level_and_memory(name: SamplerName) -> None:
+    solver, clean = solver_of(name), noise(3)
+    latents = solver.initial(noise())
+    for step in solver.steps[:3]:
+        latents = take(solver, step, latents, clean)
+    step, fresh = solver.steps[3], noise(6)
+    solver.mark()
+    once = take(solver, step, latents, clean)
+    again = solver.renoised(once, step, fresh)
+    assert (again - step.a * clean).std() == pytest.approx(step.s, rel=0.15)
+    assert torch.equal(take(solver, step, latents, clean), once)

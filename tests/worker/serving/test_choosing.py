@@ -1,0 +1,121 @@
+"""Jobs that choose, upscale, score and search, from the queue to the artifact store."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from redis import Redis
+
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, Place, QueryTask, Scores, ScoreTask, Task
+from jobs.status.job import Job, JobStatus
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segments
+from tests.worker.serving.test_executions import Ask, House, until
+from worker.models.registry import ModelRegistry
+from worker.pictures import upscaling
+from worker.serving.executions import Executions
+
+
+@pytest.fixture
+def house(redis: Redis, models: ModelRegistry, tmp_path: Path) -> House:
+    return House(redis, models, tmp_path)
+
+
+def run(house: House, worker: Executions, request: ResolvedRequest | Task) -> Job:
+    """A job after its end."""
+    job_id = house.queue.submit(request).job.id
+    assert worker.admit()
+    until(lambda: house.status(job_id).is_terminal)
+    return house.queue.get(job_id)
+
+
+def size_of(house: House, key: str) -> tuple[int, int]:
+    with Image.open(io.BytesIO(house.artifacts.get(key))) as picture:
+        picture.load()
+        return picture.size
+
+
+def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: Ask) -> None:
+    with house.running() as worker:
+        job = run(house, worker, ask(steps=2, select={"candidates": 5, "keep": 2}))
+        until(lambda: len(house.artifacts.keys(job.id)) == 2)
+    assert [candidate.index for candidate in job.candidates] == [0, 1, 2, 3, 4]
+    scores = {candidate.index: candidate.clip_score or 0.0 for candidate in job.candidates}
+    best = sorted(scores, key=lambda index: -scores[index])[:2]
+    assert [image.index for image in job.images] == best
+    stored = house.queue.images(job.id)
+    assert house.artifacts.keys(job.id) == sorted(image.key for image in stored)
+    assert {size_of(house, image.key) for image in stored} == {(64, 64)}
+    segments = Segments(house.artifacts, "pocket-s")
+    (key,) = list(segments.keys())
+    segment = segments.get(key)
+    assert (segment.job_id, sorted(segment.indexes)) == (job.id, sorted(best))
+
+
+def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
+    with house.running() as worker:
+        job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
+        assert worker.admit()
+        until(lambda: bool(house.queue.get(job_id).candidates))
+        assert house.artifacts.keys(job_id)
+        house.queue.cancel(job_id)
+        until(lambda: house.status(job_id) is JobStatus.CANCELED)
+        until(lambda: not worker._held)
+        assert house.artifacts.keys(job_id) == []
+
+
+def test_a_choosing_job_that_is_given_back_leaves_nothing(house: House, ask: Ask) -> None:
+    worker = house.worker("one")
+    worker.start()
+    job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
+    assert worker.admit()
+    until(lambda: bool(house.queue.get(job_id).candidates))
+    worker.close(0)
+    job = house.queue.get(job_id)
+    assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
+    until(lambda: house.artifacts.keys(job_id) == [])
+
+
+def test_what_is_kept_is_upscaled(house: House, ask: Ask) -> None:
+    pytest.importorskip("ncnn")
+    with house.running() as worker:
+        request = ask(steps=2, select={"candidates": 3}, upscale={"factor": 2})
+        job = run(house, worker, request)
+    (image,) = job.images
+    (stored,) = house.queue.images(job.id)
+    assert (image.width, image.height) == size_of(house, stored.key) == (128, 128)
+
+
+def test_a_job_that_cannot_be_upscaled_fails_before_it_draws(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upscaling, "find_spec", lambda _: None)
+    with house.running() as worker:
+        job = run(house, worker, ask(steps=2, upscale={"factor": 4}))
+    assert job.error is not None
+    assert (job.error.type, job.progress.steps) == ("missing_extra", 0)
+    assert "pip install 'lodestar[upscale]'" in job.error.message
+
+
+def test_tasks_are_done_and_their_results_kept(house: House, ask: Ask) -> None:
+    with house.running() as worker:
+        drawn = run(house, worker, ask(steps=4, images=2))
+        keys = tuple(image.key for image in house.queue.images(drawn.id))
+        scored = run(house, worker, ScoreTask(clip="pocket-m", prompt=ask().prompt, pictures=keys)).result
+        made = run(house, worker, EmbeddingTask(clip="pocket-s", name="warm", pictures=keys))
+        place = run(house, worker, QueryTask(clip="pocket-m", picture=keys[0])).result
+    assert isinstance(scored, Scores)
+    similarities = [score.clip_score for score in scored.pictures]
+    assert similarities == pytest.approx([image.clip_score for image in drawn.images], abs=5e-3)
+    assert made.result == EmbeddingLibrary(house.artifacts).get("warm")
+    assert isinstance(place, Place)
+    assert sum(number**2 for number in place.vector) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_task_whose_picture_is_gone_fails_and_says_so(house: House) -> None:
+    with house.running() as worker:
+        job = run(house, worker, ScoreTask(clip="pocket-m", pictures=("gone/0.png",)))
+    assert job.error is not None
+    assert (job.error.type, "deleted before it was looked at" in job.error.message) == ("job_failed", True)

@@ -1,0 +1,84 @@
+"""A job on its way through a worker, and what may come of it."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import Task
+from jobs.status.job import Progress
+from worker.engine.tasks import Done
+from worker.pictures.inputs import Inputs
+from worker.sampling.sampler import Picture
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All pictures of a job, in order."""
+
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a job cannot succeed."""
+
+    error: LodestarError
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The job was told to stop, or the engine is closing."""
+
+
+Outcome = Finished | Done | Failed | Stopped
+
+
+@dataclass
+class Work:
+    """One job in the engine.
+
+    ``stop`` may be set by any thread; the engine looks at it before every call. ``progress`` is replaced, never
+    changed, so that any thread may read it. A job of twice the ``weight`` gets twice the share of model time.
+    """
+
+    id: str
+    request: ResolvedRequest | Task
+    inputs: Inputs = field(default_factory=Inputs)
+    weight: float = 1.0
+    stop: threading.Event = field(default_factory=threading.Event)
+    progress: Progress = field(default_factory=lambda: Progress())
+    started: float = field(default_factory=time.monotonic)
+    pictures: list[Picture] = field(default_factory=list)
+    notes: tuple[str, ...] = ()  # for whoever asked; replaced like the progress
+
+    def note_step(self) -> None:
+        """Count one sampling step, and foresee the end from the speed so far."""
+        step = self.progress.step + 1
+        elapsed = time.monotonic() - self.started
+        left = self.progress.steps - step
+        self.progress = Progress(
+            step=step, steps=self.progress.steps, eta_s=elapsed / step * left if step > 1 else None
+        )
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the job has run longer than it may."""
+        return time.monotonic() - self.started > self.request.timeout_s
+
+    def too_late(self) -> DeadlineExceededError:
+        """Why an overdue job fails."""
+        return DeadlineExceededError(f"the job ran longer than its timeout_s of {self.request.timeout_s:g} s")
+
+
+def as_failure(error: Exception, job_id: str) -> LodestarError:
+    """What a job is told that cannot go on after an error. One that says nothing to its owner goes to the log."""
+    if isinstance(error, LodestarError):
+        return error
+    log.error("job failed for an internal error", job=job_id, exc_info=error)
+    return JobFailedError(f"internal error: {type(error).__name__}")

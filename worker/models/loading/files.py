@@ -1,0 +1,73 @@
+"""Find a model's files, and refuse those that could run code when they are read."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.errors import ModelUnavailableError
+from worker.models.loading.hub import (fetch)
+from worker.models.loading.layout import (CLIP_WEIGHTS, INDEX, network_files)
+from worker.models.shared import sha256
+from worker.models.loading.weights import (read_shapes)
+
+
+def locate(card: ModelCard | ClipCard) -> Path:
+    """The local folder or file of a model, fetched from the hub at its pinned revision if need be.
+
+    Raises:
+        ModelUnavailableError: it is missing, or cannot be fetched, or is a pickle, or is not what the catalog pins.
+    """
+    path = _find(card)
+    for name, expected in card.sha256.items():
+        file = path / name if path.is_dir() else path
+        if not file.is_file() or sha256(file) != expected:
+            raise ModelUnavailableError(f"{card.id}: {name} is not the file whose sha256 the catalog pins")
+    return path
+
+
+def weights_in(folder: Path, variant: str | None) -> dict[str, list[Path]]:
+    """The safetensors files of each network of a diffusers folder that are read.
+
+    Raises:
+        ModelUnavailableError: as for ``network_files``.
+    """
+    chosen = network_files(_names(folder), variant)
+    return {network: [folder / name for name in names] for network, names in chosen.items()}
+
+
+def parameters(card: ModelCard | ClipCard) -> int:
+    """How many numbers a model will hold in memory, by the headers of its files; 0 for what cannot be read.
+
+    Raises:
+        ModelUnavailableError: as for ``locate``.
+    """
+    path = _find(card)
+    try:
+        files = [path] if path.is_file() else [path / CLIP_WEIGHTS]
+        if isinstance(card, ModelCard) and (path / INDEX).is_file():
+            files = [file for chosen in weights_in(path, card.variant).values() for file in chosen]
+        return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
+    except Exception:
+        return 0  # loading it will say what is wrong
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Names of the files in a folder and in the folders in it."""
+    for pattern in ("*", "*/*"):
+        for file in folder.glob(pattern):
+            if file.is_file():
+                yield file.relative_to(folder).as_posix()
+
+
+def _find(card: ModelCard | ClipCard) -> Path:
+    if card.hub is not None:
+        return fetch(card)
+    path = card.path
+    if path is None or not path.exists():
+        raise ModelUnavailableError(f"{card.id}: {path} does not exist")
+    if path.is_file() and path.suffix != ".safetensors":
+        raise ModelUnavailableError(
+            f"{card.id}: {path.name} is not a .safetensors file; other formats can run code when they are read"
+        )
+    return path

@@ -1,0 +1,71 @@
+"""Fetch a model from the hub: the files that are read, and no others."""
+
+from collections.abc import Iterable
+from glob import escape
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+
+from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.errors import ModelUnavailableError
+from worker.models.loading.layout import (clip_files, diffusion_files)
+
+# Of a repository that only describes checkpoints which came as one file.
+_DESCRIPTIONS = ["*.json", "*.txt"]
+
+
+def fetch(card: ModelCard | ClipCard) -> Path:
+    """The folder of a hub's model at its pinned revision, in the ordinary cache.
+
+    Raises:
+        ModelUnavailableError: the repository holds no such model, or the hub cannot be reached and the cache lacks it.
+    """
+    assert card.hub is not None
+    try:
+        names = HfApi().list_repo_files(card.hub, revision=card.revision)
+    except Exception as error:
+        return _cached(card, error)
+    try:
+        wanted = files_read(card, names)
+        patterns = [escape(name) for name in wanted]
+        return Path(snapshot_download(card.hub, revision=card.revision, allow_patterns=patterns))
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{card.id}: {card.hub}: {error.message}") from error
+    except Exception as error:
+        raise ModelUnavailableError(f"{card.id}: {card.hub} cannot be fetched: {error}") from error
+
+
+def files_read(card: ModelCard | ClipCard, names: Iterable[str]) -> list[str]:
+    """Which files of a repository are read of a model.
+
+    Args:
+        card: of the model.
+        names: of all files.
+
+    Raises:
+        ModelUnavailableError: they are not those of a model that can be loaded.
+    """
+    names = list(names)
+    read = diffusion_files(names, card.variant) if isinstance(card, ModelCard) else clip_files(names)
+    return [*read, *(name for name in card.sha256 if name not in read)]
+
+
+def fetch_descriptions(repository: str) -> Path:
+    """The configurations of a repository, without any weights.
+
+    Raises:
+        OSError: it cannot be reached and the cache lacks it.
+    """
+    try:
+        return Path(snapshot_download(repository, allow_patterns=_DESCRIPTIONS))
+    except Exception:
+        return Path(snapshot_download(repository, allow_patterns=_DESCRIPTIONS, local_files_only=True))
+
+
+def _cached(card: ModelCard | ClipCard, unreachable: Exception) -> Path:
+    """What was fetched before; loading it will say what it lacks."""
+    assert card.hub is not None
+    try:
+        return Path(snapshot_download(card.hub, revision=card.revision, local_files_only=True))
+    except Exception as error:
+        raise ModelUnavailableError(f"{card.id}: {card.hub} cannot be fetched: {unreachable}") from error

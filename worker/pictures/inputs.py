@@ -1,0 +1,131 @@
+"""What a job needs from the artifact store before it starts: its embedding, its pictures, its file."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from jobs.errors import InvalidFileError, JobFailedError, UnknownEmbeddingError, UnknownImageError
+from jobs.pictures.reader import read_picture
+from jobs.requests.objectives import EmbeddingObjective
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
+from worker.aesthetics.embeddings import AestheticEmbedding, from_file
+from worker.pictures.read import levels, read_prompts
+
+DELETED = "a picture that the job needs was deleted before it was looked at"
+MOST_PIXELS_OF_OURS = 1 << 28  # of a picture that a worker has made and enlarged
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A picture in the artifact store."""
+
+    key: str
+    artifacts: ArtifactStore
+
+    def read(self) -> Tensor:
+        """It, [3, H, W] in [0, 1], no larger than a CLIP can use.
+
+        Raises:
+            JobFailedError: it is no longer there, or is damaged.
+            OSError: the artifact store cannot be reached.
+        """
+        try:
+            png = self.artifacts.get(self.key)
+        except UnknownImageError as error:
+            raise JobFailedError(DELETED) from error
+        return levels(read_picture(png, "a stored picture", most_pixels=MOST_PIXELS_OF_OURS)) / 255
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of one job.
+
+    Attributes:
+        tastes: the aesthetic embeddings that it names, by their digests.
+        prompts: the pictures that it is guided by, as ``read_prompts`` gives them.
+        pictures: those that it looks at, one after another; none is read yet.
+        file: a file to import.
+    """
+
+    tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
+    prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: tuple[StoredPicture, ...] = ()
+    file: bytes = b""
+
+
+def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore) -> Inputs:
+    """Everything that a job needs; of a job that looks at many pictures, where they are.
+
+    Raises:
+        JobFailedError: something is no longer there, is damaged, or is not what it was when the job was submitted.
+        OSError: the artifact store cannot be reached.
+    """
+    try:
+        match request:
+            case ResolvedRequest():
+                library = EmbeddingLibrary(artifacts)
+                return Inputs(
+                    tastes={digest: _taste(name, digest, library) for name, digest in _named(request)},
+                    prompts=read_prompts(job_id, request, artifacts),
+                )
+            case EmbeddingTask():
+                return Inputs(
+                    pictures=tuple(
+                        StoredPicture(key, artifacts) for key in (*request.pictures, *request.minus)
+                    )
+                )
+            case ScoreTask():
+                return Inputs(pictures=tuple(StoredPicture(key, artifacts) for key in request.pictures))
+            case QueryTask(picture=str() as key):
+                return Inputs(pictures=(StoredPicture(key, artifacts),))
+            case ImportTask():
+                return Inputs(file=artifacts.get(request.file))
+            case _:
+                return Inputs()
+    except UnknownImageError as error:
+        raise JobFailedError(DELETED) from error
+
+
+def read_whole_picture(png: bytes) -> Tensor:
+    """A PNG that this worker has stored, as [3, H, W] in [0, 1], every pixel of it.
+
+    Raises:
+        InvalidFileError: it is damaged.
+    """
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            pixels = np.asarray(image.convert("RGB"), dtype=np.float32)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise InvalidFileError(f"a stored picture is damaged: {error}") from error
+    return torch.from_numpy(pixels / 255).permute(2, 0, 1).contiguous()
+
+
+def _named(request: ResolvedRequest) -> set[tuple[str, str]]:
+    """Names and digests of the embeddings that a request names."""
+    objectives = request.guidance.objectives if request.guidance else ()
+    named = {
+        (objective.embedding, objective.digest or "")
+        for objective in objectives
+        if isinstance(objective, EmbeddingObjective)
+    }
+    if request.personalization is not None:
+        named.add((request.personalization.embedding, request.personalization.digest))
+    return named
+
+
+def _taste(name: str, digest: str, library: EmbeddingLibrary) -> AestheticEmbedding:
+    try:
+        embedding = from_file(library.file(name), name)
+    except UnknownEmbeddingError as error:
+        raise JobFailedError(f"the embedding {name!r} was deleted before the job started") from error
+    if embedding.digest != digest:
+        raise JobFailedError(f"the embedding {name!r} is not the one that it was when the job was submitted")
+    return embedding

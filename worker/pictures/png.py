@@ -1,0 +1,101 @@
+"""Pictures as PNG files that carry the request which made them."""
+
+import io
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from jobs.requests.request import ResolvedRequest
+from jobs.status.job import StoredImage
+from worker.finite import require_finite
+from worker.sampling.sampler import Picture
+
+PREVIEW_PX = 256
+
+
+def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
+    """The PNG of a picture, with the request in a ``parameters`` text chunk and, as JSON, in ``lodestar``.
+
+    The same picture and request give the same bytes.
+    """
+    chunks = PngInfo()
+    # NUL may not be in a text chunk, and readers end the text there. JSON escapes it.
+    chunks.add_itxt("parameters", parameters(picture, request).replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    # Whether someone watched is no part of how to make the picture again.
+    chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every"}))
+    file = io.BytesIO()
+    _image(picture.pixels).save(file, "PNG", pnginfo=chunks)
+    return file.getvalue()
+
+
+def encode_preview(pixels: Tensor) -> bytes:
+    """A small JPEG of a picture [3, H, W] in [0, 1], at most 256 pixels wide and high."""
+    image = _image(pixels)
+    image.thumbnail((PREVIEW_PX, PREVIEW_PX))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def _image(pixels: Tensor) -> Image.Image:
+    # As integers they would be black or anything, and nobody would know.
+    require_finite(pixels, "a picture", after="drawing")
+    return Image.fromarray((pixels * 255).round().to("cpu").numpy().astype(np.uint8).transpose(1, 2, 0))
+
+
+def parameters(picture: Picture, request: ResolvedRequest) -> str:
+    """The request in the text form of A1111's web UI, which other tools read."""
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    fields = {
+        "Steps": request.steps,
+        "Sampler": request.sampler.value,
+        "CFG scale": f"{request.cfg_scale:g}",
+        "Seed": picture.seed,
+        "Size": f"{request.width}x{request.height}",
+        "Model": request.model,
+    }
+    if request.guidance is not None:
+        fields |= {
+            "CLIP guidance": request.guidance.preset,
+            "CLIP guidance model": request.guidance.clip,
+            "CLIP guidance scale": f"{request.guidance.scale:g}",
+            "CLIP guidance cutouts": request.guidance.cutouts,
+        }
+    if request.personalization is not None:
+        fields |= {
+            "Aesthetic embedding": request.personalization.embedding,
+            "Aesthetic steps": request.personalization.steps,
+            "Aesthetic LR": f"{request.personalization.lr:g}",
+            "Aesthetic weight": f"{request.personalization.weight:g}",
+        }
+    if request.upscale is not None:
+        fields |= {
+            "Upscaler": f"Real-ESRGAN {request.upscale.model}",
+            "Upscale factor": request.upscale.factor,
+        }
+    lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
+    return "\n".join(lines)
+
+
+def picture_key(prefix: str, index: int) -> str:
+    """Where an execution keeps a picture."""
+    return f"{prefix}/{index}.png"
+
+
+def stored_image(prefix: str, picture: Picture) -> StoredImage:
+    """What is recorded of a picture that an execution has stored."""
+    height, width = picture.pixels.shape[-2:]
+    return StoredImage(
+        index=picture.index,
+        seed=picture.seed,
+        width=width,
+        height=height,
+        key=picture_key(prefix, picture.index),
+        clip_score=round(picture.clip_score, 4),
+        aesthetic_score=None if picture.aesthetic_score is None else round(picture.aesthetic_score, 4),
+        trace=picture.trace,
+    )

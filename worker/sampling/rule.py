@@ -1,0 +1,101 @@
+"""The one rule by which gradients change a picture; every published method is a case of it.
+
+A preset (``jobs/requests/presets.py``) says which case. In the UNet's variance preserving convention, with x0 the
+denoised estimate and ' marking what comes after the step:
+
+    D  = rho * factor * pull(dL/dx)                         the noisy pull
+    d  = - sum of mu * factor * pull(dL/dx0)                the denoised pull, each iteration at x0 + d
+
+    applied to the estimate:  eps += D, x0 += d, and the solver goes on from there:
+                              x' += sqrt(abar') * (1 - contraction) * (d - sigma * D)
+    applied to the latents:   x' += sqrt(abar') * d - D / sqrt(alpha)
+
+The second is TFG's (Ye et al. 2024, algorithm 1). With rho = 0 and one iteration it is MPGD; with mu = 0 and a factor
+of sqrt(alpha) it is FreeDoM, with recurrences its time travel; with mu = 0 and other factors it is DPS, and smoothed
+LGD. The first with rho is Universal Guidance's forward part, with mu its backward part.
+"""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from jobs.requests.presets import Factor, GuidancePreset
+from worker.sampling.schedules import Step
+
+
+def factor(name: Factor, index: int, steps: Sequence[Step]) -> float:
+    """What a pull is multiplied by at step ``index`` of a run."""
+    step = steps[index]
+    match name:
+        case "1":
+            return 1.0
+        case "s":
+            return step.s
+        case "s2":
+            return step.s**2
+        case "sigma":
+            return step.sigma
+        case "sigma2":
+            return step.sigma**2
+        case "sqrt_alpha":
+            return math.sqrt(step.alpha)
+        case "alpha":
+            return step.alpha * len(steps) / sum(other.alpha for other in steps)
+        case "beta":
+            return (1 - step.alpha) * len(steps) / sum(1 - other.alpha for other in steps)
+
+
+def rms(values: Tensor) -> Tensor:
+    """Root mean square of each picture, [B, 1, 1, 1].
+
+    Args:
+        values: [B, C, h, w].
+    """
+    return values.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
+
+
+def pull(
+    gradient: Tensor, preset: GuidancePreset, *, scale: float, clamp: float, correction: Tensor
+) -> Tensor:
+    """A gradient in its preset's units; zero stays zero.
+
+    Args:
+        gradient: [B, C, h, w].
+        preset: says how it is normalised.
+        scale: strength.
+        clamp: bound of the root mean square, for "clamp".
+        correction: what classifier-free guidance adds to the UNet's output, [B, C, h, w], for "cfg".
+    """
+    size = rms(gradient).clamp(min=1e-20)
+    match preset.normalize:
+        case "none":
+            return scale * gradient
+        case "rms":
+            return scale * gradient / size
+        case "cfg":
+            return scale * rms(correction) * gradient / size
+        case "clamp":
+            return gradient * (clamp / size).clamp(max=scale)
+
+
+def start(preset: GuidancePreset, step: Step, noisy: Tensor | None) -> Tensor | float:
+    """Where the denoised pull starts, relative to x0: where the noisy one has led, if that changes the estimate."""
+    return -step.sigma * noisy if noisy is not None and preset.applied == "estimate" else 0.0
+
+
+def shift(
+    preset: GuidancePreset, step: Step, noisy: Tensor | None, displacement: Tensor | float
+) -> Tensor | float:
+    """What is added to the latents after a step, variance preserving.
+
+    Args:
+        preset: says what the pulls are applied to.
+        step: the step.
+        noisy: D, [B, C, h, w]; None where there is no noisy pull.
+        displacement: of x0, [B, C, h, w]; the noisy pull included where that changes the estimate.
+    """
+    carried = step.a_next
+    if preset.applied == "estimate":
+        return carried * (1 - step.contraction) * displacement
+    return carried * displacement - (0.0 if noisy is None else noisy / math.sqrt(step.alpha))

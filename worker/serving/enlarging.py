@@ -1,0 +1,130 @@
+"""Upscales the pictures of jobs that have left the engine, on a thread beside it."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import structlog
+import torch
+
+from jobs.errors import JobFailedError
+from jobs.queue.leases import Lease
+from jobs.status.job import StoredImage
+from worker.engine.fairness import Account
+from worker.engine.memory import taking_memory
+from worker.engine.work import Failed, Finished, Stopped, as_failure
+from worker.sampling.sampler import Picture
+from worker.serving.held import Execution
+from worker.serving.lane import stand_back
+
+# The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere.
+NICENESS = 10
+_CPU = torch.device("cpu")
+
+log = structlog.get_logger(__name__)
+
+Steps = Generator[None, None, tuple[StoredImage, ...]]
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """All pictures of a job, and the larger ones that were stored for it."""
+
+    pictures: tuple[Picture, ...]
+    images: tuple[StoredImage, ...]
+
+
+@dataclass(eq=False)
+class _Piece:
+    execution: Execution
+    outcome: Finished
+    account: Account
+    steps: Steps
+
+
+class Enlarging:
+    """One thread, in which jobs take turns tile by tile: the one that had the least time for its weight is next.
+
+    A job that is told to stop or is overdue leaves before its next tile.
+
+    Attributes, which any thread may read:
+        working_since: when the tile in hand was begun; None between tiles.
+    """
+
+    def __init__(
+        self,
+        enlarge: Callable[[Lease, tuple[Picture, ...]], Steps],
+        on_outcome: Callable[[Execution, Enlarged | Failed | Stopped], None],
+    ) -> None:
+        """Have nothing to do yet.
+
+        Args:
+            enlarge: upscales and stores a job's pictures, a tile each time.
+            on_outcome: called on this thread when a job leaves.
+        """
+        self._enlarge = enlarge
+        self._on_outcome = on_outcome
+        self._pieces: list[_Piece] = []
+        self._now_s = 0.0
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self.working_since: float | None = None
+
+    def add(self, execution: Execution, outcome: Finished) -> None:
+        """Upscale the pictures of a job; returns at once."""
+        steps = self._enlarge(execution.lease, outcome.pictures)
+        account = Account(execution.work.weight, self._now_s)
+        with self._changed:
+            self._pieces.append(_Piece(execution, outcome, account, steps))
+            self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="upscaler", daemon=True)
+                self._thread.start()
+
+    def close(self) -> None:
+        """Let every job leave as ``Stopped``, once the tile in hand is done."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+
+    def _work(self) -> None:
+        stand_back(NICENESS)
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pieces or self._closing)
+                if not self._pieces:
+                    return
+                piece = min(self._pieces, key=lambda piece: piece.account.virtual_s)
+                self._now_s = piece.account.virtual_s
+            self.working_since = began = time.monotonic()
+            outcome = self._advance(piece)
+            self.working_since = None
+            piece.account.charge(time.monotonic() - began)
+            if outcome is not None:
+                with self._changed:
+                    self._pieces.remove(piece)
+                piece.steps.close()
+                self._on_outcome(piece.execution, outcome)
+            del piece, outcome  # or its pictures would be kept until another job comes
+
+    def _advance(self, piece: _Piece) -> Enlarged | Failed | Stopped | None:
+        """Do another tile; what became of the job, or None if there is more to do."""
+        work = piece.execution.work
+        if work.stop.is_set() or self._closing:
+            return Stopped()
+        if work.overdue:
+            return Failed(work.too_late())
+        try:
+            with taking_memory(_CPU):
+                next(piece.steps)
+        except StopIteration as end:
+            return Enlarged(piece.outcome.pictures, end.value)
+        except OSError as error:
+            log.exception("artifact store failed", job=work.id)
+            reason = f"a larger picture could not be stored: {error.strerror or type(error).__name__}"
+            return Failed(JobFailedError(reason))
+        except Exception as error:
+            return Failed(as_failure(error, work.id))
+        return None

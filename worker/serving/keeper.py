@@ -1,0 +1,100 @@
+"""Keeps the jobs that a worker holds, and tells what it does."""
+
+import os
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+
+import structlog
+
+from jobs.queue.leases import Leases, Standing
+from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from worker.models.registry import ModelRegistry
+from worker.serving.held import Execution, Held
+from worker.serving.throughput import Throughput
+
+KEEP_EVERY_S = 0.5  # how soon callers hear of a job's progress
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """Renews leases beside the computing, so that a long model call cannot cost a job, and announces the worker."""
+
+    def __init__(
+        self, held: Held, models: ModelRegistry, leases: Leases, workers: WorkerRegistry, *, name: str
+    ) -> None:
+        self._held = held
+        self._models = models
+        self._leases = leases
+        self._workers = workers
+        self._name = name
+        self._started_at = datetime.now(UTC)
+        self._closing = threading.Event()
+        self._look = threading.Event()
+        self._throughput = Throughput()
+
+    def keep(self) -> None:
+        """Look after the jobs until closed."""
+        announced = 0.0
+        while not self._closing.is_set():
+            self._look.wait(KEEP_EVERY_S)
+            self._look.clear()
+            held = self._held.all()
+            try:
+                self._renew(held)
+                self._throughput.note(self._held.count(), busy=bool(held))
+                if time.monotonic() - announced > HEARTBEAT_EVERY_S:
+                    self._workers.announce(self._info(held))
+                    announced = time.monotonic()
+            except Exception:
+                log.exception("heartbeat failed")
+
+    def look(self) -> None:
+        """Ask now how the jobs stand, not when the time has come."""
+        self._look.set()
+
+    def close(self) -> None:
+        """Let ``keep`` end."""
+        self._closing.set()
+        self._look.set()
+
+    def tell_notes(self, execution: Execution) -> None:
+        """Hand on what the engine noted of a job, each note once."""
+        notes = execution.work.notes
+        for sentence in notes[execution.noted :]:
+            self._leases.note(execution.lease, sentence)
+        execution.noted = len(notes)
+
+    def _renew(self, held: list[Execution]) -> None:
+        standings = (
+            self._leases.renew_all([(each.lease, each.work.progress) for each in held]) if held else []
+        )
+        for execution, standing in zip(held, standings, strict=True):
+            if standing is not Standing.HELD and not execution.work.stop.is_set():
+                execution.standing = standing
+                execution.work.stop.set()
+            self.tell_notes(execution)
+
+    def _info(self, held: list[Execution]) -> WorkerInfo:
+        device = self._models.device
+        return WorkerInfo(
+            name=self._name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=str(device.device),
+            dtype=device.dtype_name,
+            attention=device.attention,
+            threads=device.threads,
+            models=self._models.loaded(),
+            jobs=tuple(execution.lease.job_id for execution in held),
+            speed=self._throughput.speed,
+            load=sum(execution.left for execution in held),
+            room=self._held.room,
+            busy_share=round(self._throughput.busy_share, 3),
+            memory_used_bytes=device.used_bytes(),
+            memory_total_bytes=device.total_bytes(),
+            started_at=self._started_at,
+            heartbeat_at=datetime.now(UTC),
+        )

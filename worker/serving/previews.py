@@ -1,0 +1,44 @@
+"""Shows previews beside the computing: encodes them and hands them to the queue, the newest of each picture only."""
+
+import threading
+
+import structlog
+
+from jobs.queue.leases import Lease, Leases
+from worker.calls import Preview
+from worker.pictures.png import encode_preview
+from worker.serving.lane import Lane
+
+log = structlog.get_logger(__name__)
+
+
+class Previews:
+    """One thread. A preview that comes while an older one of the same picture still waits takes its place."""
+
+    def __init__(self, leases: Leases) -> None:
+        self._leases = leases
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[str, int], tuple[Lease, Preview]] = {}
+        self._lane = Lane("previews")
+
+    def show(self, lease: Lease, preview: Preview) -> None:
+        """Show a preview soon; returns at once."""
+        key = lease.fence, preview.index
+        with self._lock:
+            is_new = key not in self._waiting
+            self._waiting[key] = lease, preview
+        if is_new:
+            self._lane.submit(self._publish, key)
+
+    def close(self, within_s: float) -> None:
+        """Forget what has not been shown; return when the thread has ended, or the time is over."""
+        self._lane.close(within_s)
+
+    def _publish(self, key: tuple[str, int]) -> None:
+        with self._lock:
+            lease, preview = self._waiting.pop(key)
+        try:
+            self._leases.preview(lease, preview.index, preview.step, encode_preview(preview.pixels))
+        except Exception:
+            # A job must not fail, nor its worker, for want of a preview.
+            log.exception("preview could not be shown", job=lease.job_id)

@@ -1,0 +1,232 @@
+"""Stores what came of a finished execution and commits it."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import replace
+
+import stamina
+import structlog
+
+from jobs.errors import JobFailedError, LeaseLostError, LodestarError, NameTakenError
+from jobs.queue.leases import Lease, Leases, Standing
+from jobs.requests.selection import ResolvedSelection, best
+from jobs.status.job import JobStatus, StoredImage
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segment, Segments
+from worker.engine.tasks import Done
+from worker.models.registry import ModelRegistry
+from worker.pictures.inputs import read_whole_picture
+from worker.pictures.png import encode_png, stored_image
+from worker.pictures.upscaling import Upscaler
+from worker.sampling.sampler import Picture
+from worker.serving.candidates import Candidates
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """Pictures go to the execution's own place first, then one commit makes them the job's."""
+
+    def __init__(
+        self,
+        leases: Leases,
+        artifacts: ArtifactStore,
+        models: ModelRegistry,
+        on_stored: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Publish nothing yet.
+
+        Args:
+            leases: of the executions.
+            artifacts: where pictures go.
+            models: tells which CLIP indexes them, and how many threads of the CPU there are to upscale them.
+            on_stored: called, on another thread, when a candidate was stored.
+        """
+        self._leases = leases
+        self._artifacts = artifacts
+        self._segments = Segments(artifacts, models.catalog.critic.id)
+        self._candidates = Candidates(leases, self._put, on_stored)
+        self._embeddings = EmbeddingLibrary(artifacts)
+        self._upscalers: dict[str, Upscaler] = {}
+        self._threads = models.device.threads
+
+    def show(self, lease: Lease, picture: Picture) -> None:
+        """Let everyone see a candidate of a choosing job soon; returns at once."""
+        self._candidates.show(lease, picture)
+
+    def has_room(self, lease: Lease) -> bool:
+        """Whether an execution may make another candidate, or should wait until some are stored."""
+        return self._candidates.has_room(lease)
+
+    def publish(
+        self, lease: Lease, pictures: tuple[Picture, ...], stored: tuple[StoredImage, ...] | None = None
+    ) -> JobStatus:
+        """The status that the job entered: failed when the store would not take a picture.
+
+        Args:
+            lease: of the execution.
+            pictures: all that it made, in order.
+            stored: what ``enlarge`` has stored of them; None if nothing was to be upscaled.
+
+        Raises:
+            LeaseLostError: the job belongs to another execution now, or is gone.
+        """
+        try:
+            images = self._store_kept(lease, pictures) if stored is None else stored
+            self._index(lease, pictures, images)
+        except OSError as error:
+            status = self._fail_unstored(lease, "the picture", error)
+        except LodestarError as error:
+            status = self._leases.fail(lease, error)
+        else:
+            status = self._leases.succeed(lease, images)
+            if status is JobStatus.SUCCEEDED and len(images) < len(pictures):
+                self._delete_all_but(lease, images)
+        if status is not JobStatus.SUCCEEDED:
+            self.discard(lease)
+        return status
+
+    def answer(self, lease: Lease, done: Done) -> JobStatus:
+        """The same for a job that makes no picture.
+
+        Raises:
+            LeaseLostError: as for ``publish``.
+        """
+        if not done.file:
+            return self._leases.answer(lease, done.result)
+        try:
+            self._keep_embedding(lease, done)
+        except NameTakenError as error:
+            return self._leases.fail(lease, error)
+        except OSError as error:
+            return self._fail_unstored(lease, "the embedding", error)
+        try:
+            status = self._leases.answer(lease, done.result)
+        except LeaseLostError:
+            self._take_back(lease, done.name)
+            raise
+        if status is not JobStatus.SUCCEEDED:
+            self._take_back(lease, done.name)
+        return status
+
+    def enlarge(
+        self, lease: Lease, pictures: tuple[Picture, ...]
+    ) -> Generator[None, None, tuple[StoredImage, ...]]:
+        """Upscale and store the pictures that a job keeps; stops after each tile. For one thread, of no other use.
+
+        Raises:
+            LodestarError: a picture cannot be upscaled.
+            OSError: the artifact store would not take one, or give a candidate back.
+        """
+        asked = lease.drawing.upscale
+        assert asked is not None
+        if asked.model not in self._upscalers:
+            self._upscalers[asked.model] = Upscaler(asked.model, self._threads)
+        stored = []
+        for picture in self._whole(lease, pictures):
+            large = yield from self._upscalers[asked.model].steps(picture.pixels, asked.factor)
+            stored.append(self._store(lease, replace(picture, pixels=large)))
+            yield
+        return tuple(stored)
+
+    def withdraw(self, lease: Lease) -> None:
+        """The execution has ended without its pictures: what was shown of them goes."""
+        if self._candidates.forget(lease):
+            self._delete(lease.artifact_prefix)
+
+    def discard(self, lease: Lease) -> None:
+        """Remove what the execution has stored."""
+        self._candidates.forget(lease)
+        self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
+        self._delete(lease.artifact_prefix)
+
+    def forget(self, lease: Lease) -> None:
+        """Nothing more may be stored for the execution; what is stored may be another's to use, or to remove."""
+        self._candidates.forget(lease)
+
+    def close(self, within_s: float) -> None:
+        """Store no more candidates; return when that has ended, or the time is over."""
+        self._candidates.close(within_s)
+
+    def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
+        """Store a job's pictures, or keep the best of those that were stored as they came; where they lie."""
+        if lease.drawing.select is None:
+            return tuple(self._store(lease, picture) for picture in pictures)
+        return self._best(lease, lease.drawing.select)
+
+    def _best(self, lease: Lease, select: ResolvedSelection) -> tuple[StoredImage, ...]:
+        candidates = self._candidates.all(lease)
+        return tuple(candidates[place] for place in best(candidates, select.by, select.keep))
+
+    def _whole(self, lease: Lease, pictures: tuple[Picture, ...]) -> Iterator[Picture]:
+        """The pictures that a job keeps, with their pixels: those of candidates are in the store."""
+        if lease.drawing.select is None:
+            yield from pictures
+            return
+        for image in self._best(lease, lease.drawing.select):
+            yield replace(pictures[image.index], pixels=read_whole_picture(self._artifacts.get(image.key)))
+
+    def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
+        """Keep where the pictures lie in the critic's space, for the search."""
+        rows = {
+            image.index: embedding.tolist()
+            for image in images
+            if (embedding := pictures[image.index].embedding) is not None
+        }
+        if rows:
+            key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows))
+            self._put(key, segment)
+
+    def _store(self, lease: Lease, picture: Picture) -> StoredImage:
+        image = stored_image(lease.artifact_prefix, picture)
+        self._put(image.key, encode_png(picture, lease.drawing))
+        return image
+
+    def _keep_embedding(self, lease: Lease, done: Done) -> None:
+        """Keep it before the job is settled: whoever hears of the end may use it at once."""
+        if self._leases.renew(lease) is Standing.LOST:
+            raise LeaseLostError(lease.job_id)
+        for attempt in self._attempts():
+            with attempt:
+                self._embeddings.put_new(done.name, done.file, lease.artifact_prefix)
+
+    def _take_back(self, lease: Lease, name: str) -> None:
+        try:
+            self._embeddings.take_back(name, lease.artifact_prefix)
+        except OSError:
+            # Its name stays taken until somebody deletes it.
+            log.exception("embedding could not be deleted", job=lease.job_id, embedding=name)
+
+    def _fail_unstored(self, lease: Lease, what: str, error: OSError) -> JobStatus:
+        log.exception("artifact store failed", job=lease.job_id)
+        reason = f"{what} could not be stored: {error.strerror or type(error).__name__}"
+        return self._leases.fail(lease, JobFailedError(reason))
+
+    def _delete_all_but(self, lease: Lease, stored: tuple[StoredImage, ...]) -> None:
+        kept = {image.key for image in stored}
+        try:
+            others = set(self._artifacts.keys(lease.artifact_prefix)) - kept
+        except OSError:
+            # They go with their job, when that is deleted or expires.
+            log.exception("candidates could not be deleted", job=lease.job_id, fence=lease.fence)
+            return
+        for key in others:
+            self._delete(key)
+
+    def _delete(self, place: str) -> None:
+        try:
+            self._artifacts.delete(place)
+        except OSError:
+            # It goes with its job, when that is deleted or expires.
+            log.exception("artifacts could not be deleted", place=place)
+
+    def _put(self, key: str, data: bytes) -> None:
+        for attempt in self._attempts():
+            with attempt:
+                self._artifacts.put(key, data)
+
+    @staticmethod
+    def _attempts() -> Iterable[stamina.Attempt]:
+        """Tries at storing something."""
+        # Not the decorator, which logs a call's arguments: the bytes of the picture, at every try.
+        return stamina.retry_context(on=OSError, attempts=5, timeout=30.0)

@@ -1,0 +1,129 @@
+"""Ends executions: what came of each is stored and committed, and the job is nobody's or another's from then on."""
+
+from collections.abc import Callable
+
+import structlog
+from redis.exceptions import RedisError
+
+from jobs.errors import LeaseLostError, LodestarError
+from jobs.queue.leases import Lease, Leases, Standing
+from jobs.status.job import JobStatus
+from worker.engine.tasks import Done
+from worker.engine.work import Failed, Finished, Outcome, Stopped, as_failure
+from worker.serving.enlarging import Enlarged
+from worker.serving.held import Execution, Held
+from worker.serving.lane import Lane
+from worker.serving.publisher import Publisher
+
+AT_ONCE = 2  # so that a job of many large pictures holds up no other
+
+log = structlog.get_logger(__name__)
+
+
+class Settling:
+    """Settles on threads of its own. What waits for them is bounded, since a job is held until it is settled."""
+
+    def __init__(
+        self,
+        held: Held,
+        leases: Leases,
+        publisher: Publisher,
+        is_fit: Callable[[], bool],
+        tell_notes: Callable[[Execution], None],
+    ) -> None:
+        """Have nothing to settle yet.
+
+        Args:
+            held: what the worker holds.
+            leases: of these.
+            publisher: stores what came of them.
+            is_fit: whether the worker can go on computing; if not, a failure may be its own and not the job's.
+            tell_notes: hands on what was noted of a job.
+        """
+        self._held = held
+        self._leases = leases
+        self._publisher = publisher
+        self._is_fit = is_fit
+        self._tell_notes = tell_notes
+        self._lane = Lane("publisher", AT_ONCE)
+
+    def add(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
+        """Settle an execution soon; returns at once."""
+        self._lane.submit(self._settle, execution, outcome)
+
+    def give_back(self, lease: Lease) -> None:
+        """End an execution without an outcome; what may still come of it will be refused."""
+        give_back: Callable[[Lease], None] = (
+            self._leases.release if self._is_fit() else self._leases.surrender
+        )
+        give_back(lease)
+
+    def close(self, within_s: float) -> None:
+        """Settle no more; return when what is being settled is, or the time is over."""
+        self._lane.close(within_s)
+
+    def _settle(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
+        lease = execution.lease
+        try:
+            status = self._ended(execution, outcome)
+            log.info("job settled", job=lease.job_id, fence=lease.fence, status=status)
+        except LeaseLostError:
+            log.warning(
+                "job belongs to another execution; result dropped", job=lease.job_id, fence=lease.fence
+            )
+            self._publisher.discard(lease)
+        except Exception:
+            # The lease runs out, and the reaper gives the job to the next worker.
+            log.exception("job could not be settled", job=lease.job_id, fence=lease.fence)
+            self._publisher.forget(lease)
+        finally:
+            self._held.remove(execution)
+
+    def _ended(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
+        """The status that the job entered.
+
+        Raises:
+            LeaseLostError: the job belongs to another execution now, or is gone.
+            RedisError: Redis cannot be reached; so a lease that runs out is all that is left.
+            OSError: the store cannot be reached, likewise.
+        """
+        try:
+            return self._conclude(execution, outcome)
+        except (RedisError, OSError, LeaseLostError):
+            raise
+        except Exception as error:
+            # It would be the same with any other worker, and each would be blamed for it.
+            return self._fail(execution.lease, as_failure(error, execution.lease.job_id))
+
+    def _conclude(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
+        lease = execution.lease
+        self._tell_notes(execution)
+        match outcome:
+            case Finished() | Enlarged():
+                self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
+                return self._publisher.publish(
+                    lease, outcome.pictures, outcome.images if isinstance(outcome, Enlarged) else None
+                )
+            case Done():
+                return self._publisher.answer(lease, outcome)
+            case Stopped() if execution.standing is Standing.CANCELED:
+                status = self._leases.cancel(lease)
+            case Stopped() if execution.standing is Standing.LOST:
+                raise LeaseLostError(lease.job_id)
+            case Failed() if self._is_fit():
+                status = self._leases.fail(lease, outcome.error)
+            case _:
+                self.give_back(lease)
+                status = JobStatus.QUEUED
+        if execution.enlarging:
+            self._publisher.discard(lease)
+        else:
+            self._publisher.withdraw(lease)
+        return status
+
+    def _fail(self, lease: Lease, error: LodestarError) -> JobStatus:
+        status = self._leases.fail(lease, error)
+        # What was committed before the error stays: then that is the answer.
+        if status is not JobStatus.SUCCEEDED:
+            self._publisher.discard(lease)
+        return status
