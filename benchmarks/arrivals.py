@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from app.preflight import free_port
+from app.stack.preflight import free_port
 from benchmarks.peers.busy import FILE
 
 ROOT = Path(__file__).parent.parent

@@ -265,7 +265,7 @@ def running(threads: int) -> Iterator[Service]:
 
 
 def _free_port() -> int:
-    from app.preflight import free_port
+    from app.stack.preflight import free_port
 
     return free_port("127.0.0.1")
 

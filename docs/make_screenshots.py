@@ -16,9 +16,9 @@ from typing import Any, Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.client import Client
-from app.preflight import free_port
-from app.stack import StackOptions, running_stack
+from app.client.jobs import Client
+from app.stack.preflight import free_port
+from app.stack.stack import StackOptions, running_stack
 from jobs.requests.request import GenerateRequest
 
 ROOT = Path(__file__).parent.parent

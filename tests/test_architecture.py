@@ -23,7 +23,7 @@ def loaded_by(module: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("module", ["app.main", "app.cli"])
+@pytest.mark.parametrize("module", ["app.api.main", "app.cli.main"])
 def test_the_http_side_starts_without_the_torch_stack(module: str) -> None:
     assert loaded_by(module) & TORCH_STACK == set()
 
@@ -35,14 +35,14 @@ def test_the_worker_starts_without_a_web_framework() -> None:
 def test_the_command_line_answers_quickly() -> None:
     def seconds() -> float:
         start = time.perf_counter()
-        loaded_by("app.cli")
+        loaded_by("app.cli.main")
         return time.perf_counter() - start
 
     # The best of three, because a busy machine can slow any one of them; torch alone would take longer than this.
     assert min(seconds() for _ in range(3)) < 2.0
 
 
-@pytest.mark.parametrize("module", ["app.main", "app.cli", "worker.serving.consumer"])
+@pytest.mark.parametrize("module", ["app.api.main", "app.cli.main", "worker.serving.consumer"])
 def test_importing_prints_nothing(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import {module}"],

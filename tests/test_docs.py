@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from app.cli import cli
-from app.error_kinds import KINDS
-from app.main import create_app
-from app.settings import ApiSettings
+from app.api.main import create_app
+from app.api.problems.kinds import KINDS
+from app.api.settings import ApiSettings
+from app.cli.main import cli
 from docs.make_reference import reference
 from worker.settings import WorkerSettings
 

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.table import Table
 
-from app.embedded import socket_url
+from app.stack.embedded import socket_url
 from benchmarks.chaos.attacks import Sabotage, kill, sabotage, submit
 from benchmarks.chaos.service import Part, Service, service
 from benchmarks.chaos.verdict import Verdict, judge

@@ -10,10 +10,10 @@ from typing import Literal
 import httpx
 from redis import Redis
 
-from app.child import Child, ChildSpec
-from app.embedded import socket_url, valkey_spec
-from app.preflight import free_port, locked
-from app.supervisor import Supervisor
+from app.stack.child import Child, ChildSpec
+from app.stack.embedded import socket_url, valkey_spec
+from app.stack.preflight import free_port, locked
+from app.stack.supervisor import Supervisor
 from jobs.db.connection import connect
 from jobs.queue.workers import WorkerRegistry
 

@@ -10,10 +10,10 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from app.compat.a1111.guidance import TITLE
-from app.compat.a1111.request import TextToImage
-from app.compat.openai.request import ImageGeneration
-from app.compat.replicate.request import PredictionBody, VersionedPredictionBody
+from app.api.dialects.a1111.guidance import TITLE
+from app.api.dialects.a1111.request import TextToImage
+from app.api.dialects.openai.request import ImageGeneration
+from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody
 from benchmarks.fuzz.bodies import bodies, fitting
 from benchmarks.fuzz.budget import Budget
 from benchmarks.fuzz.nowhere import leading_nowhere

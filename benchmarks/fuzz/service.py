@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from app.preflight import free_port
+from app.stack.preflight import free_port
 
 ROOT = Path(__file__).parents[2]
 STARTED_WITHIN_S = 180.0

@@ -4,8 +4,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from app import stack
-from app.supervisor import StopRequested
+from app.stack import stack
+from app.stack.supervisor import StopRequested
 
 ROOT = Path(__file__).parents[2]
 

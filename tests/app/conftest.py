@@ -19,14 +19,14 @@ from redis import Redis
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from app import cli
-from app.connections import Patience
-from app.descriptors import MOST_CONNECTIONS
-from app.listener import listening, url_of
-from app.logs import configure_logs
-from app.main import create_app
-from app.server import Server, configured
-from app.settings import ApiSettings
+from app.api.main import create_app
+from app.api.operation.logs import configure_logs
+from app.api.server.connections import Patience
+from app.api.server.descriptors import MOST_CONNECTIONS
+from app.api.server.listener import listening, url_of
+from app.api.server.server import Server, configured
+from app.api.settings import ApiSettings
+from app.cli import main as cli
 from jobs.storage.artifacts import ArtifactStore
 from tests.app.played_worker import PlayedWorker
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from app.main import NOUNS
+from app.api.main import NOUNS
 
 FILES = ("/dashboard/app.js", "/reference/start.js", "/reference/swagger-ui.css")
 ENDLESS = "/v1/events"  # never to be asked for with GET, unless it is refused

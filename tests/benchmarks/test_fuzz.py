@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from PIL import Image
 
-from app.compat.openai.request import ImageGeneration
+from app.api.dialects.openai.request import ImageGeneration
 from benchmarks.fuzz.bodies import bodies, fitting
 from benchmarks.fuzz.corpus.pictures import pictures
 from benchmarks.fuzz.corpus.png import RGB, black

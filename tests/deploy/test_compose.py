@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings import ApiSettings
+from app.api.settings import ApiSettings
 from tests.deploy.dockerfile import ROOT, stages
 from worker.settings import WorkerSettings
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import ApiSettings
+from app.api.settings import ApiSettings
 from tests.deploy.dockerfile import ROOT, Stage, environment, stages
 from worker.settings import WorkerSettings
 

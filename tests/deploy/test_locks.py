@@ -91,8 +91,11 @@ def test_rq_is_pinned_exactly_because_its_worker_internals_are_overridden() -> N
 @pytest.mark.parametrize(
     ("name", "modules"),
     [
-        ("requirements-api.lock", ["app.cli", "app.main"]),
-        ("requirements-worker.lock", ["app.cli", "app.health", "app.stack", "worker.serving.consumer"]),
+        ("requirements-api.lock", ["app.cli.main", "app.api.main"]),
+        (
+            "requirements-worker.lock",
+            ["app.cli.main", "app.cli.worker_health", "app.stack.stack", "worker.serving.consumer"],
+        ),
     ],
 )
 def test_an_image_has_every_package_that_its_process_imports(name: str, modules: list[str]) -> None:

@@ -13,8 +13,8 @@ from typing import Literal, Self
 import httpx
 import psutil
 
-from app.client import Client
-from app.preflight import free_port
+from app.client.jobs import Client
+from app.stack.preflight import free_port
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
 

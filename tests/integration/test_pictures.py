@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.demo import PROMPT, SEED
+from app.cli.demo import PROMPT, SEED
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.preflight import free_port, locked
+from app.stack.preflight import free_port, locked
 
 CATALOG = """
 [models.any]

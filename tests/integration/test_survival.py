@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from app.client import Client
+from app.client.jobs import Client
 from jobs.errors import LodestarError
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest

@@ -1,0 +1,94 @@
+"""Refuse request bodies that are too long, before they are in memory, and those that do not come."""
+
+import asyncio
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
+from app.api.proxies import own_path
+
+BODY_PATIENCE_S = 30.0
+LEAST_BYTES_PER_S = 500.0  # in the long run: nobody's line is slower, and a byte now and then is no progress
+
+
+class BodyLimit:
+    """ASGI middleware; whoever reads a body of more bytes gets an HTTPException instead.
+
+    A form with files goes to disk as it comes, so under some paths it may be longer than other bodies, which are held
+    in memory. A body of which nothing comes for ``patience_s`` seconds, or that comes at less than a trickle after
+    that time, ends with an HTTPException too.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        max_upload_bytes: int,
+        upload_paths: tuple[str, ...],
+        patience_s: float = BODY_PATIENCE_S,
+    ) -> None:
+        self._app = app
+        self._upload_paths = upload_paths
+        self._max_bytes = max_bytes
+        self._max_upload_bytes = max_upload_bytes
+        self._patience_s = patience_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        announced = headers.get("content-length", "")
+        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        is_upload = is_form and own_path(scope).startswith(self._upload_paths)
+        most = self._max_upload_bytes if is_upload else self._max_bytes
+        length = int(announced) if announced.isdecimal() else 0
+        await self._app(scope, _Body(receive, length, most, self._patience_s).receive, send)
+
+
+@dataclass
+class _Body:
+    """One body on its way."""
+
+    source: Receive
+    announced: int
+    most: int
+    patience_s: float
+    received: int = 0
+    waited_s: float = 0.0
+    is_complete: bool = False
+
+    async def receive(self) -> Message:
+        """The next part; afterwards, when the client has left."""
+        if self.is_complete:
+            return await self.source()
+        self._require_room(self.announced)
+        message = await self._next()
+        self.received += len(message.get("body", b""))
+        self._require_room(self.received)
+        self.is_complete = not message.get("more_body", False)
+        return message
+
+    async def _next(self) -> Message:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        # Only the client's share of the time counts, not what the route takes between two parts.
+        left_s = self.patience_s + self.received / LEAST_BYTES_PER_S - self.waited_s
+        try:
+            async with asyncio.timeout(min(self.patience_s, left_s)):
+                return await self.source()
+        except TimeoutError as error:
+            # The rest may come at any time, and would be taken for the next request.
+            headers = {"Connection": "close"}
+            raise HTTPException(TIMED_OUT, "the body has not come in time", headers) from error
+        finally:
+            self.waited_s += loop.time() - begun
+
+    def _require_room(self, length: int) -> None:
+        if length > self.most:
+            raise HTTPException(TOO_LARGE, f"the body is longer than {self.most} bytes")

@@ -1,0 +1,103 @@
+"""Finished pictures and progress, as clients of A1111 read them."""
+
+import io
+import json
+from base64 import b64encode
+from typing import Any
+
+from PIL import Image
+
+from app.api.dialects.a1111.request import TextToImage
+from app.api.dialects.a1111.samplers import LABELS
+from app.api.dialects.outcome import stored_pictures
+from app.api.services import Services
+from jobs.status.job import Job, JobStatus
+
+
+def text_to_image_response(services: Services, job: Job, body: TextToImage) -> dict[str, Any]:
+    """The answer to ``txt2img``; without pictures if the job was interrupted.
+
+    Raises:
+        LodestarError: as for ``stored_pictures``.
+    """
+    pictures = stored_pictures(services, job)
+    return {
+        "images": [b64encode(png).decode() for png in pictures] if body.send_images else [],
+        "parameters": body.model_dump(mode="json"),
+        "info": json.dumps(_info(job, body, [_infotext(png) for png in pictures])),
+    }
+
+
+def progress(job: Job | None) -> dict[str, Any]:
+    """How far a job is; for None, that nothing is going on."""
+    steps = job.progress if job else None
+    return {
+        "progress": round(steps.fraction, 4) if steps else 0.0,
+        "eta_relative": (steps.eta_s if steps else None) or 0.0,
+        "state": {
+            "skipped": False,
+            "interrupted": job.cancel_requested if job else False,
+            "stopping_generation": job.cancel_requested if job else False,
+            "job": job.id if job else "",
+            "job_count": 1 if job else 0,
+            "job_timestamp": _timestamp(job) if job else "",
+            "job_no": 0,
+            "sampling_step": steps.step if steps else 0,
+            "sampling_steps": steps.steps if steps else 0,
+        },
+        "current_image": None,
+        "textinfo": None if job is None else _words(job),
+    }
+
+
+def _words(job: Job) -> str:
+    if job.status is JobStatus.QUEUED and job.queue_position:
+        return f"queued, {job.queue_position} before it"
+    return str(job.status)
+
+
+def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
+    request = job.drawing
+    seeds = [image.seed for image in job.images]
+    return {
+        "prompt": request.prompt,
+        "all_prompts": [request.prompt] * len(seeds),
+        "negative_prompt": request.negative_prompt,
+        "all_negative_prompts": [request.negative_prompt] * len(seeds),
+        "seed": request.seed,
+        "all_seeds": seeds,
+        "subseed": request.seed,
+        "all_subseeds": seeds,
+        "subseed_strength": 0,
+        "width": request.width,
+        "height": request.height,
+        "sampler_name": LABELS[request.sampler],
+        "cfg_scale": request.cfg_scale,
+        "steps": request.steps,
+        "batch_size": body.batch_size,
+        "restore_faces": False,
+        "sd_model_name": request.model,
+        "sd_model_hash": "",
+        "extra_generation_params": _guidance_params(job),
+        "index_of_first_image": 0,
+        "infotexts": infotexts,
+        "styles": [],
+        "job_timestamp": _timestamp(job),
+        "interrupted": job.status is JobStatus.CANCELED,
+        "job": job.id,
+        "clip_scores": [image.clip_score for image in job.images],
+    }
+
+
+def _guidance_params(job: Job) -> dict[str, Any]:
+    guidance = job.drawing.guidance
+    return {} if guidance is None else {"CLIP guidance": guidance.model_dump(mode="json")}
+
+
+def _infotext(png: bytes) -> str:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        return str(picture.info.get("parameters", ""))
+
+
+def _timestamp(job: Job) -> str:
+    return job.created_at.strftime("%Y%m%d%H%M%S")

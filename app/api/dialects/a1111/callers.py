@@ -1,0 +1,94 @@
+"""Who calls, which of the jobs are his, and which model he has chosen.
+
+A1111's calls do not say which job they mean, since it has one at a time. Here progress and interruption are the
+caller's own: known by the name that a proxy in front says, by his credentials, or else by his address.
+"""
+
+from contextlib import suppress
+from hashlib import sha256
+from typing import cast
+
+from fastapi import Request
+from redis import Redis
+
+from app.api.access import caller
+from jobs.db.connection import translates_redis_errors
+from jobs.db.scripts import PREFIX
+from jobs.errors import UnknownJobError
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job
+
+_JOBS_TTL_S = 24 * 3600
+_MODEL_TTL_S = 30 * 24 * 3600
+_MOST_JOBS = 64
+
+
+def caller_of(request: Request) -> str:
+    """A name for whoever sends a request, from which neither his credentials nor his address can be read."""
+    address = request.client.host if request.client else ""
+    known_by = (
+        ("user", caller.caller_of(request)),
+        ("credentials", request.headers.get("authorization", "")),
+        ("address", address),
+    )
+    # What it is stands before it, so that nobody can be named like another's address.
+    found = next((f"{kind}:{value}" for kind, value in known_by if value), "")
+    return sha256(found.encode()).hexdigest()[:24]
+
+
+class Callers:
+    """What is remembered of callers, in Redis, since a caller's requests may reach different processes.
+
+    All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    @translates_redis_errors
+    def add(self, caller: str, job_id: str, task_id: str | None) -> None:
+        """Remember whose a job is, and what he calls it."""
+        key, entry = _jobs_key(caller), f"{job_id} {task_id or ''}"
+        with self._redis.pipeline() as pipeline:
+            pipeline.lrem(key, 0, entry)  # the same task may have been sent before
+            pipeline.rpush(key, entry)
+            pipeline.ltrim(key, -_MOST_JOBS, -1)
+            pipeline.expire(key, _JOBS_TTL_S)
+            pipeline.execute()
+
+    @translates_redis_errors
+    def current(self, caller: str, queue: JobQueue, task_id: str | None = None) -> Job | None:
+        """The caller's job that has not ended, the oldest if there are several; None if there is none.
+
+        Args:
+            caller: whose.
+            queue: to look them up.
+            task_id: only the job that he calls so.
+        """
+        for entry in cast("list[str]", self._redis.lrange(_jobs_key(caller), 0, -1)):
+            job_id, _, known_as = entry.partition(" ")
+            if task_id not in {None, known_as}:
+                continue
+            with suppress(UnknownJobError):
+                if not (job := queue.get(job_id)).status.is_terminal:
+                    return job
+            self._redis.lrem(_jobs_key(caller), 0, entry)
+        return None
+
+    @translates_redis_errors
+    def choose(self, caller: str, model_id: str) -> None:
+        """Remember which model the caller's requests are for that name none."""
+        self._redis.set(_model_key(caller), model_id, ex=_MODEL_TTL_S)
+
+    @translates_redis_errors
+    def chosen(self, caller: str) -> str | None:
+        """The model that the caller has chosen; None for none within the last 30 days."""
+        return cast("str | None", self._redis.getex(_model_key(caller), ex=_MODEL_TTL_S))
+
+
+def _jobs_key(caller: str) -> str:
+    return f"{PREFIX}a1111:jobs:{caller}"
+
+
+def _model_key(caller: str) -> str:
+    return f"{PREFIX}a1111:model:{caller}"

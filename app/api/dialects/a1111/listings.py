@@ -1,0 +1,111 @@
+"""What A1111's clients can ask for lists of: what there is, and empty lists for what there is not."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
+from app.api.dialects.a1111.samplers import ALIASES, LABELS, SCHEDULES
+from app.api.intake.intake import IntakeRoute
+from app.api.services import TheCatalog
+from jobs.requests.guidance import Guidance
+
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
+
+
+@router.get("/sd-models")
+def list_models(catalog: TheCatalog) -> list[dict[str, Any]]:
+    """The models of the catalog; their title is their id."""
+    return [
+        {
+            "title": card.id,
+            "model_name": card.id,
+            "hash": None,
+            "sha256": None,
+            "filename": card.id,
+            "config": None,
+        }
+        for card in catalog.models
+    ]
+
+
+@router.get("/samplers")
+def list_samplers() -> list[dict[str, Any]]:
+    """The samplers, by A1111's names."""
+    return [
+        {
+            "name": label,
+            "aliases": [alias for alias, meant in ALIASES.items() if meant is sampler],
+            "options": {},
+        }
+        for sampler, label in LABELS.items()
+    ]
+
+
+@router.get("/schedulers")
+def list_schedules() -> list[dict[str, Any]]:
+    """The noise schedules: each model has its own."""
+    return [
+        {
+            "name": label.lower(),
+            "label": label,
+            "aliases": None,
+            "default_rho": -1.0,
+            "need_inner_model": False,
+        }
+        for label in SCHEDULES
+    ]
+
+
+@router.get("/scripts")
+def list_scripts() -> dict[str, list[str]]:
+    """The one script that there is."""
+    return {"txt2img": [TITLE.lower()], "img2img": []}
+
+
+@router.get("/script-info")
+def describe_scripts() -> list[dict[str, Any]]:
+    """The same with its arguments, in their order."""
+    properties = Guidance.model_json_schema()["properties"]
+    arguments = [_argument(name, properties.get(name, {"default": True})) for name in ARGUMENTS]
+    return [{"name": TITLE.lower(), "is_alwayson": True, "is_img2img": False, "args": arguments}]
+
+
+@router.get("/cmd-flags")
+@router.get("/memory")
+def nothing_named() -> dict[str, Any]:
+    """Nothing: this process has neither command-line flags of A1111's nor models in its memory."""
+    return {}
+
+
+@router.get("/embeddings")
+def list_embeddings() -> dict[str, Any]:
+    """No textual inversions."""
+    return {"loaded": {}, "skipped": {}}
+
+
+@router.get("/upscalers")
+@router.get("/latent-upscale-modes")
+@router.get("/sd-vae")
+@router.get("/loras")
+@router.get("/hypernetworks")
+@router.get("/face-restorers")
+@router.get("/realesrgan-models")
+@router.get("/prompt-styles")
+@router.get("/extensions")
+def nothing_listed() -> list[Any]:
+    """There are none."""
+    return []
+
+
+def _argument(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    bounds = next((kind for kind in schema.get("anyOf", [schema]) if "minimum" in kind), schema)
+    values = schema.get("enum") or ([schema["const"]] if "const" in schema else None)
+    return {
+        "label": name,
+        "value": schema.get("default"),
+        "minimum": bounds.get("minimum"),
+        "maximum": bounds.get("maximum"),
+        "step": None,
+        "choices": values,
+    }

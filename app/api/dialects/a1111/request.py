@@ -1,0 +1,110 @@
+"""The body of ``txt2img``, and the native request that it stands for."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from app.api.dialects.a1111 import guidance
+from app.api.dialects.a1111.checkpoints import card_of
+from app.api.dialects.a1111.samplers import check_schedule, sampler_named
+from app.api.dialects.left_out import LeavesOut
+from app.api.dialects.refusals import NotSupportedError
+from app.api.dialects.submission import native_request
+from jobs.catalog.catalog import Catalog
+from jobs.errors import InvalidRequestError
+from jobs.requests.request import MAX_IMAGES, GenerateRequest
+from jobs.wire import AtMost
+
+_MODEL = "override_settings.sd_model_checkpoint"
+NAMES = {"images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
+# All options that there are may come at once, and most change nothing here.
+Options = Annotated[dict[str, Any], AtMost(2000)]
+
+
+class TextToImage(LeavesOut):
+    """The fields of A1111's that mean something here; all others are ignored, as they are there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    prompt: str = ""
+    negative_prompt: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    batch_size: int = Field(1, ge=1, le=MAX_IMAGES)
+    n_iter: int = Field(1, ge=1, le=MAX_IMAGES)
+    sampler_name: str | None = None
+    sampler_index: str | None = None
+    scheduler: str | None = None
+    override_settings: Options | None = None
+    alwayson_scripts: Annotated[dict[str, Any], AtMost(100)] | None = None
+    send_images: bool = True
+    force_task_id: str | None = Field(None, min_length=1, max_length=200)
+
+    # These change the picture and cannot be served.
+    enable_hr: bool | None = None
+    restore_faces: bool | None = None
+    tiling: bool | None = None
+    styles: Annotated[list[str], AtMost(100)] | None = None
+    subseed_strength: float | None = None
+    script_name: str | None = None
+    refiner_checkpoint: str | None = None
+
+
+_REFUSED = (
+    "enable_hr",
+    "restore_faces",
+    "tiling",
+    "styles",
+    "subseed_strength",
+    "script_name",
+    "refiner_checkpoint",
+)
+
+
+def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> GenerateRequest:
+    """The native request that a body stands for.
+
+    Args:
+        body: of ``txt2img``.
+        chosen_model: what the caller has set in the options; the body's own setting comes first.
+        catalog: the models.
+
+    Raises:
+        UnknownModelError: the catalog does not hold the model.
+        NotSupportedError: a field is on that changes the picture in a way that cannot be served.
+        InvalidRequestError: a name is unknown.
+        RequestValidationError: a field has a value that cannot be served.
+    """
+    for name in _REFUSED:
+        if getattr(body, name):
+            raise NotSupportedError(f"{name} is not supported", field=name)
+    if body.batch_size * body.n_iter > MAX_IMAGES:
+        raise InvalidRequestError(
+            f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
+        )
+    named = (body.override_settings or {}).get("sd_model_checkpoint")
+    optional = {
+        "model": card_of(named, catalog, field=_MODEL).id if named else chosen_model,
+        "negative_prompt": body.negative_prompt,
+        "seed": None if (body.seed or 0) < 0 else body.seed,
+        "steps": body.steps,
+        "cfg_scale": body.cfg_scale,
+        "width": body.width,
+        "height": body.height,
+        "sampler": _sampler(body),
+        "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
+    }
+    fields = {name: value for name, value in optional.items() if value is not None}
+    return native_request({"prompt": body.prompt, "images": body.batch_size * body.n_iter, **fields}, NAMES)
+
+
+def _sampler(body: TextToImage) -> str | None:
+    if body.scheduler:
+        check_schedule(body.scheduler)
+    for field in ("sampler_name", "sampler_index"):
+        if name := getattr(body, field):
+            return sampler_named(name, field=field, schedule=body.scheduler)
+    return None

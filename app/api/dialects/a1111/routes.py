@@ -1,0 +1,108 @@
+"""The HTTP API of A1111's web UI: what ``webuiapi`` calls. Documented in ``docs/a1111.md``."""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from app.api.dialects.a1111.answer import progress, text_to_image_response
+from app.api.dialects.a1111.callers import Callers, caller_of
+from app.api.dialects.a1111.checkpoints import card_of
+from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
+from app.api.dialects.refusals import NotSupportedError
+from app.api.dialects.submission import submit
+from app.api.following.outcome import end_of, require_success
+from app.api.intake.intake import IntakeRoute
+from app.api.services import Services, TheServices
+from jobs.catalog.catalog import Catalog
+from jobs.status.job import Job, JobStatus
+
+router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
+
+TaskId = Annotated[str | None, Query(max_length=200)]
+
+
+@router.post("/txt2img")
+async def text_to_image(request: Request, body: TextToImage, services: TheServices) -> Response:
+    """Make pictures and answer with them; the call lasts as long as the job."""
+    caller, callers = caller_of(request), Callers(services.redis)
+    chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
+    wanted = to_native(body, chosen, services.catalog)
+    key = body.force_task_id
+    # A name of its own kind: no header of a caller's can say it.
+    job = (await submit(request, wanted, NAMES, key, key_owner=f"a1111\n{caller}")).job
+    await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
+    job = await end_of(request, job, comes_back=key is not None)
+    if job.status is not JobStatus.CANCELED:  # an interrupted job is none that went wrong
+        require_success(job)
+    # Megabytes of base64 are put together in a thread, where they hold nobody up.
+    return await run_in_threadpool(lambda: JSONResponse(text_to_image_response(services, job, body)))
+
+
+@router.get("/progress")
+def get_progress(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
+    """How far the caller's own job is, the oldest if there are several."""
+    return progress(_current(request, services, force_task_id))
+
+
+@router.post("/interrupt")
+def interrupt(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
+    """Stop the caller's own job, the oldest if there are several; nobody else's."""
+    if job := _current(request, services, force_task_id):
+        services.queue.cancel(job.id)
+    return {}
+
+
+@router.post("/skip")
+def skip(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
+    """Stop the caller's own job of a single picture; of several pictures, none can be left out."""
+    job = _current(request, services, force_task_id)
+    if job and job.drawing.images > 1:
+        raise NotSupportedError("one picture of several cannot be skipped; interrupt stops them all")
+    return interrupt(request, services, force_task_id)
+
+
+@router.get("/options")
+def get_options(request: Request, services: TheServices) -> dict[str, Any]:
+    """What may be set: the model of the caller's requests."""
+    chosen = _chosen_model(caller_of(request), Callers(services.redis), services.catalog)
+    return {
+        "sd_model_checkpoint": services.catalog.model(chosen).id,
+        "sd_checkpoint_hash": "",
+        "sd_vae": "Automatic",
+        "samples_format": "png",
+    }
+
+
+@router.post("/options")
+def set_options(request: Request, options: Annotated[Options, Body()], services: TheServices) -> None:
+    """Choose the model of the caller's further requests; other options are ignored."""
+    if title := options.get("sd_model_checkpoint"):
+        card = card_of(title, services.catalog, field="sd_model_checkpoint")
+        Callers(services.redis).choose(caller_of(request), card.id)
+
+
+@router.post("/refresh-checkpoints")
+def refresh_models() -> None:
+    """Do nothing: the catalog is read when the server starts."""
+
+
+@router.post("/img2img")
+@router.post("/extra-single-image")
+@router.post("/extra-batch-images")
+@router.post("/png-info")
+@router.post("/interrogate")
+def refuse() -> None:
+    """Refused: nothing here takes a picture."""
+    raise NotSupportedError("pictures are made from a prompt alone; no call takes one")
+
+
+def _current(request: Request, services: Services, task_id: str | None) -> Job | None:
+    return Callers(services.redis).current(caller_of(request), services.queue, task_id)
+
+
+def _chosen_model(caller: str, callers: Callers, catalog: Catalog) -> str | None:
+    chosen = callers.chosen(caller)
+    return chosen if any(card.id == chosen for card in catalog.models) else None

@@ -1,0 +1,86 @@
+"""Finished pictures, as OpenAI's clients read them: at once, or as the events of a stream."""
+
+import time
+from base64 import b64encode
+from typing import Any, Literal
+
+from fastapi import Request
+
+from app.api.dialects.addresses import absolute
+from app.api.dialects.openai.request import ImageGeneration
+from app.api.dialects.outcome import stored_pictures
+from app.api.pictures.formats import encode
+from app.api.services import services_of
+from jobs.status import links
+from jobs.status.job import Job
+
+Quality = Literal["low", "medium", "high", "auto"]
+_QUALITIES: dict[str, Quality] = {"low": "low", "medium": "medium", "high": "high", "hd": "high"}
+# Nothing here counts tokens, but the clients' types want a number.
+_NO_USAGE = {
+    "input_tokens": 0,
+    "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
+    "output_tokens": 0,
+    "total_tokens": 0,
+}
+
+
+def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[str, Any]:
+    """The answer to ``images.generate``; whoever did not say how it wants its pictures gets them both ways.
+
+    Raises:
+        LodestarError: as for ``stored_pictures``.
+    """
+    pictures: list[dict[str, Any]] = [
+        {"seed": image.seed, "clip_score": image.clip_score} for image in job.images
+    ]
+    if body.response_format != "b64_json" and body.output_compression is None:
+        for picture, image in zip(pictures, job.images, strict=True):
+            path = f"{links.image(job.id, image.index)}.{body.picture_format}"
+            picture["url"] = absolute(request, path)
+    if body.response_format != "url":
+        for picture, data in zip(pictures, _encoded(request, job, body), strict=True):
+            picture["b64_json"] = data
+    return {
+        "created": int(job.created_at.timestamp()),
+        "data": pictures,
+        "job": job.id,
+        **common_fields(job, body),
+        "background": "opaque",
+    }
+
+
+def completed_events(request: Request, job: Job, body: ImageGeneration) -> list[dict[str, Any]]:
+    """The last events of a stream, one for each picture.
+
+    Raises:
+        LodestarError: as for ``stored_pictures``.
+    """
+    return [
+        {
+            "type": "image_generation.completed",
+            "created_at": int(time.time()),
+            "b64_json": data,
+            **common_fields(job, body),
+            "background": body.background or "auto",
+            "usage": _NO_USAGE,
+            "seed": image.seed,
+            "clip_score": image.clip_score,
+            "job": job.id,
+        }
+        for data, image in zip(_encoded(request, job, body), job.images, strict=True)
+    ]
+
+
+def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
+    """What every answer and event says of the pictures."""
+    return {
+        "output_format": str(body.picture_format),
+        "quality": _QUALITIES.get(body.quality or "", "auto"),
+        "size": f"{job.drawing.width}x{job.drawing.height}",
+    } | ({"safety_identifier": identifier} if (identifier := body.safety_identifier or body.user) else {})
+
+
+def _encoded(request: Request, job: Job, body: ImageGeneration) -> list[str]:
+    pictures = stored_pictures(services_of(request), job)
+    return [b64encode(encode(png, body.picture_format, body.output_compression)).decode() for png in pictures]

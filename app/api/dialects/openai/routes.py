@@ -1,0 +1,59 @@
+"""OpenAI's images API: what the ``openai`` SDK calls. Documented in ``docs/openai.md``."""
+
+from fastapi import APIRouter, Request
+from fastapi.sse import EventSourceResponse
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from app.api.dialects.openai.answer import images_response
+from app.api.dialects.openai.request import ImageGeneration, names_of, to_native
+from app.api.dialects.openai.stream import events
+from app.api.dialects.outcome import give_up
+from app.api.dialects.refusals import NotSupportedError
+from app.api.dialects.submission import IdempotencyKey, submit
+from app.api.following.outcome import end_of, require_success
+from app.api.intake.intake import IntakeRoute
+from app.api.routes.models import ModelInfo, model_info
+from app.api.services import TheCatalog, TheQueue, TheServices
+
+router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
+
+_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+@router.post("/images/generations")
+async def generate(
+    request: Request,
+    body: ImageGeneration,
+    queue: TheQueue,
+    catalog: TheCatalog,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Make pictures and answer with them; the call lasts as long as the job."""
+    wanted = to_native(body, catalog)
+    job = (await submit(request, wanted, names_of(body), idempotency_key)).job
+    comes_back = idempotency_key is not None
+    if body.stream:
+        # Runs also when the client has hung up, which ends the stream before its job.
+        ending = None if comes_back else BackgroundTask(give_up, queue, job.id)
+        stream = events(request, job, body, comes_back=comes_back)
+        return EventSourceResponse(stream, headers=_UNBUFFERED, background=ending)
+    job = require_success(await end_of(request, job, comes_back=comes_back))
+    # Megabytes of base64 are put together in a thread, where they hold nobody up.
+    return await run_in_threadpool(lambda: JSONResponse(images_response(request, job, body)))
+
+
+@router.post("/images/edits")
+@router.post("/images/variations")
+async def edit() -> None:
+    """Refused: no model here starts from a picture."""
+    raise NotSupportedError(
+        "pictures are made from a prompt alone; editing and varying them is not supported"
+    )
+
+
+@router.get("/models/{model_id:path}")
+async def get_model(model_id: str, services: TheServices) -> ModelInfo:
+    """One model, as the list at ``/v1/models`` has it."""
+    return model_info(services.catalog.model(model_id), services)

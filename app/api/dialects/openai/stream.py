@@ -1,0 +1,50 @@
+"""``images.generate`` as a stream of server-sent events."""
+
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Request
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.concurrency import run_in_threadpool
+
+from app.api.dialects.envelopes import openai_error
+from app.api.dialects.openai.answer import completed_events
+from app.api.dialects.openai.partials import PartialImages
+from app.api.dialects.openai.request import ImageGeneration
+from app.api.dialects.outcome import look_at
+from app.api.following.outcome import require_success
+from app.api.problems import handlers as errors
+from app.api.services import services_of
+from jobs.errors import LodestarError
+from jobs.status.job import Job
+
+# Proxies close a connection on which nothing is said for long; many of them after a minute.
+HEARTBEAT_S = 15.0
+LOOK_S = 0.5
+
+
+async def events(
+    request: Request, job: Job, body: ImageGeneration, *, comes_back: bool
+) -> AsyncIterator[bytes]:
+    """The events of one job: partial images, if any, and at last its pictures, or one error."""
+    partials = PartialImages(services_of(request), body)
+    silent_since = float("-inf")
+    try:
+        while not job.status.is_terminal:
+            if time.monotonic() - silent_since >= HEARTBEAT_S:
+                silent_since = time.monotonic()
+                yield KEEPALIVE_COMMENT
+            job = await look_at(request, job, LOOK_S, comes_back=comes_back)
+            for event in await partials.new(job):
+                yield _event(event)
+        for event in await run_in_threadpool(completed_events, request, require_success(job), body):
+            yield _event(event)
+    except LodestarError as error:
+        # The status line is out already, so the error comes as an event, which the clients raise.
+        yield _event({"type": "error", "error": openai_error(*errors.problem_of(request, error))})
+
+
+def _event(event: dict[str, Any]) -> bytes:
+    return format_sse_event(event=event["type"], data_str=json.dumps(event))

@@ -1,0 +1,89 @@
+"""A job as Replicate's clients read it: a prediction."""
+
+from datetime import datetime
+from typing import Any
+
+from app.api.dialects.replicate.models import reference_to
+from app.api.dialects.replicate.request import CUSTOMARY
+from jobs.status import links
+from jobs.status.job import Job, JobPage, JobStatus
+
+_STATUSES = {
+    JobStatus.QUEUED: "starting",
+    JobStatus.RUNNING: "processing",
+    JobStatus.SUCCEEDED: "succeeded",
+    JobStatus.FAILED: "failed",
+    JobStatus.CANCELED: "canceled",
+}
+_BAR_WIDTH = 20
+
+
+def prediction(base_url: str, job: Job) -> dict[str, Any]:
+    """The prediction that a job is; ``base_url`` is where its reader finds this server, with the prefix if any."""
+    address = f"{base_url}/v1/predictions/{job.id}"
+    return {
+        "id": job.id,
+        "model": reference_to(job.drawing.model),
+        "version": job.drawing.model,
+        "status": _STATUSES[job.status],
+        "input": _input(job),
+        "output": [f"{base_url}{links.image(job.id, image.index)}.png" for image in job.images] or None,
+        "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
+        "logs": logs(job),
+        "metrics": _metrics(job),
+        "created_at": _iso(job.created_at),
+        "started_at": _iso(job.started_at),
+        "completed_at": _iso(job.finished_at),
+        "data_removed": False,
+        "source": "api",
+        "urls": {"get": address, "cancel": f"{address}/cancel"},
+    }
+
+
+def unfinished(base_url: str, job: Job) -> dict[str, Any]:
+    """The same after a wait that ran out, when Replicate says ``starting`` whatever the job is doing.
+
+    ``client.run`` takes every other status for the end of a wait that was long enough, and returns the output.
+    """
+    return prediction(base_url, job) | ({} if job.status.is_terminal else {"status": "starting"})
+
+
+def prediction_page(base_url: str, page: JobPage) -> dict[str, Any]:
+    """One page of predictions, newest first. Pages only lead forward."""
+    following = None if page.next_cursor is None else f"{base_url}/v1/predictions?cursor={page.next_cursor}"
+    results = [prediction(base_url, job) for job in page.data if job.draws]
+    return {"previous": None, "next": following, "results": results}
+
+
+def logs(job: Job) -> str:
+    """The seed, the job's notes, and the progress as the line that tqdm would print, which the clients parse."""
+    lines = [f"Using seed: {job.drawing.seed}", *job.notes]
+    if job.progress.steps:
+        lines.append(_tqdm_line(job))
+    return "\n".join(lines) + "\n"
+
+
+def _tqdm_line(job: Job) -> str:
+    progress = job.progress
+    bar = ("█" * round(progress.fraction * _BAR_WIDTH)).ljust(_BAR_WIDTH)
+    eta = "?" if progress.eta_s is None else f"{progress.eta_s // 60:02.0f}:{progress.eta_s % 60:02.0f}"
+    return f"{progress.fraction:4.0%}|{bar}| {progress.step}/{progress.steps} [{eta} left]"
+
+
+def _input(job: Job) -> dict[str, Any]:
+    fields = job.drawing.model_dump(mode="json", exclude={"model"}, exclude_none=True)
+    return {CUSTOMARY.get(name, name): value for name, value in fields.items()}
+
+
+def _metrics(job: Job) -> dict[str, float]:
+    if job.metrics.execution_s is None:
+        return {}
+    return {
+        "predict_time": job.metrics.execution_s,
+        "total_time": (job.metrics.queue_s or 0) + job.metrics.execution_s,
+        "image_count": len(job.images),
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,99 @@
+"""The body of a prediction, and the native request that it stands for."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.api.dialects.left_out import LeavesOut
+from app.api.dialects.replicate.schedulers import CUSTOMARY as SCHEDULERS
+from app.api.dialects.replicate.schedulers import sampler_named
+from app.api.dialects.submission import native_request
+from jobs.errors import InvalidRequestError
+from jobs.requests.request import GenerateRequest, WebhookEvent
+from jobs.wire import AtMost, Wire
+
+# The customary names of Stable Diffusion on Replicate, by the native ones.
+CUSTOMARY = {
+    "images": "num_outputs",
+    "steps": "num_inference_steps",
+    "cfg_scale": "guidance_scale",
+    "sampler": "scheduler",
+}
+_WEBHOOK_EVENTS = {"start": WebhookEvent.STARTED, "completed": WebhookEvent.DONE}
+
+
+class PredictionInput(LeavesOut, GenerateRequest):
+    """The native fields, and beside them those that models on Replicate have by custom."""
+
+    num_outputs: int | None = Field(None, description="Number of pictures to make.")
+    num_inference_steps: int | None = Field(None, description="Sampling steps for each picture.")
+    guidance_scale: float | None = Field(None, description="Classifier-free guidance scale.")
+    scheduler: str | None = Field(
+        None, description=f"Solver of the reverse diffusion: {', '.join(SCHEDULERS)}, or a native name."
+    )
+
+
+class PredictionBody(LeavesOut, Wire):
+    """What ``predictions.create`` sends for a model that its path names."""
+
+    input: PredictionInput
+    stream: bool | None = None
+    webhook: str | None = None
+    webhook_events_filter: (
+        Annotated[tuple[Literal["start", "output", "logs", "completed"], ...], AtMost(16)] | None
+    ) = None
+
+
+class VersionedPredictionBody(PredictionBody):
+    """What it sends when the path names no model."""
+
+    version: str
+
+
+def to_native(body: PredictionBody, model_id: str) -> GenerateRequest:
+    """The native request that a body stands for.
+
+    Raises:
+        InvalidRequestError: fields contradict each other, or ask for what cannot be done.
+        RequestValidationError: a customary field has a value that cannot be served.
+    """
+    given = body.input.model_fields_set
+    if "model" in given:
+        raise InvalidRequestError("the model is named by the path, or by version", field="input.model")
+    native: dict[str, Any] = {
+        name: getattr(body.input, name) for name in given & GenerateRequest.model_fields.keys()
+    }
+    for name, customary in CUSTOMARY.items():
+        value = getattr(body.input, customary)
+        if value is None:
+            continue
+        if name in given:
+            raise InvalidRequestError(
+                f"{customary} and {name} are the same: give one of them", field=f"input.{customary}"
+            )
+        native[name] = sampler_named(value, field="input.scheduler") if name == "sampler" else value
+    if body.webhook is not None:
+        native["webhook"] = {"url": body.webhook, "events": _webhook_events(body)}
+    return native_request(native | {"model": model_id}, names_of(body))
+
+
+def names_of(body: PredictionBody) -> dict[str, str]:
+    """What the caller calls the native fields."""
+    names = {
+        name: f"input.{CUSTOMARY[name]}"
+        if name in CUSTOMARY and getattr(body.input, CUSTOMARY[name]) is not None
+        else f"input.{name}"
+        for name in GenerateRequest.model_fields
+    }
+    return names | ({} if body.webhook is None else {"webhook": "webhook"})
+
+
+def _webhook_events(body: PredictionBody) -> list[WebhookEvent]:
+    wanted = _WEBHOOK_EVENTS if body.webhook_events_filter is None else body.webhook_events_filter
+    events = [_WEBHOOK_EVENTS[name] for name in wanted if name in _WEBHOOK_EVENTS]
+    if not events:
+        raise InvalidRequestError(
+            "a webhook is told of the start and of the end, and of nothing between",
+            field="webhook_events_filter",
+        )
+    return list(dict.fromkeys(events))

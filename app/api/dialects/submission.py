@@ -1,0 +1,81 @@
+"""From the fields of a dialect to a job. What is wrong with a field is said of the dialect's own name for it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Header, Request
+from pydantic import ValidationError
+
+from app.api.access.caller import caller_of
+from app.api.dialects.addresses import base_of
+from app.api.intake.submission import submit_job
+from app.api.problems.validation import Place, in_body
+from jobs.errors import LodestarError
+from jobs.queue.queue import Submission
+from jobs.requests.request import GenerateRequest
+
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+
+
+def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> GenerateRequest:
+    """The native request of these fields.
+
+    Args:
+        fields: values by their native names.
+        names: the dialect's name of every native field that it calls otherwise.
+
+    Raises:
+        RequestValidationError: a field has a value that cannot be served.
+    """
+    try:
+        return GenerateRequest.model_validate(dict(fields))
+    except ValidationError as error:
+        raise in_body(error, lambda place: _named(place, names)) from error
+
+
+async def submit(
+    request: Request,
+    wanted: GenerateRequest,
+    names: Mapping[str, str],
+    idempotency_key: str | None,
+    *,
+    key_owner: str | None = None,
+    told_as_prediction: bool = False,
+) -> Submission:
+    """Queue the job of a native request.
+
+    Args:
+        request: of the client.
+        wanted: the native request.
+        names: the dialect's name of every native field that it calls otherwise.
+        idempotency_key: as for ``JobQueue.submit``.
+        key_owner: likewise.
+        told_as_prediction: whether its webhook is told in Replicate's words.
+
+    Raises:
+        LodestarError: as for ``submit_job``.
+    """
+    base_url = base_of(request) if told_as_prediction else ""
+    try:
+        return await submit_job(
+            request,
+            wanted,
+            idempotency_key,
+            caller_of(request),
+            key_owner=key_owner,
+            prediction_base=base_url,
+        )
+    except LodestarError as error:
+        raise type(error)(error.message, field=_renamed(error.field, names)) from error
+
+
+def _named(place: Place, names: Mapping[str, str]) -> Place:
+    # Only the first part is a field of the request; an error of the request as a whole has none.
+    return (*(names.get(str(head), head) for head in place[:1]), *place[1:])
+
+
+def _renamed(field: str | None, names: Mapping[str, str]) -> str | None:
+    if field is None:
+        return None
+    head, dot, rest = field.partition(".")
+    return names.get(head, head) + dot + rest

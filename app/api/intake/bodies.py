@@ -1,0 +1,103 @@
+"""What a body is announced as, and JSON bodies: one reader for every route and dialect."""
+
+from email.message import Message
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+
+from app.api.intake.json_text import NotJsonError, TooMuchError, read_json
+from jobs.errors import LodestarError
+
+URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+_TYPE_CHARS = 500
+
+
+class InvalidJsonError(LodestarError):
+    """The body is no JSON."""
+
+    type = "invalid_json"
+
+
+class UnsupportedMediaTypeError(LodestarError):
+    """The body is of another type than the route reads, or compressed."""
+
+    type = "unsupported_media_type"
+
+
+def announced(request: Request) -> Message:
+    """The type of a request's body with its parameters; ``application/octet-stream`` if it has none.
+
+    Raises:
+        UnsupportedMediaTypeError: the body is compressed.
+    """
+    if (coding := request.headers.get("content-encoding", "").strip().lower()) not in ("", "identity"):
+        raise UnsupportedMediaTypeError(
+            f"the body is sent with Content-Encoding: {coding[:50]}; send it as it is, without compression"
+        )
+    message = Message()
+    message.set_default_type("application/octet-stream")
+    kind = request.headers.get("content-type", "")
+    if len(kind) > _TYPE_CHARS:  # the parser of parameters takes the square of it
+        raise UnsupportedMediaTypeError(
+            f"the Content-Type has {len(kind)} characters; at most {_TYPE_CHARS} are read"
+        )
+    if kind:
+        message["content-type"] = kind
+    return message
+
+
+def is_json(kind: str, body: bytes) -> bool:
+    """Whether a body of a media type is JSON.
+
+    ``curl -d '{...}'`` calls its body a form, and it is taken for what it is. That opens no door to other sites: no
+    form of a page begins its body with a brace, and what scripts send from elsewhere says where it comes from, by
+    which it is refused as a form is. A body of another type, such as the ``text/plain`` of a form, stays refused.
+    """
+    return (
+        kind == "application/json"
+        or (kind.startswith("application/") and kind.endswith("+json"))
+        or (kind == URLENCODED and body.lstrip().startswith(b"{"))
+    )
+
+
+async def read_object(request: Request) -> dict[str, Any] | None:
+    """The JSON object that is the body; None if there is no body.
+
+    Raises:
+        UnsupportedMediaTypeError: the body is announced as something else, or compressed.
+        InvalidJsonError, RequestValidationError: as for ``parse_object``.
+    """
+    kind = announced(request).get_content_type()
+    body = await request.body()
+    if not body:
+        return None
+    if not is_json(kind, body):
+        raise UnsupportedMediaTypeError("send the body with Content-Type: application/json")
+    return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InvalidJsonError: it is no JSON.
+        RequestValidationError: it is something else, or more than any request needs; the error names the place.
+    """
+    try:
+        value = read_json(body)
+    except NotJsonError as error:
+        raise InvalidJsonError(f"the body {error}") from error
+    except TooMuchError as error:
+        raise too_much(error) from error
+    if not isinstance(value, dict):
+        raise RequestValidationError([{"type": "model_attributes_type", "loc": ("body",), "msg": ""}])
+    return value
+
+
+def too_much(error: TooMuchError, *within: str) -> RequestValidationError:
+    """What a client is told of a value that is more than any request needs, ``within`` a field or in the body."""
+    limit = {"max_length": error.limit}
+    return RequestValidationError(
+        [{"type": "too_long", "loc": ("body", *within, *error.place), "msg": error.message, "ctx": limit}]
+    )

@@ -1,0 +1,142 @@
+"""The fields of a job as a terminal sends them: in the query, as a form, as JSON, or as a mixture."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import Request
+from pydantic import ValidationError
+
+from app.api.intake.bodies import (
+    MULTIPART,
+    URLENCODED,
+    UnsupportedMediaTypeError,
+    announced,
+    is_json,
+    parse_object,
+    too_much,
+)
+from app.api.intake.form_schema import without_null
+from app.api.intake.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
+from app.api.intake.json_text import NotJsonError, TooMuchError, read_json, require_modest
+from app.api.problems.validation import in_body
+from jobs.errors import InvalidRequestError
+from jobs.requests.request import GenerateRequest
+
+_YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
+# Fields that have fields, written guidance.scale in a query or form.
+_GROUPS = frozenset({"guidance", "personalization", "select", "upscale", "webhook"})
+_LISTS = frozenset({"webhook.events"})  # fields that may come several times
+
+
+async def read_request(request: Request) -> GenerateRequest:
+    """The request that query and body make together.
+
+    Raises:
+        RequestValidationError: a field is unknown or wrong, just as for a JSON body alone.
+        InvalidRequestError: a field came twice, or is no text.
+        InvalidJsonError, InvalidFormError: the body is neither JSON nor a form.
+        UnsupportedMediaTypeError: the body is of another type.
+    """
+    query = from_pairs(query_pairs(request))
+    body = await _read_body(request)
+    for name in query.keys() & body.keys():
+        raise InvalidRequestError(f"{name} came in the query and in the body", field=name)
+    fields = {**query, **body}
+    try:
+        require_modest(fields)
+        return GenerateRequest.model_validate(fields)
+    except TooMuchError as error:
+        raise too_much(error) from error
+    except ValidationError as error:
+        raise in_body(error) from error
+
+
+def query_parameters() -> list[dict[str, Any]]:
+    """The fields as OpenAPI describes the parameters of a query; those that have fields are in the body's."""
+    schema = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    properties = without_null(schema["properties"])
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": field["description"],
+            "schema": {key: value for key, value in field.items() if key not in {"description", "title"}},
+        }
+        for name, field in properties.items()
+        if name not in _GROUPS
+    ]
+
+
+def from_pairs(pairs: Iterable[tuple[str, object]]) -> dict[str, Any]:
+    """The fields that the pairs of a query or a form stand for.
+
+    ``guidance.scale=0.1`` sets a field of a field, and ``guidance=true`` sets one with its defaults. An empty value is
+    a field of a form that nobody filled in.
+
+    Raises:
+        InvalidRequestError: a field came twice, or is a file.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if not isinstance(value, str):
+            raise InvalidRequestError(f"{name} is a file, and no field takes one", field=name)
+        group, dot, part = name.partition(".")
+        if value == "" and name != "prompt":
+            continue
+        if name in _GROUPS:
+            _put(fields, name, _group(name, value))
+        elif dot and group in _GROUPS:
+            inside = fields.setdefault(group, {})
+            if not isinstance(inside, dict):
+                raise InvalidRequestError(f"{name} came beside another value of {group}", field=name)
+            _put(inside, part, [value] if name in _LISTS else value, path=name)
+        else:
+            _put(fields, name, value)
+    return fields
+
+
+def _put(fields: dict[str, Any], name: str, value: Any, path: str | None = None) -> None:
+    before = fields.get(name)
+    if isinstance(before, list) and isinstance(value, list):
+        fields[name] = before + value
+    elif isinstance(before, dict) and isinstance(value, dict):
+        fields[name] = {**value, **before}
+    elif name in fields:
+        raise InvalidRequestError(f"{path or name} came twice", field=path or name)
+    else:
+        fields[name] = value
+
+
+def _group(name: str, value: str) -> Any:
+    word = value.strip().lower()
+    if name == "guidance" and word in _YES | _NO:
+        return {} if word in _YES else None
+    if word.startswith("{"):
+        try:
+            return read_json(value.encode())
+        except NotJsonError as error:
+            raise InvalidRequestError(f"{name} {error}", field=name) from error
+        except TooMuchError as error:
+            raise too_much(error, name) from error
+    return value
+
+
+async def _read_body(request: Request) -> dict[str, Any]:
+    kind = announced(request).get_content_type()
+    if kind == MULTIPART:
+        form = await read_multipart(request, MAX_FIELDS, max_files=1)
+        try:
+            return from_pairs(form.multi_items())
+        finally:
+            await form.close()
+    body = await request.body()
+    if not body.strip():
+        return {}
+    if is_json(kind, body):
+        return parse_object(body)
+    if kind == URLENCODED:
+        return from_pairs(pairs_of(body, charset_of(request)))
+    raise UnsupportedMediaTypeError(
+        "send the fields in the query, as a form, or as JSON with Content-Type: application/json"
+    )

@@ -1,0 +1,189 @@
+"""The composition of the API, and the process that serves it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+
+import structlog
+from fastapi import FastAPI
+
+from app.api import openapi
+from app.api.dialects import envelopes
+from app.api.dialects.a1111 import listings as a1111_listings
+from app.api.dialects.a1111 import routes as a1111
+from app.api.dialects.openai import routes as openai
+from app.api.dialects.replicate import routes as replicate
+from app.api.operation.logs import configure_logs
+from app.api.operation.sweeper import expire_forever, sweep_forever
+from app.api.operation.wakeups import wake_readers
+from app.api.problems import handlers as errors
+from app.api.routes import (
+    dashboard,
+    embeddings,
+    events,
+    health,
+    images,
+    jobs,
+    metrics,
+    models,
+    queue,
+    reference,
+    scores,
+    search,
+    webhooks,
+    workers,
+)
+from app.api.routes import errors as error_pages
+from app.api.server import layers
+from app.api.server.descriptors import connections_within, raise_limit
+from app.api.server.listener import address_of, listening, reason_of, url_of
+from app.api.server.server import Server, configured
+from app.api.server.slashes import SlashRedirect
+from app.api.services import Services, build_services
+from app.api.settings import ApiSettings
+from app.api.webhooks.background import deliver_webhooks
+from jobs.errors import ConfigurationError
+from jobs.queue.reaper import Reaper
+from jobs.queue.retention import Retention
+from jobs.status import links
+
+CANCEL_AGAIN_S = 0.5
+NOUNS = (
+    jobs,
+    events,
+    images,
+    models,
+    embeddings,
+    scores,
+    search,
+    workers,
+    queue,
+    webhooks,
+    health,
+    metrics,
+    error_pages,
+    dashboard,
+    reference,
+    a1111,
+    a1111_listings,
+    replicate,
+    openai,  # the last takes all else under /v1/models
+)
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """The whole API. Opens no connection: Redis may be away now and come later, and /readyz tells.
+
+    Raises:
+        ConfigurationError: the model catalog is missing or wrong, or a URL is, or the prefix is a path of our own.
+    """
+    services = build_services(settings)
+    app = FastAPI(
+        title=openapi.TITLE,
+        version=openapi.VERSION,
+        description=openapi.DESCRIPTION,
+        openapi_tags=openapi.TAGS,
+        lifespan=_lifespan,
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
+    errors.install(app, envelopes.DIALECTS)
+    layers.install(
+        app,
+        settings,
+        services.metrics,
+        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+    )
+    for noun in NOUNS:
+        app.include_router(noun.router)
+    app.mount("/dashboard", dashboard.DashboardFiles())
+    app.mount("/reference", reference.ReferenceFiles())
+    app.router.default = SlashRedirect(app.router)
+    _require_unambiguous(settings.root_path, app)
+    return app
+
+
+def serve(settings: ApiSettings) -> None:
+    """Serve the API until SIGINT or SIGTERM; open requests are given ``stop_timeout_s`` to end.
+
+    Raises:
+        ConfigurationError: the port is taken, the address is not this host's, or as for ``create_app``.
+    """
+    with _listening(settings.host, settings.port) as sockets:
+        app = create_app(settings)
+        configure_logs(settings.log_format, settings.log_level)
+        log.info("serving", url=url_of(settings.host, sockets[0].getsockname()[1]) + settings.root_path)
+        config = configured(app, keep_alive_s=settings.keep_alive_s, stop_timeout_s=settings.stop_timeout_s)
+        most = connections_within(raise_limit())
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
+            Server(config, app.state.services.stopping, most_connections=most).run(sockets=sockets)
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        try:
+            sockets = stack.enter_context(listening(host, port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {address_of(host, port)}: {reason_of(error)}", field="port"
+            ) from error
+        yield sockets
+
+
+def _require_unambiguous(prefix: str, app: FastAPI) -> None:
+    """A path that begins with the prefix may have it or not have it; it must not be both."""
+    own = {route.path for noun in NOUNS for route in noun.router.routes}
+    own |= {getattr(route, "path", "") for route in app.routes}
+    if prefix and any(f"{path}/".startswith(f"{prefix}/") for path in own):
+        raise ConfigurationError(
+            f"the service has paths of its own under {prefix}; choose another prefix", field="root_path"
+        )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    retention = Retention(
+        services.redis,
+        services.artifacts,
+        keep_s=services.settings.retention_s,
+        max_kept_bytes=services.settings.max_kept_bytes,
+        beside=[services.search.root],
+    )
+    background = (
+        sweep_forever(Reaper(services.redis)),
+        expire_forever(retention),
+        wake_readers(services.async_redis, services.wakeups),
+        _wake_at_stop(services),
+        deliver_webhooks(services),
+    )
+    with links.placed_under(services.settings.root_path):  # what is told behind no request
+        tasks = [asyncio.create_task(work) for work in background]
+    yield
+    await _end(tasks)
+    services.decoder.close()
+    await services.async_redis.aclose()
+    services.redis.close()
+    log.info("stopped")
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended: redis-py waits with wait_for, which can swallow a cancel on Python 3.11."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+
+async def _wake_at_stop(services: Services) -> None:
+    """Let the streams of events end, which would hold the server's stop otherwise."""
+    await services.stopping.wait()
+    services.wakeups.wake_all()

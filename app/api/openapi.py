@@ -1,0 +1,78 @@
+"""The API's own description."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.api.access.site_guard import WORKING_PATHS
+from app.api.intake.form_schema import without_null
+from app.api.problems.handlers import documented
+from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
+from app.api.problems.problem import FieldError, Problem
+
+TITLE = "Lodestar"
+DESCRIPTION = """
+Guided image generation over HTTP: `POST /v1/jobs` queues a prompt, a worker draws it, and `GET /v1/jobs/{id}`
+tells how far it is and where the pictures are.
+
+Every error is a problem document (RFC 9457, `application/problem+json`) whose `type` is stable and leads to
+its explanation under `/errors`. Every answer carries an `x-request-id`. Times are UTC; durations are in seconds.
+"""
+TAGS = [
+    {"name": "jobs", "description": "Submit, look at, cancel and delete jobs."},
+    {"name": "events", "description": "What happens to jobs, as it happens."},
+    {"name": "images", "description": "The pictures of a job."},
+    {"name": "models", "description": "What this installation can draw with."},
+    {"name": "aesthetics", "description": "Personalise, score and search pictures by taste."},
+    {"name": "operation", "description": "Workers, the queue, health and metrics."},
+    {"name": "errors", "description": "What the `type` of a problem document points to."},
+]
+VERSION = version("lodestar")
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document of an app, with problem documents as the only shape of errors; made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        schemas = document["components"]["schemas"]
+        for path, verbs in document["paths"].items():
+            for verb, operation in verbs.items():
+                _drop_framework_errors(operation["responses"])
+                _add_errors_of_layers(path, verb, operation["responses"])
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for name, schema in schemas.items():
+            if name.startswith("Body_"):  # as FastAPI calls a route's form
+                schema["properties"] = without_null(schema["properties"])
+        for model in (Problem, FieldError):
+            schemas[model.__name__] = _schema(model)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _drop_framework_errors(responses: dict[str, Any]) -> None:
+    if "HTTPValidationError" in str(responses.get("422", "")):
+        del responses["422"]
+
+
+def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any]) -> None:
+    """What may be answered before a request reaches its route, or while its body is read."""
+    only_reads = verb == "get" and path not in WORKING_PATHS
+    kinds = ("host_not_allowed",) if only_reads else ("host_not_allowed", "cross_site")
+    responses.setdefault("403", documented(*kinds)[403])
+    if str(TOO_LARGE) in responses:
+        responses.setdefault(str(TIMED_OUT), documented("request_timeout")[TIMED_OUT])
+
+
+def _schema(model: type[Problem] | type[FieldError]) -> dict[str, Any]:
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return schema

@@ -1,0 +1,114 @@
+"""Pictures and files that clients send: bounded, looked at, and kept beside the job that they are for."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from fastapi import Request, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from app.api.pictures.store_access import forgetting_files, reaching_the_store
+from app.api.services import Services, services_of
+from jobs.errors import InvalidFileError, JobCanceledError, StoppingError
+from jobs.pictures.reader import MAX_PIXELS, check_header, read_picture, to_png
+from jobs.storage.job_files import BroughtFiles, upload_key
+
+MAX_PICTURES = 256
+MAX_PIXELS_TOGETHER = 32 * MAX_PIXELS
+MAX_FILE_BYTES = 8 << 20  # an embedding takes some kilobytes
+
+Made = TypeVar("Made")
+Upload = tuple[UploadFile, str]
+"""A file, and the field that it came in."""
+
+
+async def keep_pictures(
+    request: Request, job_id: str, uploads: Sequence[Upload]
+) -> tuple[tuple[str, ...], BroughtFiles]:
+    """Keep the pictures of a job that is about to be submitted, as PNG files of ours; their keys.
+
+    They are small and hold nothing but pixels. They go when the job has ended.
+
+    Raises:
+        InvalidFileError: one is no picture of an allowed format or is damaged, or they are too large.
+        ArtifactsUnavailableError: they cannot be stored.
+        JobCanceledError, StoppingError: as for ``unpacked``.
+    """
+    services = services_of(request)
+    if not uploads:
+        return (), BroughtFiles()
+    await unpacked(request, partial(_check_all, uploads))
+    await run_in_threadpool(services.queue.expect_files, job_id)
+    keys, stored_bytes = [], 0
+    async with forgetting_files(services.artifacts, job_id):
+        for number, upload in enumerate(uploads):
+            # One at a time: what is unpacked or encoded of a request never takes more memory than one picture.
+            png = await unpacked(request, partial(_normalised, upload))
+            keys.append(upload_key(job_id, number, ".png"))
+            stored_bytes += len(png)
+            await run_in_threadpool(_put, services, keys[-1], png)
+    return tuple(keys), BroughtFiles(uploads_bytes=stored_bytes)
+
+
+async def keep_file(request: Request, job_id: str, file: UploadFile, suffix: str) -> tuple[str, BroughtFiles]:
+    """The same for a file that is not looked at; its key.
+
+    Raises:
+        InvalidFileError: it is too large.
+        ArtifactsUnavailableError: it cannot be stored.
+    """
+    services = services_of(request)
+    key, length = upload_key(job_id, 0, suffix), file.size or 0
+    if length > MAX_FILE_BYTES:
+        raise InvalidFileError(
+            f"{_name(file)} has {length} bytes; at most {MAX_FILE_BYTES >> 20} MiB are read", field="file"
+        )
+    await run_in_threadpool(services.queue.expect_files, job_id)
+    async with forgetting_files(services.artifacts, job_id):
+        await run_in_threadpool(lambda: _put(services, key, file.file.read()))
+    return key, BroughtFiles(uploads_bytes=length)
+
+
+async def unpacked(request: Request, work: Callable[[], Made]) -> Made:
+    """What ``work`` makes of a picture, on a thread that serves nothing else, when its turn comes.
+
+    Raises:
+        JobCanceledError: the client has hung up meanwhile.
+        StoppingError: the server is about to stop.
+    """
+    services = services_of(request)
+
+    async def still_wanted() -> None:
+        if services.stopping.is_set():
+            raise StoppingError("the server is about to stop, and has not read the pictures; send them again")
+        if await request.is_disconnected():
+            raise JobCanceledError("the client has hung up")
+
+    return await services.decoder.run(work, still_wanted)
+
+
+def _check_all(uploads: Sequence[Upload]) -> None:
+    together = 0
+    for file, field in uploads:
+        header = check_header(file.file, _name(file), field=field)
+        together += header.width * header.height
+        if together > MAX_PIXELS_TOGETHER:
+            raise InvalidFileError(
+                f"these pictures are too large together: at most {MAX_PIXELS_TOGETHER // 10**6} megapixels are read "
+                "in one request",
+                field=field,
+            )
+
+
+def _normalised(upload: Upload) -> bytes:
+    file, field = upload
+    return to_png(read_picture(file.file, _name(file), field=field))
+
+
+def _put(services: Services, key: str, data: bytes) -> None:
+    with reaching_the_store():
+        services.artifacts.put(key, data)
+
+
+def _name(file: UploadFile) -> str:
+    return repr((file.filename or "the upload")[:100])

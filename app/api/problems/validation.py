@@ -1,0 +1,85 @@
+"""From pydantic's account of a bad request to ours: dotted field names, plain words, the limit by itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError, WrapValidator
+
+from app.api.problems.problem import MAX_ERRORS, FieldError
+from jobs.errors import LodestarError
+
+Place = tuple[int | str, ...]
+
+# Where pydantic keeps the bound that a value passed, by the kind of bound.
+_BOUNDS = ("le", "ge", "lt", "gt", "max_length", "min_length", "multiple_of", "expected")
+_TOLD = 5
+_WORDS = {
+    "extra_forbidden": "there is no field of this name",
+    "string_unicode": "the text is not UTF-8, or holds half of a surrogate pair",
+}
+_WORDS_OF_BODY = {
+    "missing": "the request has no body",
+    "model_attributes_type": "the body must be a JSON object",
+}
+
+
+def field_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
+    """One FieldError for each of pydantic's errors, of many only the first."""
+    return tuple(
+        FieldError(field=_dotted(error["loc"]), message=_message(error), limit=_limit(error))
+        for error in errors[:MAX_ERRORS]
+    )
+
+
+def summary(fields: Sequence[FieldError], total: int) -> str:
+    """The first few of ``total`` errors in a line, and how many more there are."""
+    told = [f"{field.field}: {field.message}" if field.field else field.message for field in fields[:_TOLD]]
+    more = [f"and {total - len(told)} more"] if total > len(told) else []
+    return "; ".join(told + more)
+
+
+def in_body(
+    error: ValidationError, place: Callable[[Place], Place] = lambda place: place
+) -> RequestValidationError:
+    """The error of a request whose body was validated by ourselves; ``place`` renames the places of its fields."""
+    errors = error.errors(include_url=False, include_input=False)
+    return RequestValidationError([{**each, "loc": ("body", *place(each["loc"]))} for each in errors])
+
+
+def otherwise(error: Callable[[str], LodestarError]) -> WrapValidator:
+    """Raise this error of a value that is not of its type, or out of its bounds.
+
+    For names and numbers in a path: one that cannot be is as unknown as one that is not there.
+    """
+
+    def check(value: Any, validate: Callable[[Any], Any]) -> Any:
+        try:
+            return validate(value)
+        except ValidationError as cause:
+            raise error(str(value)[:100]) from cause
+
+    return WrapValidator(check)
+
+
+def _dotted(loc: Place) -> str:
+    # The first part says where the field was: body, query, header or path.
+    parts = loc[1:]
+    return ".".join(str(part) for index, part in enumerate(parts) if not _is_kind(parts, index))
+
+
+def _is_kind(parts: Place, index: int) -> bool:
+    """Whether a part is no field but the kind of an objective, which pydantic puts between its number and its field."""
+    return index > 1 and parts[index - 2] == "objectives" and isinstance(parts[index - 1], int)
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    kind = error["type"]
+    words = _WORDS_OF_BODY.get(kind) if tuple(error["loc"]) == ("body",) else _WORDS.get(kind)
+    # pydantic says before a message of our own of which class it was raised.
+    return words or str(error["msg"]).removeprefix("Value error, ")
+
+
+def _limit(error: Mapping[str, Any]) -> int | float | str | None:
+    context = error.get("ctx", {})
+    return next((context[name] for name in _BOUNDS if name in context), None)

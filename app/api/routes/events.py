@@ -1,0 +1,112 @@
+"""What happens, as it happens: server-sent events of one job or of all, and previews."""
+
+from base64 import b64decode
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BeforeValidator, Field
+
+from app.api.following.event_stream import open_stream
+from app.api.intake.intake import IntakeRoute
+from app.api.problems.handlers import documented
+from app.api.problems.validation import otherwise
+from app.api.routes.jobs import JobId
+from app.api.services import TheServices
+from jobs.errors import UnknownImageError
+from jobs.requests.selection import MAX_CANDIDATES
+
+router = APIRouter(prefix="/v1", tags=["events"], route_class=IntakeRoute)
+
+_TEXT = {"type": "string"}
+_EVENT = {"type": "object", "properties": dict.fromkeys(("event", "data", "id"), _TEXT), "required": ["data"]}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}, "description": "The events."}
+}
+LastEventId = Annotated[
+    str | None,
+    Header(
+        description="`id` of the last event that was seen, to go on after it; browsers send it by themselves.",
+        examples=["1767225600000-0"],
+    ),
+]
+
+
+def _readable(text: object) -> object:
+    """Bytes that are no text make an id that is none of ours, and not a request that is wrong."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text
+
+
+LastEventIdInQuery = Annotated[
+    str | None,
+    BeforeValidator(_readable),
+    Query(
+        alias="last_event_id",
+        description="The same, for an EventSource that is made anew and can set no header. The header wins.",
+        examples=["1767225600000-0"],
+    ),
+]
+PictureNumber = Annotated[
+    Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)],
+    otherwise(lambda index: UnknownImageError(f"no job has a picture {index!r}; they are numbered from 0")),
+    Path(description="Number of the picture, from 0.", examples=[0]),
+]
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Follow a job",
+    response_class=Response,
+    responses={
+        **_STREAM,
+        204: {"description": "The job has ended and its final event was seen: there is nothing to come."},
+        **documented("unknown_job", "queue_unavailable"),
+    },
+)
+async def follow_job(
+    job_id: JobId,
+    services: TheServices,
+    last_event_id: LastEventId = None,
+    resume_after: LastEventIdInQuery = None,
+) -> Response:
+    """Server-sent events: `snapshot` (the job as it stands), then every event as it happens.
+
+    They are `queued`, `started`, `progress`, `preview`, `candidate`, `log`, `canceling`, `done` (the final job) and
+    `deleted`. The stream ends after `done` or `deleted`.
+    """
+    return await open_stream(services, job_id, last_event_id or resume_after)
+
+
+@router.get(
+    "/events",
+    summary="Follow all jobs",
+    response_class=Response,
+    responses={**_STREAM, **documented("queue_unavailable")},
+)
+async def follow_all(
+    services: TheServices, last_event_id: LastEventId = None, resume_after: LastEventIdInQuery = None
+) -> Response:
+    """Server-sent events of every job: a `snapshot` with the number of jobs of each status, then events without end."""
+    return await open_stream(services, None, last_event_id or resume_after)
+
+
+@router.get(
+    "/jobs/{job_id}/previews/{index}",
+    summary="Get a preview",
+    response_class=Response,
+    response_description="The newest preview of a picture.",
+    responses={
+        200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+        **documented("unknown_job", "unknown_image", "queue_unavailable"),
+    },
+)
+async def get_preview(
+    job_id: JobId,
+    index: PictureNumber,
+    services: TheServices,
+) -> Response:
+    """A small JPEG of what a picture will be, from a job that runs and was asked for previews."""
+    found = await services.events.preview(job_id, index)
+    if found is None:
+        await services.events.look(job_id)
+        raise UnknownImageError(f"job {job_id} has no preview of picture {index}, or no more")
+    return Response(b64decode(found), headers={"Cache-Control": "no-store"}, media_type="image/jpeg")

@@ -1,0 +1,210 @@
+"""Pictures: drawn while the client waits, and fetched from a job."""
+
+import io
+import re
+from hashlib import sha256
+from typing import Annotated, Any
+from zipfile import ZipFile
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from app.api.access.caller import TheCaller
+from app.api.following.outcome import end_of, require_success
+from app.api.intake.fields import query_parameters, read_request
+from app.api.intake.form_schema import dotted
+from app.api.intake.intake import IntakeRoute
+from app.api.intake.submission import submit_job
+from app.api.pictures.formats import SUFFIXES, Format, encode, negotiate, prefers
+from app.api.pictures.store_access import reaching_the_store
+from app.api.problems.handlers import documented
+from app.api.routes.jobs import IdempotencyKey, JobId
+from app.api.services import Services, TheArtifacts, TheQueue, services_of
+from jobs.errors import JobNotFinishedError, UnknownImageError
+from jobs.queue.queue import JobQueue
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import Job, StoredImage
+
+router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
+
+_NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
+_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+_JSON, _ZIP = "application/json", "application/zip"
+_IMAGES = (*(picture.media_type for picture in Format), "image/*")
+_FIELDS = {"schema": {"$ref": "#/components/schemas/GenerateRequest"}}
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+@router.post(
+    "/images",
+    summary="Draw a picture",
+    response_class=Response,
+    response_description="The first picture; by `Accept`, all of them as a zip file, or the job.",
+    responses={
+        200: {
+            "content": {
+                **{picture.media_type: _BINARY for picture in Format},
+                _ZIP: _BINARY,
+                _JSON: {"schema": {"$ref": "#/components/schemas/Job"}},
+            },
+        },
+        **documented(
+            "invalid_request",
+            "invalid_file",
+            "unknown_model",
+            "unknown_embedding",
+            "clip_mismatch",
+            "no_image_tower",
+            "idempotency_conflict",
+            "job_failed",
+            "job_canceled",
+            "stopping",
+            "queue_full",
+            "queue_unavailable",
+            "artifacts_unavailable",
+            "invalid_json",
+            "invalid_form",
+            "unsupported_media_type",
+            "body_too_large",
+        ),
+    },
+    openapi_extra={
+        "parameters": query_parameters(),
+        "requestBody": {
+            "content": {_JSON: _FIELDS, **{kind: {"schema": dotted(GenerateRequest)} for kind in _FORMS}}
+        },
+    },
+)
+async def draw(
+    request: Request,
+    caller: TheCaller,
+    idempotency_key: IdempotencyKey = None,
+    accept: Annotated[
+        str | None,
+        Header(description="image/png, image/webp or image/jpeg, application/zip, or application/json."),
+    ] = None,
+) -> Response:
+    """Draw a picture and answer with it: `curl -X POST 'localhost:8000/v1/images?prompt=red+apple' -o apple.png`.
+
+    Takes what `POST /v1/jobs` takes, in the query, as a form or as JSON. A client that hangs up cancels the job, unless
+    it sent an `Idempotency-Key` by which it can come back.
+    """
+    wanted = await read_request(request)
+    submission = await submit_job(request, wanted, idempotency_key, caller)
+    job = await end_of(request, submission.job, comes_back=idempotency_key is not None)
+    headers = {"Vary": "Accept", "Link": _links(job)}
+    if prefers(accept, _JSON, *_IMAGES, _ZIP):
+        return Response(job.model_dump_json(), headers=headers, media_type=_JSON)
+    require_success(job)
+    services = services_of(request)
+    if prefers(accept, _ZIP, *_IMAGES):
+        headers["Content-Disposition"] = f'attachment; filename="{job.id}.zip"'
+        archive = await run_in_threadpool(_zip, services, job.id)
+        return Response(archive, headers=headers, media_type=_ZIP)
+    wanted_format = negotiate(accept)
+    headers["Content-Location"] = job.images[0].url
+    headers["Content-Disposition"] = f'inline; filename="{job.id}-{job.images[0].index}.{wanted_format}"'
+    picture = await run_in_threadpool(_first, services, job, wanted_format)
+    return Response(picture, headers=headers, media_type=wanted_format.media_type)
+
+
+def _links(job: Job) -> str:
+    """The job, and each of its pictures, by RFC 8288."""
+    pictures = [f'<{image.url}>; rel="item"' for image in job.images]
+    return ", ".join([f'<{job.urls["self"]}>; rel="describedby"', *pictures])
+
+
+def _first(services: Services, job: Job, wanted: Format) -> bytes:
+    with reaching_the_store():
+        return encode(services.artifacts.get(_find(services.queue, job.id, job.images[0].index).key), wanted)
+
+
+def _zip(services: Services, job_id: str) -> bytes:
+    archive = io.BytesIO()
+    with reaching_the_store(), ZipFile(archive, "w") as folder:  # PNGs do not get smaller
+        for stored in services.queue.images(job_id):
+            folder.writestr(f"{job_id}-{stored.index}.png", services.artifacts.get(stored.key))
+    return archive.getvalue()
+
+
+@router.get(
+    "/jobs/{job_id}/images/{name}",
+    summary="Get a picture",
+    response_class=Response,
+    response_description="The picture.",
+    responses={
+        200: {"content": {picture.media_type: _BINARY for picture in Format}},
+        304: {"description": "The client has this picture already."},
+        **documented(
+            "unknown_job", "unknown_image", "job_not_finished", "queue_unavailable", "artifacts_unavailable"
+        ),
+    },
+)
+def get_image(
+    job_id: JobId,
+    name: Annotated[
+        str,
+        Path(
+            description="Number of the picture, from 0; `.png`, `.webp` or `.jpeg` chooses the format.",
+            examples=["0", "0.webp"],
+        ),
+    ],
+    queue: TheQueue,
+    artifacts: TheArtifacts,
+    accept: Annotated[
+        str | None,
+        Header(description="Chooses the format when the name has no suffix.", examples=["image/webp"]),
+    ] = None,
+    if_none_match: Annotated[str | None, Header(description="ETag of a copy that the client has.")] = None,
+) -> Response:
+    """A picture of a job that has succeeded.
+
+    PNG is the file that the worker stored, with the request in its text chunks; the others are made from it.
+    A picture never changes, so it may be cached for ever.
+    """
+    index, suffix = _parse(name)
+    stored = _find(queue, job_id, index)
+    wanted = negotiate(accept) if suffix is None else suffix
+    with reaching_the_store():
+        png = artifacts.get(stored.key)
+    picture = encode(png, wanted)
+    headers = {
+        "ETag": f'"{sha256(picture).hexdigest()[:32]}"',
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Disposition": f'inline; filename="{job_id}-{index}.{wanted}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    if suffix is None:
+        headers["Vary"] = "Accept"
+    if _matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(picture, headers=headers, media_type=wanted.media_type)
+
+
+def _parse(name: str) -> tuple[int, Format | None]:
+    found = _NAME.fullmatch(name)
+    if found is None or (found[2] is not None and found[2] not in SUFFIXES):
+        raise UnknownImageError(
+            f"{name!r} is not the number of a picture, with .png, .webp or .jpeg if any suffix"
+        )
+    return int(found[1]), SUFFIXES[found[2]] if found[2] else None
+
+
+def _find(queue: JobQueue, job_id: str, index: int) -> StoredImage:
+    job = queue.get(job_id)
+    for stored in queue.images(job_id):
+        if stored.index == index:
+            return stored
+    if not job.status.is_terminal:
+        raise JobNotFinishedError(
+            f"job {job_id} is {job.status}; its pictures can be had once it has succeeded"
+        )
+    raise UnknownImageError(
+        f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
+    )
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    known = [entry.strip().removeprefix("W/") for entry in (if_none_match or "").split(",")]
+    return etag in known or "*" in known

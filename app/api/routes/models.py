@@ -1,0 +1,125 @@
+"""What this installation can draw with."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from app.api.intake.intake import IntakeRoute
+from app.api.services import Services, TheServices
+from jobs.catalog.catalog import ModelCard
+from jobs.requests.objectives import PixelObjective
+from jobs.requests.presets import PRESETS, GuidancePreset
+from jobs.requests.request import SamplerName
+from jobs.resolve.objectives import regularizers_of
+from jobs.resolve.request import OVERRIDABLE
+from jobs.wire import Wire
+
+router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute)
+
+
+class Sizes(Wire):
+    """Widths and heights that a model can make, in pixels."""
+
+    min_px: int = Field(description="Smallest width and height in pixels.", examples=[48])
+    max_px: int = Field(description="Largest width and height in pixels.", examples=[128])
+    multiple_px: int = Field(description="Width and height are multiples of this many pixels.", examples=[16])
+
+
+class Defaults(Wire):
+    """Default values of a model."""
+
+    width: int = Field(description="Width in pixels.", examples=[64])
+    height: int = Field(description="Height in pixels.", examples=[64])
+    steps: int = Field(description="Sampling steps for each picture.", examples=[25])
+    cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
+    sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
+    clip: str = Field(description="Id of the CLIP that guides.", examples=["pocket-m"])
+
+
+class PresetInfo(Wire):
+    """A published method of CLIP guidance."""
+
+    id: str = Field(description="Name for `guidance.preset`.", examples=["laion"])
+    scale: float = Field(description="Default strength, in the method's own convention.", examples=[0.1])
+    cutouts: int = Field(
+        description="Default number of views that CLIP judges at the step that has most.", examples=[48]
+    )
+    target: str = Field(
+        description="What the gradient is taken with respect to: the denoised latents, or the noisy ones, which takes "
+        "the way back through the UNet, or both.",
+        examples=["denoised"],
+    )
+    source: str = Field(description="Where the method was published.")
+    defaults: dict[str, bool | int | float | str] = Field(
+        description="What each field of `guidance` is that a request leaves out.",
+        examples=[{"scale": 0.1, "stride": 1, "decoder": "vae"}],
+    )
+    regularizers: tuple[PixelObjective, ...] = Field(
+        description="What it pulls towards besides the prompt, unless a request gives `objectives`."
+    )
+
+
+class ModelInfo(Wire):
+    """A model, in OpenAI's shape with our fields added."""
+
+    id: str = Field(description="Name for `model`.", examples=["pocket"])
+    object: Literal["model"] = Field("model", description="Always `model`.")
+    created: int = Field(
+        description="When this server read its catalog, in seconds since 1970.", examples=[1767225600]
+    )
+    owned_by: str = Field("lodestar", description="Always `lodestar`.")
+    description: str = Field(description="What the model draws, for a person; may be empty.")
+    sizes: Sizes = Field(description="Sizes that it can make.")
+    defaults: Defaults = Field(description="What a request gets that leaves these out.")
+    clips: tuple[str, ...] = Field(
+        description="Names for `guidance.clip`.", examples=[["pocket-m", "pocket-s"]]
+    )
+    samplers: tuple[SamplerName, ...] = Field(description="Names for `sampler`.")
+    guidance_presets: tuple[PresetInfo, ...] = Field(description="Methods of CLIP guidance.")
+
+
+class ModelList(Wire):
+    """All models, the default one first."""
+
+    object: Literal["list"] = Field("list", description="Always `list`.")
+    data: tuple[ModelInfo, ...] = Field(description="The models; a request that names none gets the first.")
+
+
+@router.get("", summary="List models")
+def list_models(services: TheServices) -> ModelList:
+    """The models that a request may name, with what each can make."""
+    return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))
+
+
+def model_info(card: ModelCard, services: Services) -> ModelInfo:
+    """What a caller is told of one model."""
+    return ModelInfo(
+        id=card.id,
+        created=int(services.catalog_read_at.timestamp()),
+        description=card.description,
+        sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),
+        defaults=Defaults(
+            width=card.width,
+            height=card.height,
+            steps=card.steps,
+            cfg_scale=card.cfg_scale,
+            sampler=card.sampler,
+            clip=card.clip,
+        ),
+        clips=tuple(clip.id for clip in services.catalog.clips),
+        samplers=tuple(SamplerName),
+        guidance_presets=tuple(_preset(name, preset) for name, preset in PRESETS.items()),
+    )
+
+
+def _preset(name: str, preset: GuidancePreset) -> PresetInfo:
+    return PresetInfo(
+        id=name,
+        scale=preset.scale,
+        cutouts=preset.cutouts,
+        target=preset.target,
+        source=preset.source,
+        defaults={field: getattr(preset, field) for field in ("cutouts", *OVERRIDABLE)},
+        regularizers=regularizers_of(preset),
+    )

@@ -1,0 +1,93 @@
+"""Score pictures that clients bring."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from app.api.access.caller import TheCaller
+from app.api.intake.intake import IntakeRoute
+from app.api.intake.task_submission import Prefer, submit_task
+from app.api.pictures.picture_refs import find_pictures
+from app.api.pictures.uploads import keep_pictures
+from app.api.problems.handlers import documented
+from app.api.routes.embeddings import Refs
+from app.api.services import TheServices
+from jobs.errors import InvalidRequestError
+from jobs.queue.queue import new_job_id
+from jobs.requests.request import MAX_PROMPT_CHARS
+from jobs.requests.tasks import ScoreTask
+from jobs.status.job import Job
+from jobs.wire import AtMost
+
+router = APIRouter(prefix="/v1/scores", tags=["aesthetics"], route_class=IntakeRoute)
+
+MAX_SCORED = 64
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Score pictures",
+    response_description="A job that scores them was accepted.",
+    responses={
+        200: {"model": Job, "description": "With `Prefer: wait`: the job, which has ended within the time."},
+        **documented(
+            "invalid_request",
+            "invalid_file",
+            "unknown_model",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
+            "queue_full",
+            "queue_unavailable",
+            "artifacts_unavailable",
+            "stopping",
+            "body_too_large",
+            "invalid_form",
+            "unsupported_media_type",
+        ),
+    },
+)
+async def score(
+    request: Request,
+    response: Response,
+    services: TheServices,
+    caller: TheCaller,
+    pictures: Annotated[
+        list[UploadFile], AtMost(MAX_SCORED), File(description="PNG, JPEG or WebP files.")
+    ] = [],  # noqa: B006
+    jobs: Refs = [],  # noqa: B006
+    prompt: Annotated[
+        str | None,
+        Form(
+            min_length=1,
+            max_length=MAX_PROMPT_CHARS,
+            description="Text to compare the pictures with; if left out, they have no `clip_score`.",
+        ),
+    ] = None,
+    clip: Annotated[
+        str | None,
+        Form(
+            max_length=100,
+            description="Id of the CLIP that judges; the one that scores all pictures if left out.",
+        ),
+    ] = None,
+    prefer: Prefer = None,
+) -> Job:
+    """Tell how well pictures fit a prompt, and how people would like them by the CLIP's aesthetic predictor.
+
+    The job's `result` has one entry for each picture: the uploaded ones first, then those of jobs.
+    """
+
+    def prepare() -> tuple[str, list[str]]:
+        of_jobs = find_pictures(jobs, services.queue, "jobs")
+        if not 1 <= len(pictures) + len(of_jobs) <= MAX_SCORED:
+            raise InvalidRequestError(f"give 1 to {MAX_SCORED} pictures", field="pictures")
+        return services.catalog.clip(clip).id if clip else services.catalog.critic.id, of_jobs
+
+    judge, of_jobs = await run_in_threadpool(prepare)
+    job_id = new_job_id()
+    keys, files = await keep_pictures(request, job_id, [(each, "pictures") for each in pictures])
+    task = ScoreTask(clip=judge, prompt=prompt, pictures=(*keys, *of_jobs))
+    return await submit_task(request, response, task, job_id, prefer, caller, files)

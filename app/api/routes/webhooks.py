@@ -1,0 +1,44 @@
+"""What a receiver of webhooks needs to know."""
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+
+from app.api.intake.intake import IntakeRoute
+from app.api.problems.handlers import documented
+from app.api.services import TheServices
+from jobs.errors import LodestarError
+from jobs.wire import Wire
+
+router = APIRouter(prefix="/v1/webhooks", tags=["operation"], route_class=IntakeRoute)
+
+
+class SecretNotServedError(LodestarError):
+    """Whoever has the secret can forge messages, so the API keeps it unless the operator says otherwise."""
+
+    type = "secret_not_served"
+
+
+class WebhookSecret(Wire):
+    """The secret that verifies messages."""
+
+    key: str = Field(
+        description="Give it to a verifier of Standard Webhooks, and to nobody else.",
+        examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
+    )
+
+
+@router.get(
+    "/secret",
+    summary="Get the webhooks' secret",
+    responses=documented("secret_not_served", "host_not_allowed", "queue_unavailable"),
+)
+async def get_secret(services: TheServices) -> WebhookSecret:
+    """The secret that this server signs webhook messages with, if the operator lets it be told over HTTP."""
+    if not services.settings.serve_webhook_secret:
+        raise SecretNotServedError(
+            "on the server's machine, lodestar webhook-secret prints it; with LODESTAR_SERVE_WEBHOOK_SECRET=true this "
+            "route answers"
+        )
+    secrets = await run_in_threadpool(services.webhook_secrets)
+    return WebhookSecret(key=secrets[0])

@@ -1,0 +1,24 @@
+"""Who works on the queue."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from app.api.intake.intake import IntakeRoute
+from app.api.problems.handlers import documented
+from app.api.services import TheWorkers
+from jobs.queue.workers import WorkerInfo
+from jobs.wire import Wire
+
+router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=IntakeRoute)
+
+
+class WorkerList(Wire):
+    """The workers that are alive."""
+
+    data: tuple[WorkerInfo, ...] = Field(description="Workers heard of within the last 15 s, by name.")
+
+
+@router.get("", summary="List workers", responses=documented("queue_unavailable"))
+def list_workers(workers: TheWorkers) -> WorkerList:
+    """The workers that are alive, and what each is doing."""
+    return WorkerList(data=workers.alive())

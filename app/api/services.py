@@ -1,0 +1,139 @@
+"""What the routes work with, made once for each app from its settings."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+
+from app.api.addresses import AddressPolicy
+from app.api.operation.metrics import Metrics
+from app.api.operation.wakeups import Wakeups
+from app.api.pictures.decoder import Decoder
+from app.api.search_index import SearchIndex
+from app.api.settings import ApiSettings
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.db.connection import connect, connect_async
+from jobs.events.event_log import EventLog
+from jobs.events.webhooks import WebhookQueue
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerRegistry
+from jobs.resolve.limits import Limits
+from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.segments import Segments
+
+ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts behind the routes. Making them opens no connection."""
+
+    settings: ApiSettings
+    catalog: Catalog
+    catalog_read_at: datetime
+    redis: Redis
+    async_redis: AsyncRedis
+    queue: JobQueue
+    workers: WorkerRegistry
+    artifacts: ArtifactStore
+    decoder: Decoder
+    events: EventLog
+    wakeups: Wakeups
+    embeddings: EmbeddingLibrary
+    search: SearchIndex
+    queries: OrderedDict[str, list[float]]
+    """Where the latest texts that were searched for lie."""
+    metrics: Metrics
+    webhooks: WebhookQueue
+    addresses: AddressPolicy
+    stopping: asyncio.Event
+    """Set when the server is about to stop: nobody should wait for anything long any more."""
+
+    @property
+    def limits(self) -> Limits:
+        """What one job may cost."""
+        return Limits(self.settings.max_cost, self.settings.max_timeout_s)
+
+    def webhook_secrets(self) -> list[str]:
+        """What webhook messages are signed with, the newest first.
+
+        Raises:
+            QueueUnavailableError: none is set, and Redis is away.
+        """
+        given = self.settings.webhook_secret
+        chosen = given.get_secret_value().split() if given else []
+        return chosen or [self.webhooks.own_secret()]
+
+
+def build_services(settings: ApiSettings) -> Services:
+    """Make every part.
+
+    Raises:
+        ConfigurationError: the model catalog is missing or wrong, or a URL is.
+    """
+    redis = connect(settings.redis_url, patient=False)
+    async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
+    queue = JobQueue(redis, max_queued=settings.max_queued, max_kept_bytes=settings.max_kept_bytes)
+    workers = WorkerRegistry(redis)
+    webhooks = WebhookQueue(redis)
+    catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
+    return Services(
+        settings=settings,
+        catalog=catalog,
+        catalog_read_at=datetime.now(UTC),
+        redis=redis,
+        async_redis=async_redis,
+        queue=queue,
+        workers=workers,
+        artifacts=artifacts,
+        decoder=Decoder(),
+        events=EventLog(async_redis),
+        wakeups=Wakeups(),
+        embeddings=EmbeddingLibrary(artifacts),
+        search=SearchIndex(Segments(artifacts, catalog.critic.id)),
+        queries=OrderedDict(),
+        metrics=Metrics(queue, workers, webhooks),
+        webhooks=webhooks,
+        addresses=AddressPolicy(settings.webhook_networks),
+        stopping=asyncio.Event(),
+    )
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves a request."""
+    services: Services = request.app.state.services
+    return services
+
+
+def _catalog(request: Request) -> Catalog:
+    return services_of(request).catalog
+
+
+def _queue(request: Request) -> JobQueue:
+    return services_of(request).queue
+
+
+def _workers(request: Request) -> WorkerRegistry:
+    return services_of(request).workers
+
+
+def _artifacts(request: Request) -> ArtifactStore:
+    return services_of(request).artifacts
+
+
+def _library(request: Request) -> EmbeddingLibrary:
+    return services_of(request).embeddings
+
+
+TheServices = Annotated[Services, Depends(services_of)]
+TheCatalog = Annotated[Catalog, Depends(_catalog)]
+TheQueue = Annotated[JobQueue, Depends(_queue)]
+TheWorkers = Annotated[WorkerRegistry, Depends(_workers)]
+TheLibrary = Annotated[EmbeddingLibrary, Depends(_library)]
+TheArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

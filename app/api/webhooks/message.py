@@ -1,0 +1,32 @@
+"""What a webhook is told."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from app.api.dialects.replicate.prediction import prediction
+from jobs.requests.request import WebhookEvent
+from jobs.status.job import Job
+from jobs.wire import Wire
+
+
+class WebhookMessage(Wire):
+    """The body of a webhook message, in the shape of Standard Webhooks."""
+
+    type: str = Field(description="job.done or job.started.")
+    timestamp: datetime = Field(description="When it happened.")
+    data: dict[str, Any] = Field(description="The job, as GET /v1/jobs/{id} has it, without its webhook.")
+
+
+def message_of(job: Job, event: WebhookEvent) -> str:
+    """The JSON of a message; that of a job's end is the same at every attempt. Who made a prediction is told of one."""
+    if job.webhook and job.webhook.prediction_base:
+        return json.dumps(prediction(job.webhook.prediction_base, job))
+    happened_at = job.finished_at if event is WebhookEvent.DONE else job.started_at
+    return WebhookMessage(
+        type=f"job.{event}",
+        timestamp=happened_at or job.created_at,
+        data=job.model_dump(mode="json", exclude={"webhook"}),
+    ).model_dump_json()

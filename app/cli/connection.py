@@ -1,0 +1,25 @@
+"""What every command that talks to a running service is told, and how it connects."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from app.client.jobs import Client
+
+Url = Annotated[str, typer.Option(envvar="LODESTAR_URL", help="Address of the service.")]
+JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has it.")]
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+
+@contextmanager
+def connected(url: str) -> Iterator["Client"]:
+    """A client of the service."""
+    from app.client.jobs import Client
+
+    with Client(url) as client:
+        yield client

@@ -1,0 +1,65 @@
+"""``make demo``: the whole service on this machine, and one guided picture from it."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from app.client.follow import save_pictures, wait_with_bar
+from app.client.jobs import Client
+from app.stack.stack import Say, StackOptions, running_stack
+from app.stack.supervisor import StopRequested, Supervisor
+from jobs.errors import JobFailedError
+from jobs.requests.guidance import Guidance
+from jobs.requests.request import GenerateRequest
+from jobs.status.job import JobStatus
+
+PROMPT = "a red apple on a light blue background"
+SEED = 7
+PICTURE = Path("demo.png")
+
+
+def run_demo(options: StackOptions, *, once: bool, say: Say, show: Say) -> None:
+    """Start everything, make the picture, and go on serving unless ``once``.
+
+    Args:
+        options: of the service.
+        once: stop when the picture is written.
+        say: told what happens.
+        show: told the results: the path, the status page and a request to paste.
+
+    Raises:
+        JobFailedError: the job did not succeed.
+        StopRequested: someone asked for the end before the picture was there.
+    """
+    with running_stack(options, say=say) as supervisor:
+        path = _picture(options.url, supervisor)
+        show(f"Picture:      {_in_words(path.absolute())}")
+        show(f"Status page:  {options.url}/")
+        show(f"Another one:  {curl_line(options.url)}")
+        if once:
+            return
+        say("Serving until Ctrl-C.")
+        with suppress(StopRequested):
+            supervisor.watch()
+
+
+def curl_line(url: str) -> str:
+    """A request for the shell that makes another guided picture and waits for it."""
+    body = json.dumps({"prompt": PROMPT, "seed": SEED + 1, "guidance": {}})
+    return f"curl -s {url}/v1/jobs -H 'Content-Type: application/json' -H 'Prefer: wait=60' -d '{body}'"
+
+
+def _in_words(path: Path) -> str:
+    """A path that can be written to any stream, though its name may be no text."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def _picture(url: str, supervisor: Supervisor) -> Path:
+    with Client(url) as client:
+        job = client.submit(GenerateRequest(prompt=PROMPT, seed=SEED, guidance=Guidance()))
+        job = wait_with_bar(client, job.id, sleep=supervisor.sleep)
+        if job.status is not JobStatus.SUCCEEDED:
+            raise JobFailedError(job.error.message if job.error else f"the job was {job.status}")
+        (path,) = save_pictures(client, job, PICTURE)
+        return path

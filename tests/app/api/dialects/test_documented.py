@@ -1,0 +1,33 @@
+"""Every route of a dialect is on its page."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from app.api.dialects.a1111 import listings
+from app.api.dialects.a1111 import routes as a1111
+from app.api.dialects.openai import routes as openai
+from app.api.dialects.replicate import routes as replicate
+
+DOCS = Path(__file__).parents[4] / "docs"
+
+
+@pytest.mark.parametrize(
+    ("router", "page"),
+    [
+        (openai.router, "openai.md"),
+        (replicate.router, "replicate.md"),
+        (a1111.router, "a1111.md"),
+        (listings.router, "a1111.md"),
+    ],
+)
+def test_every_route_of_a_dialect_is_on_its_page(router: APIRouter, page: str) -> None:
+    text = (DOCS / page).read_text()
+    for route in router.routes:
+        assert isinstance(route, APIRoute)
+        path = re.sub(r"\{(\w+)(:\w+)?\}", r"{\1}", route.path)
+        for method in route.methods or ():
+            assert f"{method} {path}" in text, f"{method} {path}"

@@ -1,0 +1,119 @@
+"""Holding an answer back until the job has ended."""
+
+import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from redis import Redis
+from starlette.testclient import TestClient
+
+from app.api.following.waiting import preferred_wait_s
+from jobs.queue.queue import JobQueue
+from jobs.queue.tickets import Tickets
+from tests.app.played_worker import PlayedWorker
+
+PROMPT = {"prompt": "a red apple"}
+
+
+@pytest.mark.parametrize(
+    ("prefer", "wait_s"),
+    [
+        (None, None),
+        ("", None),
+        ("respond-async", None),
+        ("wait", None),
+        ("wait=-1", None),
+        ("wait=soon", None),
+        ("await=5", None),
+        ("wait=0", 0),
+        ("wait=5", 5),
+        ("Wait = 5", 5),
+        ('respond-async, wait="5"; x=1', 5),
+        ("wait=100000", 60),
+    ],
+)
+def test_only_a_whole_number_of_seconds_is_a_wait(prefer: str | None, wait_s: int | None) -> None:
+    assert preferred_wait_s(prefer) == wait_s
+
+
+def test_a_wait_ends_as_soon_as_the_job_does(client: TestClient, redis: Redis, worker: PlayedWorker) -> None:
+    def work() -> None:
+        queue = JobQueue(redis, max_queued=5)
+        while not (waiting := queue.list().data):
+            time.sleep(0.01)
+        worker.succeed(waiting[0].id)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    start = time.monotonic()
+    answer = client.post("/v1/jobs", json=PROMPT, headers={"Prefer": "wait=30"})
+    thread.join()
+    assert time.monotonic() - start < 10
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+    assert answer.headers["Preference-Applied"] == "wait=30"
+
+
+def test_a_wait_that_runs_out_answers_with_the_job_as_it_stands(client: TestClient) -> None:
+    answer = client.post("/v1/jobs", json=PROMPT, headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert answer.headers["Preference-Applied"] == "wait=1"
+
+
+def test_a_replay_may_wait_for_a_job_that_has_ended_already(client: TestClient, worker: PlayedWorker) -> None:
+    headers = {"Idempotency-Key": "k", "Prefer": "wait=30"}
+    job_id = client.post("/v1/jobs", json=PROMPT, headers={"Idempotency-Key": "k"}).json()["id"]
+    worker.succeed(job_id)
+    answer = client.post("/v1/jobs", json=PROMPT, headers=headers)
+    assert (answer.status_code, answer.json()["id"]) == (200, job_id)
+
+
+def test_a_job_deleted_during_the_wait_is_answered_as_it_was(client: TestClient, redis: Redis) -> None:
+    def delete() -> None:
+        queue, tickets = JobQueue(redis, max_queued=5), Tickets(redis)
+        while not tickets.queue.get_job_ids():  # written last, so the submission is complete
+            time.sleep(0.01)
+        queue.delete(queue.list().data[0].id)
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    answer = client.post("/v1/jobs", json=PROMPT, headers={"Prefer": "wait=30"})
+    thread.join()
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+
+
+def test_waiting_clients_do_not_use_up_the_threads_of_the_others(
+    live: httpx.Client, worker: PlayedWorker
+) -> None:
+    headers = {"Prefer": "wait=60", "Idempotency-Key": "one job for all"}
+    with ThreadPoolExecutor(60) as clients:  # more than the server has threads
+        waits = [clients.submit(live.post, "/v1/jobs", json=PROMPT, headers=headers) for _ in range(60)]
+        job_id = _first_job(live)["id"]
+        start = time.monotonic()
+        assert live.get("/v1/jobs").status_code == 200
+        elapsed = time.monotonic() - start
+        worker.succeed(job_id)
+    assert elapsed < 20
+    assert {wait.result().status_code for wait in waits} == {200}
+
+
+def test_a_client_that_hangs_up_does_not_take_its_job_with_it(live: httpx.Client) -> None:
+    body = json.dumps(PROMPT)
+    lines = ["POST /v1/jobs HTTP/1.1", "Host: localhost", "Prefer: wait=60", "Content-Type: application/json"]
+    request = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body])
+    with socket.create_connection((live.base_url.host, live.base_url.port or 80)) as connection:
+        connection.sendall(request.encode())
+        job_id = _first_job(live)["id"]
+    time.sleep(1)
+    assert live.get(f"/v1/jobs/{job_id}").json()["status"] == "queued"
+
+
+def _first_job(live: httpx.Client) -> dict[str, str]:
+    while True:
+        for job in live.get("/v1/jobs").json()["data"]:
+            found: dict[str, str] = job
+            return found
+        time.sleep(0.05)

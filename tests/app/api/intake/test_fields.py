@@ -1,0 +1,99 @@
+"""Fields from queries and forms."""
+
+import pytest
+
+from app.api.intake.fields import from_pairs
+from jobs.errors import InvalidRequestError
+from jobs.requests.personalization import Personalization
+from jobs.requests.request import GenerateRequest, Upscale
+from jobs.requests.selection import Selection
+
+
+def test_plain_fields_are_taken_as_they_are() -> None:
+    assert from_pairs([("prompt", "a+b & c"), ("steps", "5")]) == {"prompt": "a+b & c", "steps": "5"}
+
+
+def test_dots_lead_to_fields_of_fields() -> None:
+    pairs = [
+        ("guidance.scale", "0.1"),
+        ("guidance.cutouts", "8"),
+        ("webhook.url", "https://a.example/?b.c=d"),
+    ]
+    assert from_pairs(pairs) == {
+        "guidance": {"scale": "0.1", "cutouts": "8"},
+        "webhook": {"url": "https://a.example/?b.c=d"},
+    }
+
+
+def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
+    pairs = [
+        ("prompt", "a red apple"),
+        ("guidance.scale", "0.1"),
+        ("personalization.embedding", "warm"),
+        ("personalization.steps", "5"),
+        ("select.candidates", "16"),
+        ("select.by", "clip"),
+        ("upscale.factor", "2"),
+        ("webhook.url", "https://a.example/"),
+    ]
+    request = GenerateRequest.model_validate(from_pairs(pairs))
+    assert request.personalization == Personalization(embedding="warm", steps=5)
+    assert request.select == Selection(candidates=16, by="clip")
+    assert request.upscale == Upscale(factor=2)
+    groups = {name.partition(".")[0] for name, _ in pairs if "." in name}
+    schema = GenerateRequest.model_json_schema()["properties"]
+    assert groups == {name for name, field in schema.items() if "$ref" in str(field)} - {
+        "priority",
+        "sampler",
+    }
+
+
+def test_only_fields_that_have_fields_are_split() -> None:
+    assert from_pairs([("a.b", "c")]) == {"a.b": "c"}
+    assert from_pairs([("guidance.a.b", "c")]) == {"guidance": {"a.b": "c"}}
+
+
+@pytest.mark.parametrize("value", ["true", "on", "1", "Yes", "{}"])
+def test_guidance_can_be_turned_on_by_a_word(value: str) -> None:
+    assert from_pairs([("guidance", value)]) == {"guidance": {}}
+    assert from_pairs([("guidance.scale", "1"), ("guidance", value)]) == {"guidance": {"scale": "1"}}
+    assert from_pairs([("guidance", value), ("guidance.scale", "1")]) == {"guidance": {"scale": "1"}}
+
+
+@pytest.mark.parametrize("value", ["false", "off", "0", "no"])
+def test_and_off(value: str) -> None:
+    assert from_pairs([("guidance", value)]) == {"guidance": None}
+
+
+def test_a_group_may_be_json() -> None:
+    assert from_pairs([("guidance", '{"cutouts": 4}')]) == {"guidance": {"cutouts": 4}}
+
+
+def test_lists_are_sent_one_by_one() -> None:
+    pairs = [("webhook.events", "started"), ("webhook.events", "done")]
+    assert from_pairs(pairs) == {"webhook": {"events": ["started", "done"]}}
+
+
+def test_inputs_of_a_form_that_nobody_filled_in_do_not_count() -> None:
+    assert from_pairs([("prompt", ""), ("seed", ""), ("guidance", ""), ("guidance.scale", "")]) == {
+        "prompt": ""
+    }
+
+
+@pytest.mark.parametrize(
+    ("pairs", "field"),
+    [
+        ([("prompt", "a"), ("prompt", "b")], "prompt"),
+        ([("guidance.scale", "1"), ("guidance.scale", "2")], "guidance.scale"),
+        ([("guidance", "off"), ("guidance.scale", "2")], "guidance.scale"),
+        ([("guidance.scale", "2"), ("guidance", "off")], "guidance"),
+        ([("webhook", "https://a.example"), ("webhook.events", "done")], "webhook.events"),
+        ([("guidance", "{")], "guidance"),
+        ([("guidance", '{"a":' * 100_000)], "guidance"),
+        ([("prompt", object())], "prompt"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(pairs: list[tuple[str, object]], field: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        from_pairs(pairs)
+    assert caught.value.field == field

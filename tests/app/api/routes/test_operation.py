@@ -1,0 +1,152 @@
+"""Workers, the queue's numbers, health and metrics."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
+from starlette.testclient import TestClient
+
+from app.api.main import create_app
+from app.api.settings import ApiSettings
+from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from tests.app.conftest import LocalClient
+from tests.app.played_worker import PlayedWorker
+
+
+@pytest.fixture
+def alive(redis: Redis) -> WorkerInfo:
+    """A worker that has announced itself."""
+    now = datetime.now(UTC)
+    info = WorkerInfo(
+        name="gpu-1.42",
+        host="gpu-1",
+        pid=42,
+        device="cuda:0",
+        dtype="fp16",
+        attention="xformers",
+        threads=4,
+        models=("pocket",),
+        jobs=(),
+        started_at=now,
+        heartbeat_at=now,
+    )
+    WorkerRegistry(redis).announce(info)
+    return info
+
+
+@pytest.fixture
+def away(settings: ApiSettings) -> Iterator[TestClient]:
+    """A client of an API whose Redis is not there."""
+    elsewhere = settings.model_copy(update={"redis_url": "unix:///nowhere/valkey.sock"})
+    with LocalClient(create_app(elsewhere)) as client:
+        yield client
+
+
+def test_workers_are_listed_with_what_they_do(client: TestClient, alive: WorkerInfo) -> None:
+    assert client.get("/v1/workers").json() == {"data": [alive.model_dump(mode="json")]}
+
+
+def test_the_queue_is_counted_by_status(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker, alive: WorkerInfo
+) -> None:
+    done, running = submit(), submit()
+    submit()
+    worker.succeed(done)
+    worker.claim(running)
+    assert client.get("/v1/queue").json() == {
+        "jobs": {"queued": 1, "running": 1, "succeeded": 1, "failed": 0, "canceled": 0},
+        "workers": 1,
+        "max_queued": 5,
+        "eta_s": None,
+    }
+
+
+def test_a_process_that_answers_is_alive_even_without_redis(away: TestClient) -> None:
+    assert (away.get("/healthz").status_code, away.get("/healthz").json()) == (200, {"status": "ok"})
+
+
+def test_ready_without_a_worker_since_jobs_can_wait(client: TestClient) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "ready": True,
+        "checks": {"redis": {"ok": True, "detail": None}, "artifacts": {"ok": True, "detail": None}},
+        "workers": 0,
+    }
+
+
+def test_checking_the_artifact_store_leaves_no_file_behind(client: TestClient, settings: ApiSettings) -> None:
+    client.get("/readyz")
+    assert [path for path in Path(settings.artifacts_url).rglob("*") if path.is_file()] == []
+
+
+def test_not_ready_without_redis(away: TestClient) -> None:
+    answer = away.get("/readyz")
+    assert answer.status_code == 503
+    readiness = answer.json()
+    assert (readiness["ready"], readiness["workers"]) == (False, None)
+    assert readiness["checks"]["redis"] == {"ok": False, "detail": "the job queue (Redis) cannot be reached"}
+    assert readiness["checks"]["artifacts"]["ok"]
+
+
+def test_not_ready_when_redis_refuses_to_write(client: TestClient, redis: Redis) -> None:
+    redis.config_set("maxmemory", "1")
+    redis.config_set("maxmemory-policy", "noeviction")
+    try:
+        answer = client.get("/readyz")
+    finally:
+        redis.config_set("maxmemory", "0")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["redis"]["detail"] == "the job queue (Redis) refuses to write"
+
+
+def test_not_ready_when_pictures_cannot_be_stored(client: TestClient, settings: ApiSettings) -> None:
+    # A file where the folder should be: it stops root too, unlike permissions.
+    Path(settings.artifacts_url).write_text("in the way")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["redis"]["ok"]
+    assert not answer.json()["checks"]["artifacts"]["ok"]
+    assert settings.artifacts_url not in answer.text
+
+
+def _metrics(client: TestClient) -> dict[str, dict[tuple[str, ...], float]]:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    samples: dict[str, dict[tuple[str, ...], float]] = {}
+    for sample in (sample for family in families for sample in family.samples):
+        samples.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
+    return samples
+
+
+def test_metrics_count_jobs_by_status_workers_and_requests(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker, alive: WorkerInfo
+) -> None:
+    job_id = submit()
+    submit()
+    worker.succeed(job_id)
+    client.get(f"/v1/jobs/{job_id}")
+    metrics = _metrics(client)
+    assert metrics["lodestar_redis_up"][()] == 1
+    assert metrics["lodestar_workers"][()] == 1
+    assert metrics["lodestar_jobs"][("queued",)] == 1
+    assert metrics["lodestar_jobs"][("succeeded",)] == 1
+    requests = metrics["lodestar_http_request_duration_seconds_count"]
+    assert requests[("GET", "/v1/jobs/{job_id}", "200")] == 1
+    assert requests[("POST", "/v1/jobs", "202")] == 2
+
+
+def test_no_client_can_make_up_time_series(client: TestClient) -> None:
+    client.request("BREW", "/v1/jobs")
+    client.get("/a/path/of/mine")
+    requests = _metrics(client)["lodestar_http_request_duration_seconds_count"]
+    assert {labels[:2] for labels in requests} == {("other", "/v1/jobs"), ("GET", "unmatched")}
+
+
+def test_metrics_say_that_redis_is_away_and_make_no_number_up(away: TestClient) -> None:
+    metrics = _metrics(away)
+    assert metrics["lodestar_redis_up"][()] == 0
+    assert "lodestar_jobs" not in metrics
+    assert "lodestar_workers" not in metrics

@@ -1,0 +1,585 @@
+"""The dashboard in a real browser, on the real API; a worker that this process plays."""
+
+import io
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, Response, Route, expect
+from redis import Redis
+
+from app.api.main import create_app
+from app.api.settings import ApiSettings
+from app.stack.preflight import free_port
+from jobs.catalog.catalog import Catalog
+from jobs.errors import LodestarError
+from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.requests.request import GenerateRequest
+from jobs.resolve.request import resolve
+from jobs.status.job import GuidedStep
+from tests.app.conftest import serving
+from tests.app.played_worker import PlayedWorker
+from tests.browser import overflow_px, running_browser, violations
+
+pytestmark = pytest.mark.timeout(600)
+
+AWKWARD = 'it\'s "50%" | $HOME <b>`ls`</b>\\'
+FIRST_LOAD_BYTES = 200_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for these tests; alone, because playwright keeps an event loop of its own in this thread."""
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open an empty tab; the test fails if a script in one does."""
+    tabs: list[Page] = []
+    errors: list[str] = []
+
+    def open_one(url: object, width: int = 1280, **options: Any) -> Page:
+        tab = browser.new_page(base_url=str(url), viewport={"width": width, "height": 900}, **options)
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tabs.append(tab)
+        return tab
+
+    yield open_one
+    for tab in tabs:
+        tab.close()
+    assert errors == []
+
+
+@pytest.fixture
+def page(live: httpx.Client, open_tab: Callable[..., Page]) -> Page:
+    """An empty tab. It is closed before its server is stopped, which would wait for the stream of events otherwise."""
+    return open_tab(live.base_url)
+
+
+@pytest.fixture
+def worker(redis: Redis, settings: ApiSettings) -> PlayedWorker:
+    """A worker whose leases outlast a slow browser."""
+    return PlayedWorker(redis, settings.artifacts_url, lease_s=120)
+
+
+@pytest.fixture
+def ask(live: httpx.Client) -> Callable[..., str]:
+    """Submit a job of these fields; its id."""
+
+    def submit(**fields: Any) -> str:
+        answer = live.post("/v1/jobs", json={"prompt": "a red apple", "steps": 20, **fields})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    return submit
+
+
+def announce(redis: Redis, *jobs: str) -> None:
+    now = datetime.now(UTC)
+    info = WorkerInfo(
+        name="played",
+        host="here",
+        pid=1,
+        device="cpu",
+        dtype="fp32",
+        attention="sdpa",
+        threads=1,
+        models=("pocket",),
+        jobs=jobs,
+        room=1,
+        busy_share=0.75,
+        memory_used_bytes=2**30,
+        memory_total_bytes=8 * 2**30,
+        started_at=now,
+        heartbeat_at=now,
+    )
+    WorkerRegistry(redis).announce(info)
+
+
+def jpeg() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(out, "JPEG")
+    return out.getvalue()
+
+
+def row(page: Page, prompt: str) -> Any:
+    return page.locator("#jobs > li", has_text=prompt)
+
+
+def test_a_job_is_followed_from_the_form_to_its_picture(
+    page: Page, live: httpx.Client, worker: PlayedWorker
+) -> None:
+    page.goto("/")
+    expect(page.locator("#empty")).to_contain_text("No jobs yet")
+    page.fill("#prompt", "a green pear")
+    page.click("#generate")
+    expect(row(page, "a green pear").locator(".badge")).to_have_text("queued, next")
+    (job,) = live.get("/v1/jobs").json()["data"]
+    assert job["request"]["preview_every"] == 5
+    lease = worker.claim(job["id"])
+    worker.report(lease, step=10, steps=25)
+    expect(row(page, "a green pear").locator(".advance")).to_contain_text("10 of 25 steps")
+    worker.leases.preview(lease, 0, 10, jpeg())
+    expect(row(page, "a green pear").locator("img.preview")).to_be_visible()
+    page.reload()
+    expect(row(page, "a green pear").locator("img.preview")).to_be_visible()
+    worker.leases.succeed(lease, worker.store(lease))
+    expect(row(page, "a green pear").locator(".badge")).to_have_text("succeeded")
+    expect(row(page, "a green pear").locator("img.small")).to_be_visible()
+
+
+def test_a_preview_that_comes_while_the_page_looks_for_one_is_shown(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    lease = worker.claim(ask(preview_every=5))
+    worker.report(lease, step=10, steps=20)
+    looks: list[str] = []
+
+    def answer(route: Route) -> None:
+        looks.append(route.request.url)
+        if len(looks) > 1:
+            route.continue_()
+            return
+        worker.leases.preview(lease, 0, 10, jpeg())
+        time.sleep(1)  # the page is told of it meanwhile
+        route.fulfill(status=404)
+
+    page.route("**/previews/0*", answer)
+    page.goto("/")
+    expect(row(page, "a red apple").locator("img.preview")).to_be_visible()
+    assert len(looks) == 2
+
+
+def test_jobs_are_canceled_and_tried_again(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    waits, runs = ask(prompt="it waits"), ask(prompt="it runs")
+    lease = worker.claim(runs)
+    worker.report(lease, step=1, steps=20)
+    page.goto("/")
+    row(page, "it waits").get_by_role("button", name="Cancel").click()
+    expect(row(page, "it waits").locator(".badge")).to_have_text("canceled")
+    assert live.get(f"/v1/jobs/{waits}").json()["status"] == "canceled"
+    row(page, "it runs").get_by_role("button", name="Cancel").click()
+    expect(row(page, "it runs").locator(".badge")).to_have_text("cancelling")
+    worker.leases.cancel(lease)
+    expect(row(page, "it runs").locator(".badge")).to_have_text("canceled")
+    row(page, "it waits").get_by_role("button", name="Retry").click()
+    expect(row(page, "it waits")).to_have_count(2)
+    again, first = (
+        job["request"]
+        for job in live.get("/v1/jobs").json()["data"]
+        if job["request"]["prompt"] == "it waits"
+    )
+    assert again == first
+
+
+def test_the_page_survives_a_restart_of_the_api(
+    open_tab: Callable[..., Page], settings: ApiSettings, worker: PlayedWorker
+) -> None:
+    port = free_port("127.0.0.1")
+    page = open_tab(f"http://127.0.0.1:{port}")
+    with serving(create_app(settings), port=port, timeout_graceful_shutdown=0) as url:
+        page.goto("/")
+        job_id = httpx.post(f"{url}/v1/jobs", json={"prompt": "a long one"}).json()["id"]
+        lease = worker.claim(job_id)
+        expect(row(page, "a long one").locator(".badge")).to_have_text("running")
+    expect(page.locator("#banner")).to_contain_text("cannot be reached")
+    expect(row(page, "a long one")).to_be_visible()
+    worker.leases.succeed(lease, worker.store(lease))
+    with serving(create_app(settings), port=port, timeout_graceful_shutdown=0):
+        expect(row(page, "a long one").locator(".badge")).to_have_text("succeeded")
+        expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_without_the_stream_the_page_asks(page: Page, ask: Callable[..., str], worker: PlayedWorker) -> None:
+    page.route("**/v1/events*", lambda route: route.fulfill(status=503, body=""))
+    page.goto("/")
+    job_id = ask(prompt="no stream")
+    expect(row(page, "no stream").locator(".badge")).to_have_text("queued, next")
+    worker.succeed(job_id)
+    expect(row(page, "no stream").locator(".badge")).to_have_text("succeeded")
+
+
+def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
+    page: Page, live: httpx.Client
+) -> None:
+    page.goto("/")
+    page.click("#options > summary")
+    expect(page.locator("#field-steps")).to_be_visible()
+    schema = GenerateRequest.model_json_schema()
+    for name, field in schema["properties"].items():
+        nested = next((part["$ref"] for part in field.get("anyOf", []) if "$ref" in part), None)
+        inner = schema["$defs"][nested.split("/")[-1]].get("properties") if nested else None
+        paths = [f"{name}.{part}" for part in inner] if inner else [name]
+        for path in paths:
+            ids = [f"field-{path}", path]
+            assert page.locator(", ".join(f"[id='{one}']" for one in ids)).count() == 1, path
+    page.fill("#prompt", AWKWARD)
+    for field, value in {
+        "negative_prompt": "blurry",
+        "width": "80",
+        "steps": "7",
+        "cfg_scale": "2.5",
+        "seed": "11",
+        "guidance\\.cutouts": "8",
+    }.items():
+        page.fill(f"#field-{field}", value)
+    page.select_option("#field-sampler", label="euler")
+    page.select_option("#field-priority", label="high")
+    with page.expect_request("**/v1/jobs") as sent:
+        page.click("#generate")
+    assert json.loads(sent.value.post_data or "") == {
+        "prompt": AWKWARD,
+        "negative_prompt": "blurry",
+        "width": 80,
+        "steps": 7,
+        "cfg_scale": 2.5,
+        "sampler": "euler",
+        "seed": 11,
+        "guidance": {"cutouts": 8, "trace": True},
+        "preview_every": 5,
+        "priority": "high",
+    }
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text(AWKWARD)
+
+
+def test_what_the_api_refuses_is_said_at_its_field(page: Page) -> None:
+    page.goto("/")
+    page.click("#generate")
+    expect(page.locator("#prompt-error")).to_contain_text("Say what")
+    page.fill("#prompt", "a red apple")
+    page.click("#options > summary")
+    page.fill("#field-guidance\\.cutouts", "9999")
+    page.click("#options > summary")
+    page.click("#generate")
+    expect(page.locator("[id='field-guidance.cutouts-error']")).to_contain_text("less than or equal to 256")
+    expect(page.locator("[id='field-guidance.cutouts']")).to_be_focused()
+    assert page.locator("[id='field-guidance.cutouts']").get_attribute("aria-invalid") == "true"
+    page.fill("#field-guidance\\.cutouts", "")
+    page.fill("#field-width", "61")
+    page.click("#generate")
+    expect(page.locator("#field-width-error")).not_to_be_empty()
+
+
+def test_the_form_survives_a_reload(page: Page) -> None:
+    page.goto("/")
+    page.fill("#prompt", "half a thought")
+    page.uncheck("#guidance")
+    page.click("#options > summary")
+    page.fill("#field-steps", "9")
+    page.reload()
+    page.click("#options > summary")
+    expect(page.locator("#prompt")).to_have_value("half a thought")
+    expect(page.locator("#field-steps")).to_have_value("9")
+    expect(page.locator("#guidance")).not_to_be_checked()
+
+
+def test_the_page_of_a_job_shows_and_repeats_it(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(prompt=AWKWARD, seed=7, images=2, guidance={"cutouts": 8})
+    worker.succeed(job_id)
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".results img")).to_have_count(2)
+    expect(page.locator(".results figcaption").first).to_contain_text("seed 7 · 64 × 64 · CLIP 0.250")
+    assert page.title().startswith("✓ it's")
+    command = page.locator(".code pre").first.inner_text()
+    answer = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=60).stdout
+    asked = live.get(f"/v1/jobs/{job_id}").json()["request"]
+    assert json.loads(answer)["request"] == asked
+    for source in page.evaluate(
+        "[...document.querySelectorAll('.code pre')].slice(1, 3).map((code) => code.textContent)"
+    ):
+        compile(source, "snippet", "exec")
+    page.get_by_role("button", name="Vary the seed").click()
+    expect(page.locator(".badge")).to_have_text(re.compile("queued"))
+    newest = live.get("/v1/jobs").json()["data"][0]["request"]
+    assert newest["seed"] != 7
+    assert {**newest, "seed": 7} == asked
+    page.get_by_role("button", name="Edit in the form").click()
+    expect(page.locator("#prompt")).to_have_value(AWKWARD)
+    expect(page.locator("[id='field-guidance.cutouts']")).to_have_value("8")
+
+
+def test_the_candidates_of_a_choice_are_ranked_while_they_come(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(seed=7, select={"candidates": 3, "keep": 1})
+    lease = worker.claim(job_id)
+    made = [
+        image.model_copy(update={"clip_score": clip_score, "aesthetic_score": 5.5})
+        for image, clip_score in zip(worker.store(lease), (0.1, 0.3, 0.2), strict=True)
+    ]
+    page.goto(f"/#/jobs/{job_id}")
+    lines = page.locator(".candidates li")
+    expect(page.locator(".badge")).to_contain_text("running")
+    expect(page.locator(".candidates")).to_be_hidden()
+    for image in made[:2]:
+        worker.leases.show(lease, image)
+    expect(lines).to_have_count(2)
+    expect(lines.first).to_contain_text("seed 8 · CLIP 0.300 · aesthetic 5.50 · score 1.00")
+    expect(lines.locator("a")).to_have_count(2)
+    worker.leases.show(lease, made[2])
+    expect(lines).to_have_count(3)
+    worker.leases.succeed(lease, (made[1],))
+    expect(lines.first).to_contain_text(re.compile("seed 8 .* kept"))
+    expect(lines.locator("a")).to_have_count(1)  # the others are deleted
+    expect(page.locator(".results figcaption")).to_contain_text("CLIP 0.300 · aesthetic 5.50")
+    expect(page.get_by_alt_text("Picture 1 of 1")).to_be_visible()
+    assert live.get(lines.locator("a").get_attribute("href") or "").status_code == 200
+    assert violations(page) == []
+    assert overflow_px(page) <= 0
+
+
+def test_a_job_that_failed_says_why_and_what_to_do(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    class TooLargeError(LodestarError):
+        type = "out_of_memory"
+
+    job_id = ask()
+    worker.fail(job_id, TooLargeError("the batch of 1 does not fit"))
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".reason")).to_contain_text("the batch of 1 does not fit (out_of_memory)")
+    expect(page.locator(".reason")).to_contain_text("smaller size")
+    page.goto("/#/jobs/nothing")
+    expect(page.locator("#page")).to_contain_text("There is no such job")
+
+
+def test_guided_and_unguided_lie_over_each_other(
+    page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    guided = ask(seed=7, guidance={})
+    worker.succeed(guided)
+    page.goto(f"/#/jobs/{guided}")
+    page.get_by_role("button", name="Compare with unguided").click()
+    expect(page.locator(".compare")).to_be_visible()
+    other = live.get("/v1/jobs").json()["data"][0]
+    assert (other["request"]["seed"], other["request"]["guidance"]) == (7, None)
+    assert page.url.endswith(f"#/compare/{other['id']}/{guided}")
+    worker.succeed(other["id"])
+    expect(page.locator(".compare img")).to_have_count(2)
+    page.locator(".compare input").focus()
+    page.keyboard.press("Home")
+    assert page.locator(".compare").evaluate("node => node.style.getPropertyValue('--share')") == "0%"
+    page.go_back()
+    page.get_by_role("button", name="Compare with unguided").click()
+    expect(page.locator(".compare img")).to_have_count(2)
+    assert len(live.get("/v1/jobs").json()["data"]) == 2
+
+
+def test_the_page_is_used_by_keyboard(page: Page, ask: Callable[..., str]) -> None:
+    ask(prompt="the only one")
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(1)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("Gallery")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("g")
+    expect(page.locator("#page h2", has_text="Gallery")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.locator("#prompt")).to_be_focused()
+    page.keyboard.type("a wing, not a page")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#jobs > li .prompt-text").first).to_have_text("a wing, not a page")
+
+
+def test_a_key_pressed_in_the_moment_that_the_list_of_keys_closes_is_heard(page: Page) -> None:
+    page.goto("/")
+    expect(page.locator("#prompt")).to_be_visible()
+    page.keyboard.press("?")
+    page.locator("#keys-close").focus()
+    press = """() => {
+        const inside = document.activeElement;
+        document.getElementById("keys").close();
+        inside.dispatchEvent(new KeyboardEvent("keydown", { key: "g", bubbles: true }));
+    }"""
+    page.evaluate(press)
+    expect(page.locator("#page h2", has_text="Gallery")).to_be_visible()
+
+
+def test_a_filter_is_in_the_address_and_survives_going_back(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    worker.succeed(ask(prompt="done"))
+    ask(prompt="waiting")
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(2)
+    page.get_by_role("button", name="succeeded").click()
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text(["done"])
+    page.locator("#jobs .prompt-text a").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#page h2").first).to_be_focused()
+    page.go_back()
+    expect(page.locator("#jobs > li .prompt-text")).to_have_text(["done"])
+    page.go_back()
+    expect(page.locator("#jobs > li")).to_have_count(2)
+    page.get_by_role("button", name="failed").click()
+    expect(page.locator("#empty")).to_contain_text("No failed jobs")
+
+
+def test_a_thousand_jobs_come_in_pages_and_nothing_moves_under_who_reads(
+    page: Page, redis: Redis, catalog: Catalog, worker: PlayedWorker
+) -> None:
+    queue = JobQueue(redis, max_queued=5000)
+    ids = [
+        queue.submit(resolve(GenerateRequest(prompt=f"job {number}"), catalog)).job.id
+        for number in range(1000)
+    ]
+    worker.report(worker.claim(ids[0]), step=1, steps=25)  # the oldest: on the last page, were it not on top
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(51)
+    expect(page.locator("#jobs > li .prompt-text").first).to_have_text("job 0")
+    for shown in (101, 151):
+        page.click("#more")
+        expect(page.locator("#jobs > li")).to_have_count(shown)
+    page.mouse.wheel(0, 3000)
+    while page.evaluate("scrollY") < 2000:
+        page.wait_for_timeout(50)
+    page.evaluate("window.read = document.elementFromPoint(640, 450).closest('li')")
+    page.wait_for_timeout(500)  # for the wheel to stop
+    before = page.evaluate("read.getBoundingClientRect().top")
+    queue.submit(resolve(GenerateRequest(prompt="a newcomer"), catalog))
+    expect(page.locator("#news")).to_have_text("1 new job: show")
+    assert page.evaluate("read.isConnected && read.getBoundingClientRect().top") == pytest.approx(
+        before, abs=1
+    )
+    page.click("#news")
+    expect(page.locator("#jobs > li .prompt-text").nth(1)).to_have_text("a newcomer")
+    prompts = page.locator("#jobs > li .prompt-text").all_text_contents()
+    assert len(set(prompts)) == len(prompts) == 152
+
+
+def test_what_guidance_did_is_drawn_step_by_step(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(guidance={"trace": True})
+    lease = worker.claim(job_id)
+    losses = [0.9, 0.7, None, 0.4, 0.5]
+    trace = tuple(
+        GuidedStep(step=step, loss=loss, losses=(loss,), gradient_rms=0.01 * step, skipped=loss is None)
+        for step, loss in enumerate(losses)
+    )
+    worker.leases.succeed(
+        lease, tuple(image.model_copy(update={"trace": trace}) for image in worker.store(lease))
+    )
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".trace figcaption")).to_have_text("Guidance over 5 steps, 1 of them skipped")
+    loss, gradient = page.locator(".curve").all()
+    said = "loss: from 0.9 to 0.5, lowest 0.4, highest 0.9"
+    assert loss.get_attribute("aria-label") == said
+    assert loss.locator("polyline").count() == 2  # with a gap at the step that was skipped
+    assert gradient.locator("polyline").count() == 1
+
+
+def test_workers_tell_how_busy_and_how_full_they_are(
+    page: Page, redis: Redis, ask: Callable[..., str]
+) -> None:
+    job_id = ask()
+    announce(redis, job_id)
+    page.goto("/#/workers")
+    card = page.locator("article", has_text="played")
+    for words in (
+        "1 of 2 places taken",
+        "Busy 75 % of the last minute",
+        "1.0 of 8.0 GiB of memory",
+        "pocket",
+    ):
+        expect(card).to_contain_text(words)
+    gauges = card.locator("meter")
+    expect(gauges).to_have_count(3)
+    # All at once: the page may draw its workers anew in between.
+    shares = gauges.evaluate_all(
+        "(all) => Object.fromEntries(all.map((one) => [one.getAttribute('aria-label'), one.value / one.max]))"
+    )
+    assert shares == {"Places taken": 0.5, "Busy": 0.75, "Memory": 0.125}
+    card.get_by_role("link").click()
+    expect(page.locator("#page h2", has_text="a red apple")).to_be_visible()
+
+
+def test_the_first_load_is_small_and_all_of_it_from_here(page: Page, ask: Callable[..., str]) -> None:
+    ask()
+    answers: list[Response] = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto("/")
+    expect(page.locator("#jobs > li")).to_have_count(1)
+    expect(page.locator("#field-steps")).to_be_attached()
+    # The stream of events does not end, so that its size is not known.
+    loaded = [answer for answer in answers if "/v1/events" not in answer.url]
+    sizes = [(answer.url, answer.request.sizes()["responseBodySize"]) for answer in loaded]
+    assert any(url.endswith("/openapi.json") and size > 0 for url, size in sizes)
+    assert sum(size for _, size in sizes) < FIRST_LOAD_BYTES, sizes
+    assert {urlsplit(answer.url).netloc for answer in loaded} == {urlsplit(page.url).netloc}
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_no_state_of_the_page_fails_axe(
+    live: httpx.Client,
+    open_tab: Callable[..., Page],
+    ask: Callable[..., str],
+    redis: Redis,
+    worker: PlayedWorker,
+    scheme: str,
+    width: int,
+) -> None:
+    page = open_tab(live.base_url, width, color_scheme=scheme)
+    found: dict[str, list[str]] = {}
+
+    def check(state: str) -> None:
+        time.sleep(0.2)  # for transitions of colours
+        found[state] = violations(page)
+        assert overflow_px(page) <= 0, state
+
+    page.goto("/")
+    expect(page.locator("#empty")).to_be_visible()
+    check("empty")
+    plain, guided, broken, runs = ask(seed=1), ask(seed=1, guidance={}), ask(), ask(prompt="long " * 60)
+    worker.succeed(plain)
+    worker.succeed(guided)
+    worker.fail(broken, LodestarError("it broke"))
+    lease = worker.claim(runs)
+    worker.report(lease, step=5, steps=20)
+    ask(prompt="it waits")
+    expect(page.locator("#jobs > li")).to_have_count(5)
+    page.click("#options > summary")
+    page.fill("#field-steps", "999")
+    page.fill("#prompt", "too much")
+    page.click("#generate")
+    expect(page.locator("#field-steps-error")).not_to_be_empty()
+    check("list and form with an error")
+    for state, address, awaited in (
+        ("running", f"/#/jobs/{runs}", "#page progress"),
+        ("finished", f"/#/jobs/{guided}", ".results img"),
+        ("failed", f"/#/jobs/{broken}", "#page .reason"),
+        ("missing", "/#/jobs/nothing", "#page .empty"),
+        ("comparison", f"/#/compare/{plain}/{guided}", ".compare img"),
+        ("gallery", "/#/gallery", ".gallery img"),
+        ("workers", "/#/workers", "meter"),
+    ):
+        announce(redis, runs)  # or it is forgotten, and its job given to another
+        worker.report(lease, step=5, steps=20)
+        page.goto(address)
+        expect(page.locator(awaited).first).to_be_visible()
+        check(state)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    check("keys")
+    page.keyboard.press("Escape")
+    page.route("**/v1/**", lambda route: route.abort())
+    page.goto("/#/gallery")
+    expect(page.locator("#banner")).to_be_visible()
+    check("disconnected")
+    assert {state: wrong for state, wrong in found.items() if wrong} == {}
