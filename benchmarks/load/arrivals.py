@@ -20,7 +20,7 @@ import httpx
 from app.stack.preflight import free_port
 from benchmarks.peers.busy import FILE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 START_S = 300.0
 FOR_EVER_S = 24 * 3600.0
 Send = Callable[[httpx.AsyncClient, dict[str, Any]], Awaitable[bytes | str]]

@@ -14,10 +14,10 @@ from app.api.dialects.a1111.guidance import TITLE
 from app.api.dialects.a1111.request import TextToImage
 from app.api.dialects.openai.request import ImageGeneration
 from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody
-from benchmarks.fuzz.bodies import bodies, fitting
-from benchmarks.fuzz.budget import Budget
-from benchmarks.fuzz.nowhere import leading_nowhere
-from benchmarks.fuzz.sender import Sender
+from benchmarks.fuzz.calls.bodies import bodies, fitting
+from benchmarks.fuzz.calls.budget import Budget
+from benchmarks.fuzz.calls.nowhere import leading_nowhere
+from benchmarks.fuzz.calls.sender import Sender
 from jobs.requests.guidance import Guidance
 
 _GUIDANCE = Guidance.model_json_schema()

@@ -12,7 +12,7 @@ from typing import Self
 
 import psutil
 
-from benchmarks.fuzz.service import Service
+from benchmarks.fuzz.watch.service import Service
 
 SAMPLE_EVERY_S = 0.25
 _HIGH_WATER = re.compile(r"VmHWM:\s+(\d+) kB")
@@ -41,7 +41,7 @@ class Probes:
 
     def __enter__(self) -> Self:
         url, pid = self._running.url, str(self._running.parts()["api"].pid)
-        command = (sys.executable, "-m", "benchmarks.fuzz.pulse", url, str(self._file), pid)
+        command = (sys.executable, "-m", "benchmarks.fuzz.watch.pulse", url, str(self._file), pid)
         self._pulse = subprocess.Popen(command)
         self._thread.start()
         return self

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.fuzz.probes import Beat
-from benchmarks.fuzz.tally import Call, Finding, Tally
+from benchmarks.fuzz.findings.tally import Call, Finding, Tally
+from benchmarks.fuzz.watch.probes import Beat
 
 SLOWEST_HEALTHZ_S = 0.25
 MOST_BYTES = {"api": 768 << 20, "worker": 2 << 30}

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.fuzz.verdict import MOST_BYTES, SLOWEST_HEALTHZ_S, Verdict
+from benchmarks.fuzz.findings.verdict import MOST_BYTES, SLOWEST_HEALTHZ_S, Verdict
 
 _SHOWN_CHARS = 600
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-from benchmarks.fuzz.sender import Sender
-from benchmarks.fuzz.tally import Call, Finding
+from benchmarks.fuzz.calls.sender import Sender
+from benchmarks.fuzz.findings.tally import Call, Finding
 
 PATIENCE_S = 5.0
 IDLE_CONNECTIONS = 100

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.fuzz.documented import Documented
-from benchmarks.fuzz.tally import Call, Finding, Tally
+from benchmarks.fuzz.findings.documented import Documented
+from benchmarks.fuzz.findings.tally import Call, Finding, Tally
 
 PATIENCE_S = 60.0
 SLOW_S = 20.0  # nothing asks to wait for so long, and each job is canceled long before

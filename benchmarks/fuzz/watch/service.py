@@ -15,7 +15,7 @@ import psutil
 
 from app.stack.preflight import free_port
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STARTED_WITHIN_S = 180.0
 _LAST_WORDS = {"api": "serve", "worker": "worker"}
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx
 
-from benchmarks.fuzz.budget import Budget
+from benchmarks.fuzz.calls.budget import Budget
+from benchmarks.fuzz.calls.sender import Sender
 from benchmarks.fuzz.corpus.pictures import pictures
 from benchmarks.fuzz.corpus.sample import Sample
 from benchmarks.fuzz.corpus.weights import weights
-from benchmarks.fuzz.sender import Sender
-from benchmarks.fuzz.tally import Finding
+from benchmarks.fuzz.findings.tally import Finding
 
 _EMBEDDINGS, _IMPORT = "/v1/aesthetic-embeddings", "/v1/aesthetic-embeddings/import"
 AT_ONCE = 8

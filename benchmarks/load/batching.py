@@ -19,7 +19,7 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 CUTOUTS = 8
 NAMES = ("apple", "fox", "car", "cat", "tree", "house", "fish", "star")

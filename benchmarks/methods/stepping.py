@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from benchmarks.community import community_pipeline
+from benchmarks.methods.community import community_pipeline
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
@@ -34,7 +34,7 @@ from worker.models.registry import ModelRegistry
 from worker.sampling.sampler import sample
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROMPT = "a red apple on a light blue background"
 WARMING = 5  # the shortest run of which every preset guides a step
 RUNS = 3  # of the pocket model, each beside an unguided one, since a shared machine is now fast and now slow

@@ -1,6 +1,6 @@
 """Calls of every operation of ``/openapi.json``, made and checked by schemathesis.
 
-``python -m benchmarks.fuzz.schema URL FILE SECONDS SEED`` writes its tally to FILE. It is a process of its own, of
+``python -m benchmarks.fuzz.calls.schema URL FILE SECONDS SEED`` writes its tally to FILE. It is a process of its own of
 the low priority that it inherits: making up requests costs more than answering them.
 """
 
@@ -15,9 +15,9 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
 from schemathesis.engine.recorder import CheckNode, ScenarioRecorder
 
-from benchmarks.fuzz.known import is_known
-from benchmarks.fuzz.nowhere import leading_nowhere
-from benchmarks.fuzz.tally import Call, Finding, Tally
+from benchmarks.fuzz.calls.nowhere import leading_nowhere
+from benchmarks.fuzz.findings.known import is_known
+from benchmarks.fuzz.findings.tally import Call, Finding, Tally
 
 # Each is made once from the examples and the schema's edges; what is made up at random comes in turns of this many for
 # each operation, with sequences of operations in between, until the time is over.
