@@ -19,8 +19,8 @@ import httpx
 
 from app.stack.preflight import free_port
 from benchmarks.peers.busy import FILE
+from benchmarks.places import ROOT
 
-ROOT = Path(__file__).parents[2]
 START_S = 300.0
 FOR_EVER_S = 24 * 3600.0
 Send = Callable[[httpx.AsyncClient, dict[str, Any]], Awaitable[bytes | str]]

@@ -4,11 +4,11 @@ import statistics
 import threading
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
@@ -19,7 +19,6 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parents[2]
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 CUTOUTS = 8
 NAMES = ("apple", "fox", "car", "cat", "tree", "house", "fish", "star")
@@ -63,7 +62,7 @@ class Bench:
 
     def __init__(self, threads: int) -> None:
         settings = WorkerSettings(device="cpu", threads=threads, dtype="fp32")
-        self.models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(settings))
+        self.models = ModelRegistry(load_catalog(CATALOG), Device(settings))
         self.runner = Runner(self.models)  # one for all, so that what batches take of the memory is known
 
     def resolve(self, fields: dict[str, Any]) -> ResolvedRequest:

@@ -20,6 +20,7 @@ from rich.progress import track
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.methods.community import community_pipeline
+from benchmarks.places import CATALOG, MODELS
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
@@ -34,7 +35,6 @@ from worker.models.registry import ModelRegistry
 from worker.sampling.sampler import sample
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parents[2]
 PROMPT = "a red apple on a light blue background"
 WARMING = 5  # the shortest run of which every preset guides a step
 RUNS = 3  # of the pocket model, each beside an unguided one, since a shared machine is now fast and now slow
@@ -206,8 +206,8 @@ def _community(file: Path, models: Any) -> Callable[[int], float]:
 
 def _shipped(device: Device) -> Any:
     """The pocket models, and the stock pipeline of the same files."""
-    registry = ModelRegistry(load_catalog(ROOT / "models.toml"), device)
-    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket")
+    registry = ModelRegistry(load_catalog(CATALOG), device)
+    stock = StableDiffusionPipeline.from_pretrained(MODELS / "pocket")
     model = DiffusionModel(stock, device)
     return SimpleNamespace(
         catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model, clip=registry.clip
@@ -218,7 +218,7 @@ def _random(shapes: Shapes, device: Device) -> Any:
     """Models of these shapes, in the same form."""
     torch.manual_seed(0)
     torch.set_default_dtype(device.dtype)
-    folder = ROOT / "models" / "pocket"
+    folder = MODELS / "pocket"
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", model_max_length=77)
     stock = StableDiffusionPipeline(
         vae=AutoencoderKL(**shapes.vae),

@@ -1,9 +1,9 @@
 """Asks for ``/healthz`` every 50 ms and writes how long it took.
 
-``python -m benchmarks.fuzz.watch.pulse URL FILE PID``. A process of its own, of normal priority and with few imports, so that the figures are the server's, not the client's.
-Each line of the file is JSON: ``at`` (seconds since 1970), ``seconds`` until the answer, ``ok``, and for how many of
-them the main thread of process PID, the API's, ``computed`` or ``waited`` for a processor that others had. Linux alone
-tells the last two; elsewhere they are 0.
+``python -m benchmarks.fuzz.watch.pulse URL FILE PID`` is a process of its own, of normal priority and with few imports,
+so that the figures are the server's, not the client's. Each line of the file is JSON: ``at`` (seconds since 1970),
+``seconds`` until the answer, ``ok``, and for how many of them the main thread of process PID, the API's, ``computed``
+or ``waited`` for a processor that others had. Linux alone tells the last two; elsewhere they are 0.
 """
 
 import http.client

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 
 from app.stack.preflight import free_port
+from benchmarks.places import CATALOG, ROOT
 
-ROOT = Path(__file__).parents[3]
 STARTED_WITHIN_S = 180.0
 _LAST_WORDS = {"api": "serve", "worker": "worker"}
 
@@ -64,7 +64,7 @@ class Service:
 def service(folder: Path) -> Iterator[Service]:
     """Start it, wait until it is ready, and end it."""
     port = free_port("127.0.0.1")
-    options = ("--port", str(port), "--data-dir", str(folder), "--models", str(ROOT / "models.toml"))
+    options = ("--port", str(port), "--data-dir", str(folder), "--models", str(CATALOG))
     # One thread: on two cores, a second one of the worker's would only wait for the first.
     env = {**os.environ, "LODESTAR_THREADS": "1", "LODESTAR_LOG_FORMAT": "json"}
     with (folder / "said.txt").open("w") as said:
