@@ -140,14 +140,34 @@ def simulate(
 ) -> dict[str, float]:
     """So many workers on one Redis, with more jobs than they can do."""
     redis = connect(url, patient=True)
+    _fill(redis, request, int(1.2 * workers * seconds / service_s) + workers)
+    before, started = redis.info(), time.monotonic()
+    seen = _drive(url, workers, service_s, seconds, processes)
+    after, elapsed = redis.info(), time.monotonic() - started
+    used = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
+    commands = after["total_commands_processed"] - before["total_commands_processed"]
+    redis.flushall()
+    redis.close()
+    done = sum(each.jobs for each in seen)
+    return {
+        "jobs a second": done / seconds,
+        "of the possible": done / (workers * seconds / service_s),
+        "claim p99 ms": percentile([value for each in seen for value in each.claim_ms], 99),
+        "late p99 s": percentile([value for each in seen for value in each.late_s], 99),
+        "leases lost": sum(each.lost for each in seen),
+        "server cpu": used / elapsed,
+        "commands a second": commands / elapsed,
+    }
+
+
+def _fill(redis: Redis, request: ResolvedRequest, count: int) -> None:
     jobs = JobQueue(redis, max_queued=10**9)
     with ThreadPoolExecutor(8) as pool:
-        list(
-            pool.map(
-                lambda _: jobs.submit(request), range(int(1.2 * workers * seconds / service_s) + workers)
-            )
-        )
-    before, started = redis.info(), time.monotonic()
+        list(pool.map(lambda _: jobs.submit(request), range(count)))
+
+
+def _drive(url: str, workers: int, service_s: float, seconds: float, processes: int) -> list[Simulated]:
+    """Run the workers, shared out over processes; what each process saw."""
     context = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[Simulated] = context.Queue()
     share = -(-workers // processes)
@@ -162,21 +182,7 @@ def simulate(
     seen = [answers.get(timeout=seconds * 20 + 120) for _ in drivers]
     for driver in drivers:
         driver.join()
-    after, elapsed = redis.info(), time.monotonic() - started
-    used = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
-    redis.flushall()
-    redis.close()
-    done = sum(each.jobs for each in seen)
-    return {
-        "jobs a second": done / seconds,
-        "of the possible": done / (workers * seconds / service_s),
-        "claim p99 ms": percentile([value for each in seen for value in each.claim_ms], 99),
-        "late p99 s": percentile([value for each in seen for value in each.late_s], 99),
-        "leases lost": sum(each.lost for each in seen),
-        "server cpu": used / elapsed,
-        "commands a second": (after["total_commands_processed"] - before["total_commands_processed"])
-        / elapsed,
-    }
+    return seen
 
 
 def percentile(values: list[float], percent: float) -> float:

@@ -21,6 +21,13 @@ _GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
 
 def malformed() -> Iterator[tuple[str, bytes]]:
     """What is odd of it, and the bytes of each."""
+    yield from _first_lines()
+    yield from _headers()
+    yield from _lengths()
+    yield from _chunks()
+
+
+def _first_lines() -> Iterator[tuple[str, bytes]]:
     yield "no HTTP", b"hello\r\n\r\n"
     yield "TLS", bytes.fromhex("16030100a5010000a10303") + bytes(160)
     yield "HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -36,13 +43,21 @@ def malformed() -> Iterator[tuple[str, bytes]]:
     )
     yield "a star", b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     yield "bytes in the path", b"GET /\xff\xfe HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    yield "a path of 100 kB", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def _headers() -> Iterator[tuple[str, bytes]]:
     yield "a NUL in a header", _GET + b"X-Odd: a\0b\r\n\r\n"
     yield "a bare CR in a header", _GET + b"X-Odd: a\rb\r\n\r\n"
     yield "a folded header", _GET + b"X-Odd: a\r\n b\r\n\r\n"
     yield "a space before the colon", _GET + b"X-Odd : a\r\n\r\n"
     yield "2000 headers", _GET + b"X-Odd: a\r\n" * 2000 + b"\r\n"
     yield "a header of 100 kB", _GET + b"X-Odd: " + b"a" * 100_000 + b"\r\n\r\n"
-    yield "a path of 100 kB", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    yield "an odd encoding", _POST + b"Transfer-Encoding: odd\r\nContent-Length: 14\r\n\r\n" + _BODY
+    yield "Expect", _POST + b"Expect: 100-continue\r\nContent-Length: 14\r\n\r\n" + _BODY
+
+
+def _lengths() -> Iterator[tuple[str, bytes]]:
     yield "two lengths", _POST + b"Content-Length: 14\r\nContent-Length: 5\r\n\r\n" + _BODY
     yield (
         "a length and chunks",
@@ -57,14 +72,15 @@ def malformed() -> Iterator[tuple[str, bytes]]:
         _POST + b"Content-Length: 14\r\n\r\n" + _BODY + b"GET /healthz HTTP/1.1\r\n\r\n",
     )
     yield "no length", _POST + b"\r\n" + _BODY
+
+
+def _chunks() -> Iterator[tuple[str, bytes]]:
     chunked = _POST + b"Transfer-Encoding: chunked\r\n\r\n"
     yield "chunks", chunked + b"e\r\n" + _BODY + b"\r\n0\r\n\r\n"
     yield "a negative chunk", chunked + b"-1\r\n" + _BODY + b"\r\n0\r\n\r\n"
     yield "a huge chunk", chunked + b"f" * 20 + b"\r\n" + _BODY
     yield "a chunk with extensions", chunked + b"e;" + b"a=b;" * 5000 + b"\r\n" + _BODY + b"\r\n0\r\n\r\n"
     yield "trailers", chunked + b"e\r\n" + _BODY + b"\r\n0\r\nX-Odd: a\r\n\r\n"
-    yield "an odd encoding", _POST + b"Transfer-Encoding: odd\r\nContent-Length: 14\r\n\r\n" + _BODY
-    yield "Expect", _POST + b"Expect: 100-continue\r\nContent-Length: 14\r\n\r\n" + _BODY
 
 
 def send_malformed(sender: Sender) -> None:
