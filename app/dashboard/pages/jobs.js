@@ -1,11 +1,11 @@
 // The list of jobs: those that run first, then the newest. Pages follow on demand; new jobs wait while someone reads below.
 
-import { cancelJob, getJob, listJobs, reasonOf } from "./api.js";
-import { runAgain } from "./actions.js";
-import { arrange, element, set } from "./dom.js";
-import { emptyState } from "./empty.js";
-import { Row } from "./row.js";
-import { count, promptOf, shortened } from "./words.js";
+import { cancelJob, getJob, listJobs, reasonOf } from "../server/api.js";
+import { runAgain } from "../server/actions.js";
+import { arrange, element, set } from "../parts/dom.js";
+import { emptyState } from "../parts/empty.js";
+import { Row } from "../parts/row.js";
+import { count, promptOf, shortened } from "../parts/words.js";
 
 const PAGE = 50;
 const MOST_FOLLOWED = 10; // jobs below the first page that are looked at one by one while there are no events

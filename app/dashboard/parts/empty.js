@@ -1,6 +1,6 @@
 // What stands in the place of a list without jobs.
 
-import { address } from "./api.js";
+import { address } from "../server/api.js";
 import { copyBox } from "./copy.js";
 import { element } from "./dom.js";
 

@@ -1,9 +1,9 @@
 // The finished pictures, newest first.
 
-import { listJobs } from "./api.js";
-import { arrange, element, set } from "./dom.js";
-import { picture, scores } from "./pictures.js";
-import { promptOf } from "./words.js";
+import { listJobs } from "../server/api.js";
+import { arrange, element, set } from "../parts/dom.js";
+import { picture, scores } from "../parts/pictures.js";
+import { promptOf } from "../parts/words.js";
 
 const PAGE = 60;
 

@@ -1,6 +1,6 @@
 // The box for a job's pictures: as large before they are there as after, so that nothing jumps.
 
-import { previewUrl } from "./api.js";
+import { previewUrl } from "../server/api.js";
 import { element } from "./dom.js";
 import { promptOf } from "./words.js";
 

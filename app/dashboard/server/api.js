@@ -3,7 +3,7 @@
 const TIMEOUT_MS = 15000;
 
 // Where the server is put: a proxy may serve it under a prefix. This file is one folder below its root.
-const base = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 export const at = (path) => base + path;
 export const address = location.origin + base;

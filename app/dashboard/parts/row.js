@@ -1,6 +1,6 @@
 // One job of the list. A row is made once and then updated, so that focus and selection survive every refresh.
 
-import { serverNow } from "./api.js";
+import { serverNow } from "../server/api.js";
 import { element, set } from "./dom.js";
 import { pictureBox } from "./pictures.js";
 import { Advance } from "./advance.js";

@@ -1,6 +1,6 @@
 // The fields of a request, from the API's own schema: what kind of value each takes, its bounds, default and meaning.
 
-import { resolveSchema } from "./actions.js";
+import { resolveSchema } from "../server/actions.js";
 
 const ACRONYMS = { cfg: "CFG", clip: "CLIP", id: "ID", url: "URL", lr: "LR", tv: "TV" };
 

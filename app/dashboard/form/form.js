@@ -1,8 +1,8 @@
 // The form for new jobs: every field of a request, from the API's own schema. What is left empty is not sent.
 
-import { Refused, Unreachable, getDescription, getModels, newKey, reasonOf, submitJob } from "./api.js";
+import { Refused, Unreachable, getDescription, getModels, newKey, reasonOf, submitJob } from "../server/api.js";
 import { Control } from "./control.js";
-import { element, set } from "./dom.js";
+import { element, set } from "../parts/dom.js";
 import { fieldsOf } from "./schema.js";
 
 const GROUPS = [

@@ -1,6 +1,6 @@
 // One field of the form: a label, something to enter a value with, what it means, and what is wrong with it.
 
-import { element, set } from "./dom.js";
+import { element, set } from "../parts/dom.js";
 
 export class Control {
   #input;

@@ -1,10 +1,10 @@
 // Two jobs, one over the other: a slider uncovers the second.
 
-import { getJob } from "./api.js";
-import { Advance } from "./advance.js";
-import { element, set } from "./dom.js";
-import { Cells, scores } from "./pictures.js";
-import { promptOf, statusWords } from "./words.js";
+import { getJob } from "../server/api.js";
+import { Advance } from "../parts/advance.js";
+import { element, set } from "../parts/dom.js";
+import { Cells, scores } from "../parts/pictures.js";
+import { promptOf, statusWords } from "../parts/words.js";
 
 export class Compare {
   title = "Comparison";

@@ -1,9 +1,9 @@
 // The workers that are alive, and the models.
 
-import { listModels, listWorkers } from "./api.js";
-import { element } from "./dom.js";
-import { copyBox } from "./copy.js";
-import { count, duration } from "./words.js";
+import { listModels, listWorkers } from "../server/api.js";
+import { element } from "../parts/dom.js";
+import { copyBox } from "../parts/copy.js";
+import { count, duration } from "../parts/words.js";
 
 export class Workers {
   title = "Workers";

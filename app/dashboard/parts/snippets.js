@@ -1,6 +1,6 @@
 // A request as code that makes it.
 
-import { address } from "./api.js";
+import { address } from "../server/api.js";
 
 export function asCurl(request, server = address) {
   return `curl -s ${server}/v1/jobs -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(request))}`;

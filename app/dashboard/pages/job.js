@@ -1,15 +1,15 @@
 // The page of one job: what came of it, how it goes, what was asked, and how to ask it again.
 
-import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "./api.js";
-import { requestAgain, runAgain, varySeed } from "./actions.js";
-import { Advance } from "./advance.js";
-import { Candidates } from "./candidates.js";
-import { copyBox } from "./copy.js";
-import { element, set } from "./dom.js";
-import { Cells, picture, scores } from "./pictures.js";
-import { asCurl, asOpenAi, asPython } from "./snippets.js";
-import { tracePlot } from "./trace.js";
-import { advice, ago, duration, promptOf, shortened, statusWords } from "./words.js";
+import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "../server/api.js";
+import { requestAgain, runAgain, varySeed } from "../server/actions.js";
+import { Advance } from "../parts/advance.js";
+import { Candidates } from "../parts/candidates.js";
+import { copyBox } from "../parts/copy.js";
+import { element, set } from "../parts/dom.js";
+import { Cells, picture, scores } from "../parts/pictures.js";
+import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
+import { tracePlot } from "../parts/trace.js";
+import { advice, ago, duration, promptOf, shortened, statusWords } from "../parts/words.js";
 import { list } from "./workers.js";
 
 const FINAL = ["succeeded", "failed", "canceled"];
