@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from app.api.intake.intake import IntakeRoute
-from app.api.pages import PageFiles, page, policy
+from app.api.pages.files import PageFiles, page, policy
 
 router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 
