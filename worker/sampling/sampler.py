@@ -34,11 +34,11 @@ from worker.calls import (
     Stepped,
 )
 from worker.finite import is_finite, require_finite
-from worker.sampling.aim import take_aim
+from worker.sampling.clip_guidance import Nudge, Steering
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.solvers import Solver
-from worker.sampling.steering import Nudge, Steering
+from worker.sampling.targets import take_aim
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
 GUIDANCE_STREAM = 0x9E3779B97F4A7C15

@@ -15,7 +15,7 @@ from worker.engine.fairness import Account
 from worker.engine.memory import taking_memory
 from worker.engine.work import Failed, Finished, Stopped, as_failure
 from worker.sampling.sampler import Picture
-from worker.serving.held import Execution
+from worker.serving.held_jobs import Execution
 from worker.serving.lane import stand_back
 
 # The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere.

@@ -28,8 +28,8 @@ from worker.pictures.inputs import read_inputs
 from worker.pictures.upscaling import require_upscaler
 from worker.sampling.sampler import Picture
 from worker.serving.enlarging import Enlarging
-from worker.serving.held import Execution, Held
-from worker.serving.keeper import Keeper
+from worker.serving.heartbeat import Keeper
+from worker.serving.held_jobs import Execution, Held
 from worker.serving.lane import Lane
 from worker.serving.previews import Previews
 from worker.serving.publisher import Publisher

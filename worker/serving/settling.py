@@ -11,7 +11,7 @@ from jobs.status.job import JobStatus
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, as_failure
 from worker.serving.enlarging import Enlarged
-from worker.serving.held import Execution, Held
+from worker.serving.held_jobs import Execution, Held
 from worker.serving.lane import Lane
 from worker.serving.publisher import Publisher
 

@@ -18,12 +18,12 @@ from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import Near
-from worker.sampling.aim import Aim
+from worker.sampling.clip_guidance import Nudge, Steering
 from worker.sampling.prediction import Prediction
 from worker.sampling.rule import factor, rms
 from worker.sampling.schedules import Step
 from worker.sampling.solvers import Solver
-from worker.sampling.steering import Nudge, Steering
+from worker.sampling.targets import Aim
 
 SHAPE = (1, 2, 3, 3)
 CFG = 3.0

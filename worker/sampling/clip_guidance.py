@@ -18,9 +18,9 @@ from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import ClipTerm, Loss, PixelTerm, Sight
 from worker.sampling import rule
-from worker.sampling.aim import Aim
 from worker.sampling.prediction import Prediction
 from worker.sampling.schedules import Step
+from worker.sampling.targets import Aim
 
 # A loss is lower only if it falls by more than this part of itself.
 PATIENCE_TOLERANCE = 1e-3

@@ -11,7 +11,7 @@ import structlog
 from jobs.queue.leases import Leases, Standing
 from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
 from worker.models.registry import ModelRegistry
-from worker.serving.held import Execution, Held
+from worker.serving.held_jobs import Execution, Held
 from worker.serving.throughput import Throughput
 
 KEEP_EVERY_S = 0.5  # how soon callers hear of a job's progress
