@@ -12,20 +12,22 @@ from open_clip.transformer import ResidualAttentionBlock, Transformer
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.catalog.catalog import (ClipCard)
+from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
 from worker.calls import Reading
-from worker.models.loading.compatibility import (require_vocabulary)
 from worker.models.device import Device
-from worker.models.loading.files import (locate)
-from worker.models.loading.layout import (CLIP_CONFIG, CLIP_WEIGHTS)
+from worker.models.loading.compatibility import require_vocabulary
+from worker.models.loading.files import locate
+from worker.models.loading.layout import CLIP_CONFIG, CLIP_WEIGHTS
+from worker.models.loading.text_tower import TextTower
+from worker.models.loading.weights import read_shapes, require_finite, require_fit, shapes_of
 from worker.models.shared import SharedNetworks, digest
-from worker.models.loading.text_tower import (TextTower)
 from worker.models.texts import TextCache, measured
-from worker.models.loading.weights import (read_shapes, require_finite, require_fit, shapes_of)
 
-BUSY_TOKENS = 2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
+BUSY_TOKENS = (
+    2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
+)
 PATCH_PX = 16  # of networks that do not say how they part a picture
 
 
@@ -184,7 +186,9 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     """
     path, shared = locate(card), shared or SharedNetworks()
     if not (path / CLIP_WEIGHTS).is_file():
-        raise ModelUnavailableError(f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read")
+        raise ModelUnavailableError(
+            f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read"
+        )
     try:
         identity = digest([path / CLIP_WEIGHTS, path / CLIP_CONFIG])
         model = shared.find(identity)

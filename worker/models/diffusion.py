@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from jobs.catalog.catalog import (ModelCard)
+from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import Tuning, TuningCache, turned
@@ -17,8 +17,8 @@ from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.loading.files import (locate)
-from worker.models.loading.parts import (Parts, load_file_parts, load_folder_parts)
+from worker.models.loading.files import locate
+from worker.models.loading.parts import Parts, load_file_parts, load_folder_parts
 from worker.models.shared import SharedNetworks
 from worker.models.texts import TextCache, measured
 

@@ -1,4 +1,4 @@
-"""How long texts are, and encodings of those asked for lately: pictures of one job, most negative prompts, are alike."""
+"""Measures texts and remembers their latest encodings, since the pictures of a job share theirs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence

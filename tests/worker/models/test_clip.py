@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.worker.conftest import ROOT
-from worker.engine.batches import (guide)
 from worker.calls import Guide
+from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
 from worker.models.clip import ClipModel
@@ -39,9 +39,7 @@ def test_it_sees_what_the_stock_network_sees() -> None:
     assert torch.allclose(clip.embed(pictures), ours, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)]
-)
+@pytest.mark.parametrize(("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)])
 def test_the_finer_a_clip_sees_the_fewer_views_it_judges_at_a_time(px: int, patch: int, views: int) -> None:
     assert small_clip(px, patch).batch_views == views
 
@@ -68,6 +66,10 @@ def test_all_views_are_judged_and_never_too_many_at_a_time(models: ModelRegistry
 
 def test_losses_that_no_clip_judges_need_none(models: ModelRegistry) -> None:
     diffusion = models.diffusion("pocket")
-    latents = torch.randn(1, diffusion.facts.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0))
-    (gradient,) = guide([Guide("pocket", latents, Loss((), (PixelTerm(0, 1.0, "tv"),)), "vae")], diffusion, {}, 32)
+    latents = torch.randn(
+        1, diffusion.facts.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0)
+    )
+    (gradient,) = guide(
+        [Guide("pocket", latents, Loss((), (PixelTerm(0, 1.0, "tv"),)), "vae")], diffusion, {}, 32
+    )
     assert gradient.value.abs().amax() > 0

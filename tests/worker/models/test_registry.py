@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog.catalog import (Catalog, ClipCard, ModelCard)
+from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
-from worker.models.loading.files import (parameters)
+from worker.models.loading.files import parameters
 from worker.models.registry import Hold, ModelRegistry, Ref
 from worker.models.shared import sha256
 from worker.settings import WorkerSettings
