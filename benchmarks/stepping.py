@@ -24,12 +24,12 @@ from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from worker.calls import Denoise, Stepped
-from worker.engine.memory import peak_memory
 from worker.engine.runner import Runner
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
+from worker.models.footprint import peak_memory
 from worker.models.registry import ModelRegistry
 from worker.sampling.sampler import sample
 from worker.settings import WorkerSettings

@@ -23,7 +23,7 @@ from worker.engine.work import Finished, Outcome, Work
 from worker.models.clip import ClipModel
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 
 def drawings(style: str, *, held_out: bool) -> Tensor:

@@ -18,8 +18,7 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from jobs.catalog.catalog import load_catalog
-from worker.aesthetics.personalization import Tuning
-from worker.calls import Guide
+from worker.calls import Guide, Tuning
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from torch import Tensor
 
 from jobs.requests.presets import Decoder
-from worker.aesthetics.fitting import Fitting
-from worker.aesthetics.personalization import Tuning
 from worker.guidance.objectives import Loss
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a denoiser may predict
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,31 @@ class EncodeText:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """What the tuned text encoder depends on, besides the model and the prompt.
+
+    Attributes:
+        digest: of the embedding's vector.
+        steps: T, the number of Adam steps.
+        lr: Adam's learning rate.
+        text: turns the embedding towards this text, or away from it; None leaves it.
+        text_angle: how far, as a share of the angle between the two.
+        text_negative: away from the text, not towards it.
+    """
+
+    digest: str
+    steps: int
+    lr: float
+    text: str | None = None
+    text_angle: float = 0.0
+    text_negative: bool = False
+
+
+@dataclass(frozen=True)
 class Personalize:
     """Condition on a text as the encoder reads it after aesthetic gradients.
 
-    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to ask again with.
+    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to yield again with.
     """
 
     model: str
@@ -52,7 +73,7 @@ class Personalize:
     text: str
     direction: Tensor  # [E], unit
     tuning: Tuning
-    fitting: Fitting | None = None  # the answer so far
+    fitting: object | None = None  # the answer so far, which only the model understands
 
 
 @dataclass(frozen=True)

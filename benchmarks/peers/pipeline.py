@@ -20,8 +20,9 @@ from worker.calls import Describe, InputSize, Stepped
 from worker.engine.runner import Runner
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png
-from worker.sampling.sampler import Picture, sample
+from worker.sampling.sampler import sample
 from worker.settings import WorkerSettings
 
 MAX_BATCH = 16

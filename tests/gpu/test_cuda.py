@@ -14,7 +14,8 @@ from worker.engine.runner import Runner
 from worker.guidance.gradient import Gradient
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.sampling.sampler import Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.sampler import sample
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent.parent

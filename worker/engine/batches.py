@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from worker.aesthetics.fitting import Fitting
 from worker.calls import (
     Decode,
     Denoise,
@@ -36,9 +35,7 @@ def encode_texts(calls: Sequence[EncodeText], model: DiffusionModel) -> list[Ten
     return _apart(model.encode_texts([call.text for call in calls]))
 
 
-def personalize(
-    calls: Sequence[Personalize], model: DiffusionModel, clip: ClipModel
-) -> list[Tensor | Fitting]:
+def personalize(calls: Sequence[Personalize], model: DiffusionModel, clip: ClipModel) -> list[object]:
     """Each text's hidden state [1, L, D], or what was fitted in a short time; each takes an encoder of its own."""
     return [
         model.personalize(call.text, call.direction, call.tuning, clip, call.fitting, seconds=FITTING_TURN_S)

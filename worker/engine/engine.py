@@ -23,7 +23,7 @@ from worker.engine.runner import Runner
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, Work, as_failure
 from worker.models.registry import Hold
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 WAKE_S = 0.5  # how soon a job that waits for its models hears of its cancel
 BEGIN_S = 0.05  # for beginning pictures, between two turns; one at least

@@ -10,7 +10,7 @@ from jobs.requests.request import ResolvedRequest
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Outcome, Work
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 
 def draw_all(

@@ -39,7 +39,8 @@ from worker.calls import (
 )
 from worker.engine import batches
 from worker.engine.fairness import batch_key, rows
-from worker.engine.memory import MemoryModel, peak_memory
+from worker.engine.memory import MemoryModel
+from worker.models.footprint import peak_memory
 from worker.models.registry import ModelRegistry
 
 # Views that CLIP judges at a time, the first that fits. On a CPU 32 are 8 % faster than 16, and more gain nothing.

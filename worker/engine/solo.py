@@ -2,7 +2,8 @@
 
 from jobs.requests.request import ResolvedRequest
 from worker.engine.runner import Runner
-from worker.sampling.sampler import NO_EXTRAS, Extras, Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.sampler import NO_EXTRAS, Extras, sample
 
 
 def draw(

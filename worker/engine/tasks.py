@@ -22,14 +22,8 @@ from jobs.requests.tasks import (
     TaskResult,
 )
 from jobs.storage.embeddings import describe
-from worker.aesthetics.embeddings import (
-    AestheticEmbedding,
-    contrast,
-    import_vector,
-    mean_embedding,
-    require_clip,
-    to_file,
-)
+from worker.aesthetics.embedding_files import import_vector, to_file
+from worker.aesthetics.embeddings import AestheticEmbedding, contrast, mean_embedding, require_clip
 from worker.calls import Call, EmbedText, Fetch, Look, Measure, Sight, Stepped
 from worker.finite import require_finite
 from worker.pictures.inputs import Inputs, StoredPicture

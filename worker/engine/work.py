@@ -12,7 +12,7 @@ from jobs.requests.tasks import Task
 from jobs.status.job import Progress
 from worker.engine.tasks import Done
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 log = structlog.get_logger(__name__)
 

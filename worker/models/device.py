@@ -10,7 +10,7 @@ import structlog
 import torch
 
 from jobs.errors import ConfigurationError
-from worker.engine.memory import resident_bytes
+from worker.models.footprint import resident_bytes
 from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}

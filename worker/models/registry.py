@@ -12,10 +12,11 @@ import torch
 
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
-from worker.engine.memory import taking_memory
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel, load_diffusion
+from worker.models.diffusion import DiffusionModel
+from worker.models.footprint import taking_memory
+from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.files import parameters
 from worker.models.shared import SharedNetworks
 

@@ -16,7 +16,8 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
-from worker.aesthetics.embeddings import AestheticEmbedding, from_file
+from worker.aesthetics.embedding_files import from_file
+from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.pictures.read import levels, read_prompts
 
 DELETED = "a picture that the job needs was deleted before it was looked at"

@@ -14,10 +14,8 @@ from torch.nn import functional as F
 
 from jobs.errors import JobFailedError, NoImageTowerError
 from jobs.requests.request import ResolvedRequest
-from jobs.status.job import GuidedStep
 from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
-from worker.aesthetics.fitting import Fitting
-from worker.aesthetics.personalization import Tuning, blended
+from worker.aesthetics.personalization import blended
 from worker.calls import (
     Call,
     Decode,
@@ -32,8 +30,10 @@ from worker.calls import (
     Score,
     Sight,
     Stepped,
+    Tuning,
 )
 from worker.finite import is_finite, require_finite
+from worker.pictures.picture import Picture
 from worker.sampling.clip_guidance import Nudge, Steering
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
@@ -42,19 +42,6 @@ from worker.sampling.targets import take_aim
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
 GUIDANCE_STREAM = 0x9E3779B97F4A7C15
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A finished picture."""
-
-    index: int
-    seed: int
-    pixels: Tensor  # [3, H, W] in [0, 1], float32, on the CPU
-    clip_score: float
-    trace: tuple[GuidedStep, ...] | None = None  # where the request asks for it
-    aesthetic_score: float | None = None
-    embedding: Tensor | None = None  # [E], unit, of the critic's space
 
 
 @dataclass(frozen=True)
@@ -177,7 +164,7 @@ def _personalized(request: ResolvedRequest, context: Tensor, extras: Extras) -> 
     taste = extras.tastes[asked.digest]
     require_clip(taste, extras.text_clip, name=asked.embedding)
     tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
-    tuned: Tensor | Fitting | None = None
+    tuned: object | None = None
     while not isinstance(tuned, Tensor):
         tuned = yield Personalize(
             request.model, extras.text_clip, request.prompt, taste.direction, tuning, tuned

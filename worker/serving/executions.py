@@ -20,13 +20,13 @@ from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from worker.calls import Preview
 from worker.engine.engine import Engine
-from worker.engine.memory import taking_memory
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Outcome, Work, as_failure
+from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_inputs
+from worker.pictures.picture import Picture
 from worker.pictures.upscaling import require_upscaler
-from worker.sampling.sampler import Picture
 from worker.serving.enlarging import Enlarging
 from worker.serving.heartbeat import Keeper
 from worker.serving.held_jobs import Execution, Held

@@ -14,16 +14,16 @@ from jobs.requests.objectives import AestheticObjective, EmbeddingObjective, Obj
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import AestheticEmbedding
-from worker.aesthetics.personalization import Tuning
 from worker.aesthetics.predictor import AestheticHead
-from worker.calls import EncodeText, Personalize
+from worker.calls import EncodeText, Personalize, Tuning
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.solo import draw
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Extras, Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.sampler import Extras, sample
 
 Ask = Callable[..., ResolvedRequest]
 

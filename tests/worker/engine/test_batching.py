@@ -27,7 +27,8 @@ from worker.engine.work import Failed, Work
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
-from worker.sampling.sampler import Extras, Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.sampler import Extras, sample
 
 Ask = Callable[..., ResolvedRequest]
 MIXES = int(os.environ.get("LODESTAR_TEST_MIXES", "3"))

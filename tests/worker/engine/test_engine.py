@@ -29,7 +29,7 @@ from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.aesthetics.fitting import Fitting
-from worker.aesthetics.personalization import Tuning
-from worker.calls import Call, Denoise, EncodeText, Guide, Personalize
+from worker.calls import Call, Denoise, EncodeText, Guide, Personalize, Tuning
 from worker.engine.fairness import MAX_LEAD_S, MAX_VIEWS, Schedule, Track, batch_key, rows
 from worker.guidance.cutouts import Cut, draw_views
 from worker.guidance.objectives import Loss, Sight

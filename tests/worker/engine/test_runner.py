@@ -10,11 +10,10 @@ from torch.nn import functional as F
 
 from jobs.errors import JobFailedError, ModelUnavailableError
 from worker.aesthetics import fitting
-from worker.aesthetics.personalization import Tuning
-from worker.calls import Call, Decode, Denoise, Personalize
-from worker.engine.memory import taking_memory
+from worker.calls import Call, Decode, Denoise, Personalize, Tuning
 from worker.engine.runner import Runner
 from worker.models.diffusion import DiffusionModel
+from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
 
 MIB = 2**20

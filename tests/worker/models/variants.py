@@ -12,7 +12,8 @@ from torch import Tensor
 from jobs.catalog.catalog import ModelCard
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel, load_diffusion
+from worker.models.diffusion import DiffusionModel
+from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.layout import NETWORKS
 from worker.settings import WorkerSettings
 

@@ -30,8 +30,9 @@ from worker.calls import Call, Denoise, Guide, Preview, Stepped
 from worker.engine.fairness import rows
 from worker.engine.runner import Runner
 from worker.models.registry import ModelRegistry
+from worker.pictures.picture import Picture
 from worker.pictures.read import read_prompts
-from worker.sampling.sampler import NO_EXTRAS, Extras, Picture, sample
+from worker.sampling.sampler import NO_EXTRAS, Extras, sample
 
 Ask = Callable[..., ResolvedRequest]
 

@@ -11,7 +11,8 @@ from transformers import CLIPTextModel
 
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
-from worker.aesthetics.personalization import Tuning, tuned_states
+from worker.aesthetics.personalization import tuned_states
+from worker.calls import Tuning
 from worker.models.clip import ClipModel
 from worker.models.loading.text_tower import TextTower
 from worker.models.registry import ModelRegistry
