@@ -72,7 +72,7 @@ def make(
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
     for number, request in enumerate(requests):
-        engine.admit(Work(str(number), request, Inputs(tastes={taste.digest: taste} if taste else {})))
+        engine.admit(Work(str(number), request, Inputs(embeddings={taste.digest: taste} if taste else {})))
     thread = threading.Thread(target=engine.serve)
     thread.start()
     made: dict[int, tuple[Picture, ...]] = {}

@@ -1,4 +1,4 @@
-"""Draw many requests through the engine without a queue: for measurements and pictures of the documentation."""
+"""Generates the pictures of many requests in one engine, without a queue: for measurements and the documentation."""
 
 import threading
 from collections import deque

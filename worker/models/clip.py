@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
-from worker.calls import Reading
+from worker.calls import ClipFacts, Reading
 from worker.models.device import Device
 from worker.models.loading.compatibility import require_vocabulary
 from worker.models.loading.files import locate
@@ -36,7 +36,7 @@ class ClipModel:
 
     Attributes:
         px: width and height of its input in pixels.
-        head: the aesthetic predictor for its embeddings, if it has one.
+        head: the aesthetic predictor for its embeddings, on the CPU; None without one.
         embed_texts: texts to unit vectors [N, E], float32 on the CPU; keeps the latest.
         networks: all that take memory.
     """
@@ -77,6 +77,11 @@ class ClipModel:
         if not bool((text + picture).isfinite().all()):
             raise ModelUnavailableError("the CLIP makes numbers that are not finite")
 
+    @property
+    def facts(self) -> ClipFacts:
+        """Its properties, for samplers."""
+        return ClipFacts(self.px, self.head, self.measure)
+
     @cached_property
     def width(self) -> int:
         """E, the length of its embeddings."""
@@ -106,7 +111,7 @@ class ClipModel:
         ours: Any = self._tokenizer
         if isinstance(ours, open_clip.tokenizer.HFTokenizer):
             own = 3 if ours.tokenizer_mode == "clips" else None
-            return measured(ours.tokenizer, ours.clean_fn(text), ours.context_length, own)
+            return measured(ours.tokenizer, ours.clean_fn(text), limit=ours.context_length, own=own)
         if isinstance(ours, open_clip.tokenizer.SimpleTokenizer):
             limit = int(ours.context_length or 0)
             return Reading(len(ours.encode(text)), limit - 2, limit)
@@ -126,14 +131,6 @@ class ClipModel:
         """Pictures [N, 3, H, W] in [0, 1] as embeddings [N, E], not normalised, on the CPU."""
         return self._project(self._squared(pictures)).cpu()
 
-    @torch.inference_mode()
-    def aesthetic_scores(self, embeddings: Tensor) -> list[float | None]:
-        """The aesthetic head's scores of embeddings [N, E] of any length; None for each without a head."""
-        if self.head is None:
-            return [None] * len(embeddings)
-        unit = F.normalize(embeddings.to(self._device.device), dim=-1)
-        return list(self.head(unit).tolist())
-
     def _project(self, pictures: Tensor) -> Tensor:
         pixels = ((pictures.float() - self._mean) / self._std).to(self._device.dtype)
         return self._model.encode_image(pixels).float()  # type: ignore[operator,no-any-return]
@@ -147,14 +144,9 @@ class ClipModel:
         """Pictures [N, 3, H, W] in [0, 1], squashed to squares, as unit vectors [N, E], float32 on the CPU."""
         return self.embed(self._squared(pictures)).cpu()
 
-    def scores(self, pictures: Tensor, targets: Tensor) -> list[float]:
-        """Cosine similarities of pictures [N, 3, H, W] in [0, 1] to unit vectors [N, E]."""
-        return (self.embed_pictures(pictures) * targets).sum(dim=-1).tolist()
-
     def score(self, picture: Tensor, target: Tensor) -> float:
-        """The same of one picture [3, H, W] to one unit vector [1, E]."""
-        (similarity,) = self.scores(picture[None], target)
-        return similarity
+        """Cosine similarity of a picture [3, H, W] in [0, 1] to a unit vector [1, E]."""
+        return float((self.embed_pictures(picture[None]) * target).sum(dim=-1))
 
 
 def _put_tokens_first(model: Any) -> None:
@@ -204,7 +196,7 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     except Exception as error:
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
     if card.head is not None:
-        clip.head = load_head(card.head, clip=card.id, width=clip.width).to(device.device)
+        clip.head = load_head(card.head, clip=card.id, width=clip.width)
     return clip
 
 

@@ -1,7 +1,7 @@
 """A diffusion model in memory: text encoder, UNet and VAE, as the engine's calls need them."""
 
 import math
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
-from worker.calls import Facts, Reading, Tuning
+from worker.calls import ModelFacts, Tuning
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
@@ -23,7 +23,7 @@ class DiffusionModel:
     """One Stable Diffusion checkpoint, frozen, on its device.
 
     Attributes:
-        facts: what a sampler must know of it.
+        facts: its properties, for samplers.
         encode_texts: texts to the text encoder's last hidden states [N, L, D]; words beyond its context are cut off.
             Keeps the latest.
         networks: all that take memory.
@@ -45,13 +45,14 @@ class DiffusionModel:
         self.encode_texts = TextCache(self._encode_texts)
         self._tuned = TuningCache()
         self.networks: tuple[torch.nn.Module, ...] = (self._text_encoder, self._unet, self._vae)
-        self.facts = Facts(
+        self._length: int = min(
+            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+        )
+        self.facts = ModelFacts(
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
             scheduler_config=dict(parts.scheduler.config),
-        )
-        self._length: int = min(
-            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+            measure=partial(measured, self._tokenizer, limit=self._length),
         )
 
     @property
@@ -71,10 +72,6 @@ class DiffusionModel:
         )
         hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
         return hidden
-
-    def measure(self, text: str) -> Reading:
-        """How long a text is, and how much of it ``encode_texts`` reads."""
-        return measured(self._tokenizer, text, self._length)
 
     def personalize(
         self,

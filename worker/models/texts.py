@@ -12,7 +12,7 @@ from worker.calls import Reading
 SIZE = 256
 
 
-def measured(tokenizer: Any, text: str, limit: int, own: int | None = None) -> Reading:
+def measured(tokenizer: Any, text: str, *, limit: int, own: int | None = None) -> Reading:
     """How long a text is, and how much of it is read.
 
     Args:

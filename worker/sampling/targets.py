@@ -1,11 +1,12 @@
-"""What a request's objectives come to for one picture: who judges it, and by what."""
+"""The losses of a request's objectives, made once for each picture."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch.nn import functional as F
 
+from jobs.errors import ModelUnavailableError
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import (
     AestheticObjective,
@@ -14,49 +15,53 @@ from jobs.requests.objectives import (
     PixelObjective,
     TextObjective,
 )
-from worker.aesthetics.embeddings import AestheticEmbedding, require_clip
-from worker.calls import Call, EmbedImage, EmbedText, InputSize, Predictor
-from worker.guidance.objectives import Liked, Near
+from worker.aesthetics.embeddings import require_clip
+from worker.calls import EmbedImage, EmbedText, Facts, Yield
+from worker.guidance.objectives import AestheticLoss, SphericalLoss
+from worker.sampling.inputs import SamplerInputs
 
 
 @dataclass(frozen=True)
-class Aim:
-    """What a request's objectives come to for one picture: made once, before the first step."""
+class Targets:
+    """The losses of the objectives that CLIPs embed cutouts for."""
 
-    judges: dict[int, Near | Liked]  # of the objectives that a CLIP judges
-    px: dict[str, int]  # input width of each of these CLIPs
+    losses: dict[int, SphericalLoss | AestheticLoss]  # by the number of the objective
+    px: dict[str, int]  # input width of each CLIP
 
 
-def take_aim(
-    guidance: ResolvedGuidance, tastes: Mapping[str, AestheticEmbedding], prompts: Mapping[str, Tensor]
-) -> Generator[Call, Any, Aim]:
-    """Embed all prompts.
-
-    Args:
-        guidance: what was asked for.
-        tastes: the aesthetic embeddings that it names, by their digests.
-        prompts: the pictures that it names, as ``read_prompts`` gives them.
+def embed_targets(
+    guidance: ResolvedGuidance, facts: Facts, inputs: SamplerInputs
+) -> Generator[Yield, Any, Targets]:
+    """Embed the texts and pictures of all objectives.
 
     Raises:
-        ClipMismatchError: an embedding is not of the CLIP that is to judge by it.
+        ClipMismatchError: an aesthetic embedding is of another CLIP's space than its objective's.
+        ModelUnavailableError: an objective needs an aesthetic predictor, and its CLIP has none.
     """
-    judges: dict[int, Near | Liked] = {}
+    losses: dict[int, SphericalLoss | AestheticLoss] = {}
     px: dict[str, int] = {}
     for index, objective in enumerate(guidance.objectives):
         if isinstance(objective, PixelObjective):
             continue
         clip = objective.clip or guidance.clip
-        if clip not in px:
-            px[clip] = yield InputSize(clip)
+        px[clip] = facts.clips[clip].px
         match objective:
             case AestheticObjective():
-                judges[index] = Liked((yield Predictor(clip)))
+                losses[index] = _aesthetic_loss(clip, facts)
             case EmbeddingObjective():
-                taste = tastes[objective.digest or ""]
-                require_clip(taste, clip, name=objective.embedding)
-                judges[index] = Near(taste.direction[None])
+                embedding = inputs.embeddings[objective.digest or ""]
+                require_clip(embedding, clip, name=objective.embedding)
+                losses[index] = SphericalLoss(embedding.direction[None])
             case ImageObjective():
-                judges[index] = Near((yield EmbedImage(clip, prompts[objective.image] / 255)))
+                features = yield EmbedImage(clip, inputs.prompts[objective.image] / 255)
+                losses[index] = SphericalLoss(F.normalize(features, dim=-1))
             case TextObjective():
-                judges[index] = Near((yield EmbedText(clip, objective.text)))
-    return Aim(judges, px)
+                losses[index] = SphericalLoss((yield EmbedText(clip, objective.text)))
+    return Targets(losses, px)
+
+
+def _aesthetic_loss(clip: str, facts: Facts) -> AestheticLoss:
+    head = facts.clips[clip].head
+    if head is None:
+        raise ModelUnavailableError(f"this worker's catalog names no aesthetic head for {clip}")
+    return AestheticLoss(head)

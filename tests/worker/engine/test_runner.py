@@ -84,7 +84,7 @@ def test_a_taste_that_is_not_finite_fails_and_says_after_what(models: ModelRegis
         torch.full_like(call.direction, torch.nan),
         Tuning("nan", 3, 1e-4),
     )
-    with pytest.raises(JobFailedError, match="personalised prompt is not finite after 0 steps"):
+    with pytest.raises(JobFailedError, match="personalized prompt is not finite after 0 steps"):
         Runner(models).answer(broken)
 
 
