@@ -149,7 +149,7 @@ def test_a_cancel_is_heard_before_the_heartbeat_would_ask(
 ) -> None:
     with house.running() as worker:
         (job_id,) = house.begin(worker, ask(steps=250, images=4))
-        monkeypatch.setattr(heartbeat, "KEEP_EVERY_S", 600)
+        monkeypatch.setattr(heartbeat, "EVERY_S", 600)
         time.sleep(0.6)
         house.queue.cancel(job_id)
         until(lambda: house.status(job_id) is JobStatus.CANCELED, within_s=30)
@@ -360,7 +360,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()
         (done,) = (each for each in worker._held.all() if each.lease.job_id == short)
-        until(lambda: bool(done.work.pictures))  # its result has to wait
+        until(lambda: done.work.progress.fraction == 1)  # its result has to wait
         time.sleep(3)
         with server() as _:
             sweeping_until = time.monotonic() + 6
