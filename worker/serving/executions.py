@@ -9,7 +9,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from jobs.queue.interrupts import Interrupts
-from jobs.queue.leases import Leases
+from jobs.queue.leases import Lease, Leases
 from jobs.queue.order import weight_of
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import ResolvedRequest
@@ -98,14 +98,16 @@ class Executions:
     def admit(self) -> bool:
         """Claim the next job of the queue and start it; whether there was one."""
         lease = self._leases.claim_next(self._models.loaded())
-        if lease is None:
-            return False
+        if lease is not None:
+            self._start(lease)
+        return lease is not None
+
+    def _start(self, lease: Lease) -> None:
         work = Work(lease.job_id, lease.request, weight=weight_of(lease.request.priority))
         work.owner = execution = Execution(lease, work)
         self._held.add(execution)
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
         self._preparing.add(execution)
-        return True
 
     def is_fit(self) -> bool:
         """Whether this worker can still compute; without that the process has to end."""
