@@ -38,6 +38,7 @@ from worker.engine.solo import draw
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 TIMED = 4  # pictures that are drawn alone too, for their time; all others share batches
@@ -70,11 +71,11 @@ def real_pictures(names: list[str]) -> Tensor:
 
 def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guide: str) -> float:
     """Median time of a picture that is drawn alone."""
-    draw(requests[0], runner, guide)  # loads what has to be loaded
+    draw(requests[0], runner, SamplerInputs(guide))  # loads what has to be loaded
     times = []
     for request in requests:
         started = time.perf_counter()
-        draw(request, runner, guide)
+        draw(request, runner, SamplerInputs(guide))
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 

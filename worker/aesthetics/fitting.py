@@ -115,7 +115,7 @@ class Fitting:
         return self._completion(_states_before_norm(self._encoder, self._weights, self._ids), self._ids)
 
     def _require_finite(self, value: Tensor) -> None:
-        require_finite(value, "the personalised prompt", after=f"{self._taken} steps of aesthetic gradients")
+        require_finite(value, "the personalized prompt", after=f"{self._taken} steps of aesthetic gradients")
 
 
 def _require_kinship(said: Tensor, known: Tensor) -> None:

@@ -7,7 +7,6 @@ taste.
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,29 +15,9 @@ from torch.nn import Module
 from torch.nn import functional as F
 
 from worker.aesthetics.fitting import Completion, Fitting
+from worker.calls import Tuning
 
 CACHE_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What the tuned text encoder depends on, besides the model and the prompt.
-
-    Attributes:
-        digest: of the embedding's vector.
-        steps: T, the number of Adam steps.
-        lr: Adam's learning rate.
-        text: turns the embedding towards this text, or away from it; None leaves it.
-        text_angle: how far, as a share of the angle between the two.
-        text_negative: away from the text, not towards it.
-    """
-
-    digest: str
-    steps: int
-    lr: float
-    text: str | None = None
-    text_angle: float = 0.0
-    text_negative: bool = False
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Draw many requests through the engine without a queue: for measurements and pictures of the documentation."""
+"""Generates the pictures of many requests in one engine, without a queue: for measurements and the documentation."""
 
 import threading
 from collections import deque
@@ -10,7 +10,7 @@ from jobs.requests.request import ResolvedRequest
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Outcome, Work
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 
 def draw_all(

@@ -10,7 +10,7 @@ import structlog
 import torch
 
 from jobs.errors import ConfigurationError
-from worker.engine.memory import (resident_bytes)
+from worker.models.footprint import resident_bytes
 from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -53,7 +53,9 @@ class Device:
         self.max_batch = settings.max_batch
         gib = 2**30
         self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
-        self.model_bytes = settings.model_memory_gib * gib if settings.model_memory_gib else self.total_bytes() / 2
+        self.model_bytes = (
+            settings.model_memory_gib * gib if settings.model_memory_gib else self.total_bytes() / 2
+        )
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""How long texts are, and encodings of those asked for lately: pictures of one job, most negative prompts, are alike."""
+"""Measures texts and remembers their latest encodings, since the pictures of a job share theirs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from worker.calls import Reading
 SIZE = 256
 
 
-def measured(tokenizer: Any, text: str, limit: int, own: int | None = None) -> Reading:
+def measured(tokenizer: Any, text: str, *, limit: int, own: int | None = None) -> Reading:
     """How long a text is, and how much of it is read.
 
     Args:

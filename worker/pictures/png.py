@@ -10,7 +10,7 @@ from torch import Tensor
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
 from worker.finite import require_finite
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 PREVIEW_PX = 256
 

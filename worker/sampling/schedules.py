@@ -25,8 +25,8 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from jobs.requests.request import SamplerName
+from worker.calls import PREDICTIONS
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a UNet may say of its input
 SCHEDULERS: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
     SamplerName.DDIM: (DDIMScheduler, {}),
     SamplerName.EULER: (EulerDiscreteScheduler, {}),

@@ -6,8 +6,8 @@ from concurrent.futures import Future
 
 from jobs.queue.leases import Lease, Leases
 from jobs.status.job import StoredImage
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
-from worker.sampling.sampler import Picture
 from worker.serving.lane import Lane
 
 WAITING = 8  # pictures of one execution that wait to be stored while it still makes others

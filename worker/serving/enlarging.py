@@ -12,10 +12,10 @@ from jobs.errors import JobFailedError
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from worker.engine.fairness import Account
-from worker.engine.memory import taking_memory
 from worker.engine.work import Failed, Finished, Stopped, as_failure
-from worker.sampling.sampler import Picture
-from worker.serving.held import Execution
+from worker.models.footprint import taking_memory
+from worker.pictures.picture import Picture
+from worker.serving.held_jobs import Execution
 from worker.serving.lane import stand_back
 
 # The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere.

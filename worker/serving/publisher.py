@@ -16,9 +16,9 @@ from jobs.storage.segments import Segment, Segments
 from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
 from worker.pictures.upscaling import Upscaler
-from worker.sampling.sampler import Picture
 from worker.serving.candidates import Candidates
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from jobs.status.job import JobStatus
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, as_failure
 from worker.serving.enlarging import Enlarged
-from worker.serving.held import Execution, Held
+from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.lane import Lane
 from worker.serving.publisher import Publisher
 
@@ -25,11 +25,11 @@ class Settling:
 
     def __init__(
         self,
-        held: Held,
+        held: HeldJobs,
         leases: Leases,
         publisher: Publisher,
         is_fit: Callable[[], bool],
-        tell_notes: Callable[[Execution], None],
+        send_notes: Callable[[Execution], None],
     ) -> None:
         """Have nothing to settle yet.
 
@@ -38,25 +38,25 @@ class Settling:
             leases: of these.
             publisher: stores what came of them.
             is_fit: whether the worker can go on computing; if not, a failure may be its own and not the job's.
-            tell_notes: hands on what was noted of a job.
+            send_notes: hands on what was noted of a job.
         """
         self._held = held
         self._leases = leases
         self._publisher = publisher
         self._is_fit = is_fit
-        self._tell_notes = tell_notes
+        self._send_notes = send_notes
         self._lane = Lane("publisher", AT_ONCE)
 
     def add(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
         """Settle an execution soon; returns at once."""
         self._lane.submit(self._settle, execution, outcome)
 
-    def give_back(self, lease: Lease) -> None:
-        """End an execution without an outcome; what may still come of it will be refused."""
-        give_back: Callable[[Lease], None] = (
-            self._leases.release if self._is_fit() else self._leases.surrender
-        )
-        give_back(lease)
+    def release(self, lease: Lease) -> None:
+        """End an execution without an outcome; the queue will refuse a result that still comes."""
+        if self._is_fit():
+            self._leases.release(lease)
+        else:
+            self._leases.surrender(lease)
 
     def close(self, within_s: float) -> None:
         """Settle no more; return when what is being settled is, or the time is over."""
@@ -97,7 +97,7 @@ class Settling:
 
     def _conclude(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
         lease = execution.lease
-        self._tell_notes(execution)
+        self._send_notes(execution)
         match outcome:
             case Finished() | Enlarged():
                 self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
@@ -113,7 +113,7 @@ class Settling:
             case Failed() if self._is_fit():
                 status = self._leases.fail(lease, outcome.error)
             case _:
-                self.give_back(lease)
+                self.release(lease)
                 status = JobStatus.QUEUED
         if execution.enlarging:
             self._publisher.discard(lease)

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.hub import (fetch)
-from worker.models.loading.layout import (CLIP_WEIGHTS, INDEX, network_files)
+from worker.models.loading.hub import fetch
+from worker.models.loading.layout import CLIP_WEIGHTS, INDEX, network_files
+from worker.models.loading.weights import read_shapes
 from worker.models.shared import sha256
-from worker.models.loading.weights import (read_shapes)
 
 
 def locate(card: ModelCard | ClipCard) -> Path:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 
-from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.layout import (clip_files, diffusion_files)
+from worker.models.loading.layout import clip_files, diffusion_files
 
 # Of a repository that only describes checkpoints which came as one file.
 _DESCRIPTIONS = ["*.json", "*.txt"]

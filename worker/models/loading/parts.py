@@ -14,13 +14,19 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.compatibility import (require_kinship, require_network, require_our_kind, require_schedule, require_vocabulary)
 from worker.models.device import Device
-from worker.models.loading.files import (weights_in)
-from worker.models.loading.layout import (INDEX, NETWORKS)
+from worker.models.loading.compatibility import (
+    require_kinship,
+    require_network,
+    require_our_kind,
+    require_schedule,
+    require_vocabulary,
+)
+from worker.models.loading.files import weights_in
+from worker.models.loading.layout import INDEX, NETWORKS
+from worker.models.loading.single_file import described_by, split
+from worker.models.loading.weights import fill, read_tensors, with_new_attention
 from worker.models.shared import SharedNetworks, digest
-from worker.models.loading.single_file import (described_by, split)
-from worker.models.loading.weights import (fill, read_tensors, with_new_attention)
 
 _NAMES = {"text_encoder": "the text encoder", "unet": "the UNet", "vae": "the VAE"}
 
@@ -36,9 +42,7 @@ class Parts:
     scheduler: Any
 
 
-def load_folder_parts(
-    folder: Path, variant: str | None, device: Device, shared: SharedNetworks
-) -> Parts:
+def load_folder_parts(folder: Path, variant: str | None, device: Device, shared: SharedNetworks) -> Parts:
     """Load a diffusers folder.
 
     Args:
@@ -74,9 +78,7 @@ def load_file_parts(file: Path, config: Path | None, device: Device) -> Parts:
     """
     checkpoint = read_tensors([file])
     parts = _described(described_by(checkpoint) if config is None else config, {})
-    tensors = split(
-        checkpoint, unet=parts.unet.config, vae=parts.vae.config, text_encoder=parts.text_encoder
-    )
+    tensors = split(checkpoint, unet=parts.unet.config, vae=parts.vae.config, text_encoder=parts.text_encoder)
     for name in NETWORKS:
         fill(getattr(parts, name), tensors[name], _NAMES[name], device)
     return parts

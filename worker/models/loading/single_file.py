@@ -1,4 +1,4 @@
-"""A checkpoint in one file, in the layout of the original Stable Diffusion release, as the weights of three networks."""
+"""Reads the weights of three networks from one file in the layout of the original Stable Diffusion release."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.hub import (fetch_descriptions)
+from worker.models.loading.hub import fetch_descriptions
 
 Tensors = dict[str, Tensor]
 

@@ -84,7 +84,9 @@ def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Devi
     require_fit(shapes, {name: tensors[key].shape for name, key in given.items()}, what)
     for name in shapes:
         if not tensors[given[name]].is_floating_point():
-            raise ModelUnavailableError(f"{what} has {name} as {tensors[given[name]].dtype}, which is no float")
+            raise ModelUnavailableError(
+                f"{what} has {name} as {tensors[given[name]].dtype}, which is no float"
+            )
     # A copy: the file may change, and numbers in it lie where they come, which makes some kernels slower.
     own = {name: tensors[given[name]].to(device.device, device.dtype, copy=True) for name in shapes}
     network.load_state_dict(own, strict=True, assign=True)
