@@ -3,12 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
+from pydantic import Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.selection import ResolvedSelection, Selection
-from jobs.wire import MAX_TEXT_CHARS, AtMost, Text
+from jobs.wire import MAX_TEXT_CHARS, AtMost, Text, Wire
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_SEED = 2**32 - 1
@@ -38,10 +38,6 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class WebhookEvent(StrEnum):
     """What a webhook may be told of."""
 
@@ -49,7 +45,7 @@ class WebhookEvent(StrEnum):
     DONE = "done"
 
 
-class Webhook(_Model):
+class Webhook(Wire):
     """Where to send a signed message when something happens to the job."""
 
     url: HttpUrl = Field(
@@ -72,7 +68,7 @@ class Webhook(_Model):
         return url
 
 
-class Upscale(_Model):
+class Upscale(Wire):
     """Real-ESRGAN on the finished pictures."""
 
     factor: Literal[2, 4] = Field(description="Times as wide and high.", examples=[2])
@@ -84,14 +80,14 @@ class Upscale(_Model):
         return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
 
 
-class ResolvedUpscale(_Model):
+class ResolvedUpscale(Wire):
     """Upscaling with nothing left open."""
 
     factor: int = Field(description="Times as wide and high.")
     model: str = Field(description="The Real-ESRGAN network.")
 
 
-class GenerateRequest(_Model):
+class GenerateRequest(Wire):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
     prompt: Text = Field(
@@ -192,7 +188,7 @@ class GenerateRequest(_Model):
         return {"url": value} if isinstance(value, str) else value
 
 
-class ResolvedRequest(_Model):
+class ResolvedRequest(Wire):
     """A request with every default and the seed filled in: what a job does, exactly."""
 
     prompt: str = Field(description="What the picture should show.")
