@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, field_validator
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.selection import ResolvedSelection, Selection
-from jobs.wire import MAX_TEXT_CHARS, AtMost, Text, Wire
+from jobs.wire import MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_SEED = 2**32 - 1
@@ -144,11 +144,13 @@ class GenerateRequest(Wire):
         description="Seed of the first picture, the next one gets seed + 1; drawn at random if left out.",
         examples=[7],
     )
-    images: int = Field(1, ge=1, le=MAX_IMAGES, description="Number of pictures to make.", examples=[1])
+    num_images: Annotated[int, Formerly("images")] = Field(
+        1, ge=1, le=MAX_IMAGES, description="Number of pictures to make.", examples=[1]
+    )
     guidance: Guidance | None = Field(
         None, description="CLIP guidance; none if left out. `{}` guides with the defaults of `laion`."
     )
-    preview_every: int | None = Field(
+    preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
         ge=1,
         le=250,
@@ -163,7 +165,7 @@ class GenerateRequest(Wire):
         None, description="Aesthetic gradients towards a named embedding; none if left out."
     )
     select: Selection | None = Field(
-        None, description="Make many candidates and keep the best; takes the place of `images`."
+        None, description="Make many candidates and keep the best; takes the place of `num_images`."
     )
     upscale: Upscale | None = Field(
         None, description="Enlarge the pictures that are kept; needs the extra `upscale` on the workers."
@@ -201,9 +203,11 @@ class ResolvedRequest(Wire):
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     eta: float = Field(0.0, description="Share of fresh noise at each step of `ddim`.")
     seed: int = Field(description="Seed of the first picture.")
-    images: int = Field(description="Number of pictures.")
+    num_images: Annotated[int, Formerly("images")] = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
-    preview_every: int | None = Field(None, description="Steps between previews, or null.")
+    preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
+        None, description="Steps between previews, or null."
+    )
     personalization: ResolvedPersonalization | None = Field(None, description="Aesthetic gradients, or null.")
     select: ResolvedSelection | None = Field(None, description="How the best are chosen, or null.")
     upscale: ResolvedUpscale | None = Field(None, description="How the kept ones are enlarged, or null.")
