@@ -10,7 +10,7 @@ from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import Priority, ResolvedRequest, SamplerName
-from jobs.requests.schedules import most_cuts, parse_schedule, value_at
+from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
 from jobs.requests.tasks import Task
 
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
@@ -86,7 +86,7 @@ class _Views:
     def __init__(self, guidance: ResolvedGuidance) -> None:
         self._guidance = guidance
         self._schedules = [parse_schedule(text) for text in (guidance.overview_cuts, guidance.inner_cuts)]
-        self._share = guidance.cutouts / most_cuts(guidance.overview_cuts, guidance.inner_cuts)
+        self._share = guidance.cutouts / most_cutouts(guidance.overview_cuts, guidance.inner_cuts)
 
     def at(self, progress: float) -> int | None:
         """Those of all CLIPs together; None when there is nothing to judge."""

@@ -69,10 +69,8 @@ OBJECTIVES = (
 
 def guided() -> ResolvedRequest:
     """A request that uses everything there is."""
-    given = PRESETS["laion"]
-    numbers = {name: getattr(given, name) for name in ResolvedGuidance.model_fields if hasattr(given, name)}
     guidance = ResolvedGuidance(
-        **numbers
+        **PRESETS["laion"].parameters()
         | {"preset": "laion", "clip": "pocket-m", "objectives": OBJECTIVES, "cutouts": 4, "trace": False}
     )
     return RESOLVED.model_copy(

@@ -8,7 +8,7 @@ from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import MAX_SEED, GenerateRequest, SamplerName
-from jobs.resolve.request import OVERRIDABLE, resolve
+from jobs.resolve.request import resolve
 
 
 def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
@@ -116,8 +116,8 @@ def test_guidance_takes_its_numbers_from_the_preset_its_clip_from_the_model_its_
     [text] = guidance.objectives
     assert isinstance(text, TextObjective)
     assert (text.text, text.clip, text.weight) == ("a red apple", "pocket-m", 1)
-    for name in OVERRIDABLE:
-        assert getattr(guidance, name) == (3 if name == "stride" else getattr(PRESETS["laion"], name))
+    for name, value in PRESETS["laion"].parameters().items():
+        assert getattr(guidance, name) == (3 if name == "stride" else value)
 
 
 @pytest.mark.parametrize(
