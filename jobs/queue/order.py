@@ -38,7 +38,7 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     goes on to its end: guidance whose patience ends costs less.
     """
     if not isinstance(request, ResolvedRequest):
-        return max(1, ceil(request.looks * _LOOK))
+        return max(1, ceil(request.num_inputs * _LOOK))
     area = max(1.0, request.width * request.height / _UNIT_PX)
     drawing = request.num_images * (_sampling(request) + _finishing(request))
     return max(1, ceil(area * (drawing + _enlarging(request)) + _reading(request)))

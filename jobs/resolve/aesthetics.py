@@ -76,7 +76,7 @@ def resolve_selection(
     if asked is None:
         return None
     by = asked.by if isinstance(asked.by, Weights) else Weights(**{asked.by: 1.0})
-    if by.aesthetic and catalog.critic.head is None:
+    if by.aesthetic and catalog.aesthetic_scorer.head is None:
         raise InvalidRequestError(
             "no CLIP of the catalog has an aesthetic head to choose by", field="select.by"
         )

@@ -97,9 +97,9 @@ def _known_clip(clip_id: str, field: str, catalog: Catalog) -> str:
         raise UnknownModelError(error.message, field=field) from error
 
 
-def _with_head(named: str | None, field: str, guide: str, catalog: Catalog) -> str:
+def _with_head(named: str | None, field: str, guidance_clip: str, catalog: Catalog) -> str:
     """The CLIP whose aesthetic head counts: the named one, else the guidance CLIP's, else the aesthetic scorer's."""
-    for candidate in (named,) if named else (guide, catalog.critic.id):
+    for candidate in (named,) if named else (guidance_clip, catalog.aesthetic_scorer.id):
         if catalog.clip(candidate).head is not None:
             return candidate
     raise InvalidRequestError(

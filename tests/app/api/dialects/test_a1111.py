@@ -54,7 +54,7 @@ def requested(
 
     def generate(**fields: Any) -> ResolvedRequest:
         client.txt2img(**{**APPLE, **fields})
-        return first_job().drawing
+        return first_job().generation
 
     return generate
 
@@ -83,7 +83,7 @@ def test_fields_mean_what_they_mean_natively(requested: Callable[..., ResolvedRe
 def test_what_is_left_out_has_the_models_default(url: str, working: None, first_job: FirstJob) -> None:
     answer = httpx.post(f"{url}/sdapi/v1/txt2img", json={"prompt": "a red apple"}, timeout=60)
     assert answer.status_code == 200
-    request = first_job().drawing
+    request = first_job().generation
     assert (request.width, request.steps, request.cfg_scale, request.sampler) == (
         64,
         25,

@@ -189,7 +189,7 @@ def test_schedulers_are_known_by_their_customary_names(
     client: Client, queue: JobQueue, scheduler: str, sampler: SamplerName
 ) -> None:
     prediction = client.predictions.create(model=MODEL, input={**APPLE, "scheduler": scheduler})
-    assert queue.get(prediction.id).drawing.sampler is sampler
+    assert queue.get(prediction.id).generation.sampler is sampler
 
 
 def test_native_names_mean_the_same(client: Client, queue: JobQueue) -> None:
@@ -413,10 +413,10 @@ def test_null_means_left_out_for_every_field_that_may_be(client: Client, queue: 
     body = {"input": {**APPLE, **nothing}, "webhook": None, "webhook_events_filter": None, "stream": None}
     answer = httpx.post(f"{client._base_url}/v1/models/{MODEL}/predictions", json=body)
     assert answer.status_code == 201, answer.text
-    request = queue.get(answer.json()["id"]).drawing
+    request = queue.get(answer.json()["id"]).generation
     assert (request.prompt, request.negative_prompt, request.num_images) == ("a red apple", "", 1)
 
 
 def test_an_empty_prompt_is_drawn(client: Client, queue: JobQueue) -> None:
     prediction = client.predictions.create(model=MODEL, input={"prompt": "", "negative_prompt": "blue"})
-    assert queue.get(prediction.id).drawing.prompt == ""
+    assert queue.get(prediction.id).generation.prompt == ""
