@@ -123,7 +123,7 @@ def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> l
 def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
     """Candidates chosen by one CLIP, and what it and the judge say of the choice."""
     words = prompts(count)
-    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "judge": CHOOSER}}
+    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "scorer": CHOOSER}}
     requests = [
         resolve(
             GenerateRequest.model_validate({"prompt": prompt, "seed": 100 * number, **asked}), models.catalog
@@ -155,7 +155,7 @@ def searching(models: ModelRegistry, count: int, guide: str | None) -> SearchRow
         resolve(GenerateRequest(prompt=prompt, seed=seed, guidance=guidance), models.catalog)
         for seed, prompt in enumerate(words)
     ]
-    clip = models.clip(models.catalog.critic.id)
+    clip = models.clip(models.catalog.aesthetic_scorer.id)
     pictures = look(clip, [pictures[0].pixels for pictures in make(models, requests)])
     similarities = clip.embed_texts(words) @ pictures.T
     ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
@@ -182,7 +182,7 @@ def main() -> None:
         ],
         "choosing": lambda: choosing(models, groups),
         "searching": lambda: [
-            searching(models, pictures, guide) for guide in (None, models.catalog.critic.id)
+            searching(models, pictures, guide) for guide in (None, models.catalog.aesthetic_scorer.id)
         ],
     }
     figures = {part: measures[part]() for part in options.parts}

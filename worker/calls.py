@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from jobs.requests.presets import Decoder
+from jobs.requests.parameters import Decoder
 from worker.guidance.objectives import Loss
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a denoiser may predict

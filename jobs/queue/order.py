@@ -10,7 +10,7 @@ from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import Priority, ResolvedRequest, SamplerName
-from jobs.requests.schedules import most_cuts, parse_schedule, value_at
+from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
 from jobs.requests.tasks import Task
 
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
@@ -38,9 +38,9 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     goes on to its end: guidance whose patience ends costs less.
     """
     if not isinstance(request, ResolvedRequest):
-        return max(1, ceil(request.looks * _LOOK))
+        return max(1, ceil(request.num_inputs * _LOOK))
     area = max(1.0, request.width * request.height / _UNIT_PX)
-    drawing = request.images * (_sampling(request) + _finishing(request))
+    drawing = request.num_images * (_sampling(request) + _finishing(request))
     return max(1, ceil(area * (drawing + _enlarging(request)) + _reading(request)))
 
 
@@ -86,7 +86,7 @@ class _Views:
     def __init__(self, guidance: ResolvedGuidance) -> None:
         self._guidance = guidance
         self._schedules = [parse_schedule(text) for text in (guidance.overview_cuts, guidance.inner_cuts)]
-        self._share = guidance.cutouts / most_cuts(guidance.overview_cuts, guidance.inner_cuts)
+        self._share = guidance.cutouts / most_cutouts(guidance.overview_cuts, guidance.inner_cuts)
 
     def at(self, progress: float) -> int | None:
         """Those of all CLIPs together; None when there is nothing to judge."""
@@ -99,7 +99,7 @@ class _Views:
 
 def _finishing(request: ResolvedRequest) -> float:
     """What a picture costs besides its steps: its previews, itself, and what CLIPs say of it and of its models."""
-    every = request.preview_every
+    every = request.preview_every_steps
     previews = (request.steps - 1) // every if every else 0
     guidance = request.guidance
     models = [
@@ -113,7 +113,7 @@ def _finishing(request: ResolvedRequest) -> float:
 def _enlarging(request: ResolvedRequest) -> float:
     if request.upscale is None:
         return 0.0
-    kept = request.images if request.select is None else request.select.keep
+    kept = request.num_images if request.select is None else request.select.keep
     return kept * _ENLARGE.get(request.upscale.model, max(_ENLARGE.values()))
 
 

@@ -49,13 +49,13 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     card = catalog.model(request.model)
     scorer = request.guidance.clip if request.guidance else card.clip
     if request.select is not None:
-        scorer = request.select.judge
-    needed = SamplerInputs(scorer, catalog.critic.id, card.text_clip, inputs.embeddings, inputs.prompts)
+        scorer = request.select.scorer
+    needed = SamplerInputs(scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.prompts)
     return Plan(
         refs_of(request, needed),
-        request.steps * request.images,
-        lambda facts: (sample(request, index, facts, needed) for index in range(request.images)),
-        request.images,
+        request.steps * request.num_images,
+        lambda facts: (sample(request, index, facts, needed) for index in range(request.num_images)),
+        request.num_images,
     )
 
 

@@ -101,8 +101,8 @@ def _step(
 def _preview(
     request: ResolvedRequest, index: int, step: int, denoised: Tensor
 ) -> Generator[Yield, Any, None]:
-    """Decode and show the estimate after every ``preview_every`` steps."""
-    if not request.preview_every or step % request.preview_every:
+    """Decode and show the estimate after every ``preview_every_steps`` steps."""
+    if not request.preview_every_steps or step % request.preview_every_steps:
         return
     pixels: Tensor = yield Decode(request.model, denoised)
     # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.

@@ -5,7 +5,7 @@ import torch
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import Objective, PixelObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.schedules import parse_schedule, split_cuts, value_at
+from jobs.requests.schedules import parse_schedule, split_cutouts, value_at
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm
 from worker.sampling.targets import Targets
@@ -65,7 +65,7 @@ class StepLosses:
 
     def _cut(self, progress: float) -> Cut:
         guidance, preset = self._guidance, self._preset
-        overview, inner = split_cuts(guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress)
+        overview, inner = split_cutouts(guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress)
         return Cut(
             overview,
             inner,

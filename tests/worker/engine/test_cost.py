@@ -56,7 +56,7 @@ FACTS = calls.Facts(
 def inputs_of(request: ResolvedRequest) -> SamplerInputs:
     """The inputs of a picture, its scorer the one that the request or its guidance names."""
     return SamplerInputs(
-        request.select.judge if request.select else "pocket-m",
+        request.select.scorer if request.select else "pocket-m",
         "pocket-s",
         "pocket-s",
         {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
@@ -116,7 +116,7 @@ class Counter:
 def counted(request: ResolvedRequest) -> float:
     """The cost of all calls of the samplers of all pictures."""
     counter = Counter(request)
-    for index in range(request.images):
+    for index in range(request.num_images):
         sampler, answer = sample(request, index, FACTS, inputs_of(request)), None
         while True:
             try:
@@ -175,9 +175,9 @@ REQUESTS = st.fixed_dictionaries(
         "guidance": maybe(GUIDANCE),
     },
     optional={
-        "images": st.integers(1, 3),
-        "preview_every": st.integers(1, 10),
-        "select": st.just({"candidates": 3, "judge": "pocket-eval"}),
+        "num_images": st.integers(1, 3),
+        "preview_every_steps": st.integers(1, 10),
+        "select": st.just({"candidates": 3, "scorer": "pocket-eval"}),
     },
 )
 

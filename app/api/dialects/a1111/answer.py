@@ -57,7 +57,7 @@ def _words(job: Job) -> str:
 
 
 def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
-    request = job.drawing
+    request = job.generation
     seeds = [image.seed for image in job.images]
     return {
         "prompt": request.prompt,
@@ -90,7 +90,7 @@ def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
 
 
 def _guidance_params(job: Job) -> dict[str, Any]:
-    guidance = job.drawing.guidance
+    guidance = job.generation.guidance
     return {} if guidance is None else {"CLIP guidance": guidance.model_dump(mode="json")}
 
 

@@ -54,7 +54,7 @@ def requested(
 
     def generate(**fields: Any) -> ResolvedRequest:
         client.txt2img(**{**APPLE, **fields})
-        return first_job().drawing
+        return first_job().generation
 
     return generate
 
@@ -76,14 +76,14 @@ def test_a_prompt_becomes_pictures_with_everything_about_them(
 def test_fields_mean_what_they_mean_natively(requested: Callable[..., ResolvedRequest]) -> None:
     request = requested(negative_prompt="blue", seed=7, steps=9, cfg_scale=3.5, width=96, n_iter=3)
     assert (request.prompt, request.negative_prompt, request.seed) == ("a red apple", "blue", 7)
-    assert (request.steps, request.cfg_scale, request.images) == (9, 3.5, 3)
+    assert (request.steps, request.cfg_scale, request.num_images) == (9, 3.5, 3)
     assert (request.width, request.height, request.guidance) == (96, 64, None)
 
 
 def test_what_is_left_out_has_the_models_default(url: str, working: None, first_job: FirstJob) -> None:
     answer = httpx.post(f"{url}/sdapi/v1/txt2img", json={"prompt": "a red apple"}, timeout=60)
     assert answer.status_code == 200
-    request = first_job().drawing
+    request = first_job().generation
     assert (request.width, request.steps, request.cfg_scale, request.sampler) == (
         64,
         25,

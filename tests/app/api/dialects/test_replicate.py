@@ -189,17 +189,19 @@ def test_schedulers_are_known_by_their_customary_names(
     client: Client, queue: JobQueue, scheduler: str, sampler: SamplerName
 ) -> None:
     prediction = client.predictions.create(model=MODEL, input={**APPLE, "scheduler": scheduler})
-    assert queue.get(prediction.id).drawing.sampler is sampler
+    assert queue.get(prediction.id).generation.sampler is sampler
 
 
 def test_native_names_mean_the_same(client: Client, queue: JobQueue) -> None:
     customary = {"num_outputs": 2, "num_inference_steps": 9, "guidance_scale": 2.5, "scheduler": "DDIM"}
-    native = {"images": 2, "steps": 9, "cfg_scale": 2.5, "sampler": "ddim"}
+    native = {"num_images": 2, "steps": 9, "cfg_scale": 2.5, "sampler": "ddim"}
+    former = {**native, "images": 2}
+    del former["num_images"]
     requests = [
         queue.get(client.predictions.create(model=MODEL, input={**APPLE, "seed": 1, **names}).id).request
-        for names in (customary, native)
+        for names in (customary, native, former)
     ]
-    assert requests[0] == requests[1]
+    assert requests[0] == requests[1] == requests[2]
 
 
 def test_a_waiting_prediction_is_canceled_at_once_and_a_running_one_when_it_has_stopped(
@@ -411,10 +413,10 @@ def test_null_means_left_out_for_every_field_that_may_be(client: Client, queue: 
     body = {"input": {**APPLE, **nothing}, "webhook": None, "webhook_events_filter": None, "stream": None}
     answer = httpx.post(f"{client._base_url}/v1/models/{MODEL}/predictions", json=body)
     assert answer.status_code == 201, answer.text
-    request = queue.get(answer.json()["id"]).drawing
-    assert (request.prompt, request.negative_prompt, request.images) == ("a red apple", "", 1)
+    request = queue.get(answer.json()["id"]).generation
+    assert (request.prompt, request.negative_prompt, request.num_images) == ("a red apple", "", 1)
 
 
 def test_an_empty_prompt_is_drawn(client: Client, queue: JobQueue) -> None:
     prediction = client.predictions.create(model=MODEL, input={"prompt": "", "negative_prompt": "blue"})
-    assert queue.get(prediction.id).drawing.prompt == ""
+    assert queue.get(prediction.id).generation.prompt == ""

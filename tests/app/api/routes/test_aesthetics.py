@@ -57,7 +57,7 @@ def claim(worker: PlayedWorker, job_id: str) -> Lease:
 def test_an_embedding_is_made_from_uploads_and_from_finished_jobs(
     client: TestClient, submit: Callable[..., str], worker: PlayedWorker, artifacts: ArtifactStore
 ) -> None:
-    done = submit(images=2)
+    done = submit(num_images=2)
     worker.succeed(done)
     answer = client.post(
         "/v1/aesthetic-embeddings",
@@ -205,7 +205,7 @@ def test_a_job_is_personalised_by_an_embedding_of_its_text_encoders_clip(
     asked = {"embedding": "other"}
     assert refused(personalization=asked) == (422, "clip_mismatch", ["personalization.embedding"])
     asked = {"embedding": "nobody"}
-    assert refused(personalization=asked) == (404, "unknown_embedding", ["personalization.embedding"])
+    assert refused(personalization=asked) == (422, "invalid_request", ["personalization.embedding"])
     asked = {"embedding": "warm"}
     assert refused(model="big", personalization=asked) == (422, "no_image_tower", ["personalization"])
 
