@@ -37,7 +37,8 @@ from worker.finite import is_finite, require_finite
 from worker.sampling.aim import take_aim
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
-from worker.sampling.solvers import Solver
+from worker.sampling.solvers.base import Solver
+from worker.sampling.solvers.table import SOLVERS
 from worker.sampling.steering import Nudge, Steering
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
@@ -104,7 +105,7 @@ def sample(
         context = torch.cat([context, unconditional])
     described: Tensor = yield EmbedText(judge, request.prompt)
 
-    solver = Solver(request.sampler, facts.scheduler_config, request.steps, request.eta)
+    solver = SOLVERS[request.sampler](facts.scheduler_config, request.steps, request.eta)
     steering = yield from _steering(request, seed, solver, extras)
     shape = (
         1,

@@ -20,7 +20,7 @@ from worker.guidance.objectives import ClipTerm, Loss, PixelTerm, Sight
 from worker.sampling import rule
 from worker.sampling.aim import Aim
 from worker.sampling.prediction import Prediction
-from worker.sampling.schedules import Step
+from worker.sampling.step import Step
 
 # A loss is lower only if it falls by more than this part of itself.
 PATIENCE_TOLERANCE = 1e-3

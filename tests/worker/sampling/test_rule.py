@@ -21,9 +21,9 @@ from worker.guidance.objectives import Near
 from worker.sampling.aim import Aim
 from worker.sampling.prediction import Prediction
 from worker.sampling.rule import factor, rms
-from worker.sampling.schedules import Step
-from worker.sampling.solvers import Solver
+from worker.sampling.solvers.table import SOLVERS
 from worker.sampling.steering import Nudge, Steering
+from worker.sampling.step import Step
 
 SHAPE = (1, 2, 3, 3)
 CFG = 3.0
@@ -40,7 +40,7 @@ class Toy:
         )
         self.context = torch.randn(2, 1, 18, generator=rng).double() / 2
         self.x = torch.randn(SHAPE, generator=rng).double()
-        self.solver = Solver(SamplerName.DDIM, STABLE_DIFFUSION | {"prediction_type": prediction}, 5)
+        self.solver = SOLVERS[SamplerName.DDIM](STABLE_DIFFUSION | {"prediction_type": prediction}, 5)
         self.step = self.solver.steps[2]
         self.index = 2
 
@@ -317,7 +317,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_told(toy: Toy, monkeypatch
 def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps of a run of ten that take a gradient, when the loss goes like this."""
     toy = Toy("epsilon")
-    toy.solver = Solver(SamplerName.DDIM, STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
+    toy.solver = SOLVERS[SamplerName.DDIM](STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
     guided: list[int] = []
     steering: Steering | None = None
     for toy.index in range(10):

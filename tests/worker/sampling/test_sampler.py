@@ -4,28 +4,18 @@ import base64
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    LMSDiscreteScheduler,
-    PNDMScheduler,
-    StableDiffusionPipeline,
-    UniPCMultistepScheduler,
-)
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from jobs.requests.presets import PRESETS, PresetName
 from jobs.requests.request import ResolvedRequest, SamplerName
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
+from tests.worker.sampling.stock import stock_scheduler
 from worker.calls import Call, Denoise, Guide, Preview, Stepped
 from worker.engine.fairness import rows
 from worker.engine.runner import Runner
@@ -57,23 +47,6 @@ def run(
             return picture
 
 
-STOCK: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
-    SamplerName.DDIM: (DDIMScheduler, {}),
-    SamplerName.EULER: (EulerDiscreteScheduler, {}),
-    SamplerName.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
-    SamplerName.HEUN: (HeunDiscreteScheduler, {}),
-    SamplerName.LMS: (LMSDiscreteScheduler, {}),
-    SamplerName.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
-    SamplerName.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-    SamplerName.DPMPP_2M_SDE_KARRAS: (
-        DPMSolverMultistepScheduler,
-        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++"},
-    ),
-    SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
-    SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
-}
-
-
 @pytest.fixture(scope="module")
 def pipeline() -> StableDiffusionPipeline:
     stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
@@ -86,8 +59,7 @@ def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
     name: SamplerName, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
 ) -> None:
     request = ask(sampler=name, steps=6, negative_prompt="grey")
-    scheduler, options = STOCK[name]
-    pipeline.scheduler = scheduler.from_config(models.diffusion("pocket").facts.scheduler_config, **options)
+    pipeline.scheduler = stock_scheduler(name, models.diffusion("pocket").facts.scheduler_config)
     stock = pipeline(
         request.prompt,
         negative_prompt=request.negative_prompt,

@@ -5,20 +5,20 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import LMSDiscreteScheduler
 from torch import Tensor
 
 from jobs.requests.request import SamplerName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.sampling.schedules import SCHEDULERS, Step
-from worker.sampling.solvers import Solver
+from tests.worker.sampling.stock import stock_scheduler
+from worker.sampling.solvers.base import Solver
+from worker.sampling.solvers.table import SOLVERS
+from worker.sampling.step import Step
 
-STOCK = SCHEDULERS | {SamplerName.LMS: (LMSDiscreteScheduler, {})}
 HISTORY = {SamplerName.LMS, SamplerName.PNDM, SamplerName.UNIPC}
 
 
 def solver_of(name: SamplerName, prediction: str = "epsilon", steps: int = 10) -> Solver:
-    return Solver(name, STABLE_DIFFUSION | {"prediction_type": prediction}, steps)
+    return SOLVERS[name](STABLE_DIFFUSION | {"prediction_type": prediction}, steps)
 
 
 def noise(seed: int = 0) -> Tensor:
@@ -32,8 +32,7 @@ def model(x: Tensor, t: Tensor) -> Tensor:
 
 def stock(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
     """What diffusers makes of the noise, as its pipelines call it."""
-    scheduler_class, changes = STOCK[name]
-    scheduler = scheduler_class.from_config(config, **changes)
+    scheduler = stock_scheduler(name, config)
     scheduler.set_timesteps(steps)
     rng = torch.Generator().manual_seed(1)
     latents: Tensor = noise() * scheduler.init_noise_sigma
@@ -48,7 +47,7 @@ def stock(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.
 
 
 def ours(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
-    solver, rng = Solver(name, config, steps, eta), torch.Generator().manual_seed(1)
+    solver, rng = SOLVERS[name](config, steps, eta), torch.Generator().manual_seed(1)
     latents = solver.initial(noise())
     for index, step in enumerate(solver.steps):
         for stage, t in enumerate(step.timesteps):

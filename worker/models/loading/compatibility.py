@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.errors import ModelUnavailableError
-from worker.sampling.schedules import (PREDICTIONS)
+from worker.sampling.noise_schedule import PREDICTIONS
 
 # Pipelines of the same networks; what else they can do besides drawing a text is not asked of them.
 _PIPELINES = {
