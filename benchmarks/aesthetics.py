@@ -123,7 +123,7 @@ def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> l
 def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
     """Candidates chosen by one CLIP, and what it and the judge say of the choice."""
     words = prompts(count)
-    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "judge": CHOOSER}}
+    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "scorer": CHOOSER}}
     requests = [
         resolve(
             GenerateRequest.model_validate({"prompt": prompt, "seed": 100 * number, **asked}), models.catalog

@@ -87,7 +87,7 @@ def compare(way: str, harmless_s: list[float], hostile_s: list[float], failed: i
 def ways() -> dict[str, Way]:
     """All that are tried: most of them were ways to hold everybody up once."""
     small, large = ({"type": "image", "image": picture} for picture in (_small_picture(), _slow_picture()))
-    guided = {**LONG, "images": 16, "guidance": {"cutouts": 1, "objectives": [small]}}
+    guided = {**LONG, "num_images": 16, "guidance": {"cutouts": 1, "objectives": [small]}}
     short = {"prompt": "a red apple", "steps": 10}  # ends before all have had their share
     fitted = {"embedding": "taste", "steps": 100}
     odd = {"model": "odd", "personalization": fitted}
@@ -95,7 +95,7 @@ def ways() -> dict[str, Way]:
         f"a {thing}"
         for thing in ("fox", "car", "cat", "tree", "house", "fish", "star", "boat", "bird", "cup")
     ]
-    sized = {"width": 128, "height": 128, "images": 16}
+    sized = {"width": 128, "height": 128, "num_images": 16}
     return {
         "picture": Way([{**guided, "guidance": {"cutouts": 1, "objectives": [large]}}], [guided], short),
         "prompt": Way(

@@ -69,7 +69,9 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
         guided = finish(client, sleep, prompt=prompt, seed=7, guidance={"trace": True})
         plain = finish(client, sleep, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
     with opened(browser, client.url, "light", WIDE) as page:
-        client.submit(request(prompt=RUNS, seed=7, images=4, steps=100, guidance={}, preview_every=4))
+        client.submit(
+            request(prompt=RUNS, seed=7, num_images=4, steps=100, guidance={}, preview_every_steps=4)
+        )
         client.submit(request(prompt=WAITS, guidance={}))
         page.goto("/")
         page.fill("#prompt", "a lighthouse on a dark blue background")

@@ -1,6 +1,7 @@
 """The base of everything that crosses a process boundary, and the bounds that its fields share."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -10,14 +11,73 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+
+@dataclass(frozen=True)
+class Formerly:
+    """The name of a field in earlier versions: ``num_images: Annotated[int, Formerly("images")]``.
+
+    A ``Wire`` reads the field by either name, in whatever form it comes, and shows the present one alone. Redis keeps
+    the former one (see ``dump_as_stored``), so that workers of both versions read what either has stored.
+    """
+
+    name: str
 
 
 class Wire(BaseModel):
     """Immutable, and without fields that nobody declared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_present_names(cls, fields: Any) -> Any:
+        renamed = former_names(cls)
+        if not renamed or not isinstance(fields, dict) or renamed.keys().isdisjoint(fields):
+            return fields
+        for old, new in renamed.items():
+            if old in fields and fields.get(new, fields[old]) != fields[old]:
+                raise contradiction(
+                    cls, new, fields[new], f"{old} is the former name of {new}: give one of them"
+                )
+        return {renamed.get(name, name): value for name, value in fields.items()}
+
+
+@cache
+def former_names(model: type[BaseModel]) -> dict[str, str]:
+    """The present names of a model's renamed fields, by their former ones."""
+    return {
+        mark.name: name
+        for name, field in model.model_fields.items()
+        for mark in field.metadata
+        if isinstance(mark, Formerly)
+    }
+
+
+def contradiction(model: type[BaseModel], field: str, value: object, message: str) -> ValidationError:
+    """The error of a field whose value contradicts another one, for a validator of the whole model to raise."""
+    error = PydanticCustomError("contradiction", "{message}", {"message": message})
+    return ValidationError.from_exception_data(
+        model.__name__, [{"type": error, "loc": (field,), "input": value}]
+    )
+
+
+def dump_as_stored(model: Wire) -> dict[str, Any]:
+    """The JSON of a model as Redis keeps it: by the former names of its fields, and without what is by default."""
+    return _by_former_names(model, model.model_dump(mode="json", exclude_defaults=True))
+
+
+def _by_former_names(model: Wire, fields: dict[str, Any]) -> dict[str, Any]:
+    former = {new: old for old, new in former_names(type(model)).items()}
+    inner = {name: value for name in fields if isinstance(value := getattr(model, name), Wire)}
+    return {
+        former.get(name, name): _by_former_names(inner[name], value) if name in inner else value
+        for name, value in fields.items()
+    }
 
 
 @dataclass(frozen=True)

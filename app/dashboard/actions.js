@@ -11,8 +11,8 @@ export async function requestAgain(resolved) {
   if (model === models[0]) delete request.model;
   if (model && request.guidance) request.guidance = shortGuidance(resolved, request.guidance, model);
   if (resolved.select && !("candidates" in resolved.select)) {
-    request.select.candidates = resolved.images;
-    delete request.images;
+    request.select.candidates = resolved.num_images;
+    delete request.num_images;
   }
   return request;
 }

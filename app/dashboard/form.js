@@ -7,12 +7,12 @@ import { fieldsOf } from "./schema.js";
 
 const GROUPS = [
   ["Prompt", ["prompt", "negative_prompt"]],
-  ["Size", ["model", "width", "height", "images"]],
+  ["Size", ["model", "width", "height", "num_images"]],
   ["Sampling", ["steps", "cfg_scale", "sampler", "seed"]],
   ["Guidance", ["guidance"]],
-  ["Delivery", ["preview_every", "priority", "timeout_s", "webhook"]],
+  ["Delivery", ["preview_every_steps", "priority", "timeout_s", "webhook"]],
 ];
-const AT_FIRST = { guidance: { trace: true }, preview_every: 5 }; // what the page asks for unless told otherwise
+const AT_FIRST = { guidance: { trace: true }, preview_every_steps: 5 }; // what the page asks for unless told otherwise
 const DRAFT = "lodestar-draft";
 const RETRY_MS = 3000;
 
@@ -130,7 +130,7 @@ function staticPrompt() {
 
 function read() {
   // Before the schema is here, what is asked for at first is asked for without a control.
-  const request = controls.has("preview_every") ? {} : { preview_every: AT_FIRST.preview_every };
+  const request = controls.has("preview_every_steps") ? {} : { preview_every_steps: AT_FIRST.preview_every_steps };
   for (const [path, one] of controls) {
     const value = one.fault ? undefined : one.read();
     const [outer, inner] = path.split(".");

@@ -46,8 +46,8 @@ export class Cells {
   // Whoever comes while a job runs has missed the events that told of its previews.
   // The address is none of theirs: a browser asks once for two images of one address, and this look may be too early.
   #lookForPreviews({ id, request, progress }, most) {
-    if (!request.preview_every || progress.step < request.preview_every) return;
-    for (let index = 0; index < Math.min(most, request.images); index += 1) this.preview({ job_id: id, index, step: "any" });
+    if (!request.preview_every_steps || progress.step < request.preview_every_steps) return;
+    for (let index = 0; index < Math.min(most, request.num_images); index += 1) this.preview({ job_id: id, index, step: "any" });
   }
 
   // Show a new preview once it has been loaded, so that nothing flickers.

@@ -82,7 +82,7 @@ function facts({ request }) {
     `${request.width} × ${request.height}`,
     `${request.steps} steps`,
     `seed ${request.seed}`,
-    ...(request.images > 1 ? [select ? `best ${select.keep} of ${request.images}` : `${request.images} pictures`] : []),
+    ...(request.num_images > 1 ? [select ? `best ${select.keep} of ${request.num_images}` : `${request.num_images} pictures`] : []),
     ...(personalization ? [`towards ${personalization.embedding}, ${personalization.steps} steps`] : []),
     guidance ? `guided by ${guidance.clip}, scale ${guidance.scale}` : "not guided",
   ];

@@ -2,7 +2,7 @@
 
 import { resolveSchema } from "./actions.js";
 
-const ACRONYMS = { cfg: "CFG", clip: "CLIP", id: "ID", url: "URL", lr: "LR", tv: "TV" };
+const WORDS = { num: "number of", cfg: "CFG", clip: "CLIP", id: "ID", url: "URL", lr: "LR", tv: "TV" };
 
 // The fields of an object of the schema, in its order. `path` is the dotted name of the object.
 export function fieldsOf(schema, schemas, path = "") {
@@ -42,7 +42,7 @@ function kindOf(shape, schemas) {
 const optionsOf = (shape) => shape.enum ?? ("const" in shape ? [shape.const] : []);
 
 function labelOf(name) {
-  const unit = name.endsWith("_s") ? " (seconds)" : "";
-  const words = name.replace(/_s$/, "").split("_").map((word) => ACRONYMS[word] ?? word).join(" ");
+  const unit = name.endsWith("_s") ? " (seconds)" : name.endsWith("_steps") ? " (steps)" : "";
+  const words = name.replace(/_(s|steps)$/, "").split("_").map((word) => WORDS[word] ?? word).join(" ");
   return words[0].toUpperCase() + words.slice(1) + unit;
 }

@@ -25,8 +25,8 @@ print(job["status"], job["error"] or "")
 }
 
 export function asOpenAi(request, server = address) {
-  const { prompt, model, width, height, images = 1, ...others } = request;
-  const named = { model: model ?? null, prompt, n: images, size: width && height ? `${width}x${height}` : null, response_format: "b64_json" };
+  const { prompt, model, width, height, num_images = 1, ...others } = request;
+  const named = { model: model ?? null, prompt, n: num_images, size: width && height ? `${width}x${height}` : null, response_format: "b64_json" };
   const lines = Object.entries(named).filter(([, value]) => value !== null).map(([name, value]) => `    ${name}=${python(value)},\n`);
   if (Object.keys(others).length) lines.push(`    extra_body=${python(others, 1)},\n`);
   return `import base64

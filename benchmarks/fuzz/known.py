@@ -40,7 +40,7 @@ KNOWN = (
     Known(
         (_JOBS, _IMAGES),
         _VALID,
-        "leaves no room for|leave images out|give either prompt or|sum to zero|is not before its end|"
+        "leaves no room for|leave num_images out|give either prompt or|sum to zero|is not before its end|"
         "too few to keep|must not be 0|is of the sampler|the prompt is empty|both zero throughout|"
         "views are more than|a schedule has at most",
         "rules between fields",

@@ -4,15 +4,14 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.request import SamplerName
+from jobs.wire import Wire
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Entry(Wire):
     id: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
     description: str = ""
     path: Path | None = Field(None, description="A local folder, or a single .safetensors checkpoint.")
@@ -88,10 +87,8 @@ class ModelCard(_Entry):
         return self
 
 
-class Catalog(BaseModel):
+class Catalog(Wire):
     """All models and CLIPs that this installation can load, in the order of the file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[ModelCard, ...] = Field(min_length=1)
     clips: tuple[ClipCard, ...] = Field(min_length=1)

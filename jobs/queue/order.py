@@ -40,7 +40,7 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     if not isinstance(request, ResolvedRequest):
         return max(1, ceil(request.looks * _LOOK))
     area = max(1.0, request.width * request.height / _UNIT_PX)
-    drawing = request.images * (_sampling(request) + _finishing(request))
+    drawing = request.num_images * (_sampling(request) + _finishing(request))
     return max(1, ceil(area * (drawing + _enlarging(request)) + _reading(request)))
 
 
@@ -99,7 +99,7 @@ class _Views:
 
 def _finishing(request: ResolvedRequest) -> float:
     """What a picture costs besides its steps: its previews, itself, and what CLIPs say of it and of its models."""
-    every = request.preview_every
+    every = request.preview_every_steps
     previews = (request.steps - 1) // every if every else 0
     guidance = request.guidance
     models = [
@@ -113,7 +113,7 @@ def _finishing(request: ResolvedRequest) -> float:
 def _enlarging(request: ResolvedRequest) -> float:
     if request.upscale is None:
         return 0.0
-    kept = request.images if request.select is None else request.select.keep
+    kept = request.num_images if request.select is None else request.select.keep
     return kept * _ENLARGE.get(request.upscale.model, max(_ENLARGE.values()))
 
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from itertools import accumulate
 from typing import cast
 
+from pydantic_core import to_json
 from redis import Redis
 
 from jobs.db.connection import translates_redis_errors
@@ -23,6 +24,7 @@ from jobs.status.candidates import load_candidates
 from jobs.status.job import Job, JobPage, JobStatus, StoredImage
 from jobs.status.records import load_images, to_job
 from jobs.storage.job_files import NO_FILES, BroughtFiles
+from jobs.wire import dump_as_stored
 
 IDEMPOTENCY_TTL_S = 24 * 3600
 PAGE_BYTES = 4 << 20  # of the records on one page
@@ -99,7 +101,7 @@ class JobQueue:
         """
         body = resolved if original is None else original
         # Without defaults, so that a version which adds a field still knows the keys of the version before.
-        digest = sha256(body.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        digest = sha256(to_json(dump_as_stored(body))).hexdigest()
         outcome, accepted_id = self._scripts(
             "submit",
             job_id or new_job_id(),

@@ -3,9 +3,7 @@
 from typing import Annotated
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     field_validator,
@@ -15,14 +13,10 @@ from pydantic import (
 from jobs.requests.objectives import MAX_OBJECTIVES, PROMPTS, Objective, check_weights
 from jobs.requests.presets import Decoder, PresetName
 from jobs.requests.schedules import PATTERN, most_cuts
-from jobs.wire import AtMost, SomeText
+from jobs.wire import AtMost, SomeText, Wire
 
 MAX_CUTOUTS = 256
 MAX_SCHEDULE_CHARS = 500
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _number_as_text(value: object) -> object:
@@ -46,7 +40,7 @@ Cuts = Annotated[
 ]
 
 
-class Guidance(_Model):
+class Guidance(Wire):
     """CLIP guidance. A preset fixes the method; its numbers may be overridden."""
 
     preset: PresetName = Field(
@@ -215,7 +209,7 @@ class Guidance(_Model):
         return self
 
 
-class ResolvedGuidance(_Model):
+class ResolvedGuidance(Wire):
     """CLIP guidance with nothing left open."""
 
     preset: PresetName = Field(description="Published method that is followed.")

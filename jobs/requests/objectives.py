@@ -6,11 +6,11 @@ import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from jobs.requests.presets import PixelProperty
 from jobs.storage.embeddings import EmbeddingName
-from jobs.wire import SomeText
+from jobs.wire import SomeText, Wire
 
 MAX_OBJECTIVES = 32
 MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across: a thumbnail says as much
@@ -20,9 +20,7 @@ _DATA_URL = re.compile(r"\A\s*data:[^,]*;\s*base64\s*,", re.ASCII | re.IGNORECAS
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-class _Objective(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Objective(Wire):
     weight: float = Field(
         1.0,
         ge=-1000,

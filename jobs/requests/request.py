@@ -3,12 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator
+from pydantic import Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.selection import ResolvedSelection, Selection
-from jobs.wire import MAX_TEXT_CHARS, AtMost, Text
+from jobs.wire import MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_SEED = 2**32 - 1
@@ -38,10 +38,6 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class WebhookEvent(StrEnum):
     """What a webhook may be told of."""
 
@@ -49,7 +45,7 @@ class WebhookEvent(StrEnum):
     DONE = "done"
 
 
-class Webhook(_Model):
+class Webhook(Wire):
     """Where to send a signed message when something happens to the job."""
 
     url: HttpUrl = Field(
@@ -72,7 +68,7 @@ class Webhook(_Model):
         return url
 
 
-class Upscale(_Model):
+class Upscale(Wire):
     """Real-ESRGAN on the finished pictures."""
 
     factor: Literal[2, 4] = Field(description="Times as wide and high.", examples=[2])
@@ -84,14 +80,14 @@ class Upscale(_Model):
         return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
 
 
-class ResolvedUpscale(_Model):
+class ResolvedUpscale(Wire):
     """Upscaling with nothing left open."""
 
     factor: int = Field(description="Times as wide and high.")
     model: str = Field(description="The Real-ESRGAN network.")
 
 
-class GenerateRequest(_Model):
+class GenerateRequest(Wire):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
     prompt: Text = Field(
@@ -148,11 +144,13 @@ class GenerateRequest(_Model):
         description="Seed of the first picture, the next one gets seed + 1; drawn at random if left out.",
         examples=[7],
     )
-    images: int = Field(1, ge=1, le=MAX_IMAGES, description="Number of pictures to make.", examples=[1])
+    num_images: Annotated[int, Formerly("images")] = Field(
+        1, ge=1, le=MAX_IMAGES, description="Number of pictures to make.", examples=[1]
+    )
     guidance: Guidance | None = Field(
         None, description="CLIP guidance; none if left out. `{}` guides with the defaults of `laion`."
     )
-    preview_every: int | None = Field(
+    preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
         ge=1,
         le=250,
@@ -167,7 +165,7 @@ class GenerateRequest(_Model):
         None, description="Aesthetic gradients towards a named embedding; none if left out."
     )
     select: Selection | None = Field(
-        None, description="Make many candidates and keep the best; takes the place of `images`."
+        None, description="Make many candidates and keep the best; takes the place of `num_images`."
     )
     upscale: Upscale | None = Field(
         None, description="Enlarge the pictures that are kept; needs the extra `upscale` on the workers."
@@ -192,7 +190,7 @@ class GenerateRequest(_Model):
         return {"url": value} if isinstance(value, str) else value
 
 
-class ResolvedRequest(_Model):
+class ResolvedRequest(Wire):
     """A request with every default and the seed filled in: what a job does, exactly."""
 
     prompt: str = Field(description="What the picture should show.")
@@ -205,9 +203,11 @@ class ResolvedRequest(_Model):
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     eta: float = Field(0.0, description="Share of fresh noise at each step of `ddim`.")
     seed: int = Field(description="Seed of the first picture.")
-    images: int = Field(description="Number of pictures.")
+    num_images: Annotated[int, Formerly("images")] = Field(description="Number of pictures.")
     guidance: ResolvedGuidance | None = Field(description="CLIP guidance, or null.")
-    preview_every: int | None = Field(None, description="Steps between previews, or null.")
+    preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
+        None, description="Steps between previews, or null."
+    )
     personalization: ResolvedPersonalization | None = Field(None, description="Aesthetic gradients, or null.")
     select: ResolvedSelection | None = Field(None, description="How the best are chosen, or null.")
     upscale: ResolvedUpscale | None = Field(None, description="How the kept ones are enlarged, or null.")

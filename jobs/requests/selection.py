@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol, get_args
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.wire import Wire
+from jobs.wire import Formerly, Wire
 
 MAX_CANDIDATES = 256
 Score = Literal["clip", "aesthetic"]
@@ -51,10 +51,10 @@ class Selection(Wire):
         "clip",
         description="What makes a picture good: its similarity to the prompt, its aesthetic score, or both.",
     )
-    judge: str | None = Field(
+    scorer: Annotated[str | None, Formerly("judge")] = Field(
         None,
         max_length=100,
-        description="Id of the CLIP that judges similarity; if left out, the first that does not guide.",
+        description="Id of the CLIP that scores similarity; if left out, the first that does not guide.",
         examples=["pocket-eval"],
     )
 
@@ -70,7 +70,7 @@ class ResolvedSelection(Wire):
 
     keep: int = Field(description="Pictures to keep.")
     by: Weights = Field(description="What makes a picture good.")
-    judge: str = Field(description="Id of the CLIP that judges similarity.")
+    scorer: Annotated[str, Formerly("judge")] = Field(description="Id of the CLIP that scores similarity.")
 
 
 class Scored(Protocol):

@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from jobs.requests.request import Priority, ResolvedRequest
 from jobs.storage.embeddings import EmbeddingInfo, EmbeddingName
-from jobs.wire import Wire
+from jobs.wire import Wire, dump_as_stored
 
 
 class _Task(Wire):
@@ -146,7 +146,7 @@ def dump_request(request: ResolvedRequest | Task) -> str:
     So a version that does not know a field reads every request that does not use it. It takes the defaults for the
     same in all versions: none of a stored model ever changes.
     """
-    fields = request.model_dump(mode="json", exclude_defaults=True)
+    fields = dump_as_stored(request)
     if not isinstance(request, ResolvedRequest):
         fields["kind"] = request.kind
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -58,7 +58,7 @@ def resolve_personalization(
 
 
 def resolve_selection(asked: Selection, catalog: Catalog, guides: Collection[str]) -> ResolvedSelection:
-    """Find the judge.
+    """Find the scorer.
 
     Args:
         asked: how to choose.
@@ -66,24 +66,24 @@ def resolve_selection(asked: Selection, catalog: Catalog, guides: Collection[str
         guides: ids of those that guide the candidates.
 
     Raises:
-        InvalidRequestError: the judge is the guide, or there is nothing to judge with.
-        UnknownModelError: the catalog does not hold the judge.
+        InvalidRequestError: the scorer guides, or the catalog holds nothing to score with.
+        UnknownModelError: the catalog does not hold the scorer.
     """
     by = asked.by if isinstance(asked.by, Weights) else Weights(**{asked.by: 1.0})
     if by.aesthetic and catalog.critic.head is None:
         raise InvalidRequestError(
             "no CLIP of the catalog has an aesthetic head to choose by", field="select.by"
         )
-    if asked.judge is None:
+    if asked.scorer is None:
         others = [clip.id for clip in catalog.clips if clip.id not in guides]
         if not others:
             raise InvalidRequestError(
-                "the catalog holds no CLIP besides those that guide", field="select.judge"
+                "the catalog holds no CLIP besides those that guide", field="select.scorer"
             )
-        return ResolvedSelection(keep=asked.keep, by=by, judge=others[0])
-    judge = catalog.clip(asked.judge).id
-    if judge in guides:
+        return ResolvedSelection(keep=asked.keep, by=by, scorer=others[0])
+    scorer = catalog.clip(asked.scorer).id
+    if scorer in guides:
         raise InvalidRequestError(
-            f"{judge!r} guides these pictures and would judge its own work", field="select.judge"
+            f"{scorer!r} guides these pictures and would score its own work", field="select.scorer"
         )
-    return ResolvedSelection(keep=asked.keep, by=by, judge=judge)
+    return ResolvedSelection(keep=asked.keep, by=by, scorer=scorer)

@@ -66,11 +66,11 @@ NO_LIMITS = Limits()
 def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[str, ResolvedRequest]]:
     """The request with one field at a time as it would be had the caller left it out."""
     left_out: dict[str, dict[str, object]] = {
-        "select" if request.select else "images": {"images": 1, "select": None},
+        "select" if request.select else "num_images": {"num_images": 1, "select": None},
         "steps": {"steps": min(request.steps, card.steps)},
         "guidance": {"guidance": None},
         "width" if request.width > request.height else "height": {"width": card.width, "height": card.height},
-        "preview_every": {"preview_every": None},
+        "preview_every_steps": {"preview_every_steps": None},
         "personalization": {"personalization": None},
         "upscale": {"upscale": None},
     }

@@ -102,9 +102,9 @@ def resolve(
         sampler=sampler,
         eta=request.eta,
         seed=seed,
-        images=images,
+        num_images=images,
         guidance=guidance,
-        preview_every=request.preview_every,
+        preview_every_steps=request.preview_every_steps,
         personalization=None
         if request.personalization is None
         else resolve_personalization(request.personalization, card, catalog, library),
@@ -140,10 +140,10 @@ def _require_words(request: GenerateRequest) -> None:
 
 def _images(request: GenerateRequest) -> int:
     if request.select is None:
-        return request.images
-    if request.images not in (1, request.select.candidates):
+        return request.num_images
+    if request.num_images not in (1, request.select.candidates):
         raise InvalidRequestError(
-            f"select makes {request.select.candidates} candidates; leave images out", field="images"
+            f"select makes {request.select.candidates} candidates; leave num_images out", field="num_images"
         )
     return request.select.candidates
 

@@ -33,7 +33,7 @@ class PlayedWorker:
 
     def store(self, lease: Lease) -> tuple[StoredImage, ...]:
         """Put the job's pictures into the artifact store."""
-        return tuple(self._store(lease, index) for index in range(lease.drawing.images))
+        return tuple(self._store(lease, index) for index in range(lease.drawing.num_images))
 
     def succeed(self, job_id: str) -> Lease:
         """Take a job from waiting to succeeded."""

@@ -42,7 +42,7 @@ def pixels(stack: Stack, job: Job) -> bytes:
 def test_a_job_is_personalised_towards_an_embedding_made_of_another_jobs_pictures(
     stack: Stack, http: httpx.Client
 ) -> None:
-    source = make(stack, prompt="fluent dark green tree", images=2)
+    source = make(stack, prompt="fluent dark green tree", num_images=2)
     form = {"name": "warm", "jobs": [source.id]}
     made = finish(stack, http.post("/v1/aesthetic-embeddings", data=form, files={"ignored": b""}))
     assert (made["result"]["clip"], made["result"]["pictures"]) == ("pocket-s", 2)
@@ -104,7 +104,9 @@ def test_an_import_that_is_not_an_embedding_fails_with_the_reason(stack: Stack, 
 
 
 def test_the_best_of_many_are_kept_and_found_by_their_prompt(stack: Stack, http: httpx.Client) -> None:
-    chosen = make(stack, prompt="a yellow lemon", select={"candidates": 5, "keep": 2, "judge": "pocket-eval"})
+    chosen = make(
+        stack, prompt="a yellow lemon", select={"candidates": 5, "keep": 2, "scorer": "pocket-eval"}
+    )
     make(stack, prompt="a blue whale on a dark green background")
     assert [candidate.index for candidate in chosen.candidates] == [0, 1, 2, 3, 4]
     scores = {candidate.index: candidate.clip_score or 0.0 for candidate in chosen.candidates}

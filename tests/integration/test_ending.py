@@ -9,7 +9,7 @@ from jobs.status.job import JobStatus
 from tests.integration.conftest import StartStack
 from tests.integration.stack import LONG, PATIENCE_S, is_alive, until
 
-VERY_LONG = LONG.model_copy(update={"images": MAX_IMAGES})
+VERY_LONG = LONG.model_copy(update={"num_images": MAX_IMAGES})
 
 
 def test_a_stop_ends_every_process_and_the_next_start_goes_on(

@@ -15,7 +15,7 @@ from tests.integration.stack import PATIENCE_S, Stack, until
 
 def test_a_reader_that_reconnects_twenty_times_sees_every_event_exactly_once(stack: Stack) -> None:
     request = GenerateRequest(
-        prompt="a red apple", seed=7, steps=120, preview_every=5, guidance=Guidance(cutouts=8)
+        prompt="a red apple", seed=7, steps=120, preview_every_steps=5, guidance=Guidance(cutouts=8)
     )
     job_id = stack.client.submit(request).id
     with httpx.Client(base_url=stack.url, timeout=PATIENCE_S) as http:
@@ -40,7 +40,7 @@ def test_a_reader_that_reconnects_twenty_times_sees_every_event_exactly_once(sta
 
 
 def test_following_outlives_a_kill_of_the_api(stack: Stack) -> None:
-    job_id = stack.start_job(GenerateRequest(prompt="a red apple", seed=7, steps=250, preview_every=50))
+    job_id = stack.start_job(GenerateRequest(prompt="a red apple", seed=7, steps=250, preview_every_steps=50))
     with httpx.Client(base_url=stack.url, timeout=PATIENCE_S) as http:
         reader = Reader(http, f"/v1/jobs/{job_id}/events")
         reader.read(2)
@@ -55,9 +55,9 @@ def test_following_outlives_a_kill_of_the_api(stack: Stack) -> None:
 
 
 def test_a_client_that_hangs_up_frees_its_slot_and_no_other(stack: Stack) -> None:
-    neighbour = stack.client.submit(GenerateRequest(prompt="a red apple", seed=7, steps=250, images=2)).id
+    neighbour = stack.client.submit(GenerateRequest(prompt="a red apple", seed=7, steps=250, num_images=2)).id
     with httpx.Client(base_url=stack.url, timeout=1) as http, pytest.raises(httpx.ReadTimeout):
-        http.post("/v1/images", params={"prompt": "a yellow taxi", "steps": 250, "images": 4})
+        http.post("/v1/images", params={"prompt": "a yellow taxi", "steps": 250, "num_images": 4})
     jobs = httpx.get(f"{stack.url}/v1/jobs").json()["data"]
     (left,) = [job["id"] for job in jobs if job["request"].get("prompt") == "a yellow taxi"][:1]
     until(lambda: stack.client.get(left).status is JobStatus.CANCELED, within_s=PATIENCE_S)

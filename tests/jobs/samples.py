@@ -14,7 +14,7 @@ RESOLVED = ResolvedRequest(
     cfg_scale=4.0,
     sampler=SamplerName.DDIM,
     seed=7,
-    images=1,
+    num_images=1,
     guidance=None,
     timeout_s=60,
 )

@@ -1,13 +1,13 @@
-"""Bounds that fields share."""
+"""Bounds that fields share, and fields that had another name."""
 
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
-from jobs.wire import AtMost, Text
+from jobs.wire import AtMost, Formerly, Text, Wire, dump_as_stored
 
 looked_at: list[Any] = []
 Watched = Annotated[int, BeforeValidator(lambda item: (looked_at.append(item), item)[1])]
@@ -68,3 +68,43 @@ def test_a_text_may_hold_anything_but_nul() -> None:
 def test_no_text_that_a_picture_carries_holds_nul(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="NUL"):
         GenerateRequest.model_validate(fields)
+
+
+class Inner(Wire):
+    scorer: Annotated[str | None, Formerly("judge")] = None
+
+
+class Renamed(Wire):
+    num_images: Annotated[int, Formerly("images")] = Field(1, ge=1, le=16)
+    inner: Inner = Inner()
+
+
+@pytest.mark.parametrize("value", [3, "3"])
+def test_a_field_is_read_by_its_former_name_too(value: object) -> None:
+    assert Renamed.model_validate({"images": value}) == Renamed(num_images=3)
+    assert Renamed.model_validate_json(f'{{"images": {value}}}') == Renamed(num_images=3)
+    assert Renamed.model_validate({"inner": {"judge": "s"}}) == Renamed(inner=Inner(scorer="s"))
+
+
+def test_both_names_may_say_the_same_but_not_two_things() -> None:
+    assert Renamed.model_validate({"images": 3, "num_images": 3}).num_images == 3
+    with pytest.raises(ValidationError) as caught:
+        Renamed.model_validate({"inner": {"judge": "s", "scorer": "m"}})
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("inner", "scorer")
+    assert error["msg"] == "judge is the former name of scorer: give one of them"
+
+
+def test_a_former_name_is_bound_as_the_present_one_and_opens_no_other() -> None:
+    for fields, loc in (({"images": 17}, ("num_images",)), ({"pictures": 2}, ("pictures",))):
+        with pytest.raises(ValidationError) as caught:
+            Renamed.model_validate(fields)
+        assert [error["loc"] for error in caught.value.errors()] == [loc]
+
+
+def test_only_what_is_stored_has_the_former_names() -> None:
+    renamed = Renamed(num_images=3, inner=Inner(scorer="s"))
+    assert renamed.model_dump() == {"num_images": 3, "inner": {"scorer": "s"}}
+    assert dump_as_stored(renamed) == {"images": 3, "inner": {"judge": "s"}}
+    assert Renamed.model_json_schema()["properties"].keys() == {"num_images", "inner"}
+    assert Renamed.model_validate(dump_as_stored(renamed)) == renamed

@@ -86,7 +86,7 @@ def test_a_preview_that_overflows_is_left_out_and_the_picture_goes_on(
         return real(self, latents) + overflow  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "decode", decode)
-    seen = run(ask(steps=3, preview_every=1), broken)
+    seen = run(ask(steps=3, preview_every_steps=1), broken)
     assert [call.step for call in seen if isinstance(call, Preview)] == [2]
     assert len(decoded) == 3
 

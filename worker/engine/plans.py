@@ -51,12 +51,12 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     extras = Extras(catalog.critic.id, card.text_clip, inputs.tastes, inputs.prompts)
     clips = [*guides, extras.critic]
     if request.select is not None:
-        clips.append(request.select.judge)
+        clips.append(request.select.scorer)
     if request.personalization is not None:
         clips.append(card.text_clip)
     return Plan(
         (Ref("model", card.id), *(Ref("clip", clip) for clip in dict.fromkeys(clips) if clip is not None)),
-        request.steps * request.images,
-        (sample(request, index, judge, extras) for index in range(request.images)),
-        request.images,
+        request.steps * request.num_images,
+        (sample(request, index, judge, extras) for index in range(request.num_images)),
+        request.num_images,
     )

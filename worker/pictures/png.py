@@ -24,7 +24,7 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
     # NUL may not be in a text chunk, and readers end the text there. JSON escapes it.
     chunks.add_itxt("parameters", parameters(picture, request).replace("\0", "\N{REPLACEMENT CHARACTER}"))
     # Whether someone watched is no part of how to make the picture again.
-    chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every"}))
+    chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every_steps"}))
     file = io.BytesIO()
     _image(picture.pixels).save(file, "PNG", pnginfo=chunks)
     return file.getvalue()

@@ -28,7 +28,7 @@ def note_cut_texts(request: ResolvedRequest, text_clip: str | None) -> Generator
     if personalization and personalization.text is not None and text_clip is not None:
         texts.setdefault(Measure("clip", text_clip, personalization.text), "the text of the personalisation")
     if request.select is not None:
-        texts.setdefault(Measure("clip", request.select.judge, request.prompt), "the prompt")
+        texts.setdefault(Measure("clip", request.select.scorer, request.prompt), "the prompt")
     yield from note_cut(texts)
 
 

@@ -138,8 +138,8 @@ def sample(
             raise JobFailedError(f"the latents of picture {index} are not finite after step {number + 1}")
         yield Stepped()
         if (
-            request.preview_every
-            and (number + 1) % request.preview_every == 0
+            request.preview_every_steps
+            and (number + 1) % request.preview_every_steps == 0
             and number + 1 < len(solver.steps)
         ):
             preview: Tensor = yield Decode(request.model, denoised)
@@ -149,8 +149,8 @@ def sample(
 
     pixels: Tensor = yield Decode(request.model, latents)
     require_finite(pixels, f"picture {index}", after="decoding")
-    if request.select is not None and request.select.judge != judge:
-        judge = request.select.judge
+    if request.select is not None and request.select.scorer != judge:
+        judge = request.select.scorer
         described = yield EmbedText(judge, request.prompt)
     score: float = yield Score(judge, pixels, described)
     require_finite(score, f"the similarity of picture {index} to its prompt", after=f"scoring by {judge}")

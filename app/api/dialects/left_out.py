@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, model_validator
 
+from jobs.wire import former_names
+
 # Here an empty text says something.
 _TEXTS = frozenset({"prompt", "negative_prompt"})
 
@@ -17,6 +19,7 @@ class LeavesOut(BaseModel):
         if not isinstance(body, dict):
             return body
         optional = {name for name, field in cls.model_fields.items() if not field.is_required()}
+        optional |= {old for old, new in former_names(cls).items() if new in optional}
         return {
             name: value
             for name, value in body.items()

@@ -31,7 +31,7 @@ REQUESTS: dict[str, Example] = {
             "cfg_scale": 5.0,
             "sampler": "dpmpp_2m",
             "seed": 7,
-            "images": 4,
+            "num_images": 4,
             "guidance": {"scale": 0.15, "cutouts": 24},
         },
     },

@@ -36,7 +36,9 @@ def generate(
     model: Annotated[str | None, typer.Option(help="Id of the model.")] = None,
     width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Height in pixels.")] = None,
-    images: Annotated[int | None, typer.Option("-n", "--images", help="Number of pictures.")] = None,
+    num_images: Annotated[
+        int | None, typer.Option("-n", "--num-images", "--images", help="Number of pictures.")
+    ] = None,
     guide: Annotated[
         bool | None,
         typer.Option("--guide/--no-guide", help="CLIP guidance; on if one of its options is given."),
@@ -71,7 +73,7 @@ def generate(
         cfg_scale=cfg_scale,
         sampler=sampler,
         seed=seed,
-        images=images,
+        num_images=num_images,
         guidance=guidance if guide or guidance else None,
     )
     if not quiet:

@@ -125,7 +125,7 @@ def test_accept_chooses_what_comes(accept: str, kind: str, live: httpx.Client, d
 
 
 def test_several_pictures_are_linked_or_come_as_a_zip_file(live: httpx.Client, drawing: None) -> None:
-    fields: dict[str, str | int] = {"prompt": "a", "images": 3, "seed": 5}
+    fields: dict[str, str | int] = {"prompt": "a", "num_images": 3, "seed": 5}
     answer = live.post("/v1/images", params=fields)
     links = [part.split(";")[0].strip("<>") for part in answer.headers["Link"].split(", ") if "item" in part]
     assert opened(live.get(links[0])).tobytes() == opened(answer).tobytes()
@@ -133,6 +133,17 @@ def test_several_pictures_are_linked_or_come_as_a_zip_file(live: httpx.Client, d
     archive = live.post("/v1/images", params=fields, headers={"Accept": "application/zip"})
     with zipfile.ZipFile(io.BytesIO(archive.content)) as folder:
         assert [folder.read(name) for name in folder.namelist()] == [live.get(link).content for link in links]
+
+
+def test_fields_are_known_by_their_former_names(live: httpx.Client, drawing: None) -> None:
+    fields = {"prompt": "a", "images": "2", "preview_every": "4", "select.judge": "pocket-s"}
+    fields |= {"select.candidates": "2"}
+    for where in ("params", "data"):
+        assert live.post("/v1/images", **{where: fields}).status_code == 200  # type: ignore[arg-type]
+        request = first_job(live)["request"]
+        assert (request["num_images"], request["preview_every_steps"]) == (2, 4)
+        assert request["select"]["scorer"] == "pocket-s"
+        assert not {"images", "preview_every", "judge"} & (request.keys() | request["select"].keys())
 
 
 @pytest.mark.parametrize(
@@ -144,6 +155,11 @@ def test_several_pictures_are_linked_or_come_as_a_zip_file(live: httpx.Client, d
         ({"prompt": "a", "size": "1"}, {"prompt": "a", "size": "1"}),
         ({"prompt": "a", "guidance.cutouts": "0"}, {"prompt": "a", "guidance": {"cutouts": 0}}),
         ({"prompt": "a", "model": "nope"}, {"prompt": "a", "model": "nope"}),
+        ({"prompt": "a", "images": "17"}, {"prompt": "a", "num_images": 17}),
+        (
+            {"prompt": "a", "images": "2", "num_images": "3"},
+            {"prompt": "a", "images": 2, "num_images": 3},
+        ),
         ({"prompt": "a", "width": "50"}, {"prompt": "a", "width": 50}),
         ({"prompt": "a", "webhook": "http://127.0.0.1/"}, {"prompt": "a", "webhook": "http://127.0.0.1/"}),
     ],

@@ -23,7 +23,7 @@ from jobs.status.job import JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 
-REQUEST = GenerateRequest(prompt="a red apple", seed=7, images=2)
+REQUEST = GenerateRequest(prompt="a red apple", seed=7, num_images=2)
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_a_job_is_followed_from_the_form_to_its_picture(
     page.click("#generate")
     expect(row(page, "a green pear").locator(".badge")).to_have_text("queued, next")
     (job,) = live.get("/v1/jobs").json()["data"]
-    assert job["request"]["preview_every"] == 5
+    assert job["request"]["preview_every_steps"] == 5
     lease = worker.claim(job["id"])
     worker.report(lease, step=10, steps=25)
     expect(row(page, "a green pear").locator(".advance")).to_contain_text("10 of 25 steps")
@@ -142,7 +142,7 @@ def test_a_job_is_followed_from_the_form_to_its_picture(
 def test_a_preview_that_comes_while_the_page_looks_for_one_is_shown(
     page: Page, ask: Callable[..., str], worker: PlayedWorker
 ) -> None:
-    lease = worker.claim(ask(preview_every=5))
+    lease = worker.claim(ask(preview_every_steps=5))
     worker.report(lease, step=10, steps=20)
     looks: list[str] = []
 
@@ -249,7 +249,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
         "sampler": "euler",
         "seed": 11,
         "guidance": {"cutouts": 8, "trace": True},
-        "preview_every": 5,
+        "preview_every_steps": 5,
         "priority": "high",
     }
     expect(page.locator("#jobs > li .prompt-text")).to_have_text(AWKWARD)
@@ -289,7 +289,7 @@ def test_the_form_survives_a_reload(page: Page) -> None:
 def test_the_page_of_a_job_shows_and_repeats_it(
     page: Page, live: httpx.Client, ask: Callable[..., str], worker: PlayedWorker
 ) -> None:
-    job_id = ask(prompt=AWKWARD, seed=7, images=2, guidance={"cutouts": 8})
+    job_id = ask(prompt=AWKWARD, seed=7, num_images=2, guidance={"cutouts": 8})
     worker.succeed(job_id)
     page.goto(f"/#/jobs/{job_id}")
     expect(page.locator(".results img")).to_have_count(2)

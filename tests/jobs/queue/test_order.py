@@ -67,11 +67,11 @@ class TestCost:
         plain = cost_of(RESOLVED)
         assert plain == pytest.approx(25 * 2, abs=2)
         assert cost_of(asking(steps=50)) == plain + 50
-        assert cost_of(asking(images=3)) == pytest.approx(3 * plain, abs=2)
+        assert cost_of(asking(num_images=3)) == pytest.approx(3 * plain, abs=2)
         assert cost_of(asking(cfg_scale=1.0)) == plain - 25
         assert cost_of(asking(width=128, height=128)) == pytest.approx(4 * plain, abs=3)
         assert cost_of(asking(sampler=SamplerName.HEUN)) == plain + 24 * 2
-        assert cost_of(asking(preview_every=2)) == pytest.approx(plain + 11, abs=1)
+        assert cost_of(asking(preview_every_steps=2)) == pytest.approx(plain + 11, abs=1)
         assert cost_of(asking(upscale=ResolvedUpscale(factor=4, model="x4plus"))) == plain + 40
 
     @pytest.mark.parametrize(
@@ -129,7 +129,11 @@ class TestCost:
             text_negative=False,
         )
         tuned = cost_of(asking(personalization=asked)) - cost_of(RESOLVED)
-        assert cost_of(asking(personalization=asked, images=3)) - cost_of(asking(images=3)) == tuned == 10
+        assert (
+            cost_of(asking(personalization=asked, num_images=3)) - cost_of(asking(num_images=3))
+            == tuned
+            == 10
+        )
         long = "a red apple " * 100
         assert cost_of(asking(personalization=asked, prompt=long)) - cost_of(asking(prompt=long)) == 4 * tuned
         assert cost_of(asking(personalization=asked, prompt="")) - cost_of(asking(prompt="")) == tuned

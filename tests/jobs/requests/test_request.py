@@ -29,9 +29,9 @@ def test_only_the_prompt_is_needed() -> None:
         "sampler": None,
         "eta": 0.0,
         "seed": None,
-        "images": 1,
+        "num_images": 1,
         "guidance": None,
-        "preview_every": None,
+        "preview_every_steps": None,
         "webhook": None,
         "personalization": None,
         "select": None,
@@ -52,7 +52,7 @@ LIMITS = [
     ("steps", 1, 250),
     ("cfg_scale", 0, 50),
     ("seed", 0, MAX_SEED),
-    ("images", 1, MAX_IMAGES),
+    ("num_images", 1, MAX_IMAGES),
     ("guidance.scale", 0, 100_000),
     ("guidance.cutouts", 1, 256),
 ]
@@ -86,7 +86,7 @@ def test_what_is_no_finite_number_is_refused(field: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("steps", 2.5), ("seed", "seven"), ("images", None), ("width", [64])]
+    ("field", "value"), [("steps", 2.5), ("seed", "seven"), ("num_images", None), ("width", [64])]
 )
 def test_what_is_no_whole_number_is_refused_naming_the_field(field: str, value: object) -> None:
     assert {name for name, _ in problems(**{field: value})} == {field}

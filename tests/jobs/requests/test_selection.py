@@ -73,20 +73,20 @@ def test_the_judge_is_one_that_does_not_guide(catalog: Catalog) -> None:
     resolved = resolve(request, catalog)
     assert resolved.guidance is not None
     assert resolved.select is not None
-    assert (resolved.guidance.clip, resolved.select.judge) == ("pocket-m", "pocket-s")
-    assert (resolved.images, resolved.select.by) == (4, Weights(clip=1))
+    assert (resolved.guidance.clip, resolved.select.scorer) == ("pocket-m", "pocket-s")
+    assert (resolved.num_images, resolved.select.by) == (4, Weights(clip=1))
 
 
 def test_a_guide_may_not_judge_its_own_work(catalog: Catalog) -> None:
-    with pytest.raises(InvalidRequestError, match="would judge its own work"):
+    with pytest.raises(InvalidRequestError, match="would score its own work"):
         resolve(
             GenerateRequest(
-                prompt="x", guidance=Guidance(), select=Selection(candidates=4, judge="pocket-m")
+                prompt="x", guidance=Guidance(), select=Selection(candidates=4, scorer="pocket-m")
             ),
             catalog,
         )
     with pytest.raises(UnknownModelError):
-        resolve(ask(catalog, select={"candidates": 4, "judge": "nobody"}), catalog)
+        resolve(ask(catalog, select={"candidates": 4, "scorer": "nobody"}), catalog)
 
 
 def test_choosing_by_looks_needs_a_head(catalog: Catalog) -> None:
@@ -95,8 +95,8 @@ def test_choosing_by_looks_needs_a_head(catalog: Catalog) -> None:
 
 
 def test_candidates_take_the_place_of_images(catalog: Catalog) -> None:
-    with pytest.raises(InvalidRequestError, match="leave images out"):
-        resolve(ask(catalog, images=2, select={"candidates": 4}), catalog)
+    with pytest.raises(InvalidRequestError, match="leave num_images out"):
+        resolve(ask(catalog, num_images=2, select={"candidates": 4}), catalog)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import to_json
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.objectives import (
@@ -16,7 +17,7 @@ from jobs.requests.objectives import (
 )
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import ResolvedRequest, ResolvedUpscale
+from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import ResolvedSelection, Weights
 from jobs.requests.tasks import (
     EmbeddingTask,
@@ -27,6 +28,7 @@ from jobs.requests.tasks import (
     dump_request,
     read_request,
 )
+from jobs.wire import dump_as_stored
 from tests.jobs.samples import RESOLVED
 
 OBJECTIVE = {"weight": 1.0, "start": 0.0, "end": 1.0}
@@ -35,7 +37,7 @@ TASK = {"timeout_s": 600.0}
 DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     ResolvedRequest: {
         "eta": 0.0,
-        "preview_every": None,
+        "preview_every_steps": None,
         "personalization": None,
         "select": None,
         "upscale": None,
@@ -88,7 +90,7 @@ def guided() -> ResolvedRequest:
                 text_angle=0,
                 text_negative=False,
             ),
-            "select": ResolvedSelection(keep=1, by=Weights(clip=1), judge="pocket-s"),
+            "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),
         }
     )
@@ -154,3 +156,26 @@ def test_a_stored_request_can_be_asked_for_again() -> None:
     assert asked is not None
     again = Guidance.model_validate(asked.model_dump(exclude={"objectives"}) | {"objectives": OBJECTIVES})
     assert again.objectives == OBJECTIVES
+
+
+STORED_BEFORE = (
+    '{"prompt":"a red apple","negative_prompt":"","model":"pocket","width":64,"height":64,"steps":25,"cfg_scale":5.0,'
+    '"sampler":"ddim","seed":7,"images":4,"guidance":null,"preview_every":5,'
+    '"select":{"keep":1,"by":{"clip":1.0},"judge":"pocket-s"},"timeout_s":3600.0}'
+)
+
+
+def test_workers_of_this_version_and_the_one_before_read_what_the_other_has_stored() -> None:
+    request = read_request(STORED_BEFORE)
+    assert isinstance(request, ResolvedRequest)
+    assert request.select is not None
+    assert (request.num_images, request.preview_every_steps, request.select.scorer) == (4, 5, "pocket-s")
+    assert dump_request(request) == STORED_BEFORE
+
+
+def test_an_idempotency_key_is_bound_to_what_the_version_before_bound_it_to() -> None:
+    request = GenerateRequest(prompt="é", cfg_scale=1e-5, num_images=2, preview_every_steps=5)
+    assert (
+        to_json(dump_as_stored(request))
+        == '{"prompt":"é","cfg_scale":0.00001,"images":2,"preview_every":5}'.encode()
+    )

@@ -49,11 +49,11 @@ def test_a_job_may_cost_just_as_much_as_is_allowed(catalog: Catalog) -> None:
     ("fields", "field"),
     [
         ({"steps": 250}, "steps"),
-        ({"images": 16}, "images"),
+        ({"num_images": 16}, "num_images"),
         ({"select": {"candidates": 256}, "steps": 50}, "select"),
-        ({"guidance": {"preset": "universal"}, "images": 2}, "guidance"),
+        ({"guidance": {"preset": "universal"}, "num_images": 2}, "guidance"),
         ({"width": 128, "height": 112, "steps": 26}, "width"),
-        ({"upscale": {"factor": 2}, "images": 1, "steps": 30}, "upscale"),
+        ({"upscale": {"factor": 2}, "num_images": 1, "steps": 30}, "upscale"),
     ],
 )
 def test_the_field_that_weighs_most_is_named(fields: dict[str, Any], field: str, catalog: Catalog) -> None:

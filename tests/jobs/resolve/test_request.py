@@ -24,9 +24,9 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "cfg_scale": card.cfg_scale,
         "sampler": card.sampler,
         "eta": 0.0,
-        "images": 1,
+        "num_images": 1,
         "guidance": None,
-        "preview_every": None,
+        "preview_every_steps": None,
         "personalization": None,
         "select": None,
         "upscale": None,
@@ -55,7 +55,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "sampler": SamplerName.DDIM,
         "eta": 0.8,
         "seed": 0,
-        "images": 2,
+        "num_images": 2,
         "guidance": {
             "preset": "tfg",
             "clip": "pocket-s",
@@ -92,7 +92,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
             "decoder": "linear",
             "trace": True,
         },
-        "preview_every": 2,
+        "preview_every_steps": 2,
         "personalization": None,
         "select": None,
         "upscale": None,
@@ -175,12 +175,12 @@ class TestSeed:
         assert all(0 <= seed <= MAX_SEED for seed in seeds)
 
     def test_the_last_picture_s_seed_may_be_the_largest(self, catalog: Catalog) -> None:
-        request = GenerateRequest(prompt="x", seed=MAX_SEED - 3, images=4)
+        request = GenerateRequest(prompt="x", seed=MAX_SEED - 3, num_images=4)
         assert resolve(request, catalog).seed == MAX_SEED - 3
 
     def test_one_that_leaves_no_room_for_all_pictures_is_refused(self, catalog: Catalog) -> None:
         with pytest.raises(InvalidRequestError, match=f"no room for 4 pictures.* {MAX_SEED}") as caught:
-            resolve(GenerateRequest(prompt="x", seed=MAX_SEED - 2, images=4), catalog)
+            resolve(GenerateRequest(prompt="x", seed=MAX_SEED - 2, num_images=4), catalog)
         assert caught.value.field == "seed"
 
 

@@ -228,7 +228,7 @@ def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(
     engine = Engine(
         Runner(models), models.catalog, lambda _work, outcome: outcomes.put(outcome), on_picture=show
     )
-    engine.admit(Work("many", ask(steps=1, select={"candidates": 18, "keep": 2, "judge": "pocket-eval"})))
+    engine.admit(Work("many", ask(steps=1, select={"candidates": 18, "keep": 2, "scorer": "pocket-eval"})))
     thread = threading.Thread(target=engine.serve)
     thread.start()
     outcome = outcomes.get(timeout=150)

@@ -44,7 +44,7 @@ pictures_asked = st.fixed_dictionaries(
         "steps": st.integers(1, 8),
         "cfg_scale": st.sampled_from([1.0, 1.5, 4.0, 12.0]),
         "width": st.sampled_from([64, 64, 96]),
-        "images": st.sampled_from([1, 1, 2]),
+        "num_images": st.sampled_from([1, 1, 2]),
         "guidance": guidances,
     }
 )
@@ -80,7 +80,7 @@ def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[li
 def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
     runner = Runner(models)
     return [
-        [draw(request, runner, "pocket-m", index).pixels for index in range(request.images)]
+        [draw(request, runner, "pocket-m", index).pixels for index in range(request.num_images)]
         for request in asked
     ]
 
@@ -127,7 +127,7 @@ def test_jobs_that_wait_for_alike_calls_share_one_batch(
     mix = [
         ask(prompt="a fox", steps=3),
         ask(cfg_scale=1, sampler="euler", steps=3),
-        ask(images=2, cfg_scale=9, steps=3),
+        ask(num_images=2, cfg_scale=9, steps=3),
     ]
     run_together(models, mix)
     assert max(sizes) == 2 + 1 + 2 * 2

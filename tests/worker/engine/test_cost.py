@@ -117,7 +117,7 @@ class Counter:
 def counted(request: ResolvedRequest) -> float:
     """What the samplers of all pictures ask for."""
     counter = Counter(request)
-    for index in range(request.images):
+    for index in range(request.num_images):
         sampler, answer = sample(request, index, "pocket-m", EXTRAS), None
         while True:
             try:
@@ -176,9 +176,9 @@ REQUESTS = st.fixed_dictionaries(
         "guidance": maybe(GUIDANCE),
     },
     optional={
-        "images": st.integers(1, 3),
-        "preview_every": st.integers(1, 10),
-        "select": st.just({"candidates": 3, "judge": "pocket-eval"}),
+        "num_images": st.integers(1, 3),
+        "preview_every_steps": st.integers(1, 10),
+        "select": st.just({"candidates": 3, "scorer": "pocket-eval"}),
     },
 )
 

@@ -43,7 +43,7 @@ def running(models: ModelRegistry) -> Iterator[Running]:
 
 
 def test_progress_counts_the_steps_of_all_pictures(running: Running, ask: Ask) -> None:
-    work = Work("job", ask(steps=3, images=2))
+    work = Work("job", ask(steps=3, num_images=2))
     running.engine.admit(work)
     running.wait_for("job")
     assert (work.progress.step, work.progress.steps, work.progress.fraction) == (6, 6, 1.0)
@@ -51,7 +51,7 @@ def test_progress_counts_the_steps_of_all_pictures(running: Running, ask: Ask) -
 
 
 def test_pictures_come_in_the_order_of_their_numbers(running: Running, ask: Ask) -> None:
-    running.engine.admit(Work("job", ask(images=3, seed=10)))
+    running.engine.admit(Work("job", ask(num_images=3, seed=10)))
     (outcome,) = running.wait_for("job")
     assert isinstance(outcome, Finished)
     assert [picture.seed for picture in outcome.pictures] == [10, 11, 12]
@@ -68,7 +68,7 @@ def test_a_short_job_overtakes_a_long_one(running: Running, ask: Ask) -> None:
 
 
 def test_a_job_that_is_told_to_stop_leaves_at_once_and_alone(running: Running, ask: Ask) -> None:
-    long, neighbour = Work("long", ask(steps=250, images=4)), Work("neighbour", ask(steps=20))
+    long, neighbour = Work("long", ask(steps=250, num_images=4)), Work("neighbour", ask(steps=20))
     running.engine.admit(long)
     running.engine.admit(neighbour)
     long.stop.set()
@@ -265,7 +265,7 @@ def test_a_stop_is_heard_before_every_sampler_that_begins(
 ) -> None:
     begun: list[int] = []
     monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.3))
-    work = Work("slow", ask(images=16))
+    work = Work("slow", ask(num_images=16))
     running.engine.admit(work)
     while not begun:
         time.sleep(0.01)
@@ -279,7 +279,7 @@ def test_what_a_sampler_does_between_calls_is_seen_and_costs_its_job(
 ) -> None:
     begun: list[int] = []
     monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(4, begun, 0.4))
-    running.engine.admit(Work("slow", ask(images=4)))
+    running.engine.admit(Work("slow", ask(num_images=4)))
     while not begun:
         time.sleep(0.01)
     time.sleep(0.1)
@@ -299,7 +299,7 @@ def test_others_have_their_turns_between_the_pictures_that_a_job_begins(
 ) -> None:
     begun: list[int] = []
     monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.5))
-    running.engine.admit(Work("slow", ask(images=16, steps=1)))
+    running.engine.admit(Work("slow", ask(num_images=16, steps=1)))
     while not begun:
         time.sleep(0.01)
     running.engine.admit(Work("quick", ask(steps=3)))
@@ -347,7 +347,7 @@ def test_no_more_pictures_are_begun_than_their_owner_has_room_for(models: ModelR
     )
     thread = threading.Thread(target=engine.serve)
     thread.start()
-    engine.admit(Work("job", ask(steps=1, images=6)))
+    engine.admit(Work("job", ask(steps=1, num_images=6)))
     while len(made) < 3:
         time.sleep(0.01)
     time.sleep(0.2)

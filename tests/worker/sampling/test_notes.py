@@ -58,7 +58,7 @@ def test_each_reader_of_a_text_that_is_cut_says_how_much_it_left_out(ask: Ask, m
         f"the CLIP pocket-s {clip} the text of objective 1 were left out"
     ]
     assert said(ask(guidance={"objectives": objectives, "scale": 0}), models) == []
-    chosen = said(ask(prompt=LONG, select={"candidates": 4, "judge": "pocket-eval"}), models)
+    chosen = said(ask(prompt=LONG, select={"candidates": 4, "scorer": "pocket-eval"}), models)
     assert chosen[1:] == [f"the CLIP pocket-eval {clip} the prompt were left out"]
 
 
@@ -85,7 +85,7 @@ def test_a_task_s_text_is_measured_by_its_clip(models: ModelRegistry) -> None:
 
 def test_a_job_of_many_pictures_is_noted_once(ask: Ask, models: ModelRegistry) -> None:
     running = Running(models)
-    work = Work("a", ask(prompt=LONG, steps=1, images=3))
+    work = Work("a", ask(prompt=LONG, steps=1, num_images=3))
     running.engine.admit(work)
     running.wait_for("a")
     running.stop()

@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_picture_and_another_seed_another(
 
 
 def test_picture_n_of_a_job_is_the_first_picture_of_the_nth_seed(models: ModelRegistry, ask: Ask) -> None:
-    third = run(ask(seed=5, images=3), models, index=2)
+    third = run(ask(seed=5, num_images=3), models, index=2)
     assert third.seed == 7
     assert torch.equal(third.pixels, run(ask(seed=7), models).pixels)
 
@@ -121,7 +121,7 @@ def test_guidance_can_steer_towards_another_text_than_the_prompt(models: ModelRe
 def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistry, ask: Ask) -> None:
     seen: list[Call] = []
     guided = {"steps": 6, "guidance": {"cutouts": 4}}
-    shown = run(ask(preview_every=2, **guided), models, seen=seen)
+    shown = run(ask(preview_every_steps=2, **guided), models, seen=seen)
     previews = [call for call in seen if isinstance(call, Preview)]
     assert [(preview.index, preview.step) for preview in previews] == [
         (0, 2),
@@ -132,7 +132,7 @@ def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistr
 
 def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) -> None:
     seen: list[Call] = []
-    picture = run(ask(steps=20, preview_every=6), models, seen=seen)
+    picture = run(ask(steps=20, preview_every_steps=6), models, seen=seen)
     previews = [call.pixels for call in seen if isinstance(call, Preview)]
     far = [float((pixels - picture.pixels).abs().mean()) for pixels in previews]
     assert len(far) == 3

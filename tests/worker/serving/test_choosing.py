@@ -101,7 +101,7 @@ def test_a_job_that_cannot_be_upscaled_fails_before_it_draws(
 
 def test_tasks_are_done_and_their_results_kept(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        drawn = run(house, worker, ask(steps=4, images=2))
+        drawn = run(house, worker, ask(steps=4, num_images=2))
         keys = tuple(image.key for image in house.queue.images(drawn.id))
         scored = run(house, worker, ScoreTask(clip="pocket-m", prompt=ask().prompt, pictures=keys)).result
         made = run(house, worker, EmbeddingTask(clip="pocket-s", name="warm", pictures=keys))

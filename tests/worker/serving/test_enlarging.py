@@ -67,7 +67,7 @@ def test_other_jobs_are_settled_and_claimed_while_pictures_are_upscaled(
             assert worker.admit()
         until(lambda: all(execution.enlarging for execution in worker._held.all()))
         assert worker.wait_for_room(60)  # of four, which are all taken by jobs that the engine is done with
-        assert run(house, worker, ask(steps=2, preview_every=1)).status is JobStatus.SUCCEEDED
+        assert run(house, worker, ask(steps=2, preview_every_steps=1)).status is JobStatus.SUCCEEDED
         assert [house.status(job_id) for job_id in large] == [JobStatus.RUNNING] * 4
         tiles.go_on.set()
         until(lambda: all(house.status(job_id) is JobStatus.SUCCEEDED for job_id in large))
@@ -97,7 +97,7 @@ def test_upscaling_ends_within_a_tile_when_its_job_does(
     worker = house.worker("one")
     worker.start()
     timeout_s = 3.0 if end == "deadline" else 600
-    asked = ask(steps=1, images=2, upscale={"factor": 2}, timeout_s=timeout_s)
+    asked = ask(steps=1, num_images=2, upscale={"factor": 2}, timeout_s=timeout_s)
     job_id = house.queue.submit(asked).job.id
     assert worker.admit()
     until(lambda: worker._enlarging.working_since is not None)
@@ -135,7 +135,7 @@ def test_upscaling_ends_within_a_tile_when_its_job_does(
 def test_jobs_take_turns_tile_by_tile(house: House, ask: Ask, tiles: Tiles) -> None:
     with house.running() as worker:
         tiles.seconds = 0.01
-        many = house.queue.submit(ask(steps=1, images=4, upscale={"factor": 2})).job.id
+        many = house.queue.submit(ask(steps=1, num_images=4, upscale={"factor": 2})).job.id
         assert worker.admit()
         until(lambda: worker._enlarging.working_since is not None)
         one = house.queue.submit(ask(steps=1, upscale={"factor": 2})).job.id

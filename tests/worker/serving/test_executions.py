@@ -123,7 +123,7 @@ def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: 
 
 def test_a_prompt_beyond_the_encoder_is_noted_however_soon_the_job_ends(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        job_id = house.queue.submit(ask(prompt="apple " * 100, steps=1, images=2)).job.id
+        job_id = house.queue.submit(ask(prompt="apple " * 100, steps=1, num_images=2)).job.id
         assert worker.admit()
         until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
     (note,) = house.queue.get(job_id).notes
@@ -132,7 +132,7 @@ def test_a_prompt_beyond_the_encoder_is_noted_however_soon_the_job_ends(house: H
 
 def test_a_cancel_stops_one_job_within_a_step_and_leaves_the_others_alone(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        long, neighbour = house.begin(worker, ask(steps=250, images=4), ask(steps=40))
+        long, neighbour = house.begin(worker, ask(steps=250, num_images=4), ask(steps=40))
         step = house.queue.get(long).progress.step
         start = time.monotonic()
         house.queue.cancel(long)
@@ -148,7 +148,7 @@ def test_a_cancel_is_heard_before_the_keeper_would_ask(
     house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with house.running() as worker:
-        (job_id,) = house.begin(worker, ask(steps=250, images=4))
+        (job_id,) = house.begin(worker, ask(steps=250, num_images=4))
         monkeypatch.setattr(keeper, "KEEP_EVERY_S", 600)
         time.sleep(0.6)
         house.queue.cancel(job_id)
@@ -157,7 +157,7 @@ def test_a_cancel_is_heard_before_the_keeper_would_ask(
 
 def test_a_deleted_job_is_stopped_and_leaves_no_picture(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        (job_id,) = house.begin(worker, ask(steps=250, images=4))
+        (job_id,) = house.begin(worker, ask(steps=250, num_images=4))
         house.queue.delete(job_id)
         until(lambda: not worker._held)
         assert house.artifacts.keys(job_id) == []
@@ -166,7 +166,7 @@ def test_a_deleted_job_is_stopped_and_leaves_no_picture(house: House, ask: Ask) 
 def test_a_stop_gives_a_full_batch_back_uncharged(house: House, ask: Ask) -> None:
     worker = house.worker("one")
     worker.start()
-    ids = house.begin(worker, *[ask(steps=250, images=4, seed=seed) for seed in range(4)])
+    ids = house.begin(worker, *[ask(steps=250, num_images=4, seed=seed) for seed in range(4)])
     assert not worker.wait_for_room(0)
     worker.close(0.1)
     jobs = [house.queue.get(job_id) for job_id in ids]
@@ -213,7 +213,7 @@ def test_a_lost_device_ends_the_worker_and_makes_suspects_of_its_jobs(
 
 def test_a_worker_that_holds_a_suspect_has_no_room(house: House, ask: Ask) -> None:
     with house.running() as worker:
-        job_id = house.queue.submit(ask(steps=250, images=4)).job.id
+        job_id = house.queue.submit(ask(steps=250, num_images=4)).job.id
         house.redis.hset(f"{PREFIX}job:{job_id}", "suspect", 1)
         house.queue.submit(ask(steps=2))
         assert worker.admit()

@@ -148,14 +148,14 @@ def test_a_black_picture_of_an_overflow_is_no_success_chosen_or_not(
         models.diffusion("pocket")._vae.decoder.conv_out.bias.fill_(float("nan"))
     house = House(redis, models, tmp_path)
     with house.running() as worker:
-        for fields in ({}, {"select": CHOOSING}, {"preview_every": 1}, {"guidance": {"cutouts": 2}}):
+        for fields in ({}, {"select": CHOOSING}, {"preview_every_steps": 1}, {"guidance": {"cutouts": 2}}):
             job = run(house, worker, ask(steps=2, **fields))
             kind, said = reason(job)
             assert (kind, job.attempts, "not finite after decoding" in said) == ("job_failed", 1, True), said
 
 
 def pictures(house: House, worker: Executions, ask: Ask) -> tuple[str, ...]:
-    drawn = run(house, worker, ask(steps=1, images=2))
+    drawn = run(house, worker, ask(steps=1, num_images=2))
     return tuple(image.key for image in house.queue.images(drawn.id))
 
 

@@ -16,7 +16,7 @@ from jobs.requests.request import MAX_IMAGES, GenerateRequest
 from jobs.wire import AtMost
 
 _MODEL = "override_settings.sd_model_checkpoint"
-NAMES = {"images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
+NAMES = {"num_images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
 # All options that there are may come at once, and most change nothing here.
 Options = Annotated[dict[str, Any], AtMost(2000)]
 
@@ -98,7 +98,9 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
     }
     fields = {name: value for name, value in optional.items() if value is not None}
-    return native_request({"prompt": body.prompt, "images": body.batch_size * body.n_iter, **fields}, NAMES)
+    return native_request(
+        {"prompt": body.prompt, "num_images": body.batch_size * body.n_iter, **fields}, NAMES
+    )
 
 
 def _sampler(body: TextToImage) -> str | None:

@@ -57,29 +57,29 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> GenerateRequest:
     given = body.model_fields_set & GenerateRequest.model_fields.keys()
     fields = {name: getattr(body, name) for name in given}
     if body.n is not None:
-        fields["images"] = body.n
+        fields["num_images"] = body.n
     if body.size not in {None, "auto"}:
         fields["width"], fields["height"] = (int(px) for px in str(body.size).split("x"))
     steps = body.steps or catalog.model(body.model).steps
     if body.steps is None and body.quality in _EFFORT:
         steps = min(max(1, round(steps * _EFFORT[body.quality])), _MOST_STEPS)
         fields["steps"] = steps
-    if body.partial_images and body.preview_every is None:
+    if body.partial_images and body.preview_every_steps is None:
         # So that as many previews fall between the first step and the last.
-        fields["preview_every"] = max(1, steps // (body.partial_images + 1))
+        fields["preview_every_steps"] = max(1, steps // (body.partial_images + 1))
     return native_request(fields, names_of(body))
 
 
 def names_of(body: ImageGeneration) -> dict[str, str]:
     """What the caller calls the native fields."""
-    names = {"images": "n"} if body.n is not None else {}
+    names = {"num_images": "n"} if body.n is not None else {}
     return names | ({"width": "size", "height": "size"} if body.size else {})
 
 
 def _refuse_contradictions(body: ImageGeneration) -> None:
     given = body.model_fields_set
-    if body.n is not None and "images" in given:
-        raise InvalidRequestError("n and images are the same: give one of them", field="n")
+    if body.n is not None and "num_images" in given:
+        raise InvalidRequestError("n and num_images are the same: give one of them", field="n")
     if body.size and given & {"width", "height"}:
         raise InvalidRequestError("give either size, or width and height", field="size")
     if body.background == "transparent":

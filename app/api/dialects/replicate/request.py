@@ -14,7 +14,7 @@ from jobs.wire import AtMost, Wire
 
 # The customary names of Stable Diffusion on Replicate, by the native ones.
 CUSTOMARY = {
-    "images": "num_outputs",
+    "num_images": "num_outputs",
     "steps": "num_inference_steps",
     "cfg_scale": "guidance_scale",
     "sampler": "scheduler",

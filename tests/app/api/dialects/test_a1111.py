@@ -76,7 +76,7 @@ def test_a_prompt_becomes_pictures_with_everything_about_them(
 def test_fields_mean_what_they_mean_natively(requested: Callable[..., ResolvedRequest]) -> None:
     request = requested(negative_prompt="blue", seed=7, steps=9, cfg_scale=3.5, width=96, n_iter=3)
     assert (request.prompt, request.negative_prompt, request.seed) == ("a red apple", "blue", 7)
-    assert (request.steps, request.cfg_scale, request.images) == (9, 3.5, 3)
+    assert (request.steps, request.cfg_scale, request.num_images) == (9, 3.5, 3)
     assert (request.width, request.height, request.guidance) == (96, 64, None)
 
 

@@ -116,7 +116,7 @@ def test_our_own_fields_are_taken_at_the_top_level_and_mean_the_same(
         },
     )
     request = first_job().drawing
-    assert (request.width, request.height, request.images) == (96, 64, 3)
+    assert (request.width, request.height, request.num_images) == (96, 64, 3)
     assert (request.negative_prompt, request.steps, request.cfg_scale) == ("blurry", 12, 5.5)
     assert (request.sampler, request.seed, request.timeout_s) == (SamplerName.DPMPP_2M, 9, 60)
     assert request.guidance is not None
@@ -170,7 +170,7 @@ def test_partial_images_are_the_previews(
 ) -> None:
     def draw(job_id: str) -> None:
         lease = worker.claim(job_id)
-        assert lease.drawing.preview_every == 8
+        assert lease.drawing.preview_every_steps == 8
         for step in (8, 16, 24):
             worker.leases.preview(lease, 0, step, picture(16, 16, tint=step))
             time.sleep(1.5)  # the reader is sent the newest preview of each look
@@ -223,7 +223,9 @@ def test_models_are_listed_and_retrieved(client: openai.OpenAI) -> None:
         ({"partial_images": 1}, "partial_images"),
         ({"stream": True, "response_format": "url"}, "response_format"),
         ({"stream": True, "partial_images": 4}, "partial_images"),
+        ({"n": 2, "extra_body": {"num_images": 2}}, "n"),
         ({"n": 2, "extra_body": {"images": 2}}, "n"),
+        ({"extra_body": {"images": 2, "num_images": 3}}, "num_images"),
         ({"size": "64x64", "extra_body": {"width": 64}}, "size"),
         ({"extra_body": {"steps": 1000}}, "steps"),
         ({"extra_body": {"guidance": {"cutouts": 0}}}, "guidance.cutouts"),

@@ -194,12 +194,14 @@ def test_schedulers_are_known_by_their_customary_names(
 
 def test_native_names_mean_the_same(client: Client, queue: JobQueue) -> None:
     customary = {"num_outputs": 2, "num_inference_steps": 9, "guidance_scale": 2.5, "scheduler": "DDIM"}
-    native = {"images": 2, "steps": 9, "cfg_scale": 2.5, "sampler": "ddim"}
+    native = {"num_images": 2, "steps": 9, "cfg_scale": 2.5, "sampler": "ddim"}
+    former = {**native, "images": 2}
+    del former["num_images"]
     requests = [
         queue.get(client.predictions.create(model=MODEL, input={**APPLE, "seed": 1, **names}).id).request
-        for names in (customary, native)
+        for names in (customary, native, former)
     ]
-    assert requests[0] == requests[1]
+    assert requests[0] == requests[1] == requests[2]
 
 
 def test_a_waiting_prediction_is_canceled_at_once_and_a_running_one_when_it_has_stopped(
@@ -412,7 +414,7 @@ def test_null_means_left_out_for_every_field_that_may_be(client: Client, queue: 
     answer = httpx.post(f"{client._base_url}/v1/models/{MODEL}/predictions", json=body)
     assert answer.status_code == 201, answer.text
     request = queue.get(answer.json()["id"]).drawing
-    assert (request.prompt, request.negative_prompt, request.images) == ("a red apple", "", 1)
+    assert (request.prompt, request.negative_prompt, request.num_images) == ("a red apple", "", 1)
 
 
 def test_an_empty_prompt_is_drawn(client: Client, queue: JobQueue) -> None:

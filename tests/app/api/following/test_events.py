@@ -95,7 +95,7 @@ def test_the_newest_preview_can_be_had_while_the_job_runs(live: httpx.Client, wo
 
 
 def test_the_last_of_the_most_candidates_can_be_previewed(live: httpx.Client, worker: PlayedWorker) -> None:
-    body = {**PROMPT, "select": {"candidates": 256}, "preview_every": 1}
+    body = {**PROMPT, "select": {"candidates": 256}, "preview_every_steps": 1}
     lease = worker.claim(live.post("/v1/jobs", json=body).json()["id"])
     worker.leases.preview(lease, 255, 1, JPEG)
     assert live.get(f"/v1/jobs/{lease.job_id}/previews/255").content == JPEG

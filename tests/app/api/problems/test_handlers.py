@@ -54,7 +54,7 @@ def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
         ({**PROMPT, "cfg_scale": float("nan")}, "cfg_scale", 50),
         ({**PROMPT, "width": 1 << 70}, "width", 4096),
         ({**PROMPT, "timeout_s": 0}, "timeout_s", 0),
-        ({**PROMPT, "images": 17}, "images", 16),
+        ({**PROMPT, "num_images": 17}, "num_images", 16),
         ({**PROMPT, "sampler": "plms"}, "sampler", one_of(SamplerName)),
         ({**PROMPT, "guidance": {"cutouts": 257}}, "guidance.cutouts", 256),
         ({**PROMPT, "guidance": {"preset": "mine"}}, "guidance.preset", one_of(PRESETS)),

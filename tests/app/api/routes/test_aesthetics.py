@@ -57,7 +57,7 @@ def claim(worker: PlayedWorker, job_id: str) -> Lease:
 def test_an_embedding_is_made_from_uploads_and_from_finished_jobs(
     client: TestClient, submit: Callable[..., str], worker: PlayedWorker, artifacts: ArtifactStore
 ) -> None:
-    done = submit(images=2)
+    done = submit(num_images=2)
     worker.succeed(done)
     answer = client.post(
         "/v1/aesthetic-embeddings",

@@ -16,7 +16,7 @@ from tests.app.played_worker import PlayedWorker, picture
 @pytest.fixture
 def images(submit: Callable[..., str], worker: PlayedWorker) -> str:
     """Path of the pictures of a job that has two."""
-    job_id = submit(images=2, seed=7, width=64, height=48)
+    job_id = submit(num_images=2, seed=7, width=64, height=48)
     worker.succeed(job_id)
     return f"/v1/jobs/{job_id}/images"
 

@@ -37,7 +37,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "cfg_scale": 4.0,
         "sampler": "ddim",
         "eta": 0.0,
-        "images": 1,
+        "num_images": 1,
         "guidance": {
             "preset": "laion",
             "clip": "pocket-m",
@@ -73,7 +73,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
             "decoder": "vae",
             "trace": False,
         },
-        "preview_every": None,
+        "preview_every_steps": None,
         "personalization": None,
         "select": None,
         "upscale": None,
@@ -107,7 +107,7 @@ def test_a_job_reports_its_progress_and_its_worker(
 def test_a_finished_job_shows_its_pictures_and_times(
     client: TestClient, submit: Callable[..., str], worker: PlayedWorker
 ) -> None:
-    job_id = submit(images=2, seed=7)
+    job_id = submit(num_images=2, seed=7)
     worker.succeed(job_id)
     job = client.get(f"/v1/jobs/{job_id}").json()
     assert job["status"] == "succeeded"
