@@ -24,7 +24,7 @@ class Ddim(_FirstOrder):
 
 
 class Euler(_FirstOrder):
-    """Euler's method, z' = z + (sigma' - sigma) d with the slope d = (z - D) / sigma (Karras et al. 2022, section 3)."""
+    """Euler's method: z' = z + (sigma' - sigma) d, with the slope d = (z - D) / sigma (Karras et al. 2022, sec. 3)."""
 
     levels = NoiseLevels(EulerDiscreteScheduler, exploding=True)
 
