@@ -7,27 +7,13 @@ from pydantic import Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
+from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
 from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.wire import MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
-
-
-class SamplerName(StrEnum):
-    """Solvers of the reverse diffusion, by the names the field uses."""
-
-    DDIM = "ddim"
-    EULER = "euler"
-    EULER_ANCESTRAL = "euler_ancestral"
-    HEUN = "heun"
-    LMS = "lms"
-    DPMPP_2M = "dpmpp_2m"
-    DPMPP_2M_KARRAS = "dpmpp_2m_karras"
-    DPMPP_2M_SDE_KARRAS = "dpmpp_2m_sde_karras"
-    PNDM = "pndm"
-    UNIPC = "unipc"
 
 
 class Priority(StrEnum):
@@ -87,7 +73,7 @@ class ResolvedUpscale(Wire):
     model: str = Field(description="The Real-ESRGAN network.")
 
 
-class GenerateRequest(Wire):
+class GenerateRequest(NamesSampler):
     """One job: a prompt and how to draw it. Only the prompt is needed."""
 
     prompt: Text = Field(
@@ -127,7 +113,13 @@ class GenerateRequest(Wire):
     sampler: SamplerName | None = Field(
         None,
         description="Solver of the reverse diffusion; the model's default if left out.",
-        examples=["ddim"],
+        examples=["dpmpp_2m"],
+    )
+    schedule: ScheduleName | None = Field(
+        None,
+        description="Noise schedule: how the noise levels of the steps are spread. `default` is the model's own; "
+        "`ddim` and `pndm` have no other. If left out, `default` with a `sampler`, else the model's default.",
+        examples=["karras"],
     )
     eta: float = Field(
         0.0,
@@ -190,7 +182,7 @@ class GenerateRequest(Wire):
         return {"url": value} if isinstance(value, str) else value
 
 
-class ResolvedRequest(Wire):
+class ResolvedRequest(NamesSampler):
     """A request with every default and the seed filled in: what a job does, exactly."""
 
     prompt: str = Field(description="What the picture should show.")
@@ -201,6 +193,7 @@ class ResolvedRequest(Wire):
     steps: int = Field(description="Sampling steps for each picture.")
     cfg_scale: float = Field(description="Classifier-free guidance scale.")
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
+    schedule: ScheduleName = Field(ScheduleName.DEFAULT, description="Noise schedule.")
     eta: float = Field(0.0, description="Share of fresh noise at each step of `ddim`.")
     seed: int = Field(description="Seed of the first picture.")
     num_images: Annotated[int, Formerly("images")] = Field(description="Number of pictures.")

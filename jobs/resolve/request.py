@@ -6,12 +6,13 @@ from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.guidance import MAX_CUTOUTS, Guidance, ResolvedGuidance
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale, SamplerName
+from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.schedules import most_cuts
 from jobs.requests.selection import Weights
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.limits import NO_LIMITS, Limits
 from jobs.resolve.objectives import resolve_objectives
+from jobs.resolve.sampling import resolve_sampling
 from jobs.storage.embeddings import EmbeddingLibrary
 
 # What a request may change of a preset: its numbers, never its convention.
@@ -88,9 +89,7 @@ def resolve(
             "of which a cfg_scale of 1 has none",
             field="cfg_scale",
         )
-    sampler = request.sampler or card.sampler
-    if request.eta and sampler is not SamplerName.DDIM:
-        raise InvalidRequestError(f"eta is of the sampler ddim alone, and this is {sampler}", field="eta")
+    sampler, schedule = resolve_sampling(request, card)
     resolved = ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
@@ -100,6 +99,7 @@ def resolve(
         steps=steps,
         cfg_scale=cfg_scale,
         sampler=sampler,
+        schedule=schedule,
         eta=request.eta,
         seed=seed,
         num_images=images,

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
+from jobs.requests.samplers import ScheduleName
 from worker.sampling.step import Step
 
 Level = tuple[float, float]  # (a, s) of x = a x0 + s eps
@@ -24,6 +25,18 @@ _PARAMETERIZATIONS: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "sample": lambda _a, _s: (0.0, 1.0),
 }
 PREDICTIONS = tuple(_PARAMETERIZATIONS)
+
+# Options of diffusers' schedulers; the model's own configuration may have set one of them.
+_NO_SPREAD = dict.fromkeys(
+    ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"), False
+)
+_SPREADS: dict[ScheduleName, dict[str, bool]] = {
+    ScheduleName.DEFAULT: {},
+    # Karras et al. 2022, eq. 5, with rho = 7
+    ScheduleName.KARRAS: _NO_SPREAD | {"use_karras_sigmas": True},
+    # sigma falls by the same factor at each step
+    ScheduleName.EXPONENTIAL: _NO_SPREAD | {"use_exponential_sigmas": True},
+}
 
 
 def one_each(timesteps: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
@@ -59,19 +72,22 @@ class NoiseLevels:
 
 
 @lru_cache(maxsize=64)
-def planned(levels: NoiseLevels, config: str, steps: int, eta: float) -> tuple[tuple[Step, ...], float]:
+def planned(
+    levels: NoiseLevels, config: str, steps: int, schedule: ScheduleName, eta: float
+) -> tuple[tuple[Step, ...], float]:
     """The steps through a model's noise levels, and the scale of the initial latents.
 
     Args:
         levels: of the solver.
         config: the model's scheduler configuration, as JSON.
         steps: number of steps.
+        schedule: how the levels are spread; one that the solver's scheduler supports.
         eta: share of fresh noise: 0 adds none, 1 as much as DDPM.
 
     Raises:
         ModelUnavailableError: no solver supports the model's prediction type.
     """
-    scheduler = levels.scheduler.from_config(json.loads(config), **levels.options)
+    scheduler = levels.scheduler.from_config(json.loads(config), **levels.options, **_SPREADS[schedule])
     scheduler.set_timesteps(steps)
     groups = levels.grouped(list(scheduler.timesteps))
     prediction = scheduler.config.prediction_type

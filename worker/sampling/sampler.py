@@ -105,7 +105,7 @@ def sample(
         context = torch.cat([context, unconditional])
     described: Tensor = yield EmbedText(judge, request.prompt)
 
-    solver = SOLVERS[request.sampler](facts.scheduler_config, request.steps, request.eta)
+    solver = SOLVERS[request.sampler](facts.scheduler_config, request.steps, request.schedule, request.eta)
     steering = yield from _steering(request, seed, solver, extras)
     shape = (
         1,

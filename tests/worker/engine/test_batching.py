@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import worker.engine.plans
 from jobs.catalog.catalog import Catalog
-from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.calls import Call, Denoise

@@ -16,7 +16,8 @@ from jobs.queue import order
 from jobs.queue.order import calls_of, cost_of
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from worker import calls
 from worker.aesthetics.embeddings import AestheticEmbedding

@@ -12,7 +12,7 @@ from torch import Tensor
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS, Factor, GuidancePreset
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import OVERRIDABLE
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack

@@ -12,10 +12,11 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from jobs.requests.presets import PRESETS, PresetName
-from jobs.requests.request import ResolvedRequest, SamplerName
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
-from tests.worker.sampling.stock import stock_scheduler
+from tests.worker.sampling.stock import SAMPLINGS, Sampling, stock_scheduler
 from worker.calls import Call, Denoise, Guide, Preview, Stepped
 from worker.engine.fairness import rows
 from worker.engine.runner import Runner
@@ -54,12 +55,13 @@ def pipeline() -> StableDiffusionPipeline:
     return stock
 
 
-@pytest.mark.parametrize("name", list(SamplerName))
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids="-".join)
 def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
-    name: SamplerName, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
+    sampling: Sampling, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
 ) -> None:
-    request = ask(sampler=name, steps=6, negative_prompt="grey")
-    pipeline.scheduler = stock_scheduler(name, models.diffusion("pocket").facts.scheduler_config)
+    sampler, schedule = sampling
+    request = ask(sampler=sampler, schedule=schedule, steps=6, negative_prompt="grey")
+    pipeline.scheduler = stock_scheduler(sampling, models.diffusion("pocket").facts.scheduler_config)
     stock = pipeline(
         request.prompt,
         negative_prompt=request.negative_prompt,
@@ -213,7 +215,7 @@ def test_texts_pictures_and_pixels_pull_together_through_two_clips(
 def test_steps_taken_again_cost_as_many_calls_and_leave_the_sampler_sound(
     models: ModelRegistry, ask: Ask
 ) -> None:
-    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde_karras"):
+    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde"):
         seen: list[Call] = []
         guidance = {"cutouts": 2, "recurrences": 3, "start": 0.25, "end": 0.75}
         picture = run(ask(sampler=sampler, guidance=guidance), models, seen=seen)

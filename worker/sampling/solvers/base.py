@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from jobs.requests.samplers import ScheduleName
 from worker.sampling.noise_schedule import NoiseLevels, planned
 from worker.sampling.step import Step
 
@@ -31,19 +32,28 @@ class Solver(ABC):
     levels: ClassVar[NoiseLevels]
     own_eta: ClassVar[float | None] = 0.0
 
-    def __init__(self, config: dict[str, Any], steps: int, eta: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: dict[str, Any],
+        steps: int,
+        schedule: ScheduleName = ScheduleName.DEFAULT,
+        eta: float = 0.0,
+    ) -> None:
         """Plan a run.
 
         Args:
             config: of the model's scheduler.
             steps: number of steps.
+            schedule: how their noise levels are spread.
             eta: share of fresh noise, where the method leaves it to the caller.
 
         Raises:
             ModelUnavailableError: no solver supports the model's prediction type.
         """
         eta = eta if self.own_eta is None else self.own_eta
-        self.steps, self._initial_scale = planned(self.levels, json.dumps(config, sort_keys=True), steps, eta)
+        self.steps, self._initial_scale = planned(
+            self.levels, json.dumps(config, sort_keys=True), steps, schedule, eta
+        )
         self._past: tuple[Tensor, ...] = ()  # values of past steps, the latest first
         self._start: Tensor | None = None  # the latents at the start of the last step
         self._marked: tuple[tuple[Tensor, ...], Tensor | None] = self._past, self._start

@@ -13,7 +13,7 @@ _FEW_STEPS = 15
 class Dpmpp2M(Solver):
     """Lu et al. 2022, algorithm 2: D in the middle of the step, on the line through the last two estimates."""
 
-    levels = NoiseLevels(DPMSolverMultistepScheduler)
+    levels = NoiseLevels(DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"})
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         step = self.steps[index]
@@ -30,13 +30,7 @@ class Dpmpp2M(Solver):
         return final and (len(self.steps) < _FEW_STEPS or self.steps[index].s_next == 0)
 
 
-class Dpmpp2MKarras(Dpmpp2M):
-    """The same through the noise levels of Karras et al. 2022, eq. 5."""
-
-    levels = NoiseLevels(DPMSolverMultistepScheduler, {"use_karras_sigmas": True})
-
-
-class Dpmpp2MSdeKarras(Dpmpp2MKarras):
+class Dpmpp2MSde(Dpmpp2M):
     """The same on the reverse SDE, which adds fresh noise at each step (SDE-DPM-Solver++(2M))."""
 
     own_eta = 1.0

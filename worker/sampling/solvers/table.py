@@ -1,8 +1,8 @@
 """The solver of each sampler that a request may name."""
 
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SamplerName
 from worker.sampling.solvers.base import Solver
-from worker.sampling.solvers.dpmpp_2m import Dpmpp2M, Dpmpp2MKarras, Dpmpp2MSdeKarras
+from worker.sampling.solvers.dpmpp_2m import Dpmpp2M, Dpmpp2MSde
 from worker.sampling.solvers.first_order import Ddim, Euler, EulerAncestral
 from worker.sampling.solvers.heun import Heun
 from worker.sampling.solvers.lms import Lms
@@ -16,8 +16,7 @@ SOLVERS: dict[SamplerName, type[Solver]] = {
     SamplerName.HEUN: Heun,
     SamplerName.LMS: Lms,
     SamplerName.DPMPP_2M: Dpmpp2M,
-    SamplerName.DPMPP_2M_KARRAS: Dpmpp2MKarras,
-    SamplerName.DPMPP_2M_SDE_KARRAS: Dpmpp2MSdeKarras,
+    SamplerName.DPMPP_2M_SDE: Dpmpp2MSde,
     SamplerName.PNDM: Pndm,
     SamplerName.UNIPC: UniPc,
 }
