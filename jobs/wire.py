@@ -47,6 +47,10 @@ class Wire(BaseModel):
                 )
         return {renamed.get(name, name): value for name, value in fields.items()}
 
+    def former_values(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """JSON ``fields`` of this model with values as earlier versions wrote them; here all are alike."""
+        return fields
+
 
 @cache
 def former_names(model: type[BaseModel]) -> dict[str, str]:
@@ -88,7 +92,7 @@ def _by_former_names(model: Wire, fields: dict[str, Any]) -> dict[str, Any]:
     inner = {name: value for name in fields if isinstance(value := getattr(model, name), Wire)}
     return {
         former.get(name, name): _by_former_names(inner[name], value) if name in inner else value
-        for name, value in fields.items()
+        for name, value in model.former_values(fields).items()
     }
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from jobs.errors import ConfigurationError, UnknownModelError
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import Wire
 
 
@@ -42,7 +42,7 @@ class ClipCard(_Entry):
     head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
 
 
-class ModelCard(_Entry):
+class ModelCard(NamesSampler, _Entry):
     """A diffusion model and what it can make."""
 
     config: Path | None = Field(
@@ -69,6 +69,7 @@ class ModelCard(_Entry):
     steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
     cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
     sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
+    schedule: ScheduleName = Field(ScheduleName.DEFAULT, description="Default noise schedule.")
     personalization_lr: float = Field(
         1e-4,
         gt=0,
@@ -84,6 +85,8 @@ class ModelCard(_Entry):
                     f"the default {name} {px} is not a multiple of {self.multiple_px} "
                     f"from {self.min_px} to {self.max_px} px"
                 )
+        if reason := unsupported(self.sampler, self.schedule):
+            raise ValueError(reason)
         return self
 
 

@@ -9,7 +9,8 @@ from math import ceil
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import Priority, ResolvedRequest, SamplerName
+from jobs.requests.request import Priority, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
 from jobs.requests.tasks import Task
 

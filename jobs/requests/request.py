@@ -8,27 +8,13 @@ from pydantic import BeforeValidator, Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
+from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
 from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
-
-
-class SamplerName(StrEnum):
-    """Solvers of the reverse diffusion, by the names the field uses."""
-
-    DDIM = "ddim"
-    EULER = "euler"
-    EULER_ANCESTRAL = "euler_ancestral"
-    HEUN = "heun"
-    LMS = "lms"
-    DPMPP_2M = "dpmpp_2m"
-    DPMPP_2M_KARRAS = "dpmpp_2m_karras"
-    DPMPP_2M_SDE_KARRAS = "dpmpp_2m_sde_karras"
-    PNDM = "pndm"
-    UNIPC = "unipc"
 
 
 class Priority(StrEnum):
@@ -97,7 +83,7 @@ _PROMPT = Field(
 )
 
 
-class ResolvedRequest(Wire):
+class ResolvedRequest(NamesSampler):
     """A request with every default and the seed filled in: what a job does, exactly.
 
     Its fields have the meaning that ``GenerateRequest`` shares, and no bounds: those of another version may differ.
@@ -120,7 +106,15 @@ class ResolvedRequest(Wire):
         description="Classifier-free guidance scale; 1 turns it off. Default: the model's own.",
         examples=[5.0],
     )
-    sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
+    sampler: SamplerName = Field(
+        description="Solver of the reverse diffusion. Default: the model's own.", examples=["dpmpp_2m"]
+    )
+    schedule: ScheduleName = Field(
+        ScheduleName.DEFAULT,
+        description="Noise schedule: how the noise levels of the steps are spread. `default` is the model's own; "
+        "`ddim` and `pndm` have no other. Default: `default` with a `sampler`, else the model's own.",
+        examples=["karras"],
+    )
     eta: float = Field(
         0.0,
         description="Share of fresh noise that the sampler `ddim` adds at each step: 0 adds none, 1 is DDPM. Disco "
@@ -168,7 +162,7 @@ class ResolvedRequest(Wire):
 _field = partial(same_field, ResolvedRequest)
 
 
-class GenerateRequest(Wire):
+class GenerateRequest(NamesSampler):
     """One job: a prompt and how to make pictures of it. Only the prompt is needed."""
 
     prompt: Annotated[Text, _PROMPT]
@@ -178,11 +172,8 @@ class GenerateRequest(Wire):
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")
     steps: Annotated[int | None, Field(ge=1, le=250)] = _field("steps")
     cfg_scale: Annotated[float | None, Field(ge=0, le=50)] = _field("cfg_scale")
-    sampler: SamplerName | None = Field(
-        None,
-        description="Solver of the reverse diffusion; the model's default if left out.",
-        examples=["ddim"],
-    )
+    sampler: SamplerName | None = _field("sampler")
+    schedule: ScheduleName | None = _field("schedule")
     eta: Annotated[float, Field(ge=0, le=1)] = _field("eta", 0.0)
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)

@@ -4,11 +4,12 @@ import secrets
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
-from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale, SamplerName
+from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import Weights
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.limits import NO_LIMITS, Limits
+from jobs.resolve.sampling import resolve_sampling
 from jobs.storage.embeddings import EmbeddingLibrary
 
 
@@ -36,6 +37,7 @@ def resolve(
     _require_words(request)
     card = catalog.model(request.model)
     num_images = _num_images(request)
+    sampler, schedule = resolve_sampling(request, card)
     guidance = resolve_guidance(request, card, catalog, library)
     resolved = ResolvedRequest(
         prompt=request.prompt,
@@ -47,7 +49,8 @@ def resolve(
         seed=_seed(request.seed, num_images),
         num_images=num_images,
         cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
-        sampler=_sampler(request, card),
+        sampler=sampler,
+        schedule=schedule,
         eta=request.eta,
         guidance=guidance,
         preview_every_steps=request.preview_every_steps,
@@ -112,13 +115,6 @@ def _seed(asked: int | None, num_images: int) -> int:
             field="seed",
         )
     return seed
-
-
-def _sampler(request: GenerateRequest, card: ModelCard) -> SamplerName:
-    sampler = request.sampler or card.sampler
-    if request.eta and sampler is not SamplerName.DDIM:
-        raise InvalidRequestError(f"eta is of the sampler ddim alone, and this is {sampler}", field="eta")
-    return sampler
 
 
 def _upscale(request: GenerateRequest, card: ModelCard) -> ResolvedUpscale | None:

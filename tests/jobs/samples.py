@@ -1,7 +1,8 @@
 """Requests and pictures for tests that only need some."""
 
 from jobs.queue.leases import Lease, Leases
-from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.status.job import StoredImage
 
 RESOLVED = ResolvedRequest(

@@ -50,7 +50,9 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     scorer = request.guidance.clip if request.guidance else card.clip
     if request.select is not None:
         scorer = request.select.scorer
-    needed = SamplerInputs(scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.prompts)
+    needed = SamplerInputs(
+        scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.prompts
+    )
     return Plan(
         refs_of(request, needed),
         request.steps * request.num_images,

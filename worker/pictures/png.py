@@ -53,6 +53,7 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
     fields = {
         "Steps": request.steps,
         "Sampler": request.sampler.value,
+        "Schedule type": request.schedule.value,
         "CFG scale": f"{request.cfg_scale:g}",
         "Seed": picture.seed,
         "Size": f"{request.width}x{request.height}",

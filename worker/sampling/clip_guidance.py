@@ -16,7 +16,7 @@ from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import Loss
 from worker.sampling import rule
 from worker.sampling.prediction import Prediction
-from worker.sampling.schedules import Step
+from worker.sampling.step import Step
 from worker.sampling.step_losses import StepLosses
 from worker.sampling.targets import Targets
 

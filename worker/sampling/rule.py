@@ -7,8 +7,8 @@ denoised estimate and ' marking what comes after the step:
     d  = - sum of mu * factor * pull(dL/dx0)                the denoised pull, each iteration at x0 + d
 
     applied to the estimate:  eps += D, x0 += d, and the solver goes on from there:
-                              x' += sqrt(abar') * (1 - contraction) * (d - sigma * D)
-    applied to the latents:   x' += sqrt(abar') * d - D / sqrt(alpha)
+                              x' += a' * (1 - contraction) * (d - sigma * D)
+    applied to the latents:   x' += a' * d - D / sqrt(alpha)
 
 The second is TFG's (Ye et al. 2024, algorithm 1). With rho = 0 and one iteration it is MPGD; with mu = 0 and a factor
 of sqrt(alpha) it is FreeDoM, with recurrences its time travel; with mu = 0 and other factors it is DPS, and smoothed
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from jobs.requests.presets import Factor, GuidancePreset
-from worker.sampling.schedules import Step
+from worker.sampling.step import Step
 
 
 def factor(name: Factor, index: int, steps: Sequence[Step]) -> float:
@@ -43,7 +43,7 @@ def factor(name: Factor, index: int, steps: Sequence[Step]) -> float:
         case "alpha":
             return step.alpha * len(steps) / sum(other.alpha for other in steps)
         case "beta":
-            return (1 - step.alpha) * len(steps) / sum(1 - other.alpha for other in steps)
+            return step.beta * len(steps) / sum(other.beta for other in steps)
 
 
 def rms(values: Tensor) -> Tensor:

@@ -20,9 +20,10 @@ from worker.sampling.conditioning import condition
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
-from worker.sampling.schedules import Step
 from worker.sampling.scoring import score
-from worker.sampling.solvers import Solver
+from worker.sampling.solvers.base import Solver
+from worker.sampling.solvers.table import SOLVERS
+from worker.sampling.step import Step
 from worker.sampling.targets import embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
@@ -43,7 +44,7 @@ def sample(
     if index == 0:
         yield from note_cut_texts(request, facts, inputs)
     context = yield from condition(request, inputs)
-    solver = Solver(request.sampler, model.scheduler_config, request.steps, request.eta)
+    solver = SOLVERS[request.sampler](model.scheduler_config, request.steps, request.schedule, request.eta)
     guidance = yield from _clip_guidance(request, seed, solver, facts, inputs)
     latents = solver.initial(torch.randn(_shape(request, model), generator=rng, dtype=torch.float32))
     for number in range(len(solver.steps)):

@@ -65,7 +65,9 @@ class StepLosses:
 
     def _cut(self, progress: float) -> Cut:
         guidance, preset = self._guidance, self._preset
-        overview, inner = split_cutouts(guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress)
+        overview, inner = split_cutouts(
+            guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress
+        )
         return Cut(
             overview,
             inner,

@@ -10,7 +10,7 @@ from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.presets import PRESETS, GuidancePreset
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
 from jobs.resolve.objectives import regularizers_of
 from jobs.wire import Wire
 
@@ -33,6 +33,7 @@ class Defaults(Wire):
     steps: int = Field(description="Sampling steps for each picture.", examples=[25])
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
+    schedule: ScheduleName = Field(description="Noise schedule of this sampler.")
     clip: str = Field(description="Id of the CLIP that guides.", examples=["pocket-m"])
 
 
@@ -75,6 +76,9 @@ class ModelInfo(Wire):
         description="Names for `guidance.clip`.", examples=[["pocket-m", "pocket-s"]]
     )
     samplers: tuple[SamplerName, ...] = Field(description="Names for `sampler`.")
+    schedules: dict[SamplerName, tuple[ScheduleName, ...]] = Field(
+        description="Names for `schedule`, by sampler.", examples=[{"euler": ["default", "karras"]}]
+    )
     guidance_presets: tuple[PresetInfo, ...] = Field(description="Methods of CLIP guidance.")
 
 
@@ -104,10 +108,12 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
             steps=card.steps,
             cfg_scale=card.cfg_scale,
             sampler=card.sampler,
+            schedule=card.schedule,
             clip=card.clip,
         ),
         clips=tuple(clip.id for clip in services.catalog.clips),
         samplers=tuple(SamplerName),
+        schedules=SCHEDULES,
         guidance_presets=tuple(_preset(name, preset) for name, preset in PRESETS.items()),
     )
 

@@ -8,7 +8,7 @@ import { fieldsOf } from "./schema.js";
 const GROUPS = [
   ["Prompt", ["prompt", "negative_prompt"]],
   ["Size", ["model", "width", "height", "num_images"]],
-  ["Sampling", ["steps", "cfg_scale", "sampler", "seed"]],
+  ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "seed"]],
   ["Guidance", ["guidance"]],
   ["Delivery", ["preview_every_steps", "priority", "timeout_s", "webhook"]],
 ];

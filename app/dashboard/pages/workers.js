@@ -72,7 +72,7 @@ function modelCard(model, workers) {
     element("p", { className: "dim", textContent: model.description }),
     list([
       ["Size", `${defaults.width} × ${defaults.height}; ${sizes.min_px} to ${sizes.max_px} in steps of ${sizes.multiple_px}`],
-      ["By default", `${defaults.steps} steps, ${defaults.sampler}, cfg_scale ${defaults.cfg_scale}`],
+      ["By default", `${defaults.steps} steps, ${defaults.sampler} (schedule ${defaults.schedule}), cfg_scale ${defaults.cfg_scale}`],
       ["Guided by", `${defaults.clip}; also ${model.clips.filter((id) => id !== defaults.clip).join(", ") || "none"}`],
       ["Ready in", count(holders, "worker")],
     ]),

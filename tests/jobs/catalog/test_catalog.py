@@ -4,7 +4,7 @@ import pytest
 
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.errors import ConfigurationError, UnknownModelError
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SamplerName
 
 MODEL = """
 [models.small]

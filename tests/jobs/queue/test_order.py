@@ -18,7 +18,8 @@ from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import ResolvedPersonalization
-from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest, ResolvedUpscale, SamplerName
+from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest, ResolvedUpscale
+from jobs.requests.samplers import SamplerName
 from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask
 from jobs.resolve.request import resolve
 from jobs.status.job import JobStatus

@@ -6,7 +6,8 @@ from pydantic import ValidationError
 
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED, GenerateRequest, SamplerName
+from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED, GenerateRequest
+from jobs.requests.samplers import SamplerName
 
 
 def problems(**fields: Any) -> list[tuple[str, str]]:

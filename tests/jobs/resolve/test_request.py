@@ -7,7 +7,8 @@ from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_SEED, GenerateRequest, SamplerName
+from jobs.requests.request import MAX_SEED, GenerateRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 
 

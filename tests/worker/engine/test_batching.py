@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import worker.engine.plans
 from jobs.catalog.catalog import Catalog
-from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.calls import Denoise, Facts, Yield
@@ -82,7 +83,10 @@ def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[li
 def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
     runner = Runner(models)
     return [
-        [draw(request, runner, SamplerInputs("pocket-m"), index).pixels for index in range(request.num_images)]
+        [
+            draw(request, runner, SamplerInputs("pocket-m"), index).pixels
+            for index in range(request.num_images)
+        ]
         for request in asked
     ]
 

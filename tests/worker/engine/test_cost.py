@@ -16,14 +16,15 @@ from jobs.queue import order
 from jobs.queue.order import calls_of, cost_of
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from worker import calls
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.sampler import sample
-from worker.sampling.solvers import Solver
+from worker.sampling.solvers.table import SOLVERS
 
 SCHEDULER = {
     "num_train_timesteps": 1000,
@@ -198,5 +199,5 @@ def test_a_job_s_cost_is_what_its_calls_cost_together(
 @pytest.mark.parametrize("sampler", SamplerName)
 @pytest.mark.parametrize("steps", [1, 2, 3, 25])
 def test_a_sampler_asks_the_denoiser_as_often_as_it_is_charged_for(sampler: SamplerName, steps: int) -> None:
-    planned = Solver(sampler, SCHEDULER, steps).steps
+    planned = SOLVERS[sampler](SCHEDULER, steps).steps
     assert [len(step.timesteps) for step in planned] == calls_of(sampler, steps)

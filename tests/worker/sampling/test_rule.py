@@ -11,7 +11,7 @@ from torch import Tensor
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS, Factor, GuidancePreset
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SamplerName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack
 from worker.guidance.gradient import Gradient
@@ -19,8 +19,8 @@ from worker.guidance.objectives import SphericalLoss
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.prediction import Prediction
 from worker.sampling.rule import factor, rms
-from worker.sampling.schedules import Step
-from worker.sampling.solvers import Solver
+from worker.sampling.solvers.table import SOLVERS
+from worker.sampling.step import Step
 from worker.sampling.targets import Targets
 
 SHAPE = (1, 2, 3, 3)
@@ -38,7 +38,7 @@ class Toy:
         )
         self.context = torch.randn(2, 1, 18, generator=rng).double() / 2
         self.x = torch.randn(SHAPE, generator=rng).double()
-        self.solver = Solver(SamplerName.DDIM, STABLE_DIFFUSION | {"prediction_type": prediction}, 5)
+        self.solver = SOLVERS[SamplerName.DDIM](STABLE_DIFFUSION | {"prediction_type": prediction}, 5)
         self.step = self.solver.steps[2]
         self.index = 2
 
@@ -315,7 +315,7 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_told(toy: Toy, monkeypatch
 def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps of a run of ten that take a gradient, when the loss goes like this."""
     toy = Toy("epsilon")
-    toy.solver = Solver(SamplerName.DDIM, STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
+    toy.solver = SOLVERS[SamplerName.DDIM](STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
     guided: list[int] = []
     steering: ClipGuidance | None = None
     for toy.index in range(10):

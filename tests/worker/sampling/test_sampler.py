@@ -4,28 +4,19 @@ import base64
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    LMSDiscreteScheduler,
-    PNDMScheduler,
-    StableDiffusionPipeline,
-    UniPCMultistepScheduler,
-)
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from jobs.requests.presets import PRESETS, PresetName
-from jobs.requests.request import ResolvedRequest, SamplerName
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
+from tests.worker.sampling.stock import SAMPLINGS, Sampling, stock_scheduler
 from worker.calls import Denoise, Guide, Preview, Stepped, Yield
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
@@ -59,23 +50,6 @@ def run(
             return picture
 
 
-STOCK: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
-    SamplerName.DDIM: (DDIMScheduler, {}),
-    SamplerName.EULER: (EulerDiscreteScheduler, {}),
-    SamplerName.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
-    SamplerName.HEUN: (HeunDiscreteScheduler, {}),
-    SamplerName.LMS: (LMSDiscreteScheduler, {}),
-    SamplerName.DPMPP_2M: (DPMSolverMultistepScheduler, {}),
-    SamplerName.DPMPP_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-    SamplerName.DPMPP_2M_SDE_KARRAS: (
-        DPMSolverMultistepScheduler,
-        {"use_karras_sigmas": True, "algorithm_type": "sde-dpmsolver++"},
-    ),
-    SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
-    SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
-}
-
-
 @pytest.fixture(scope="module")
 def pipeline() -> StableDiffusionPipeline:
     stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
@@ -83,13 +57,13 @@ def pipeline() -> StableDiffusionPipeline:
     return stock
 
 
-@pytest.mark.parametrize("name", list(SamplerName))
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids="-".join)
 def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
-    name: SamplerName, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
+    sampling: Sampling, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
 ) -> None:
-    request = ask(sampler=name, steps=6, negative_prompt="grey")
-    scheduler, options = STOCK[name]
-    pipeline.scheduler = scheduler.from_config(models.diffusion("pocket").facts.scheduler_config, **options)
+    sampler, schedule = sampling
+    request = ask(sampler=sampler, schedule=schedule, steps=6, negative_prompt="grey")
+    pipeline.scheduler = stock_scheduler(sampling, models.diffusion("pocket").facts.scheduler_config)
     stock = pipeline(
         request.prompt,
         negative_prompt=request.negative_prompt,
@@ -243,7 +217,7 @@ def test_texts_pictures_and_pixels_pull_together_through_two_clips(
 def test_steps_taken_again_cost_as_many_calls_and_leave_the_sampler_sound(
     models: ModelRegistry, ask: Ask
 ) -> None:
-    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde_karras"):
+    for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde"):
         seen: list[Yield] = []
         guidance = {"cutouts": 2, "recurrences": 3, "start": 0.25, "end": 0.75}
         picture = run(ask(sampler=sampler, guidance=guidance), models, seen=seen)

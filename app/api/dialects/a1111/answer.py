@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from app.api.dialects.a1111.request import TextToImage
-from app.api.dialects.a1111.samplers import LABELS
+from app.api.dialects.a1111.samplers import LABELS, SCHEDULE_LABELS
 from app.api.dialects.outcome import stored_pictures
 from app.api.services import Services
 from jobs.status.job import Job, JobStatus
@@ -78,7 +78,7 @@ def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
         "restore_faces": False,
         "sd_model_name": request.model,
         "sd_model_hash": "",
-        "extra_generation_params": _guidance_params(job),
+        "extra_generation_params": _extra_params(job),
         "index_of_first_image": 0,
         "infotexts": infotexts,
         "styles": [],
@@ -89,9 +89,10 @@ def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
     }
 
 
-def _guidance_params(job: Job) -> dict[str, Any]:
+def _extra_params(job: Job) -> dict[str, Any]:
+    params: dict[str, Any] = {"Schedule type": SCHEDULE_LABELS[job.generation.schedule]}
     guidance = job.generation.guidance
-    return {} if guidance is None else {"CLIP guidance": guidance.model_dump(mode="json")}
+    return params if guidance is None else {**params, "CLIP guidance": guidance.model_dump(mode="json")}
 
 
 def _infotext(png: bytes) -> str:

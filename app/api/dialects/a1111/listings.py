@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
-from app.api.dialects.a1111.samplers import ALIASES, LABELS, SCHEDULES
+from app.api.dialects.a1111.samplers import ALIASES, LABELS, SCHEDULE_LABELS
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheCatalog
 from jobs.requests.guidance import Guidance
@@ -44,7 +44,7 @@ def list_samplers() -> list[dict[str, Any]]:
 
 @router.get("/schedulers")
 def list_schedules() -> list[dict[str, Any]]:
-    """The noise schedules: each model has its own."""
+    """The noise schedules, by A1111's names."""
     return [
         {
             "name": label.lower(),
@@ -53,7 +53,7 @@ def list_schedules() -> list[dict[str, Any]]:
             "default_rho": -1.0,
             "need_inner_model": False,
         }
-        for label in SCHEDULES
+        for label in SCHEDULE_LABELS.values()
     ]
 
 

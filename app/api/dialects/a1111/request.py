@@ -6,13 +6,14 @@ from pydantic import ConfigDict, Field
 
 from app.api.dialects.a1111 import guidance
 from app.api.dialects.a1111.checkpoints import card_of
-from app.api.dialects.a1111.samplers import check_schedule, sampler_named
+from app.api.dialects.a1111.samplers import sampler_named, schedule_named, supported
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import native_request
-from jobs.catalog.catalog import Catalog
+from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import MAX_IMAGES, GenerateRequest
+from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.wire import AtMost
 
 _MODEL = "override_settings.sd_model_checkpoint"
@@ -86,15 +87,16 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
             f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
         )
     named = (body.override_settings or {}).get("sd_model_checkpoint")
+    model = card_of(named, catalog, field=_MODEL).id if named else chosen_model
     optional = {
-        "model": card_of(named, catalog, field=_MODEL).id if named else chosen_model,
+        "model": model,
         "negative_prompt": body.negative_prompt,
         "seed": None if (body.seed or 0) < 0 else body.seed,
         "steps": body.steps,
         "cfg_scale": body.cfg_scale,
         "width": body.width,
         "height": body.height,
-        "sampler": _sampler(body),
+        **_sampling(body, catalog.model(model)),
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
     }
     fields = {name: value for name, value in optional.items() if value is not None}
@@ -103,10 +105,13 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
     )
 
 
-def _sampler(body: TextToImage) -> str | None:
-    if body.scheduler:
-        check_schedule(body.scheduler)
+def _sampling(body: TextToImage, card: ModelCard) -> dict[str, SamplerName | ScheduleName | None]:
+    """The native sampler and schedule. A schedule in the sampler's name comes before the one beside it, as there."""
+    schedule = schedule_named(body.scheduler) if body.scheduler else None
     for field in ("sampler_name", "sampler_index"):
         if name := getattr(body, field):
-            return sampler_named(name, field=field, schedule=body.scheduler)
-    return None
+            sampler, included = sampler_named(name, field=field)
+            return {"sampler": sampler, "schedule": supported(sampler, included or schedule)}
+    if schedule is ScheduleName.DEFAULT:
+        schedule = None  # automatic: the model's own choice
+    return {"schedule": supported(card.sampler, schedule)}

@@ -1,7 +1,7 @@
-"""The names that A1111's web UI has for samplers."""
+"""The names that A1111's web UI has for samplers and noise schedules."""
 
 from jobs.errors import InvalidRequestError
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import FORMER_SAMPLERS, SCHEDULES, SamplerName, ScheduleName
 
 LABELS = {
     SamplerName.EULER_ANCESTRAL: "Euler a",
@@ -9,8 +9,7 @@ LABELS = {
     SamplerName.LMS: "LMS",
     SamplerName.HEUN: "Heun",
     SamplerName.DPMPP_2M: "DPM++ 2M",
-    SamplerName.DPMPP_2M_KARRAS: "DPM++ 2M Karras",
-    SamplerName.DPMPP_2M_SDE_KARRAS: "DPM++ 2M SDE Karras",
+    SamplerName.DPMPP_2M_SDE: "DPM++ 2M SDE",
     SamplerName.DDIM: "DDIM",
     SamplerName.PNDM: "PLMS",
     SamplerName.UNIPC: "UniPC",
@@ -22,43 +21,58 @@ ALIASES = {
     "k_lms": SamplerName.LMS,
     "k_heun": SamplerName.HEUN,
     "k_dpmpp_2m": SamplerName.DPMPP_2M,
-    "k_dpmpp_2m_ka": SamplerName.DPMPP_2M_KARRAS,
-    "k_dpmpp_2m_sde_ka": SamplerName.DPMPP_2M_SDE_KARRAS,
-    "dpm++ 2m sde": SamplerName.DPMPP_2M_SDE_KARRAS,
+    "k_dpmpp_2m_sde": SamplerName.DPMPP_2M_SDE,
 }
-_KNOWN = {
+SCHEDULE_LABELS = {
+    ScheduleName.DEFAULT: "Automatic",
+    ScheduleName.KARRAS: "Karras",
+    ScheduleName.EXPONENTIAL: "Exponential",
+}
+_SCHEDULES = {label.lower(): schedule for schedule, label in SCHEDULE_LABELS.items()}
+_PLAIN = {
     **{str(sampler): sampler for sampler in SamplerName},
     **{label.lower(): sampler for sampler, label in LABELS.items()},
     **ALIASES,
 }
-SCHEDULES = ("Automatic",)
-# Older clients write the noise schedule into the sampler's name, newer ones beside it. Where there is no such sampler,
-# the picture is made with the schedule of its model.
-_KARRAS = " karras"
-_TAKEN_SCHEDULES = {"automatic", "karras"}
+# Older clients write the schedule into the sampler's name, newer ones beside it.
+_KNOWN = {
+    **{name: (sampler, None) for name, sampler in _PLAIN.items()},
+    **{
+        f"{name} {label}": (sampler, schedule)
+        for name, sampler in _PLAIN.items()
+        for label, schedule in _SCHEDULES.items()
+    },
+    **FORMER_SAMPLERS,
+    "k_dpmpp_2m_ka": (SamplerName.DPMPP_2M, ScheduleName.KARRAS),
+    "k_dpmpp_2m_sde_ka": (SamplerName.DPMPP_2M_SDE, ScheduleName.KARRAS),
+}
 
 
-def sampler_named(name: str, *, field: str, schedule: str | None = None) -> SamplerName:
-    """The sampler of a name, in any case.
+def sampler_named(name: str, *, field: str) -> tuple[SamplerName, ScheduleName | None]:
+    """The sampler of a name, in any case, and the schedule that the name includes.
 
     Raises:
         InvalidRequestError: there is none.
     """
-    wanted = name.lower()
-    plain = wanted.removesuffix(_KARRAS)
-    if schedule is not None and schedule.lower() == _KARRAS.strip():
-        wanted = plain + _KARRAS
-    for known in (wanted, plain):
-        if known in _KNOWN:
-            return _KNOWN[known]
+    if found := _KNOWN.get(name.lower()):
+        return found
     raise InvalidRequestError(
         f"there is no sampler {name!r}; there are: {', '.join(LABELS.values())}", field=field
     )
 
 
-def check_schedule(name: str) -> None:
-    """Raise InvalidRequestError unless a noise schedule of this name can be taken."""
-    if name.lower() not in _TAKEN_SCHEDULES:
-        raise InvalidRequestError(
-            f"there is no noise schedule {name!r}; there are: {', '.join(SCHEDULES)}", field="scheduler"
-        )
+def schedule_named(name: str) -> ScheduleName:
+    """The noise schedule of a name, in any case.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    if found := _SCHEDULES.get(name.lower()):
+        return found
+    known = ", ".join(SCHEDULE_LABELS.values())
+    raise InvalidRequestError(f"there is no noise schedule {name!r}; there are: {known}", field="scheduler")
+
+
+def supported(sampler: SamplerName, schedule: ScheduleName | None) -> ScheduleName | None:
+    """The schedule, unless the sampler has none but its own: A1111 ignores it there too."""
+    return schedule if schedule in SCHEDULES[sampler] else None

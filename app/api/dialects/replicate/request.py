@@ -6,10 +6,11 @@ from pydantic import Field
 
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.replicate.schedulers import CUSTOMARY as SCHEDULERS
-from app.api.dialects.replicate.schedulers import sampler_named
+from app.api.dialects.replicate.schedulers import sampling_named
 from app.api.dialects.submission import native_request
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest, WebhookEvent
+from jobs.requests.samplers import ScheduleName
 from jobs.wire import AtMost, Wire
 
 # The customary names of Stable Diffusion on Replicate, by the native ones.
@@ -71,10 +72,21 @@ def to_native(body: PredictionBody, model_id: str) -> GenerateRequest:
             raise InvalidRequestError(
                 f"{customary} and {name} are the same: give one of them", field=f"input.{customary}"
             )
-        native[name] = sampler_named(value, field="input.scheduler") if name == "sampler" else value
+        native |= _sampling(value, body.input.schedule) if name == "sampler" else {name: value}
     if body.webhook is not None:
         native["webhook"] = {"url": body.webhook, "events": _webhook_events(body)}
     return native_request(native | {"model": model_id}, names_of(body))
+
+
+def _sampling(scheduler: str, schedule: ScheduleName | None) -> dict[str, Any]:
+    """The native fields of a ``scheduler``, whose name may include the schedule."""
+    sampler, included = sampling_named(scheduler, field="input.scheduler")
+    if included is ScheduleName.DEFAULT:
+        return {"sampler": sampler}
+    if schedule not in (None, included):
+        message = f"scheduler {scheduler} implies schedule {included}; for another one, give {sampler}"
+        raise InvalidRequestError(message, field="input.schedule")
+    return {"sampler": sampler, "schedule": included}
 
 
 def names_of(body: PredictionBody) -> dict[str, str]:

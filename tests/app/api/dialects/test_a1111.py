@@ -20,7 +20,8 @@ from app.api.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
 from jobs.queue.queue import JobQueue
 from jobs.requests.objectives import TextObjective
-from jobs.requests.request import GenerateRequest, ResolvedRequest, SamplerName
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from jobs.status.job import Job, JobStatus
 from tests.app.api.dialects.conftest import BusyWorker, FirstJob, until

@@ -11,7 +11,8 @@ from app.api.dialects.replicate import request as replicate
 from app.api.dialects.replicate.schedulers import sampler_named
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
-from jobs.requests.request import GenerateRequest, SamplerName
+from jobs.requests.request import GenerateRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 
 PROMPT = "a red apple"

@@ -22,7 +22,8 @@ from app.api.main import create_app
 from app.api.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
 from jobs.queue.queue import JobQueue
-from jobs.requests.request import GenerateRequest, SamplerName
+from jobs.requests.request import GenerateRequest
+from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from jobs.status.job import Job, JobStatus
 from tests.app.api.dialects.conftest import BusyWorker, FirstJob

@@ -16,7 +16,7 @@ from app.api.main import create_app
 from app.api.settings import ApiSettings
 from jobs.errors import LeaseLostError
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SamplerName
 from tests.app.conftest import LocalClient
 
 PROMPT = {"prompt": "a red apple"}

@@ -5,20 +5,21 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import LMSDiscreteScheduler
 from torch import Tensor
 
-from jobs.requests.request import SamplerName
+from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.sampling.schedules import SCHEDULERS, Step
-from worker.sampling.solvers import Solver
+from tests.worker.sampling.stock import SAMPLINGS, Sampling, stock_scheduler
+from worker.sampling.solvers.base import Solver
+from worker.sampling.solvers.table import SOLVERS
+from worker.sampling.step import Step
 
-STOCK = SCHEDULERS | {SamplerName.LMS: (LMSDiscreteScheduler, {})}
+DDIM = SamplerName.DDIM, ScheduleName.DEFAULT
 HISTORY = {SamplerName.LMS, SamplerName.PNDM, SamplerName.UNIPC}
 
 
 def solver_of(name: SamplerName, prediction: str = "epsilon", steps: int = 10) -> Solver:
-    return Solver(name, STABLE_DIFFUSION | {"prediction_type": prediction}, steps)
+    return SOLVERS[name](STABLE_DIFFUSION | {"prediction_type": prediction}, steps)
 
 
 def noise(seed: int = 0) -> Tensor:
@@ -30,25 +31,25 @@ def model(x: Tensor, t: Tensor) -> Tensor:
     return torch.sin(3 * x + float(t) / 300)
 
 
-def stock(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
+def stock(sampling: Sampling, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
     """What diffusers makes of the noise, as its pipelines call it."""
-    scheduler_class, changes = STOCK[name]
-    scheduler = scheduler_class.from_config(config, **changes)
+    scheduler = stock_scheduler(sampling, config)
     scheduler.set_timesteps(steps)
     rng = torch.Generator().manual_seed(1)
     latents: Tensor = noise() * scheduler.init_noise_sigma
-    drawing = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE_KARRAS}
+    drawing = {SamplerName.EULER_ANCESTRAL, SamplerName.DPMPP_2M_SDE}
     for t in scheduler.timesteps:
         output = model(scheduler.scale_model_input(latents, t), t)
-        extra: dict[str, Any] = {"generator": rng} if name in drawing else {}
+        extra: dict[str, Any] = {"generator": rng} if sampling[0] in drawing else {}
         if eta:
             extra = {"generator": rng, "eta": eta}
         latents = scheduler.step(output, t, latents, **extra).prev_sample
     return latents
 
 
-def ours(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
-    solver, rng = Solver(name, config, steps, eta), torch.Generator().manual_seed(1)
+def ours(sampling: Sampling, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
+    name, schedule = sampling
+    solver, rng = SOLVERS[name](config, steps, schedule, eta), torch.Generator().manual_seed(1)
     latents = solver.initial(noise())
     for index, step in enumerate(solver.steps):
         for stage, t in enumerate(step.timesteps):
@@ -61,21 +62,22 @@ def ours(name: SamplerName, config: dict[str, Any], steps: int, eta: float = 0.0
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("steps", [2, 6, 14, 15, 30])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("name", list(SamplerName))
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids="-".join)
 def test_every_solver_arrives_where_that_of_diffusers_does(
-    name: SamplerName, prediction: str, steps: int, spacing: str
+    sampling: Sampling, prediction: str, steps: int, spacing: str
 ) -> None:
-    if name is SamplerName.PNDM and spacing != "leading":
+    if sampling[0] is SamplerName.PNDM and spacing != "leading":
         pytest.skip("there diffusers' PNDM takes its steps from other timesteps than it asks the model at")
     config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
-    one, other = ours(name, config, steps), stock(name, config, steps)
+    one, other = ours(sampling, config, steps), stock(sampling, config, steps)
     assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
 
 
 @pytest.mark.parametrize("name", [SamplerName.DDIM, SamplerName.EULER, SamplerName.HEUN, SamplerName.PNDM])
 def test_a_single_step_is_that_of_diffusers_too(name: SamplerName) -> None:
     config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
-    assert torch.allclose(ours(name, config, 1), stock(name, config, 1), rtol=1e-3, atol=1e-2)
+    sampling = name, ScheduleName.DEFAULT
+    assert torch.allclose(ours(sampling, config, 1), stock(sampling, config, 1), rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("eta", [0.3, 0.8, 1.0])
@@ -83,14 +85,14 @@ def test_a_single_step_is_that_of_diffusers_too(name: SamplerName) -> None:
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
 def test_ddim_with_fresh_noise_is_that_of_diffusers(prediction: str, spacing: str, eta: float) -> None:
     config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
-    one, other = (run(SamplerName.DDIM, config, 10, eta) for run in (ours, stock))
+    one, other = (run(DDIM, config, 10, eta) for run in (ours, stock))
     assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
 
 
 def test_fresh_noise_depends_on_the_generator_alone() -> None:
     config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
-    assert torch.equal(ours(SamplerName.DDIM, config, 10, 0.8), ours(SamplerName.DDIM, config, 10, 0.8))
-    assert not torch.allclose(ours(SamplerName.DDIM, config, 10, 0.8), ours(SamplerName.DDIM, config, 10))
+    assert torch.equal(ours(DDIM, config, 10, 0.8), ours(DDIM, config, 10, 0.8))
+    assert not torch.allclose(ours(DDIM, config, 10, 0.8), ours(DDIM, config, 10))
 
 
 def test_a_schedule_that_starts_at_pure_noise_can_be_solved() -> None:
@@ -99,8 +101,21 @@ def test_a_schedule_that_starts_at_pure_noise_can_be_solved() -> None:
         "timestep_spacing": "trailing",
         "rescale_betas_zero_snr": True,
     }
-    one, other = (run(SamplerName.DDIM, config, 10) for run in (ours, stock))
+    one, other = (run(DDIM, config, 10) for run in (ours, stock))
     assert torch.allclose(one, other, atol=1e-3)
+
+
+@pytest.mark.parametrize("flag", ["use_karras_sigmas", "use_exponential_sigmas"])
+def test_a_schedule_that_is_named_replaces_that_of_the_model(flag: str) -> None:
+    own = STABLE_DIFFUSION | {"prediction_type": "epsilon", flag: True}
+    plain = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
+
+    def sigmas(config: dict[str, Any], schedule: ScheduleName) -> list[float]:
+        return [step.sigma for step in SOLVERS[SamplerName.EULER](config, 8, schedule).steps]
+
+    assert sigmas(own, ScheduleName.DEFAULT) != sigmas(plain, ScheduleName.DEFAULT)
+    for schedule in (ScheduleName.KARRAS, ScheduleName.EXPONENTIAL):
+        assert sigmas(own, schedule) == sigmas(plain, schedule)
 
 
 def take(solver: Solver, step: Step, latents: Tensor, clean: Tensor) -> Tensor:

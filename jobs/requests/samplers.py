@@ -1,0 +1,74 @@
+"""Samplers and their noise schedules, by the names the field uses."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import model_validator
+
+from jobs.wire import Wire, contradiction
+
+
+class SamplerName(StrEnum):
+    """Solvers of the reverse diffusion."""
+
+    DDIM = "ddim"
+    EULER = "euler"
+    EULER_ANCESTRAL = "euler_ancestral"
+    HEUN = "heun"
+    LMS = "lms"
+    DPMPP_2M = "dpmpp_2m"
+    DPMPP_2M_SDE = "dpmpp_2m_sde"
+    PNDM = "pndm"
+    UNIPC = "unipc"
+
+
+class ScheduleName(StrEnum):
+    """Noise schedules: how the levels of a run are spread between the largest and the smallest."""
+
+    DEFAULT = "default"
+    KARRAS = "karras"
+    EXPONENTIAL = "exponential"
+
+
+# Both go back by equal numbers of timesteps.
+_OF_TIMESTEPS = {SamplerName.DDIM, SamplerName.PNDM}
+SCHEDULES: dict[SamplerName, tuple[ScheduleName, ...]] = {
+    sampler: (ScheduleName.DEFAULT,) if sampler in _OF_TIMESTEPS else tuple(ScheduleName)
+    for sampler in SamplerName
+}
+# Samplers of earlier versions, whose names included the schedule.
+FORMER_SAMPLERS = {
+    "dpmpp_2m_karras": (SamplerName.DPMPP_2M, ScheduleName.KARRAS),
+    "dpmpp_2m_sde_karras": (SamplerName.DPMPP_2M_SDE, ScheduleName.KARRAS),
+}
+_FORMER_NAMES = {pair: name for name, pair in FORMER_SAMPLERS.items()}
+
+
+def unsupported(sampler: SamplerName, schedule: ScheduleName) -> str | None:
+    """Why a sampler and a schedule do not go together; None if they do."""
+    if schedule in SCHEDULES[sampler]:
+        return None
+    return f"sampler {sampler} does not support schedule {schedule}, only: {', '.join(SCHEDULES[sampler])}"
+
+
+class NamesSampler(Wire):
+    """A model with the fields ``sampler`` and ``schedule``, which also reads a former name of both."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_former_sampler(cls, fields: Any) -> Any:
+        former = fields.get("sampler") if isinstance(fields, dict) else None
+        if not isinstance(former, str) or former not in FORMER_SAMPLERS:
+            return fields
+        sampler, schedule = FORMER_SAMPLERS[former]
+        if (given := fields.get("schedule")) not in (None, schedule):
+            message = f"sampler {former} implies schedule {schedule}; for another one, give sampler {sampler}"
+            raise contradiction(cls, "schedule", given, message)
+        return {**fields, "sampler": sampler, "schedule": schedule}
+
+    def former_values(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """``fields`` with the former name of a sampler and its schedule, where there is one."""
+        former = _FORMER_NAMES.get((fields.get("sampler"), fields.get("schedule")))  # type: ignore[call-overload]
+        if former is None:
+            return fields
+        return {name: value for name, value in fields.items() if name != "schedule"} | {"sampler": former}

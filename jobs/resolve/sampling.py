@@ -1,0 +1,23 @@
+"""Choose the sampler and the noise schedule of a job."""
+
+from jobs.catalog.catalog import ModelCard
+from jobs.errors import InvalidRequestError
+from jobs.requests.request import GenerateRequest
+from jobs.requests.samplers import SamplerName, ScheduleName, unsupported
+
+
+def resolve_sampling(request: GenerateRequest, card: ModelCard) -> tuple[SamplerName, ScheduleName]:
+    """The sampler and the schedule of a request; a model's default schedule belongs to its default sampler.
+
+    Raises:
+        InvalidRequestError: the sampler does not support the schedule, or has no ``eta``.
+    """
+    if request.sampler is None:
+        sampler, schedule = card.sampler, request.schedule or card.schedule
+    else:
+        sampler, schedule = request.sampler, request.schedule or ScheduleName.DEFAULT
+    if reason := unsupported(sampler, schedule):
+        raise InvalidRequestError(reason, field="schedule")
+    if request.eta and sampler is not SamplerName.DDIM:
+        raise InvalidRequestError(f"eta is of the sampler ddim alone, and this is {sampler}", field="eta")
+    return sampler, schedule

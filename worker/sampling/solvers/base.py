@@ -1,0 +1,110 @@
+"""What the solvers of the reverse diffusion share; ``table.py`` lists them.
+
+They differ in the estimate D of the clean latents that they hold constant over a step, or in how they integrate over
+several estimates. Symbols are those of ``worker/sampling/step.py``.
+"""
+
+import json
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from jobs.requests.samplers import ScheduleName
+from worker.sampling.noise_schedule import NoiseLevels, planned
+from worker.sampling.step import Step
+
+
+class Solver(ABC):
+    """One run of a solver over one picture. Not shared: it remembers past estimates.
+
+    Guidance never enters this memory. It moves the latents after a step (``shifted``), as far as a first-order step of
+    the same solver would have carried it; so a multistep method extrapolates the model's own estimates only.
+
+    Attributes:
+        levels: where its noise levels lie.
+        own_eta: share of fresh noise that belongs to the method; None if the caller chooses it.
+        steps: the plan.
+    """
+
+    levels: ClassVar[NoiseLevels]
+    own_eta: ClassVar[float | None] = 0.0
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        steps: int,
+        schedule: ScheduleName = ScheduleName.DEFAULT,
+        eta: float = 0.0,
+    ) -> None:
+        """Plan a run.
+
+        Args:
+            config: of the model's scheduler.
+            steps: number of steps.
+            schedule: how their noise levels are spread.
+            eta: share of fresh noise, where the method leaves it to the caller.
+
+        Raises:
+            ModelUnavailableError: no solver supports the model's prediction type.
+        """
+        eta = eta if self.own_eta is None else self.own_eta
+        self.steps, self._initial_scale = planned(
+            self.levels, json.dumps(config, sort_keys=True), steps, schedule, eta
+        )
+        self._past: tuple[Tensor, ...] = ()  # values of past steps, the latest first
+        self._start: Tensor | None = None  # the latents at the start of the last step
+        self._marked: tuple[tuple[Tensor, ...], Tensor | None] = self._past, self._start
+
+    def initial(self, noise: Tensor) -> Tensor:
+        """The latents to start from, for standard normal ``noise``."""
+        return noise * self._initial_scale
+
+    def advance(
+        self, index: int, stage: int, x: Tensor, output: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """The latents after one UNet call: x' + a' sigma_up eps.
+
+        Args:
+            index: number of the step.
+            stage: number of the call within the step.
+            x: the UNet's input, [B, C, h, w].
+            output: the UNet's output, likewise.
+            generator: source of fresh noise, if the method adds any.
+        """
+        if stage:
+            return self._corrected(index, x, output)
+        following, step = self._advanced(index, x, output), self.steps[index]
+        if not step.up:
+            return following
+        noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
+        return following + (step.a_next * step.up) * noise
+
+    @abstractmethod
+    def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
+        """The latents x' after the first call of a step, without fresh noise."""
+
+    def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:  # noqa: ARG002 - never called
+        """The latents x' after the second call, whose input was what the first had led to."""
+        raise AssertionError(f"{type(self).__name__} makes one call in each step")
+
+    def shifted(self, index: int, latents: Tensor, shift: Tensor) -> Tensor:
+        """The latents after step ``index``, moved, and the memory as if they had always been on that trajectory."""
+        step = self.steps[index]
+        if step.s_next:
+            self._shift_memory(index, shift / step.s_next)
+        return latents + shift
+
+    def _shift_memory(self, index: int, eps: Tensor) -> None:  # noqa: B027 - most hold nothing that moves
+        """Add ``eps`` to the noise that the memory holds, after step ``index``."""
+
+    def mark(self) -> None:
+        """Save the memory before a step that may be repeated."""
+        self._marked = self._past, self._start
+
+    def renoised(self, latents: Tensor, step: Step, noise: Tensor) -> Tensor:
+        """Back to the start of a step: the marked memory, and the latents after the forward process."""
+        self._past, self._start = self._marked
+        return math.sqrt(step.alpha) * latents + math.sqrt(step.beta) * noise

@@ -1,0 +1,35 @@
+"""First-order solvers: the estimate D of the clean latents stays what it is over a step.
+
+DDIM and Euler are one method in two notations, x and z = x / a; they differ in where their noise levels lie.
+"""
+
+from diffusers import DDIMScheduler, EulerDiscreteScheduler
+from torch import Tensor
+
+from worker.sampling.noise_schedule import NoiseLevels
+from worker.sampling.solvers.base import Solver
+
+
+class _FirstOrder(Solver):
+    def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
+        step = self.steps[index]
+        return step.first_order(x, step.denoised(output, x))
+
+
+class Ddim(_FirstOrder):
+    """DDIM (Song et al. 2021, eq. 12), with as much fresh noise as eta says (eq. 16); an eta of 1 is DDPM."""
+
+    levels = NoiseLevels(DDIMScheduler)
+    own_eta = None
+
+
+class Euler(_FirstOrder):
+    """Euler's method: z' = z + (sigma' - sigma) d, with the slope d = (z - D) / sigma (Karras et al. 2022, sec. 3)."""
+
+    levels = NoiseLevels(EulerDiscreteScheduler, exploding=True)
+
+
+class EulerAncestral(Euler):
+    """Euler's method down to sigma_down, then fresh noise of sigma_up (Crowson 2022, after Ho et al. 2020)."""
+
+    own_eta = 1.0

@@ -1,0 +1,43 @@
+"""PNDM without Runge-Kutta steps, also called PLMS: a linear multistep method on the UNet's outputs."""
+
+from diffusers import PNDMScheduler
+from torch import Tensor
+
+from worker.sampling.noise_schedule import NoiseLevels, first_pair
+from worker.sampling.solvers.base import Solver
+
+# Weights of the outputs, the latest first, in the methods of Adams and Bashforth of order 1 to 4.
+_ADAMS_BASHFORTH = (
+    (1.0,),
+    (3 / 2, -1 / 2),
+    (23 / 12, -16 / 12, 5 / 12),
+    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+)
+
+
+class Pndm(Solver):
+    """Liu et al. 2022, the linear multistep form, after a first step with the mean of the outputs at its ends."""
+
+    levels = NoiseLevels(PNDMScheduler, {"skip_prk_steps": True}, grouped=first_pair)
+
+    def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
+        step = self.steps[index]
+        self._past, self._start = (output, *self._past[:3]), x
+        weights = _ADAMS_BASHFORTH[len(self._past) - 1]
+        output = weights[0] * output
+        for weight, past in zip(weights[1:], self._past[1:], strict=True):
+            output = output + weight * past
+        return step.first_order(x, step.denoised(output, x))
+
+    def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:  # noqa: ARG002 - it starts again
+        """The first step again, with the mean of the outputs at its two ends."""
+        assert self._start is not None
+        step, start = self.steps[index], self._start
+        return step.first_order(start, step.denoised((self._past[0] + output) / 2, start))
+
+    def _shift_memory(self, index: int, eps: Tensor) -> None:
+        steps = (self.steps[index - age] for age in range(len(self._past)))
+        self._past = tuple(
+            output - step.keep * step.s / step.gain * eps
+            for output, step in zip(self._past, steps, strict=True)
+        )
