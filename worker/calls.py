@@ -17,7 +17,7 @@ from torch import Tensor
 from jobs.requests.presets import Decoder
 from worker.guidance.objectives import Loss
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a denoiser may predict
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # quantities that a denoiser may predict
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
 MAX_BATCH_CUTOUTS = 256
@@ -212,7 +212,7 @@ class Guide(Call):
     micro_batches: ClassVar[tuple[int, ...]] = (32, 16, 8, 4, 2, 1)
 
     model: str
-    latents: Tensor  # what is decoded, [1, C, h, w]
+    latents: Tensor  # [1, C, h, w]
     loss: Loss
     decoder: Decoder
 

@@ -50,7 +50,7 @@ class Job:
 
     @property
     def ending(self) -> Outcome | None:
-        """The outcome of a job that may not go on: it is told to stop, is overdue, or its models cannot be loaded."""
+        """The outcome of a job that may not go on: it is stopped, is overdue, or its models cannot be loaded."""
         if self.work.stop.is_set():
             return Stopped()
         if self.work.overdue:
