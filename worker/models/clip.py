@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
-from worker.calls import ClipFacts, Reading
+from worker.facts import ClipFacts, Reading
 from worker.models.device import Device
 from worker.models.loading.compatibility import require_vocabulary
 from worker.models.loading.files import locate

@@ -9,7 +9,8 @@ from torch import Tensor
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
-from worker.calls import ModelFacts, Tuning
+from worker.calls import Tuning
+from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations

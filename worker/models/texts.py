@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.calls import Reading
+from worker.facts import Reading
 
 SIZE = 256
 

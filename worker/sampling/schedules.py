@@ -25,7 +25,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from jobs.requests.request import SamplerName
-from worker.calls import PREDICTIONS
+from worker.facts import PREDICTIONS
 
 SCHEDULERS: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
     SamplerName.DDIM: (DDIMScheduler, {}),

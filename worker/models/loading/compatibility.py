@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.errors import ModelUnavailableError
-from worker.calls import PREDICTIONS
+from worker.facts import PREDICTIONS
 
 # Pipelines of the same networks, whose other abilities are not used.
 _PIPELINES = {
