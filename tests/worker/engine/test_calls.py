@@ -93,7 +93,8 @@ def test_the_runner_divides_a_batch_of_any_kind_of_call_by_what_fits(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [call.number**2 for call in calls]
 
-    monkeypatch.setitem(BATCHES, Square, run)
+    kind: type[Call] = Square
+    monkeypatch.setitem(BATCHES, kind, run)
     assert Runner(models).run([Square(n, rows=2) for n in range(6)]) == [0, 1, 4, 9, 16, 25]
 
 
