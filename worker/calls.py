@@ -1,4 +1,4 @@
-"""The model calls and events that a sampler yields, and the facts that it starts from.
+"""The model calls and events that a sampler yields.
 
 A sampler never touches a network itself, so the engine is free to run the calls of many samplers as one batch. All
 tensors are float32 on the CPU, where each sampler does its own arithmetic; the runner moves a whole batch at once.
@@ -8,57 +8,18 @@ A new kind of model call is one class here and one entry of ``worker.engine.batc
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from jobs.requests.parameters import Decoder
 from worker.guidance.objectives import Loss
 
-PREDICTIONS = ("epsilon", "v_prediction", "sample")  # what a denoiser may predict
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
 MAX_BATCH_CUTOUTS = 256
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The length of a text, and the part of it that its encoder reads."""
-
-    tokens: int  # of the text
-    room: int  # for tokens of a text
-    limit: int  # room, and the tokens that the encoder adds
-
-
-@dataclass(frozen=True)
-class ModelFacts:
-    """Properties of a diffusion model that a sampler depends on."""
-
-    latent_channels: int
-    latent_factor: int  # pixels along one side of a latent
-    scheduler_config: dict[str, Any]
-    measure: Callable[[str], Reading | None]  # None where the tokenizer cannot tell
-
-
-@dataclass(frozen=True)
-class ClipFacts:
-    """Properties of a CLIP that a sampler depends on."""
-
-    px: int  # width and height of its input
-    head: (
-        Callable[[Tensor], Tensor] | None
-    )  # unit vectors [N, E] to aesthetic scores [N]; None without a predictor
-    measure: Callable[[str], Reading | None]  # None where the tokenizer cannot tell
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The facts of the models and CLIPs that are pinned for a job, by their ids."""
-
-    models: Mapping[str, ModelFacts] = field(default_factory=dict)
-    clips: Mapping[str, ClipFacts] = field(default_factory=dict)
 
 
 class Call(ABC):
@@ -212,7 +173,7 @@ class Guide(Call):
     micro_batches: ClassVar[tuple[int, ...]] = (32, 16, 8, 4, 2, 1)
 
     model: str
-    latents: Tensor  # what is decoded, [1, C, h, w]
+    latents: Tensor  # [1, C, h, w]
     loss: Loss
     decoder: Decoder
 

@@ -1,4 +1,4 @@
-"""Aesthetic embeddings: one vector of a CLIP's space that stands for a taste.
+"""Aesthetic embeddings: one vector of a CLIP's space that stands for a preferred look.
 
 Made from pictures, from two sets of pictures, or by others. Kept as safetensors files whose metadata name the CLIP,
 since the spaces of two CLIPs have nothing in common, even where they have as many dimensions.
@@ -16,12 +16,12 @@ from jobs.errors import ClipMismatchError, InvalidFileError
 
 @dataclass(frozen=True)
 class AestheticEmbedding:
-    """A taste.
+    """An aesthetic embedding.
 
     Attributes:
-        vector: [E], float32, of any length: a user takes its direction.
+        vector: [E], float32, of any length, since only its direction counts.
         clip: id of the CLIP whose space it is in.
-        metadata: what is recorded of its making besides the CLIP.
+        metadata: of its making, besides the CLIP.
     """
 
     vector: Tensor
@@ -35,7 +35,7 @@ class AestheticEmbedding:
 
     @property
     def digest(self) -> str:
-        """Tells this vector from every other."""
+        """Identifies the vector."""
         return vector_digest(self.vector)
 
 
@@ -45,11 +45,11 @@ def vector_digest(vector: Tensor) -> str:
 
 
 def mean_embedding(embeddings: Tensor, *, normalize: bool) -> Tensor:
-    """The mean [E] of picture embeddings [N, E], as the CLIP gives them, not normalised.
+    """The mean [E] of image features [N, E], not normalised.
 
     Args:
         embeddings: one row for each picture.
-        normalize: make every picture count the same. The published script (Gallego 2022) does not.
+        normalize: give every picture the same weight. The published script (Gallego 2022) does not.
 
     Raises:
         InvalidFileError: the pictures cancel each other out, so that no direction is left.
@@ -59,7 +59,7 @@ def mean_embedding(embeddings: Tensor, *, normalize: bool) -> Tensor:
 
 
 def contrast(of: Tensor, minus: Tensor) -> Tensor:
-    """The direction [E] from one mean to another: what tells the first pictures from the others.
+    """The direction [E] from one mean to another, which separates the first pictures from the others.
 
     LAION's ``laion_7plus`` is this, of the means of the pictures rated 7 to 9 and 1 to 3.
 

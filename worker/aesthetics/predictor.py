@@ -76,7 +76,7 @@ def load_head(path: Path, *, clip: str, width: int) -> AestheticHead:
 
     Args:
         path: a .pth or .safetensors file.
-        clip: id of the CLIP whose embeddings it is to judge.
+        clip: id of the CLIP whose embeddings it reads.
         width: length of these.
 
     Raises:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobs.status.job import Progress
-from worker.calls import Facts, Yield
+from worker.calls import Yield
 from worker.engine.fairness import Account, Trajectory
 from worker.engine.plans import AT_ONCE, Plan
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, Work, as_failure
+from worker.facts import Facts
 from worker.models.registry import Pin
 from worker.pictures.picture import Picture
 
@@ -50,7 +51,7 @@ class Job:
 
     @property
     def ending(self) -> Outcome | None:
-        """The outcome of a job that may not go on: it is told to stop, is overdue, or its models cannot be loaded."""
+        """The outcome of a job that may not go on: it is stopped, is overdue, or its models cannot be loaded."""
         if self.work.stop.is_set():
             return Stopped()
         if self.work.overdue:

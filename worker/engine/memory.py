@@ -1,13 +1,13 @@
-"""What a batch takes of the device's memory, learned from what batches took.
+"""Predicts the memory of a batch from the memory that earlier batches took.
 
 The model is a line for every kind of batch: bytes = a + b * size. The first batch of a kind holds one call, the second
-at most ``GROWTH`` times as much; from then on the line through the smallest seen, as steep as to any other, foretells
-the rest. An out-of-memory error is a measurement too: such a batch takes more than was free.
+at most ``GROWTH`` times as much; from then on the steepest line from the smallest size to any other predicts the rest.
+An out-of-memory error is a measurement too: such a batch takes more than was free.
 
 Whatever else takes memory during a measurement is counted as the batch's: a model that is loaded, a picture that is
 upscaled (``worker.models.footprint.taking_memory``). A disturbed measurement is only used until there is an undisturbed
-one. Nothing is believed for ever: of each size the last ``KEPT`` measurements count, unless they are older than
-``FORGET_AFTER`` batches of their kind.
+one. No measurement counts for ever: of each size the last ``KEPT`` count, unless they are older than ``FORGET_AFTER``
+batches of their kind.
 """
 
 import math
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 GROWTH = 4
-FREE_SHARE = 0.8  # of the free memory; the rest is for fragments, and for what other threads take meanwhile
+FREE_SHARE = 0.8  # of the free memory; the rest is for fragments and for other threads
 
 MEASURE_EVERY = 64  # batches of the same kind and size; measuring costs a CPU half a millisecond
 KEPT = 5  # measurements of the same kind and size
@@ -26,11 +26,11 @@ FORGET_AFTER = KEPT * MEASURE_EVERY  # batches of the same kind
 
 @dataclass
 class _Size:
-    """What batches of one kind and size took.
+    """The memory of batches of one kind and size.
 
     Attributes:
         taken: bytes, the latest last.
-        disturbed: whether others took memory meanwhile, so that the batches took this at most.
+        disturbed: whether other threads took memory meanwhile, so that this is an upper bound.
         runs: how many there were.
         measured_at: number of the batch of this kind that was measured last.
     """
@@ -43,11 +43,11 @@ class _Size:
 
 @dataclass
 class _Kind:
-    """What is known of one kind of batch."""
+    """The measurements of one kind of batch."""
 
     runs: int = 0
     sizes: dict[int, _Size] = field(default_factory=dict)
-    refused: dict[int, int] = field(default_factory=dict)  # what was free when one of this size did not fit
+    refused: dict[int, int] = field(default_factory=dict)  # free bytes when a batch of this size did not fit
 
     def known(self) -> dict[int, _Size]:
         """The sizes that were measured, and not too long ago."""
@@ -58,14 +58,14 @@ class _Kind:
 
 
 class MemoryModel:
-    """Foretells the memory of batches, and learns from each."""
+    """Predicts the memory of batches, and learns from each."""
 
     def __init__(self, free_bytes: Callable[[], int], limit_bytes: float = math.inf) -> None:
         """Know nothing yet.
 
         Args:
             free_bytes: the memory that is free now.
-            limit_bytes: what a batch may take at most, besides ``FREE_SHARE`` of the free memory.
+            limit_bytes: of one batch, besides ``FREE_SHARE`` of the free memory.
         """
         self._free_bytes = free_bytes
         self._limit_bytes = limit_bytes
@@ -89,10 +89,10 @@ class MemoryModel:
         return self._in_proportion(points)
 
     def _in_proportion(self, points: dict[int, int]) -> float:
-        """Without a line: from the point that lets most through.
+        """Without a line: proportional to the point that allows the largest batch.
 
-        Too much for what is larger than the point, since part of the memory is paid once. So it errs to the safe side,
-        also where the point itself is too high.
+        That overestimates larger batches, since they pay a part of the memory only once. So it errs on the safe
+        side, also where the point itself is too high.
         """
         budget, bound = self._budget_bytes(), float(GROWTH * max(points))
         return max(min(budget / taken * size, bound) if taken else bound for size, taken in points.items())
@@ -102,13 +102,13 @@ class MemoryModel:
 
         Args:
             key: the kind of batch.
-            sizes: what each call adds to the batch.
+            sizes: of the calls.
         """
         largest = self.largest(key) or 0.0
         return max(1, sum(total <= largest for total in accumulate(sizes)))
 
     def note(self, key: Hashable, size: int, taken: int, *, disturbed: bool = False) -> None:
-        """A batch of this size fitted, and took so many bytes; ``disturbed``: with what others took meanwhile."""
+        """Learn the bytes of a batch that fitted; ``disturbed``: those of other threads included."""
         kind = self._kinds.setdefault(key, _Kind())
         for proved_wrong in [other for other in kind.refused if other <= size]:
             del kind.refused[proved_wrong]
@@ -121,16 +121,16 @@ class MemoryModel:
         seen.disturbed, seen.measured_at = disturbed, kind.runs
 
     def refuse(self, key: Hashable, size: int) -> None:
-        """A batch of this size did not fit; it is not expected to before much more is free."""
+        """Learn that a batch of this size did not fit: it is not tried again until much more is free."""
         kind = self._kinds.setdefault(key, _Kind())
         kind.refused[size] = int(self._budget_bytes() / FREE_SHARE) + 1
 
     def _budget_bytes(self) -> float:
-        """What a batch may take now."""
+        """Bytes that a batch may take now."""
         return min(FREE_SHARE * self._free_bytes(), self._limit_bytes)
 
     def worth_measuring(self, key: Hashable, size: int) -> bool:
-        """Whether the batch that comes now can teach something: as long as its size is not known, and now and then."""
+        """Whether to measure the next batch: while its size is unknown, and every ``MEASURE_EVERY`` batches."""
         kind = self._kinds.setdefault(key, _Kind())
         kind.runs += 1
         seen = kind.sizes.setdefault(size, _Size())

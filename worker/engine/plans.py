@@ -7,8 +7,9 @@ from typing import Any
 from jobs.catalog.catalog import Catalog
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Task
-from worker.calls import Facts, Yield
+from worker.calls import Yield
 from worker.engine.tasks import run_task
+from worker.facts import Facts
 from worker.models.registry import ModelRegistry, Ref
 from worker.pictures.inputs import Inputs
 from worker.sampling.inputs import SamplerInputs

@@ -110,7 +110,7 @@ class Runner:
         return run(part, self.models)
 
     def _kind(self, call: Call) -> Hashable:
-        """What calls have in common whose batches take memory alike."""
+        """Calls of one kind take memory alike."""
         return (call.key, self._micro_batch(call)) if call.micro_batches else call.key
 
     def _micro_batch(self, call: Call) -> int:
@@ -123,7 +123,7 @@ class Runner:
 
 
 def _memory_size(call: Call) -> int:
-    """What a call adds to the memory of a batch: with micro-batches, that does not grow with its size."""
+    """Size of a call in the memory of its batch; with micro-batches, that does not depend on its rows."""
     return 1 if call.micro_batches else call.size
 
 

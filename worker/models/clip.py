@@ -1,4 +1,4 @@
-"""A CLIP in memory: texts and pictures to unit vectors."""
+"""A CLIP in memory: the embeddings of texts and pictures."""
 
 import math
 from functools import cached_property
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
-from worker.calls import ClipFacts, Reading
+from worker.facts import ClipFacts, Reading
 from worker.models.device import Device
 from worker.models.loading.compatibility import require_vocabulary
 from worker.models.loading.files import locate
@@ -38,7 +38,7 @@ class ClipModel:
         px: width and height of its input in pixels.
         head: the aesthetic predictor for its embeddings, on the CPU; None without one.
         embed_texts: texts to unit vectors [N, E], float32 on the CPU; keeps the latest.
-        networks: all that take memory.
+        networks: all that it holds in memory.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class ClipModel:
         self.networks: tuple[torch.nn.Module, ...] = (self._model,)
 
     def try_out(self) -> None:
-        """Look at a text and at a picture once.
+        """Embed a text and a picture once.
 
         Raises:
-            ModelUnavailableError: its tokenizer is another network's, or what it says of them cannot be compared.
+            ModelUnavailableError: its tokenizer is another network's, or the two embeddings cannot be compared.
         """
         vocabulary = self._tokenizer
         table = getattr(getattr(self._model, "text", self._model), "token_embedding", None)
@@ -89,7 +89,7 @@ class ClipModel:
 
     @cached_property
     def batch_views(self) -> int:
-        """Views worth being judged at a time, each of which keeps its activations for the way back."""
+        """Cutouts to embed at a time for a gradient: more would only keep more activations in memory."""
         patches = getattr(self._model.visual, "grid_size", (self.px // PATCH_PX, self.px // PATCH_PX))
         return max(1, BUSY_TOKENS // math.prod(patches))
 
@@ -107,7 +107,7 @@ class ClipModel:
         return self.embed_texts([text])
 
     def measure(self, text: str) -> Reading | None:
-        """How long a text is, and how much of it ``embed_texts`` reads; None if its tokenizer does not tell."""
+        """The length of a text, and the part that ``embed_texts`` reads; None where the tokenizer cannot tell."""
         ours: Any = self._tokenizer
         if isinstance(ours, open_clip.tokenizer.HFTokenizer):
             own = 3 if ours.tokenizer_mode == "clips" else None
@@ -154,7 +154,7 @@ def _put_tokens_first(model: Any) -> None:
 
     From [batch, tokens, width] PyTorch's attention makes a transposed view, and multiplies that by frozen weights in
     one small product for each token; in bfloat16 on a CPU it even copies the weights for each. With ViT-H-14 that
-    doubles the time of a view.
+    doubles the time of a cutout.
     """
     for part in model.visual.modules():
         if isinstance(part, Transformer) and isinstance(part.resblocks[0], ResidualAttentionBlock):
@@ -167,8 +167,8 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     """Load an OpenCLIP folder (or hub id): ``open_clip_config.json`` beside ``open_clip_model.safetensors``.
 
     Args:
-        card: what to load.
-        device: where to.
+        card: of the catalog.
+        device: for the network.
         shared: networks in memory; one whose files are the same is not loaded again.
 
     Raises:
@@ -210,7 +210,7 @@ def _network(path: Path, device: Device) -> torch.nn.Module:
     try:
         model: torch.nn.Module = open_clip.create_model(name)
     except RuntimeError as error:
-        # OpenCLIP names every key; without weights the network tells which are the first.
+        # OpenCLIP names every key; compare with a network without weights to name the first ones.
         empty = open_clip.create_model(name, load_weights=False, pretrained_text=False)
         require_fit(shapes_of(empty), file, "the CLIP")
         raise ModelUnavailableError(f"the CLIP cannot be loaded: {error}") from error

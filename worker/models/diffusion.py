@@ -9,7 +9,8 @@ from torch import Tensor
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
-from worker.calls import ModelFacts, Tuning
+from worker.calls import Tuning
+from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
@@ -26,13 +27,13 @@ class DiffusionModel:
         facts: its properties, for samplers.
         encode_texts: texts to the text encoder's last hidden states [N, L, D]; words beyond its context are cut off.
             Keeps the latest.
-        networks: all that take memory.
+        networks: all that it holds in memory.
     """
 
     def __init__(self, parts: Parts, device: Device) -> None:
         self._tokenizer = parts.tokenizer
         for network in (parts.text_encoder, parts.unet, parts.vae):
-            # Not diffusers' own, which warns of what it would keep in single precision, even if that is nothing.
+            # Not diffusers' own, which warns of weights in single precision even where there are none.
             torch.nn.Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self._text_encoder, self._unet, self._vae = parts.text_encoder, parts.unet, parts.vae
         if device.attention == "xformers":
@@ -83,15 +84,15 @@ class DiffusionModel:
         *,
         seconds: float = math.inf,
     ) -> Tensor | Fitting:
-        """A text's hidden states [1, L, D] by the encoder after aesthetic gradients, float32 on the CPU.
+        """The hidden states [1, L, D] of a text after aesthetic gradients, float32 on the CPU.
 
         Of a text that is longer than the encoder's context, every window takes part in the tuning, and the first one
         conditions, as in ``encode_texts``.
 
         Args:
             text: the prompt.
-            direction: the taste, a unit vector [E].
-            tuning: how to fit the encoder to it, and what the answer is remembered by.
+            direction: of the aesthetic embedding, a unit vector [E].
+            tuning: the parameters of the fit, by which the answer is cached.
             clip: the CLIP that the text encoder belongs to.
             fitting: the answer of the call before, if that was not the hidden states.
             seconds: after these, answer the encoder as far as it is fitted.
@@ -198,7 +199,7 @@ class DiffusionModel:
     def render(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
 
-        What is not finite is NaN in the end, or else an infinity would become black or white.
+        Values that are not finite become NaN, since clamping would turn an infinity into black or white.
         """
         decoded = self.decode(latents).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()

@@ -13,13 +13,13 @@ CLEAR_PEAK = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
 _beside_lock = threading.Lock()
-_beside: Counter[str] = Counter()  # by kind of memory: who takes some now,
-_begun: Counter[str] = Counter()  # and who ever began to
+_beside: Counter[str] = Counter()  # blocks of ``taking_memory`` now, by type of device,
+_begun: Counter[str] = Counter()  # and since the start
 
 
 @contextmanager
 def taking_memory(device: torch.device) -> Generator[None, None, None]:
-    """Say that the block takes much memory of a device beside the batches: no measurement meanwhile is theirs alone."""
+    """Mark a block that takes much memory of a device beside the batches: measurements meanwhile are disturbed."""
     with _beside_lock:
         _beside[device.type] += 1
         _begun[device.type] += 1
@@ -31,7 +31,7 @@ def taking_memory(device: torch.device) -> Generator[None, None, None]:
 
 
 def _beginnings(device: torch.device) -> int | None:
-    """How many blocks have begun to take memory so far; None while one is at it."""
+    """Number of the blocks that have begun to take memory; None while one is running."""
     with _beside_lock:
         return None if _beside[device.type] else _begun[device.type]
 
@@ -39,10 +39,10 @@ def _beginnings(device: torch.device) -> int | None:
 class Peak:
     """The most memory since a measurement began. The system counts one peak, which every measurement starts anew.
 
-    Called, it tells the bytes beyond those at the beginning.
+    Call it for the bytes beyond those at the beginning.
 
     Attributes:
-        disturbed: whether others took memory meanwhile.
+        disturbed: whether other threads took memory meanwhile.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -53,7 +53,7 @@ class Peak:
         self._before = self._restart()
 
     def note(self) -> None:
-        """Keep what the system counts, before another measurement starts it anew."""
+        """Keep the system's count, before another measurement restarts it."""
         counted = torch.cuda.max_memory_allocated(self._device) if self._is_cuda else _resident("VmHWM")
         self._most = max(self._most, counted)
         self.disturbed = self._begun is None or _beginnings(self._device) != self._begun
@@ -66,7 +66,7 @@ class Peak:
         return self._device.type == "cuda"
 
     def _restart(self) -> int:
-        """Start the system's count anew, from what is taken now."""
+        """Restart the system's count from the memory that is taken now."""
         if self._is_cuda:
             torch.cuda.reset_peak_memory_stats(self._device)
             return torch.cuda.memory_allocated(self._device)
@@ -81,11 +81,11 @@ _measuring: list[Peak] = []  # in this process, outer ones first
 
 @contextmanager
 def peak_memory(device: torch.device) -> Generator[Peak, None, None]:
-    """Measure the most memory that the block takes on top of what was taken before; ask for it after the block.
+    """Measure the peak of the memory that the block takes; call the result for it after the block.
 
     On a CPU that is the growth of the peak resident set, which Linux can start anew (elsewhere the answer is 0). Memory
-    that the process holds already and uses again is not counted, as it is not free either; what other threads take
-    meanwhile is. Measurements may lie within each other.
+    that the process holds already and uses again is not counted, as it is not free either; memory that other threads
+    take meanwhile is. Measurements may lie within each other.
     """
     for outer in tuple(_measuring):
         outer.note()
@@ -99,7 +99,7 @@ def peak_memory(device: torch.device) -> Generator[Peak, None, None]:
 
 
 def resident_bytes() -> int | None:
-    """Memory that this process holds; None where the system does not tell."""
+    """Memory that this process holds; None where the system has no count."""
     return _resident("VmRSS") if CLEAR_PEAK.exists() else None
 
 

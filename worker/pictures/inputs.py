@@ -66,7 +66,7 @@ def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: Artifac
     """All files of a job; of a task with many pictures, their places.
 
     Raises:
-        JobFailedError: something is no longer there, is damaged, or is not what it was when the job was submitted.
+        JobFailedError: a file is gone, is damaged, or has changed since the job was submitted.
         OSError: the artifact store cannot be reached.
     """
     try:

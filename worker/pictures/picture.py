@@ -15,6 +15,6 @@ class Picture:
     seed: int
     pixels: Tensor  # [3, H, W] in [0, 1], float32, on the CPU
     clip_score: float
-    trace: tuple[GuidedStep, ...] | None = None  # where the request asks for it
+    trace: tuple[GuidedStep, ...] | None = None  # None unless requested
     aesthetic_score: float | None = None
-    embedding: Tensor | None = None  # [E], unit, of the critic's space
+    embedding: Tensor | None = None  # [E], unit, of the aesthetic scorer's space

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Decode, Denoise, Facts, ModelFacts, Preview, Stepped, Yield
+from worker.calls import Decode, Denoise, Preview, Stepped, Yield
+from worker.facts import Facts, ModelFacts
 from worker.finite import is_finite, require_finite
 from worker.pictures.picture import Picture
 from worker.sampling.clip_guidance import ClipGuidance, Update

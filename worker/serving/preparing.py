@@ -43,7 +43,7 @@ class Preparing:
         """Have nothing to prepare yet.
 
         Args:
-            models: tells which models are loaded.
+            models: those in memory.
             leases: of the executions.
             artifacts: holds the inputs.
             on_ready: called with the work of an execution whose inputs are read.

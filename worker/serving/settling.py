@@ -1,4 +1,4 @@
-"""Ends executions: what came of each is stored and committed, and the job is nobody's or another's from then on."""
+"""Ends executions: stores and commits their results, or releases their jobs."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 class Settling:
-    """Settles on threads of its own. What waits for them is bounded, since a job is held until it is settled."""
+    """Settles on threads of its own. Their queue is bounded, since a job is held until it is settled."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class Settling:
         """Have nothing to settle yet.
 
         Args:
-            held: what the worker holds.
-            leases: of these.
-            publisher: stores what came of them.
-            is_fit: whether the worker can go on computing; if not, a failure may be its own and not the job's.
-            send_notes: hands on what was noted of a job.
+            held: the worker's executions.
+            leases: of the executions.
+            publisher: stores their results.
+            is_fit: whether the worker can go on computing; if not, a failure may be the worker's and not the job's.
+            send_notes: sends the notes on a job.
         """
         self._held = held
         self._leases = leases
@@ -59,7 +59,7 @@ class Settling:
             self._leases.surrender(lease)
 
     def close(self, within_s: float) -> None:
-        """Settle no more; return when what is being settled is, or the time is over."""
+        """Settle no more; return when the executions in hand are settled, or the time is over."""
         self._lane.close(within_s)
 
     def _settle(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
@@ -80,7 +80,7 @@ class Settling:
             self._held.remove(execution)
 
     def _ended(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
-        """The status that the job entered.
+        """The new status of the job.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
@@ -92,7 +92,7 @@ class Settling:
         except (RedisError, OSError, LeaseLostError):
             raise
         except Exception as error:
-            # It would be the same with any other worker, and each would be blamed for it.
+            # Any other worker would meet the same error, and the job would count as its crash.
             return self._fail(execution.lease, as_failure(error, execution.lease.job_id))
 
     def _conclude(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
@@ -123,7 +123,7 @@ class Settling:
 
     def _fail(self, lease: Lease, error: LodestarError) -> JobStatus:
         status = self._leases.fail(lease, error)
-        # What was committed before the error stays: then that is the answer.
+        # A result that was committed before the error stays: then that is the answer.
         if status is not JobStatus.SUCCEEDED:
             self._publisher.discard(lease)
         return status

@@ -21,10 +21,11 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
-from worker.calls import Denoise, Facts, Yield
+from worker.calls import Denoise, Yield
 from worker.engine.runner import Runner
 from worker.engine.solo import draw
 from worker.engine.work import Failed, Work
+from worker.facts import Facts
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry

@@ -10,10 +10,11 @@ import torch
 import worker.engine.plans
 from jobs.requests.request import ResolvedRequest
 from tests.worker.running import Running, pictures
-from worker.calls import Call, Facts, Yield
+from worker.calls import Call, Yield
 from worker.engine.batches import BATCHES
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Work
+from worker.facts import Facts
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs
@@ -92,7 +93,8 @@ def test_the_runner_divides_a_batch_of_any_kind_of_call_by_what_fits(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return [call.number**2 for call in calls]
 
-    monkeypatch.setitem(BATCHES, Square, run)
+    kind: type[Call] = Square
+    monkeypatch.setitem(BATCHES, kind, run)
     assert Runner(models).run([Square(n, rows=2) for n in range(6)]) == [0, 1, 4, 9, 16, 25]
 
 

@@ -19,7 +19,7 @@ from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
-from worker import calls
+from worker import calls, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
 from worker.sampling.inputs import SamplerInputs
@@ -45,10 +45,10 @@ TASTE = ResolvedPersonalization(
     text_negative=False,
 )
 BROUGHT = "sha256:" + 64 * "0"
-FACTS = calls.Facts(
-    {"pocket": calls.ModelFacts(CHANNELS, FACTOR, SCHEDULER, lambda text: calls.Reading(5, 75, 77))},
+FACTS = facts.Facts(
+    {"pocket": facts.ModelFacts(CHANNELS, FACTOR, SCHEDULER, lambda text: facts.Reading(5, 75, 77))},
     {
-        clip: calls.ClipFacts(32, lambda embeddings: embeddings.sum(dim=-1), lambda text: None)
+        clip: facts.ClipFacts(32, lambda embeddings: embeddings.sum(dim=-1), lambda text: None)
         for clip in ("pocket-s", "pocket-m", "pocket-eval")
     },
 )

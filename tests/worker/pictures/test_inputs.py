@@ -19,9 +19,9 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import input_key
 from tests.brought_pictures import encoded, greys, lying, refused, scene, with_scans
 from tests.worker.running import Running
-from worker.calls import Facts
 from worker.engine.tasks import Done, run_task
 from worker.engine.work import Failed, Finished, Stopped, Work
+from worker.facts import Facts
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, StoredPicture, read_inputs
 from worker.pictures.read import levels

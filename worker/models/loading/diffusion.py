@@ -18,8 +18,8 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
 
     Args:
-        card: what to load.
-        device: where to.
+        card: of the catalog.
+        device: for the networks.
         shared: networks in memory; those that a folder has in common with them are not loaded again.
 
     Raises:
@@ -45,10 +45,10 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
 
 
 def _try_out(model: DiffusionModel) -> None:
-    """Run each network once, on a picture of a few pixels: what a configuration does not tell fails here, not in jobs.
+    """Run each network once, on a picture of a few pixels, so that a misfit fails here and not in jobs.
 
     Raises:
-        ModelUnavailableError: one cannot be run, or makes something else than it should.
+        ModelUnavailableError: one cannot be run, or its output has another shape or is not finite.
     """
     channels, factor, side = model.facts.latent_channels, model.facts.latent_factor, model.least_side
     latents, timestep = torch.zeros(1, channels, side, side), torch.tensor([500])

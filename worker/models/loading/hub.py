@@ -63,7 +63,7 @@ def fetch_descriptions(repository: str) -> Path:
 
 
 def _cached(card: ModelCard | ClipCard, unreachable: Exception) -> Path:
-    """What was fetched before; loading it will say what it lacks."""
+    """The files that were fetched before; loading them names those that are missing."""
     assert card.hub is not None
     try:
         return Path(snapshot_download(card.hub, revision=card.revision, local_files_only=True))

@@ -16,7 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
 from worker.models.loading.compatibility import (
-    require_kinship,
+    require_compatibility,
     require_network,
     require_our_kind,
     require_schedule,
@@ -33,7 +33,7 @@ _NAMES = {"text_encoder": "the text encoder", "unet": "the UNet", "vae": "the VA
 
 @dataclass
 class Parts:
-    """What a Stable Diffusion consists of, by the names that diffusers' pipeline has for it."""
+    """The parts of a Stable Diffusion, by their names in diffusers' pipeline."""
 
     tokenizer: Any
     text_encoder: Any
@@ -97,7 +97,7 @@ def _described(folder: Path, known: Mapping[str, Any]) -> Parts:
         **{name: known.get(name) or _empty(folder, name) for name in NETWORKS},
         scheduler=_scheduler(folder, index["scheduler"][1]),
     )
-    require_kinship(parts.text_encoder.config, parts.unet.config, parts.vae.config)
+    require_compatibility(parts.text_encoder.config, parts.unet.config, parts.vae.config)
     require_vocabulary(parts.tokenizer, parts.text_encoder.config.vocab_size)
     require_schedule(parts.scheduler.config)
     return parts

@@ -15,7 +15,7 @@ from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
 
 FEW = 3  # keys that a refusal names of each kind
-# What files hold besides the weights of the network that they are for, and what changes nothing.
+# Tensors of files that no network needs.
 _HARMLESS = re.compile(
     r"(.*\.)?position_ids"  # numbers from 0; older libraries stored them
     r"|model_ema\..*|loss\..*"  # left over from training
@@ -98,12 +98,12 @@ def require_fit(network: Shapes, file: Shapes, what: str) -> None:
     """Refuse weights by their names and shapes alone.
 
     Args:
-        network: what it has.
-        file: what is to be its own.
+        network: shapes of its own weights.
+        file: shapes of the file's.
         what: the network, for messages.
 
     Raises:
-        ModelUnavailableError: they differ; the message names the first of what does.
+        ModelUnavailableError: they differ; the message names the first that do.
     """
     unfit = misfit(network, file)
     if unfit:
@@ -111,7 +111,7 @@ def require_fit(network: Shapes, file: Shapes, what: str) -> None:
 
 
 def misfit(network: Shapes, file: Shapes) -> str:
-    """What tells the weights of a file from those of a network, in a few words; empty if nothing does."""
+    """The difference between the weights of a file and of a network, in a few words; empty without one."""
     missing = [key for key in network if key not in file]
     unexpected = [key for key in file if key not in network and not _HARMLESS.fullmatch(key)]
     shaped = [
