@@ -155,7 +155,7 @@ def searching(models: ModelRegistry, count: int, guide: str | None) -> SearchRow
         resolve(GenerateRequest(prompt=prompt, seed=seed, guidance=guidance), models.catalog)
         for seed, prompt in enumerate(words)
     ]
-    clip = models.clip(models.catalog.critic.id)
+    clip = models.clip(models.catalog.aesthetic_scorer.id)
     pictures = look(clip, [pictures[0].pixels for pictures in make(models, requests)])
     similarities = clip.embed_texts(words) @ pictures.T
     ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
@@ -182,7 +182,7 @@ def main() -> None:
         ],
         "choosing": lambda: choosing(models, groups),
         "searching": lambda: [
-            searching(models, pictures, guide) for guide in (None, models.catalog.critic.id)
+            searching(models, pictures, guide) for guide in (None, models.catalog.aesthetic_scorer.id)
         ],
     }
     figures = {part: measures[part]() for part in options.parts}

@@ -1,5 +1,6 @@
 """The base of everything that crosses a process boundary, and the bounds that its fields share."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -70,6 +71,13 @@ def contradiction(model: type[BaseModel], field: str, value: object, message: st
     )
 
 
+def same_field(model: type[BaseModel], name: str, default: object = None) -> Any:
+    """A field with the bounds and the description of another model's, and a default: ``clip: str | None = ...``."""
+    field = copy(model.model_fields[name])
+    field.default = default
+    return field
+
+
 def dump_as_stored(model: Wire) -> dict[str, Any]:
     """The JSON of a model as Redis keeps it: by the former names of its fields, and without what is by default."""
     return _by_former_names(model, model.model_dump(mode="json", exclude_defaults=True))
@@ -122,6 +130,7 @@ def _without_nul(text: str) -> str:
     return text
 
 
+MAX_ID_CHARS = 100
 MAX_TEXT_CHARS = 2000
 _NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
 # What a person writes. Pictures carry it in their text chunks, where NUL ends a text.

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from jobs.requests.presets import Decoder
+from jobs.requests.parameters import Decoder
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import Tuning
 from worker.guidance.objectives import Loss

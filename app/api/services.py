@@ -96,7 +96,7 @@ def build_services(settings: ApiSettings) -> Services:
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
-        search=SearchIndex(Segments(artifacts, catalog.critic.id)),
+        search=SearchIndex(Segments(artifacts, catalog.aesthetic_scorer.id)),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,

@@ -37,7 +37,7 @@ _Card = TypeVar("_Card", bound=_Entry)
 
 
 class ClipCard(_Entry):
-    """A CLIP that can guide, judge and search."""
+    """A CLIP for guidance, scores and search."""
 
     head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
 
@@ -55,7 +55,7 @@ class ModelCard(NamesSampler, _Entry):
     )
     clip: str = Field(description="Id of the CLIP that guides when a request names none.")
     text_clip: str | None = Field(
-        None, description="Id of the CLIP whose text tower is the text encoder; needed for personalisation."
+        None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
     )
     upscaler: Literal["x4plus", "x4plus-anime"] = Field(
         "x4plus",
@@ -74,7 +74,7 @@ class ModelCard(NamesSampler, _Entry):
         1e-4,
         gt=0,
         le=0.1,
-        description="Default learning rate of personalisation; a small text encoder needs less.",
+        description="Default learning rate of personalization; a small text encoder needs less.",
     )
 
     @model_validator(mode="after")
@@ -91,13 +91,13 @@ class ModelCard(NamesSampler, _Entry):
 
 
 class Catalog(Wire):
-    """All models and CLIPs that this installation can load, in the order of the file."""
+    """The models and CLIPs of this installation, in the order of the file."""
 
     models: tuple[ModelCard, ...] = Field(min_length=1)
     clips: tuple[ClipCard, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _guides_exist(self) -> "Catalog":
+    def _knows_its_clips(self) -> "Catalog":
         known = {clip.id for clip in self.clips}
         for model in self.models:
             for clip in (model.clip, model.text_clip):
@@ -108,8 +108,8 @@ class Catalog(Wire):
         return self
 
     @property
-    def critic(self) -> ClipCard:
-        """The CLIP that scores every picture's looks and knows it again: the first with a head, else the first."""
+    def aesthetic_scorer(self) -> ClipCard:
+        """The CLIP that embeds and scores every picture: the first with an aesthetic head, else the first."""
         return next((clip for clip in self.clips if clip.head is not None), self.clips[0])
 
     def model(self, model_id: str | None) -> ModelCard:

@@ -87,7 +87,7 @@ class CandidateEvent(_Event):
     type: Literal["candidate"] = "candidate"
     index: int = Field(description="Number of the picture within its job, from 0.")
     seed: int = Field(description="Seed of this picture.")
-    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the scorer.")
     aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
 
     @computed_field(description="Path of the picture on this server, there until the choice.")  # type: ignore[prop-decorator]

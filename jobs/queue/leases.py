@@ -22,7 +22,7 @@ from jobs.errors import LeaseLostError, LodestarError
 from jobs.queue.attempts import give_back, give_up
 from jobs.queue.tickets import Tickets
 from jobs.requests.request import ResolvedRequest
-from jobs.requests.tasks import Task, TaskResult, drawing_of, read_request
+from jobs.requests.tasks import Task, TaskResult, generation_of, read_request
 from jobs.status.candidates import field_of
 from jobs.status.job import JobError, JobStatus, Progress, StoredImage
 from jobs.status.records import dump_images
@@ -61,9 +61,9 @@ class Lease:
     alone: bool = False
 
     @property
-    def drawing(self) -> ResolvedRequest:
+    def generation(self) -> ResolvedRequest:
         """The request of a job that draws; TypeError for the others."""
-        return drawing_of(self.request)
+        return generation_of(self.request)
 
     @property
     def artifact_prefix(self) -> str:

@@ -11,7 +11,7 @@ from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
-from jobs.requests.schedules import most_cuts, parse_schedule, value_at
+from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
 from jobs.requests.tasks import Task
 
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
@@ -39,7 +39,7 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     goes on to its end: guidance whose patience ends costs less.
     """
     if not isinstance(request, ResolvedRequest):
-        return max(1, ceil(request.looks * _LOOK))
+        return max(1, ceil(request.num_inputs * _LOOK))
     area = max(1.0, request.width * request.height / _UNIT_PX)
     drawing = request.num_images * (_sampling(request) + _finishing(request))
     return max(1, ceil(area * (drawing + _enlarging(request)) + _reading(request)))
@@ -87,7 +87,7 @@ class _Views:
     def __init__(self, guidance: ResolvedGuidance) -> None:
         self._guidance = guidance
         self._schedules = [parse_schedule(text) for text in (guidance.overview_cuts, guidance.inner_cuts)]
-        self._share = guidance.cutouts / most_cuts(guidance.overview_cuts, guidance.inner_cuts)
+        self._share = guidance.cutouts / most_cutouts(guidance.overview_cuts, guidance.inner_cuts)
 
     def at(self, progress: float) -> int | None:
         """Those of all CLIPs together; None when there is nothing to judge."""

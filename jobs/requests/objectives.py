@@ -1,4 +1,4 @@
-"""What a caller may ask guidance to pull towards."""
+"""The objectives of guidance: what its gradient may decrease."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from jobs.storage.embeddings import EmbeddingName
 from jobs.wire import SomeText, Wire
 
 MAX_OBJECTIVES = 32
-MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across: a thumbnail says as much
+MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across, so a thumbnail is enough
 ZERO = 1e-6
 _KEPT = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _DATA_URL = re.compile(r"\A\s*data:[^,]*;\s*base64\s*,", re.ASCII | re.IGNORECASE)
@@ -26,18 +26,22 @@ class _Objective(Wire):
         ge=-1000,
         le=1000,
         allow_inf_nan=False,
-        description="Its part in the sum; a negative one pushes away.",
+        description="Weight in the sum of losses; a negative one pushes away.",
         examples=[1.0],
     )
     start: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="It counts from this part of the run on, 0 being pure noise.",
+        description="Fraction of the run at which it becomes active; 0 is pure noise.",
         examples=[0.0],
     )
     end: float = Field(
-        1.0, gt=0, le=1, description="And before this part, 1 being the finished picture.", examples=[1.0]
+        1.0,
+        gt=0,
+        le=1,
+        description="Fraction of the run at which it ends; 1 is the finished picture.",
+        examples=[1.0],
     )
 
     @model_validator(mode="after")
@@ -47,7 +51,7 @@ class _Objective(Wire):
         return self
 
     def active(self, progress: float) -> bool:
-        """Whether it counts at a time of the run, from 0 to 1."""
+        """Whether it counts at a time of the run, from 0 (pure noise) to 1 (finished)."""
         return self.start <= progress < self.end
 
 
@@ -55,22 +59,24 @@ class _OfClip(_Objective):
     clip: str | None = Field(
         None,
         max_length=100,
-        description="Id of the CLIP that judges; `guidance.clip` if left out.",
+        description="Id of the CLIP that measures it. Default: `guidance.clip`.",
         examples=["pocket-m"],
     )
 
 
 class TextObjective(_OfClip):
-    """Nearness to a text."""
+    """Spherical distance to a text."""
 
-    type: Literal["text"] = Field(description="`text`: nearness of the picture to a text.")
+    type: Literal["text"] = Field(description="`text`: spherical distance between the picture and a text.")
     text: SomeText = Field(description="The text.", examples=["a red apple"])
 
 
 class ImageObjective(_OfClip):
-    """Nearness to a picture."""
+    """Spherical distance to another picture."""
 
-    type: Literal["image"] = Field(description="`image`: nearness of the picture to another one.")
+    type: Literal["image"] = Field(
+        description="`image`: spherical distance between the picture and another one."
+    )
     image: str = Field(
         max_length=MAX_IMAGE_CHARS,
         description="A PNG, JPEG or WebP file in base64, also as a data URL. CLIP sees a few hundred pixels "
@@ -85,17 +91,17 @@ class ImageObjective(_OfClip):
 
     @property
     def digest(self) -> str | None:
-        """Of a picture that jobs keep; None if the file is here."""
+        """SHA-256 of a picture that jobs keep; None if the file is in the request."""
         kept = _KEPT.fullmatch(self.image)
         return kept[1] if kept else None
 
     @property
     def data(self) -> bytes:
-        """The file, if it is here."""
+        """The file, if it is in the request."""
         return base64.b64decode(self.image)
 
     def kept_as(self, digest: str) -> "ImageObjective":
-        """The same with a picture that the job keeps."""
+        """The same with the digest of a picture that the job keeps."""
         return self.model_copy(update={"image": f"sha256:{digest}"})
 
 
@@ -109,10 +115,11 @@ def _decoded(image: str) -> bytes:
 
 
 class EmbeddingObjective(_OfClip):
-    """Nearness to an aesthetic embedding."""
+    """Spherical distance to an aesthetic embedding."""
 
     type: Literal["embedding"] = Field(
-        description="`embedding`: nearness of the picture to an aesthetic embedding, by the CLIP that made it."
+        description="`embedding`: spherical distance between the picture and an aesthetic embedding, by the CLIP "
+        "that made the embedding."
     )
     embedding: EmbeddingName
     digest: str | None = Field(
@@ -123,7 +130,7 @@ class EmbeddingObjective(_OfClip):
 
 
 class AestheticObjective(_OfClip):
-    """The score of a CLIP's aesthetic predictor."""
+    """The score of a CLIP's aesthetic head."""
 
     type: Literal["aesthetic"] = Field(
         description="`aesthetic`: the score of the aesthetic predictor that the catalog names for the CLIP."
@@ -131,7 +138,7 @@ class AestheticObjective(_OfClip):
 
 
 class PixelObjective(_Objective):
-    """A property of the pixels, which no CLIP judges."""
+    """A property of the pixels, without CLIP."""
 
     type: PixelProperty = Field(
         description="`tv`: total variation, against noise. `range`: values beyond black and white, squared. "
@@ -143,18 +150,18 @@ Objective = Annotated[
     TextObjective | ImageObjective | EmbeddingObjective | AestheticObjective | PixelObjective,
     Field(discriminator="type"),
 ]
-# Those that a CLIP judges.
+# The objectives that a CLIP measures.
 PROMPTS = (TextObjective, ImageObjective, EmbeddingObjective, AestheticObjective)
 
 
 def check_weights(objectives: tuple[Objective, ...]) -> None:
-    """Refuse prompts that cancel each other out.
+    """Refuse objectives that cancel each other out.
 
-    Weights of what CLIPs judge are divided by the absolute value of the sum of those that count at a time, so that
-    their number does not change the strength of guidance.
+    The weights of the objectives of CLIPs are divided by the absolute value of the sum of the active ones. So their
+    number does not change the strength of guidance.
 
     Raises:
-        ValueError: at some time of the run this sum is zero.
+        ValueError: this sum is zero at some time of the run.
     """
     prompts = [objective for objective in objectives if isinstance(objective, PROMPTS)]
     times = sorted({time for prompt in prompts for time in (prompt.start, prompt.end)})

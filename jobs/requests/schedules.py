@@ -8,7 +8,12 @@ Disco evaluated these texts as Python. Here they are only read.
 
 import re
 from functools import lru_cache
+from typing import Annotated
 
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+MAX_CUTOUTS = 256
+MAX_SCHEDULE_CHARS = 500
 MAX_LENGTH = 10_000
 _REMEMBERED = 64  # texts that were read lately; every step of every picture asks for its own again
 _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
@@ -16,14 +21,42 @@ _ALONE = re.compile(_NUMBER)
 _PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,6}}))?")
 _WHOLE = r"[0-9]{1,6}(?:\.0{1,6})?"
 _WHOLE_PART = rf"\s*\[\s*{_WHOLE}(?:\s*,\s*{_WHOLE})*\s*\]\s*(?:\*\s*[0-9]{{1,6}}\s*)?"
-# What a schedule of views looks like, for those who read a JSON schema.
+# A schedule of cutouts in a JSON schema.
 PATTERN = rf"^(?:\s*{_WHOLE}\s*|{_WHOLE_PART}(?:\+{_WHOLE_PART})*)$"
 
-Schedule = tuple[float, ...]
+CutSchedule = tuple[float, ...]
+
+
+def _number_as_text(value: object) -> object:
+    if isinstance(value, float) and value.is_integer():  # JSON makes no difference between 4.0 and 4
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _not_too_long(text: str) -> str:
+    if len(text) > MAX_SCHEDULE_CHARS:
+        raise ValueError(f"a schedule has at most {MAX_SCHEDULE_CHARS} characters")
+    return text
+
+
+# A number is a schedule too. Read as one type, so that a refusal names the field and not the types it might have had.
+CutScheduleText = Annotated[
+    str,
+    BeforeValidator(_number_as_text),
+    AfterValidator(_not_too_long),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_CUTOUTS},
+                {"type": "string", "maxLength": MAX_SCHEDULE_CHARS, "pattern": PATTERN},
+            ]
+        }
+    ),
+]
 
 
 @lru_cache(_REMEMBERED)
-def parse_schedule(text: str) -> Schedule:
+def parse_schedule(text: str) -> CutSchedule:
     """The values of a schedule, each for an equal part of the run. A number alone holds throughout.
 
     Raises:
@@ -49,23 +82,27 @@ def parse_schedule(text: str) -> Schedule:
     return tuple(values)
 
 
-def value_at(schedule: Schedule, progress: float) -> float:
+def value_at(schedule: CutSchedule, progress: float) -> float:
     """The value at a time of the run, from 0 (pure noise) to 1 (finished)."""
     return schedule[min(int(progress * len(schedule)), len(schedule) - 1)]
 
 
 @lru_cache(_REMEMBERED)
-def most_cuts(overview: str, inner: str) -> int:
-    """The number of views at the step that has most, of two schedules of whole numbers.
+def most_cutouts(overview: str, inner: str) -> int:
+    """The largest number of cutouts of any step.
+
+    Args:
+        overview: schedule of cutouts of the whole picture.
+        inner: schedule of crops.
 
     Raises:
-        ValueError: one is no schedule, or a number is not whole, or no step has any.
+        ValueError: one is no schedule, a number is not whole, or no step has any.
     """
     schedules = [parse_schedule(text) for text in (overview, inner)]
     for value in (value for schedule in schedules for value in schedule):
         if not value.is_integer():
-            raise ValueError(f"{value:g} views cannot be drawn: numbers of views are whole")
-    # Between two breaks of either schedule nothing changes, so that it is enough to look at both ends of each part.
+            raise ValueError(f"{value:g} cutouts cannot be made: the number of cutouts is whole")
+    # Between two breaks of either schedule nothing changes, so both ends of each part are enough.
     times = {index / len(schedule) for schedule in schedules for index in range(len(schedule))}
     most = max(int(sum(value_at(schedule, time) for schedule in schedules)) for time in times)
     if most == 0:
@@ -73,17 +110,16 @@ def most_cuts(overview: str, inner: str) -> int:
     return most
 
 
-def split_cuts(cutouts: int, overview: str, inner: str, progress: float) -> tuple[int, int]:
-    """How many overviews and how many inner crops there are at a time of the run.
+def split_cutouts(cutouts: int, overview: str, inner: str, progress: float) -> tuple[int, int]:
+    """The numbers of overviews and of inner crops at a time of the run.
 
     Args:
-        cutouts: views at the step that has most; the schedules' own numbers count against each other only.
-        overview: schedule of views of the whole picture.
+        cutouts: cutouts at the step that has most; the schedules' own numbers are proportions of it.
+        overview: schedule of cutouts of the whole picture.
         inner: schedule of crops.
-        progress: from 0 to 1.
+        progress: from 0 (pure noise) to 1 (finished).
     """
-    wide, all_views = (value_at(parse_schedule(text), progress) for text in (overview, inner))
-    all_views += wide
-    total = round(cutouts * all_views / most_cuts(overview, inner))
-    overviews = round(total * wide / all_views) if all_views else 0
+    wide, narrow = (value_at(parse_schedule(text), progress) for text in (overview, inner))
+    total = round(cutouts * (wide + narrow) / most_cutouts(overview, inner))
+    overviews = round(total * wide / (wide + narrow)) if wide + narrow else 0
     return overviews, total - overviews

@@ -1,4 +1,4 @@
-"""Choosing: make many candidates, keep the best."""
+"""Best-of-n: make many candidates, keep the best."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol, get_args
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from jobs.wire import Formerly, Wire
+from jobs.wire import MAX_ID_CHARS, Formerly, Wire, same_field
 
 MAX_CANDIDATES = 256
 Score = Literal["clip", "aesthetic"]
@@ -42,21 +42,29 @@ def _score_or_weights(value: object) -> object:
     )
 
 
+class ResolvedSelection(Wire):
+    """Selection with nothing left open."""
+
+    keep: int = Field(ge=1, le=MAX_CANDIDATES, description="Pictures to keep.", examples=[3])
+    by: Weights = Field(
+        description="What a picture is ranked by: its similarity to the prompt, its aesthetic score, or both."
+    )
+    scorer: Annotated[str, Formerly("judge")] = Field(
+        max_length=MAX_ID_CHARS,
+        description="Id of the CLIP that scores similarity. Default: the first that does not guide.",
+        examples=["pocket-eval"],
+    )
+
+
 class Selection(Wire):
     """Make many pictures and keep the best by a model that did not guide them."""
 
     candidates: int = Field(ge=2, le=MAX_CANDIDATES, description="Pictures to make.", examples=[16])
-    keep: int = Field(1, ge=1, le=MAX_CANDIDATES, description="Pictures to keep.", examples=[3])
-    by: Annotated[Score | Weights, BeforeValidator(_score_or_weights)] = Field(
-        "clip",
-        description="What makes a picture good: its similarity to the prompt, its aesthetic score, or both.",
+    keep: int = same_field(ResolvedSelection, "keep", 1)
+    by: Annotated[Score | Weights, BeforeValidator(_score_or_weights)] = same_field(
+        ResolvedSelection, "by", "clip"
     )
-    scorer: Annotated[str | None, Formerly("judge")] = Field(
-        None,
-        max_length=100,
-        description="Id of the CLIP that scores similarity; if left out, the first that does not guide.",
-        examples=["pocket-eval"],
-    )
+    scorer: str | None = same_field(ResolvedSelection, "scorer")
 
     @model_validator(mode="after")
     def _leaves_a_choice(self) -> "Selection":
@@ -65,35 +73,27 @@ class Selection(Wire):
         return self
 
 
-class ResolvedSelection(Wire):
-    """Choosing with nothing left open."""
-
-    keep: int = Field(description="Pictures to keep.")
-    by: Weights = Field(description="What makes a picture good.")
-    scorer: Annotated[str, Formerly("judge")] = Field(description="Id of the CLIP that scores similarity.")
-
-
 class Scored(Protocol):
     """A candidate."""
 
     @property
     def clip_score(self) -> float | None:
-        """Similarity to the prompt."""
+        """Cosine similarity to the prompt; None if unknown."""
 
     @property
     def aesthetic_score(self) -> float | None:
-        """Of the predictor."""
+        """The aesthetic head's score; None if unknown."""
 
 
 def rank_scores(candidates: Sequence[Scored], by: Weights) -> list[float]:
-    """A number for each candidate, the higher the better; those without a finite score count as average."""
+    """Each candidate's rank score, higher being better; a score that is missing or not finite counts as average."""
     clip = _standard([candidate.clip_score for candidate in candidates])
     aesthetic = _standard([candidate.aesthetic_score for candidate in candidates])
     return [by.clip * c + by.aesthetic * a for c, a in zip(clip, aesthetic, strict=True)]
 
 
 def best(candidates: Sequence[Scored], by: Weights, keep: int) -> list[int]:
-    """Places of the best, best first; between equals, the first made."""
+    """Indices of the ``keep`` best, best first; between equals, the first made."""
     scores = rank_scores(candidates, by)
     return sorted(range(len(scores)), key=lambda place: -scores[place])[:keep]
 

@@ -1,4 +1,4 @@
-"""Small jobs that make no picture: they go the same durable way through the queue as pictures do."""
+"""Jobs that make no picture, in the same queue as those that do."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -11,22 +11,22 @@ from jobs.wire import Wire, dump_as_stored
 
 
 class _Task(Wire):
-    clip: str = Field(description="Id of the CLIP that does it.")
+    clip: str = Field(description="Id of the CLIP that embeds.")
     timeout_s: float = Field(600, description="Seconds that one attempt may run.")
 
     @property
     def model(self) -> str:
-        """What its worker has to have in memory."""
+        """Id of what a worker needs in memory for it."""
         return self.clip
 
     @property
     def priority(self) -> Priority:
-        """Normal: a task is so little work that its turn comes soon."""
+        """Normal: a task is little work, so it is served soon."""
         return Priority.NORMAL
 
     @property
-    def looks(self) -> int:
-        """Texts and pictures that the CLIP looks at."""
+    def num_inputs(self) -> int:
+        """Texts and pictures for the CLIP to embed."""
         return 1
 
 
@@ -39,16 +39,16 @@ class EmbeddingTask(_Task):
     pictures: tuple[str, ...] = Field(
         min_length=1, description="Where the artifact store keeps the pictures."
     )
-    minus: tuple[str, ...] = Field((), description="Likewise, of pictures whose mean is taken off.")
+    minus: tuple[str, ...] = Field((), description="Where it keeps pictures whose mean is subtracted.")
 
     @property
-    def looks(self) -> int:
-        """One at each picture."""
+    def num_inputs(self) -> int:
+        """All pictures."""
         return len(self.pictures) + len(self.minus)
 
 
 class ImportTask(_Task):
-    """Keep an embedding that others have made."""
+    """Import an embedding from a file."""
 
     kind: Literal["import"] = Field("import", description="Always `import`.")
     name: EmbeddingName
@@ -66,13 +66,13 @@ class ScoreTask(_Task):
     )
 
     @property
-    def looks(self) -> int:
-        """One at each picture, and one at the text."""
+    def num_inputs(self) -> int:
+        """All pictures, and the text."""
         return len(self.pictures) + (self.prompt is not None)
 
 
 class QueryTask(_Task):
-    """Find the place of a text or a picture in a CLIP's space."""
+    """Embed a text or a picture, for a search."""
 
     kind: Literal["query"] = Field("query", description="Always `query`.")
     text: str | None = Field(None, description="The text, or null.")
@@ -83,7 +83,7 @@ Task = EmbeddingTask | ImportTask | ScoreTask | QueryTask
 
 
 class PictureScore(Wire):
-    """What a CLIP and its predictor say of one picture."""
+    """The scores of one picture."""
 
     clip_score: float | None = Field(None, description="Cosine similarity to the prompt; null without one.")
     aesthetic_score: float | None = Field(
@@ -95,12 +95,12 @@ class Scores(Wire):
     """The scores of several pictures."""
 
     kind: Literal["scores"] = Field("scores", description="Always `scores`.")
-    clip: str = Field(description="Id of the CLIP that judged.")
+    clip: str = Field(description="Id of the CLIP that scored.")
     pictures: tuple[PictureScore, ...] = Field(description="One for each picture, in their order.")
 
 
 class Place(Wire):
-    """A place in a CLIP's space."""
+    """A CLIP embedding."""
 
     kind: Literal["place"] = Field("place", description="Always `place`.")
     clip: str = Field(description="Id of the CLIP.")
@@ -129,22 +129,22 @@ _REQUEST: TypeAdapter[ResolvedRequest | Task] = TypeAdapter(AnyRequest)
 _RESULT: TypeAdapter[TaskResult] = TypeAdapter(AnyResult)
 
 
-def drawing_of(request: ResolvedRequest | Task) -> ResolvedRequest:
-    """A request that is for pictures.
+def generation_of(request: ResolvedRequest | Task) -> ResolvedRequest:
+    """The request, if it is for pictures.
 
     Raises:
-        TypeError: it is for something else, which the caller should have known.
+        TypeError: it is a task. Callers know which they have.
     """
     if not isinstance(request, ResolvedRequest):
-        raise TypeError(f"a job of the kind {request.kind!r} draws nothing")
+        raise TypeError(f"a job of the kind {request.kind!r} makes no pictures")
     return request
 
 
 def dump_request(request: ResolvedRequest | Task) -> str:
-    """What a job does, as it is stored: without what is by default.
+    """A job's request as it is stored, without defaults.
 
-    So a version that does not know a field reads every request that does not use it. It takes the defaults for the
-    same in all versions: none of a stored model ever changes.
+    A version that does not know a field therefore reads every request that does not use it. This holds while no default
+    of a stored model changes.
     """
     fields = dump_as_stored(request)
     if not isinstance(request, ResolvedRequest):
@@ -153,11 +153,11 @@ def dump_request(request: ResolvedRequest | Task) -> str:
 
 
 def read_request(data: str, *, extra: Literal["forbid", "ignore"] = "forbid") -> ResolvedRequest | Task:
-    """What a stored job does.
+    """The request of a stored job.
 
     Args:
         data: its JSON.
-        extra: what is done with fields that this version does not know.
+        extra: whether fields that this version does not know are an error.
 
     Raises:
         ValidationError: this version does not know it.
@@ -166,5 +166,5 @@ def read_request(data: str, *, extra: Literal["forbid", "ignore"] = "forbid") ->
 
 
 def read_result(data: str) -> TaskResult:
-    """What came of a stored task."""
+    """The result of a stored task."""
     return _RESULT.validate_json(data)

@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open of personalisation and choosing, and refuse what cannot be."""
+"""Fill in what a request leaves open of personalization and selection, and refuse what cannot be."""
 
 from collections.abc import Collection
 
@@ -18,7 +18,7 @@ def text_clip(card: ModelCard, field: str = "personalization") -> str:
     """
     if card.text_clip is None:
         raise NoImageTowerError(
-            f"model {card.id!r} cannot be personalised: the catalog names no CLIP (text_clip) that its text encoder "
+            f"model {card.id!r} cannot be personalized: the catalog names no CLIP (text_clip) that its text encoder "
             "belongs to, and without its image tower there is nothing to compare pictures with",
             field=field,
         )
@@ -26,15 +26,17 @@ def text_clip(card: ModelCard, field: str = "personalization") -> str:
 
 
 def resolve_personalization(
-    asked: Personalization, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
-) -> ResolvedPersonalization:
-    """Pin the embedding, and refuse what cannot be.
+    asked: Personalization | None, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+) -> ResolvedPersonalization | None:
+    """Personalization with the embedding's digest; None if none was asked for.
 
     Raises:
         NoImageTowerError: the model's text encoder belongs to no CLIP of the catalog.
-        UnknownEmbeddingError: there is no embedding of this name.
+        InvalidRequestError: there is no embedding of this name.
         ClipMismatchError: it was made by another CLIP.
     """
+    if asked is None:
+        return None
     clip = catalog.clip(text_clip(card)).id
     field = "personalization.embedding"
     known = find_embedding(asked.embedding, library, field)
@@ -57,20 +59,24 @@ def resolve_personalization(
     )
 
 
-def resolve_selection(asked: Selection, catalog: Catalog, guides: Collection[str]) -> ResolvedSelection:
-    """Find the scorer.
+def resolve_selection(
+    asked: Selection | None, catalog: Catalog, guides: Collection[str]
+) -> ResolvedSelection | None:
+    """Selection with its scorer; None if none was asked for.
 
     Args:
-        asked: how to choose.
+        asked: how to select.
         catalog: the CLIPs.
-        guides: ids of those that guide the candidates.
+        guides: ids of the CLIPs that guide the candidates.
 
     Raises:
         InvalidRequestError: the scorer guides, or the catalog holds nothing to score with.
         UnknownModelError: the catalog does not hold the scorer.
     """
+    if asked is None:
+        return None
     by = asked.by if isinstance(asked.by, Weights) else Weights(**{asked.by: 1.0})
-    if by.aesthetic and catalog.critic.head is None:
+    if by.aesthetic and catalog.aesthetic_scorer.head is None:
         raise InvalidRequestError(
             "no CLIP of the catalog has an aesthetic head to choose by", field="select.by"
         )

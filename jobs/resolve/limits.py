@@ -1,4 +1,4 @@
-"""What one job may cost at most, whatever its request asks for: an operator's to say."""
+"""The operator's limits of every job."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ MAX_TIMEOUT_S = 86_400.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Of every job that draws.
+    """Limits of every job that makes pictures.
 
     Attributes:
-        cost: units of work (see ``jobs.queue.order.cost_of``); None for any number.
+        cost: units of work (see ``jobs.queue.order.cost_of``); None for no limit.
         timeout_s: seconds that one attempt may run.
     """
 
@@ -24,7 +24,7 @@ class Limits:
     timeout_s: float = MAX_TIMEOUT_S
 
     def timeout_of(self, request: GenerateRequest) -> float:
-        """The timeout of a request; one that was not asked for is no longer than it may be.
+        """The timeout of a request; the default is cut to the limit.
 
         Raises:
             InvalidRequestError: it asks for a longer one.
@@ -39,14 +39,14 @@ class Limits:
         return request.timeout_s
 
     def check_cost(self, request: ResolvedRequest, card: ModelCard) -> None:
-        """Refuse a request that costs more than it may.
+        """Refuse a request that costs more than the limit.
 
         Args:
             request: with nothing left open.
             card: of its model.
 
         Raises:
-            InvalidRequestError: it does; the field is the one without which it would cost least.
+            InvalidRequestError: it does. Its field is the one without which the request would cost least.
         """
         if self.cost is None or (cost := cost_of(request)) <= self.cost:
             return

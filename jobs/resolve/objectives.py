@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open of guidance's objectives, and refuse what no CLIP can judge."""
+"""Fill in what a request leaves open of guidance's objectives, and refuse what no CLIP can measure."""
 
 from jobs.catalog.catalog import Catalog
 from jobs.errors import ClipMismatchError, InvalidRequestError, UnknownEmbeddingError, UnknownModelError
@@ -22,7 +22,7 @@ def resolve_objectives(
     catalog: Catalog,
     library: EmbeddingLibrary | None,
 ) -> tuple[Objective, ...]:
-    """What was asked for, each with its CLIP; else the prompt, and what the preset adds to it.
+    """The objectives asked for, each with its CLIP; by default the prompt and the preset's regularizers.
 
     Args:
         guidance: as it was asked for.
@@ -34,8 +34,7 @@ def resolve_objectives(
 
     Raises:
         UnknownModelError: the catalog does not hold a CLIP that is named.
-        InvalidRequestError: a CLIP has no aesthetic head to judge by, or an embedding is not the one that was meant.
-        UnknownEmbeddingError: there is no embedding of a name.
+        InvalidRequestError: a CLIP has no aesthetic head, or an embedding does not exist or has changed.
         ClipMismatchError: an embedding was made by another CLIP than the one named.
     """
     if guidance.objectives is None:
@@ -48,7 +47,7 @@ def resolve_objectives(
 
 
 def regularizers_of(preset: GuidancePreset) -> tuple[PixelObjective, ...]:
-    """What a preset pulls towards besides the prompt."""
+    """A preset's objectives besides the prompt."""
     return tuple(PixelObjective(type=name, weight=weight) for name, weight in preset.regularizers)
 
 
@@ -64,7 +63,7 @@ def _resolve(
         known = find_embedding(objective.embedding, library, f"{field}.embedding")
         if known.clip != (named or known.clip):
             raise ClipMismatchError(
-                f"the embedding {known.name!r} was made by {known.clip}, and {named} is asked to judge by it",
+                f"the embedding {known.name!r} was made by {known.clip}, and {named} is asked to compare with it",
                 field=f"{field}.clip",
             )
         if objective.digest not in {None, known.digest}:
@@ -72,23 +71,23 @@ def _resolve(
                 f"the embedding {known.name!r} is another one by now: its digest is {known.digest}",
                 field=f"{field}.digest",
             )
-        judge = _known_clip(known.clip, f"{field}.embedding", catalog)
-        return objective.model_copy(update={"clip": judge, "digest": known.digest})
+        maker = _known_clip(known.clip, f"{field}.embedding", catalog)
+        return objective.model_copy(update={"clip": maker, "digest": known.digest})
     return objective.model_copy(update={"clip": named or clip})
 
 
 def find_embedding(name: str, library: EmbeddingLibrary | None, field: str) -> EmbeddingInfo:
-    """What is known of an embedding.
+    """The embedding that a field of a request names.
 
     Raises:
-        UnknownEmbeddingError: there is none of this name.
+        InvalidRequestError: there is none of this name. (``UnknownEmbeddingError`` is of a path.)
     """
     try:
         if library is None:
             raise UnknownEmbeddingError(f"there is no aesthetic embedding {name!r}")
         return library.get(name)
     except UnknownEmbeddingError as error:
-        raise UnknownEmbeddingError(error.message, field=field) from error
+        raise InvalidRequestError(error.message, field=field) from error
 
 
 def _known_clip(clip_id: str, field: str, catalog: Catalog) -> str:
@@ -98,9 +97,9 @@ def _known_clip(clip_id: str, field: str, catalog: Catalog) -> str:
         raise UnknownModelError(error.message, field=field) from error
 
 
-def _with_head(named: str | None, field: str, guide: str, catalog: Catalog) -> str:
-    """The CLIP that judges beauty: the named one, else the guide if it can, else the one that scores all pictures."""
-    for candidate in (named,) if named else (guide, catalog.critic.id):
+def _with_head(named: str | None, field: str, guidance_clip: str, catalog: Catalog) -> str:
+    """The CLIP whose aesthetic head counts: the named one, else the guidance CLIP's, else the aesthetic scorer's."""
+    for candidate in (named,) if named else (guidance_clip, catalog.aesthetic_scorer.id):
         if catalog.clip(candidate).head is not None:
             return candidate
     raise InvalidRequestError(

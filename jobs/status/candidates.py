@@ -1,7 +1,7 @@
-"""The pictures of a choosing job, as the job's hash keeps them while they come.
+"""The candidates of a job with ``select``, as the job's hash keeps them while they come.
 
-Each is a field of its own, written by the execution that made it. What an execution that lost the job has left there is
-not counted.
+Each is a field of its own, written by the execution that made it. Those of an execution that has lost the job do not
+count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _FIELD = "candidate:"
 
 
 def field_of(image: StoredImage) -> str:
-    """Where the hash keeps a candidate."""
+    """The hash's field for a candidate."""
     return f"{_FIELD}{image.index}"
 
 
@@ -35,12 +35,12 @@ def to_candidates(
     status: JobStatus,
     images: Sequence[StoredImage],
 ) -> tuple[Candidate, ...]:
-    """The candidates as everyone sees them."""
+    """The candidates as callers see them."""
     if not isinstance(request, ResolvedRequest) or request.select is None:
         return ()
     made = load_candidates(record)
     kept = {image.index for image in images}
-    is_chosen = status is JobStatus.SUCCEEDED
+    has_chosen = status is JobStatus.SUCCEEDED
     return tuple(
         Candidate(
             index=image.index,
@@ -48,7 +48,7 @@ def to_candidates(
             clip_score=image.clip_score,
             aesthetic_score=image.aesthetic_score,
             score=round(score, 4),
-            kept=image.index in kept if is_chosen else None,
+            kept=image.index in kept if has_chosen else None,
             url=links.here(links.image(job_id, image.index))
             if image.index in kept or status is JobStatus.RUNNING
             else None,

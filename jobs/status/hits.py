@@ -1,4 +1,4 @@
-"""What search finds, as the API tells it."""
+"""Results of a search, as callers see them."""
 
 from pydantic import Field
 
@@ -7,18 +7,18 @@ from jobs.wire import Wire
 
 
 class Hit(Wire):
-    """A picture that was found."""
+    """A picture found."""
 
     similarity: float = Field(
         description="Cosine similarity to the query, after it was moved.", examples=[0.31]
     )
     job_id: str = Field(description="Id of its job.")
-    prompt: str = Field(description="What it was made from.")
+    prompt: str = Field(description="Its prompt.")
     image: Image = Field(description="The picture.")
 
 
 class Hits(Wire):
-    """Pictures that were found."""
+    """The pictures found."""
 
     clip: str = Field(description="Id of the CLIP whose similarity this is.")
     data: tuple[Hit, ...] = Field(description="The pictures, nearest first.")

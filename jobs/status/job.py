@@ -1,4 +1,4 @@
-"""A job as everyone sees it: its status, progress, pictures, error and times."""
+"""A job as callers see it: its status, progress, pictures, error and times."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field, computed_field
 
 from jobs.requests.request import ResolvedRequest, WebhookEvent
-from jobs.requests.tasks import AnyRequest, AnyResult, drawing_of
+from jobs.requests.tasks import AnyRequest, AnyResult, generation_of
 from jobs.status import links
 from jobs.wire import Wire
 
 
 class JobStatus(StrEnum):
-    """Where a job stands. The last three are terminal: a job enters exactly one of them, once."""
+    """Status of a job. The last three are terminal: a job enters exactly one of them, once."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -49,7 +49,7 @@ class Progress(Wire):
 
 
 class GuidedStep(Wire):
-    """What guidance saw at one sampling step."""
+    """Guidance at one sampling step."""
 
     step: int = Field(ge=0, description="Number of the step, from 0.", examples=[3])
     loss: float | None = Field(
@@ -61,7 +61,7 @@ class GuidedStep(Wire):
         examples=[[0.42]],
     )
     gradient_rms: float | None = Field(
-        description="Root mean square of the gradient, before any normalisation; null if it is not finite.",
+        description="Root mean square of the gradient, before any normalization; null if it is not finite.",
         examples=[0.0012],
     )
     skipped: bool = Field(
@@ -95,7 +95,8 @@ class Image(Wire):
         ge=-1,
         le=1,
         description="Cosine similarity of the picture and its prompt by the CLIP that guided it, "
-        "or by the model's own when nothing did. A guide flatters itself. Of a choosing job: by its judge.",
+        "or by the model's own without guidance. The guiding CLIP overrates its own pictures. With `select`: by its "
+        "scorer.",
     )
     aesthetic_score: float | None = Field(
         None,
@@ -103,21 +104,19 @@ class Image(Wire):
     )
     trace: tuple[GuidedStep, ...] | None = Field(
         None,
-        description="Every guided step, where `guidance.trace` asked for it. Recurrences are steps of their own.",
+        description="Every guided step, if `guidance.trace` is on. Recurrences are steps of their own.",
     )
 
 
 class Candidate(Wire):
-    """One of the pictures that a choosing job has made so far."""
+    """A picture that a job with `select` has made so far."""
 
     index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
     seed: int = Field(ge=0, description="Seed of this picture.")
-    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the scorer.")
     aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
-    score: float = Field(
-        description="What it is ranked by, among the candidates so far; the higher the better."
-    )
-    kept: bool | None = Field(None, description="Whether it was kept; null before the choice.")
+    score: float = Field(description="Rank score among the candidates so far; higher is better.")
+    kept: bool | None = Field(None, description="Whether it was kept; null until the job has succeeded.")
     url: str | None = Field(None, description="Path of the picture; null if it was not kept.")
 
 
@@ -129,19 +128,19 @@ class JobError(Wire):
 
 
 class Metrics(Wire):
-    """Where the time went, in seconds of the server's clock."""
+    """Durations in seconds of the server's clock."""
 
     queue_s: float | None = Field(None, ge=0, description="From submission to the start of the last attempt.")
     execution_s: float | None = Field(None, ge=0, description="From that start to the end.")
 
 
 class WebhookState(Wire):
-    """Whether the job's webhook has been told."""
+    """Delivery of the job's webhook messages."""
 
     url: str = Field(description="Address that the messages are posted to.")
-    events: tuple[WebhookEvent, ...] = Field(description="What it is told of.")
+    events: tuple[WebhookEvent, ...] = Field(description="Occasions for a message.")
     status: Literal["waiting", "pending", "delivered", "failed"] = Field(
-        description="Of the newest message: waiting (there is none yet), pending (to be sent, or sent again), "
+        description="State of the newest message: waiting (there is none yet), pending (to be sent, or sent again), "
         "delivered, or failed (given up)."
     )
     attempts: int = Field(0, ge=0, description="Times that the newest message was sent.")
@@ -154,7 +153,7 @@ class WebhookState(Wire):
 
 
 class Job(Wire):
-    """A job: what was asked, where it stands, and what came of it."""
+    """A job: its request, status and results."""
 
     id: str = Field(description="Unguessable id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])
     status: JobStatus = Field(description="queued, running, succeeded, failed or canceled.")
@@ -166,50 +165,48 @@ class Job(Wire):
         ge=0,
         description="Jobs that wait before this one; null unless queued, and while no worker can read its request.",
     )
-    cancel_requested: bool = Field(
-        False, description="Whether a running job was told to stop and has not yet."
-    )
+    cancel_requested: bool = Field(False, description="Whether a running job is to stop and has not yet.")
     attempts: int = Field(
         0,
         ge=0,
-        description="Attempts that count: the present one, and those that were alone with a worker when it was lost. "
+        description="Attempts that count: the present one, and those that ran alone on a worker that was lost. "
         "After three of these the job fails.",
     )
     starts: int = Field(
-        0, ge=0, description="Times that a worker started it in all, also those that it was given back from."
+        0, ge=0, description="Times that a worker started it, those after which it was requeued included."
     )
     worker: str | None = Field(None, description="Name of the worker of the last attempt.")
     progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")
     request: AnyRequest = Field(description="The request with every default and the seed filled in.")
     images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
     candidates: tuple[Candidate, ...] = Field(
-        (), description="Of a choosing job: what it has made so far, also what it did not keep."
+        (), description="Of a job with `select`: what it has made so far, also what it did not keep."
     )
-    result: AnyResult | None = Field(None, description="What came of a job that makes no picture.")
+    result: AnyResult | None = Field(None, description="Result of a job that makes no picture.")
     error: JobError | None = Field(None, description="Why it failed; null unless it did.")
     notes: tuple[str, ...] = Field(
         (),
-        description="What its worker did not do as asked, a sentence each: a text that was not read to its end.",
+        description="What its worker did not do as asked, a sentence each, such as a text not read to its end.",
     )
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
     webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")
 
     @property
-    def draws(self) -> bool:
+    def generates(self) -> bool:
         """Whether it makes pictures."""
         return isinstance(self.request, ResolvedRequest)
 
     @property
-    def drawing(self) -> ResolvedRequest:
-        """The request of a job that draws; TypeError for the others."""
-        return drawing_of(self.request)
+    def generation(self) -> ResolvedRequest:
+        """The request of a job that makes pictures; TypeError for a task."""
+        return generation_of(self.request)
 
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property
     def urls(self) -> dict[str, str]:
         """Paths to get, to cancel and to follow this job."""
-        path = links.here(links.job(self.id))
-        return {"self": path, "cancel": f"{path}/cancel", "events": f"{path}/events"}
+        paths = {"self": links.job, "cancel": links.cancel, "events": links.events}
+        return {name: links.here(path(self.id)) for name, path in paths.items()}
 
 
 class JobPage(Wire):

@@ -1,7 +1,7 @@
-"""Paths of a job's resources, by which those who read it find them.
+"""Paths of a job's resources: the only HTTP paths that ``jobs`` knows. The routes of the API serve them.
 
-A proxy may put the service under a prefix. Whoever serves a request says so with ``placed_under``; what is written
-meanwhile, in threads and streams too, leads to where that request came by.
+A proxy may put the service under a prefix. The server of a request enters ``placed_under`` with that prefix; paths
+written meanwhile, in threads and streams too, begin with it.
 """
 
 import re
@@ -38,6 +38,16 @@ def here(path: str) -> str:
 def job(job_id: str) -> str:
     """Path of a job, without the prefix."""
     return f"/v1/jobs/{job_id}"
+
+
+def cancel(job_id: str) -> str:
+    """Path that cancels a job, without the prefix."""
+    return f"{job(job_id)}/cancel"
+
+
+def events(job_id: str) -> str:
+    """Path of a job's events, without the prefix."""
+    return f"{job(job_id)}/events"
 
 
 def image(job_id: str, index: int) -> str:

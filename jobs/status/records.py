@@ -1,4 +1,4 @@
-"""Between the hash that Redis keeps for a job and the job that everyone sees."""
+"""Between the hash that Redis keeps for a job and the job that callers see."""
 
 import json
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def to_job(
         queue_position: jobs that wait before it, if it waits.
         eta_s: seconds until its end, if it waits and they are known.
     """
-    # A field that a newer version added is not shown; only a worker has to understand all of it.
+    # A field of a newer version is not shown; only a worker has to know all fields.
     status, request = JobStatus(record["status"]), read_request(record["request"], extra="ignore")
     images = load_images(record)
     created, started, finished = (

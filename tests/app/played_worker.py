@@ -33,7 +33,7 @@ class PlayedWorker:
 
     def store(self, lease: Lease) -> tuple[StoredImage, ...]:
         """Put the job's pictures into the artifact store."""
-        return tuple(self._store(lease, index) for index in range(lease.drawing.num_images))
+        return tuple(self._store(lease, index) for index in range(lease.generation.num_images))
 
     def succeed(self, job_id: str) -> Lease:
         """Take a job from waiting to succeeded."""
@@ -46,7 +46,7 @@ class PlayedWorker:
         self.leases.fail(self.claim(job_id), error)
 
     def _store(self, lease: Lease, index: int) -> StoredImage:
-        request = lease.drawing
+        request = lease.generation
         key = f"{lease.artifact_prefix}/{index}.png"
         self._artifacts.put(key, picture(request.width, request.height, tint=request.seed + index))
         return StoredImage(

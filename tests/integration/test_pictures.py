@@ -42,7 +42,7 @@ def test_a_prompt_becomes_a_guided_picture(guided: Made) -> None:
         picture.load()
         assert (picture.format, picture.size) == ("PNG", (64, 64))
         assert PROMPT in str(picture.info["parameters"])
-    assert guided.job.drawing.guidance is not None
+    assert guided.job.generation.guidance is not None
     assert guided.job.progress.fraction == 1
     assert guided.job.images[0].clip_score is not None
 

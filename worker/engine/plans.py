@@ -48,7 +48,7 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     card = catalog.model(request.model)
     guides = request.guidance.clips if request.guidance else (card.clip,)
     judge = guides[0]
-    extras = Extras(catalog.critic.id, card.text_clip, inputs.tastes, inputs.prompts)
+    extras = Extras(catalog.aesthetic_scorer.id, card.text_clip, inputs.tastes, inputs.prompts)
     clips = [*guides, extras.critic]
     if request.select is not None:
         clips.append(request.select.scorer)

@@ -11,7 +11,7 @@ from torch import Tensor
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.schedules import parse_schedule, split_cuts, value_at
+from jobs.requests.schedules import parse_schedule, split_cutouts, value_at
 from jobs.status.job import GuidedStep
 from worker.calls import Call, Guide, PullBack
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
@@ -132,7 +132,9 @@ class Steering:
 
     def _cut(self, progress: float) -> Cut:
         guidance, preset = self._guidance, self._preset
-        overview, inner = split_cuts(guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress)
+        overview, inner = split_cutouts(
+            guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress
+        )
         return Cut(
             overview,
             inner,

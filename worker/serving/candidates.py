@@ -76,6 +76,6 @@ class Candidates:
 
     def _store(self, lease: Lease, picture: Picture) -> StoredImage:
         image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.drawing))
+        self._put(image.key, encode_png(picture, lease.generation))
         self._leases.show(lease, image)
         return image

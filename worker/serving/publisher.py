@@ -44,7 +44,7 @@ class Publisher:
         """
         self._leases = leases
         self._artifacts = artifacts
-        self._segments = Segments(artifacts, models.catalog.critic.id)
+        self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
         self._candidates = Candidates(leases, self._put, on_stored)
         self._embeddings = EmbeddingLibrary(artifacts)
         self._upscalers: dict[str, Upscaler] = {}
@@ -118,7 +118,7 @@ class Publisher:
             LodestarError: a picture cannot be upscaled.
             OSError: the artifact store would not take one, or give a candidate back.
         """
-        asked = lease.drawing.upscale
+        asked = lease.generation.upscale
         assert asked is not None
         if asked.model not in self._upscalers:
             self._upscalers[asked.model] = Upscaler(asked.model, self._threads)
@@ -150,9 +150,9 @@ class Publisher:
 
     def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
         """Store a job's pictures, or keep the best of those that were stored as they came; where they lie."""
-        if lease.drawing.select is None:
+        if lease.generation.select is None:
             return tuple(self._store(lease, picture) for picture in pictures)
-        return self._best(lease, lease.drawing.select)
+        return self._best(lease, lease.generation.select)
 
     def _best(self, lease: Lease, select: ResolvedSelection) -> tuple[StoredImage, ...]:
         candidates = self._candidates.all(lease)
@@ -160,10 +160,10 @@ class Publisher:
 
     def _whole(self, lease: Lease, pictures: tuple[Picture, ...]) -> Iterator[Picture]:
         """The pictures that a job keeps, with their pixels: those of candidates are in the store."""
-        if lease.drawing.select is None:
+        if lease.generation.select is None:
             yield from pictures
             return
-        for image in self._best(lease, lease.drawing.select):
+        for image in self._best(lease, lease.generation.select):
             yield replace(pictures[image.index], pixels=read_whole_picture(self._artifacts.get(image.key)))
 
     def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
@@ -179,7 +179,7 @@ class Publisher:
 
     def _store(self, lease: Lease, picture: Picture) -> StoredImage:
         image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.drawing))
+        self._put(image.key, encode_png(picture, lease.generation))
         return image
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:

@@ -53,7 +53,6 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
             "invalid_request",
             "invalid_file",
             "unknown_model",
-            "unknown_embedding",
             "clip_mismatch",
             "no_image_tower",
             "idempotency_conflict",

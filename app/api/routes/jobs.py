@@ -44,7 +44,6 @@ IdempotencyKey = Annotated[
             "invalid_request",
             "invalid_file",
             "unknown_model",
-            "unknown_embedding",
             "clip_mismatch",
             "no_image_tower",
             "artifacts_unavailable",

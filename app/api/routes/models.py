@@ -12,7 +12,6 @@ from jobs.requests.objectives import PixelObjective
 from jobs.requests.presets import PRESETS, GuidancePreset
 from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
 from jobs.resolve.objectives import regularizers_of
-from jobs.resolve.request import OVERRIDABLE
 from jobs.wire import Wire
 
 router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute)
@@ -44,7 +43,7 @@ class PresetInfo(Wire):
     id: str = Field(description="Name for `guidance.preset`.", examples=["laion"])
     scale: float = Field(description="Default strength, in the method's own convention.", examples=[0.1])
     cutouts: int = Field(
-        description="Default number of views that CLIP judges at the step that has most.", examples=[48]
+        description="Default number of cutouts that CLIP sees at the step that has most.", examples=[48]
     )
     target: str = Field(
         description="What the gradient is taken with respect to: the denoised latents, or the noisy ones, which takes "
@@ -126,6 +125,6 @@ def _preset(name: str, preset: GuidancePreset) -> PresetInfo:
         cutouts=preset.cutouts,
         target=preset.target,
         source=preset.source,
-        defaults={field: getattr(preset, field) for field in ("cutouts", *OVERRIDABLE)},
+        defaults={"cutouts": preset.cutouts, **preset.parameters()},
         regularizers=regularizers_of(preset),
     )

@@ -84,7 +84,7 @@ async def score(
         of_jobs = find_pictures(jobs, services.queue, "jobs")
         if not 1 <= len(pictures) + len(of_jobs) <= MAX_SCORED:
             raise InvalidRequestError(f"give 1 to {MAX_SCORED} pictures", field="pictures")
-        return services.catalog.clip(clip).id if clip else services.catalog.critic.id, of_jobs
+        return services.catalog.clip(clip).id if clip else services.catalog.aesthetic_scorer.id, of_jobs
 
     judge, of_jobs = await run_in_threadpool(prepare)
     job_id = new_job_id()

@@ -97,7 +97,7 @@ async def by_text(
     move = await run_in_threadpool(_move, services, aesthetic_score, aesthetic_weight)
     remembered: OrderedDict[str, list[float]] = services.queries
     if q not in remembered:
-        task = QueryTask(clip=services.catalog.critic.id, text=q, timeout_s=QUERY_TIMEOUT_S)
+        task = QueryTask(clip=services.catalog.aesthetic_scorer.id, text=q, timeout_s=QUERY_TIMEOUT_S)
         remembered[q] = await _place(request, services, task, new_job_id(), caller)
         while len(remembered) > REMEMBERED_QUERIES:
             remembered.popitem(last=False)
@@ -134,7 +134,7 @@ async def by_picture(
     uploads = [] if picture is None else [(picture, "picture")]
     keys, files = await keep_pictures(request, job_id, uploads)
     key = keys[0] if keys else of_job
-    task = QueryTask(clip=services.catalog.critic.id, picture=key, timeout_s=QUERY_TIMEOUT_S)
+    task = QueryTask(clip=services.catalog.aesthetic_scorer.id, picture=key, timeout_s=QUERY_TIMEOUT_S)
     place = await _place(request, services, task, job_id, caller, files)
     return await run_in_threadpool(_search, services, _moved(place, *move), limit)
 
@@ -175,7 +175,7 @@ def _move(services: Services, score: int | None, weight: float | None) -> tuple[
         if weight is not None:
             raise InvalidRequestError("aesthetic_weight needs an aesthetic_score", field="aesthetic_weight")
         return [], 0.0
-    name, clip = f"rating{score}", services.catalog.critic.id
+    name, clip = f"rating{score}", services.catalog.aesthetic_scorer.id
     with reaching_the_store():
         try:
             file = services.embeddings.file(name)
@@ -215,7 +215,7 @@ def _search(services: Services, vector: list[float], limit: int) -> Hits:
             if len(hits) >= limit or len(found) < wanted:
                 break
             wanted *= 2  # some were of jobs that are gone
-    return Hits(clip=services.catalog.critic.id, data=tuple(hits[:limit]))
+    return Hits(clip=services.catalog.aesthetic_scorer.id, data=tuple(hits[:limit]))
 
 
 def _hit(services: Services, found: Found) -> Hit | None:

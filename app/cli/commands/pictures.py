@@ -1,56 +1,45 @@
 """Commands that make pictures. Each imports what it needs, so that the others answer at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli import generation_options as options
 from app.cli.connection import DEFAULT_URL, JobId, Url, connected
 from app.cli.exits import end_as, reassure
 from app.cli.finishing import Quiet, Wait, wait_for_end
+from app.cli.generation_options import Output
 
 if TYPE_CHECKING:
     from app.client.jobs import Client
-    from jobs.requests.request import GenerateRequest
 
 commands = typer.Typer()
 
-Output = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", help="File to write; by default named after the job.", dir_okay=False),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the job as JSON instead of the paths.")]
 Open = Annotated[bool, typer.Option("--open", help="Show the pictures with this machine's viewer.")]
 
 
 @commands.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(help="What the picture should show.")],
+    prompt: options.Prompt,
     output: Output = None,
     url: Url = DEFAULT_URL,
-    seed: Annotated[int | None, typer.Option(help="Seed of the first picture; random if left out.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Sampling steps.")] = None,
-    cfg_scale: Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="Solver of the reverse diffusion.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What it should not show.")] = None,
-    model: Annotated[str | None, typer.Option(help="Id of the model.")] = None,
-    width: Annotated[int | None, typer.Option(help="Width in pixels.")] = None,
-    height: Annotated[int | None, typer.Option(help="Height in pixels.")] = None,
-    num_images: Annotated[
-        int | None, typer.Option("-n", "--num-images", "--images", help="Number of pictures.")
-    ] = None,
-    guide: Annotated[
-        bool | None,
-        typer.Option("--guide/--no-guide", help="CLIP guidance; on if one of its options is given."),
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Method of the guidance; `lodestar models` lists them.")
-    ] = None,
-    guidance_scale: Annotated[float | None, typer.Option(help="Strength of the guidance.")] = None,
-    cutouts: Annotated[
-        int | None, typer.Option(help="Augmented views that CLIP judges at each step.")
-    ] = None,
-    clip: Annotated[str | None, typer.Option(help="Id of the CLIP that guides.")] = None,
+    seed: options.Seed = None,
+    steps: options.Steps = None,
+    cfg_scale: options.CfgScale = None,
+    sampler: options.Sampler = None,
+    schedule: options.Schedule = None,
+    negative_prompt: options.NegativePrompt = None,
+    model: options.Model = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    num_images: options.NumImages = None,
+    guide: options.Guide = None,
+    preset: options.Preset = None,
+    guidance_scale: options.GuidanceScale = None,
+    cutouts: options.Cutouts = None,
+    clip: options.Clip = None,
     wait: Wait = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -60,22 +49,17 @@ def generate(
 
     Exit codes: 0 done, 1 error, 2 usage, 3 the job failed, 5 it was canceled, 6 --wait is over, 130 Ctrl-C.
     """
-    guidance = _given(preset=preset, scale=guidance_scale, cutouts=cutouts, clip=clip)
-    if guide is False and guidance:
-        raise typer.BadParameter("--no-guide contradicts the options of the guidance")
-    request = _request(
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        model=model,
-        width=width,
-        height=height,
-        steps=steps,
-        cfg_scale=cfg_scale,
-        sampler=sampler,
-        seed=seed,
-        num_images=num_images,
-        guidance=guidance if guide or guidance else None,
-    )
+    guidance = options.guidance_of(guide, preset=preset, scale=guidance_scale, cutouts=cutouts, clip=clip)
+    texts = {"prompt": prompt, "negative_prompt": negative_prompt, "model": model}
+    sizes = {"width": width, "height": height, "num_images": num_images}
+    sampling = {
+        "steps": steps,
+        "cfg_scale": cfg_scale,
+        "sampler": sampler,
+        "schedule": schedule,
+        "seed": seed,
+    }
+    request = options.request_of(**texts, **sizes, **sampling, guidance=guidance)
     if not quiet:
         reassure(f"Sending the job to {url} ...")
     with connected(url) as client:
@@ -116,19 +100,3 @@ def _finish(
     for path in paths if show else ():
         typer.launch(str(path))
     end_as(job)
-
-
-def _request(**fields: Any) -> "GenerateRequest":
-    from pydantic import ValidationError
-
-    from jobs.requests.request import GenerateRequest
-
-    try:
-        return GenerateRequest(**_given(**fields))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise typer.BadParameter(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from jobs.status import links
+
 Document = dict[str, Any]
 VERBS = {"get", "post", "put", "patch", "delete"}
 
@@ -125,3 +127,15 @@ def test_a_form_has_no_null_and_nothing_within_its_fields(document: Document) ->
     assert {"prompt", "sampler", "guidance.scale", "select.candidates", "webhook.url"} <= drawn.keys()
     assert "guidance" not in drawn
     assert all({"$ref", "null"}.isdisjoint(json.dumps(field).split('"')) for field in drawn.values())
+
+
+def test_the_api_serves_every_path_that_a_job_tells(document: Document) -> None:
+    job_id, name, index = "{job_id}", "{name}", "{index}"
+    for path, verb in (
+        (links.job(job_id), "get"),
+        (links.cancel(job_id), "post"),
+        (links.events(job_id), "get"),
+        (links.image(job_id, 7).replace("7", name), "get"),
+        (links.preview(job_id, 7, 3).replace("7", index).partition("?")[0], "get"),
+    ):
+        assert verb in document["paths"][path]

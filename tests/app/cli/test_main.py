@@ -36,8 +36,8 @@ def test_a_picture_is_written_and_only_its_path_is_printed(
     with Image.open("apple.png") as picture:
         assert picture.size == (64, 64)
     (job,) = queue.list().data
-    assert (job.drawing.prompt, job.drawing.seed, job.drawing.steps) == ("a red apple", 7, 9)
-    assert job.drawing.guidance is None
+    assert (job.generation.prompt, job.generation.seed, job.generation.steps) == ("a red apple", 7, 9)
+    assert job.generation.guidance is None
 
 
 def test_the_pictures_are_shown_with_the_viewer_of_the_machine(
@@ -77,7 +77,7 @@ def test_an_option_of_the_guidance_turns_it_on(
 ) -> None:
     with settling(queue, worker.succeed):
         assert run("generate", "a red apple", "--guidance-scale", "0.5", "--cutouts", "8") == 0
-    guidance = queue.list().data[0].drawing.guidance
+    guidance = queue.list().data[0].generation.guidance
     assert guidance is not None
     assert (guidance.scale, guidance.cutouts, guidance.clip) == (0.5, 8, "pocket-m")
 

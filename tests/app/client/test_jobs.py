@@ -47,9 +47,9 @@ def then(*steps: Callable[[], object]) -> Callable[[float], None]:
 def test_a_job_is_submitted_as_it_was_asked_for(api: Client) -> None:
     job = api.submit(GenerateRequest(prompt="a red apple", seed=7, guidance=Guidance()))
     assert job.status is JobStatus.QUEUED
-    assert (job.drawing.seed, job.drawing.model) == (7, "pocket")
-    assert job.drawing.guidance is not None
-    assert job.drawing.guidance.cutouts == 48
+    assert (job.generation.seed, job.generation.model) == (7, "pocket")
+    assert job.generation.guidance is not None
+    assert job.generation.guidance.cutouts == 48
     assert api.get(job.id) == job
 
 

@@ -1,11 +1,9 @@
-from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS, PresetName
-from jobs.resolve.request import OVERRIDABLE
 
 
 def test_the_published_numbers_are_as_published() -> None:
@@ -39,8 +37,8 @@ def test_a_request_may_name_exactly_the_presets_there_are() -> None:
 
 def test_the_names_of_stability_lead_to_rows_of_ours() -> None:
     assert PRESETS["NONE"].scale == 0
-    assert replace(PRESETS["SLOWEST"], source="", last_step=True) == replace(PRESETS["laion"], source="")
-    assert replace(PRESETS["FAST_BLUE"], source="") == replace(PRESETS["fast"], source="")
+    assert PRESETS["SLOWEST"].but(source="", last_step=True) == PRESETS["laion"].but(source="")
+    assert PRESETS["FAST_BLUE"].but(source="") == PRESETS["fast"].but(source="")
     assert not any(PRESETS[name].last_step for name in ("fast", "FAST_GREEN", "SIMPLE", "SLOWEST"))
     cuts = [PRESETS[name].cutouts for name in ("SIMPLE", "SLOW", "SLOWER", "SLOWEST")]
     assert cuts == sorted(cuts)
@@ -49,6 +47,6 @@ def test_the_names_of_stability_lead_to_rows_of_ours() -> None:
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_every_default_is_one_that_a_request_could_have_asked_for(name: PresetName) -> None:
     preset = PRESETS[name]
-    asked = Guidance.model_validate({field: getattr(preset, field) for field in OVERRIDABLE})
-    assert all(getattr(asked, field) == getattr(preset, field) for field in OVERRIDABLE)
+    asked = Guidance.model_validate(preset.parameters())
+    assert asked.model_dump(include=set(preset.parameters())) == preset.parameters()
     assert 1 <= preset.cutouts <= 256

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.requests.schedules import MAX_LENGTH, PATTERN, most_cuts, parse_schedule, split_cuts, value_at
+from jobs.requests.schedules import MAX_LENGTH, PATTERN, most_cutouts, parse_schedule, split_cutouts, value_at
 
 DISCO = ("[12]*400+[4]*600", "[4]*400+[12]*600")
 
@@ -70,21 +70,21 @@ def test_a_schedule_is_stretched_over_the_run(progress: float, value: float) -> 
 
 
 def test_the_most_views_are_found_between_any_breaks() -> None:
-    assert most_cuts(*DISCO) == 16
-    assert most_cuts("[1]*50+[9]*50", "[7]*60+[0]*40") == 16
+    assert most_cutouts(*DISCO) == 16
+    assert most_cutouts("[1]*50+[9]*50", "[7]*60+[0]*40") == 16
     with pytest.raises(ValueError, match="CLIP would see nothing"):
-        most_cuts("0", "[0]*3")
-    with pytest.raises(ValueError, match=r"1\.5 views"):
-        most_cuts("1.5", "3")
+        most_cutouts("0", "[0]*3")
+    with pytest.raises(ValueError, match=r"1\.5 cutouts"):
+        most_cutouts("1.5", "3")
 
 
 def test_another_number_of_views_keeps_the_proportions() -> None:
-    assert split_cuts(16, *DISCO, 0.1) == (12, 4)
-    assert split_cuts(16, *DISCO, 0.9) == (4, 12)
-    assert split_cuts(8, *DISCO, 0.1) == (6, 2)
-    assert split_cuts(3, "48", "0", 0.5) == (3, 0)
-    assert split_cuts(8, "0", "[4]+[8]", 0.1) == (0, 4)
-    assert split_cuts(8, "[0]+[4]", "[0]+[4]", 0.1) == (0, 0)
+    assert split_cutouts(16, *DISCO, 0.1) == (12, 4)
+    assert split_cutouts(16, *DISCO, 0.9) == (4, 12)
+    assert split_cutouts(8, *DISCO, 0.1) == (6, 2)
+    assert split_cutouts(3, "48", "0", 0.5) == (3, 0)
+    assert split_cutouts(8, "0", "[4]+[8]", 0.1) == (0, 4)
+    assert split_cutouts(8, "[0]+[4]", "[0]+[4]", 0.1) == (0, 0)
 
 
 def test_a_long_schedule_is_read_once_and_not_at_every_step() -> None:
@@ -93,7 +93,7 @@ def test_a_long_schedule_is_read_once_and_not_at_every_step() -> None:
 
     def ask() -> float:
         start = time.perf_counter()
-        split_cuts(16, overview, inner, 0.5)
+        split_cutouts(16, overview, inner, 0.5)
         return time.perf_counter() - start
 
     first, later = ask(), sorted(ask() for _ in range(25))

@@ -36,6 +36,7 @@ TASK = {"timeout_s": 600.0}
 # Whoever changes one changes what the stored jobs do. A new field gets a default that changes nothing, and joins them.
 DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     ResolvedRequest: {
+        "schedule": "default",
         "eta": 0.0,
         "preview_every_steps": None,
         "personalization": None,
@@ -69,10 +70,8 @@ OBJECTIVES = (
 
 def guided() -> ResolvedRequest:
     """A request that uses everything there is."""
-    given = PRESETS["laion"]
-    numbers = {name: getattr(given, name) for name in ResolvedGuidance.model_fields if hasattr(given, name)}
     guidance = ResolvedGuidance(
-        **numbers
+        **PRESETS["laion"].parameters()
         | {"preset": "laion", "clip": "pocket-m", "objectives": OBJECTIVES, "cutouts": 4, "trace": False}
     )
     return RESOLVED.model_copy(

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save
 
 from jobs.catalog.catalog import Catalog
-from jobs.errors import ClipMismatchError, InvalidRequestError, LodestarError, UnknownEmbeddingError
+from jobs.errors import ClipMismatchError, InvalidRequestError, LodestarError
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import AestheticObjective, EmbeddingObjective
 from jobs.requests.request import GenerateRequest
@@ -77,7 +77,7 @@ def test_an_embedding_is_judged_by_the_clip_that_made_it_and_pinned(
         ),
         (
             {"type": "embedding", "embedding": "cold"},
-            UnknownEmbeddingError,
+            InvalidRequestError,
             ".embedding",
             "no aesthetic embedding 'cold'",
         ),
@@ -85,7 +85,7 @@ def test_an_embedding_is_judged_by_the_clip_that_made_it_and_pinned(
             {"type": "embedding", "embedding": "warm", "clip": "pocket-m"},
             ClipMismatchError,
             ".clip",
-            "made by pocket-s, and pocket-m is asked",
+            "made by pocket-s, and pocket-m is asked to compare",
         ),
         (
             {"type": "embedding", "embedding": "warm", "digest": "e" * 64},

@@ -8,8 +8,8 @@ from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import MAX_SEED, GenerateRequest
-from jobs.requests.samplers import SamplerName
-from jobs.resolve.request import OVERRIDABLE, resolve
+from jobs.requests.samplers import SamplerName, ScheduleName
+from jobs.resolve.request import resolve
 
 
 def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
@@ -24,6 +24,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "steps": card.steps,
         "cfg_scale": card.cfg_scale,
         "sampler": card.sampler,
+        "schedule": card.schedule,
         "eta": 0.0,
         "num_images": 1,
         "guidance": None,
@@ -54,6 +55,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "steps": 3,
         "cfg_scale": 0.0,
         "sampler": SamplerName.DDIM,
+        "schedule": ScheduleName.DEFAULT,
         "eta": 0.8,
         "seed": 0,
         "num_images": 2,
@@ -117,8 +119,8 @@ def test_guidance_takes_its_numbers_from_the_preset_its_clip_from_the_model_its_
     [text] = guidance.objectives
     assert isinstance(text, TextObjective)
     assert (text.text, text.clip, text.weight) == ("a red apple", "pocket-m", 1)
-    for name in OVERRIDABLE:
-        assert getattr(guidance, name) == (3 if name == "stride" else getattr(PRESETS["laion"], name))
+    for name, value in PRESETS["laion"].parameters().items():
+        assert getattr(guidance, name) == (3 if name == "stride" else value)
 
 
 @pytest.mark.parametrize(

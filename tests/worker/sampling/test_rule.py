@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS, Factor, GuidancePreset
 from jobs.requests.samplers import SamplerName
-from jobs.resolve.request import OVERRIDABLE
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack
 from worker.guidance.gradient import Gradient
@@ -93,7 +91,7 @@ class Toy:
             objectives=(TextObjective(type="text", text="x", clip="c"),),
             cutouts=1,
             trace=True,
-            **{name: getattr(row, name) for name in OVERRIDABLE},
+            **row.parameters(),
         )
         steering = steering or Steering(
             guidance,
@@ -226,17 +224,17 @@ def tfg(toy: Toy, row: GuidancePreset, noise: list[Tensor]) -> Tensor:
 
 ROWS = {
     "laion": (PRESETS["laion"], laion),
-    "diffusers": (replace(PRESETS["diffusers"], scale=0.7), diffusers),
+    "diffusers": (PRESETS["diffusers"].but(scale=0.7), diffusers),
     "disco, clamped": (PRESETS["disco"], disco),
-    "disco, below the clamp": (replace(PRESETS["disco"], scale=1e-3), disco),
+    "disco, below the clamp": (PRESETS["disco"].but(scale=1e-3), disco),
     "mpgd": (PRESETS["mpgd"], mpgd),
     "freedom": (PRESETS["freedom"], freedom),
-    "universal, forward": (replace(PRESETS["universal"], scale=0.5), universal),
+    "universal, forward": (PRESETS["universal"].but(scale=0.5), universal),
     "universal, backward": (
-        replace(PRESETS["universal"], scale=0.5, rho=0.0, mu=0.3, iterations=3),
+        PRESETS["universal"].but(scale=0.5, rho=0.0, mu=0.3, iterations=3),
         universal,
     ),
-    "universal, both": (replace(PRESETS["universal"], scale=0.5, mu=0.3, iterations=3), universal),
+    "universal, both": (PRESETS["universal"].but(scale=0.5, mu=0.3, iterations=3), universal),
 }
 
 
@@ -256,14 +254,14 @@ def test_a_preset_does_what_its_method_says(name: str, toy: Toy, monkeypatch: py
     assert torch.allclose(toy.following(nudge), expected, rtol=1e-10, atol=1e-12)
 
 
-TFG = replace(PRESETS["tfg"], mu=0.4, smoothing_samples=3)
+TFG = PRESETS["tfg"].but(mu=0.4, smoothing_samples=3)
 TFG_ROWS = {
     "tfg": TFG,
-    "one draw": replace(TFG, smoothing_samples=1),
-    "no smoothing": replace(TFG, smoothing=0.0),
-    "mpgd: rho, sigma = 0, one iteration": replace(TFG, rho=0.0, smoothing=0.0, iterations=1),
-    "dps: mu, sigma = 0": replace(TFG, mu=0.0, smoothing=0.0),
-    "lgd: mu = 0": replace(TFG, mu=0.0),
+    "one draw": TFG.but(smoothing_samples=1),
+    "no smoothing": TFG.but(smoothing=0.0),
+    "mpgd: rho, sigma = 0, one iteration": TFG.but(rho=0.0, smoothing=0.0, iterations=1),
+    "dps: mu, sigma = 0": TFG.but(mu=0.0, smoothing=0.0),
+    "lgd: mu = 0": TFG.but(mu=0.0),
 }
 
 
@@ -285,7 +283,7 @@ def test_tfg_and_its_special_cases_are_those_of_its_algorithm(
 def test_freedom_is_tfg_with_the_strength_times_the_root_of_alpha(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = replace(TFG, mu=0.0, smoothing=0.0, rho=0.3, rho_factor="sqrt_alpha")
+    plain = TFG.but(mu=0.0, smoothing=0.0, rho=0.3, rho_factor="sqrt_alpha")
     nudge, _, _ = toy.steer(plain, monkeypatch)
     assert nudge is not None
     (g,) = gradient_of(lambda x: toy.loss(toy.denoised(x, toy.combined(x))), toy.x)
@@ -325,7 +323,7 @@ def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.Mon
         value = torch.ones(SHAPE, dtype=torch.float64)
         answer = Gradient(losses[len(guided)], {}, value, True)
         monkeypatch.setattr(toy, "answer", lambda call, answer=answer: answer)
-        nudge, steering, calls = toy.steer(replace(PRESETS["laion"], **fields), monkeypatch, steering)
+        nudge, steering, calls = toy.steer(PRESETS["laion"].but(**fields), monkeypatch, steering)
         guided += [toy.index] * len(calls)
         assert (nudge is not None) == (
             bool(calls) or (bool(fields.get("reuse")) and toy.index < 8 and bool(guided))

@@ -57,7 +57,7 @@ def _words(job: Job) -> str:
 
 
 def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
-    request = job.drawing
+    request = job.generation
     seeds = [image.seed for image in job.images]
     return {
         "prompt": request.prompt,
@@ -90,8 +90,8 @@ def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
 
 
 def _extra_params(job: Job) -> dict[str, Any]:
-    params: dict[str, Any] = {"Schedule type": SCHEDULE_LABELS[job.drawing.schedule]}
-    guidance = job.drawing.guidance
+    params: dict[str, Any] = {"Schedule type": SCHEDULE_LABELS[job.generation.schedule]}
+    guidance = job.generation.guidance
     return params if guidance is None else {**params, "CLIP guidance": guidance.model_dump(mode="json")}
 
 

@@ -59,7 +59,7 @@ def interrupt(request: Request, services: TheServices, force_task_id: TaskId = N
 def skip(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
     """Stop the caller's own job of a single picture; of several pictures, none can be left out."""
     job = _current(request, services, force_task_id)
-    if job and job.drawing.num_images > 1:
+    if job and job.generation.num_images > 1:
         raise NotSupportedError("one picture of several cannot be skipped; interrupt stops them all")
     return interrupt(request, services, force_task_id)
 

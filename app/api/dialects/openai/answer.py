@@ -77,7 +77,7 @@ def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
     return {
         "output_format": str(body.picture_format),
         "quality": _QUALITIES.get(body.quality or "", "auto"),
-        "size": f"{job.drawing.width}x{job.drawing.height}",
+        "size": f"{job.generation.width}x{job.generation.height}",
     } | ({"safety_identifier": identifier} if (identifier := body.safety_identifier or body.user) else {})
 
 

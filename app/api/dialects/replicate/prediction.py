@@ -23,8 +23,8 @@ def prediction(base_url: str, job: Job) -> dict[str, Any]:
     address = f"{base_url}/v1/predictions/{job.id}"
     return {
         "id": job.id,
-        "model": reference_to(job.drawing.model),
-        "version": job.drawing.model,
+        "model": reference_to(job.generation.model),
+        "version": job.generation.model,
         "status": _STATUSES[job.status],
         "input": _input(job),
         "output": [f"{base_url}{links.image(job.id, image.index)}.png" for image in job.images] or None,
@@ -51,13 +51,13 @@ def unfinished(base_url: str, job: Job) -> dict[str, Any]:
 def prediction_page(base_url: str, page: JobPage) -> dict[str, Any]:
     """One page of predictions, newest first. Pages only lead forward."""
     following = None if page.next_cursor is None else f"{base_url}/v1/predictions?cursor={page.next_cursor}"
-    results = [prediction(base_url, job) for job in page.data if job.draws]
+    results = [prediction(base_url, job) for job in page.data if job.generates]
     return {"previous": None, "next": following, "results": results}
 
 
 def logs(job: Job) -> str:
     """The seed, the job's notes, and the progress as the line that tqdm would print, which the clients parse."""
-    lines = [f"Using seed: {job.drawing.seed}", *job.notes]
+    lines = [f"Using seed: {job.generation.seed}", *job.notes]
     if job.progress.steps:
         lines.append(_tqdm_line(job))
     return "\n".join(lines) + "\n"
@@ -71,7 +71,7 @@ def _tqdm_line(job: Job) -> str:
 
 
 def _input(job: Job) -> dict[str, Any]:
-    fields = job.drawing.model_dump(mode="json", exclude={"model"}, exclude_none=True)
+    fields = job.generation.model_dump(mode="json", exclude={"model"}, exclude_none=True)
     return {CUSTOMARY.get(name, name): value for name, value in fields.items()}
 
 

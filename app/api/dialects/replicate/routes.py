@@ -110,7 +110,7 @@ async def get_webhook_secret(services: TheServices) -> WebhookSecret:
 def _drawn(queue: JobQueue, job_id: str) -> Job:
     """A job that draws. Others have nothing that a prediction could show."""
     job = queue.get(job_id)
-    if not job.draws:
+    if not job.generates:
         raise UnknownJobError(f"job {job_id!r} is not a prediction")
     return job
 

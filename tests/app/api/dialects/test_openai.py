@@ -116,7 +116,7 @@ def test_our_own_fields_are_taken_at_the_top_level_and_mean_the_same(
             "timeout_s": 60,
         },
     )
-    request = first_job().drawing
+    request = first_job().generation
     assert (request.width, request.height, request.num_images) == (96, 64, 3)
     assert (request.negative_prompt, request.steps, request.cfg_scale) == ("blurry", 12, 5.5)
     assert (request.sampler, request.seed, request.timeout_s) == (SamplerName.DPMPP_2M, 9, 60)
@@ -132,7 +132,7 @@ def test_quality_is_a_number_of_steps(
     client: openai.OpenAI, working: None, first_job: FirstJob, quality: Any, steps: int
 ) -> None:
     client.images.generate(prompt=PROMPT, quality=quality)
-    assert first_job().drawing.steps == steps
+    assert first_job().generation.steps == steps
 
 
 def test_nulls_and_fields_without_effect_are_taken(client: openai.OpenAI, working: None) -> None:
@@ -171,7 +171,7 @@ def test_partial_images_are_the_previews(
 ) -> None:
     def draw(job_id: str) -> None:
         lease = worker.claim(job_id)
-        assert lease.drawing.preview_every_steps == 8
+        assert lease.generation.preview_every_steps == 8
         for step in (8, 16, 24):
             worker.leases.preview(lease, 0, step, picture(16, 16, tint=step))
             time.sleep(1.5)  # the reader is sent the newest preview of each look

@@ -205,7 +205,7 @@ def test_a_job_is_personalised_by_an_embedding_of_its_text_encoders_clip(
     asked = {"embedding": "other"}
     assert refused(personalization=asked) == (422, "clip_mismatch", ["personalization.embedding"])
     asked = {"embedding": "nobody"}
-    assert refused(personalization=asked) == (404, "unknown_embedding", ["personalization.embedding"])
+    assert refused(personalization=asked) == (422, "invalid_request", ["personalization.embedding"])
     asked = {"embedding": "warm"}
     assert refused(model="big", personalization=asked) == (422, "no_image_tower", ["personalization"])
 

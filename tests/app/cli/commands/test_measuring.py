@@ -21,7 +21,7 @@ def busy(queue: JobQueue, worker: PlayedWorker) -> Iterator[None]:
     def settle() -> None:
         while not ended.wait(0.02):
             for job in queue.list(status=JobStatus.QUEUED).data:
-                if job.drawing.prompt == "doomed":
+                if job.generation.prompt == "doomed":
                     worker.fail(job.id, DeadlineExceededError("it took too long"))
                 else:
                     worker.succeed(job.id)
@@ -42,7 +42,7 @@ def test_throughput_and_latency_are_told(
     assert report["pictures_per_s"] == pytest.approx(6 / report["seconds"])
     latency = report["latency_s"]
     assert 0 < latency["median"] <= latency["p95"] <= latency["longest"] <= report["seconds"]
-    requests = [job.drawing for job in queue.list().data]
+    requests = [job.generation for job in queue.list().data]
     assert {request.seed for request in requests} == set(range(6))
     assert {request.steps for request in requests} == {4}
     assert run("bench", "-n", "1") == 0

@@ -1,0 +1,91 @@
+"""Fill in what a request leaves open of guidance, and refuse guidance that cannot be or would do nothing."""
+
+from typing import Any
+
+from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.errors import InvalidRequestError
+from jobs.requests.guidance import Guidance, ResolvedGuidance
+from jobs.requests.presets import PRESETS
+from jobs.requests.request import GenerateRequest
+from jobs.requests.schedules import MAX_CUTOUTS, most_cutouts
+from jobs.resolve.objectives import resolve_objectives
+from jobs.storage.embeddings import EmbeddingLibrary
+
+
+def resolve_guidance(
+    request: GenerateRequest, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+) -> ResolvedGuidance | None:
+    """Guidance with every parameter of its preset that the request does not override; None if none was asked for.
+
+    Raises:
+        InvalidRequestError: the parameters contradict each other, or guide no step.
+        LodestarError: as for ``resolve_objectives``.
+    """
+    asked = request.guidance
+    if asked is None:
+        return None
+    preset = PRESETS[asked.preset]
+    overrides = asked.model_dump(include=set(preset.parameters()), exclude_none=True)
+    parameters = preset.parameters() | overrides
+    _require_a_window(asked, parameters)
+    most = _most_cutouts(parameters)
+    clip = catalog.clip(asked.clip or card.clip).id
+    guidance = ResolvedGuidance(
+        preset=asked.preset,
+        clip=clip,
+        objectives=resolve_objectives(asked, preset, request.prompt, clip, catalog, library),
+        cutouts=asked.cutouts or most,
+        trace=asked.trace,
+        **parameters,
+    )
+    _require_a_guided_step(guidance, request.steps or card.steps, asked)
+    return guidance
+
+
+def require_classifier_free_guidance(guidance: ResolvedGuidance | None, cfg_scale: float) -> None:
+    """Refuse a preset that measures its steps by classifier-free guidance, which is off.
+
+    Raises:
+        InvalidRequestError: it does.
+    """
+    if guidance is not None and PRESETS[guidance.preset].normalize == "cfg" and cfg_scale == 1:
+        raise InvalidRequestError(
+            f"preset {guidance.preset!r} takes steps as long as those of classifier-free guidance, "
+            "of which a cfg_scale of 1 has none",
+            field="cfg_scale",
+        )
+
+
+def _require_a_window(asked: Guidance, parameters: dict[str, Any]) -> None:
+    start, end = parameters["start"], parameters["end"]
+    if start >= end:
+        raise InvalidRequestError(
+            f"guidance would start at {start:g} of the run and end at {end:g}",
+            field="guidance.start" if asked.start is not None else "guidance.end",  # what the caller chose
+        )
+
+
+def _most_cutouts(parameters: dict[str, Any]) -> int:
+    try:
+        most = most_cutouts(parameters["overview_cuts"], parameters["inner_cuts"])
+    except ValueError as error:
+        raise InvalidRequestError(str(error), field="guidance.overview_cuts") from error
+    if most > MAX_CUTOUTS:
+        raise InvalidRequestError(
+            f"overview_cuts and inner_cuts add up to {most} cutouts; a step may have {MAX_CUTOUTS}",
+            field="guidance.overview_cuts",
+        )
+    return most
+
+
+def _require_a_guided_step(guidance: ResolvedGuidance, steps: int, asked: Guidance) -> None:
+    """Refuse guidance that would do nothing although its scale is not zero."""
+    if guidance.window(steps) or not guidance.scale:
+        return
+    chosen = next((name for name in ("start", "end") if getattr(asked, name) is not None), None)
+    spared = "" if guidance.last_step else ", the last one spared"
+    raise InvalidRequestError(
+        f"none of {steps} steps would be guided by preset {guidance.preset!r} "
+        f"from {guidance.start:g} to {guidance.end:g} of the run{spared}",
+        field=f"guidance.{chosen}" if chosen else "steps",
+    )
