@@ -72,7 +72,11 @@ def contradiction(model: type[BaseModel], field: str, value: object, message: st
 
 
 def same_field(model: type[BaseModel], name: str, default: object = None) -> Any:
-    """A field with the bounds and the description of another model's, and a default: ``clip: str | None = ...``."""
+    """A field with the description and the examples of another model's, and a default.
+
+    What is asked for and what is resolved share the meaning of a field. Bounds are of what is asked for alone: what was
+    stored is read by other versions, whose bounds may differ.
+    """
     field = copy(model.model_fields[name])
     field.default = default
     return field

@@ -1,4 +1,4 @@
-// The form for new jobs: every field of a request, from the API's own schema. What is left empty is not sent.
+// The form for new jobs: every field of a request, from the API's own schema. Empty fields are not sent.
 
 import { Refused, Unreachable, getDescription, getModels, newKey, reasonOf, submitJob } from "./api.js";
 import { Control } from "./control.js";
@@ -12,7 +12,7 @@ const GROUPS = [
   ["Guidance", ["guidance"]],
   ["Delivery", ["preview_every_steps", "priority", "timeout_s", "webhook"]],
 ];
-const AT_FIRST = { guidance: { trace: true }, preview_every_steps: 5 }; // what the page asks for unless told otherwise
+const AT_FIRST = { guidance: { trace: true }, preview_every_steps: 5 }; // sent unless the form says otherwise
 const DRAFT = "lodestar-draft";
 const RETRY_MS = 3000;
 
@@ -23,7 +23,7 @@ const groups = new Map(); // checkboxes that say whether an object is sent, by i
 let models = [];
 let built = null;
 
-// A key stays with a request until it is answered, so that trying again after a lost answer makes no second job.
+// A request keeps its key until it is answered, so a retry after a lost answer makes no second job.
 const keys = new Map();
 
 export function watchForm(onAccepted) {
@@ -129,7 +129,7 @@ function staticPrompt() {
 }
 
 function read() {
-  // Before the schema is here, what is asked for at first is asked for without a control.
+  // Before the schema has come there are no controls, and the first values are sent as they are.
   const request = controls.has("preview_every_steps") ? {} : { preview_every_steps: AT_FIRST.preview_every_steps };
   for (const [path, one] of controls) {
     const value = one.fault ? undefined : one.read();
@@ -176,7 +176,7 @@ function tellCount() {
 const valueAt = (request, path) => path.split(".").reduce((value, name) => value?.[name], request);
 const isSent = (path) => !path.includes(".") || groups.get(path.split(".")[0]).checked;
 
-// What the chosen model and preset would fill in.
+// The defaults of the chosen model and preset, shown in the empty fields.
 function tellStandards() {
   const model = models.find(({ id }) => id === controls.get("model")?.read()) ?? models[0];
   if (!model) return;
@@ -227,7 +227,7 @@ async function submitOnce(request) {
   return job;
 }
 
-// Each at its field, or at the field that it is a part of; the rest at the end of the form.
+// Show each error at its field or at the field that contains it, the others at the end of the form.
 function showErrors(errors) {
   const elsewhere = [];
   for (const one of controls.values()) one.error = "";

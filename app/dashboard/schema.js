@@ -17,7 +17,7 @@ export function fieldsOf(schema, schemas, path = "") {
       label: labelOf(name),
       description: shape.description ?? "",
       required: required.includes(name),
-      // Left out, it may mean something else than any of its values: then there is a choice for that.
+      // A field without a default may be left out, which no value of it expresses: it gets a choice of its own.
       isOptional: shape.default === undefined || shape.default === null,
       default: shape.default,
       minimum: shape.minimum ?? shape.exclusiveMinimum,

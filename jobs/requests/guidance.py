@@ -22,12 +22,10 @@ class ResolvedGuidance(GuidanceParameters):
         examples=["laion"],
     )
     clip: str = Field(
-        max_length=MAX_ID_CHARS,
         description="Id of the CLIP that guides. Default: the model's own.",
         examples=["pocket-m"],
     )
-    objectives: Annotated[tuple[Objective, ...], AtMost(MAX_OBJECTIVES)] = Field(
-        json_schema_extra={"minItems": 1},  # checked below: pydantic would count only those without errors
+    objectives: tuple[Objective, ...] = Field(
         description="Objectives of guidance. Weights of texts and pictures count in proportion to the sum of those "
         "that are active, others as they are. Default: `prompt`, and the preset's regularizers.",
         examples=[
@@ -39,8 +37,6 @@ class ResolvedGuidance(GuidanceParameters):
         ],
     )
     cutouts: int = Field(
-        ge=1,
-        le=MAX_CUTOUTS,
         description="Cutouts of the picture that CLIP sees, at the step that has most. The numbers of `overview_cuts` "
         "and `inner_cuts` are then their proportions.",
         examples=[48],
@@ -72,31 +68,36 @@ class Guidance(Wire):
     """CLIP guidance. A preset fixes the method; its parameters may be overridden."""
 
     preset: PresetName = _optional("preset", "laion")
-    clip: str | None = _optional("clip")
+    clip: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _optional("clip")
     prompt: SomeText | None = Field(
         None,
         description="Text to steer the picture towards. Default: the request's prompt.",
     )
-    objectives: Annotated[tuple[Objective, ...], AtMost(MAX_OBJECTIVES)] | None = _optional("objectives")
-    scale: float | None = _optional("scale")
-    cutouts: int | None = _optional("cutouts")
+    objectives: Annotated[
+        Annotated[tuple[Objective, ...], AtMost(MAX_OBJECTIVES)] | None,
+        Field(
+            json_schema_extra={"minItems": 1}
+        ),  # checked below: pydantic would count only those without errors
+    ] = _optional("objectives")
+    scale: Annotated[float | None, Field(ge=0, le=100_000)] = _optional("scale")
+    cutouts: Annotated[int | None, Field(ge=1, le=MAX_CUTOUTS)] = _optional("cutouts")
     overview_cuts: CutScheduleText | None = _optional("overview_cuts")
     inner_cuts: CutScheduleText | None = _optional("inner_cuts")
-    cut_pow: float | None = _optional("cut_pow")
+    cut_pow: Annotated[float | None, Field(gt=0, le=100)] = _optional("cut_pow")
     stratified: bool | None = _optional("stratified")
-    start: float | None = _optional("start")
-    end: float | None = _optional("end")
+    start: Annotated[float | None, Field(ge=0, lt=1)] = _optional("start")
+    end: Annotated[float | None, Field(gt=0, le=1)] = _optional("end")
     last_step: bool | None = _optional("last_step")
-    stride: int | None = _optional("stride")
+    stride: Annotated[int | None, Field(ge=1, le=250)] = _optional("stride")
     reuse: bool | None = _optional("reuse")
-    patience: int | None = _optional("patience")
-    recurrences: int | None = _optional("recurrences")
-    iterations: int | None = _optional("iterations")
-    rho: float | None = _optional("rho")
-    mu: float | None = _optional("mu")
-    clamp: float | None = _optional("clamp")
-    smoothing: float | None = _optional("smoothing")
-    smoothing_samples: int | None = _optional("smoothing_samples")
+    patience: Annotated[int | None, Field(ge=0, le=250)] = _optional("patience")
+    recurrences: Annotated[int | None, Field(ge=1, le=16)] = _optional("recurrences")
+    iterations: Annotated[int | None, Field(ge=1, le=16)] = _optional("iterations")
+    rho: Annotated[float | None, Field(ge=0, le=1000)] = _optional("rho")
+    mu: Annotated[float | None, Field(ge=0, le=1000)] = _optional("mu")
+    clamp: Annotated[float | None, Field(gt=0, le=1000)] = _optional("clamp")
+    smoothing: Annotated[float | None, Field(ge=0, le=10)] = _optional("smoothing")
+    smoothing_samples: Annotated[int | None, Field(ge=1, le=16)] = _optional("smoothing_samples")
     decoder: Decoder | None = _optional("decoder")
     trace: bool = _optional("trace", False)
 

@@ -1,7 +1,7 @@
 """Personalization of a request by aesthetic gradients, and the same with nothing left open."""
 
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,32 +16,24 @@ class ResolvedPersonalization(Wire):
 
     embedding: EmbeddingName
     digest: str = Field(description="SHA-256 of the embedding's numbers when the job was submitted.")
-    steps: int = Field(
-        ge=0, le=100, description="Steps of Adam; 0 changes nothing. Try 2, 5, 10, 20.", examples=[10]
-    )
+    steps: int = Field(description="Steps of Adam; 0 changes nothing. Try 2, 5, 10, 20.", examples=[10])
     lr: float = Field(
-        gt=0,
-        le=0.1,
         description="Adam's learning rate. Default: the model's own, which is the published 1e-4 unless its catalog "
         "entry says otherwise.",
         examples=[1e-4],
     )
     weight: float = Field(
-        ge=0,
-        le=1,
         description="Share of the tuned encoder's tokens in the conditioning; the rest are the original encoder's.",
         examples=[0.9],
     )
     blend: Blend = Field(
         description="How the two are mixed: on the line (`lerp`) or on the arc (`slerp`) of each token."
     )
-    text: SomeText | None = Field(
-        description="Text that the embedding is turned towards, or away from; null leaves it as it is.",
+    text: str | None = Field(
+        description="Text that the embedding is turned towards, or away from. Default: none, which leaves it as it is.",
         examples=["watercolour"],
     )
     text_angle: float = Field(
-        ge=0,
-        le=1,
         description="Fraction of the angle to the text that the embedding is turned by.",
         examples=[0.1],
     )
@@ -55,10 +47,10 @@ class Personalization(Wire):
     """Fit the text encoder to an aesthetic embedding before it reads the prompt (Gallego 2022, arXiv 2209.12330)."""
 
     embedding: EmbeddingName
-    steps: int = _field("steps", 10)
-    lr: float | None = _field("lr")
-    weight: float = _field("weight", 1.0)
+    steps: Annotated[int, Field(ge=0, le=100)] = _field("steps", 10)
+    lr: Annotated[float | None, Field(gt=0, le=0.1)] = _field("lr")
+    weight: Annotated[float, Field(ge=0, le=1)] = _field("weight", 1.0)
     blend: Blend = _field("blend", "lerp")
     text: SomeText | None = _field("text")
-    text_angle: float = _field("text_angle", 0.1)
+    text_angle: Annotated[float, Field(ge=0, le=1)] = _field("text_angle", 0.1)
     text_negative: bool = _field("text_negative", False)

@@ -72,7 +72,7 @@ class GuidancePreset(GuidanceParameters):
         return {name: getattr(self, name) for name in GuidanceParameters.model_fields}
 
     def but(self, **changes: Any) -> Self:
-        """The method with other values; ValidationError if one cannot be."""
+        """The method with other values; ValidationError if there is no such value."""
         return type(self).model_validate(self.model_dump() | changes)
 
 

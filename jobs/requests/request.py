@@ -60,58 +60,49 @@ def _number_from_text(factor: object) -> object:
     return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
 
 
-UpscaleFactor = Annotated[
-    Literal[2, 4],
-    BeforeValidator(_number_from_text),
-    Field(description="Times as wide and high.", examples=[2]),
-]
+_FACTOR = Field(description="Times as wide and high.", examples=[2])
 
 
 class Upscale(Wire):
     """Real-ESRGAN on the finished pictures."""
 
-    factor: UpscaleFactor
+    factor: Annotated[Literal[2, 4], BeforeValidator(_number_from_text), _FACTOR]
 
 
 class ResolvedUpscale(Wire):
     """Upscaling with nothing left open."""
 
-    factor: UpscaleFactor
+    factor: Annotated[int, _FACTOR]
     model: str = Field(description="The Real-ESRGAN network.")
 
 
-Prompt = Annotated[
-    Text,
-    Field(
-        description="What the picture should show; an empty prompt leaves it to the model. The model's text encoder "
-        "reads as far as it can, which is 77 tokens of most models; the job's `notes` say what was left out.",
-        examples=["a red apple on a light blue background"],
-    ),
-]
+_PROMPT = Field(
+    description="What the picture should show; an empty prompt leaves it to the model. The model's text encoder reads "
+    "as far as it can, which is 77 tokens of most models; the job's `notes` say what was left out.",
+    examples=["a red apple on a light blue background"],
+)
 
 
 class ResolvedRequest(NamesSampler):
-    """A request with every default and the seed filled in: what a job does, exactly."""
+    """A request with every default and the seed filled in: what a job does, exactly.
 
-    prompt: Prompt
-    negative_prompt: Text = Field(
+    Its fields have the meaning that ``GenerateRequest`` shares, and no bounds: those of another version may differ.
+    """
+
+    prompt: Annotated[str, _PROMPT]
+    negative_prompt: str = Field(
         description="What the picture should not show; read as far as the prompt.", examples=["blurry"]
     )
     model: str = Field(
-        max_length=MAX_ID_CHARS,
         description="Id of a model of /v1/models. Default: the first one.",
         examples=["pocket"],
     )
-    width: int = Field(ge=8, le=4096, description="Width in pixels. Default: the model's own.", examples=[64])
-    height: int = Field(
-        ge=8, le=4096, description="Height in pixels. Default: the model's own.", examples=[64]
-    )
+    width: int = Field(description="Width in pixels. Default: the model's own.", examples=[64])
+    height: int = Field(description="Height in pixels. Default: the model's own.", examples=[64])
     steps: int = Field(
-        ge=1, le=250, description="Sampling steps for each picture. Default: the model's own.", examples=[25]
+        description="Sampling steps for each picture. Default: the model's own.", examples=[25]
     )
     cfg_scale: float = Field(
-        ge=0,
-        le=50,
         description="Classifier-free guidance scale; 1 turns it off. Default: the model's own.",
         examples=[5.0],
     )
@@ -127,45 +118,37 @@ class ResolvedRequest(NamesSampler):
     )
     eta: float = Field(
         0.0,
-        ge=0,
-        le=1,
         description="Share of fresh noise that the sampler `ddim` adds at each step: 0 adds none, 1 is DDPM. Disco "
         "Diffusion takes 0.8. The other samplers have none, or their own.",
         examples=[0.0],
     )
     seed: int = Field(
-        ge=0,
-        le=MAX_SEED,
         description="Seed of the first picture; each of the next gets one more. Default: a random one.",
         examples=[7],
     )
     num_images: Annotated[int, Formerly("images")] = Field(
-        ge=1, description="Number of pictures to make.", examples=[1]
+        description="Number of pictures to make.", examples=[1]
     )
     guidance: ResolvedGuidance | None = Field(
-        description="CLIP guidance; null for none. In a request, `{}` guides with the defaults of `laion`."
+        description="CLIP guidance. Default: none. In a request, `{}` guides with the defaults of `laion`."
     )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
-        ge=1,
-        le=250,
-        description="Steps from one small preview of each picture to the next; null for none. "
+        description="Steps from one small preview of each picture to the next. Default: none. "
         "`GET /v1/jobs/{id}/events` announces each.",
         examples=[5],
     )
     personalization: ResolvedPersonalization | None = Field(
-        None, description="Aesthetic gradients towards a named embedding; null for none."
+        None, description="Aesthetic gradients towards a named embedding. Default: none."
     )
     select: ResolvedSelection | None = Field(
-        None, description="Make many candidates and keep the best, in place of `num_images`; null for none."
+        None, description="Make many candidates and keep the best, in place of `num_images`. Default: none."
     )
     upscale: ResolvedUpscale | None = Field(
         None,
-        description="Enlarge the pictures that are kept; null for none. Workers need the extra `upscale`.",
+        description="Enlarge the pictures that are kept. Default: none. Workers need the extra `upscale`.",
     )
     timeout_s: float = Field(
-        gt=0,
-        le=86400,  # jobs.resolve.limits.MAX_TIMEOUT_S
         description="Seconds that one attempt may run before the job fails with deadline_exceeded.",
         examples=[3600],
     )
@@ -183,28 +166,29 @@ _field = partial(same_field, ResolvedRequest)
 class GenerateRequest(NamesSampler):
     """One job: a prompt and how to make pictures of it. Only the prompt is needed."""
 
-    prompt: Prompt
+    prompt: Annotated[Text, _PROMPT]
     negative_prompt: Text = _field("negative_prompt", "")
-    model: str | None = _field("model")
-    width: int | None = _field("width")
-    height: int | None = _field("height")
-    steps: int | None = _field("steps")
-    cfg_scale: float | None = _field("cfg_scale")
+    model: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _field("model")
+    width: Annotated[int | None, Field(ge=8, le=4096)] = _field("width")
+    height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")
+    steps: Annotated[int | None, Field(ge=1, le=250)] = _field("steps")
+    cfg_scale: Annotated[float | None, Field(ge=0, le=50)] = _field("cfg_scale")
     sampler: SamplerName | None = _field("sampler")
     schedule: ScheduleName | None = _field("schedule")
-    eta: float = _field("eta", 0.0)
-    seed: int | None = _field("seed")
-    num_images: Annotated[int, Field(le=MAX_IMAGES)] = _field("num_images", 1)
+    eta: Annotated[float, Field(ge=0, le=1)] = _field("eta", 0.0)
+    seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
+    num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
-    preview_every_steps: int | None = _field("preview_every_steps")
+    preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(
         None,
-        description="Where to send a signed message when the job has ended; null for none. An address alone will do.",
+        description="Where to send a signed message when the job has ended. Default: none. An address alone will do.",
     )
     personalization: Personalization | None = _field("personalization")
     select: Selection | None = _field("select")
     upscale: Upscale | None = _field("upscale")
-    timeout_s: float = _field("timeout_s", 3600)
+    # The largest is jobs.resolve.limits.MAX_TIMEOUT_S.
+    timeout_s: Annotated[float, Field(gt=0, le=86400)] = _field("timeout_s", 3600)
     priority: Priority = _field("priority", Priority.NORMAL)
 
     @field_validator("webhook", mode="before")

@@ -45,12 +45,11 @@ def _score_or_weights(value: object) -> object:
 class ResolvedSelection(Wire):
     """Selection with nothing left open."""
 
-    keep: int = Field(ge=1, le=MAX_CANDIDATES, description="Pictures to keep.", examples=[3])
+    keep: int = Field(description="Pictures to keep.", examples=[3])
     by: Weights = Field(
         description="What a picture is ranked by: its similarity to the prompt, its aesthetic score, or both."
     )
     scorer: Annotated[str, Formerly("judge")] = Field(
-        max_length=MAX_ID_CHARS,
         description="Id of the CLIP that scores similarity. Default: the first that does not guide.",
         examples=["pocket-eval"],
     )
@@ -60,11 +59,11 @@ class Selection(Wire):
     """Make many pictures and keep the best by a model that did not guide them."""
 
     candidates: int = Field(ge=2, le=MAX_CANDIDATES, description="Pictures to make.", examples=[16])
-    keep: int = same_field(ResolvedSelection, "keep", 1)
+    keep: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = same_field(ResolvedSelection, "keep", 1)
     by: Annotated[Score | Weights, BeforeValidator(_score_or_weights)] = same_field(
         ResolvedSelection, "by", "clip"
     )
-    scorer: str | None = same_field(ResolvedSelection, "scorer")
+    scorer: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = same_field(ResolvedSelection, "scorer")
 
     @model_validator(mode="after")
     def _leaves_a_choice(self) -> "Selection":

@@ -1,4 +1,4 @@
-"""The fields of a job as a terminal sends them: in the query, as a form, as JSON, or as a mixture."""
+"""The fields of a request from a query, a form, JSON, or a mixture of them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -29,7 +29,7 @@ _LISTS = frozenset({"webhook.events"})  # fields that may come several times
 
 
 async def read_request(request: Request) -> GenerateRequest:
-    """The request that query and body make together.
+    """The request in the query and the body together.
 
     Raises:
         RequestValidationError: a field is unknown or wrong, just as for a JSON body alone.
@@ -52,7 +52,7 @@ async def read_request(request: Request) -> GenerateRequest:
 
 
 def query_parameters() -> list[dict[str, Any]]:
-    """The fields as OpenAPI describes the parameters of a query; those that have fields are in the body's."""
+    """The parameters of the query in OpenAPI; fields that have fields are described with the body."""
     schema = GenerateRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     properties = without_null(schema["properties"])
     return [
@@ -69,10 +69,10 @@ def query_parameters() -> list[dict[str, Any]]:
 
 
 def from_pairs(pairs: Iterable[tuple[str, object]]) -> dict[str, Any]:
-    """The fields that the pairs of a query or a form stand for.
+    """The fields in the pairs of a query or a form.
 
     ``guidance.scale=0.1`` sets a field of a field, and ``guidance=true`` sets one with its defaults. An empty value is
-    a field of a form that nobody filled in.
+    a field that was not filled in.
 
     Raises:
         InvalidRequestError: a field came twice, or is a file.

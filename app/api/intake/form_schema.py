@@ -1,4 +1,4 @@
-"""How OpenAPI describes forms: their fields are text, so what is null in JSON is left out there, and nothing nests."""
+"""The schema of a form in OpenAPI. Its fields are text: none is null, and nothing nests."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def without_null(properties: dict[str, Any]) -> dict[str, Any]:
 def dotted(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a form for a model: a field of a field has a dotted name, ``guidance.scale``.
 
-    None is required, as the query may hold it. Lists and objects, which a form can hold as JSON, are left out.
+    No field is required, since the query may hold it. Lists and objects, which a form can hold as JSON, are left out.
     """
     schema = model.model_json_schema()
     fields: dict[str, Any] = {}
@@ -38,7 +38,7 @@ def _not_null(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """A field that refers to a list of names, with the names in place of the reference."""
+    """A field with a reference to an enumeration replaced by the enumeration."""
     name = field.get("$ref", "").rpartition("/")[2]
     return {**{key: value for key, value in field.items() if key != "$ref"}, **schema["$defs"].get(name, {})}
 

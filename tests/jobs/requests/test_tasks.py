@@ -178,3 +178,12 @@ def test_an_idempotency_key_is_bound_to_what_the_version_before_bound_it_to() ->
         to_json(dump_as_stored(request))
         == '{"prompt":"é","cfg_scale":0.00001,"images":2,"preview_every":5}'.encode()
     )
+
+
+def test_what_a_version_with_other_bounds_has_stored_is_read() -> None:
+    beyond = {"steps": 1000, "prompt": "x" * 5000, "num_images": 300}
+    for request in (RESOLVED, guided()):
+        assert (
+            read_request(dump_request(request.model_copy(update=beyond))).model_dump().items()
+            >= beyond.items()
+        )
