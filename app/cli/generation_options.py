@@ -17,6 +17,7 @@ Seed = Annotated[int | None, typer.Option(help="Seed of the first picture; rando
 Steps = Annotated[int | None, typer.Option(help="Sampling steps.")]
 CfgScale = Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")]
 Sampler = Annotated[str | None, typer.Option(help="Solver of the reverse diffusion.")]
+Schedule = Annotated[str | None, typer.Option(help="Noise schedule.")]
 NumImages = Annotated[int | None, typer.Option("-n", "--num-images", "--images", help="Number of pictures.")]
 Guide = Annotated[
     bool | None, typer.Option("--guide/--no-guide", help="CLIP guidance; on if one of its options is given.")

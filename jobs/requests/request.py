@@ -111,8 +111,9 @@ class ResolvedRequest(NamesSampler):
     )
     schedule: ScheduleName = Field(
         ScheduleName.DEFAULT,
-        description="Noise schedule: how the noise levels of the steps are spread. `default` is the model's own; "
-        "`ddim` and `pndm` have no other. Default: `default` with a `sampler`, else the model's own.",
+        description="Noise schedule: how the noise levels of the steps are spread. `ddim` and `pndm` support only "
+        "`default`, the schedule in the model's files. Default: the model's own if `sampler` is left out too, else "
+        "`default`.",
         examples=["karras"],
     )
     eta: float = Field(

@@ -41,7 +41,7 @@ FORMER_SAMPLERS = {
     "dpmpp_2m_karras": (SamplerName.DPMPP_2M, ScheduleName.KARRAS),
     "dpmpp_2m_sde_karras": (SamplerName.DPMPP_2M_SDE, ScheduleName.KARRAS),
 }
-_FORMER_NAMES = {pair: name for name, pair in FORMER_SAMPLERS.items()}
+_FORMER_NAMES: dict[tuple[object, object], str] = {pair: name for name, pair in FORMER_SAMPLERS.items()}
 
 
 def unsupported(sampler: SamplerName, schedule: ScheduleName) -> str | None:
@@ -68,7 +68,7 @@ class NamesSampler(Wire):
 
     def former_values(self, fields: dict[str, Any]) -> dict[str, Any]:
         """``fields`` with the former name of a sampler and its schedule, where there is one."""
-        former = _FORMER_NAMES.get((fields.get("sampler"), fields.get("schedule")))  # type: ignore[call-overload]
+        former = _FORMER_NAMES.get((fields.get("sampler"), fields.get("schedule")))
         if former is None:
             return fields
         return {name: value for name, value in fields.items() if name != "schedule"} | {"sampler": former}

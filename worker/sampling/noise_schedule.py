@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from jobs.requests.samplers import ScheduleName
-from worker.calls import PREDICTIONS
+from worker.facts import PREDICTIONS
 from worker.sampling.step import Step
 
 Level = tuple[float, float]  # (a, s) of x = a x0 + s eps

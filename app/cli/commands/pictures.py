@@ -29,6 +29,7 @@ def generate(
     steps: options.Steps = None,
     cfg_scale: options.CfgScale = None,
     sampler: options.Sampler = None,
+    schedule: options.Schedule = None,
     negative_prompt: options.NegativePrompt = None,
     model: options.Model = None,
     width: options.Width = None,
@@ -51,7 +52,13 @@ def generate(
     guidance = options.guidance_of(guide, preset=preset, scale=guidance_scale, cutouts=cutouts, clip=clip)
     texts = {"prompt": prompt, "negative_prompt": negative_prompt, "model": model}
     sizes = {"width": width, "height": height, "num_images": num_images}
-    sampling = {"steps": steps, "cfg_scale": cfg_scale, "sampler": sampler, "seed": seed}
+    sampling = {
+        "steps": steps,
+        "cfg_scale": cfg_scale,
+        "sampler": sampler,
+        "schedule": schedule,
+        "seed": seed,
+    }
     request = options.request_of(**texts, **sizes, **sampling, guidance=guidance)
     if not quiet:
         reassure(f"Sending the job to {url} ...")

@@ -137,12 +137,13 @@ def test_several_pictures_are_linked_or_come_as_a_zip_file(live: httpx.Client, d
 
 def test_fields_are_known_by_their_former_names(live: httpx.Client, drawing: None) -> None:
     fields = {"prompt": "a", "images": "2", "preview_every": "4", "select.judge": "pocket-s"}
-    fields |= {"select.candidates": "2"}
+    fields |= {"select.candidates": "2", "sampler": "dpmpp_2m_karras"}
     for where in ("params", "data"):
         assert live.post("/v1/images", **{where: fields}).status_code == 200  # type: ignore[arg-type]
         request = first_job(live)["request"]
         assert (request["num_images"], request["preview_every_steps"]) == (2, 4)
         assert request["select"]["scorer"] == "pocket-s"
+        assert (request["sampler"], request["schedule"]) == ("dpmpp_2m", "karras")
         assert not {"images", "preview_every", "judge"} & (request.keys() | request["select"].keys())
 
 
@@ -159,6 +160,14 @@ def test_fields_are_known_by_their_former_names(live: httpx.Client, drawing: Non
         (
             {"prompt": "a", "images": "2", "num_images": "3"},
             {"prompt": "a", "images": 2, "num_images": 3},
+        ),
+        (
+            {"prompt": "a", "sampler": "dpmpp_2m_karras", "schedule": "default"},
+            {"prompt": "a", "sampler": "dpmpp_2m_karras", "schedule": "default"},
+        ),
+        (
+            {"prompt": "a", "sampler": "pndm", "schedule": "karras"},
+            {"prompt": "a", "sampler": "pndm", "schedule": "karras"},
         ),
         ({"prompt": "a", "width": "50"}, {"prompt": "a", "width": 50}),
         ({"prompt": "a", "webhook": "http://127.0.0.1/"}, {"prompt": "a", "webhook": "http://127.0.0.1/"}),

@@ -237,6 +237,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
     }.items():
         page.fill(f"#field-{field}", value)
     page.select_option("#field-sampler", label="euler")
+    page.select_option("#field-schedule", label="karras")
     page.select_option("#field-priority", label="high")
     with page.expect_request("**/v1/jobs") as sent:
         page.click("#generate")
@@ -247,6 +248,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
         "steps": 7,
         "cfg_scale": 2.5,
         "sampler": "euler",
+        "schedule": "karras",
         "seed": 11,
         "guidance": {"cutouts": 8, "trace": True},
         "preview_every_steps": 5,

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.errors import ConfigurationError, UnknownModelError
-from jobs.requests.samplers import SamplerName
+from jobs.requests.samplers import SamplerName, ScheduleName
 
 MODEL = """
 [models.small]
@@ -46,8 +46,14 @@ def test_the_one_that_comes_with_lodestar_is_sound() -> None:
 def test_what_is_left_out_has_defaults(tmp_path: Path) -> None:
     model = load(tmp_path, MODEL + CLIP).model("small")
     assert (model.multiple_px, model.steps, model.cfg_scale) == (8, 25, 7.5)
-    assert (model.sampler, model.description) == (SamplerName.DDIM, "")
+    assert (model.sampler, model.schedule) == (SamplerName.DDIM, ScheduleName.DEFAULT)
+    assert model.description == ""
     assert (model.hub, model.revision, model.config) == (None, None, None)
+
+
+def test_a_former_name_of_a_sampler_stands_for_its_schedule_too(tmp_path: Path) -> None:
+    former = load(tmp_path, MODEL + 'sampler = "dpmpp_2m_sde_karras"' + CLIP).model("small")
+    assert (former.sampler, former.schedule) == (SamplerName.DPMPP_2M_SDE, ScheduleName.KARRAS)
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +112,14 @@ class TestRefusals:
             (MODEL + "heigth = 3" + CLIP, "is wrong: models.small.heigth: Extra inputs are not permitted"),
             (MODEL.replace('"weights/small"', "3") + CLIP, "is wrong: models.small.path: "),
             (MODEL + 'sampler = "magic"' + CLIP, "is wrong: models.small.sampler: Input should be 'ddim', "),
+            (
+                MODEL + 'sampler = "pndm"\nschedule = "karras"' + CLIP,
+                "is wrong: models.small: sampler pndm does not support schedule karras, only: default",
+            ),
+            (
+                MODEL + 'sampler = "dpmpp_2m_karras"\nschedule = "default"' + CLIP,
+                "is wrong: models.small.schedule: sampler dpmpp_2m_karras implies schedule karras",
+            ),
             (MODEL + 'hub = "org/x"' + CLIP, "is wrong: models.small: give either path or hub"),
             (
                 MODEL.replace('path = "weights/small"', "") + CLIP,

@@ -28,6 +28,7 @@ def test_only_the_prompt_is_needed() -> None:
         "steps": None,
         "cfg_scale": None,
         "sampler": None,
+        "schedule": None,
         "eta": 0.0,
         "seed": None,
         "num_images": 1,

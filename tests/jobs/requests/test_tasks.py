@@ -36,6 +36,7 @@ TASK = {"timeout_s": 600.0}
 # Whoever changes one changes what the stored jobs do. A new field gets a default that changes nothing, and joins them.
 DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     ResolvedRequest: {
+        "schedule": "default",
         "eta": 0.0,
         "preview_every_steps": None,
         "personalization": None,

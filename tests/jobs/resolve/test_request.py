@@ -8,7 +8,7 @@ from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import MAX_SEED, GenerateRequest
-from jobs.requests.samplers import SamplerName
+from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.resolve.request import resolve
 
 
@@ -24,6 +24,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "steps": card.steps,
         "cfg_scale": card.cfg_scale,
         "sampler": card.sampler,
+        "schedule": card.schedule,
         "eta": 0.0,
         "num_images": 1,
         "guidance": None,
@@ -54,6 +55,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "steps": 3,
         "cfg_scale": 0.0,
         "sampler": SamplerName.DDIM,
+        "schedule": ScheduleName.DEFAULT,
         "eta": 0.8,
         "seed": 0,
         "num_images": 2,

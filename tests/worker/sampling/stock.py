@@ -21,7 +21,7 @@ SAMPLINGS: list[Sampling] = [
 ]
 
 
-class AncestralWithSchedules(EulerAncestralDiscreteScheduler):  # type: ignore[misc]
+class AncestralWithSchedules(EulerAncestralDiscreteScheduler):
     """Diffusers' ancestral Euler knows no schedule but its own; so this takes the levels of its plain Euler."""
 
     def __init__(self, *, levels: EulerDiscreteScheduler, **config: Any) -> None:

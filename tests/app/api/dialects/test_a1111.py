@@ -94,23 +94,29 @@ def test_what_is_left_out_has_the_models_default(url: str, working: None, first_
 
 
 @pytest.mark.parametrize(
-    ("name", "sampler"),
+    ("name", "scheduler", "sampler", "schedule"),
     [
-        ("Euler a", SamplerName.EULER_ANCESTRAL),
-        ("Euler", SamplerName.EULER),
-        ("DDIM", SamplerName.DDIM),
-        ("DPM++ 2M", SamplerName.DPMPP_2M),
-        ("DPM++ 2M Karras", SamplerName.DPMPP_2M_KARRAS),
-        ("Euler Karras", SamplerName.EULER),
-        ("PLMS", SamplerName.PNDM),
-        ("k_dpmpp_2m", SamplerName.DPMPP_2M),
-        ("euler A", SamplerName.EULER_ANCESTRAL),
+        ("Euler a", None, "euler_ancestral", "default"),
+        ("Euler", "Automatic", "euler", "default"),
+        ("Euler", "karras", "euler", "karras"),
+        ("Euler Karras", None, "euler", "karras"),
+        ("Euler Karras", "Exponential", "euler", "karras"),
+        ("DDIM", "Karras", "ddim", "default"),
+        ("PLMS Karras", None, "pndm", "default"),
+        ("DPM++ 2M", None, "dpmpp_2m", "default"),
+        ("DPM++ 2M", "Exponential", "dpmpp_2m", "exponential"),
+        ("DPM++ 2M SDE Karras", None, "dpmpp_2m_sde", "karras"),
+        ("k_dpmpp_2m", None, "dpmpp_2m", "default"),
+        ("k_dpmpp_2m_ka", None, "dpmpp_2m", "karras"),
+        ("dpmpp_2m_karras", None, "dpmpp_2m", "karras"),
+        ("euler A", None, "euler_ancestral", "default"),
     ],
 )
-def test_samplers_are_known_by_their_names_there(
-    requested: Callable[..., ResolvedRequest], name: str, sampler: SamplerName
+def test_samplers_and_schedules_are_known_by_their_names_there(
+    requested: Callable[..., ResolvedRequest], name: str, scheduler: str | None, sampler: str, schedule: str
 ) -> None:
-    assert requested(sampler_name=name).sampler is sampler
+    request = requested(sampler_name=name, scheduler=scheduler)
+    assert (request.sampler, request.schedule) == (sampler, schedule)
 
 
 def test_every_listed_sampler_and_schedule_is_taken(

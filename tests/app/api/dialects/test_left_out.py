@@ -8,11 +8,11 @@ from app.api.dialects.a1111 import request as a1111
 from app.api.dialects.a1111.checkpoints import card_of
 from app.api.dialects.openai import request as openai
 from app.api.dialects.replicate import request as replicate
-from app.api.dialects.replicate.schedulers import sampler_named
+from app.api.dialects.replicate.schedulers import sampling_named
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.request import GenerateRequest
-from jobs.requests.samplers import SamplerName
+from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.resolve.request import resolve
 
 PROMPT = "a red apple"
@@ -104,6 +104,16 @@ def test_an_empty_argument_of_the_guidance_script_is_left_out(catalog: Catalog) 
     assert (guidance.clip, guidance.prompt, guidance.cutouts) == (None, None, 8)
 
 
+def test_a_schedule_without_a_sampler_is_taken_where_the_model_s_own_sampler_supports_it(
+    catalog: Catalog,
+) -> None:
+    assert of_a1111(catalog, scheduler="Karras").schedule is None
+    cards = tuple(card.model_copy(update={"sampler": SamplerName.EULER}) for card in catalog.models)
+    euler = catalog.model_copy(update={"models": cards})
+    assert of_a1111(euler, scheduler="Karras").schedule is ScheduleName.KARRAS
+    assert of_a1111(euler, scheduler="Automatic").schedule is None
+
+
 @pytest.mark.parametrize(
     ("name", "sampler"),
     [
@@ -119,8 +129,8 @@ def test_an_empty_argument_of_the_guidance_script_is_left_out(catalog: Catalog) 
 def test_a_scheduler_is_known_by_the_names_of_replicate_and_of_diffusers(
     name: str, sampler: SamplerName
 ) -> None:
-    assert sampler_named(name, field="x") is sampler
+    assert sampling_named(name, field="x") == (sampler, ScheduleName.DEFAULT)
 
 
 def test_every_native_sampler_is_a_scheduler() -> None:
-    assert {sampler_named(str(sampler), field="x") for sampler in SamplerName} == set(SamplerName)
+    assert {sampling_named(str(sampler), field="x")[0] for sampler in SamplerName} == set(SamplerName)

@@ -27,7 +27,6 @@ from app.api.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
 from jobs.queue.queue import JobQueue
 from jobs.requests.request import GenerateRequest
-from jobs.requests.samplers import SamplerName
 from jobs.requests.tasks import QueryTask
 from jobs.resolve.request import resolve
 from jobs.status.job import JobStatus
@@ -170,27 +169,40 @@ def test_the_echoed_input_can_be_sent_again(client: Client, queue: JobQueue) -> 
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "sampler"),
+    ("scheduler", "sampler", "schedule"),
     [
-        ("DDIM", SamplerName.DDIM),
-        ("K_EULER", SamplerName.EULER),
-        ("K_EULER_ANCESTRAL", SamplerName.EULER_ANCESTRAL),
-        ("PNDM", SamplerName.PNDM),
-        ("KLMS", SamplerName.LMS),
-        ("HeunDiscrete", SamplerName.HEUN),
-        ("KarrasDPM", SamplerName.DPMPP_2M_KARRAS),
-        ("EulerDiscreteScheduler", SamplerName.EULER),
-        ("UniPCMultistep", SamplerName.UNIPC),
-        ("dpmpp_2m_sde_karras", SamplerName.DPMPP_2M_SDE_KARRAS),
-        ("DPMSolverMultistep", SamplerName.DPMPP_2M),
-        ("dpmpp_2m", SamplerName.DPMPP_2M),
+        ("DDIM", "ddim", "default"),
+        ("K_EULER", "euler", "default"),
+        ("K_EULER_ANCESTRAL", "euler_ancestral", "default"),
+        ("PNDM", "pndm", "default"),
+        ("KLMS", "lms", "default"),
+        ("HeunDiscrete", "heun", "default"),
+        ("KarrasDPM", "dpmpp_2m", "karras"),
+        ("EulerDiscreteScheduler", "euler", "default"),
+        ("UniPCMultistep", "unipc", "default"),
+        ("dpmpp_2m_sde_karras", "dpmpp_2m_sde", "karras"),
+        ("DPMSolverMultistep", "dpmpp_2m", "default"),
+        ("dpmpp_2m", "dpmpp_2m", "default"),
     ],
 )
 def test_schedulers_are_known_by_their_customary_names(
-    client: Client, queue: JobQueue, scheduler: str, sampler: SamplerName
+    client: Client, queue: JobQueue, scheduler: str, sampler: str, schedule: str
 ) -> None:
     prediction = client.predictions.create(model=MODEL, input={**APPLE, "scheduler": scheduler})
-    assert queue.get(prediction.id).generation.sampler is sampler
+    request = queue.get(prediction.id).generation
+    assert (request.sampler, request.schedule) == (sampler, schedule)
+
+
+def test_a_scheduler_goes_with_a_native_schedule_unless_it_implies_another(
+    client: Client, queue: JobQueue
+) -> None:
+    euler = {**APPLE, "scheduler": "K_EULER", "schedule": "karras"}
+    request = queue.get(client.predictions.create(model=MODEL, input=euler).id).generation
+    assert (request.sampler, request.schedule) == ("euler", "karras")
+    with pytest.raises(ReplicateError, match="scheduler KarrasDPM implies schedule karras"):
+        client.predictions.create(
+            model=MODEL, input={**APPLE, "scheduler": "KarrasDPM", "schedule": "default"}
+        )
 
 
 def test_native_names_mean_the_same(client: Client, queue: JobQueue) -> None:

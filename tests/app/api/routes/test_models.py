@@ -26,10 +26,13 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
         "steps": 25,
         "cfg_scale": 4.0,
         "sampler": "ddim",
+        "schedule": "default",
         "clip": "pocket-m",
     }
     assert pocket["clips"] == ["pocket-m", "pocket-s"]
     assert "euler" in pocket["samplers"]
+    assert list(pocket["schedules"]) == pocket["samplers"]
+    assert (pocket["schedules"]["ddim"], "karras" in pocket["schedules"]["euler"]) == (["default"], True)
     presets = {preset["id"]: preset for preset in pocket["guidance_presets"]}
     assert list(presets) == list(PRESETS)
     assert presets["diffusers"]["target"] == "noisy"
