@@ -22,7 +22,7 @@ from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.calls import Denoise, Yield
 from worker.engine.runner import Runner
-from worker.engine.solo import draw
+from worker.engine.solo import generate
 from worker.engine.work import Failed, Work
 from worker.facts import Facts
 from worker.models.clip import ClipModel
@@ -83,7 +83,10 @@ def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[li
 def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
     runner = Runner(models)
     return [
-        [draw(request, runner, SamplerInputs("pocket-m"), index).pixels for index in range(request.images)]
+        [
+            generate(request, runner, SamplerInputs("pocket-m"), index).pixels
+            for index in range(request.images)
+        ]
         for request in asked
     ]
 
