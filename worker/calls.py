@@ -27,8 +27,8 @@ class Call(ABC):
 
     Attributes:
         max_batch_size: most that the sizes of the calls of one batch add up to; a larger call is a batch by itself.
-        micro_batches: numbers of cutouts that the batch may be divided into, the largest first; empty for a call that
-            runs whole. The runner takes the first that fits the memory.
+        micro_batches: sizes of the parts that a batch may be computed in, the largest first; empty for a batch that is
+            computed whole. The runner takes the first that fits the memory.
     """
 
     max_batch_size: ClassVar[float] = math.inf

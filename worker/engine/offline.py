@@ -13,7 +13,7 @@ from worker.engine.work import Failed, Finished, Outcome, Work
 from worker.pictures.picture import Picture
 
 
-def draw_all(
+def generate_all(
     requests: Iterable[ResolvedRequest], runner: Runner, at_a_time: int = 16
 ) -> Iterator[list[Picture]]:
     """The pictures of each request, in order, while up to ``at_a_time`` requests share the engine's batches.

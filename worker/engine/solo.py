@@ -24,7 +24,7 @@ def sampler_of(
     return sample(request, index, facts_of(models, refs_of(request, inputs)), inputs)
 
 
-def draw(request: ResolvedRequest, runner: Runner, inputs: SamplerInputs, index: int = 0) -> Picture:
+def generate(request: ResolvedRequest, runner: Runner, inputs: SamplerInputs, index: int = 0) -> Picture:
     """Run the sampler of one picture of a request to its end, one call at a time.
 
     Raises:

@@ -19,7 +19,7 @@ from worker.aesthetics.predictor import AestheticHead
 from worker.calls import EncodeText, Personalize, Tuning
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
-from worker.engine.solo import draw, sampler_of
+from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
@@ -56,13 +56,13 @@ def towards(request: ResolvedRequest, taste: AestheticEmbedding, **fields: objec
 
 @pytest.fixture(scope="module")
 def plain(models: ModelRegistry, ask: Ask) -> Picture:
-    return draw(ask(), Runner(models), SamplerInputs("pocket-m"))
+    return generate(ask(), Runner(models), SamplerInputs("pocket-m"))
 
 
 def test_personalization_changes_the_picture(
     models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
-    made = draw(towards(ask(), taste), Runner(models), inputs)
+    made = generate(towards(ask(), taste), Runner(models), inputs)
     assert (made.pixels - plain.pixels).abs().mean() > 1e-3
 
 
@@ -75,7 +75,7 @@ def test_no_steps_or_no_weight_give_the_same_bits(
     inputs: SamplerInputs,
     off: dict[str, object],
 ) -> None:
-    made = draw(towards(ask(), taste, **off), Runner(models), inputs)
+    made = generate(towards(ask(), taste, **off), Runner(models), inputs)
     assert torch.equal(made.pixels, plain.pixels)
 
 
@@ -132,7 +132,7 @@ def test_a_model_without_an_image_tower_is_refused(
     models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
     with pytest.raises(NoImageTowerError, match="'pocket' cannot be personalized"):
-        draw(towards(ask(), taste), Runner(models), replace(inputs, text_clip=None))
+        generate(towards(ask(), taste), Runner(models), replace(inputs, text_clip=None))
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_every_picture_is_scored_by_the_head_of_the_critic(
     models: ModelRegistry, ask: Ask, inputs: SamplerInputs, layer: nn.Linear
 ) -> None:
     critic = models.clip("pocket-s")
-    made = draw(ask(), Runner(models), inputs)
+    made = generate(ask(), Runner(models), inputs)
     resized = F.interpolate(made.pixels[None], (critic.px, critic.px), mode="bicubic", antialias=True).clamp(
         0, 1
     )
@@ -177,7 +177,7 @@ def test_guidance_pulls_towards_what_the_predictor_likes(
     )
     worse = AestheticObjective(type="aesthetic", clip="pocket-s", weight=-1)
     scores = [
-        draw(each, Runner(models), inputs).aesthetic_score
+        generate(each, Runner(models), inputs).aesthetic_score
         for each in (guided(request, worse), ask(steps=8), request)
     ]
     disliked, plain, liked = (score or 0.0 for score in scores)
@@ -190,7 +190,7 @@ def test_guidance_towards_beauty_fails_without_a_predictor(
     monkeypatch.setattr(models.clip("pocket-s"), "head", None)
     request = guided(ask(guidance={}), AestheticObjective(type="aesthetic", clip="pocket-s"))
     with pytest.raises(ModelUnavailableError, match="no aesthetic head for pocket-s"):
-        draw(request, Runner(models), inputs)
+        generate(request, Runner(models), inputs)
 
 
 def test_guidance_pulls_towards_an_embedding(
@@ -200,7 +200,9 @@ def test_guidance_pulls_towards_an_embedding(
     objective = EmbeddingObjective(type="embedding", embedding="warm", digest=taste.digest, clip="pocket-s")
     near = [
         made.embedding @ taste.direction
-        for made in (draw(each, Runner(models), inputs) for each in (ask(steps=8), guided(plain, objective)))
+        for made in (
+            generate(each, Runner(models), inputs) for each in (ask(steps=8), guided(plain, objective))
+        )
         if made.embedding is not None
     ]
     assert float(near[1]) > float(near[0]) + 0.02
@@ -210,7 +212,7 @@ def test_a_picture_without_a_head_has_no_aesthetic_score(
     models: ModelRegistry, ask: Ask, inputs: SamplerInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models.clip("pocket-s"), "head", None)
-    assert draw(ask(), Runner(models), inputs).aesthetic_score is None
+    assert generate(ask(), Runner(models), inputs).aesthetic_score is None
 
 
 def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(

@@ -23,7 +23,7 @@ from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.calls import Denoise, Yield
 from worker.engine.runner import Runner
-from worker.engine.solo import draw
+from worker.engine.solo import generate
 from worker.engine.work import Failed, Work
 from worker.facts import Facts
 from worker.models.clip import ClipModel
@@ -85,7 +85,7 @@ def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[
     runner = Runner(models)
     return [
         [
-            draw(request, runner, SamplerInputs("pocket-m"), index).pixels
+            generate(request, runner, SamplerInputs("pocket-m"), index).pixels
             for index in range(request.num_images)
         ]
         for request in asked
