@@ -23,7 +23,7 @@ from jobs.catalog.catalog import ClipCard, load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.engine.offline import draw_all
+from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
@@ -71,7 +71,7 @@ def measure(count: int, guidance: Guidance) -> tuple[list[Pair], list[Tensor]]:
     drawn = [
         picture
         for (picture,) in track(
-            draw_all(requests, Runner(models)), "drawing", len(requests), console=Console(stderr=True)
+            generate_all(requests, Runner(models)), "drawing", len(requests), console=Console(stderr=True)
         )
     ]
     pairs = []

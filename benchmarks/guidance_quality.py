@@ -31,12 +31,13 @@ from training.captions import compose
 from training.evaluate import embed, prompts
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall
 from training.settings import work_folder
-from worker.engine.offline import draw_all
+from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
-from worker.engine.solo import draw
+from worker.engine.solo import generate
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent
@@ -70,11 +71,11 @@ def real_pictures(names: list[str]) -> Tensor:
 
 def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guide: str) -> float:
     """Median time of a picture that is drawn alone."""
-    draw(requests[0], runner, guide)  # loads what has to be loaded
+    generate(requests[0], runner, SamplerInputs(guide))  # loads what has to be loaded
     times = []
     for request in requests:
         started = time.perf_counter()
-        draw(request, runner, guide)
+        generate(request, runner, SamplerInputs(guide))
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 
@@ -99,7 +100,7 @@ def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
         ]
         label = preset or "unguided"
         seconds = seconds_alone(requests[:TIMED], runner, guide)
-        drawn = track(draw_all(requests, runner), label, count, console=Console(stderr=True))
+        drawn = track(generate_all(requests, runner), label, count, console=Console(stderr=True))
         features = embed(judge, torch.stack([picture.pixels for (picture,) in drawn]))
         similarities = (features * targets).sum(dim=1)
         if plain is None:

@@ -24,14 +24,15 @@ from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from worker.calls import Denoise, Stepped
-from worker.engine.memory import peak_memory
 from worker.engine.runner import Runner
+from worker.engine.solo import sampler_of
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
+from worker.models.footprint import peak_memory
 from worker.models.registry import ModelRegistry
-from worker.sampling.sampler import sample
+from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent
@@ -145,7 +146,7 @@ def _own(guidance: dict[str, Any] | None, models: Any) -> Callable[[int], float]
     def run(steps: int) -> float:
         asked = {"prompt": PROMPT, "seed": 7, "steps": steps, "sampler": "ddim", "guidance": guidance}
         request = resolve(GenerateRequest.model_validate(asked), models.catalog)
-        sampler = sample(request, 0, models.catalog.models[0].clip)
+        sampler = sampler_of(request, models, SamplerInputs(models.catalog.models[0].clip))
         started, done, call = 0.0, 0, next(sampler)
         while done < steps:
             if isinstance(call, Denoise) and not started:

@@ -23,7 +23,7 @@ from worker.engine.work import Finished, Outcome, Work
 from worker.models.clip import ClipModel
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 
 def drawings(style: str, *, held_out: bool) -> Tensor:
@@ -72,7 +72,7 @@ def make(
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
     for number, request in enumerate(requests):
-        engine.admit(Work(str(number), request, Inputs(tastes={taste.digest: taste} if taste else {})))
+        engine.admit(Work(str(number), request, Inputs(embeddings={taste.digest: taste} if taste else {})))
     thread = threading.Thread(target=engine.serve)
     thread.start()
     made: dict[int, tuple[Picture, ...]] = {}

@@ -18,11 +18,10 @@ from rich.table import Table
 from torch.nn import functional as F
 
 from jobs.catalog.catalog import load_catalog
-from worker.aesthetics.personalization import Tuning
-from worker.calls import Guide
+from worker.calls import Guide, Tuning
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
-from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
+from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.upscaling import Upscaler
@@ -47,9 +46,9 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
 
     def guided(decoder: str, views: int) -> Run:
         drawn = draw_views(Cut(views, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
-        sights = (Sight("m", drawn, (ClipTerm(0, 1.0, Near(target)),)),) if views else ()
+        sights = (ClipTerms("pocket-m", drawn, (ClipTerm(0, 1.0, SphericalLoss(target)),)),) if views else ()
         call = Guide("pocket", latents, Loss(sights, (PixelTerm(1, 0.1, "tv"),)), decoder)  # type: ignore[arg-type]
-        return lambda: guide([call], model, {"m": clip}, 32)
+        return lambda: guide([call], models, 32)
 
     def fit() -> object:
         tuning = Tuning(str(next(tastes)), steps=5, lr=1e-5)  # one that is not remembered

@@ -17,7 +17,7 @@ from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.engine.offline import draw_all
+from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
@@ -82,7 +82,7 @@ def main() -> None:
 def save(requests: Sequence[GenerateRequest], columns: int, runner: Runner, name: str) -> None:
     """Draw the requests into one picture of so many columns."""
     asked = [resolve(request, runner.models.catalog) for request in requests]
-    pictures = torch.stack([picture.pixels for (picture,) in draw_all(asked, runner)])
+    pictures = torch.stack([picture.pixels for (picture,) in generate_all(asked, runner)])
     large = F.interpolate(pictures, scale_factor=3, mode="bicubic").clamp(0, 1)
     to_pil_image(make_grid(large, nrow=columns, padding=6, pad_value=1)).save(IMAGES / name, quality=92)
     print(IMAGES / name)

@@ -25,7 +25,7 @@ from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall, retrieval
 from training.settings import models_folder, work_folder
-from worker.engine.offline import draw_all
+from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
@@ -113,7 +113,7 @@ def generated_rows(count: int, preset: PresetName, judge: ClipModel, names: list
             resolve(GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance), models.catalog)
             for seed, (name, style) in enumerate(pairs)
         ]
-        drawn = tqdm(draw_all(requests, runner), desc=label, total=count)
+        drawn = tqdm(generate_all(requests, runner), desc=label, total=count)
         pictures = torch.stack([picture.pixels for (picture,) in drawn])
         features = embed(judge, pictures)
         targets = torch.stack([texts[style][names.index(name)] for name, style in pairs])

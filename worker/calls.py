@@ -1,72 +1,125 @@
-"""The model calls that a sampler yields; the engine runs them and sends each answer back.
+"""The model calls and events that a sampler yields.
 
-A sampler never touches a network itself, so the engine is free to run the calls of many samplers together. All tensors
-are float32 on the CPU, where each sampler does its own arithmetic; the runner moves a whole batch at once.
+A sampler never touches a network itself, so the engine is free to run the calls of many samplers as one batch. All
+tensors are float32 on the CPU, where each sampler does its own arithmetic; the runner moves a whole batch at once.
+
+A new kind of model call is one class here and one entry of ``worker.engine.batches.BATCHES``.
 """
 
-from collections.abc import Callable
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import ClassVar
 
 from torch import Tensor
 
 from jobs.requests.parameters import Decoder
-from worker.aesthetics.fitting import Fitting
-from worker.aesthetics.personalization import Tuning
 from worker.guidance.objectives import Loss
 
+# Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
+# several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
+MAX_BATCH_CUTOUTS = 256
+
+
+class Call(ABC):
+    """A model call. The engine runs the calls of equal ``key`` as one batch, and answers each sampler its own result.
+
+    Attributes:
+        max_batch_size: most that the sizes of the calls of one batch add up to; a larger call is a batch by itself.
+        micro_batches: sizes of the parts that a batch may be computed in, the largest first; empty for a batch that is
+            computed whole. The runner takes the first that fits the memory.
+    """
+
+    max_batch_size: ClassVar[float] = math.inf
+    micro_batches: ClassVar[tuple[int, ...]] = ()
+
+    @property
+    @abstractmethod
+    def key(self) -> Hashable:
+        """Class, models and shapes: all that two calls of one batch must have in common."""
+
+    @property
+    def size(self) -> int:
+        """Rows of the batch that the call takes up: its share of the batch's time and memory."""
+        return 1
+
 
 @dataclass(frozen=True)
-class Describe:
-    """Load a model if need be. Answer: its ``Facts``."""
-
-    model: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a sampler must know of a model."""
-
-    latent_channels: int
-    latent_factor: int  # pixels along one side of a latent
-    scheduler_config: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class EncodeText:
-    """Condition on a text. Answer: the text encoder's last hidden state [1, L, D]; L is the same for all texts."""
+class EncodeText(Call):
+    """Encode a text. Answer: the text encoder's last hidden state [1, L, D]; L is the same for all texts."""
 
     model: str
     text: str
 
+    @property
+    def key(self) -> Hashable:
+        return EncodeText, self.model
+
 
 @dataclass(frozen=True)
-class Personalize:
-    """Condition on a text as the encoder reads it after aesthetic gradients.
+class Tuning:
+    """The parameters of a tuned text encoder, besides the model and the prompt.
 
-    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to ask again with.
+    Attributes:
+        digest: of the embedding's vector.
+        steps: T, the number of Adam steps.
+        lr: Adam's learning rate.
+        text: turns the embedding towards this text, or away from it; None leaves it.
+        text_angle: how far, as a share of the angle between the two.
+        text_negative: away from the text, not towards it.
     """
+
+    digest: str
+    steps: int
+    lr: float
+    text: str | None = None
+    text_angle: float = 0.0
+    text_negative: bool = False
+
+
+@dataclass(frozen=True)
+class Personalize(Call):
+    """Encode a text with the text encoder after aesthetic gradients.
+
+    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to yield again with.
+    Each call fits an encoder of its own, so a batch holds one.
+    """
+
+    max_batch_size: ClassVar[float] = 1
 
     model: str
     text_clip: str  # the CLIP that the text encoder belongs to
     text: str
     direction: Tensor  # [E], unit
     tuning: Tuning
-    fitting: Fitting | None = None  # the answer so far
+    fitting: object | None = None  # the answer so far, which only the model understands
+
+    @property
+    def key(self) -> Hashable:
+        return Personalize, self.model
 
 
 @dataclass(frozen=True)
-class Denoise:
-    """Ask the UNet for its output under each of R conditions. Answer: [R, C, h, w]."""
+class Denoise(Call):
+    """Run the UNet under each of R conditions. Answer: its outputs [R, C, h, w]."""
 
     model: str
     latents: Tensor  # [1, C, h, w], variance preserving
     timestep: Tensor  # []
     context: Tensor  # [R, L, D]
 
+    @property
+    def key(self) -> Hashable:
+        return Denoise, self.model, self.latents.shape
+
+    @property
+    def size(self) -> int:
+        return len(self.context)
+
 
 @dataclass(frozen=True)
-class PullBack:
+class PullBack(Call):
     """Carry gradients back through the UNet: its vector-Jacobian products, one for each condition.
 
     Answer: the gradient with respect to the latents [1, C, h, w], summed over the conditions.
@@ -78,113 +131,100 @@ class PullBack:
     context: Tensor  # [R, L, D]
     gradient: Tensor  # with respect to the outputs, [R, C, h, w]
 
+    @property
+    def key(self) -> Hashable:
+        return PullBack, self.model, self.latents.shape
+
+    @property
+    def size(self) -> int:
+        return len(self.context)
+
 
 @dataclass(frozen=True)
-class EmbedText:
+class EmbedText(Call):
     """Embed a text with a CLIP. Answer: a unit vector [1, E]."""
 
     clip: str
     text: str
 
+    @property
+    def key(self) -> Hashable:
+        return EmbedText, self.clip
+
 
 @dataclass(frozen=True)
-class EmbedImage:
-    """Embed a picture with a CLIP. Answer: a unit vector [1, E]."""
+class EmbedImage(Call):
+    """Embed a picture with a CLIP. Answer: its image features [1, E], not normalised."""
 
     clip: str
     picture: Tensor  # [3, H, W] in [0, 1]
 
-
-@dataclass(frozen=True)
-class InputSize:
-    """Ask how large a CLIP's input is. Answer: its width in pixels, an int."""
-
-    clip: str
+    @property
+    def key(self) -> Hashable:
+        return EmbedImage, self.clip, self.picture.shape
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """Ask for a CLIP's aesthetic predictor. Answer: an ``AestheticHead``."""
-
-    clip: str
-
-
-@dataclass(frozen=True)
-class Measure:
-    """Ask how much of a text its reader reads. Answer: a ``Reading``, or None where the reader does not tell."""
-
-    kind: Literal["model", "clip"]
-    id: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How long a text is, and how much is read of it."""
-
-    tokens: int  # of the text
-    room: int  # for tokens of a text
-    limit: int  # the same with those that the reader adds of its own
-
-
-@dataclass(frozen=True)
-class Guide:
+class Guide(Call):
     """Differentiate the guidance loss of a picture. Answer: a ``Gradient`` with respect to the latents."""
 
+    max_batch_size: ClassVar[float] = MAX_BATCH_CUTOUTS
+    # On a CPU 32 cutouts at a time are 8 % faster than 16, and more gain nothing.
+    micro_batches: ClassVar[tuple[int, ...]] = (32, 16, 8, 4, 2, 1)
+
     model: str
-    latents: Tensor  # what is decoded, [1, C, h, w]
+    latents: Tensor  # [1, C, h, w]
     loss: Loss
     decoder: Decoder
 
+    @property
+    def key(self) -> Hashable:
+        return Guide, self.model, self.latents.shape, self.decoder, self.loss.clips
+
+    @property
+    def size(self) -> int:
+        return max(1, sum(len(terms.views) for terms in self.loss.clip_terms))
+
 
 @dataclass(frozen=True)
-class Decode:
-    """Decode latents. Answer: a picture [3, H, W] in [0, 1], NaN where the decoder's answer was not finite."""
+class Decode(Call):
+    """Decode latents. Answer: a picture [3, H, W] in [0, 1], NaN where the decoder's output is not finite."""
 
     model: str
     latents: Tensor  # [1, C, h, w]
 
-
-@dataclass(frozen=True)
-class Score:
-    """Compare a finished picture with a text. Answer: their cosine similarity, a float."""
-
-    clip: str
-    picture: Tensor  # [3, H, W] in [0, 1]
-    target: Tensor  # [1, E], unit
+    @property
+    def key(self) -> Hashable:
+        return Decode, self.model, self.latents.shape
 
 
-@dataclass(frozen=True)
-class Look:
-    """Look at a picture. Answer: a ``Sight``."""
+class Event:
+    """Something that a sampler reports or waits for, besides model calls. The engine has a handler for each class.
 
-    clip: str
-    picture: Tensor  # [3, H, W] in [0, 1]
+    Attributes:
+        is_answered_later: whether the sampler waits for an answer; otherwise it goes on at once, with None.
+    """
+
+    is_answered_later: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What a CLIP sees in a picture."""
+class Fetch(Event):
+    """Read a file while the engine computes for others. Answer: the result of ``read``."""
 
-    embedding: Tensor  # [1, E], as the network gives it, not normalised
-    aesthetic_score: float | None  # None if the CLIP has no aesthetic head
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """Not a call of a network: read something that takes time, beside the computing. Answer: what ``read`` returns."""
+    is_answered_later: ClassVar[bool] = True
 
     read: Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
-class Stepped:
-    """Not a call: one step is done. The engine notes it and answers None."""
+class Stepped(Event):
+    """One step is done."""
 
 
 @dataclass(frozen=True)
-class Preview:
-    """Not a call either: what the picture looks like so far. The engine hands it on and answers None."""
+class Preview(Event):
+    """The estimate of an unfinished picture."""
 
     index: int
     step: int  # steps done, from 1
@@ -192,29 +232,10 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Note:
-    """Not a call either: something that a person should know of the job. The engine keeps it and answers None."""
+class Note(Event):
+    """A remark on the job for the person who requested it."""
 
     sentence: str
 
 
-Call = (
-    Describe
-    | EncodeText
-    | Personalize
-    | Denoise
-    | PullBack
-    | EmbedText
-    | EmbedImage
-    | InputSize
-    | Predictor
-    | Measure
-    | Guide
-    | Decode
-    | Score
-    | Look
-    | Fetch
-    | Stepped
-    | Preview
-    | Note
-)
+Yield = Call | Event  # all that a sampler yields

@@ -1,4 +1,4 @@
-"""Networks that overflow answer infinities or NaN. No picture, score or embedding that holds one is a result."""
+"""Networks that overflow output infinities or NaN. No picture, score or embedding that holds one is a result."""
 
 import math
 
@@ -15,12 +15,12 @@ def is_finite(value: Tensor | float | None) -> bool:
 
 
 def require_finite(value: Tensor | float | None, what: str, *, after: str) -> None:
-    """Let a job end where its numbers do.
+    """Fail the job if a value is not finite.
 
     Args:
-        value: what has to be finite.
-        what: whose it is, for people: "picture 0".
-        after: what was done last: "decoding".
+        value: a number, a tensor or None.
+        what: its name, for a person: "picture 0".
+        after: the last operation: "decoding".
 
     Raises:
         JobFailedError: it is not finite.

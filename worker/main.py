@@ -1,4 +1,4 @@
-"""Put a worker together and run it until it is told to stop."""
+"""Builds a worker and runs it until it is stopped."""
 
 import gc
 import logging

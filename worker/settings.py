@@ -1,4 +1,4 @@
-"""What a worker process can be told through its environment (``LODESTAR_...``)."""
+"""The settings of a worker process, from its environment (``LODESTAR_...``)."""
 
 from pathlib import Path
 from typing import Literal

@@ -7,7 +7,7 @@ one batch that agree in steps, solver, size and guidance are drawn in lockstep, 
 import base64
 import os
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Generator, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from jobs.catalog.catalog import load_catalog
 from jobs.errors import LodestarError
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
-from worker.calls import Describe, InputSize, Stepped
+from worker.calls import Call, Yield
 from worker.engine.runner import Runner
+from worker.engine.solo import sampler_of
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png
-from worker.sampling.sampler import Picture, sample
+from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 MAX_BATCH = 16
@@ -55,29 +57,30 @@ class Pipeline:
 
     def _draw(self, requests: list[ResolvedRequest]) -> list[Picture]:
         """Pictures of requests whose samplers take the same way."""
-        judge = self._models.catalog.model(requests[0].model).clip
-        samplers = [sample(request, 0, judge) for request in requests]
-        calls = [next(sampler) for sampler in samplers]
+        inputs = SamplerInputs(self._models.catalog.model(requests[0].model).clip)
+        samplers = [sampler_of(request, self._models, inputs) for request in requests]
+        calls = [_next_call(sampler, None) for sampler in samplers]
         while True:
-            answers: list[object]
-            match calls[0]:
-                case Describe() | InputSize() as question:
-                    answers = [self._runner.look_up(question) for _ in calls]
-                case Stepped():
-                    answers = [None for _ in calls]
-                case _:
-                    answers = self._runner.run(calls)
+            answers = self._runner.run(calls)
             for answer in answers:
                 if isinstance(answer, LodestarError):
                     raise answer
             pictures = []
             for place, (sampler, answer) in enumerate(zip(samplers, answers, strict=True)):
                 try:
-                    calls[place] = sampler.send(answer)
+                    calls[place] = _next_call(sampler, answer)
                 except StopIteration as end:
                     pictures.append(end.value)
             if pictures:
                 return pictures
+
+
+def _next_call(sampler: Generator[Yield, Any, Picture], answer: object) -> Call:
+    """The next model call of a sampler; events need no answer here."""
+    asked = sampler.send(answer)
+    while not isinstance(asked, Call):
+        asked = sampler.send(None)
+    return asked
 
 
 def _settings(request: ResolvedRequest) -> Hashable:

@@ -9,12 +9,14 @@ import torch
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.calls import Call, Guide
+from worker.calls import Guide, Yield
 from worker.engine.runner import Runner
+from worker.engine.solo import sampler_of
 from worker.guidance.gradient import Gradient
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.sampling.sampler import Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -27,8 +29,8 @@ def draw(models: ModelRegistry, **fields: object) -> tuple[Picture, list[Gradien
         models.catalog,
     )
     runner, gradients = Runner(models), []
-    sampler = sample(request, 0, "pocket-m")
-    call: Call = next(sampler)
+    sampler = sampler_of(request, models, SamplerInputs("pocket-m"))
+    call: Yield = next(sampler)
     while True:
         answer = runner.answer(call)
         if isinstance(call, Guide) and isinstance(answer, Gradient):

@@ -11,15 +11,18 @@ from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
-from worker.calls import Call, Look, Preview, Score
+from worker.aesthetics.predictor import AestheticHead
+from worker.calls import EmbedImage, Preview, Yield
 from worker.engine.runner import Runner
+from worker.engine.solo import sampler_of
 from worker.engine.tasks import run_task
+from worker.facts import ClipFacts, Facts
 from worker.finite import is_finite
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, StoredPicture
 from worker.pictures.png import encode_preview
-from worker.sampling.sampler import Extras, sample
+from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]
@@ -47,16 +50,16 @@ def spoil(broken: ModelRegistry, value: float) -> Callable[[], None]:
 
 
 def run(
-    request: ResolvedRequest, models: ModelRegistry, answers: dict[type, object] | None = None
-) -> list[Call]:
-    """Run a sampler to its end; some calls have other answers. What it called."""
-    runner, seen = Runner(models), list[Call]()
-    sampler = sample(request, 0, "pocket-m", Extras(critic="pocket-s"))
+    request: ResolvedRequest, models: ModelRegistry, features: dict[str, torch.Tensor] | None = None
+) -> list[Yield]:
+    """Run a sampler to its end; some CLIPs have other image features. All that it yielded."""
+    runner, seen = Runner(models), list[Yield]()
+    sampler = sampler_of(request, models, SamplerInputs("pocket-m", "pocket-s"))
     call = next(sampler)
     try:
         while True:
             seen.append(call)
-            given = (answers or {}).get(type(call))
+            given = (features or {}).get(call.clip) if isinstance(call, EmbedImage) else None
             call = sampler.send(runner.answer(call) if given is None else given)
     except StopIteration:
         return seen
@@ -92,27 +95,27 @@ def test_a_preview_that_overflows_is_left_out_and_the_picture_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "said"),
+    ("clip", "said"),
     [
-        ({Score: NAN}, "the similarity of picture 0 to its prompt is not finite after scoring by pocket-m"),
-        ({Look: ("embedding", NAN)}, "the embedding of picture 0 is not finite after scoring by pocket-s"),
-        ({Look: ("aesthetic_score", INF)}, "the aesthetic score of picture 0 is not finite after scoring"),
+        ("pocket-m", "the similarity of picture 0 to its prompt is not finite after scoring by pocket-m"),
+        ("pocket-s", "the embedding of picture 0 is not finite after scoring by pocket-s"),
     ],
 )
-def test_a_score_or_an_embedding_that_is_not_finite_fails_and_says_whose(
-    models: ModelRegistry, ask: Ask, spoiled: dict[type, object], said: str
+def test_image_features_that_are_not_finite_fail_the_picture_and_say_whose(
+    models: ModelRegistry, ask: Ask, clip: str, said: str
 ) -> None:
     with pytest.raises(JobFailedError, match=said):
-        run(ask(steps=1), models, {kind: _answer(value) for kind, value in spoiled.items()})
+        run(ask(steps=1), models, {clip: torch.full((1, models.clip(clip).width), NAN)})
 
 
-def _answer(value: object) -> object:
-    from worker.calls import Sight
-
-    if not isinstance(value, tuple):
-        return value
-    embedding = torch.full((1, 192), value[1] if value[0] == "embedding" else 1.0)
-    return Sight(embedding, value[1] if value[0] == "aesthetic_score" else 5.0)
+def test_an_aesthetic_score_that_is_not_finite_fails_the_picture(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width = models.clip("pocket-s").width
+    head = AestheticHead(((torch.ones(1, width), torch.tensor([INF])),), relu=False)
+    monkeypatch.setattr(models.clip("pocket-s"), "head", head)
+    with pytest.raises(JobFailedError, match="the aesthetic score of picture 0 is not finite after scoring"):
+        run(ask(steps=1), models)
 
 
 @pytest.mark.parametrize("kind", ["score", "embedding"])
@@ -129,11 +132,12 @@ def test_a_task_whose_picture_has_no_finite_embedding_fails_and_says_which(kind:
 
 
 def do(task: Task, inputs: Inputs, embeddings: list[float]) -> None:
-    """Run a task whose looks find these numbers."""
-    steps, found = run_task(task, inputs), iter(embeddings)
+    """Run a task whose pictures have image features of these numbers."""
+    facts = Facts(clips={"c": ClipFacts(32, None, lambda text: None)})
+    steps, found = run_task(task, inputs, facts), iter(embeddings)
     call = next(steps)
     while True:
-        call = steps.send(_answer(("embedding", next(found))) if isinstance(call, Look) else None)
+        call = steps.send(torch.full((1, 192), next(found)) if isinstance(call, EmbedImage) else None)
 
 
 def test_no_file_is_made_of_a_picture_that_is_not_finite() -> None:

@@ -1,4 +1,4 @@
-"""Reads tensors from files of others: bounded, and never by running what is in them."""
+"""Reads tensors from other people's files, with bounds, and without running their code."""
 
 import io
 import zipfile
@@ -27,7 +27,7 @@ def read_tensors(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, s
 
     Args:
         data: the file.
-        name: its name, which tells the kind of file and is named in errors.
+        name: of the file; its suffix decides the format, and errors name it.
 
     Raises:
         InvalidFileError: it is too large, of another kind, damaged, or holds more than tensors.
@@ -59,7 +59,7 @@ def read_tensors(data: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, s
 def _safetensors(data: bytes, name: str) -> dict[str, Tensor]:
     try:
         return load_safetensors(data)
-    except Exception as error:  # by what is damaged, another kind
+    except Exception as error:  # of another kind for each damage
         raise InvalidFileError(f"{name} is no whole safetensors file: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""A private copy of a text encoder while it is fitted to a taste, step by step, so that others may have their turns."""
+"""A private copy of a text encoder during its fit to an aesthetic embedding, a few steps at a time."""
 
 import time
 from collections.abc import Callable
@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from jobs.errors import ModelUnavailableError
 from worker.finite import require_finite
 
-# Of what an encoder and a CLIP say of one text. Fine-tuning leaves much more, and unrelated encoders have about 0.
-LEAST_KINSHIP = 0.25
+# Cosine similarity of an encoder's and a CLIP's embedding of one text. Fine-tuning leaves much more, and unrelated
+# encoders have about 0.
+LEAST_COMPATIBILITY = 0.25
 
 Completion = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,12 +45,12 @@ class Fitting:
             encoder: a transformers ``CLIPTextModel``, frozen and in eval mode.
             projection: from its pooled output to the CLIP's space, [D, E].
             tokens: ids [N, L], one row for each window of the prompt.
-            direction: e, the taste as a unit vector [E].
+            direction: e, of the aesthetic embedding, a unit vector [E].
             steps: T.
             lr: Adam's learning rate.
-            completion: for an encoder without its CLIP's last layers, what these and the projection make of its states
-                [N, L, D] before the last norm, and of the tokens: embeddings [N, E], differentiable.
-            known: what the CLIP says of the first window, a unit vector [E], to see that the encoder is of its kin.
+            completion: for an encoder without its CLIP's last layers: these and the projection, as a differentiable
+                function from its states [N, L, D] before the last norm, and the tokens, to embeddings [N, E].
+            known: the CLIP's embedding of the first window, a unit vector [E], to check the encoder's compatibility.
         """
         device = tokens.device
         self._encoder, self._completion, self._known = encoder, completion, known
@@ -74,7 +75,7 @@ class Fitting:
         """Take steps until all are taken or the time is over; one at least, if one is left.
 
         Raises:
-            ModelUnavailableError: the encoder is not of the CLIP's kin.
+            ModelUnavailableError: the encoder is not compatible with the CLIP.
             JobFailedError: the weights overflowed.
         """
         end = time.monotonic() + seconds
@@ -86,7 +87,7 @@ class Fitting:
                 return
 
     def states(self) -> Tensor:
-        """What the encoder says now: its last hidden states [N, L, D].
+        """The last hidden states [N, L, D] of the encoder as fitted so far.
 
         Raises:
             JobFailedError: they are not finite.
@@ -99,8 +100,8 @@ class Fitting:
     def _step(self) -> None:
         embeddings = F.normalize(self._embeddings(), dim=-1)
         if self._known is not None:
-            _require_kinship(embeddings[0], self._known)
-            self._known = None  # what is tuned may move away
+            _require_compatibility(embeddings[0], self._known)
+            self._known = None  # the fit may move the encoder away
         similarity = (embeddings @ self._goal).mean()
         # Asking also waits for the device, so that the time of a step is known.
         self._require_finite(similarity.detach())
@@ -115,20 +116,20 @@ class Fitting:
         return self._completion(_states_before_norm(self._encoder, self._weights, self._ids), self._ids)
 
     def _require_finite(self, value: Tensor) -> None:
-        require_finite(value, "the personalised prompt", after=f"{self._taken} steps of aesthetic gradients")
+        require_finite(value, "the personalized prompt", after=f"{self._taken} steps of aesthetic gradients")
 
 
-def _require_kinship(said: Tensor, known: Tensor) -> None:
-    kinship = float(said.detach() @ known.to(said))
-    if kinship < LEAST_KINSHIP:
+def _require_compatibility(embedding: Tensor, known: Tensor) -> None:
+    similarity = float(embedding.detach() @ known.to(embedding))
+    if similarity < LEAST_COMPATIBILITY:
         raise ModelUnavailableError(
             "the text encoder does not belong to the CLIP that the catalog names as its text_clip: "
-            f"the cosine similarity of what both say of the prompt is {kinship:.2f}"
+            f"the cosine similarity of what both say of the prompt is {similarity:.2f}"
         )
 
 
 def _states_before_norm(encoder: Module, weights: dict[str, Tensor], ids: Tensor) -> Tensor:
-    """The states [N, L, D] that a text encoder's last norm is given."""
+    """The input [N, L, D] of a text encoder's last norm."""
     (norm,) = (module for name, module in encoder.named_modules() if name.endswith("final_layer_norm"))
     seen: list[Tensor] = []
     hook = norm.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))

@@ -1,13 +1,12 @@
-"""Aesthetic gradients: fit a private copy of the text encoder to a taste for a few steps, and use what it says.
+"""Aesthetic gradients: fit a private copy of the text encoder to an aesthetic embedding for a few steps.
 
 Gallego, "Personalizing Text-to-Image Generation via Aesthetic Gradients" (2022, arXiv 2209.12330), with the additions
-of the web UI's widely used extension: a weight and a blend with the encoder's own words, and a text that turns the
-taste.
+of the web UI's widely used extension: a weight and a blend with the encoder's own states, and a text that turns the
+embedding.
 """
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,29 +15,9 @@ from torch.nn import Module
 from torch.nn import functional as F
 
 from worker.aesthetics.fitting import Completion, Fitting
+from worker.calls import Tuning
 
 CACHE_SIZE = 64
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What the tuned text encoder depends on, besides the model and the prompt.
-
-    Attributes:
-        digest: of the embedding's vector.
-        steps: T, the number of Adam steps.
-        lr: Adam's learning rate.
-        text: turns the embedding towards this text, or away from it; None leaves it.
-        text_angle: how far, as a share of the angle between the two.
-        text_negative: away from the text, not towards it.
-    """
-
-    digest: str
-    steps: int
-    lr: float
-    text: str | None = None
-    text_angle: float = 0.0
-    text_negative: bool = False
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -62,7 +41,7 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 def blended(own: Tensor, tuned: Tensor, weight: float, blend: Literal["lerp", "slerp"]) -> Tensor:
-    """The conditioning [..., L, D]: the encoder's own words at weight 0, the tuned ones at weight 1.
+    """The conditioning [..., L, D]: the encoder's own states at weight 0, the tuned ones at weight 1.
 
     ``slerp`` turns each token's vector by itself.
     """
@@ -72,7 +51,7 @@ def blended(own: Tensor, tuned: Tensor, weight: float, blend: Literal["lerp", "s
 
 
 def turned(direction: Tensor, text: Tensor, angle: float, *, negative: bool) -> Tensor:
-    """A taste turned towards a text, or away from it: e' = slerp(e, t, angle), with t = unit(e - t) for away.
+    """A direction turned towards a text, or away from it: e' = slerp(e, t, angle), with t = unit(e - t) for away.
 
     Args:
         direction: unit vector [E].

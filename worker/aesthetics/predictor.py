@@ -1,4 +1,4 @@
-"""Aesthetic predictors: small networks that tell from a CLIP's embedding of a picture how much people would like it.
+"""Aesthetic predictors: small networks from a CLIP's image embedding to the rating that people would give the picture.
 
 Three kinds of published files are known by their keys:
 
@@ -11,7 +11,7 @@ Three kinds of published files are known by their keys:
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -24,39 +24,51 @@ from worker.aesthetics.files import read_tensors
 _LAYER = re.compile(r"layers\.(\d+)\.(weight|bias)")
 _ACTIVATIONS: dict[tuple[int, ...], str] = {(0, 2, 4, 6, 7): "none", (0, 3, 6, 9, 11): "relu"}
 
+Layers = tuple[tuple[Tensor, Tensor], ...]
+
 
 @dataclass(frozen=True)
 class AestheticHead:
-    """A predictor. Scores are not clamped: what the network says is what comes out.
+    """A predictor. Scores are the network's outputs, not clamped.
 
     Attributes:
-        layers: weights [out, in] and biases [out], float32.
+        layers: weights [out, in] and biases [out], float32 on the CPU.
         relu: whether a ReLU stands between two layers.
-        clip: id of the CLIP that it was made for, if its file tells.
+        clip: id of the CLIP that it was made for, if its file names it.
     """
 
-    layers: tuple[tuple[Tensor, Tensor], ...]
+    layers: Layers
     relu: bool
     clip: str | None = None
+    _copies: dict[torch.device, Layers] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def width(self) -> int:
-        """Length of the embeddings that it judges."""
+        """Length of the embeddings that it reads."""
         return self.layers[0][0].shape[1]
 
     def __call__(self, embeddings: Tensor) -> Tensor:
-        """Scores [N] of unit vectors [N, E], differentiable. Vectors of another length get meaningless scores."""
+        """Scores [N] of unit vectors [N, E] on any device, differentiable.
+
+        Vectors of another length get meaningless scores.
+        """
         hidden = embeddings.float()
-        for index, (weight, bias) in enumerate(self.layers):
+        for index, (weight, bias) in enumerate(self._on(hidden.device)):
             if index and self.relu:
                 hidden = F.relu(hidden)
             hidden = F.linear(hidden, weight, bias)
         return hidden[..., 0]
 
-    def to(self, device: torch.device) -> "AestheticHead":
-        """The same on another device."""
-        moved = tuple((weight.to(device), bias.to(device)) for weight, bias in self.layers)
-        return AestheticHead(moved, self.relu, self.clip)
+    def _on(self, device: torch.device) -> Layers:
+        """The layers on a device: copied once, since guidance needs them at every step."""
+        if device == self.layers[0][0].device:
+            return self.layers
+        if device not in self._copies:
+            with torch.inference_mode(False):  # or autograd could not use the copies
+                self._copies[device] = tuple(
+                    (weight.to(device), bias.to(device)) for weight, bias in self.layers
+                )
+        return self._copies[device]
 
 
 def load_head(path: Path, *, clip: str, width: int) -> AestheticHead:
@@ -64,7 +76,7 @@ def load_head(path: Path, *, clip: str, width: int) -> AestheticHead:
 
     Args:
         path: a .pth or .safetensors file.
-        clip: id of the CLIP whose embeddings it is to judge.
+        clip: id of the CLIP whose embeddings it reads.
         width: length of these.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Reads what samplers ask of the artifact store, on threads beside the engine's, which serves others meanwhile."""
+"""Reads files for samplers on threads beside the engine's."""
 
 import queue
 import threading
@@ -18,13 +18,13 @@ Owner = TypeVar("Owner")
 
 
 class Fetches(Generic[Owner]):
-    """Calls on their way: ``begin`` and ``done`` are the engine's, the rest is other threads'."""
+    """Files that are being read. The engine calls ``begin`` and ``done``; the rest runs on other threads."""
 
     def __init__(self, on_done: Callable[[], None]) -> None:
         """Start no thread before the first call.
 
         Args:
-            on_done: called by any thread when there is something for ``done`` to give.
+            on_done: called on any thread when ``done`` has another answer.
         """
         self._on_done = on_done
         self._asked: queue.SimpleQueue[tuple[Owner, Fetch] | None] = queue.SimpleQueue()
@@ -32,19 +32,19 @@ class Fetches(Generic[Owner]):
         self._threads: list[threading.Thread] = []
 
     def begin(self, owner: Owner, call: Fetch) -> None:
-        """Have a call answered some time."""
+        """Read a file; returns at once."""
         self._asked.put((owner, call))
         if len(self._threads) < THREADS:
             self._threads.append(threading.Thread(target=self._serve, name="fetcher", daemon=True))
             self._threads[-1].start()
 
     def done(self) -> Iterator[tuple[Owner, object]]:
-        """Those that are answered by now, each with its answer: a LodestarError if it has none."""
+        """The owners of files that have been read, each with the answer: a LodestarError if there is none."""
         while not self._answered.empty():
             yield self._answered.get()
 
     def close(self) -> None:
-        """Answer no more."""
+        """Read no more files."""
         for _ in self._threads:
             self._asked.put(None)
 

@@ -1,44 +1,36 @@
-"""What a batch takes of the device's memory, learned from what batches took.
+"""Predicts the memory of a batch from the memory that earlier batches took.
 
 The model is a line for every kind of batch: bytes = a + b * size. The first batch of a kind holds one call, the second
-at most ``GROWTH`` times as much; from then on the line through the smallest seen, as steep as to any other, foretells
-the rest. An out-of-memory error is a measurement too: such a batch takes more than was free.
+at most ``GROWTH`` times as much; from then on the steepest line from the smallest size to any other predicts the rest.
+An out-of-memory error is a measurement too: such a batch takes more than was free.
 
-Whatever else takes memory while a batch is measured would be counted as the batch's: a model that is loaded, a picture
-that is upscaled. Who does that says so with ``taking_memory``, and what was measured meanwhile is only used until there
-is better. Nothing is believed for ever: of each size the last ``KEPT`` measurements count, unless they are older than
-``FORGET_AFTER`` batches of their kind.
+Whatever else takes memory during a measurement is counted as the batch's: a model that is loaded, a picture that is
+upscaled (``worker.models.footprint.taking_memory``). A disturbed measurement is only used until there is an undisturbed
+one. No measurement counts for ever: of each size the last ``KEPT`` count, unless they are older than ``FORGET_AFTER``
+batches of their kind.
 """
 
 import math
-import re
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Hashable, Iterable
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path
-
-import torch
 
 GROWTH = 4
-FREE_SHARE = 0.8  # of the free memory; the rest is for fragments, and for what other threads take meanwhile
+FREE_SHARE = 0.8  # of the free memory; the rest is for fragments and for other threads
 
 MEASURE_EVERY = 64  # batches of the same kind and size; measuring costs a CPU half a millisecond
 KEPT = 5  # measurements of the same kind and size
 FORGET_AFTER = KEPT * MEASURE_EVERY  # batches of the same kind
-CLEAR_PEAK = Path("/proc/self/clear_refs")
-STATUS = Path("/proc/self/status")
 
 
 @dataclass
 class _Size:
-    """What batches of one kind and size took.
+    """The memory of batches of one kind and size.
 
     Attributes:
         taken: bytes, the latest last.
-        disturbed: whether others took memory meanwhile, so that the batches took this at most.
+        disturbed: whether other threads took memory meanwhile, so that this is an upper bound.
         runs: how many there were.
         measured_at: number of the batch of this kind that was measured last.
     """
@@ -51,11 +43,11 @@ class _Size:
 
 @dataclass
 class _Kind:
-    """What is known of one kind of batch."""
+    """The measurements of one kind of batch."""
 
     runs: int = 0
     sizes: dict[int, _Size] = field(default_factory=dict)
-    refused: dict[int, int] = field(default_factory=dict)  # what was free when one of this size did not fit
+    refused: dict[int, int] = field(default_factory=dict)  # free bytes when a batch of this size did not fit
 
     def known(self) -> dict[int, _Size]:
         """The sizes that were measured, and not too long ago."""
@@ -66,14 +58,14 @@ class _Kind:
 
 
 class MemoryModel:
-    """Foretells the memory of batches, and learns from each."""
+    """Predicts the memory of batches, and learns from each."""
 
     def __init__(self, free_bytes: Callable[[], int], limit_bytes: float = math.inf) -> None:
         """Know nothing yet.
 
         Args:
             free_bytes: the memory that is free now.
-            limit_bytes: what a batch may take at most, besides ``FREE_SHARE`` of the free memory.
+            limit_bytes: of one batch, besides ``FREE_SHARE`` of the free memory.
         """
         self._free_bytes = free_bytes
         self._limit_bytes = limit_bytes
@@ -97,10 +89,10 @@ class MemoryModel:
         return self._in_proportion(points)
 
     def _in_proportion(self, points: dict[int, int]) -> float:
-        """Without a line: from the point that lets most through.
+        """Without a line: proportional to the point that allows the largest batch.
 
-        Too much for what is larger than the point, since part of the memory is paid once. So it errs to the safe side,
-        also where the point itself is too high.
+        That overestimates larger batches, since they pay a part of the memory only once. So it errs on the safe
+        side, also where the point itself is too high.
         """
         budget, bound = self._budget_bytes(), float(GROWTH * max(points))
         return max(min(budget / taken * size, bound) if taken else bound for size, taken in points.items())
@@ -110,13 +102,13 @@ class MemoryModel:
 
         Args:
             key: the kind of batch.
-            sizes: what each call adds to the batch.
+            sizes: of the calls.
         """
         largest = self.largest(key) or 0.0
         return max(1, sum(total <= largest for total in accumulate(sizes)))
 
     def note(self, key: Hashable, size: int, taken: int, *, disturbed: bool = False) -> None:
-        """A batch of this size fitted, and took so many bytes; ``disturbed``: with what others took meanwhile."""
+        """Learn the bytes of a batch that fitted; ``disturbed``: those of other threads included."""
         kind = self._kinds.setdefault(key, _Kind())
         for proved_wrong in [other for other in kind.refused if other <= size]:
             del kind.refused[proved_wrong]
@@ -129,117 +121,18 @@ class MemoryModel:
         seen.disturbed, seen.measured_at = disturbed, kind.runs
 
     def refuse(self, key: Hashable, size: int) -> None:
-        """A batch of this size did not fit; it is not expected to before much more is free."""
+        """Learn that a batch of this size did not fit: it is not tried again until much more is free."""
         kind = self._kinds.setdefault(key, _Kind())
         kind.refused[size] = int(self._budget_bytes() / FREE_SHARE) + 1
 
     def _budget_bytes(self) -> float:
-        """What a batch may take now."""
+        """Bytes that a batch may take now."""
         return min(FREE_SHARE * self._free_bytes(), self._limit_bytes)
 
     def worth_measuring(self, key: Hashable, size: int) -> bool:
-        """Whether the batch that comes now can teach something: as long as its size is not known, and now and then."""
+        """Whether to measure the next batch: while its size is unknown, and every ``MEASURE_EVERY`` batches."""
         kind = self._kinds.setdefault(key, _Kind())
         kind.runs += 1
         seen = kind.sizes.setdefault(size, _Size())
         seen.runs += 1
         return size not in kind.known() or seen.disturbed or seen.runs % MEASURE_EVERY == 1
-
-
-_beside_lock = threading.Lock()
-_beside: Counter[str] = Counter()  # by kind of memory: who takes some now,
-_begun: Counter[str] = Counter()  # and who ever began to
-
-
-@contextmanager
-def taking_memory(device: torch.device) -> Generator[None, None, None]:
-    """Say that the block takes much memory of a device beside the batches: no measurement meanwhile is theirs alone."""
-    with _beside_lock:
-        _beside[device.type] += 1
-        _begun[device.type] += 1
-    try:
-        yield
-    finally:
-        with _beside_lock:
-            _beside[device.type] -= 1
-
-
-def _beginnings(device: torch.device) -> int | None:
-    """How many blocks have begun to take memory so far; None while one is at it."""
-    with _beside_lock:
-        return None if _beside[device.type] else _begun[device.type]
-
-
-class Peak:
-    """The most memory since a measurement began. The system counts one peak, which every measurement starts anew.
-
-    Called, it tells the bytes beyond those at the beginning.
-
-    Attributes:
-        disturbed: whether others took memory meanwhile.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._most = 0
-        self._begun = _beginnings(device)
-        self.disturbed = False
-        self._before = self._restart()
-
-    def note(self) -> None:
-        """Keep what the system counts, before another measurement starts it anew."""
-        counted = torch.cuda.max_memory_allocated(self._device) if self._is_cuda else _resident("VmHWM")
-        self._most = max(self._most, counted)
-        self.disturbed = self._begun is None or _beginnings(self._device) != self._begun
-
-    def __call__(self) -> int:
-        return max(self._most - self._before, 0)
-
-    @property
-    def _is_cuda(self) -> bool:
-        return self._device.type == "cuda"
-
-    def _restart(self) -> int:
-        """Start the system's count anew, from what is taken now."""
-        if self._is_cuda:
-            torch.cuda.reset_peak_memory_stats(self._device)
-            return torch.cuda.memory_allocated(self._device)
-        if not CLEAR_PEAK.exists():
-            return _resident("VmHWM")
-        CLEAR_PEAK.write_text("5")
-        return _resident("VmRSS")
-
-
-_measuring: list[Peak] = []  # in this process, outer ones first
-
-
-@contextmanager
-def peak_memory(device: torch.device) -> Generator[Peak, None, None]:
-    """Measure the most memory that the block takes on top of what was taken before; ask for it after the block.
-
-    On a CPU that is the growth of the peak resident set, which Linux can start anew (elsewhere the answer is 0). Memory
-    that the process holds already and uses again is not counted, as it is not free either; what other threads take
-    meanwhile is. Measurements may lie within each other.
-    """
-    for outer in tuple(_measuring):
-        outer.note()
-    peak = Peak(device)
-    _measuring.append(peak)
-    try:
-        yield peak
-    finally:
-        peak.note()
-        _measuring.remove(peak)
-
-
-def resident_bytes() -> int | None:
-    """Memory that this process holds; None where the system does not tell."""
-    return _resident("VmRSS") if CLEAR_PEAK.exists() else None
-
-
-def _resident(name: str) -> int:
-    """A count of the kernel's, in bytes; 0 where it has none."""
-    if not STATUS.exists():
-        return 0
-    found = re.search(rf"{name}:\s+(\d+) kB", STATUS.read_text())
-    return int(found[1]) * 1024 if found else 0

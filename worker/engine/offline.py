@@ -1,4 +1,4 @@
-"""Draw many requests through the engine without a queue: for measurements and pictures of the documentation."""
+"""Generates the pictures of many requests in one engine, without a queue: for measurements and the documentation."""
 
 import threading
 from collections import deque
@@ -10,10 +10,10 @@ from jobs.requests.request import ResolvedRequest
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Outcome, Work
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 
-def draw_all(
+def generate_all(
     requests: Iterable[ResolvedRequest], runner: Runner, at_a_time: int = 16
 ) -> Iterator[list[Picture]]:
     """The pictures of each request, in order, while up to ``at_a_time`` requests share the engine's batches.

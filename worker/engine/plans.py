@@ -1,37 +1,39 @@
-"""What each kind of job asks of the engine: which models it keeps, and which samplers run."""
+"""The plan of a job: the models that it pins, and its samplers."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalog.catalog import Catalog
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Task
-from worker.calls import Call
+from worker.calls import Yield
 from worker.engine.tasks import run_task
-from worker.models.registry import Ref
+from worker.facts import Facts
+from worker.models.registry import ModelRegistry, Ref
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Extras, sample
+from worker.sampling.inputs import SamplerInputs
+from worker.sampling.sampler import sample
 
-# Pictures of one job in the making at a time: enough to fill a batch, and few enough that a job of hundreds has its
-# first ones to show soon.
+# Pictures of one job in progress at a time: enough to fill a batch, and few enough that a job of hundreds finishes its
+# first ones soon.
 AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One job's part.
+    """The plan of one job.
 
     Attributes:
         refs: models and CLIPs that it needs from its start to its end.
         steps: in all, for its progress.
-        samplers: one for each of its results; made as they are taken.
-        results: how many these are.
+        samplers: one for each of its results, made one by one, from the facts of the models.
+        results: number of the samplers.
     """
 
     refs: tuple[Ref, ...]
     steps: int
-    samplers: Iterator[Generator[Call, Any, Any]]
+    samplers: Callable[[Facts], Iterator[Generator[Yield, Any, Any]]]
     results: int
 
 
@@ -43,20 +45,40 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     """
     if not isinstance(request, ResolvedRequest):
         catalog.clip(request.clip)
-        steps = len(inputs.pictures)
-        return Plan((Ref("clip", request.clip),), steps, iter([run_task(request, inputs)]), 1)
+        task, steps = request, len(inputs.pictures)
+        return Plan((Ref("clip", task.clip),), steps, lambda facts: iter([run_task(task, inputs, facts)]), 1)
     card = catalog.model(request.model)
-    guides = request.guidance.clips if request.guidance else (card.clip,)
-    judge = guides[0]
-    extras = Extras(catalog.aesthetic_scorer.id, card.text_clip, inputs.tastes, inputs.prompts)
-    clips = [*guides, extras.critic]
+    scorer = request.guidance.clip if request.guidance else card.clip
     if request.select is not None:
-        clips.append(request.select.scorer)
-    if request.personalization is not None:
-        clips.append(card.text_clip)
+        scorer = request.select.scorer
+    needed = SamplerInputs(
+        scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.prompts
+    )
     return Plan(
-        (Ref("model", card.id), *(Ref("clip", clip) for clip in dict.fromkeys(clips) if clip is not None)),
+        refs_of(request, needed),
         request.steps * request.num_images,
-        (sample(request, index, judge, extras) for index in range(request.num_images)),
+        lambda facts: (sample(request, index, facts, needed) for index in range(request.num_images)),
         request.num_images,
+    )
+
+
+def refs_of(request: ResolvedRequest, inputs: SamplerInputs) -> tuple[Ref, ...]:
+    """The models and CLIPs that the samplers of a request call."""
+    clips: list[str | None] = list(request.guidance.clips) if request.guidance else []
+    clips += [inputs.scorer, inputs.aesthetic_scorer]
+    if request.personalization is not None:
+        clips.append(inputs.text_clip)
+    named = dict.fromkeys(clip for clip in clips if clip is not None)
+    return Ref("model", request.model), *(Ref("clip", clip) for clip in named)
+
+
+def facts_of(models: ModelRegistry, refs: tuple[Ref, ...]) -> Facts:
+    """The facts of models and CLIPs, which are loaded if need be.
+
+    Raises:
+        LodestarError: one cannot be loaded.
+    """
+    return Facts(
+        {ref.id: models.diffusion(ref.id).facts for ref in refs if ref.kind == "model"},
+        {ref.id: models.clip(ref.id).facts for ref in refs if ref.kind == "clip"},
     )

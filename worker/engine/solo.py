@@ -1,31 +1,41 @@
-"""Draw one picture without an engine: for measurements and pictures of the documentation."""
+"""Generates one picture without an engine: for measurements and the documentation's pictures."""
+
+from collections.abc import Generator
+from typing import Any
 
 from jobs.requests.request import ResolvedRequest
+from worker.calls import Yield
+from worker.engine.plans import facts_of, refs_of
 from worker.engine.runner import Runner
-from worker.sampling.sampler import NO_EXTRAS, Extras, Picture, sample
+from worker.models.registry import ModelRegistry
+from worker.pictures.picture import Picture
+from worker.sampling.inputs import SamplerInputs
+from worker.sampling.sampler import sample
 
 
-def draw(
-    request: ResolvedRequest, runner: Runner, judge: str, index: int = 0, extras: Extras = NO_EXTRAS
-) -> Picture:
+def sampler_of(
+    request: ResolvedRequest, models: ModelRegistry, inputs: SamplerInputs, index: int = 0
+) -> Generator[Yield, Any, Picture]:
+    """The sampler of one picture of a request, whose models are loaded now.
+
+    Raises:
+        LodestarError: a model cannot be loaded.
+    """
+    return sample(request, index, facts_of(models, refs_of(request, inputs)), inputs)
+
+
+def generate(request: ResolvedRequest, runner: Runner, inputs: SamplerInputs, index: int = 0) -> Picture:
     """Run the sampler of one picture of a request to its end, one call at a time.
-
-    Args:
-        request: what to make.
-        runner: answers its calls.
-        judge: id of the CLIP that scores the picture, and guides it if guidance is asked for.
-        index: which picture.
-        extras: what else it needs.
 
     Raises:
         LodestarError: a call cannot be run.
     """
-    sampler = sample(request, index, judge, extras)
-    call = next(sampler)
+    sampler = sampler_of(request, runner.models, inputs, index)
+    asked = next(sampler)
     while True:
-        answer = runner.answer(call)
+        answer = runner.answer(asked)
         try:
-            call = sampler.send(answer)
+            asked = sampler.send(answer)
         except StopIteration as end:
             picture: Picture = end.value
             return picture

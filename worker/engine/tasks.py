@@ -1,4 +1,4 @@
-"""The small jobs that make no picture, as generators of model calls like the samplers."""
+"""Tasks: the small jobs that make no picture, as generators of model calls like the samplers."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -22,28 +22,23 @@ from jobs.requests.tasks import (
     TaskResult,
 )
 from jobs.storage.embeddings import describe
-from worker.aesthetics.embeddings import (
-    AestheticEmbedding,
-    contrast,
-    import_vector,
-    mean_embedding,
-    require_clip,
-    to_file,
-)
-from worker.calls import Call, EmbedText, Fetch, Look, Measure, Sight, Stepped
-from worker.finite import require_finite
+from worker.aesthetics.embedding_files import import_vector, to_file
+from worker.aesthetics.embeddings import AestheticEmbedding, contrast, mean_embedding, require_clip
+from worker.calls import EmbedImage, EmbedText, Fetch, Stepped, Yield
+from worker.facts import Facts
 from worker.pictures.inputs import Inputs, StoredPicture
-from worker.sampling.notes import note_cut
+from worker.sampling.notes import note_cut_text
+from worker.sampling.scoring import aesthetic_score, cosine_similarity, require_finite_features
 
-Steps = Generator[Call, Any, "Done"]
+Steps = Generator[Yield, Any, "Done"]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a task.
+    """The outcome of a task.
 
     Attributes:
-        result: for who asked.
+        result: for the caller.
         name, file: of an embedding to keep; empty for other tasks.
     """
 
@@ -52,21 +47,27 @@ class Done:
     file: bytes = b""
 
 
-def run_task(task: Task, inputs: Inputs) -> Steps:
-    """Do a task."""
+def run_task(task: Task, inputs: Inputs, facts: Facts) -> Steps:
+    """The generator of a task.
+
+    Args:
+        task: the request.
+        inputs: its pictures or its file.
+        facts: of the CLIP that it names.
+    """
     match task:
         case EmbeddingTask():
             return _embedding(task, inputs.pictures)
         case ImportTask():
             return _import(task, inputs.file)
         case ScoreTask():
-            return _scores(task, inputs.pictures)
+            return _scores(task, inputs.pictures, facts)
         case QueryTask():
-            return _place(task, inputs.pictures)
+            return _place(task, inputs.pictures, facts)
 
 
 def _embedding(task: EmbeddingTask, pictures: tuple[StoredPicture, ...]) -> Steps:
-    rows = torch.cat((yield from _look(task.clip, pictures)))
+    rows = torch.cat((yield from _embed_all(task.clip, pictures)))
     of, minus = rows[: len(task.pictures)], rows[len(task.pictures) :]
     vector = mean_embedding(of, normalize=task.normalize)
     metadata = {"made_from": "pictures", "normalize": str(task.normalize).lower(), "pictures": str(len(of))}
@@ -95,46 +96,46 @@ def _kept(name: str, embedding: AestheticEmbedding) -> Done:
     return Done(describe(file, name), name, file)
 
 
-def _scores(task: ScoreTask, pictures: tuple[StoredPicture, ...]) -> Steps:
+def _scores(task: ScoreTask, pictures: tuple[StoredPicture, ...], facts: Facts) -> Steps:
     target: Tensor | None = None
     if task.prompt is not None:
-        yield from note_cut({Measure("clip", task.clip, task.prompt): "the prompt"})
+        yield from note_cut_text(task.clip, task.prompt, "the prompt", facts)
         target = yield EmbedText(task.clip, task.prompt)
     scores = []
     for number, picture in enumerate(pictures):
-        sight = yield from _sight(task.clip, picture, number)
-        clip_score = None
-        if target is not None:
-            clip_score = round(float((F.normalize(sight.embedding, dim=-1) * target).sum()), 4)
-        aesthetic = None if sight.aesthetic_score is None else round(sight.aesthetic_score, 4)
-        scores.append(PictureScore(clip_score=clip_score, aesthetic_score=aesthetic))
+        features = yield from _embed(task.clip, picture)
+        rating = aesthetic_score(features, facts.clips[task.clip])
+        require_finite_features(features, rating, number, task.clip)
+        similarity = None if target is None else round(cosine_similarity(features, target), 4)
+        scores.append(
+            PictureScore(clip_score=similarity, aesthetic_score=None if rating is None else round(rating, 4))
+        )
         yield Stepped()
     return Done(Scores(clip=task.clip, pictures=tuple(scores)))
 
 
-def _place(task: QueryTask, pictures: tuple[StoredPicture, ...]) -> Steps:
+def _place(task: QueryTask, pictures: tuple[StoredPicture, ...], facts: Facts) -> Steps:
     if task.text is not None:
-        yield from note_cut({Measure("clip", task.clip, task.text): "the text"})
+        yield from note_cut_text(task.clip, task.text, "the text", facts)
         row: Tensor = yield EmbedText(task.clip, task.text)
     else:
-        (row,) = yield from _look(task.clip, pictures)
+        (row,) = yield from _embed_all(task.clip, pictures)
     return Done(Place(clip=task.clip, vector=tuple(F.normalize(row[0], dim=0).tolist())))
 
 
-def _look(clip: str, pictures: tuple[StoredPicture, ...]) -> Generator[Call, Any, list[Tensor]]:
+def _embed_all(clip: str, pictures: tuple[StoredPicture, ...]) -> Generator[Yield, Any, list[Tensor]]:
+    """The image features [1, E] of each picture."""
     rows = []
     for number, picture in enumerate(pictures):
-        sight = yield from _sight(clip, picture, number)
-        rows.append(sight.embedding)
+        features = yield from _embed(clip, picture)
+        require_finite_features(features, None, number, clip)
+        rows.append(features)
         yield Stepped()
     return rows
 
 
-def _sight(clip: str, picture: StoredPicture, number: int) -> Generator[Call, Any, Sight]:
-    """One picture is in memory at a time, however many a task has."""
+def _embed(clip: str, picture: StoredPicture) -> Generator[Yield, Any, Tensor]:
+    """The image features [1, E] of a picture. One picture is in memory at a time, however many a task has."""
     pixels: Tensor = yield Fetch(picture.read)
-    sight: Sight = yield Look(clip, pixels)
-    after = f"scoring by {clip}"
-    require_finite(sight.embedding, f"the embedding of picture {number}", after=after)
-    require_finite(sight.aesthetic_score, f"the aesthetic score of picture {number}", after=after)
-    return sight
+    features: Tensor = yield EmbedImage(clip, pixels)
+    return features

@@ -1,8 +1,9 @@
-"""A job on its way through a worker, and what may come of it."""
+"""A job on its way through the engine, and its outcomes."""
 
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -12,7 +13,7 @@ from jobs.requests.tasks import Task
 from jobs.status.job import Progress
 from worker.engine.tasks import Done
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 log = structlog.get_logger(__name__)
 
@@ -26,14 +27,14 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """Why a job cannot succeed."""
+    """A job that cannot succeed."""
 
     error: LodestarError
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """The job was told to stop, or the engine is closing."""
+    """A job that was stopped, or that the closing engine left unfinished."""
 
 
 Outcome = Finished | Done | Failed | Stopped
@@ -43,8 +44,9 @@ Outcome = Finished | Done | Failed | Stopped
 class Work:
     """One job in the engine.
 
-    ``stop`` may be set by any thread; the engine looks at it before every call. ``progress`` is replaced, never
-    changed, so that any thread may read it. A job of twice the ``weight`` gets twice the share of model time.
+    ``stop`` may be set by any thread; the engine reads it before every call. ``progress`` and ``notes`` are replaced,
+    never changed, so that any thread may read them. A job of twice the ``weight`` gets twice the share of model time.
+    ``owner`` is opaque to the engine, which passes the job back in its callbacks.
     """
 
     id: str
@@ -54,11 +56,11 @@ class Work:
     stop: threading.Event = field(default_factory=threading.Event)
     progress: Progress = field(default_factory=lambda: Progress())
     started: float = field(default_factory=time.monotonic)
-    pictures: list[Picture] = field(default_factory=list)
-    notes: tuple[str, ...] = ()  # for whoever asked; replaced like the progress
+    notes: tuple[str, ...] = ()  # for the person who requested it
+    owner: Any = None
 
     def note_step(self) -> None:
-        """Count one sampling step, and foresee the end from the speed so far."""
+        """Count one sampling step, and estimate the end from the speed so far."""
         step = self.progress.step + 1
         elapsed = time.monotonic() - self.started
         left = self.progress.steps - step
@@ -72,12 +74,12 @@ class Work:
         return time.monotonic() - self.started > self.request.timeout_s
 
     def too_late(self) -> DeadlineExceededError:
-        """Why an overdue job fails."""
+        """The error of an overdue job."""
         return DeadlineExceededError(f"the job ran longer than its timeout_s of {self.request.timeout_s:g} s")
 
 
 def as_failure(error: Exception, job_id: str) -> LodestarError:
-    """What a job is told that cannot go on after an error. One that says nothing to its owner goes to the log."""
+    """The failure of a job after an error. The log keeps an error that says nothing to the job's owner."""
     if isinstance(error, LodestarError):
         return error
     log.error("job failed for an internal error", job=job_id, exc_info=error)

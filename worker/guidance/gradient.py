@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from worker.guidance.cutouts import Views, make_views
-from worker.guidance.objectives import PIXEL_LOSSES, Loss, Sight
+from worker.guidance.objectives import PIXEL_LOSSES, ClipTerms, Loss
 
 # Gradients through a CLIP underflow in fp16. A power of two scales them without rounding, for all types alike.
 LOSS_SCALE = 2.0**12
@@ -61,7 +61,7 @@ def guidance_gradients(
         # Sums over many views are kept in single precision at least.
         wide = torch.promote_types(decoded.dtype, torch.float32)
         pictures = decoded.detach().to(wide).requires_grad_(True)
-        for clip in dict.fromkeys(sight.clip for loss in losses for sight in loss.sights):
+        for clip in dict.fromkeys(sight.clip for loss in losses for sight in loss.clip_terms):
             _judge_views(pictures, losses, clip, clips[clip], chunk, tally)
         _judge_pixels(pictures, losses, tally)
         if pictures.grad is None:
@@ -74,9 +74,9 @@ def _judge_views(
     pictures: Tensor, losses: Sequence[Loss], name: str, clip: Embeds, chunk: int, tally: "list[_Tally]"
 ) -> None:
     """Add the gradients of all that one CLIP sees to the pictures'."""
-    sights: dict[int, tuple[Sight, float]] = {}
+    sights: dict[int, tuple[ClipTerms, float]] = {}
     for owner, loss in enumerate(losses):
-        for sight in (sight for sight in loss.sights if sight.clip == name):
+        for sight in (sight for sight in loss.clip_terms if sight.clip == name):
             sights[owner] = sight, 1 / len(sight.views) if loss.reduction == "mean" else 1.0
     every = Views.together([sight.views for sight, _ in sights.values()])
     owner_of = torch.tensor([owner for owner, (sight, _) in sights.items() for _ in range(len(sight.views))])
@@ -89,7 +89,7 @@ def _judge_views(
             sight, share = sights[owner]
             own = embeddings[(owners == owner).to(embeddings.device)]
             for term in sight.terms:
-                value = share * term.judge(own).sum()
+                value = share * term.loss(own).sum()
                 tally[owner].add(term.objective, term.weight, value)
                 total = total + term.weight * value
         (total * LOSS_SCALE).backward()

@@ -1,4 +1,4 @@
-"""What guidance pulls a picture towards, as losses that fall as the picture improves."""
+"""The losses of guidance. Each falls as the picture comes closer to its objective."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,8 +67,8 @@ PIXEL_LOSSES: dict[PixelProperty, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Near:
-    """Judges embeddings by their distance from a target: of a text, of a picture, or of a taste."""
+class SphericalLoss:
+    """Spherical distance from a target: the embedding of a text or a picture, or an aesthetic embedding."""
 
     target: Tensor  # [1, E], unit
 
@@ -78,8 +78,8 @@ class Near:
 
 
 @dataclass(frozen=True)
-class Liked:
-    """Judges embeddings by an aesthetic predictor, whose scores go from about 1 to 10."""
+class AestheticLoss:
+    """Distance from the best score of an aesthetic predictor, whose scores range from about 1 to 10."""
 
     head: Callable[[Tensor], Tensor]  # unit vectors [N, E] to scores [N], on their device
 
@@ -90,16 +90,16 @@ class Liked:
 
 @dataclass(frozen=True)
 class ClipTerm:
-    """A part of the loss that is judged in a CLIP's space."""
+    """A term of the loss, of the embeddings of a CLIP."""
 
-    objective: int  # which of the request's
+    objective: int  # its number in the request
     weight: float
-    judge: Near | Liked
+    loss: SphericalLoss | AestheticLoss
 
 
 @dataclass(frozen=True)
 class PixelTerm:
-    """A part of the loss that is judged by the pixels alone."""
+    """A term of the loss, of the pixels alone."""
 
     objective: int
     weight: float
@@ -107,8 +107,8 @@ class PixelTerm:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What one CLIP sees of the picture, and all that is judged by it."""
+class ClipTerms:
+    """The terms of one CLIP, and the cutouts of the picture that it embeds for them."""
 
     clip: str
     views: Views
@@ -117,13 +117,13 @@ class Sight:
 
 @dataclass(frozen=True)
 class Loss:
-    """How a picture is judged at one step: the weighted sum of all terms."""
+    """The loss of a picture at one step: the weighted sum of all terms."""
 
-    sights: tuple[Sight, ...]  # one for each CLIP
+    clip_terms: tuple[ClipTerms, ...]  # one for each CLIP
     pixel_terms: tuple[PixelTerm, ...] = ()
-    reduction: Literal["mean", "sum"] = "mean"  # over the views of a sight
+    reduction: Literal["mean", "sum"] = "mean"  # over the cutouts of a CLIP
 
     @property
     def clips(self) -> tuple[str, ...]:
-        """The CLIPs that judge."""
-        return tuple(sight.clip for sight in self.sights)
+        """Ids of the CLIPs that guide."""
+        return tuple(terms.clip for terms in self.clip_terms)

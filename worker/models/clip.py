@@ -1,4 +1,4 @@
-"""A CLIP in memory: texts and pictures to unit vectors."""
+"""A CLIP in memory: the embeddings of texts and pictures."""
 
 import math
 from functools import cached_property
@@ -12,20 +12,22 @@ from open_clip.transformer import ResidualAttentionBlock, Transformer
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.catalog.catalog import (ClipCard)
+from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import AestheticHead, load_head
-from worker.calls import Reading
-from worker.models.loading.compatibility import (require_vocabulary)
+from worker.facts import ClipFacts, Reading
 from worker.models.device import Device
-from worker.models.loading.files import (locate)
-from worker.models.loading.layout import (CLIP_CONFIG, CLIP_WEIGHTS)
+from worker.models.loading.compatibility import require_vocabulary
+from worker.models.loading.files import locate
+from worker.models.loading.layout import CLIP_CONFIG, CLIP_WEIGHTS
+from worker.models.loading.text_tower import TextTower
+from worker.models.loading.weights import read_shapes, require_finite, require_fit, shapes_of
 from worker.models.shared import SharedNetworks, digest
-from worker.models.loading.text_tower import (TextTower)
 from worker.models.texts import TextCache, measured
-from worker.models.loading.weights import (read_shapes, require_finite, require_fit, shapes_of)
 
-BUSY_TOKENS = 2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
+BUSY_TOKENS = (
+    2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
+)
 PATCH_PX = 16  # of networks that do not say how they part a picture
 
 
@@ -34,9 +36,9 @@ class ClipModel:
 
     Attributes:
         px: width and height of its input in pixels.
-        head: the aesthetic predictor for its embeddings, if it has one.
+        head: the aesthetic predictor for its embeddings, on the CPU; None without one.
         embed_texts: texts to unit vectors [N, E], float32 on the CPU; keeps the latest.
-        networks: all that take memory.
+        networks: all that it holds in memory.
     """
 
     def __init__(
@@ -58,10 +60,10 @@ class ClipModel:
         self.networks: tuple[torch.nn.Module, ...] = (self._model,)
 
     def try_out(self) -> None:
-        """Look at a text and at a picture once.
+        """Embed a text and a picture once.
 
         Raises:
-            ModelUnavailableError: its tokenizer is another network's, or what it says of them cannot be compared.
+            ModelUnavailableError: its tokenizer is another network's, or the two embeddings cannot be compared.
         """
         vocabulary = self._tokenizer
         table = getattr(getattr(self._model, "text", self._model), "token_embedding", None)
@@ -75,6 +77,11 @@ class ClipModel:
         if not bool((text + picture).isfinite().all()):
             raise ModelUnavailableError("the CLIP makes numbers that are not finite")
 
+    @property
+    def facts(self) -> ClipFacts:
+        """Its properties, for samplers."""
+        return ClipFacts(self.px, self.head, self.measure)
+
     @cached_property
     def width(self) -> int:
         """E, the length of its embeddings."""
@@ -82,7 +89,7 @@ class ClipModel:
 
     @cached_property
     def batch_views(self) -> int:
-        """Views worth being judged at a time, each of which keeps its activations for the way back."""
+        """Cutouts to embed at a time for a gradient: more would only keep more activations in memory."""
         patches = getattr(self._model.visual, "grid_size", (self.px // PATCH_PX, self.px // PATCH_PX))
         return max(1, BUSY_TOKENS // math.prod(patches))
 
@@ -100,11 +107,11 @@ class ClipModel:
         return self.embed_texts([text])
 
     def measure(self, text: str) -> Reading | None:
-        """How long a text is, and how much of it ``embed_texts`` reads; None if its tokenizer does not tell."""
+        """The length of a text, and the part that ``embed_texts`` reads; None where the tokenizer cannot tell."""
         ours: Any = self._tokenizer
         if isinstance(ours, open_clip.tokenizer.HFTokenizer):
             own = 3 if ours.tokenizer_mode == "clips" else None
-            return measured(ours.tokenizer, ours.clean_fn(text), ours.context_length, own)
+            return measured(ours.tokenizer, ours.clean_fn(text), limit=ours.context_length, own=own)
         if isinstance(ours, open_clip.tokenizer.SimpleTokenizer):
             limit = int(ours.context_length or 0)
             return Reading(len(ours.encode(text)), limit - 2, limit)
@@ -124,14 +131,6 @@ class ClipModel:
         """Pictures [N, 3, H, W] in [0, 1] as embeddings [N, E], not normalised, on the CPU."""
         return self._project(self._squared(pictures)).cpu()
 
-    @torch.inference_mode()
-    def aesthetic_scores(self, embeddings: Tensor) -> list[float | None]:
-        """The aesthetic head's scores of embeddings [N, E] of any length; None for each without a head."""
-        if self.head is None:
-            return [None] * len(embeddings)
-        unit = F.normalize(embeddings.to(self._device.device), dim=-1)
-        return list(self.head(unit).tolist())
-
     def _project(self, pictures: Tensor) -> Tensor:
         pixels = ((pictures.float() - self._mean) / self._std).to(self._device.dtype)
         return self._model.encode_image(pixels).float()  # type: ignore[operator,no-any-return]
@@ -145,14 +144,9 @@ class ClipModel:
         """Pictures [N, 3, H, W] in [0, 1], squashed to squares, as unit vectors [N, E], float32 on the CPU."""
         return self.embed(self._squared(pictures)).cpu()
 
-    def scores(self, pictures: Tensor, targets: Tensor) -> list[float]:
-        """Cosine similarities of pictures [N, 3, H, W] in [0, 1] to unit vectors [N, E]."""
-        return (self.embed_pictures(pictures) * targets).sum(dim=-1).tolist()
-
     def score(self, picture: Tensor, target: Tensor) -> float:
-        """The same of one picture [3, H, W] to one unit vector [1, E]."""
-        (similarity,) = self.scores(picture[None], target)
-        return similarity
+        """Cosine similarity of a picture [3, H, W] in [0, 1] to a unit vector [1, E]."""
+        return float((self.embed_pictures(picture[None]) * target).sum(dim=-1))
 
 
 def _put_tokens_first(model: Any) -> None:
@@ -160,7 +154,7 @@ def _put_tokens_first(model: Any) -> None:
 
     From [batch, tokens, width] PyTorch's attention makes a transposed view, and multiplies that by frozen weights in
     one small product for each token; in bfloat16 on a CPU it even copies the weights for each. With ViT-H-14 that
-    doubles the time of a view.
+    doubles the time of a cutout.
     """
     for part in model.visual.modules():
         if isinstance(part, Transformer) and isinstance(part.resblocks[0], ResidualAttentionBlock):
@@ -173,8 +167,8 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     """Load an OpenCLIP folder (or hub id): ``open_clip_config.json`` beside ``open_clip_model.safetensors``.
 
     Args:
-        card: what to load.
-        device: where to.
+        card: of the catalog.
+        device: for the network.
         shared: networks in memory; one whose files are the same is not loaded again.
 
     Raises:
@@ -184,7 +178,9 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     """
     path, shared = locate(card), shared or SharedNetworks()
     if not (path / CLIP_WEIGHTS).is_file():
-        raise ModelUnavailableError(f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read")
+        raise ModelUnavailableError(
+            f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read"
+        )
     try:
         identity = digest([path / CLIP_WEIGHTS, path / CLIP_CONFIG])
         model = shared.find(identity)
@@ -200,7 +196,7 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     except Exception as error:
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
     if card.head is not None:
-        clip.head = load_head(card.head, clip=card.id, width=clip.width).to(device.device)
+        clip.head = load_head(card.head, clip=card.id, width=clip.width)
     return clip
 
 
@@ -214,7 +210,7 @@ def _network(path: Path, device: Device) -> torch.nn.Module:
     try:
         model: torch.nn.Module = open_clip.create_model(name)
     except RuntimeError as error:
-        # OpenCLIP names every key; without weights the network tells which are the first.
+        # OpenCLIP names every key; compare with a network without weights to name the first ones.
         empty = open_clip.create_model(name, load_weights=False, pretrained_text=False)
         require_fit(shapes_of(empty), file, "the CLIP")
         raise ModelUnavailableError(f"the CLIP cannot be loaded: {error}") from error

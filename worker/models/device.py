@@ -1,4 +1,4 @@
-"""Where and how to compute: device, number format, attention."""
+"""The device of a worker, its number format and its attention."""
 
 import gc
 import math
@@ -10,7 +10,7 @@ import structlog
 import torch
 
 from jobs.errors import ConfigurationError
-from worker.engine.memory import (resident_bytes)
+from worker.models.footprint import resident_bytes
 from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -38,10 +38,10 @@ class Device:
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        """Choose what the settings leave open.
+        """Choose the values that the settings leave open.
 
         Raises:
-            ConfigurationError: the settings ask for what this machine does not have.
+            ConfigurationError: this machine lacks a device or a library that the settings name.
         """
         self.device = _device(settings.device)
         self.dtype_name: str = _dtype(settings.dtype, self.device)
@@ -53,7 +53,9 @@ class Device:
         self.max_batch = settings.max_batch
         gib = 2**30
         self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
-        self.model_bytes = settings.model_memory_gib * gib if settings.model_memory_gib else self.total_bytes() / 2
+        self.model_bytes = (
+            settings.model_memory_gib * gib if settings.model_memory_gib else self.total_bytes() / 2
+        )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -61,20 +63,20 @@ class Device:
         return DTYPES[self.dtype_name]
 
     def free_bytes(self) -> int:
-        """Memory that a batch could take now; what PyTorch keeps for later use counts as free."""
+        """Memory that a batch could take now; the allocator's cache counts as free."""
         if self.device.type == "cuda":
             kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             return torch.cuda.mem_get_info(self.device)[0] + kept
         return int(min(_available_bytes(), _container_bytes()))
 
     def used_bytes(self) -> int | None:
-        """Memory of the device that this process holds, also for later use; None where the system does not tell."""
+        """Memory of the device that this process holds, the cache included; None where the system has no count."""
         if self.device.type == "cuda":
             return torch.cuda.memory_reserved(self.device)
         return resident_bytes()
 
     def empty_cache(self) -> None:
-        """Give back what PyTorch keeps for later use."""
+        """Empty the allocator's cache."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -87,7 +89,7 @@ class Device:
 
 
 def _available_bytes() -> int:
-    """Memory of this machine that is free or would be freed on demand; half of all where the system does not tell."""
+    """Memory of this machine that is free or would be freed on demand; half of all where the system has no count."""
     try:
         fields = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
         return int(fields["MemAvailable"].removesuffix("kB")) * 1024

@@ -1,25 +1,22 @@
 """A diffusion model in memory: text encoder, UNet and VAE, as the engine's calls need them."""
 
 import math
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from jobs.catalog.catalog import (ModelCard)
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
-from worker.aesthetics.personalization import Tuning, TuningCache, turned
-from worker.calls import Facts, Reading
+from worker.aesthetics.personalization import TuningCache, turned
+from worker.calls import Tuning
+from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.loading.files import (locate)
-from worker.models.loading.parts import (Parts, load_file_parts, load_folder_parts)
-from worker.models.shared import SharedNetworks
+from worker.models.loading.parts import Parts
 from worker.models.texts import TextCache, measured
 
 
@@ -27,16 +24,16 @@ class DiffusionModel:
     """One Stable Diffusion checkpoint, frozen, on its device.
 
     Attributes:
-        facts: what a sampler must know of it.
+        facts: its properties, for samplers.
         encode_texts: texts to the text encoder's last hidden states [N, L, D]; words beyond its context are cut off.
             Keeps the latest.
-        networks: all that take memory.
+        networks: all that it holds in memory.
     """
 
     def __init__(self, parts: Parts, device: Device) -> None:
         self._tokenizer = parts.tokenizer
         for network in (parts.text_encoder, parts.unet, parts.vae):
-            # Not diffusers' own, which warns of what it would keep in single precision, even if that is nothing.
+            # Not diffusers' own, which warns of weights in single precision even where there are none.
             torch.nn.Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self._text_encoder, self._unet, self._vae = parts.text_encoder, parts.unet, parts.vae
         if device.attention == "xformers":
@@ -49,13 +46,14 @@ class DiffusionModel:
         self.encode_texts = TextCache(self._encode_texts)
         self._tuned = TuningCache()
         self.networks: tuple[torch.nn.Module, ...] = (self._text_encoder, self._unet, self._vae)
-        self.facts = Facts(
+        self._length: int = min(
+            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+        )
+        self.facts = ModelFacts(
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
             scheduler_config=dict(parts.scheduler.config),
-        )
-        self._length: int = min(
-            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+            measure=partial(measured, self._tokenizer, limit=self._length),
         )
 
     @property
@@ -76,32 +74,28 @@ class DiffusionModel:
         hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
         return hidden
 
-    def measure(self, text: str) -> Reading:
-        """How long a text is, and how much of it ``encode_texts`` reads."""
-        return measured(self._tokenizer, text, self._length)
-
     def personalize(
         self,
         text: str,
         direction: Tensor,
         tuning: Tuning,
         clip: ClipModel,
-        fitting: Fitting | None = None,
+        fitting: object | None = None,
         *,
         seconds: float = math.inf,
     ) -> Tensor | Fitting:
-        """A text's hidden states [1, L, D] by the encoder after aesthetic gradients, float32 on the CPU.
+        """The hidden states [1, L, D] of a text after aesthetic gradients, float32 on the CPU.
 
         Of a text that is longer than the encoder's context, every window takes part in the tuning, and the first one
         conditions, as in ``encode_texts``.
 
         Args:
             text: the prompt.
-            direction: the taste, a unit vector [E].
-            tuning: how to fit the encoder to it, and what the answer is remembered by.
+            direction: of the aesthetic embedding, a unit vector [E].
+            tuning: the parameters of the fit, by which the answer is cached.
             clip: the CLIP that the text encoder belongs to.
-            fitting: what an earlier call gave back.
-            seconds: after these the encoder is given back as far as it is fitted, to go on with another time.
+            fitting: the answer of the call before, if that was not the hidden states.
+            seconds: after these, answer the encoder as far as it is fitted.
 
         Raises:
             ModelUnavailableError: the encoder is not of that CLIP.
@@ -110,7 +104,8 @@ class DiffusionModel:
         known = self._tuned.find(text, tuning)
         if known is not None:
             return known
-        fitting = fitting or self._fitting(text, direction, tuning, clip)
+        if not isinstance(fitting, Fitting):
+            fitting = self._fitting(text, direction, tuning, clip)
         fitting.advance(seconds)
         return self._tuned.keep(text, tuning, fitting.states()[:1].cpu()) if fitting.done else fitting
 
@@ -204,66 +199,7 @@ class DiffusionModel:
     def render(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
 
-        What is not finite is NaN in the end, or else an infinity would become black or white.
+        Values that are not finite become NaN, since clamping would turn an infinity into black or white.
         """
         decoded = self.decode(latents).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
-
-
-def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:
-    """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
-
-    Args:
-        card: what to load.
-        device: where to.
-        shared: networks in memory; those that a folder has in common with them are not loaded again.
-
-    Raises:
-        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its networks are not of the kind
-            that is served, or do not fit their weights or each other.
-        torch.OutOfMemoryError: it does not fit the device's memory.
-    """
-    path = locate(card)
-    try:
-        if path.is_file():
-            parts = load_file_parts(path, card.config, device)
-        else:
-            parts = load_folder_parts(path, card.variant, device, shared or SharedNetworks())
-        model = DiffusionModel(parts, device)
-        _try_out(model)
-    except torch.OutOfMemoryError:
-        raise
-    except ModelUnavailableError as error:
-        raise ModelUnavailableError(f"{card.id}: {error.message}") from error
-    except Exception as error:
-        raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
-    return model
-
-
-def _try_out(model: DiffusionModel) -> None:
-    """Run each network once, on a picture of a few pixels: what a configuration does not tell fails here, not in jobs.
-
-    Raises:
-        ModelUnavailableError: one cannot be run, or makes something else than it should.
-    """
-    channels, factor, side = model.facts.latent_channels, model.facts.latent_factor, model.least_side
-    latents, timestep = torch.zeros(1, channels, side, side), torch.tensor([500])
-    text = _tried("text encoder", lambda: model.encode_texts([""]))
-    _tried("UNet", lambda: model.predict(latents, timestep, text), latents.shape)
-    _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
-
-
-def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
-    try:
-        made = run()
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        raise ModelUnavailableError(f"the {what} cannot be run: {type(error).__name__}: {error}") from error
-    if shape is not None and tuple(made.shape) != tuple(shape):
-        raise ModelUnavailableError(
-            f"the {what} makes {list(made.shape)} numbers where {list(shape)} are due"
-        )
-    if not bool(made.isfinite().all()):
-        raise ModelUnavailableError(f"the {what} makes numbers that are not finite")
-    return made

@@ -1,4 +1,4 @@
-"""Which models are in this worker's memory: loaded beside the computing, kept while jobs need them and room allows."""
+"""The models in memory: loaded beside the computing, pinned by jobs, evicted when another one needs the room."""
 
 import threading
 import time
@@ -10,13 +10,14 @@ from typing import Literal
 import structlog
 import torch
 
-from jobs.catalog.catalog import (Catalog, ClipCard, ModelCard)
+from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
-from worker.engine.memory import (taking_memory)
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel, load_diffusion
-from worker.models.loading.files import (parameters)
+from worker.models.diffusion import DiffusionModel
+from worker.models.footprint import taking_memory
+from worker.models.loading.diffusion import load_diffusion
+from worker.models.loading.files import parameters
 from worker.models.shared import SharedNetworks
 
 log = structlog.get_logger(__name__)
@@ -31,36 +32,36 @@ class Ref:
 
 
 @dataclass(eq=False)
-class Hold:
-    """The models of one job: on their way into memory, and kept there until it is released.
+class Pin:
+    """The models of one job: on their way into memory, and pinned there until it is released.
 
     ``ready`` and ``error`` may be read by any thread; one of them is set when ``on_settled`` is called.
     """
 
     refs: tuple[Ref, ...]
     on_settled: Callable[[], None]
-    on_release: Callable[["Hold"], None]
+    on_release: Callable[["Pin"], None]
     ready: bool = False
     error: LodestarError | None = None
     released: bool = False
 
     def release(self) -> None:
-        """The job has left: its models may go when room is needed."""
+        """Let the models be evicted when room is needed."""
         self.on_release(self)
 
 
 @dataclass
 class _Resident:
     model: DiffusionModel | ClipModel
-    holds: set[Hold] = field(default_factory=set)
+    pins: set[Pin] = field(default_factory=set)
 
 
 class ModelRegistry:
     """Models by their id in the catalog.
 
-    Within ``device.model_bytes``, the least recently used goes first, and never one that a job holds. A job whose
-    models find no room, since other jobs hold theirs, waits for these to end; jobs that come later wait behind it, so
-    that they cannot keep it waiting for ever. Models that exceed the limit by themselves are tried alone.
+    Within ``device.model_bytes``, the least recently used is evicted first, and never a pinned one. A job whose models
+    find no room, since other jobs pin theirs, waits for these to end; jobs that come later queue behind it, so that it
+    does not starve. Models that exceed the limit by themselves are tried alone.
     """
 
     def __init__(self, catalog: Catalog, device: Device) -> None:
@@ -68,7 +69,7 @@ class ModelRegistry:
         self.device = device
         self._shared = SharedNetworks()
         self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
-        self._queue: deque[Hold] = deque()  # not settled yet
+        self._queue: deque[Pin] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
         self._changed = threading.Condition()  # guards the three above
         # Diffusers and transformers change global state while they load.
@@ -98,80 +99,80 @@ class ModelRegistry:
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
-    def hold(self, refs: Sequence[Ref], on_settled: Callable[[], None]) -> Hold:
-        """Have models and CLIPs in memory until the hold is released; returns at once.
+    def pin(self, refs: Sequence[Ref], on_settled: Callable[[], None]) -> Pin:
+        """Have models and CLIPs in memory until the pin is released; returns at once.
 
         Args:
-            refs: which.
-            on_settled: called when the hold becomes ready or fails, on another thread; not if it is ready already.
+            refs: models and CLIPs.
+            on_settled: called when the pin becomes ready or fails, on another thread; not if it is ready already.
         """
-        hold = Hold(tuple(refs), on_settled, self._release)
+        pin = Pin(tuple(refs), on_settled, self._release)
         with self._changed:
-            if not self._short_of_room and all(ref in self._resident for ref in hold.refs):
-                for ref in hold.refs:
-                    self._use(ref).holds.add(hold)
-                hold.ready = True
-                return hold
-            self._queue.append(hold)
+            if not self._short_of_room and all(ref in self._resident for ref in pin.refs):
+                for ref in pin.refs:
+                    self._use(ref).pins.add(pin)
+                pin.ready = True
+                return pin
+            self._queue.append(pin)
             self._changed.notify()
             if self._loader is None:
                 self._loader = threading.Thread(target=self._load_in_turn, name="loader", daemon=True)
                 self._loader.start()
-        return hold
+        return pin
 
-    def _release(self, hold: Hold) -> None:
+    def _release(self, pin: Pin) -> None:
         with self._changed:
-            hold.released = True
+            pin.released = True
             for resident in self._resident.values():
-                resident.holds.discard(hold)
+                resident.pins.discard(pin)
             self._short_of_room = False
             self._changed.notify()
 
     def _load_in_turn(self) -> None:
-        """The loader's thread: settles the holds one after the other."""
+        """The loader's thread: settles the pins one after the other."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue and not self._short_of_room)
-                hold = self._queue[0]
+                pin = self._queue[0]
             try:
-                if not self._bring(hold):
+                if not self._bring(pin):
                     continue
-                hold.ready = True
+                pin.ready = True
             except LodestarError as error:
-                hold.error = error
+                pin.error = error
             except Exception as error:
                 log.exception("loading failed")
-                hold.error = ModelUnavailableError(f"{hold.refs[0].id} cannot be loaded: {error}")
+                pin.error = ModelUnavailableError(f"{pin.refs[0].id} cannot be loaded: {error}")
             with self._changed:
                 self._queue.popleft()
-            hold.on_settled()
+            pin.on_settled()
 
-    def _bring(self, hold: Hold) -> bool:
-        """Load what a hold lacks; False if it has to wait for room."""
-        for ref in hold.refs:
-            if hold.released:
+    def _bring(self, pin: Pin) -> bool:
+        """Load the missing models of a pin; False if it has to wait for room."""
+        for ref in pin.refs:
+            if pin.released:
                 break
-            if ref not in self._resident and not self._make_room(ref, hold):
+            if ref not in self._resident and not self._make_room(ref, pin):
                 return False
-            self._get(ref, hold)
+            self._get(ref, pin)
         return True
 
-    def _make_room(self, ref: Ref, hold: Hold) -> bool:
-        """Let go of models that nobody holds until another one fits; False if others must be let go first."""
+    def _make_room(self, ref: Ref, pin: Pin) -> bool:
+        """Evict models without a pin until another one fits; False if a pin must be released first."""
         wanted = parameters(self._card(ref)) * self.device.dtype.itemsize
-        gone = []
+        evicted = []
         with self._changed:
             while self._taken_bytes() + wanted > self.device.model_bytes:
-                idle = next((other for other, resident in self._resident.items() if not resident.holds), None)
+                idle = next((other for other, resident in self._resident.items() if not resident.pins), None)
                 if idle is not None:
                     del self._resident[idle]
-                    gone.append(idle.id)
+                    evicted.append(idle.id)
                     continue
-                self._short_of_room = any(resident.holds - {hold} for resident in self._resident.values())
+                self._short_of_room = any(resident.pins - {pin} for resident in self._resident.values())
                 break
             waits = self._short_of_room
-        if gone:
-            log.info("models let go", models=gone, wanted=ref.id)
+        if evicted:
+            log.info("models evicted", models=evicted, wanted=ref.id)
             self.device.empty_cache()
         return not waits
 
@@ -181,22 +182,22 @@ class ModelRegistry:
             tensor.nbytes for network in networks for tensor in (*network.parameters(), *network.buffers())
         )
 
-    def _get(self, ref: Ref, hold: Hold | None = None) -> DiffusionModel | ClipModel:
+    def _get(self, ref: Ref, pin: Pin | None = None) -> DiffusionModel | ClipModel:
         with self._changed:
             if ref in self._resident:
-                return self._keep(ref, hold)
+                return self._keep(ref, pin)
         with self._one_at_a_time:
             if ref not in self._resident:
                 model = self._load(ref)
                 with self._changed:
                     self._resident[ref] = _Resident(model)
             with self._changed:
-                return self._keep(ref, hold)
+                return self._keep(ref, pin)
 
-    def _keep(self, ref: Ref, hold: Hold | None) -> DiffusionModel | ClipModel:
+    def _keep(self, ref: Ref, pin: Pin | None) -> DiffusionModel | ClipModel:
         resident = self._use(ref)
-        if hold is not None and not hold.released:
-            resident.holds.add(hold)
+        if pin is not None and not pin.released:
+            resident.pins.add(pin)
         return resident.model
 
     def _use(self, ref: Ref) -> _Resident:

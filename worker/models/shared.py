@@ -1,4 +1,4 @@
-"""Networks that several models have in common, found by what is in their files."""
+"""Networks that several models have in common, found by the digest of their files."""
 
 import hashlib
 import weakref
@@ -11,7 +11,7 @@ import torch
 class SharedNetworks:
     """The networks in memory by the digest of their files: the same VAE under two models is one object.
 
-    It keeps none of them alive; the last model that goes takes them along.
+    It keeps none of them alive: a network goes with the last model that has it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""How long texts are, and encodings of those asked for lately: pictures of one job, most negative prompts, are alike."""
+"""Measures texts and remembers their latest encodings, since the pictures of a job share theirs."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from worker.calls import Reading
+from worker.facts import Reading
 
 SIZE = 256
 
 
-def measured(tokenizer: Any, text: str, limit: int, own: int | None = None) -> Reading:
-    """How long a text is, and how much of it is read.
+def measured(tokenizer: Any, text: str, *, limit: int, own: int | None = None) -> Reading:
+    """The length of a text, and the part of it that is read.
 
     Args:
         tokenizer: of transformers.
@@ -27,7 +27,7 @@ def measured(tokenizer: Any, text: str, limit: int, own: int | None = None) -> R
 
 
 class TextCache:
-    """Encodes each text once, all new ones of a batch together, and forgets those not asked for longest."""
+    """Encodes each text once, all new ones of a batch together; evicts the least recently used."""
 
     def __init__(self, encode: Callable[[list[str]], Tensor]) -> None:
         """Remember nothing.

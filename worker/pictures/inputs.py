@@ -1,4 +1,4 @@
-"""What a job needs from the artifact store before it starts: its embedding, its pictures, its file."""
+"""The files of a job in the artifact store: its embeddings, its pictures, its file to import."""
 
 import io
 from collections.abc import Mapping
@@ -16,7 +16,8 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
-from worker.aesthetics.embeddings import AestheticEmbedding, from_file
+from worker.aesthetics.embedding_files import from_file
+from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.pictures.read import levels, read_prompts
 
 DELETED = "a picture that the job needs was deleted before it was looked at"
@@ -31,7 +32,7 @@ class StoredPicture:
     artifacts: ArtifactStore
 
     def read(self) -> Tensor:
-        """It, [3, H, W] in [0, 1], no larger than a CLIP can use.
+        """The picture [3, H, W] in [0, 1], no larger than a CLIP can use.
 
         Raises:
             JobFailedError: it is no longer there, or is damaged.
@@ -49,23 +50,23 @@ class Inputs:
     """The files of one job.
 
     Attributes:
-        tastes: the aesthetic embeddings that it names, by their digests.
-        prompts: the pictures that it is guided by, as ``read_prompts`` gives them.
-        pictures: those that it looks at, one after another; none is read yet.
+        embeddings: the aesthetic embeddings that it names, by their digests.
+        prompts: the pictures that guide it, as ``read_prompts`` returns them.
+        pictures: those that it embeds, one after another; none is read yet.
         file: a file to import.
     """
 
-    tastes: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
+    embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     prompts: Mapping[str, Tensor] = field(default_factory=dict)
     pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
 
 def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore) -> Inputs:
-    """Everything that a job needs; of a job that looks at many pictures, where they are.
+    """All files of a job; of a task with many pictures, their places.
 
     Raises:
-        JobFailedError: something is no longer there, is damaged, or is not what it was when the job was submitted.
+        JobFailedError: a file is gone, is damaged, or has changed since the job was submitted.
         OSError: the artifact store cannot be reached.
     """
     try:
@@ -73,7 +74,9 @@ def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: Artifac
             case ResolvedRequest():
                 library = EmbeddingLibrary(artifacts)
                 return Inputs(
-                    tastes={digest: _taste(name, digest, library) for name, digest in _named(request)},
+                    embeddings={
+                        digest: _embedding(name, digest, library) for name, digest in _named(request)
+                    },
                     prompts=read_prompts(job_id, request, artifacts),
                 )
             case EmbeddingTask():
@@ -121,7 +124,7 @@ def _named(request: ResolvedRequest) -> set[tuple[str, str]]:
     return named
 
 
-def _taste(name: str, digest: str, library: EmbeddingLibrary) -> AestheticEmbedding:
+def _embedding(name: str, digest: str, library: EmbeddingLibrary) -> AestheticEmbedding:
     try:
         embedding = from_file(library.file(name), name)
     except UnknownEmbeddingError as error:

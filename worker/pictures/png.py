@@ -10,7 +10,7 @@ from torch import Tensor
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
 from worker.finite import require_finite
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 
 PREVIEW_PX = 256
 
@@ -23,7 +23,7 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
     chunks = PngInfo()
     # NUL may not be in a text chunk, and readers end the text there. JSON escapes it.
     chunks.add_itxt("parameters", parameters(picture, request).replace("\0", "\N{REPLACEMENT CHARACTER}"))
-    # Whether someone watched is no part of how to make the picture again.
+    # Previews do not change the picture.
     chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every_steps"}))
     file = io.BytesIO()
     _image(picture.pixels).save(file, "PNG", pnginfo=chunks)
@@ -40,7 +40,7 @@ def encode_preview(pixels: Tensor) -> bytes:
 
 
 def _image(pixels: Tensor) -> Image.Image:
-    # As integers they would be black or anything, and nobody would know.
+    # Cast to integers, they would become black or any other colour without an error.
     require_finite(pixels, "a picture", after="drawing")
     return Image.fromarray((pixels * 255).round().to("cpu").numpy().astype(np.uint8).transpose(1, 2, 0))
 
@@ -83,12 +83,12 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
 
 
 def picture_key(prefix: str, index: int) -> str:
-    """Where an execution keeps a picture."""
+    """The key of a picture of an execution in the artifact store."""
     return f"{prefix}/{index}.png"
 
 
 def stored_image(prefix: str, picture: Picture) -> StoredImage:
-    """What is recorded of a picture that an execution has stored."""
+    """The record of a picture that an execution has stored."""
     height, width = picture.pixels.shape[-2:]
     return StoredImage(
         index=picture.index,

@@ -1,4 +1,4 @@
-"""Pictures that a request carries as prompts."""
+"""Reads the pictures of a request's objectives."""
 
 from hashlib import sha256
 
@@ -16,10 +16,10 @@ from jobs.storage.job_files import input_key
 
 
 def read_prompts(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:
-    """The pictures of a request's objectives by what the objectives say of them, uint8 [3, H, W].
+    """The pictures of a request's objectives, uint8 [3, H, W], by the names that the objectives give them.
 
     Raises:
-        JobFailedError: one is not what it was when the job was submitted.
+        JobFailedError: one has changed since the job was submitted.
         UnknownImageError: one is gone.
         OSError: the artifact store cannot be reached.
     """
@@ -29,7 +29,7 @@ def read_prompts(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore
 
 
 def levels(picture: Image.Image) -> Tensor:
-    """An RGB picture as uint8 [3, H, W], a quarter of what it takes in float32."""
+    """An RGB picture as uint8 [3, H, W], a quarter of its size in float32."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 

@@ -18,7 +18,7 @@ from jobs.errors import JobFailedError, MissingExtraError
 from worker.finite import require_finite
 
 FACTOR = 4  # of the networks
-# Bounds the memory, since what a network keeps grows with the picture; and the time between two looks at whether to go
+# Bounds the memory, since what a network keeps grows with the picture; and the time between two checks of whether to go
 # on, which is 4 s with x4plus on two cores.
 TILE_PX = 128
 MARGIN_PX = 16  # of surroundings that a tile sees, so that its edges fit its neighbours'

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from jobs.requests.samplers import ScheduleName
+from worker.facts import PREDICTIONS
 from worker.sampling.step import Step
 
 Level = tuple[float, float]  # (a, s) of x = a x0 + s eps
@@ -24,7 +25,6 @@ _PARAMETERIZATIONS: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "v_prediction": lambda a, s: (a / (a**2 + s**2), -s / (a**2 + s**2)),
     "sample": lambda _a, _s: (0.0, 1.0),
 }
-PREDICTIONS = tuple(_PARAMETERIZATIONS)
 
 # Options of diffusers' schedulers; the model's own configuration may have set one of them.
 _NO_SPREAD = dict.fromkeys(

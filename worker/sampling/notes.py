@@ -1,46 +1,81 @@
-"""What is said of texts that are longer than what reads them: the rest of them is left out, and nobody would know."""
+"""Notes on texts that are longer than their encoder reads: it drops the rest without an error."""
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
 
 from jobs.requests.objectives import TextObjective
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Call, Measure, Note, Reading
+from worker.calls import Note, Yield
+from worker.facts import Facts, Reading
+from worker.sampling.inputs import SamplerInputs
 
-Texts = dict[Measure, str]  # what each text is, for a person
+
+@dataclass(frozen=True)
+class _Text:
+    """A text and its encoder, in words for a person."""
+
+    reader: str
+    measure: Callable[[str], Reading | None]
+    text: str
+    what: str
 
 
-def note_cut_texts(request: ResolvedRequest, text_clip: str | None) -> Generator[Call, Any, None]:
-    """Note those texts of a request that are not read to their end.
+def note_cut_texts(
+    request: ResolvedRequest, facts: Facts, inputs: SamplerInputs
+) -> Generator[Yield, None, None]:
+    """Note the texts of a request that are not read to their end.
 
     Args:
         request: of the job.
-        text_clip: id of the CLIP that the model's text encoder belongs to.
+        facts: of its models.
+        inputs: name its CLIPs.
     """
-    texts = {Measure("model", request.model, request.prompt): "the prompt"}
+    texts = [_of_model(request.model, request.prompt, "the prompt", facts)]
     if request.cfg_scale != 1:
-        texts[Measure("model", request.model, request.negative_prompt)] = "the negative prompt"
+        texts.append(_of_model(request.model, request.negative_prompt, "the negative prompt", facts))
     guidance, personalization = request.guidance, request.personalization
     for number, objective in enumerate(guidance.objectives if guidance and guidance.scale else ()):
         if guidance and isinstance(objective, TextObjective):
             what = "the prompt" if objective.text == request.prompt else f"the text of objective {number}"
-            texts.setdefault(Measure("clip", objective.clip or guidance.clip, objective.text), what)
-    if personalization and personalization.text is not None and text_clip is not None:
-        texts.setdefault(Measure("clip", text_clip, personalization.text), "the text of the personalisation")
+            texts.append(_of_clip(objective.clip or guidance.clip, objective.text, what, facts))
+    if personalization and personalization.text is not None and inputs.text_clip is not None:
+        texts.append(
+            _of_clip(inputs.text_clip, personalization.text, "the text of the personalization", facts)
+        )
     if request.select is not None:
-        texts.setdefault(Measure("clip", request.select.scorer, request.prompt), "the prompt")
-    yield from note_cut(texts)
+        texts.append(_of_clip(inputs.scorer, request.prompt, "the prompt", facts))
+    yield from _notes(texts)
 
 
-def note_cut(texts: Texts) -> Generator[Call, Any, None]:
-    """Note those of some texts that are not read to their end."""
-    for measure, what in texts.items():
-        reading: Reading | None = yield measure
+def note_cut_text(clip: str, text: str, what: str, facts: Facts) -> Generator[Yield, None, None]:
+    """Note a text that a CLIP does not read to its end.
+
+    Args:
+        clip: id of the CLIP.
+        text: that it embeds.
+        what: the text's name, for a person: "the prompt".
+        facts: of the CLIP.
+    """
+    yield from _notes([_of_clip(clip, text, what, facts)])
+
+
+def _of_model(model: str, text: str, what: str, facts: Facts) -> _Text:
+    return _Text(f"the text encoder of {model}", facts.models[model].measure, text, what)
+
+
+def _of_clip(clip: str, text: str, what: str, facts: Facts) -> _Text:
+    return _Text(f"the CLIP {clip}", facts.clips[clip].measure, text, what)
+
+
+def _notes(texts: Iterable[_Text]) -> Generator[Yield, None, None]:
+    """A note on each text that is cut, once for each encoder."""
+    known: dict[tuple[str, str], _Text] = {}
+    for each in texts:
+        known.setdefault((each.reader, each.text), each)
+    for each in known.values():
+        reading = each.measure(each.text)
         if reading is not None and reading.tokens > reading.room:
-            reader = (
-                f"the text encoder of {measure.id}" if measure.kind == "model" else f"the CLIP {measure.id}"
-            )
             yield Note(
-                f"{reader} reads {reading.limit} tokens, their start and end included; "
-                f"the last {reading.tokens - reading.room} of the {reading.tokens} of {what} were left out"
+                f"{each.reader} reads {reading.limit} tokens, their start and end included; "
+                f"the last {reading.tokens - reading.room} of the {reading.tokens} of {each.what} were left out"
             )

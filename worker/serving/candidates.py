@@ -1,4 +1,4 @@
-"""Lets everyone see the pictures of a choosing job while it still makes others."""
+"""Shows the candidates of a best-of-n job while it still generates others."""
 
 import threading
 from collections.abc import Callable
@@ -6,15 +6,15 @@ from concurrent.futures import Future
 
 from jobs.queue.leases import Lease, Leases
 from jobs.status.job import StoredImage
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
-from worker.sampling.sampler import Picture
 from worker.serving.lane import Lane
 
-WAITING = 8  # pictures of one execution that wait to be stored while it still makes others
+WAITING = 8  # candidates of one execution that may wait to be stored
 
 
 class Candidates:
-    """Stores candidates on a thread of its own, beside the computing, and forgets none before its job is settled."""
+    """Stores candidates on a thread of its own, and keeps their records until their job is settled."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Candidates:
         """Show nothing yet.
 
         Args:
-            leases: tells of each.
+            leases: announces each.
             put: stores bytes under a key.
             on_stored: called when fewer candidates wait than before, on the thread that stores them.
         """
@@ -44,7 +44,7 @@ class Candidates:
         stored.add_done_callback(lambda _: self._on_stored())
 
     def has_room(self, lease: Lease) -> bool:
-        """Whether an execution may make more: its pictures wait in memory for a store that may be slow, or away."""
+        """Whether an execution may generate more: its pictures wait in memory for a store that may be slow, or away."""
         with self._lock:
             storing = self._storing.get(lease.artifact_prefix, ())
             return sum(not future.done() for future in storing) < WAITING
@@ -53,13 +53,13 @@ class Candidates:
         """Every candidate of an execution, by number, once the last one is stored.
 
         Raises:
-            OSError: the artifact store would not take one.
+            OSError: one cannot be stored.
         """
         stored = [future.result() for future in self._pop(lease)]
         return tuple(sorted(stored, key=lambda image: image.index))
 
     def forget(self, lease: Lease) -> bool:
-        """The execution has ended otherwise: nothing is stored for it from here on; whether anything was."""
+        """Store nothing more for an execution; whether anything was stored for it."""
         storing = self._pop(lease)
         for future in storing:
             if not future.cancel():

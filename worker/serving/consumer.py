@@ -29,16 +29,16 @@ log = structlog.get_logger(__name__)
 
 
 class Admits(Protocol):
-    """What takes the jobs in: the worker's executions, or a test's list."""
+    """Admits jobs: the worker's executions, or a test's list."""
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether another job may come."""
 
     def admit(self) -> bool:
-        """Claim the job whose turn it is and start it; whether there was one."""
+        """Claim the next job of the queue and start it; whether there was one."""
 
     def is_fit(self) -> bool:
-        """Whether there is any use in going on."""
+        """Whether the worker can still compute."""
 
 
 class Consumer(SimpleWorker):

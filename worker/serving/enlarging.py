@@ -12,10 +12,10 @@ from jobs.errors import JobFailedError
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from worker.engine.fairness import Account
-from worker.engine.memory import taking_memory
 from worker.engine.work import Failed, Finished, Stopped, as_failure
-from worker.sampling.sampler import Picture
-from worker.serving.held import Execution
+from worker.models.footprint import taking_memory
+from worker.pictures.picture import Picture
+from worker.serving.held_jobs import Execution
 from worker.serving.lane import stand_back
 
 # The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere.
@@ -44,12 +44,12 @@ class _Piece:
 
 
 class Enlarging:
-    """One thread, in which jobs take turns tile by tile: the one that had the least time for its weight is next.
+    """One thread that upscales tile by tile, each time for the job that had the least time for its weight.
 
-    A job that is told to stop or is overdue leaves before its next tile.
+    A stopped or overdue job leaves before its next tile.
 
     Attributes, which any thread may read:
-        working_since: when the tile in hand was begun; None between tiles.
+        working_since: start of the tile in hand; None between tiles.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Enlarging:
             del piece, outcome  # or its pictures would be kept until another job comes
 
     def _advance(self, piece: _Piece) -> Enlarged | Failed | Stopped | None:
-        """Do another tile; what became of the job, or None if there is more to do."""
+        """Do another tile; the outcome, or None if there is more to do."""
         work = piece.execution.work
         if work.stop.is_set() or self._closing:
             return Stopped()

@@ -1,4 +1,4 @@
-"""Work beside the computing: what one thread need not wait for, another does in its order."""
+"""Threads that do tasks beside the computing, in order."""
 
 import os
 import queue
@@ -17,9 +17,9 @@ _Task = tuple[Future[Any], Callable[[], Any]]
 
 
 class Lane:
-    """A few threads that do what they are given, the oldest first.
+    """A few threads that do tasks, the oldest first.
 
-    Unlike those of an executor they are daemons: what one of them is stuck in keeps no process from ending.
+    Unlike those of an executor they are daemons: a task that is stuck keeps no process from ending.
     """
 
     def __init__(self, name: str, threads: int = 1, *, niceness: int = 0) -> None:
@@ -27,7 +27,7 @@ class Lane:
 
         Args:
             name: of the threads.
-            threads: how many at most; each is started when it is needed first.
+            threads: at most; each is started when it is needed first.
             niceness: see ``stand_back``.
         """
         self._name = name
@@ -39,7 +39,7 @@ class Lane:
         self._closed = False
 
     def submit(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have something done soon; returns at once. Once the lane is closed, what comes is canceled."""
+        """Do a task soon; returns at once. After ``close`` the task is canceled."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:
@@ -52,7 +52,7 @@ class Lane:
         return future
 
     def close(self, within_s: float) -> None:
-        """Cancel what has not been begun; return when the rest is done, or the time is over."""
+        """Cancel the tasks that have not begun; return when the others are done, or the time is over."""
         with self._lock:
             self._closed = True
         try:
@@ -77,14 +77,14 @@ class Lane:
                     future.set_result(do())
                 except BaseException as error:
                     future.set_exception(error)
-            # Or what it was about would be kept until the next one comes.
+            # Or the task's objects would be kept until the next one comes.
             del task, future, do
 
 
 def stand_back(niceness: int) -> None:
-    """Leave the cores of the CPU to those who are less nice, as long as they have work.
+    """Leave the cores of the CPU to less nice threads, as long as they have work.
 
-    Linux counts niceness by thread, and threads inherit it from who starts them; elsewhere nothing happens.
+    Linux counts niceness by thread, and a thread inherits it from its starter; elsewhere nothing happens.
 
     Args:
         niceness: of the calling thread, 0 to 19. While all cores are wanted, 5 gets a third of what 0 gets, 10 a tenth.

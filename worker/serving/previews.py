@@ -1,4 +1,4 @@
-"""Shows previews beside the computing: encodes them and hands them to the queue, the newest of each picture only."""
+"""Shows previews beside the computing: encodes and publishes the newest of each picture."""
 
 import threading
 
@@ -31,7 +31,7 @@ class Previews:
             self._lane.submit(self._publish, key)
 
     def close(self, within_s: float) -> None:
-        """Forget what has not been shown; return when the thread has ended, or the time is over."""
+        """Show no more; return when the thread has ended, or the time is over."""
         self._lane.close(within_s)
 
     def _publish(self, key: tuple[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Stores what came of a finished execution and commits it."""
+"""Stores the results of executions and commits them."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
@@ -16,16 +16,16 @@ from jobs.storage.segments import Segment, Segments
 from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
 from worker.pictures.upscaling import Upscaler
-from worker.sampling.sampler import Picture
 from worker.serving.candidates import Candidates
 
 log = structlog.get_logger(__name__)
 
 
 class Publisher:
-    """Pictures go to the execution's own place first, then one commit makes them the job's."""
+    """Stores pictures under the execution's own keys, then makes them the job's in one commit."""
 
     def __init__(
         self,
@@ -38,8 +38,8 @@ class Publisher:
 
         Args:
             leases: of the executions.
-            artifacts: where pictures go.
-            models: tells which CLIP indexes them, and how many threads of the CPU there are to upscale them.
+            artifacts: the store of the pictures.
+            models: for the CLIP that indexes the pictures, and the CPU threads that upscale them.
             on_stored: called, on another thread, when a candidate was stored.
         """
         self._leases = leases
@@ -51,7 +51,7 @@ class Publisher:
         self._threads = models.device.threads
 
     def show(self, lease: Lease, picture: Picture) -> None:
-        """Let everyone see a candidate of a choosing job soon; returns at once."""
+        """Show a candidate of a best-of-n job soon; returns at once."""
         self._candidates.show(lease, picture)
 
     def has_room(self, lease: Lease) -> bool:
@@ -61,12 +61,12 @@ class Publisher:
     def publish(
         self, lease: Lease, pictures: tuple[Picture, ...], stored: tuple[StoredImage, ...] | None = None
     ) -> JobStatus:
-        """The status that the job entered: failed when the store would not take a picture.
+        """The new status of the job: failed when a picture cannot be stored.
 
         Args:
             lease: of the execution.
-            pictures: all that it made, in order.
-            stored: what ``enlarge`` has stored of them; None if nothing was to be upscaled.
+            pictures: all of the execution, in order.
+            stored: those that ``enlarge`` has stored; None without upscaling.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
@@ -87,7 +87,7 @@ class Publisher:
         return status
 
     def answer(self, lease: Lease, done: Done) -> JobStatus:
-        """The same for a job that makes no picture.
+        """The new status of a task.
 
         Raises:
             LeaseLostError: as for ``publish``.
@@ -103,20 +103,20 @@ class Publisher:
         try:
             status = self._leases.answer(lease, done.result)
         except LeaseLostError:
-            self._take_back(lease, done.name)
+            self._revoke(lease, done.name)
             raise
         if status is not JobStatus.SUCCEEDED:
-            self._take_back(lease, done.name)
+            self._revoke(lease, done.name)
         return status
 
     def enlarge(
         self, lease: Lease, pictures: tuple[Picture, ...]
     ) -> Generator[None, None, tuple[StoredImage, ...]]:
-        """Upscale and store the pictures that a job keeps; stops after each tile. For one thread, of no other use.
+        """Upscale and store the pictures that a job keeps; yields after each tile. For one thread only.
 
         Raises:
             LodestarError: a picture cannot be upscaled.
-            OSError: the artifact store would not take one, or give a candidate back.
+            OSError: one cannot be stored, or a candidate cannot be read.
         """
         asked = lease.generation.upscale
         assert asked is not None
@@ -130,18 +130,18 @@ class Publisher:
         return tuple(stored)
 
     def withdraw(self, lease: Lease) -> None:
-        """The execution has ended without its pictures: what was shown of them goes."""
+        """Delete the candidates of an execution that has ended without its pictures."""
         if self._candidates.forget(lease):
             self._delete(lease.artifact_prefix)
 
     def discard(self, lease: Lease) -> None:
-        """Remove what the execution has stored."""
+        """Delete all files of the execution."""
         self._candidates.forget(lease)
         self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
         self._delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:
-        """Nothing more may be stored for the execution; what is stored may be another's to use, or to remove."""
+        """Store nothing more for the execution; another execution may use or delete its files."""
         self._candidates.forget(lease)
 
     def close(self, within_s: float) -> None:
@@ -149,7 +149,7 @@ class Publisher:
         self._candidates.close(within_s)
 
     def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
-        """Store a job's pictures, or keep the best of those that were stored as they came; where they lie."""
+        """Store a job's pictures, or choose the best of its stored candidates."""
         if lease.generation.select is None:
             return tuple(self._store(lease, picture) for picture in pictures)
         return self._best(lease, lease.generation.select)
@@ -167,7 +167,7 @@ class Publisher:
             yield replace(pictures[image.index], pixels=read_whole_picture(self._artifacts.get(image.key)))
 
     def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
-        """Keep where the pictures lie in the critic's space, for the search."""
+        """Store the pictures' embeddings by the aesthetic scorer, for the search."""
         rows = {
             image.index: embedding.tolist()
             for image in images
@@ -183,18 +183,18 @@ class Publisher:
         return image
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:
-        """Keep it before the job is settled: whoever hears of the end may use it at once."""
+        """Keep it before the job is settled: after the end, callers may use it at once."""
         if self._leases.renew(lease) is Standing.LOST:
             raise LeaseLostError(lease.job_id)
         for attempt in self._attempts():
             with attempt:
                 self._embeddings.put_new(done.name, done.file, lease.artifact_prefix)
 
-    def _take_back(self, lease: Lease, name: str) -> None:
+    def _revoke(self, lease: Lease, name: str) -> None:
         try:
             self._embeddings.take_back(name, lease.artifact_prefix)
         except OSError:
-            # Its name stays taken until somebody deletes it.
+            # Its name stays taken until it is deleted.
             log.exception("embedding could not be deleted", job=lease.job_id, embedding=name)
 
     def _fail_unstored(self, lease: Lease, what: str, error: OSError) -> JobStatus:

@@ -1,4 +1,4 @@
-"""Ends executions: what came of each is stored and committed, and the job is nobody's or another's from then on."""
+"""Ends executions: stores and commits their results, or releases their jobs."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from jobs.status.job import JobStatus
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, as_failure
 from worker.serving.enlarging import Enlarged
-from worker.serving.held import Execution, Held
+from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.lane import Lane
 from worker.serving.publisher import Publisher
 
@@ -21,45 +21,45 @@ log = structlog.get_logger(__name__)
 
 
 class Settling:
-    """Settles on threads of its own. What waits for them is bounded, since a job is held until it is settled."""
+    """Settles on threads of its own. Their queue is bounded, since a job is held until it is settled."""
 
     def __init__(
         self,
-        held: Held,
+        held: HeldJobs,
         leases: Leases,
         publisher: Publisher,
         is_fit: Callable[[], bool],
-        tell_notes: Callable[[Execution], None],
+        send_notes: Callable[[Execution], None],
     ) -> None:
         """Have nothing to settle yet.
 
         Args:
-            held: what the worker holds.
-            leases: of these.
-            publisher: stores what came of them.
-            is_fit: whether the worker can go on computing; if not, a failure may be its own and not the job's.
-            tell_notes: hands on what was noted of a job.
+            held: the worker's executions.
+            leases: of the executions.
+            publisher: stores their results.
+            is_fit: whether the worker can go on computing; if not, a failure may be the worker's and not the job's.
+            send_notes: sends the notes on a job.
         """
         self._held = held
         self._leases = leases
         self._publisher = publisher
         self._is_fit = is_fit
-        self._tell_notes = tell_notes
+        self._send_notes = send_notes
         self._lane = Lane("publisher", AT_ONCE)
 
     def add(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
         """Settle an execution soon; returns at once."""
         self._lane.submit(self._settle, execution, outcome)
 
-    def give_back(self, lease: Lease) -> None:
-        """End an execution without an outcome; what may still come of it will be refused."""
-        give_back: Callable[[Lease], None] = (
-            self._leases.release if self._is_fit() else self._leases.surrender
-        )
-        give_back(lease)
+    def release(self, lease: Lease) -> None:
+        """End an execution without an outcome; the queue will refuse a result that still comes."""
+        if self._is_fit():
+            self._leases.release(lease)
+        else:
+            self._leases.surrender(lease)
 
     def close(self, within_s: float) -> None:
-        """Settle no more; return when what is being settled is, or the time is over."""
+        """Settle no more; return when the executions in hand are settled, or the time is over."""
         self._lane.close(within_s)
 
     def _settle(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
@@ -80,7 +80,7 @@ class Settling:
             self._held.remove(execution)
 
     def _ended(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
-        """The status that the job entered.
+        """The new status of the job.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
@@ -92,12 +92,12 @@ class Settling:
         except (RedisError, OSError, LeaseLostError):
             raise
         except Exception as error:
-            # It would be the same with any other worker, and each would be blamed for it.
+            # Any other worker would meet the same error, and the job would count as its crash.
             return self._fail(execution.lease, as_failure(error, execution.lease.job_id))
 
     def _conclude(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
         lease = execution.lease
-        self._tell_notes(execution)
+        self._send_notes(execution)
         match outcome:
             case Finished() | Enlarged():
                 self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
@@ -113,7 +113,7 @@ class Settling:
             case Failed() if self._is_fit():
                 status = self._leases.fail(lease, outcome.error)
             case _:
-                self.give_back(lease)
+                self.release(lease)
                 status = JobStatus.QUEUED
         if execution.enlarging:
             self._publisher.discard(lease)
@@ -123,7 +123,7 @@ class Settling:
 
     def _fail(self, lease: Lease, error: LodestarError) -> JobStatus:
         status = self._leases.fail(lease, error)
-        # What was committed before the error stays: then that is the answer.
+        # A result that was committed before the error stays: then that is the answer.
         if status is not JobStatus.SUCCEEDED:
             self._publisher.discard(lease)
         return status

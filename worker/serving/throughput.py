@@ -1,9 +1,9 @@
-"""How fast this worker gets on, in the units of ``jobs.queue.order.cost_of``."""
+"""The speed of this worker, in the units of ``jobs.queue.order.cost_of``."""
 
 import math
 import time
 
-REMEMBERED_S = 60.0  # what happened this long ago counts for a third
+REMEMBERED_S = 60.0  # the weight of the past falls to 1/e in this time
 WORTH_TELLING_S = 2.0  # of work, before a speed means anything
 
 
@@ -17,7 +17,7 @@ class Throughput:
         self._noted_at = time.monotonic()
 
     def note(self, units: float, *, busy: bool) -> None:
-        """Say what was done since the last note.
+        """Add the work since the last note.
 
         Args:
             units: of work done.
@@ -35,7 +35,7 @@ class Throughput:
 
     @property
     def speed(self) -> float | None:
-        """Units a second; None before there was enough work to tell."""
+        """Units a second; None before there was enough work."""
         return self._units / self._seconds if self._seconds >= WORTH_TELLING_S and self._units > 0 else None
 
     @property

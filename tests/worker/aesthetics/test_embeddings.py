@@ -11,15 +11,8 @@ from torch.nn import functional as F
 
 from jobs.errors import ClipMismatchError, InvalidFileError
 from jobs.storage.safetensors_header import read_metadata
-from worker.aesthetics.embeddings import (
-    AestheticEmbedding,
-    contrast,
-    from_file,
-    import_vector,
-    mean_embedding,
-    require_clip,
-    to_file,
-)
+from worker.aesthetics.embedding_files import from_file, import_vector, to_file
+from worker.aesthetics.embeddings import AestheticEmbedding, contrast, mean_embedding, require_clip
 
 NORMS = {
     "aivazovsky": 17.24,

@@ -8,7 +8,8 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from tests.worker.conftest import ROOT
-from worker.aesthetics.personalization import Tuning, TuningCache, blended, slerp, tuned_states, turned
+from worker.aesthetics.personalization import TuningCache, blended, slerp, tuned_states, turned
+from worker.calls import Tuning
 
 POCKET = ROOT / "models" / "pocket"
 

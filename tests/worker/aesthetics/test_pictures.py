@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,16 +15,16 @@ from jobs.requests.objectives import AestheticObjective, EmbeddingObjective, Obj
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import AestheticEmbedding
-from worker.aesthetics.personalization import Tuning
 from worker.aesthetics.predictor import AestheticHead
-from worker.calls import EncodeText, Personalize
+from worker.calls import EncodeText, Personalize, Tuning
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
-from worker.engine.solo import draw
+from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Extras, Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]
 
@@ -34,12 +35,12 @@ def taste(models: ModelRegistry) -> AestheticEmbedding:
 
 
 @pytest.fixture(scope="module")
-def extras(taste: AestheticEmbedding) -> Extras:
-    return Extras(critic="pocket-s", text_clip="pocket-s", tastes={taste.digest: taste})
+def inputs(taste: AestheticEmbedding) -> SamplerInputs:
+    return SamplerInputs("pocket-m", "pocket-s", text_clip="pocket-s", embeddings={taste.digest: taste})
 
 
 def towards(request: ResolvedRequest, taste: AestheticEmbedding, **fields: object) -> ResolvedRequest:
-    """A request that is personalised."""
+    """A request that is personalized."""
     given = {
         "embedding": "warm",
         "digest": taste.digest,
@@ -55,13 +56,13 @@ def towards(request: ResolvedRequest, taste: AestheticEmbedding, **fields: objec
 
 @pytest.fixture(scope="module")
 def plain(models: ModelRegistry, ask: Ask) -> Picture:
-    return draw(ask(), Runner(models), "pocket-m")
+    return generate(ask(), Runner(models), SamplerInputs("pocket-m"))
 
 
-def test_personalisation_changes_the_picture(
-    models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding, extras: Extras
+def test_personalization_changes_the_picture(
+    models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
-    made = draw(towards(ask(), taste), Runner(models), "pocket-m", extras=extras)
+    made = generate(towards(ask(), taste), Runner(models), inputs)
     assert (made.pixels - plain.pixels).abs().mean() > 1e-3
 
 
@@ -71,17 +72,17 @@ def test_no_steps_or_no_weight_give_the_same_bits(
     ask: Ask,
     plain: Picture,
     taste: AestheticEmbedding,
-    extras: Extras,
+    inputs: SamplerInputs,
     off: dict[str, object],
 ) -> None:
-    made = draw(towards(ask(), taste, **off), Runner(models), "pocket-m", extras=extras)
+    made = generate(towards(ask(), taste, **off), Runner(models), inputs)
     assert torch.equal(made.pixels, plain.pixels)
 
 
-def test_only_the_prompt_is_personalised(
-    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, extras: Extras
+def test_only_the_prompt_is_personalized(
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
-    sampler = sample(towards(ask(negative_prompt="blurry"), taste), 0, "pocket-m", extras)
+    sampler = sampler_of(towards(ask(negative_prompt="blurry"), taste), models, inputs)
     runner, call = Runner(models), next(sampler)
     texts: list[tuple[type, str]] = []
     while len(texts) < 3:
@@ -109,12 +110,12 @@ def test_a_prompt_longer_than_the_context_is_tuned_by_all_of_it(
     assert torch.equal(one, states(start + "a green tree"))
 
 
-def test_a_personalised_job_does_not_affect_its_neighbour_in_the_batch(
+def test_a_personalized_job_does_not_affect_its_neighbour_in_the_batch(
     models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding
 ) -> None:
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
-    engine.admit(Work("personalised", towards(ask(), taste), Inputs(tastes={taste.digest: taste})))
+    engine.admit(Work("personalized", towards(ask(), taste), Inputs(embeddings={taste.digest: taste})))
     engine.admit(Work("plain", ask()))
     thread = threading.Thread(target=engine.serve)
     thread.start()
@@ -122,16 +123,16 @@ def test_a_personalised_job_does_not_affect_its_neighbour_in_the_batch(
     engine.close()
     thread.join()
     assert all(isinstance(outcome, Finished) for outcome in made.values()), made
-    beside, other = (made[name].pictures[0].pixels for name in ("plain", "personalised"))  # type: ignore[union-attr]
+    beside, other = (made[name].pictures[0].pixels for name in ("plain", "personalized"))  # type: ignore[union-attr]
     torch.testing.assert_close(beside, plain.pixels, atol=1e-4, rtol=0)
     assert (other - plain.pixels).abs().mean() > 1e-3
 
 
 def test_a_model_without_an_image_tower_is_refused(
-    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
-    with pytest.raises(NoImageTowerError, match="'pocket' cannot be personalised"):
-        draw(towards(ask(), taste), Runner(models), "pocket-m", extras=Extras(tastes={taste.digest: taste}))
+    with pytest.raises(NoImageTowerError, match="'pocket' cannot be personalized"):
+        generate(towards(ask(), taste), Runner(models), replace(inputs, text_clip=None))
 
 
 @pytest.fixture
@@ -146,10 +147,10 @@ def layer(models: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> nn.Linear:
 
 
 def test_every_picture_is_scored_by_the_head_of_the_critic(
-    models: ModelRegistry, ask: Ask, extras: Extras, layer: nn.Linear
+    models: ModelRegistry, ask: Ask, inputs: SamplerInputs, layer: nn.Linear
 ) -> None:
     critic = models.clip("pocket-s")
-    made = draw(ask(), Runner(models), "pocket-m", extras=extras)
+    made = generate(ask(), Runner(models), inputs)
     resized = F.interpolate(made.pixels[None], (critic.px, critic.px), mode="bicubic", antialias=True).clamp(
         0, 1
     )
@@ -168,7 +169,7 @@ def guided(request: ResolvedRequest, objective: Objective) -> ResolvedRequest:
 
 @pytest.mark.usefixtures("layer")
 def test_guidance_pulls_towards_what_the_predictor_likes(
-    models: ModelRegistry, ask: Ask, extras: Extras
+    models: ModelRegistry, ask: Ask, inputs: SamplerInputs
 ) -> None:
     request = guided(
         ask(steps=8, guidance={"scale": 0.5, "cutouts": 4}),
@@ -176,7 +177,7 @@ def test_guidance_pulls_towards_what_the_predictor_likes(
     )
     worse = AestheticObjective(type="aesthetic", clip="pocket-s", weight=-1)
     scores = [
-        draw(each, Runner(models), "pocket-m", extras=extras).aesthetic_score
+        generate(each, Runner(models), inputs).aesthetic_score
         for each in (guided(request, worse), ask(steps=8), request)
     ]
     disliked, plain, liked = (score or 0.0 for score in scores)
@@ -184,24 +185,23 @@ def test_guidance_pulls_towards_what_the_predictor_likes(
 
 
 def test_guidance_towards_beauty_fails_without_a_predictor(
-    models: ModelRegistry, ask: Ask, extras: Extras, monkeypatch: pytest.MonkeyPatch
+    models: ModelRegistry, ask: Ask, inputs: SamplerInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models.clip("pocket-s"), "head", None)
     request = guided(ask(guidance={}), AestheticObjective(type="aesthetic", clip="pocket-s"))
     with pytest.raises(ModelUnavailableError, match="no aesthetic head for pocket-s"):
-        draw(request, Runner(models), "pocket-m", extras=extras)
+        generate(request, Runner(models), inputs)
 
 
 def test_guidance_pulls_towards_an_embedding(
-    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, extras: Extras
+    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
     plain = ask(steps=8, guidance={"scale": 0.5, "cutouts": 4})
     objective = EmbeddingObjective(type="embedding", embedding="warm", digest=taste.digest, clip="pocket-s")
     near = [
         made.embedding @ taste.direction
         for made in (
-            draw(each, Runner(models), "pocket-m", extras=extras)
-            for each in (ask(steps=8), guided(plain, objective))
+            generate(each, Runner(models), inputs) for each in (ask(steps=8), guided(plain, objective))
         )
         if made.embedding is not None
     ]
@@ -209,10 +209,10 @@ def test_guidance_pulls_towards_an_embedding(
 
 
 def test_a_picture_without_a_head_has_no_aesthetic_score(
-    models: ModelRegistry, ask: Ask, extras: Extras, monkeypatch: pytest.MonkeyPatch
+    models: ModelRegistry, ask: Ask, inputs: SamplerInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(models.clip("pocket-s"), "head", None)
-    assert draw(ask(), Runner(models), "pocket-m", extras=extras).aesthetic_score is None
+    assert generate(ask(), Runner(models), inputs).aesthetic_score is None
 
 
 def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(

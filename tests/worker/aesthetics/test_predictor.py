@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from jobs.errors import InvalidFileError, ModelUnavailableError
-from worker.aesthetics.embeddings import import_vector
+from worker.aesthetics.embedding_files import import_vector
 from worker.aesthetics.predictor import AestheticHead, load_head, parse_head
 
 # The published heads' scores of LAION's bucket vectors and of the unit vectors of published embeddings.

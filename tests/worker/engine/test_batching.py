@@ -21,14 +21,17 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
-from worker.calls import Call, Denoise
+from worker.calls import Denoise, Yield
 from worker.engine.runner import Runner
-from worker.engine.solo import draw
+from worker.engine.solo import generate
 from worker.engine.work import Failed, Work
+from worker.facts import Facts
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
-from worker.sampling.sampler import Extras, Picture, sample
+from worker.pictures.picture import Picture
+from worker.sampling.inputs import SamplerInputs
+from worker.sampling.sampler import sample
 
 Ask = Callable[..., ResolvedRequest]
 MIXES = int(os.environ.get("LODESTAR_TEST_MIXES", "3"))
@@ -81,7 +84,10 @@ def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[li
 def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
     runner = Runner(models)
     return [
-        [draw(request, runner, "pocket-m", index).pixels for index in range(request.num_images)]
+        [
+            generate(request, runner, SamplerInputs("pocket-m"), index).pixels
+            for index in range(request.num_images)
+        ]
         for request in asked
     ]
 
@@ -92,13 +98,13 @@ def assert_alike(together: list[list[torch.Tensor]], alone: list[list[torch.Tens
             assert (one - other).abs().max() < TOLERANCE
 
 
-def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Generator[Call, Any, Picture]]:
+def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Generator[Yield, Any, Picture]]:
     """A sampler that asks the UNet about changed latents, when its seed is 666."""
 
     def wrapped(
-        request: ResolvedRequest, index: int, judge: str, extras: Extras
-    ) -> Generator[Call, Any, Picture]:
-        inner = sample(request, index, judge, extras)
+        request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
+    ) -> Generator[Yield, Any, Picture]:
+        inner = sample(request, index, facts, inputs)
         call = next(inner)
         while True:
             if isinstance(call, Denoise) and request.seed == 666:

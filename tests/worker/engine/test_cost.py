@@ -19,10 +19,11 @@ from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
-from worker import calls
+from worker import calls, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
-from worker.sampling.sampler import Extras, sample
+from worker.sampling.inputs import SamplerInputs
+from worker.sampling.sampler import sample
 from worker.sampling.solvers.table import SOLVERS
 
 SCHEDULER = {
@@ -44,12 +45,24 @@ TASTE = ResolvedPersonalization(
     text_negative=False,
 )
 BROUGHT = "sha256:" + 64 * "0"
-EXTRAS = Extras(
-    "pocket-s",
-    "pocket-s",
-    {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
-    {BROUGHT: torch.zeros(3, 8, 8, dtype=torch.uint8)},
+FACTS = facts.Facts(
+    {"pocket": facts.ModelFacts(CHANNELS, FACTOR, SCHEDULER, lambda text: facts.Reading(5, 75, 77))},
+    {
+        clip: facts.ClipFacts(32, lambda embeddings: embeddings.sum(dim=-1), lambda text: None)
+        for clip in ("pocket-s", "pocket-m", "pocket-eval")
+    },
 )
+
+
+def inputs_of(request: ResolvedRequest) -> SamplerInputs:
+    """The inputs of a picture, its scorer the one that the request or its guidance names."""
+    return SamplerInputs(
+        request.select.scorer if request.select else "pocket-m",
+        "pocket-s",
+        "pocket-s",
+        {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
+        {BROUGHT: torch.zeros(3, 8, 8, dtype=torch.uint8)},
+    )
 
 
 class Counter:
@@ -70,12 +83,8 @@ class Counter:
             self._read.add(key)
             self.cost += cost
 
-    def answer(self, call: calls.Call) -> Any:
+    def answer(self, call: calls.Yield) -> Any:
         match call:
-            case calls.Describe():
-                return calls.Facts(CHANNELS, FACTOR, SCHEDULER)
-            case calls.Measure():
-                return calls.Reading(5, 75, 77)
             case calls.EncodeText():
                 self._once(("encode", call.text), order._TEXT)
                 return self._random(1, 4, WIDTH)
@@ -85,10 +94,6 @@ class Counter:
             case calls.Personalize():
                 self._once("fit", order._FIT * call.tuning.steps)
                 return self._random(1, 4, WIDTH)
-            case calls.InputSize():
-                return 32
-            case calls.Predictor():
-                return lambda embeddings: embeddings.sum(dim=-1)
             case calls.Denoise():
                 self.cost += self.area * len(call.context)
                 return self._random(len(call.context), *call.latents.shape[1:])
@@ -96,7 +101,7 @@ class Counter:
                 self.cost += self.area * order._PULL_BACK * len(call.context)
                 return self._random(*call.latents.shape)
             case calls.Guide():
-                views = sum(len(sight.views) for sight in call.loss.sights)
+                views = sum(len(terms.views) for terms in call.loss.clip_terms)
                 self.cost += self.area * (order._GRADIENT[call.decoder] + order._VIEW * views)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
             case calls.Decode():
@@ -104,22 +109,16 @@ class Counter:
                 return self._random(3, 8, 8).clamp(0, 1)
             case calls.EmbedImage():
                 self.cost += self.area * order._LOOK
-                return F.normalize(self._random(1, WIDTH), dim=-1)
-            case calls.Score():
-                self.cost += self.area * order._LOOK
-                return 0.5
-            case calls.Look():
-                self.cost += self.area * order._LOOK
-                return calls.Sight(self._random(1, WIDTH), None)
+                return self._random(1, WIDTH)
             case _:
                 return None
 
 
 def counted(request: ResolvedRequest) -> float:
-    """What the samplers of all pictures ask for."""
+    """The cost of all calls of the samplers of all pictures."""
     counter = Counter(request)
     for index in range(request.num_images):
-        sampler, answer = sample(request, index, "pocket-m", EXTRAS), None
+        sampler, answer = sample(request, index, FACTS, inputs_of(request)), None
         while True:
             try:
                 answer = counter.answer(sampler.send(answer))

@@ -18,7 +18,7 @@ from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from tests.worker.running import Running
 from worker.aesthetics.embeddings import AestheticEmbedding
-from worker.calls import Call
+from worker.calls import Yield
 from worker.engine.engine import Engine
 from worker.engine.plans import plan
 from worker.engine.runner import Runner
@@ -29,7 +29,7 @@ from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
-from worker.sampling.sampler import Picture
+from worker.pictures.picture import Picture
 from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]
@@ -200,7 +200,7 @@ def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
     assert outcomes == []
 
 
-def personalised(request: ResolvedRequest, name: str, steps: int) -> tuple[ResolvedRequest, Inputs]:
+def personalized(request: ResolvedRequest, name: str, steps: int) -> tuple[ResolvedRequest, Inputs]:
     """A request with aesthetic gradients towards a taste of its own, and what it needs."""
     rng = torch.Generator().manual_seed(sum(map(ord, name)))
     taste = AestheticEmbedding(F.normalize(torch.randn(192, generator=rng), dim=0), "pocket-s", {})
@@ -215,11 +215,11 @@ def personalised(request: ResolvedRequest, name: str, steps: int) -> tuple[Resol
         text_angle=0.0,
         text_negative=False,
     )
-    return request.model_copy(update={"personalization": asked}), Inputs(tastes={taste.digest: taste})
+    return request.model_copy(update={"personalization": asked}), Inputs(embeddings={taste.digest: taste})
 
 
-def test_others_go_on_between_the_steps_of_a_personalisation(running: Running, ask: Ask) -> None:
-    works = [Work(name, *personalised(ask(steps=1), name, 100)) for name in ("a", "b", "c")]
+def test_others_go_on_between_the_steps_of_a_personalization(running: Running, ask: Ask) -> None:
+    works = [Work(name, *personalized(ask(steps=1), name, 100)) for name in ("a", "b", "c")]
     for work in works:
         running.engine.admit(work)
     running.engine.admit(Work("plain", ask(steps=2)))
@@ -228,12 +228,12 @@ def test_others_go_on_between_the_steps_of_a_personalisation(running: Running, a
     assert all(isinstance(each, Finished) for each in running.wait_for("a", "b", "c"))
 
 
-def test_a_personalisation_hears_of_a_stop_and_of_its_deadline(
+def test_a_personalization_hears_of_a_stop_and_of_its_deadline(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.engine.batches.FITTING_TURN_S", 0.0)
-    stopped = Work("stopped", *personalised(ask(), "stopped", 100_000))
-    late = Work("late", *personalised(ask(timeout_s=0.5), "late", 100_000))
+    monkeypatch.setattr("worker.engine.batches.FITTING_SLICE_S", 0.0)
+    stopped = Work("stopped", *personalized(ask(), "stopped", 100_000))
+    late = Work("late", *personalized(ask(timeout_s=0.5), "late", 100_000))
     running.engine.admit(stopped)
     running.engine.admit(late)
     assert isinstance(running.wait_for("late")[0], Failed)
@@ -248,14 +248,17 @@ def slow_to_begin(pictures: int, begun: list[int], seconds: float) -> Callable[.
     def planned(*args: object) -> object:
         made = real(*args)  # type: ignore[arg-type]
 
-        def slow(sampler: Generator[Call, object, object], index: int) -> Generator[Call, object, object]:
+        def slow(sampler: Generator[Yield, object, object], index: int) -> Generator[Yield, object, object]:
             begun.append(index)
             time.sleep(seconds)
             return (yield from sampler)
 
         if made.results < pictures:
             return made
-        return replace(made, samplers=(slow(each, index) for index, each in enumerate(made.samplers)))
+        return replace(
+            made,
+            samplers=lambda facts: (slow(each, index) for index, each in enumerate(made.samplers(facts))),
+        )
 
     return planned
 
@@ -331,7 +334,7 @@ def test_no_more_pictures_are_begun_than_their_owner_has_room_for(models: ModelR
     made: list[int] = []
     room, left = threading.Semaphore(3), threading.Event()
 
-    def may_draw(work: Work) -> bool:
+    def may_generate(work: Work) -> bool:
         return room.acquire(blocking=False)
 
     def note(work: Work, picture: Picture) -> Picture:
@@ -343,7 +346,7 @@ def test_no_more_pictures_are_begun_than_their_owner_has_room_for(models: ModelR
         models.catalog,
         lambda work, outcome: left.set(),
         on_picture=note,
-        may_draw=may_draw,
+        may_generate=may_generate,
     )
     thread = threading.Thread(target=engine.serve)
     thread.start()

@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.aesthetics.fitting import Fitting
-from worker.aesthetics.personalization import Tuning
-from worker.calls import Call, Denoise, EncodeText, Guide, Personalize
-from worker.engine.fairness import MAX_LEAD_S, MAX_VIEWS, Schedule, Track, batch_key, rows
+from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Tuning
+from worker.engine.fairness import MAX_LEAD_S, FairScheduler, Trajectory
 from worker.guidance.cutouts import Cut, draw_views
-from worker.guidance.objectives import Loss, Sight
+from worker.guidance.objectives import ClipTerms, Loss
 
 TEXT = torch.zeros(1, 2, 3)
 
@@ -23,7 +22,7 @@ def denoise(*, side: int = 8, t: int = 0, paired: bool = True) -> Denoise:
 
 def guide(views: int, *clips: str) -> Guide:
     drawn = draw_views(Cut(views), (8, 8), 1, torch.Generator().manual_seed(0))
-    loss = Loss(tuple(Sight(clip, drawn, ()) for clip in clips or ("c",)))
+    loss = Loss(tuple(ClipTerms(clip, drawn, ()) for clip in clips or ("c",)))
     return Guide("m", torch.zeros(1, 4, 8, 8), loss, "vae")
 
 
@@ -31,52 +30,57 @@ def idle() -> Generator[Call, object, None]:
     yield EncodeText("m", "x")
 
 
-def track(schedule: Schedule, name: str, call: Call, *, weight: float = 1.0) -> Track[str]:
-    made: Track[str] = Track(name, schedule.open(weight), idle())
+def trajectory(scheduler: FairScheduler, name: str, call: Call, *, weight: float = 1.0) -> Trajectory[str]:
+    made: Trajectory[str] = Trajectory(name, scheduler.open(weight), idle())
     made.wait_for(call)
     return made
 
 
-def names(group: list[Track[str]]) -> list[str]:
-    return [member.owner for member in group]
+def names(batch: list[Trajectory[str]]) -> list[str]:
+    return [member.owner for member in batch]
 
 
 def test_calls_share_a_batch_whatever_their_settings_as_long_as_shapes_and_models_agree() -> None:
-    assert batch_key(denoise(t=3)) == batch_key(denoise(t=999, paired=False))
-    assert batch_key(guide(3)) == batch_key(guide(48))
-    assert batch_key(guide(3)) != batch_key(guide(3, "c", "d"))
-    assert batch_key(denoise(side=8)) != batch_key(denoise(side=16))
-    assert batch_key(EncodeText("m", "a")) == batch_key(EncodeText("m", "another"))
-    assert batch_key(EncodeText("m", "a")) != batch_key(EncodeText("n", "a"))
+    assert denoise(t=3).key == denoise(t=999, paired=False).key
+    assert guide(3).key == guide(48).key
+    assert guide(3).key != guide(3, "c", "d").key
+    assert denoise(side=8).key != denoise(side=16).key
+    assert EncodeText("m", "a").key == EncodeText("m", "another").key
+    assert EncodeText("m", "a").key != EncodeText("n", "a").key
 
 
-def test_a_group_holds_all_that_wait_for_alike_calls_up_to_the_limit() -> None:
-    schedule = Schedule(max_batch=3)
-    waiting = [track(schedule, name, denoise(side=16 if name == "b" else 8)) for name in "abcde"]
-    assert names(schedule.choose(waiting)) == ["a", "c", "d"]
+def test_a_batch_holds_all_that_wait_for_alike_calls_up_to_the_limit() -> None:
+    scheduler = FairScheduler(max_batch=3)
+    waiting = [trajectory(scheduler, name, denoise(side=16 if name == "b" else 8)) for name in "abcde"]
+    assert names(scheduler.choose(waiting)) == ["a", "c", "d"]
 
 
-def test_groups_of_guidance_are_no_larger_than_the_largest_picture_may_be() -> None:
-    schedule = Schedule(max_batch=32)
-    waiting = [track(schedule, name, guide(MAX_VIEWS // 2)) for name in "abc"]
-    assert names(schedule.choose(waiting)) == ["a", "b"]
-    assert names(schedule.choose([track(schedule, "alone", guide(MAX_VIEWS + 1))])) == ["alone"]
+def test_batches_of_guidance_are_no_larger_than_the_largest_picture_may_be() -> None:
+    scheduler = FairScheduler(max_batch=32)
+    waiting = [trajectory(scheduler, name, guide(MAX_BATCH_CUTOUTS // 2)) for name in "abc"]
+    assert names(scheduler.choose(waiting)) == ["a", "b"]
+    assert names(scheduler.choose([trajectory(scheduler, "alone", guide(MAX_BATCH_CUTOUTS + 1))])) == [
+        "alone"
+    ]
 
 
-def test_the_time_of_a_group_is_charged_by_rows() -> None:
-    schedule = Schedule(max_batch=32)
-    paired, single = track(schedule, "paired", denoise()), track(schedule, "single", denoise(paired=False))
-    schedule.charge([paired, single], 3.0)
+def test_the_time_of_a_batch_is_charged_by_size() -> None:
+    scheduler = FairScheduler(max_batch=32)
+    paired, single = (
+        trajectory(scheduler, "paired", denoise()),
+        trajectory(scheduler, "single", denoise(paired=False)),
+    )
+    scheduler.charge([paired, single], 3.0)
     assert (paired.account.charged_s, single.account.charged_s) == (2.0, 1.0)
 
 
 def test_who_is_too_far_ahead_does_not_ride_along() -> None:
-    schedule = Schedule(max_batch=32)
-    one, other = track(schedule, "one", denoise()), track(schedule, "other", denoise())
-    schedule.charge([one], MAX_LEAD_S + 0.1)
-    assert names(schedule.choose([one, other])) == ["other"]
-    schedule.charge([other], 0.2)
-    assert names(schedule.choose([one, other])) == ["other", "one"]
+    scheduler = FairScheduler(max_batch=32)
+    one, other = trajectory(scheduler, "one", denoise()), trajectory(scheduler, "other", denoise())
+    scheduler.charge([one], MAX_LEAD_S + 0.1)
+    assert names(scheduler.choose([one, other])) == ["other"]
+    scheduler.charge([other], 0.2)
+    assert names(scheduler.choose([one, other])) == ["other", "one"]
 
 
 jobs = st.tuples(
@@ -92,30 +96,30 @@ jobs = st.tuples(
 def test_of_jobs_that_always_wait_none_gets_ahead_of_another_beyond_the_bound(
     mix: list[tuple[str, int, int, float]], row_s: float
 ) -> None:
-    schedule = Schedule(max_batch=8)
+    scheduler = FairScheduler(max_batch=8)
     waiting = []
     for number, (kind, count, views, weight) in enumerate(mix):
         calls: dict[str, Call] = {"small": denoise(), "large": denoise(side=16), "guided": guide(views)}
-        account = schedule.open(weight)
+        account = scheduler.open(weight)
         for _ in range(count):
-            waiting.append(Track(str(number), account, idle()))
+            waiting.append(Trajectory(str(number), account, idle()))
             waiting[-1].wait_for(calls[kind])
     accounts = list({id(member.account): member.account for member in waiting}.values())
-    largest = dict.fromkeys(map(id, accounts), 0.0)  # most that a job was charged for one group
+    largest = dict.fromkeys(map(id, accounts), 0.0)  # most that a job was charged for one batch
     for _ in range(60):
-        group = schedule.choose(waiting)
+        batch = scheduler.choose(waiting)
         before = {id(account): account.virtual_s for account in accounts}
-        schedule.charge(group, 0.03 + row_s * sum(_rows(member) for member in group))
+        scheduler.charge(batch, 0.03 + row_s * sum(_rows(member) for member in batch))
         for account in accounts:
             largest[id(account)] = max(largest[id(account)], account.virtual_s - before[id(account)])
-        waiting = [member for member in waiting if member not in group] + group
+        waiting = [member for member in waiting if member not in batch] + batch
         for one in accounts:
             for other in accounts:
                 assert one.virtual_s - other.virtual_s <= MAX_LEAD_S + largest[id(one)] + 1e-9
 
 
-def _rows(member: Track[str]) -> int:
-    return rows(member.call)
+def _rows(member: Trajectory[str]) -> int:
+    return member.call.size
 
 
 @pytest.mark.parametrize("heavy_jobs", [1, 4, 10])
@@ -123,18 +127,18 @@ def test_a_light_job_beside_heavy_ones_waits_for_their_number_and_not_for_what_t
     heavy_jobs: int,
 ) -> None:
     heavy_s, light_s, steps = 0.5, 0.03, 20
-    schedule, clock = Schedule(max_batch=1), 0.0
-    heavy = [track(schedule, f"heavy {number}", guide(48)) for number in range(heavy_jobs)]
+    scheduler, clock = FairScheduler(max_batch=1), 0.0
+    heavy = [trajectory(scheduler, f"heavy {number}", guide(48)) for number in range(heavy_jobs)]
     for _ in range(50):  # they have been at it for long
-        group = schedule.choose(heavy)
-        schedule.charge(group, heavy_s)
-        heavy = [member for member in heavy if member not in group] + group
-    light = track(schedule, "light", denoise())
+        batch = scheduler.choose(heavy)
+        scheduler.charge(batch, heavy_s)
+        heavy = [member for member in heavy if member not in batch] + batch
+    light = trajectory(scheduler, "light", denoise())
     done = 0
     while done < steps:
-        (member,) = schedule.choose([*heavy, light])
+        (member,) = scheduler.choose([*heavy, light])
         seconds = light_s if member is light else heavy_s
-        schedule.charge([member], seconds)
+        scheduler.charge([member], seconds)
         clock += seconds
         done += member is light
         if member is not light:
@@ -144,25 +148,28 @@ def test_a_light_job_beside_heavy_ones_waits_for_their_number_and_not_for_what_t
 
 
 def test_a_job_of_twice_the_weight_gets_twice_the_time() -> None:
-    schedule = Schedule(max_batch=1)
-    waiting = [track(schedule, "one", denoise()), track(schedule, "two", denoise(side=16), weight=2.0)]
+    scheduler = FairScheduler(max_batch=1)
+    waiting = [
+        trajectory(scheduler, "one", denoise()),
+        trajectory(scheduler, "two", denoise(side=16), weight=2.0),
+    ]
     for _ in range(300):
-        schedule.charge(schedule.choose(waiting), 0.1)
+        scheduler.charge(scheduler.choose(waiting), 0.1)
     one, two = (member.account.charged_s for member in waiting)
     assert two / one == pytest.approx(2, rel=0.05)
 
 
 def test_a_newcomer_does_not_make_up_for_the_time_before_it_came() -> None:
-    schedule = Schedule(max_batch=1)
-    old = track(schedule, "old", denoise())
+    scheduler = FairScheduler(max_batch=1)
+    old = trajectory(scheduler, "old", denoise())
     for _ in range(100):
-        schedule.charge(schedule.choose([old]), 1.0)
-    new = track(schedule, "new", denoise())
+        scheduler.charge(scheduler.choose([old]), 1.0)
+    new = trajectory(scheduler, "new", denoise())
     turns = []
     for _ in range(10):
-        group = schedule.choose([old, new])
-        schedule.charge(group, 1.0)
-        turns += names(group)
+        batch = scheduler.choose([old, new])
+        scheduler.charge(batch, 1.0)
+        turns += names(batch)
     assert 4 <= turns.count("old") <= 6
 
 
@@ -172,33 +179,36 @@ def personalize(*, begun: bool = False) -> Personalize:
     return Personalize("m", "c", "x", torch.zeros(1), Tuning("d", 1, 1.0), fitting if begun else None)
 
 
-def test_a_personalisation_has_its_turns_alone_and_pays_for_them() -> None:
-    schedule = Schedule(max_batch=32)
+def test_a_personalization_has_its_turns_alone_and_pays_for_them() -> None:
+    scheduler = FairScheduler(max_batch=32)
     one, other, plain = (
-        track(schedule, name, call)
+        trajectory(scheduler, name, call)
         for name, call in (("one", personalize()), ("other", personalize()), ("plain", denoise()))
     )
     turns = []
     for _ in range(4):
-        group = schedule.choose([one, other, plain])
-        turns.append(names(group))
-        if group == [one]:
+        batch = scheduler.choose([one, other, plain])
+        turns.append(names(batch))
+        if batch == [one]:
             one.wait_for(personalize(begun=True))
-        schedule.charge(group, 1.0)
+        scheduler.charge(batch, 1.0)
     assert turns == [["one"], ["plain"], ["one"], ["plain"]]
     assert (one.account.charged_s, other.account.charged_s, plain.account.charged_s) == (2.0, 0.0, 2.0)
 
 
-def test_who_waits_for_anothers_personalisation_does_not_make_up_for_it_later() -> None:
-    schedule = Schedule(max_batch=32)
-    one, other = track(schedule, "one", personalize(begun=True)), track(schedule, "other", personalize())
-    plain = track(schedule, "plain", denoise())
+def test_who_waits_for_anothers_personalization_does_not_make_up_for_it_later() -> None:
+    scheduler = FairScheduler(max_batch=32)
+    one, other = (
+        trajectory(scheduler, "one", personalize(begun=True)),
+        trajectory(scheduler, "other", personalize()),
+    )
+    plain = trajectory(scheduler, "plain", denoise())
     for _ in range(40):
-        schedule.charge(schedule.choose([one, other, plain]), 1.0)
+        scheduler.charge(scheduler.choose([one, other, plain]), 1.0)
     one.wait_for(denoise(side=16))
     turns = []
     for _ in range(30):
-        group = schedule.choose([one, other, plain])
-        schedule.charge(group, 1.0)
-        turns += names(group)
+        batch = scheduler.choose([one, other, plain])
+        scheduler.charge(batch, 1.0)
+        turns += names(batch)
     assert 9 <= turns.count("plain") <= 11

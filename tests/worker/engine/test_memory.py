@@ -1,10 +1,6 @@
 """What is foretold of a batch's memory."""
 
-import threading
-from mmap import PAGESIZE, mmap
-
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +10,6 @@ from worker.engine.memory import (
     GROWTH,
     MEASURE_EVERY,
     MemoryModel,
-    peak_memory,
-    taking_memory,
 )
 
 MIB = 2**20
@@ -74,33 +68,6 @@ def test_kinds_of_batches_are_learned_apart() -> None:
     assert model.largest("large") is None
 
 
-def test_the_memory_of_a_block_is_measured() -> None:
-    with peak_memory(torch.device("cpu")) as taken:
-        numbers = torch.ones(64, MIB // 4)
-        doubled = numbers * 2
-        del numbers, doubled
-    assert 100 * MIB < taken() < 300 * MIB
-
-
-def touch(mebibytes: int) -> None:
-    """Take fresh memory and give it back at once, which an allocator need not do."""
-    with mmap(-1, mebibytes * MIB) as block:
-        for page in range(0, len(block), PAGESIZE):
-            block[page] = 1
-
-
-def test_measurements_may_lie_within_each_other() -> None:
-    cpu = torch.device("cpu")
-    with peak_memory(cpu) as around:
-        touch(64)
-        with peak_memory(cpu) as within:
-            touch(32)
-        touch(16)
-    assert 60 * MIB < around() < 80 * MIB
-    assert 30 * MIB < within() < 45 * MIB
-
-
-CPU = torch.device("cpu")
 GIB = 2**30
 
 
@@ -158,27 +125,3 @@ def test_a_size_is_measured_now_and_then() -> None:
         if measured[-1]:
             model.note("kind", 1, MIB)
     assert [index for index, each in enumerate(measured) if each] == [0, MEASURE_EVERY, 2 * MEASURE_EVERY]
-
-
-def test_a_measurement_knows_whether_others_took_memory_meanwhile() -> None:
-    def load(begun: threading.Event, go_on: threading.Event) -> None:
-        with taking_memory(CPU):
-            begun.set()
-            assert go_on.wait(60)
-
-    with peak_memory(CPU) as alone:
-        touch(1)
-    begun, go_on = threading.Event(), threading.Event()
-    loader = threading.Thread(target=load, args=(begun, go_on))
-    with peak_memory(CPU) as at_its_start:
-        loader.start()
-        assert begun.wait(60)
-    with peak_memory(CPU) as within:
-        pass
-    with peak_memory(CPU) as at_its_end:
-        go_on.set()
-        loader.join()
-    with peak_memory(CPU) as after:
-        pass
-    told = [each.disturbed for each in (alone, at_its_start, within, at_its_end, after)]
-    assert told == [False, True, True, True, False]

@@ -10,11 +10,10 @@ from torch.nn import functional as F
 
 from jobs.errors import JobFailedError, ModelUnavailableError
 from worker.aesthetics import fitting
-from worker.aesthetics.personalization import Tuning
-from worker.calls import Call, Decode, Denoise, Personalize
-from worker.engine.memory import taking_memory
+from worker.calls import Call, Decode, Denoise, Personalize, Tuning
 from worker.engine.runner import Runner
 from worker.models.diffusion import DiffusionModel
+from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
 
 MIB = 2**20
@@ -85,7 +84,7 @@ def test_a_taste_that_is_not_finite_fails_and_says_after_what(models: ModelRegis
         torch.full_like(call.direction, torch.nan),
         Tuning("nan", 3, 1e-4),
     )
-    with pytest.raises(JobFailedError, match="personalised prompt is not finite after 0 steps"):
+    with pytest.raises(JobFailedError, match="personalized prompt is not finite after 0 steps"):
         Runner(models).answer(broken)
 
 

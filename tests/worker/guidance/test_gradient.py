@@ -11,12 +11,12 @@ from worker.guidance.cutouts import AUGMENTATIONS, Cut, Views, draw_views, make_
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.guidance.objectives import (
     PIXEL_LOSSES,
+    AestheticLoss,
     ClipTerm,
-    Liked,
+    ClipTerms,
     Loss,
-    Near,
     PixelTerm,
-    Sight,
+    SphericalLoss,
     spherical_distance,
 )
 from worker.models.registry import ModelRegistry
@@ -60,11 +60,12 @@ class Toy:
         cut = Cut(count - 2, 2, augmentation=AUGMENTATIONS["disco"])
         first, second = (draw_views(cut, SIZE, clip.px, rng) for clip in self.clips.values())
         near = [
-            ClipTerm(number, weight / (number + 1), Near(target)) for number, target in enumerate(targets)
+            ClipTerm(number, weight / (number + 1), SphericalLoss(target))
+            for number, target in enumerate(targets)
         ]
-        liked = ClipTerm(5, 0.2, Liked(lambda embeddings: self.head(embeddings)[:, 0]))
+        liked = ClipTerm(5, 0.2, AestheticLoss(lambda embeddings: self.head(embeddings)[:, 0]))
         return Loss(
-            (Sight("one", first, (near[0], near[1])), Sight("two", second, (near[2], liked))),
+            (ClipTerms("one", first, (near[0], near[1])), ClipTerms("two", second, (near[2], liked))),
             (PixelTerm(3, 0.1, "tv"), PixelTerm(4, 0.5, "range")),
         )
 
@@ -72,12 +73,12 @@ class Toy:
         """The loss of one picture written straight from its definition, as one graph."""
         picture = self.decoder(latents)
         total = torch.zeros((), dtype=torch.float64)
-        for sight in loss.sights:
+        for sight in loss.clip_terms:
             views = sight.views.to(torch.device("cpu"), torch.float64)
             embeddings = self.clips[sight.clip].embed(make_views(picture, views))
             for term in sight.terms:
-                if isinstance(term.judge, Near):
-                    judged = spherical_distance(embeddings, term.judge.target)
+                if isinstance(term.loss, SphericalLoss):
+                    judged = spherical_distance(embeddings, term.loss.target)
                 else:
                     judged = 1 - self.head(embeddings)[:, 0] / 10
                 total = total + term.weight * judged.mean()
@@ -134,9 +135,9 @@ def test_pictures_that_share_a_batch_get_the_gradient_that_each_gets_alone(toy: 
 
 def test_the_losses_are_those_of_the_objectives_without_their_weights(toy: Toy) -> None:
     (gradient,) = toy.gradients(toy.latents[:1], toy.losses[:1], chunk=4)
-    weights = [term.weight for sight in toy.losses[0].sights for term in sight.terms]
+    weights = [term.weight for sight in toy.losses[0].clip_terms for term in sight.terms]
     weights += [term.weight for term in toy.losses[0].pixel_terms]
-    numbers = [term.objective for sight in toy.losses[0].sights for term in sight.terms]
+    numbers = [term.objective for sight in toy.losses[0].clip_terms for term in sight.terms]
     numbers += [term.objective for term in toy.losses[0].pixel_terms]
     total = sum(weight * gradient.losses[number] for weight, number in zip(weights, numbers, strict=True))
     assert gradient.loss == pytest.approx(total)
@@ -144,7 +145,7 @@ def test_the_losses_are_those_of_the_objectives_without_their_weights(toy: Toy) 
 
 
 def test_a_sum_over_views_is_their_mean_times_their_number(toy: Toy) -> None:
-    sight = toy.losses[0].sights[0]
+    sight = toy.losses[0].clip_terms[0]
     (mean,) = toy.gradients(toy.latents[:1], [Loss((sight,), (), "mean")], chunk=4)
     (total,) = toy.gradients(toy.latents[:1], [Loss((sight,), (), "sum")], chunk=4)
     assert torch.allclose(total.value, mean.value * len(sight.views))
@@ -172,7 +173,7 @@ def test_a_gradient_that_overflows_is_replaced_by_zero_and_reported_for_its_own_
 
 def test_gradients_too_small_for_half_precision_arrive_whole(toy: Toy) -> None:
     """Through a decoder in fp16, the gradient of a loss of tiny weight is as good as that of a large one."""
-    sight = toy.losses[0].sights[0]
+    sight = toy.losses[0].clip_terms[0]
 
     def decode(latents: Tensor) -> Tensor:
         decoded: Tensor = toy.decoder.half()(latents.half())
@@ -182,7 +183,7 @@ def test_gradients_too_small_for_half_precision_arrive_whole(toy: Toy) -> None:
     small, large = (
         guidance_gradients(
             latents,
-            [Loss((Sight("one", sight.views, (ClipTerm(0, weight, sight.terms[0].judge),)),))],
+            [Loss((ClipTerms("one", sight.views, (ClipTerm(0, weight, sight.terms[0].loss),)),))],
             decode=decode,
             clips={"one": _Widened(toy.clips["one"])},
             chunk=4,
@@ -211,7 +212,7 @@ def test_a_step_along_it_brings_the_real_models_closer_to_the_text(models: Model
     target = clip.embed_text("a red apple")
     cut = Cut(16, augmentation=AUGMENTATIONS["laion"])
     views: Views = draw_views(cut, (64, 64), clip.px, torch.Generator().manual_seed(1))
-    loss = Loss((Sight("pocket-m", views, (ClipTerm(0, 1.0, Near(target)),)),))
+    loss = Loss((ClipTerms("pocket-m", views, (ClipTerm(0, 1.0, SphericalLoss(target)),)),))
     losses = []
     for _ in range(4):
         (gradient,) = guidance_gradients(

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from worker.guidance.objectives import (
     PIXEL_LOSSES,
-    Liked,
-    Near,
+    AestheticLoss,
+    SphericalLoss,
     out_of_range,
     saturation,
     spherical_distance,
@@ -71,6 +71,6 @@ def test_pixel_losses_judge_each_picture_alone_and_their_gradients_are_right(nam
 def test_a_target_judges_by_its_distance_and_a_predictor_by_its_score() -> None:
     embeddings = F.normalize(torch.randn(4, 6, dtype=torch.float64), dim=-1)
     target = F.normalize(torch.randn(1, 6, dtype=torch.float64), dim=-1)
-    assert torch.equal(Near(target)(embeddings), spherical_distance(embeddings, target))
-    liked = Liked(lambda e: 10 * e[:, 0])
+    assert torch.equal(SphericalLoss(target)(embeddings), spherical_distance(embeddings, target))
+    liked = AestheticLoss(lambda e: 10 * e[:, 0])
     assert torch.allclose(liked(embeddings), 1 - embeddings[:, 0])

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from tests.worker.conftest import ROOT
-from worker.engine.batches import (guide)
 from worker.calls import Guide
+from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
-from worker.guidance.objectives import ClipTerm, Loss, Near, PixelTerm, Sight
+from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.registry import ModelRegistry
+from worker.models.registry import ModelRegistry, Ref, _Resident
 from worker.settings import WorkerSettings
 
 
@@ -39,15 +39,16 @@ def test_it_sees_what_the_stock_network_sees() -> None:
     assert torch.allclose(clip.embed(pictures), ours, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)]
-)
+@pytest.mark.parametrize(("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)])
 def test_the_finer_a_clip_sees_the_fewer_views_it_judges_at_a_time(px: int, patch: int, views: int) -> None:
     assert small_clip(px, patch).batch_views == views
 
 
-def test_all_views_are_judged_and_never_too_many_at_a_time(models: ModelRegistry) -> None:
+def test_all_views_are_judged_and_never_too_many_at_a_time(
+    models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clip, diffusion = small_clip(224, 14), models.diffusion("pocket")
+    monkeypatch.setitem(models._resident, Ref("clip", "c"), _Resident(clip))
     seen: list[int] = []
     visual: Any = clip.networks[0].visual
     visual.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
@@ -57,17 +58,24 @@ def test_all_views_are_judged_and_never_too_many_at_a_time(models: ModelRegistry
         views = draw_views(Cut(9, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
         target: Tensor = torch.eye(8)[:1]
         latents = torch.randn(1, diffusion.facts.latent_channels, 16, 16, generator=rng)
-        return Guide("pocket", latents, Loss((Sight("c", views, (ClipTerm(0, 1.0, Near(target)),)),)), "vae")
+        return Guide(
+            "pocket",
+            latents,
+            Loss((ClipTerms("c", views, (ClipTerm(0, 1.0, SphericalLoss(target)),)),)),
+            "vae",
+        )
 
-    gradients = guide([asked(), asked()], diffusion, {"c": clip}, chunk=32)
+    gradients = guide([asked(), asked()], models, 32)
     assert seen == [8, 8, 2]
     assert all(gradient.value.abs().amax() > 0 for gradient in gradients)
-    smaller = guide([asked()], diffusion, {"c": clip}, chunk=5)
+    smaller = guide([asked()], models, 5)
     assert (seen[3:], len(smaller)) == ([5, 4], 1)
 
 
 def test_losses_that_no_clip_judges_need_none(models: ModelRegistry) -> None:
     diffusion = models.diffusion("pocket")
-    latents = torch.randn(1, diffusion.facts.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0))
-    (gradient,) = guide([Guide("pocket", latents, Loss((), (PixelTerm(0, 1.0, "tv"),)), "vae")], diffusion, {}, 32)
+    latents = torch.randn(
+        1, diffusion.facts.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0)
+    )
+    (gradient,) = guide([Guide("pocket", latents, Loss((), (PixelTerm(0, 1.0, "tv"),)), "vae")], models, 32)
     assert gradient.value.abs().amax() > 0

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog.catalog import (Catalog, ClipCard, ModelCard)
+from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
-from worker.models.loading.files import (parameters)
-from worker.models.registry import Hold, ModelRegistry, Ref
+from worker.models.loading.files import parameters
+from worker.models.registry import ModelRegistry, Pin, Ref
 from worker.models.shared import sha256
 from worker.settings import WorkerSettings
 
@@ -38,12 +38,12 @@ def registry(catalog: Catalog, *, model_bytes: int | None = None) -> ModelRegist
     return ModelRegistry(catalog, Device(WorkerSettings(device="cpu", model_memory_gib=gib)))
 
 
-def ask(models: ModelRegistry, clip: str, model: str = "pocket") -> tuple[Hold, threading.Event]:
+def ask(models: ModelRegistry, clip: str, model: str = "pocket") -> tuple[Pin, threading.Event]:
     settled = threading.Event()
-    hold = models.hold([Ref("model", model), Ref("clip", clip)], settled.set)
-    if hold.ready:
+    pin = models.pin([Ref("model", model), Ref("clip", clip)], settled.set)
+    if pin.ready:
         settled.set()
-    return hold, settled
+    return pin, settled
 
 
 def bytes_of(models: Catalog, *clips: str) -> int:
@@ -65,9 +65,9 @@ def test_models_that_share_files_share_the_networks(tmp_path: Path) -> None:
 
 def test_a_job_has_its_models_when_its_hold_is_ready() -> None:
     models = registry(catalog())
-    hold, settled = ask(models, "m")
+    pin, settled = ask(models, "m")
     assert settled.wait(60)
-    assert hold.ready
+    assert pin.ready
     assert models.loaded() == ("pocket", "m")
     again, _ = ask(models, "m")
     assert again.ready
@@ -77,10 +77,10 @@ def test_the_least_recently_used_goes_first_when_room_is_needed() -> None:
     cards = catalog()
     models = registry(cards, model_bytes=bytes_of(cards, "m") + 2**20)
     for clip in ("m", "s"):
-        hold, settled = ask(models, clip)
+        pin, settled = ask(models, clip)
         assert settled.wait(60)
-        assert hold.ready
-        hold.release()
+        assert pin.ready
+        pin.release()
     assert models.loaded() == ("pocket", "s")
 
 
@@ -117,9 +117,9 @@ def test_a_job_that_gives_up_waiting_lets_the_next_one_through() -> None:
 
 def test_models_beyond_the_limit_are_tried_when_nothing_else_is_held() -> None:
     models = registry(catalog(), model_bytes=1)
-    hold, settled = ask(models, "m")
+    pin, settled = ask(models, "m")
     assert settled.wait(60)
-    assert hold.ready
+    assert pin.ready
 
 
 @pytest.fixture
@@ -146,9 +146,9 @@ def test_a_file_that_is_not_the_pinned_one_is_refused_and_the_other_models_serve
 
 
 @pytest.mark.parametrize("fails", ["unknown", "gone"])
-def test_what_cannot_be_loaded_fails_its_hold(fails: str, tmp_path: Path) -> None:
+def test_what_cannot_be_loaded_fails_its_pin(fails: str, tmp_path: Path) -> None:
     models = registry(catalog(model("gone", tmp_path / "gone")))
-    hold, settled = ask(models, "m", fails)
+    pin, settled = ask(models, "m", fails)
     assert settled.wait(60)
-    assert hold.error is not None
-    assert not hold.ready
+    assert pin.error is not None
+    assert not pin.ready

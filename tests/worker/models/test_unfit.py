@@ -10,10 +10,10 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog.catalog import (ClipCard)
+from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
-from tests.worker.models.loading.single_file import (write_single_file)
+from tests.worker.models.loading.single_file import write_single_file
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, edit, load, rewrite
 from worker.aesthetics.predictor import load_head
 from worker.models.clip import load_clip
@@ -64,7 +64,10 @@ NETWORKS = {"text_encoder": "text encoder", "unet": "UNet", "vae": "VAE"}
     ("change", "said"),
     [
         (without(".1."), r"missing: \S+, \S+, \S+, \.\.\.$"),
-        (lambda tensors: {f"module.{key}": value for key, value in tensors.items()}, r"missing: .* unexpected: module\."),
+        (
+            lambda tensors: {f"module.{key}": value for key, value in tensors.items()},
+            r"missing: .* unexpected: module\.",
+        ),
         (lambda tensors: tensors | {"extra.weight": torch.ones(3)}, "1 unexpected: extra.weight$"),
         (cut_short, r"1 of another shape: \S+ is \d+ x \d+ and should be \d+ x \d+$"),
         (spoiled(float("nan")), r"not finite in float32: \S+$"),
@@ -89,13 +92,15 @@ def test_what_changes_nothing_may_be_left_over(tmp_path: Path) -> None:
     extra = torch.ones(2)
     rewrite(
         folder / "text_encoder",
-        lambda tensors: {f"text_model.{key}": value for key, value in tensors.items()}
-        | {
-            "text_model.embeddings.position_ids": torch.arange(32)[None],
-            "text_projection.weight": extra,
-            "vision_model.post_layernorm.weight": extra.clone(),
-            "logit_scale": torch.tensor(1.0),
-        },
+        lambda tensors: (
+            {f"text_model.{key}": value for key, value in tensors.items()}
+            | {
+                "text_model.embeddings.position_ids": torch.arange(32)[None],
+                "text_projection.weight": extra,
+                "vision_model.post_layernorm.weight": extra.clone(),
+                "logit_scale": torch.tensor(1.0),
+            }
+        ),
     )
     rewrite(folder / "unet", lambda tensors: tensors | {"model_ema.decay": torch.tensor(0.5)})
     rewrite(folder / "vae", with_old_attention)
@@ -129,8 +134,12 @@ def with_old_attention(tensors: Tensors) -> Tensors:
         ("model_index.json", {"text_encoder_2": ["transformers", "CLIPTextModel"]}, "not served: text_encoder_2"),
         ("model_index.json", {"unet": [None, None]}, "names no unet"),
         ("model_index.json", {"scheduler": ["os", "system"]}, "a system, is not one of diffusers'"),
-        ("scheduler/scheduler_config.json", {"prediction_type": "flow_prediction"}, "prediction_type is 'flow_prediction'"),
-        ("scheduler/scheduler_config.json", {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True}, "by betas"),
+        ("scheduler/scheduler_config.json", {"prediction_type": "flow_prediction"}, "is 'flow_prediction'"),
+        (
+            "scheduler/scheduler_config.json",
+            {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True},
+            "by betas",
+        ),
         ("text_encoder/config.json", {"model_type": "roberta"}, "a roberta, not a CLIP's"),
         ("text_encoder/config.json", {"hidden_size": 96}, "states of 192 numbers, and the text encoder's have 96"),
         ("text_encoder/config.json", {"vocab_size": 2000}, "up to 2047, and the text encoder knows 2000"),
@@ -159,7 +168,9 @@ def test_a_model_of_another_kind_is_refused_and_the_reason_named(
 def test_networks_of_other_sizes_with_weights_of_their_own_are_refused(tmp_path: Path) -> None:
     folder = copy_of_pocket(tmp_path / "vae")
     (folder / "vae").unlink()
-    AutoencoderKL(latent_channels=4, norm_num_groups=8, block_out_channels=(16,)).save_pretrained(folder / "vae")
+    AutoencoderKL(latent_channels=4, norm_num_groups=8, block_out_channels=(16,)).save_pretrained(
+        folder / "vae"
+    )
     assert "takes 8 channels and the VAE's latents have 4" in refusal(folder)
     folder = copy_of_pocket(tmp_path / "unet")
     (folder / "unet").unlink()
@@ -217,7 +228,9 @@ class TestSingleFiles:
         assert said in refusal(tmp_path / "m.safetensors", config=plain)
 
     @pytest.mark.filterwarnings("ignore::FutureWarning")
-    def test_what_belongs_to_no_network_is_left_out(self, checkpoint: Path, plain: Path, tmp_path: Path) -> None:
+    def test_what_belongs_to_no_network_is_left_out(
+        self, checkpoint: Path, plain: Path, tmp_path: Path
+    ) -> None:
         extra = {
             "model_ema.decay": torch.ones(1),
             "alphas_cumprod": torch.ones(5),
@@ -235,12 +248,16 @@ class TestClips:
             (without("resblocks.1."), r"those of the CLIP: 24 missing: \S+, \S+, \S+, ...$"),
             (lambda tensors: tensors | {"extra": torch.ones(1)}, "those of the CLIP: 1 unexpected: extra$"),
             (
-                lambda tensors: tensors | {"positional_embedding": tensors["positional_embedding"][:16].clone()},
+                lambda tensors: (
+                    tensors | {"positional_embedding": tensors["positional_embedding"][:16].clone()}
+                ),
                 "positional_embedding is 16 x 192 and should be 32 x 192",
             ),
             (
-                lambda tensors: tensors
-                | {"visual.positional_embedding": tensors["visual.positional_embedding"][:17].clone()},
+                lambda tensors: (
+                    tensors
+                    | {"visual.positional_embedding": tensors["visual.positional_embedding"][:17].clone()}
+                ),
                 "visual.positional_embedding is 17 x 192 and should be 37 x 192",
             ),
             (spoiled(float("inf")), "the CLIP has weights that are not finite"),
@@ -260,7 +277,8 @@ class TestClips:
             load_clip(ClipCard(id="c", path=tmp_path), CPU)
 
     def test_a_head_of_numbers_that_are_none_is_refused(self, tmp_path: Path) -> None:
-        save_file({"weight": torch.full((1, 8), torch.nan), "bias": torch.zeros(1)}, tmp_path / "head.safetensors")
+        save_file(
+            {"weight": torch.full((1, 8), torch.nan), "bias": torch.zeros(1)}, tmp_path / "head.safetensors"
+        )
         with pytest.raises(ModelUnavailableError, match="not finite"):
             load_head(tmp_path / "head.safetensors", clip="c", width=8)
-

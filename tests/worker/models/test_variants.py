@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog.catalog import (ModelCard)
+from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, load, weights_of
 from worker.models.diffusion import DiffusionModel
-from worker.models.loading.files import (locate, parameters)
-from worker.models.loading.layout import (NETWORKS)
+from worker.models.loading.files import locate, parameters
+from worker.models.loading.layout import NETWORKS
 
 LATENTS = torch.ones(1, 8, 8, 8)
 
@@ -47,7 +47,9 @@ def same(one: DiffusionModel, other: DiffusionModel) -> bool:
 
 @pytest.mark.parametrize("networks", [tuple(NETWORKS), ("unet",)], ids=["all", "the UNet"])
 @pytest.mark.parametrize("parts", [1, 3])
-def test_a_folder_with_a_variant_alone_is_loaded(networks: tuple[str, ...], parts: int, tmp_path: Path) -> None:
+def test_a_folder_with_a_variant_alone_is_loaded(
+    networks: tuple[str, ...], parts: int, tmp_path: Path
+) -> None:
     folder = copy_of_pocket(tmp_path / "m", *networks)
     for network in networks:
         keep_as(folder / network, "fp16", parts=parts)
@@ -94,5 +96,5 @@ def test_what_was_fetched_before_is_loaded_without_the_hub(offline: Path) -> Non
         }
     )
     assert locate(known) == offline
-    with pytest.raises(ModelUnavailableError, match="example/pocket cannot be fetched: .*offline"):
+    with pytest.raises(ModelUnavailableError, match=r"example/pocket cannot be fetched: .*offline"):
         locate(known.model_copy(update={"revision": "2" * 40}))

@@ -9,11 +9,12 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jobs.catalog.catalog import (ModelCard)
+from jobs.catalog.catalog import ModelCard
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel, load_diffusion
-from worker.models.loading.layout import (NETWORKS)
+from worker.models.diffusion import DiffusionModel
+from worker.models.loading.diffusion import load_diffusion
+from worker.models.loading.layout import NETWORKS
 from worker.settings import WorkerSettings
 
 POCKET = ROOT / "models" / "pocket"
@@ -53,5 +54,7 @@ def edit(file: Path, **fields: Any) -> None:
 def load(path: Path, *, config: Path | None = None, dtype: str = "fp32", **fields: Any) -> DiffusionModel:
     """Load a model as a worker on a CPU does."""
     size = {"width": 64, "height": 64, "min_px": 64, "max_px": 64}
-    card = ModelCard.model_validate({"id": "m", "path": path, "config": config, "clip": "c", **size, **fields})
+    card = ModelCard.model_validate(
+        {"id": "m", "path": path, "config": config, "clip": "c", **size, **fields}
+    )
     return load_diffusion(card, Device(WorkerSettings.model_validate({"device": "cpu", "dtype": dtype})))

@@ -21,6 +21,7 @@ from tests.brought_pictures import encoded, greys, lying, refused, scene, with_s
 from tests.worker.running import Running
 from worker.engine.tasks import Done, run_task
 from worker.engine.work import Failed, Finished, Stopped, Work
+from worker.facts import Facts
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, StoredPicture, read_inputs
 from worker.pictures.read import levels
@@ -195,7 +196,7 @@ class TestTheEngine:
 def test_an_import_that_fails_names_the_file_as_its_sender_calls_it() -> None:
     task = ImportTask(clip="pocket-s", name="x", file=f"{JOB}/uploads/0.npy", filename="sac_8plus.npy")
     with pytest.raises(InvalidFileError, match=r"^sac_8plus\.npy is no array"):
-        next(run_task(task, Inputs(file=b"no numbers")))
+        next(run_task(task, Inputs(file=b"no numbers"), Facts()))
     older = task.model_copy(update={"filename": ""})
     with pytest.raises(InvalidFileError, match=r"^0\.npy is no array"):
-        next(run_task(older, Inputs(file=b"no numbers")))
+        next(run_task(older, Inputs(file=b"no numbers"), Facts()))

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from jobs.requests.request import ResolvedRequest
+from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png
-from worker.sampling.sampler import Picture
 
 Ask = Callable[..., ResolvedRequest]
 

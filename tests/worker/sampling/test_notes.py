@@ -7,12 +7,14 @@ import pytest
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import QueryTask, ScoreTask
 from tests.worker.running import Running
-from worker.calls import Call, Measure, Note
-from worker.engine.runner import Runner
+from worker.calls import Note
+from worker.engine.plans import facts_of, refs_of
 from worker.engine.tasks import run_task
 from worker.engine.work import Work
-from worker.models.registry import ModelRegistry
+from worker.models.diffusion import DiffusionModel
+from worker.models.registry import ModelRegistry, Ref
 from worker.pictures.inputs import Inputs
+from worker.sampling.inputs import SamplerInputs
 from worker.sampling.notes import note_cut_texts
 
 Ask = Callable[..., ResolvedRequest]
@@ -24,18 +26,9 @@ ENCODER = (
 
 def said(request: ResolvedRequest, models: ModelRegistry) -> list[str]:
     """The notes on a request's texts."""
-    runner = Runner(models)
-    notes: list[str] = []
-    texts = note_cut_texts(request, "pocket-s")
-    answer: object = None
-    while True:
-        try:
-            call: Call = texts.send(answer)
-        except StopIteration:
-            return notes
-        answer = runner.answer(call)
-        if isinstance(call, Note):
-            notes.append(call.sentence)
+    inputs = SamplerInputs(request.select.scorer if request.select else "pocket-m", text_clip="pocket-s")
+    facts = facts_of(models, refs_of(request, inputs))
+    return [note.sentence for note in note_cut_texts(request, facts, inputs) if isinstance(note, Note)]
 
 
 def test_texts_that_are_read_whole_are_not_spoken_of(ask: Ask, models: ModelRegistry) -> None:
@@ -68,7 +61,7 @@ def test_a_text_to_turn_a_taste_by_is_measured_too(ask: Ask, models: ModelRegist
     asked = {**taste, "text": LONG, "text_angle": 0.1, "text_negative": False}
     personal = ResolvedRequest.model_validate({**request.model_dump(), "personalization": asked})
     assert "pocket-s" in said(personal, models)[1]
-    assert said(personal, models)[1].endswith("of the text of the personalisation were left out")
+    assert said(personal, models)[1].endswith("of the text of the personalization were left out")
 
 
 def test_a_task_s_text_is_measured_by_its_clip(models: ModelRegistry) -> None:
@@ -76,9 +69,7 @@ def test_a_task_s_text_is_measured_by_its_clip(models: ModelRegistry) -> None:
         ScoreTask(clip="pocket-m", prompt=LONG, pictures=("a",)),
         QueryTask(clip="pocket-m", text=LONG),
     ):
-        steps = run_task(task, Inputs())
-        assert next(steps) == Measure("clip", "pocket-m", LONG)
-        note = steps.send(Runner(models).answer(Measure("clip", "pocket-m", LONG)))
+        note = next(run_task(task, Inputs(), facts_of(models, (Ref("clip", "pocket-m"),))))
         assert isinstance(note, Note)
         assert note.sentence.startswith("the CLIP pocket-m reads 32 tokens")
 
@@ -92,9 +83,16 @@ def test_a_job_of_many_pictures_is_noted_once(ask: Ask, models: ModelRegistry) -
     assert work.notes == (f"{ENCODER} the prompt were left out",)
 
 
+def tokens_of(model: DiffusionModel, text: str) -> int:
+    reading = model.facts.measure(text)
+    assert reading is not None
+    assert reading.room == 30
+    return reading.tokens
+
+
 def test_pictures_of_prompts_that_differ_beyond_the_limit_are_the_same(models: ModelRegistry) -> None:
     model = models.diffusion("pocket")
-    assert model.measure("apple " * 30).tokens == model.measure("apple " * 30).room
+    assert tokens_of(model, "apple " * 30) == 30
     one, other = model.encode_texts([LONG + "a fox", LONG + "a house"])
     assert bool((one == other).all())
 
@@ -105,5 +103,5 @@ def test_a_clip_measures_what_its_tokenizer_makes(text: str, models: ModelRegist
     reading = clip.measure(text)
     assert reading is not None
     whole = model._tokenizer(text).input_ids
-    assert model.measure(text).tokens == len(whole) - 2
+    assert tokens_of(model, text) == len(whole) - 2
     assert reading.limit == 32

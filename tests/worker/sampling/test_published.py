@@ -17,9 +17,10 @@ from benchmarks.community import community_pipeline
 from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from worker.engine.runner import Runner
-from worker.engine.solo import draw
+from worker.engine.solo import generate
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
+from worker.sampling.inputs import SamplerInputs
 
 FILE = os.environ.get("LODESTAR_CLIP_GUIDED_PIPELINE")
 CONTRAST = 0.2
@@ -67,7 +68,7 @@ def test_the_preset_diffusers_draws_what_the_community_pipeline_draws(
     monkeypatch.setattr(
         DiffusionModel, "decode", lambda self, latents: 0.5 + CONTRAST * (ours(self, latents) - 0.5)
     )
-    guided = draw(request, Runner(models), "pocket-m").pixels.permute(1, 2, 0).numpy()
-    plain = draw(request.model_copy(update={"guidance": None}), Runner(models), "pocket-m")
+    guided = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels.permute(1, 2, 0).numpy()
+    plain = generate(request.model_copy(update={"guidance": None}), Runner(models), SamplerInputs("pocket-m"))
     assert abs(guided - theirs).max() < 1e-3 * CONTRAST
     assert abs(plain.pixels.permute(1, 2, 0).numpy() - theirs).max() > 0.05 * CONTRAST

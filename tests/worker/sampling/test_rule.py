@@ -15,13 +15,13 @@ from jobs.requests.samplers import SamplerName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.calls import Guide, PullBack
 from worker.guidance.gradient import Gradient
-from worker.guidance.objectives import Near
-from worker.sampling.aim import Aim
+from worker.guidance.objectives import SphericalLoss
+from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.prediction import Prediction
 from worker.sampling.rule import factor, rms
 from worker.sampling.solvers.table import SOLVERS
-from worker.sampling.steering import Nudge, Steering
 from worker.sampling.step import Step
+from worker.sampling.targets import Targets
 
 SHAPE = (1, 2, 3, 3)
 CFG = 3.0
@@ -81,8 +81,8 @@ class Toy:
         return gradient_of(product, call.latents)[0]
 
     def steer(
-        self, row: GuidancePreset, monkeypatch: pytest.MonkeyPatch, steering: Steering | None = None
-    ) -> tuple[Nudge | None, Steering, list[Guide | PullBack]]:
+        self, row: GuidancePreset, monkeypatch: pytest.MonkeyPatch, steering: ClipGuidance | None = None
+    ) -> tuple[Update | None, ClipGuidance, list[Guide | PullBack]]:
         """One step of the engine's own code."""
         monkeypatch.setitem(PRESETS, "tfg", row)
         guidance = ResolvedGuidance(
@@ -93,28 +93,28 @@ class Toy:
             trace=True,
             **row.parameters(),
         )
-        steering = steering or Steering(
+        steering = steering or ClipGuidance(
             guidance,
-            Aim({0: Near(torch.zeros(1, 5))}, {"c": 4}),
+            Targets({0: SphericalLoss(torch.zeros(1, 5))}, {"c": 4}),
             self.solver.steps,
             model="m",
             size=(8, 8),
             generator=torch.Generator().manual_seed(0),
         )
-        nudging = steering.nudge(self.index, self.prediction())
+        nudging = steering.update(self.index, self.prediction())
         calls: list[Guide | PullBack] = []
         answer: Gradient | Tensor | None = None
         while True:
             try:
                 call = nudging.send(answer)
             except StopIteration as end:
-                nudge: Nudge | None = end.value
+                nudge: Update | None = end.value
                 return nudge, steering, calls
             assert isinstance(call, Guide | PullBack)
             calls.append(call)
             answer = self.answer(call)
 
-    def following(self, nudge: Nudge) -> Tensor:
+    def following(self, nudge: Update) -> Tensor:
         """Where the step leads, guidance included."""
         output = self.combined(self.x)
         latents = self.solver.advance(self.index, 0, self.x, output, torch.Generator())
@@ -249,7 +249,7 @@ def test_a_preset_does_what_its_method_says(name: str, toy: Toy, monkeypatch: py
     nudge, _, _ = toy.steer(row, monkeypatch)
     assert nudge is not None
     expected = published(toy, row)
-    assert (expected - toy.following(Nudge(torch.zeros(SHAPE), torch.zeros(SHAPE)))).abs().max() > 1e-4
+    assert (expected - toy.following(Update(torch.zeros(SHAPE), torch.zeros(SHAPE)))).abs().max() > 1e-4
     toy.solver = Toy(toy.kind).solver
     assert torch.allclose(toy.following(nudge), expected, rtol=1e-10, atol=1e-12)
 
@@ -317,7 +317,7 @@ def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.Mon
     toy = Toy("epsilon")
     toy.solver = SOLVERS[SamplerName.DDIM](STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
     guided: list[int] = []
-    steering: Steering | None = None
+    steering: ClipGuidance | None = None
     for toy.index in range(10):
         toy.step = toy.solver.steps[toy.index]
         value = torch.ones(SHAPE, dtype=torch.float64)

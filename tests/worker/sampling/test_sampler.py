@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,13 @@ from jobs.requests.samplers import SamplerName
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
 from tests.worker.sampling.stock import SAMPLINGS, Sampling, stock_scheduler
-from worker.calls import Call, Denoise, Guide, Preview, Stepped
-from worker.engine.fairness import rows
+from worker.calls import Denoise, Guide, Preview, Stepped, Yield
 from worker.engine.runner import Runner
+from worker.engine.solo import sampler_of
 from worker.models.registry import ModelRegistry
+from worker.pictures.picture import Picture
 from worker.pictures.read import read_prompts
-from worker.sampling.sampler import NO_EXTRAS, Extras, Picture, sample
+from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]
 
@@ -31,12 +32,13 @@ def run(
     request: ResolvedRequest,
     models: ModelRegistry,
     index: int = 0,
-    seen: list[Call] | None = None,
-    extras: Extras = NO_EXTRAS,
+    seen: list[Yield] | None = None,
+    prompts: Mapping[str, torch.Tensor] | None = None,
 ) -> Picture:
     """Drive a sampler alone, as the engine would."""
     runner = Runner(models)
-    sampler = sample(request, index, request.guidance.clip if request.guidance else "pocket-m", extras)
+    scorer = request.guidance.clip if request.guidance else "pocket-m"
+    sampler = sampler_of(request, models, SamplerInputs(scorer, prompts=prompts or {}), index)
     call = next(sampler)
     while True:
         if seen is not None:
@@ -90,7 +92,7 @@ def test_picture_n_of_a_job_is_the_first_picture_of_the_nth_seed(models: ModelRe
 
 
 def test_guidance_of_scale_zero_changes_nothing_and_costs_nothing(models: ModelRegistry, ask: Ask) -> None:
-    seen: list[Call] = []
+    seen: list[Yield] = []
     guided = run(ask(guidance={"scale": 0}), models, seen=seen)
     assert not any(isinstance(call, Guide) for call in seen)
     assert torch.equal(guided.pixels, run(ask(), models).pixels)
@@ -99,10 +101,10 @@ def test_guidance_of_scale_zero_changes_nothing_and_costs_nothing(models: ModelR
 def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_views_as_asked(
     models: ModelRegistry, ask: Ask
 ) -> None:
-    seen: list[Call] = []
+    seen: list[Yield] = []
     run(ask(guidance={"cutouts": 5}), models, seen=seen)
     gradients = [call for call in seen if isinstance(call, Guide)]
-    assert [rows(call) for call in gradients] == [5] * 4
+    assert [call.size for call in gradients] == [5] * 4
 
 
 def test_guidance_raises_the_similarity_to_the_text(models: ModelRegistry, ask: Ask) -> None:
@@ -121,7 +123,7 @@ def test_guidance_can_steer_towards_another_text_than_the_prompt(models: ModelRe
 
 
 def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistry, ask: Ask) -> None:
-    seen: list[Call] = []
+    seen: list[Yield] = []
     guided = {"steps": 6, "guidance": {"cutouts": 4}}
     shown = run(ask(preview_every_steps=2, **guided), models, seen=seen)
     previews = [call for call in seen if isinstance(call, Preview)]
@@ -133,7 +135,7 @@ def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistr
 
 
 def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) -> None:
-    seen: list[Call] = []
+    seen: list[Yield] = []
     picture = run(ask(steps=20, preview_every_steps=6), models, seen=seen)
     previews = [call.pixels for call in seen if isinstance(call, Preview)]
     far = [float((pixels - picture.pixels).abs().mean()) for pixels in previews]
@@ -143,7 +145,7 @@ def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) ->
 
 
 def test_a_cfg_scale_of_one_saves_the_unconditional_half(models: ModelRegistry, ask: Ask) -> None:
-    seen: list[Call] = []
+    seen: list[Yield] = []
     run(ask(cfg_scale=1), models, seen=seen)
     assert all(len(call.context) == 1 for call in seen if isinstance(call, Denoise))
 
@@ -199,10 +201,10 @@ def test_texts_pictures_and_pixels_pull_together_through_two_clips(
         {"type": "tv", "weight": 0.1, "start": 0.5},
     ]
     guidance = {"objectives": objectives, "scale": 0.3, "overview_cuts": 4, "inner_cuts": 2, "trace": True}
-    seen: list[Call] = []
+    seen: list[Yield] = []
     request = ask(steps=8, guidance=guidance)
     prompts = read_prompts("a-job", request, ArtifactStore(str(tmp_path)))
-    steered = run(request, models, seen=seen, extras=Extras(prompts=prompts))
+    steered = run(request, models, seen=seen, prompts=prompts)
     assert [call.loss.clips for call in seen if isinstance(call, Guide)] == [("pocket-m", "pocket-s")] * 8
     active = [[loss is not None for loss in step.losses] for step in steered.trace or ()]
     assert active == [[True, True, True, False]] * 4 + [[False, True, True, True]] * 4
@@ -216,7 +218,7 @@ def test_steps_taken_again_cost_as_many_calls_and_leave_the_sampler_sound(
     models: ModelRegistry, ask: Ask
 ) -> None:
     for sampler in ("ddim", "heun", "unipc", "dpmpp_2m_sde"):
-        seen: list[Call] = []
+        seen: list[Yield] = []
         guidance = {"cutouts": 2, "recurrences": 3, "start": 0.25, "end": 0.75}
         picture = run(ask(sampler=sampler, guidance=guidance), models, seen=seen)
         assert picture.pixels.isfinite().all()

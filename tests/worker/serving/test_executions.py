@@ -28,7 +28,7 @@ from jobs.requests.request import ResolvedRequest
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from worker.models.registry import ModelRegistry
-from worker.serving import keeper
+from worker.serving import heartbeat
 from worker.serving.executions import Executions
 
 Ask = Callable[..., ResolvedRequest]
@@ -144,12 +144,12 @@ def test_a_cancel_stops_one_job_within_a_step_and_leaves_the_others_alone(house:
         until(lambda: house.status(neighbour) is JobStatus.SUCCEEDED)
 
 
-def test_a_cancel_is_heard_before_the_keeper_would_ask(
+def test_a_cancel_is_heard_before_the_heartbeat_would_ask(
     house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with house.running() as worker:
         (job_id,) = house.begin(worker, ask(steps=250, num_images=4))
-        monkeypatch.setattr(keeper, "KEEP_EVERY_S", 600)
+        monkeypatch.setattr(heartbeat, "EVERY_S", 600)
         time.sleep(0.6)
         house.queue.cancel(job_id)
         until(lambda: house.status(job_id) is JobStatus.CANCELED, within_s=30)
@@ -360,7 +360,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()
         (done,) = (each for each in worker._held.all() if each.lease.job_id == short)
-        until(lambda: bool(done.work.pictures))  # its result has to wait
+        until(lambda: done.work.progress.fraction == 1)  # its result has to wait
         time.sleep(3)
         with server() as _:
             sweeping_until = time.monotonic() + 6
@@ -390,7 +390,7 @@ def test_a_picture_that_was_stored_by_a_worker_that_died_there_is_collected(
     worker.start()
     (job_id,) = house.begin(worker, ask(steps=5))
     until(lambda: len(house.artifacts.keys(job_id)) == 1)
-    worker._keeper.close()  # as after a kill
+    worker._heartbeat.close()  # as after a kill
     worker._closing.set()
     house.recover(job_id)
     with house.running("successor") as successor:

@@ -96,7 +96,7 @@ def test_whatever_goes_wrong_while_a_job_is_started_ends_that_job_alone(
             raise error
         return real(job_id, request, artifacts)
 
-    monkeypatch.setattr("worker.serving.executions.read_inputs", read)
+    monkeypatch.setattr("worker.serving.preparing.read_inputs", read)
     with house.running() as worker:
         assert reason(run(house, worker, ask(seed=13))) == ("job_failed", f"internal error: {error.__name__}")
         assert run(house, worker, ask(steps=1)).status is JobStatus.SUCCEEDED
@@ -112,7 +112,7 @@ def test_who_reads_its_inputs_for_long_holds_up_no_other(
         assert request.seed != 13 or go_on.wait(60)
         return real(job_id, request, artifacts)
 
-    monkeypatch.setattr("worker.serving.executions.read_inputs", read)
+    monkeypatch.setattr("worker.serving.preparing.read_inputs", read)
     with house.running() as worker:
         slow = house.queue.submit(ask(seed=13, steps=1)).job.id
         assert worker.admit()
@@ -133,7 +133,7 @@ def test_a_worker_whose_loop_is_broken_gives_its_jobs_up(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(worker._engine._schedule, "choose", break_)
+        patch.setattr(worker._engine._scheduler, "choose", break_)
         until(lambda: not worker.is_fit())
         worker.close(60)
     assert house.status(job_id) is JobStatus.QUEUED

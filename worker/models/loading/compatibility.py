@@ -1,16 +1,16 @@
-"""What a Stable Diffusion of the kind that we serve consists of, and whether the parts of one belong together.
+"""The parts of a Stable Diffusion that is served, and whether those of one belong together.
 
 The UNet is conditioned by the hidden states of one CLIP text encoder and by nothing else, and works on the latents of
-its VAE. All is told from configurations, before any weight is read.
+its VAE. Configurations tell all of that before any weight is read.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from jobs.errors import ModelUnavailableError
-from worker.sampling.noise_schedule import PREDICTIONS
+from worker.facts import PREDICTIONS
 
-# Pipelines of the same networks; what else they can do besides drawing a text is not asked of them.
+# Pipelines of the same networks, whose other abilities are not used.
 _PIPELINES = {
     "StableDiffusionPipeline",
     "StableDiffusionPipelineSafe",
@@ -26,13 +26,13 @@ _CLASSES = {
 }
 _IGNORED = {"safety_checker", "feature_extractor", "image_encoder"}
 _TEXT_ENCODERS = {None, "clip_text_model", "clip"}
-# Fields of a UNet's configuration that tell what it is told besides the text, with the values that we serve.
+# Fields of a UNet's configuration that name its conditions besides the text, with the values that are served.
 _CONDITIONING: dict[str, tuple[Any, ...]] = {
     "addition_embed_type": (None, "text"),  # SDXL has "text_time"
     "class_embed_type": (None,),
     "num_class_embeds": (None,),
     "encoder_hid_dim_type": (None, "text_proj"),
-    "time_cond_proj_dim": (None,),  # of models that are told their guidance scale
+    "time_cond_proj_dim": (None,),  # of models conditioned on their guidance scale
     "dual_cross_attention": (None, False),
 }
 _VAE = {"latents_mean": "shifts", "latents_std": "scales", "shift_factor": "shifts"}
@@ -60,7 +60,7 @@ def require_our_kind(index: Mapping[str, Any]) -> None:
 
 
 def require_network(network: str, config: Mapping[str, Any]) -> None:
-    """Refuse the configuration of a network of another class, or of a UNet that is told more than a text.
+    """Refuse the configuration of a network of another class, or of a UNet with conditions besides the text.
 
     Raises:
         ModelUnavailableError: it is one.
@@ -77,7 +77,7 @@ def require_network(network: str, config: Mapping[str, Any]) -> None:
             )
 
 
-def require_kinship(text_encoder: Any, unet: Any, vae: Any) -> None:
+def require_compatibility(text_encoder: Any, unet: Any, vae: Any) -> None:
     """Refuse networks that do not fit each other, by their configurations.
 
     Raises:

@@ -4,19 +4,19 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.hub import (fetch)
-from worker.models.loading.layout import (CLIP_WEIGHTS, INDEX, network_files)
+from worker.models.loading.hub import fetch
+from worker.models.loading.layout import CLIP_WEIGHTS, INDEX, network_files
+from worker.models.loading.weights import read_shapes
 from worker.models.shared import sha256
-from worker.models.loading.weights import (read_shapes)
 
 
 def locate(card: ModelCard | ClipCard) -> Path:
     """The local folder or file of a model, fetched from the hub at its pinned revision if need be.
 
     Raises:
-        ModelUnavailableError: it is missing, or cannot be fetched, or is a pickle, or is not what the catalog pins.
+        ModelUnavailableError: it is missing, cannot be fetched, is a pickle, or differs from the catalog's digest.
     """
     path = _find(card)
     for name, expected in card.sha256.items():
@@ -37,7 +37,7 @@ def weights_in(folder: Path, variant: str | None) -> dict[str, list[Path]]:
 
 
 def parameters(card: ModelCard | ClipCard) -> int:
-    """How many numbers a model will hold in memory, by the headers of its files; 0 for what cannot be read.
+    """Number of the parameters of a model, from the headers of its files; 0 for a file that cannot be read.
 
     Raises:
         ModelUnavailableError: as for ``locate``.

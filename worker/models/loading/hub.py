@@ -6,9 +6,9 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 
-from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.layout import (clip_files, diffusion_files)
+from worker.models.loading.layout import clip_files, diffusion_files
 
 # Of a repository that only describes checkpoints which came as one file.
 _DESCRIPTIONS = ["*.json", "*.txt"]
@@ -63,7 +63,7 @@ def fetch_descriptions(repository: str) -> Path:
 
 
 def _cached(card: ModelCard | ClipCard, unreachable: Exception) -> Path:
-    """What was fetched before; loading it will say what it lacks."""
+    """The files that were fetched before; loading them names those that are missing."""
     assert card.hub is not None
     try:
         return Path(snapshot_download(card.hub, revision=card.revision, local_files_only=True))

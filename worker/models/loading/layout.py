@@ -1,4 +1,4 @@
-"""Which files of a model are read, told from their names alone: of a folder, or of a repository before it is fetched.
+"""Chooses the files of a model by their names alone: of a folder, or of a repository before it is fetched.
 
 A network's weights are one file, or several parts; in full, or as a *variant* such as fp16, named between dots:
 

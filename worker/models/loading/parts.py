@@ -14,20 +14,26 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.compatibility import (require_kinship, require_network, require_our_kind, require_schedule, require_vocabulary)
 from worker.models.device import Device
-from worker.models.loading.files import (weights_in)
-from worker.models.loading.layout import (INDEX, NETWORKS)
+from worker.models.loading.compatibility import (
+    require_compatibility,
+    require_network,
+    require_our_kind,
+    require_schedule,
+    require_vocabulary,
+)
+from worker.models.loading.files import weights_in
+from worker.models.loading.layout import INDEX, NETWORKS
+from worker.models.loading.single_file import described_by, split
+from worker.models.loading.weights import fill, read_tensors, with_new_attention
 from worker.models.shared import SharedNetworks, digest
-from worker.models.loading.single_file import (described_by, split)
-from worker.models.loading.weights import (fill, read_tensors, with_new_attention)
 
 _NAMES = {"text_encoder": "the text encoder", "unet": "the UNet", "vae": "the VAE"}
 
 
 @dataclass
 class Parts:
-    """What a Stable Diffusion consists of, by the names that diffusers' pipeline has for it."""
+    """The parts of a Stable Diffusion, by their names in diffusers' pipeline."""
 
     tokenizer: Any
     text_encoder: Any
@@ -36,9 +42,7 @@ class Parts:
     scheduler: Any
 
 
-def load_folder_parts(
-    folder: Path, variant: str | None, device: Device, shared: SharedNetworks
-) -> Parts:
+def load_folder_parts(folder: Path, variant: str | None, device: Device, shared: SharedNetworks) -> Parts:
     """Load a diffusers folder.
 
     Args:
@@ -74,9 +78,7 @@ def load_file_parts(file: Path, config: Path | None, device: Device) -> Parts:
     """
     checkpoint = read_tensors([file])
     parts = _described(described_by(checkpoint) if config is None else config, {})
-    tensors = split(
-        checkpoint, unet=parts.unet.config, vae=parts.vae.config, text_encoder=parts.text_encoder
-    )
+    tensors = split(checkpoint, unet=parts.unet.config, vae=parts.vae.config, text_encoder=parts.text_encoder)
     for name in NETWORKS:
         fill(getattr(parts, name), tensors[name], _NAMES[name], device)
     return parts
@@ -95,7 +97,7 @@ def _described(folder: Path, known: Mapping[str, Any]) -> Parts:
         **{name: known.get(name) or _empty(folder, name) for name in NETWORKS},
         scheduler=_scheduler(folder, index["scheduler"][1]),
     )
-    require_kinship(parts.text_encoder.config, parts.unet.config, parts.vae.config)
+    require_compatibility(parts.text_encoder.config, parts.unet.config, parts.vae.config)
     require_vocabulary(parts.tokenizer, parts.text_encoder.config.vocab_size)
     require_schedule(parts.scheduler.config)
     return parts

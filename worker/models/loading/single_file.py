@@ -1,4 +1,4 @@
-"""A checkpoint in one file, in the layout of the original Stable Diffusion release, as the weights of three networks."""
+"""Reads the weights of three networks from one file in the layout of the original Stable Diffusion release."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,14 +15,14 @@ from torch import Tensor
 from torch.nn import Module
 
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.hub import (fetch_descriptions)
+from worker.models.loading.hub import fetch_descriptions
 
 Tensors = dict[str, Tensor]
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 OPEN_CLIP = "cond_stage_model.model."
 _SPLIT = ("in_proj_weight", "in_proj_bias")  # of OpenCLIP: three matrices in one
-# OpenCLIP's parts that Stable Diffusion 2 does not read: what follows the last but one layer.
+# OpenCLIP's parts that Stable Diffusion 2 does not read: all after the last but one layer.
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
 
 
@@ -64,7 +64,7 @@ def split(
 
 
 def _whole(prefix: str, checkpoint: Tensors, named: Tensors) -> Tensors:
-    """The named tensors, and those that were left without a name: the conversions drop what they do not know."""
+    """The named tensors, and those without a name, which the conversions drop."""
     known = {tensor.data_ptr() for tensor in named.values()}
     rest = {
         key.removeprefix(prefix): tensor

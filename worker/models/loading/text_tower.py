@@ -45,7 +45,7 @@ class TextTower:
         return projection
 
     def completion(self, depth: int, device: torch.device) -> Completion | None:
-        """What the blocks after the first ``depth`` make of their states, in float32; None where there are none.
+        """The blocks after the first ``depth``, as a function of their states, in float32; None where there are none.
 
         Stable Diffusion 2's text encoder is OpenCLIP's ViT-H without the last block.
 

@@ -15,7 +15,7 @@ from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
 
 FEW = 3  # keys that a refusal names of each kind
-# What files hold besides the weights of the network that they are for, and what changes nothing.
+# Tensors of files that no network needs.
 _HARMLESS = re.compile(
     r"(.*\.)?position_ids"  # numbers from 0; older libraries stored them
     r"|model_ema\..*|loss\..*"  # left over from training
@@ -84,7 +84,9 @@ def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Devi
     require_fit(shapes, {name: tensors[key].shape for name, key in given.items()}, what)
     for name in shapes:
         if not tensors[given[name]].is_floating_point():
-            raise ModelUnavailableError(f"{what} has {name} as {tensors[given[name]].dtype}, which is no float")
+            raise ModelUnavailableError(
+                f"{what} has {name} as {tensors[given[name]].dtype}, which is no float"
+            )
     # A copy: the file may change, and numbers in it lie where they come, which makes some kernels slower.
     own = {name: tensors[given[name]].to(device.device, device.dtype, copy=True) for name in shapes}
     network.load_state_dict(own, strict=True, assign=True)
@@ -96,12 +98,12 @@ def require_fit(network: Shapes, file: Shapes, what: str) -> None:
     """Refuse weights by their names and shapes alone.
 
     Args:
-        network: what it has.
-        file: what is to be its own.
+        network: shapes of its own weights.
+        file: shapes of the file's.
         what: the network, for messages.
 
     Raises:
-        ModelUnavailableError: they differ; the message names the first of what does.
+        ModelUnavailableError: they differ; the message names the first that do.
     """
     unfit = misfit(network, file)
     if unfit:
@@ -109,7 +111,7 @@ def require_fit(network: Shapes, file: Shapes, what: str) -> None:
 
 
 def misfit(network: Shapes, file: Shapes) -> str:
-    """What tells the weights of a file from those of a network, in a few words; empty if nothing does."""
+    """The difference between the weights of a file and of a network, in a few words; empty without one."""
     missing = [key for key in network if key not in file]
     unexpected = [key for key in file if key not in network and not _HARMLESS.fullmatch(key)]
     shaped = [

@@ -66,7 +66,9 @@ def write_single_file(folder: Path, file: Path, *, layers: int, with_attention: 
 
 
 def _unet(key: str, layers: int, with_attention: tuple[bool, ...]) -> str:
-    if block := re.match(r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)", key):
+    if block := re.match(
+        r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)", key
+    ):
         way, i, part, j, rest = block[1], int(block[2]), block[3], int(block[4]), block[5]
         first = i * (layers + 1)
         match way, part:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ConfigurationError, ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.clip import load_clip
 from worker.models.device import Device
-from worker.models.diffusion import load_diffusion
+from worker.models.loading.diffusion import load_diffusion
 from worker.settings import WorkerSettings
 
 CPU = Device(WorkerSettings(device="cpu", dtype="fp32"))

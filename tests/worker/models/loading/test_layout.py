@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.catalog.catalog import (ClipCard, ModelCard)
+from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.hub import (files_read)
-from worker.models.loading.layout import (network_files)
+from worker.models.loading.hub import files_read
+from worker.models.loading.layout import network_files
 
 REVISION = "0" * 40
 TOKENIZER = ["merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json"]
@@ -45,7 +45,12 @@ SD21 = repository(
 LAION = [
     *(".gitattributes", "README.md", "config.json", "preprocessor_config.json", "tokenizer.json", *TOKENIZER),
     *("open_clip_config.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin"),
-    *("model.safetensors", "pytorch_model.bin", "pytorch_model-00001-of-00002.bin", "model.safetensors.index.json"),
+    *(
+        "model.safetensors",
+        "pytorch_model.bin",
+        "pytorch_model-00001-of-00002.bin",
+        "model.safetensors.index.json",
+    ),
 ]
 
 
@@ -96,7 +101,10 @@ def test_parts_of_weights_are_read_together_and_one_file_before_them() -> None:
     parts = [f"unet/diffusion_pytorch_model.fp16-0000{part}-of-00003.safetensors" for part in (1, 2, 3)]
     behind = [f"unet/diffusion_pytorch_model-0000{part}-of-00003.fp16.safetensors" for part in (1, 2, 3)]
     others = [name for name in repository(kinds=("",)) if not name.startswith("unet/diffusion")]
-    assert network_files([*others, *parts, "unet/diffusion_pytorch_model.fp16.safetensors.index.json"])["unet"] == parts
+    assert (
+        network_files([*others, *parts, "unet/diffusion_pytorch_model.fp16.safetensors.index.json"])["unet"]
+        == parts
+    )
     assert network_files([*others, *behind], "fp16")["unet"] == behind
     whole = "unet/diffusion_pytorch_model.fp16.safetensors"
     assert network_files([*others, *parts, whole], "fp16")["unet"] == [whole]
@@ -107,7 +115,7 @@ def test_parts_of_weights_are_read_together_and_one_file_before_them() -> None:
 @pytest.mark.parametrize(
     ("names", "variant", "said"),
     [
-        ([name for name in SD15 if not name.startswith("vae/diff")], None, "vae holds no diffusion_pytorch_model.safet"),
+        ([name for name in SD15 if not name.startswith("vae/diff")], None, "vae holds no diffusion_pytorch_model."),
         ([name for name in SD15 if not name.endswith(".safetensors")], None, "text_encoder holds no model.safetensors"),
         (SD15, "bf16", "none of its networks has weights of the variant 'bf16'"),
         (repository(kinds=(".fp16", ".ema")), None, "the variants ema, fp16 and no full weights"),

@@ -11,10 +11,11 @@ from transformers import CLIPTextModel
 
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
-from worker.aesthetics.personalization import Tuning, tuned_states
+from worker.aesthetics.personalization import tuned_states
+from worker.calls import Tuning
 from worker.models.clip import ClipModel
+from worker.models.loading.text_tower import TextTower
 from worker.models.registry import ModelRegistry
-from worker.models.loading.text_tower import (TextTower)
 
 PROMPT = "a red apple on a light blue background"
 CPU = torch.device("cpu")
@@ -63,7 +64,7 @@ def test_a_whole_encoder_needs_no_completion(clip: ClipModel) -> None:
 
 
 def test_an_encoder_of_more_layers_is_of_another_clip(clip: ClipModel) -> None:
-    with pytest.raises(ModelUnavailableError, match="has 4 layers, the CLIP .* has 3"):
+    with pytest.raises(ModelUnavailableError, match=r"has 4 layers, the CLIP .* has 3"):
         clip.text_tower.completion(4, CPU)
 
 
@@ -119,9 +120,7 @@ def test_a_tower_of_another_kind_is_refused() -> None:
 
 
 def test_a_tower_of_its_own_module_is_known() -> None:
-    text = TextTransformer(
-        context_length=32, vocab_size=2048, width=192, heads=6, layers=3, output_dim=192
-    )
+    text = TextTransformer(context_length=32, vocab_size=2048, width=192, heads=6, layers=3, output_dim=192)
     tower = TextTower(_with(text))
     complete = tower.completion(1, CPU)
     assert complete is not None

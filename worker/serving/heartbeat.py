@@ -1,4 +1,4 @@
-"""Keeps the jobs that a worker holds, and tells what it does."""
+"""The heartbeat of a worker: renews the leases of its jobs, and announces its state."""
 
 import os
 import socket
@@ -11,19 +11,19 @@ import structlog
 from jobs.queue.leases import Leases, Standing
 from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
 from worker.models.registry import ModelRegistry
-from worker.serving.held import Execution, Held
+from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.throughput import Throughput
 
-KEEP_EVERY_S = 0.5  # how soon callers hear of a job's progress
+EVERY_S = 0.5  # delay at most of a job's progress
 
 log = structlog.get_logger(__name__)
 
 
-class Keeper:
+class Heartbeat:
     """Renews leases beside the computing, so that a long model call cannot cost a job, and announces the worker."""
 
     def __init__(
-        self, held: Held, models: ModelRegistry, leases: Leases, workers: WorkerRegistry, *, name: str
+        self, held: HeldJobs, models: ModelRegistry, leases: Leases, workers: WorkerRegistry, *, name: str
     ) -> None:
         self._held = held
         self._models = models
@@ -32,15 +32,15 @@ class Keeper:
         self._name = name
         self._started_at = datetime.now(UTC)
         self._closing = threading.Event()
-        self._look = threading.Event()
+        self._wake = threading.Event()
         self._throughput = Throughput()
 
-    def keep(self) -> None:
-        """Look after the jobs until closed."""
+    def beat(self) -> None:
+        """Renew and announce until closed."""
         announced = 0.0
         while not self._closing.is_set():
-            self._look.wait(KEEP_EVERY_S)
-            self._look.clear()
+            self._wake.wait(EVERY_S)
+            self._wake.clear()
             held = self._held.all()
             try:
                 self._renew(held)
@@ -51,17 +51,17 @@ class Keeper:
             except Exception:
                 log.exception("heartbeat failed")
 
-    def look(self) -> None:
-        """Ask now how the jobs stand, not when the time has come."""
-        self._look.set()
+    def wake(self) -> None:
+        """Beat now, not when the time has come."""
+        self._wake.set()
 
     def close(self) -> None:
-        """Let ``keep`` end."""
+        """Let ``beat`` end."""
         self._closing.set()
-        self._look.set()
+        self._wake.set()
 
-    def tell_notes(self, execution: Execution) -> None:
-        """Hand on what the engine noted of a job, each note once."""
+    def send_notes(self, execution: Execution) -> None:
+        """Send the engine's notes on a job to the queue, each note once."""
         notes = execution.work.notes
         for sentence in notes[execution.noted :]:
             self._leases.note(execution.lease, sentence)
@@ -75,7 +75,7 @@ class Keeper:
             if standing is not Standing.HELD and not execution.work.stop.is_set():
                 execution.standing = standing
                 execution.work.stop.set()
-            self.tell_notes(execution)
+            self.send_notes(execution)
 
     def _info(self, held: list[Execution]) -> WorkerInfo:
         device = self._models.device

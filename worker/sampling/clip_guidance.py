@@ -1,4 +1,4 @@
-"""One picture's guidance over its run, as generators that yield model calls like the sampler that they are part of."""
+"""CLIP guidance of one picture over its run, as generators that yield model calls for the sampler."""
 
 import math
 from collections.abc import Generator, Sequence
@@ -9,38 +9,36 @@ import torch
 from torch import Tensor
 
 from jobs.requests.guidance import ResolvedGuidance
-from jobs.requests.objectives import PixelObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.schedules import parse_schedule, split_cutouts, value_at
 from jobs.status.job import GuidedStep
-from worker.calls import Call, Guide, PullBack
-from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
+from worker.calls import Guide, PullBack, Yield
 from worker.guidance.gradient import Gradient
-from worker.guidance.objectives import ClipTerm, Loss, PixelTerm, Sight
+from worker.guidance.objectives import Loss
 from worker.sampling import rule
-from worker.sampling.aim import Aim
 from worker.sampling.prediction import Prediction
 from worker.sampling.step import Step
+from worker.sampling.step_losses import StepLosses
+from worker.sampling.targets import Targets
 
 # A loss is lower only if it falls by more than this part of itself.
 PATIENCE_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Nudge:
-    """What guidance does to one step, in the UNet's convention."""
+class Update:
+    """The change of one step by guidance, in the UNet's convention."""
 
     shift: Tensor  # added to the latents after the step, [1, C, h, w]
     displacement: Tensor  # of the estimate x0, [1, C, h, w]
 
 
-class Steering:
+class ClipGuidance:
     """Decides for every step whether and how to guide, and keeps the trace."""
 
     def __init__(
         self,
         guidance: ResolvedGuidance,
-        aim: Aim,
+        targets: Targets,
         steps: Sequence[Step],
         *,
         model: str,
@@ -50,20 +48,19 @@ class Steering:
         """Start a run.
 
         Args:
-            guidance: what was asked for.
-            aim: its objectives.
+            guidance: of the request.
+            targets: the losses of its objectives.
             steps: of the solver.
-            model: whose latents these are.
+            model: id of the diffusion model.
             size: height and width of the picture in pixels.
-            generator: the picture's own, for all that guidance draws.
+            generator: of the picture, for all random numbers of guidance.
         """
         self._guidance = guidance
         self._preset = PRESETS[guidance.preset]
-        self._aim = aim
+        self._losses = StepLosses(guidance, targets, size, generator)
         self._steps = steps
         self._window = guidance.window(len(steps))
         self._model = model
-        self._size = size
         self._generator = generator
         self._last: tuple[Tensor | None, Tensor | float] | None = None
         self._best, self._since_best = math.inf, 0
@@ -71,22 +68,24 @@ class Steering:
 
     @property
     def trace(self) -> tuple[GuidedStep, ...] | None:
-        """Every guided step so far, if that was asked for."""
+        """Every guided step so far; None unless the request asks for it."""
         return tuple(self._trace) if self._guidance.trace else None
 
     def rounds(self, index: int) -> int:
-        """How often step ``index`` is to be taken."""
+        """How often to take step ``index``."""
         return self._guidance.recurrences if self._is_due(index) else 1
 
     def fresh_noise(self, like: Tensor) -> Tensor:
         """Noise for taking a step again."""
         return torch.randn(like.shape, generator=self._generator, dtype=torch.float32)
 
-    def nudge(self, index: int, prediction: Prediction) -> Generator[Call, Any, Nudge | None]:
-        """What to do to step ``index``; None for nothing."""
+    def update(self, index: int, prediction: Prediction) -> Generator[Yield, Any, Update | None]:
+        """The update of step ``index``; None for no change."""
         if self._is_due(index):
-            loss = self._draw_loss(index)
-            self._last = None if loss is None else (yield from self._pulls(index, prediction, loss))
+            loss = self._losses.draw(index / len(self._steps))
+            self._last = (
+                None if loss is None else (yield from self._scaled_gradients(index, prediction, loss))
+            )
         elif not (self._guidance.reuse and self._is_within(index)):
             return None
         if self._last is None:
@@ -95,7 +94,7 @@ class Steering:
         step = self._steps[index]
         shift = rule.shift(self._preset, step, noisy, displacement)
         nothing = torch.zeros_like(prediction.x)
-        return Nudge(nothing + shift, nothing + displacement)
+        return Update(nothing + shift, nothing + displacement)
 
     def _is_within(self, index: int) -> bool:
         patience = self._guidance.patience
@@ -104,50 +103,10 @@ class Steering:
     def _is_due(self, index: int) -> bool:
         return self._is_within(index) and index in self._window[:: self._guidance.stride]
 
-    def _draw_loss(self, index: int) -> Loss | None:
-        """How the picture is judged at a step: its objectives, and views for each CLIP. None for not at all."""
-        progress = index / len(self._steps)
-        active = [
-            (number, objective)
-            for number, objective in enumerate(self._guidance.objectives)
-            if objective.active(progress)
-        ]
-        prompts = [(number, objective) for number, objective in active if number in self._aim.judges]
-        total = abs(sum(objective.weight for _, objective in prompts))
-        cut, sights = self._cut(progress), []
-        for clip, px in self._aim.px.items():
-            terms = tuple(
-                ClipTerm(number, objective.weight / total, self._aim.judges[number])
-                for number, objective in prompts
-                if (getattr(objective, "clip", None) or self._guidance.clip) == clip
-            )
-            if terms and len(cut):
-                sights.append(Sight(clip, draw_views(cut, self._size, px, self._generator), terms))
-        pixel_terms = tuple(
-            PixelTerm(number, objective.weight, objective.type)
-            for number, objective in active
-            if isinstance(objective, PixelObjective)
-        )
-        return Loss(tuple(sights), pixel_terms, self._preset.reduction) if sights or pixel_terms else None
-
-    def _cut(self, progress: float) -> Cut:
-        guidance, preset = self._guidance, self._preset
-        overview, inner = split_cutouts(
-            guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress
-        )
-        return Cut(
-            overview,
-            inner,
-            cut_pow=guidance.cut_pow,
-            stratified=guidance.stratified,
-            inner_grey=value_at(parse_schedule(preset.inner_grey), progress),
-            augmentation=AUGMENTATIONS[preset.augmentation],
-        )
-
-    def _pulls(
+    def _scaled_gradients(
         self, index: int, prediction: Prediction, loss: Loss
-    ) -> Generator[Call, Any, tuple[Tensor | None, Tensor | float] | None]:
-        """The noisy pull D and the displacement of x0 (see ``rule``); None when a gradient is not finite."""
+    ) -> Generator[Yield, Any, tuple[Tensor | None, Tensor | float] | None]:
+        """The noisy gradient D and the displacement of x0 (see ``rule``); None when a gradient is not finite."""
         guidance, preset, step = self._guidance, self._preset, self._steps[index]
         noise = self._smoothing_noise(step, prediction.x)
         gradients: list[Gradient] = []
@@ -156,7 +115,7 @@ class Steering:
             gradient = yield from self._noisy_gradient(step, prediction, loss, noise)
             gradients.append(gradient)
             strength = guidance.rho * rule.factor(preset.rho_factor, index, self._steps)
-            noisy = strength * self._pull(gradient, prediction)
+            noisy = strength * self._normalized(gradient, prediction)
         displacement = rule.start(preset, step, noisy)
         if guidance.mu:
             denoised = step.denoised(prediction.output, prediction.x)
@@ -164,10 +123,10 @@ class Steering:
             for _ in range(guidance.iterations):
                 gradient = yield from self._gradient(denoised + displacement, loss, noise)
                 gradients.append(gradient)
-                displacement = displacement - strength * self._pull(gradient, prediction)
+                displacement = displacement - strength * self._normalized(gradient, prediction)
         return (noisy, displacement) if gradients and self._note(index, gradients) else None
 
-    def _pull(self, gradient: Gradient, prediction: Prediction) -> Tensor:
+    def _normalized(self, gradient: Gradient, prediction: Prediction) -> Tensor:
         return rule.pull(
             gradient.value,
             self._preset,
@@ -183,7 +142,7 @@ class Steering:
         drawn = torch.randn(shape, generator=self._generator, dtype=torch.float32)
         return self._guidance.smoothing * step.s * drawn.to(like)
 
-    def _gradient(self, latents: Tensor, loss: Loss, noise: Tensor | None) -> Generator[Call, Any, Gradient]:
+    def _gradient(self, latents: Tensor, loss: Loss, noise: Tensor | None) -> Generator[Yield, Any, Gradient]:
         """The gradient at these latents, of -log mean exp(-L) over the noise where there is any."""
         if noise is None:
             gradient: Gradient = yield Guide(self._model, latents, loss, self._guidance.decoder)
@@ -191,27 +150,12 @@ class Steering:
         drawn: list[Gradient] = []
         for sample in noise.split(1):
             drawn.append((yield Guide(self._model, latents + sample, loss, self._guidance.decoder)))
-        weights = (
-            torch.tensor([-gradient.loss for gradient in drawn], dtype=torch.float64).softmax(dim=0).tolist()
-        )
-        return Gradient(
-            sum(weight * gradient.loss for weight, gradient in zip(weights, drawn, strict=True)),
-            {
-                number: sum(
-                    weight * gradient.losses[number] for weight, gradient in zip(weights, drawn, strict=True)
-                )
-                for number in drawn[0].losses
-            },
-            torch.stack(
-                [weight * gradient.value for weight, gradient in zip(weights, drawn, strict=True)]
-            ).sum(dim=0),
-            all(gradient.finite for gradient in drawn),
-        )
+        return _smoothed(drawn)
 
     def _noisy_gradient(
         self, step: Step, prediction: Prediction, loss: Loss, noise: Tensor | None
-    ) -> Generator[Call, Any, Gradient]:
-        """dL/dx by the chain rule: L looks at a point that is a sum of x and of the UNet's outputs for x."""
+    ) -> Generator[Yield, Any, Gradient]:
+        """dL/dx by the chain rule: L is taken at a point that is a sum of x and of the UNet's outputs for x."""
         source = prediction.through(self._preset.through == "conditional")
         blend = step.s if self._preset.blend else 1.0
         point = blend * step.denoised(source.output, source.x) + (1 - blend) * source.x
@@ -228,7 +172,7 @@ class Steering:
         return Gradient(gradient.loss, gradient.losses, value, finite)
 
     def _note(self, index: int, gradients: list[Gradient]) -> bool:
-        """Add a step to the trace, and see whether the loss still falls. Says whether the gradients can be used."""
+        """Add a step to the trace and to the patience; whether the gradients are finite."""
         first = gradients[0]
         finite = all(gradient.finite for gradient in gradients)
         losses = [first.losses.get(number) for number in range(len(self._guidance.objectives))]
@@ -246,6 +190,23 @@ class Steering:
         else:
             self._since_best += 1
         return finite
+
+
+def _smoothed(drawn: Sequence[Gradient]) -> Gradient:
+    """The gradient of -log mean exp(-L), from the gradients of L at each draw."""
+    weights = (
+        torch.tensor([-gradient.loss for gradient in drawn], dtype=torch.float64).softmax(dim=0).tolist()
+    )
+    weighted = list(zip(weights, drawn, strict=True))
+    return Gradient(
+        sum(weight * gradient.loss for weight, gradient in weighted),
+        {
+            number: sum(weight * gradient.losses[number] for weight, gradient in weighted)
+            for number in drawn[0].losses
+        },
+        torch.stack([weight * gradient.value for weight, gradient in weighted]).sum(dim=0),
+        all(gradient.finite for gradient in drawn),
+    )
 
 
 def _or_none(loss: float | None) -> float | None:

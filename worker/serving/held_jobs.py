@@ -9,7 +9,7 @@ from worker.engine.work import Work
 
 @dataclass
 class Execution:
-    """A claimed job, its place in the engine, and what the queue last said of it."""
+    """A claimed job, its work in the engine, and its standing at the queue."""
 
     lease: Lease
     work: Work
@@ -21,7 +21,7 @@ class Execution:
 
     @property
     def left(self) -> float:
-        """Units of work still to do."""
+        """Units of work that are left."""
         return self.cost * (1 - self.work.progress.fraction)
 
     def count(self) -> float:
@@ -32,15 +32,15 @@ class Execution:
         return units
 
 
-class Held:
-    """What is held; any thread may ask and change it."""
+class HeldJobs:
+    """The executions that the worker holds; any thread may read and change them."""
 
     def __init__(self, capacity: int) -> None:
         """Hold nothing yet.
 
         Args:
-            capacity: jobs at most that the engine works for or that are being settled, and as many again whose
-                pictures are being upscaled. Those would keep the engine idle for minutes if they counted as the others.
+            capacity: jobs at most that the engine computes or that are being settled, and as many again whose pictures
+                are being upscaled. If those counted as the others, the engine would idle for minutes.
         """
         self._capacity = capacity
         # By execution, not by job: a job that was lost may come again before its last execution has left the engine.
@@ -53,38 +53,36 @@ class Held:
 
     @property
     def room(self) -> int:
-        """How many more jobs may be claimed."""
+        """Number of jobs that may still be claimed."""
         held = self.all()
         if any(execution.lease.alone for execution in held):
             return 0
-        beside = sum(execution.enlarging for execution in held)
-        return max(0, self._capacity - (len(held) - min(beside, self._capacity)))
+        upscaling = sum(execution.enlarging for execution in held)
+        return max(0, self._capacity - (len(held) - min(upscaling, self._capacity)))
 
     def all(self) -> list[Execution]:
-        """Those held now."""
+        """The executions held now."""
         with self._changed:
             return list(self._executions.values())
 
-    def of(self, work: Work) -> Execution:
-        """The execution that a place in the engine belongs to."""
-        return next(each for each in self.all() if each.work is work)
-
     def add(self, execution: Execution) -> None:
-        """Hold one more."""
+        """Hold another execution."""
         with self._changed:
             self._executions[execution.lease.artifact_prefix] = execution
 
-    def set_beside(self, execution: Execution) -> None:
-        """The engine is done with it, and its pictures are to be upscaled: there is room for another."""
+    def park(self, execution: Execution) -> None:
+        """Park an execution whose pictures are being upscaled: the engine has room for another."""
         with self._changed:
             execution.enlarging = True
             self._changed.notify_all()
 
     def remove(self, execution: Execution) -> None:
-        """It is settled."""
+        """Hold a settled execution no longer."""
         with self._changed:
             self._settled_units += execution.count()
             del self._executions[execution.lease.artifact_prefix]
+            # Or the two would keep each other, and the job's files, until the garbage collector runs.
+            execution.work.owner = None
             self._changed.notify_all()
 
     def wait_for_room(self, timeout_s: float) -> bool:
@@ -93,7 +91,7 @@ class Held:
             return self._changed.wait_for(lambda: self.room > 0, timeout_s)
 
     def wait_until_empty(self, timeout_s: float) -> None:
-        """Return when all is settled, or the time is over."""
+        """Return when every execution is settled, or the time is over."""
         with self._changed:
             self._changed.wait_for(lambda: not self._executions, timeout_s)
 

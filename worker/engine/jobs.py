@@ -1,0 +1,95 @@
+"""A job in the engine: its plan, its pinned models, and its trajectories."""
+
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.status.job import Progress
+from worker.calls import Yield
+from worker.engine.fairness import Account, Trajectory
+from worker.engine.plans import AT_ONCE, Plan
+from worker.engine.tasks import Done
+from worker.engine.work import Failed, Finished, Outcome, Stopped, Work, as_failure
+from worker.facts import Facts
+from worker.models.registry import Pin
+from worker.pictures.picture import Picture
+
+
+@dataclass(eq=False)
+class Job:
+    """A job from its admission until it leaves.
+
+    Attributes:
+        work: the job, as its owner knows it.
+        plan: its models and samplers.
+        pin: keeps the models in memory.
+        account: of its model time; None until it starts.
+        samplers: those that have not begun; None until it starts.
+        trajectories: those that have begun and are not finished.
+        begun: number of the samplers that have begun.
+        pictures: those that are finished.
+        left: whether its outcome is known.
+    """
+
+    work: Work
+    plan: Plan
+    pin: Pin
+    account: Account | None = None
+    samplers: Iterator[Generator[Yield, Any, Any]] | None = None
+    trajectories: list[Trajectory["Job"]] = field(default_factory=list)
+    begun: int = 0
+    pictures: list[Picture] = field(default_factory=list)
+    left: bool = False
+
+    def start(self, account: Account, facts: Facts) -> None:
+        """Start the job's time, now that its models are in memory."""
+        self.work.progress = Progress(step=0, steps=self.plan.steps)
+        self.work.started = time.monotonic()
+        self.account = account
+        self.samplers = self.plan.samplers(facts)
+
+    @property
+    def ending(self) -> Outcome | None:
+        """The outcome of a job that may not go on: it is stopped, is overdue, or its models cannot be loaded."""
+        if self.work.stop.is_set():
+            return Stopped()
+        if self.work.overdue:
+            return Failed(self.work.too_late())
+        return Failed(self.pin.error) if self.pin.error is not None else None
+
+    @property
+    def may_begin_another(self) -> bool:
+        """Whether a sampler is left, and fewer than ``AT_ONCE`` are under way."""
+        return self.begun < self.plan.results and len(self.trajectories) < AT_ONCE
+
+    def begin_another(self) -> Trajectory["Job"]:
+        """The trajectory of the next sampler, for a job that has started."""
+        assert self.account is not None
+        assert self.samplers is not None
+        trajectory = Trajectory(self, self.account, next(self.samplers))
+        self.begun += 1
+        self.trajectories.append(trajectory)
+        return trajectory
+
+    def finish(self, trajectory: Trajectory["Job"], made: Picture | Done) -> Outcome | None:
+        """Keep the result of a trajectory; the outcome, if it was the last one."""
+        self.trajectories.remove(trajectory)
+        if isinstance(made, Done):
+            return made
+        self.pictures.append(made)
+        if len(self.pictures) < self.plan.results:
+            return None
+        return Finished(tuple(sorted(self.pictures, key=lambda picture: picture.index)))
+
+    def leave(self) -> None:
+        """Close the samplers, and release the models."""
+        self.left = True
+        for trajectory in self.trajectories:
+            trajectory.sampler.close()
+        self.trajectories.clear()
+        self.pin.release()
+
+    def failure(self, error: Exception) -> Failed:
+        """The outcome after an error of its own."""
+        return Failed(as_failure(error, self.work.id))

@@ -1,0 +1,47 @@
+"""The properties of models and CLIPs that samplers depend on."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+PREDICTIONS = ("epsilon", "v_prediction", "sample")  # quantities that a denoiser may predict
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The length of a text, and the part of it that its encoder reads."""
+
+    tokens: int  # of the text
+    room: int  # for tokens of a text
+    limit: int  # room, and the tokens that the encoder adds
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Properties of a diffusion model that a sampler depends on."""
+
+    latent_channels: int
+    latent_factor: int  # pixels along one side of a latent
+    scheduler_config: dict[str, Any]
+    measure: Callable[[str], Reading | None]  # None where the tokenizer cannot tell
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """Properties of a CLIP that a sampler depends on."""
+
+    px: int  # width and height of its input
+    head: (
+        Callable[[Tensor], Tensor] | None
+    )  # unit vectors [N, E] to aesthetic scores [N]; None without a predictor
+    measure: Callable[[str], Reading | None]  # None where the tokenizer cannot tell
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of the models and CLIPs that are pinned for a job, by their ids."""
+
+    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    clips: Mapping[str, ClipFacts] = field(default_factory=dict)

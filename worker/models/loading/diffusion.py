@@ -1,0 +1,73 @@
+"""Loads a diffusion model, and runs each of its networks once."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from jobs.catalog.catalog import ModelCard
+from jobs.errors import ModelUnavailableError
+from worker.models.device import Device
+from worker.models.diffusion import DiffusionModel
+from worker.models.loading.files import locate
+from worker.models.loading.parts import load_file_parts, load_folder_parts
+from worker.models.shared import SharedNetworks
+
+
+def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:
+    """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
+
+    Args:
+        card: of the catalog.
+        device: for the networks.
+        shared: networks in memory; those that a folder has in common with them are not loaded again.
+
+    Raises:
+        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its networks are not of the kind
+            that is served, or do not fit their weights or each other.
+        torch.OutOfMemoryError: it does not fit the device's memory.
+    """
+    path = locate(card)
+    try:
+        if path.is_file():
+            parts = load_file_parts(path, card.config, device)
+        else:
+            parts = load_folder_parts(path, card.variant, device, shared or SharedNetworks())
+        model = DiffusionModel(parts, device)
+        _try_out(model)
+    except torch.OutOfMemoryError:
+        raise
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"{card.id}: {error.message}") from error
+    except Exception as error:
+        raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
+    return model
+
+
+def _try_out(model: DiffusionModel) -> None:
+    """Run each network once, on a picture of a few pixels, so that a misfit fails here and not in jobs.
+
+    Raises:
+        ModelUnavailableError: one cannot be run, or its output has another shape or is not finite.
+    """
+    channels, factor, side = model.facts.latent_channels, model.facts.latent_factor, model.least_side
+    latents, timestep = torch.zeros(1, channels, side, side), torch.tensor([500])
+    text = _tried("text encoder", lambda: model.encode_texts([""]))
+    _tried("UNet", lambda: model.predict(latents, timestep, text), latents.shape)
+    _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
+
+
+def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
+    try:
+        made = run()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise ModelUnavailableError(f"the {what} cannot be run: {type(error).__name__}: {error}") from error
+    if shape is not None and tuple(made.shape) != tuple(shape):
+        raise ModelUnavailableError(
+            f"the {what} makes {list(made.shape)} numbers where {list(shape)} are due"
+        )
+    if not bool(made.isfinite().all()):
+        raise ModelUnavailableError(f"the {what} makes numbers that are not finite")
+    return made

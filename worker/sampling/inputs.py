@@ -1,0 +1,27 @@
+"""The inputs of a picture besides its request."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from worker.aesthetics.embeddings import AestheticEmbedding
+
+
+@dataclass(frozen=True)
+class SamplerInputs:
+    """CLIPs, embeddings and pictures that the sampler of a picture needs.
+
+    Attributes:
+        scorer: id of the CLIP whose cosine similarity to the prompt is the picture's ``clip_score``.
+        aesthetic_scorer: id of the CLIP that gives the aesthetic score and the embedding for the search.
+        text_clip: id of the CLIP that the model's text encoder belongs to; personalization needs it.
+        embeddings: the aesthetic embeddings that the request names, by their digests.
+        prompts: the pictures that guide, uint8 [3, H, W], by the names that the objectives give them.
+    """
+
+    scorer: str
+    aesthetic_scorer: str | None = None
+    text_clip: str | None = None
+    embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
+    prompts: Mapping[str, Tensor] = field(default_factory=dict)
