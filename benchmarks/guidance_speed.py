@@ -1,7 +1,7 @@
 """Time and peak memory of a guided step by each preset, beside the method of diffusers' community pipeline.
 
 ``python -m benchmarks.guidance_speed [--quick] [--json FILE] [--steps N] [--cutouts N] [--pipeline FILE]``. Same
-model, same CLIP, and with ``--cutouts 4`` as many views for all as the community pipeline has, whose file is given by
+model, same CLIP, and with ``--cutouts 4`` as many cutouts for all as the community pipeline has, whose file is given by
 ``--pipeline`` (see ``benchmarks/methods/community.py``). A preset that guides part of its steps is charged for an
 average step of its run.
 """
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three presets")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--steps", type=int, default=10, help="of each run that is timed")
-    parser.add_argument("--cutouts", type=int, help="views a step; each preset's own if left out")
+    parser.add_argument("--cutouts", type=int, help="cutouts a step; each preset's own if left out")
     parser.add_argument("--pipeline", type=Path, help="the community pipeline's file")
     options = parser.parse_args()
     rows = methods(options.cutouts, options.pipeline, quick=options.quick)

@@ -21,14 +21,14 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from worker.calls import Guide, Tuning
 from worker.engine.batches import guide
-from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
+from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.upscaling import Upscaler
 from worker.settings import WorkerSettings
 
-VIEWS = 16
+CUTOUTS = 16
 Run = Callable[[], object]
 
 
@@ -44,9 +44,11 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
     direction = F.normalize(torch.randn(text_clip.width, generator=rng), dim=0)
     tastes = count()
 
-    def guided(decoder: str, views: int) -> Run:
-        drawn = draw_views(Cut(views, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
-        sights = (ClipTerms("pocket-m", drawn, (ClipTerm(0, 1.0, SphericalLoss(target)),)),) if views else ()
+    def guided(decoder: str, cutouts: int) -> Run:
+        drawn = draw_cutouts(CutoutSpec(cutouts, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
+        sights = (
+            (ClipTerms("pocket-m", drawn, (ClipTerm(0, 1.0, SphericalLoss(target)),)),) if cutouts else ()
+        )
         call = Guide("pocket", latents, Loss(sights, (PixelTerm(1, 0.1, "tv"),)), decoder)  # type: ignore[arg-type]
         return lambda: guide([call], models, 32)
 
@@ -59,7 +61,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         "row pulled back": (lambda: model.pull_back(rows, times, context, torch.ones_like(rows)), 2),
         "gradient through the VAE": (guided("vae", 0), 1),
         "gradient through the linear decoder": (guided("linear", 0), 1),
-        f"view of {VIEWS}": (guided("linear", VIEWS), VIEWS),
+        f"cutout of {CUTOUTS}": (guided("linear", CUTOUTS), CUTOUTS),
         "decoding": (lambda: model.render(latents), 1),
         "look": (lambda: clip.project_pictures(picture), 1),
         "text": (lambda: model._encode_texts(["a red apple"]), 1),

@@ -183,7 +183,7 @@ class Guide(Call):
 
     @property
     def size(self) -> int:
-        return max(1, sum(len(terms.views) for terms in self.loss.clip_terms))
+        return max(1, sum(len(terms.cutouts) for terms in self.loss.clip_terms))
 
 
 @dataclass(frozen=True)

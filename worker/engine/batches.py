@@ -84,7 +84,7 @@ def guide(calls: Sequence[Guide], models: ModelRegistry, micro_batch: int) -> li
         [call.loss for call in calls],
         decode=model.decode if calls[0].decoder == "vae" else model.decode_linearly,
         clips=clips,
-        chunk=min([micro_batch, *(clip.batch_views for clip in clips.values())]),
+        chunk=min([micro_batch, *(clip.batch_cutouts for clip in clips.values())]),
     )
 
 

@@ -1,8 +1,8 @@
-"""Cutouts: views of a picture, moved and tinted at random, so that CLIP's gradient is not of one framing alone.
+"""Cutouts: random square crops of a picture with random augmentations, so that CLIP's gradient fits no single crop.
 
-Every published way to cut is a way to draw the same numbers: a window for each view, and how it is turned and tinted.
-All are drawn up front from the picture's own generator, so neither the size of the chunks in which views are made nor
-the jobs in the same batch can change the result.
+Every published method draws the same numbers in its own way: a window for each cutout, its rotation and its tint. All
+are drawn at once from the picture's own generator, so neither the chunk size nor other jobs in the batch change the
+result.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How views differ from their windows: the greatest changes, the noise, the share of views with a property."""
+    """Random changes of the cutouts: the largest of each kind, the noise, and the shares mirrored and grey."""
 
     rotation_deg: float = 0.0
     shift: float = 0.0  # of the window's size
@@ -35,16 +35,17 @@ AUGMENTATIONS = {
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How the views of one step are drawn.
+class CutoutSpec:
+    """The distribution of the cutouts of one step.
 
     Attributes:
-        overview: number of views of the whole shorter side.
-        inner: number of crops.
-        cut_pow: crops have the size (u ** cut_pow) of the way from CLIP's input to the shorter side (Crowson 2021).
-        stratified: draw the u of the crops one from each equal part of [0, 1].
-        inner_grey: share of the crops that are grey.
-        augmentation: how views are moved and tinted.
+        overview: number of cutouts as wide as the picture's shorter side.
+        inner: number of smaller crops.
+        cut_pow: exponent of the crop-size distribution: size = px + u ** cut_pow (shorter side - px), with CLIP's
+            input width px and u uniform in [0, 1] (Crowson 2021).
+        stratified: draw one u from each of equal parts of [0, 1].
+        inner_grey: share of grey crops.
+        augmentation: of all cutouts.
     """
 
     overview: int
@@ -59,14 +60,14 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Views:
-    """N square views of a picture. All but ``noise`` are of shape [N]; places are in [-1, 1] as for ``grid_sample``."""
+class Cutouts:
+    """N square cutouts. All fields but ``noise`` are [N]; places are in [-1, 1] as for ``grid_sample``."""
 
     size: Tensor  # side of the window, as a share of the picture's shorter side
     x: Tensor  # its centre
     y: Tensor
     rotation: Tensor  # in radians
-    mirror: Tensor  # 1, or -1 for a mirrored view
+    mirror: Tensor  # 1, or -1 for a mirrored cutout
     saturation: Tensor  # factors; 0 is grey
     contrast: Tensor
     brightness: Tensor
@@ -77,58 +78,54 @@ class Views:
 
     @property
     def px(self) -> int:
-        """Width and height of a view."""
+        """Width and height in pixels."""
         return self.noise.shape[-1]
 
-    def part(self, start: int, stop: int) -> "Views":
-        """Views ``start`` to ``stop``."""
-        return Views(*(getattr(self, field.name)[start:stop] for field in fields(self)))
+    def part(self, start: int, stop: int) -> "Cutouts":
+        """Cutouts ``start`` to ``stop``."""
+        return Cutouts(*(getattr(self, field.name)[start:stop] for field in fields(self)))
 
     @classmethod
-    def together(cls, several: Sequence["Views"]) -> "Views":
-        """The views of several pictures, one after the other."""
+    def together(cls, several: Sequence["Cutouts"]) -> "Cutouts":
+        """The cutouts of several pictures, one after the other."""
         if len(several) == 1:
             return several[0]
         return cls(*(torch.cat([getattr(one, field.name) for one in several]) for field in fields(cls)))
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Views":
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Cutouts":
         """The same numbers on another device."""
-        return Views(*(getattr(self, field.name).to(device, dtype) for field in fields(self)))
+        return Cutouts(*(getattr(self, field.name).to(device, dtype) for field in fields(self)))
 
 
-def draw_views(cut: Cut, size: tuple[int, int], px: int, generator: torch.Generator) -> Views:
-    """Draw the views of one step.
+def draw_cutouts(spec: CutoutSpec, size: tuple[int, int], px: int, generator: torch.Generator) -> Cutouts:
+    """Draw the cutouts of one step.
 
     Args:
-        cut: how many and of what kind.
+        spec: their distribution.
         size: height and width of the picture in pixels.
         px: width of the CLIP's input.
         generator: the picture's own.
     """
-    count, changes = len(cut), cut.augmentation
+    count, changes = len(spec), spec.augmentation
     uniform = torch.rand(11, count, generator=generator, dtype=torch.float32)
-    share, place_x, place_y, mirror, grey = uniform[:5]
+    u, place_x, place_y, mirror, grey = uniform[:5]
     rotation, shift_x, shift_y, *tints = uniform[5:] * 2 - 1
     noise = torch.zeros(()).expand(count, 3, px, px)
     if changes.noise_std:
         noise = changes.noise_std * torch.randn(count, 3, px, px, generator=generator, dtype=torch.float32)
 
-    inner = torch.arange(count) >= cut.overview
-    if cut.stratified and cut.inner:
-        share[cut.overview :] = (torch.arange(cut.inner) + share[cut.overview :]) / cut.inner
-    shorter, (height, width) = min(size), size
-    least = min(px / shorter, 1)
-    window = torch.where(inner, least + (1 - least) * share**cut.cut_pow, torch.ones(()))
-    # A crop lies anywhere. An overview's place matters in an oblong picture only, where it is drawn a little beyond the
-    # ends and stopped there, so that these are seen often enough.
+    inner, shorter, (height, width) = torch.arange(count) >= spec.overview, min(size), size
+    window = _window_sizes(spec, inner, u, min(px / shorter, 1))
+    # A crop lies anywhere. The place of an overview matters only in an oblong picture; it is drawn beyond the ends and
+    # clamped there, so that they are covered often enough.
     spread = torch.where(inner, torch.ones(()), torch.full((), 1.25))
     place_x, place_y = (((2 * place - 1) * spread).clamp(-1, 1) for place in (place_x, place_y))
     share_x, share_y = window * shorter / width, window * shorter / height
     saturation, contrast, brightness = (1 + changes.tint * tint for tint in tints)
     is_grey = grey < torch.where(
-        inner, torch.full((), max(changes.grey, cut.inner_grey)), torch.full((), changes.grey)
+        inner, torch.full((), max(changes.grey, spec.inner_grey)), torch.full((), changes.grey)
     )
-    return Views(
+    return Cutouts(
         size=window,
         x=(1 - share_x) * place_x + 2 * share_x * changes.shift * shift_x,
         y=(1 - share_y) * place_y + 2 * share_y * changes.shift * shift_y,
@@ -141,43 +138,59 @@ def draw_views(cut: Cut, size: tuple[int, int], px: int, generator: torch.Genera
     )
 
 
-def make_views(pictures: Tensor, views: Views) -> Tensor:
-    """Look at a picture in N ways, or at N pictures in one way each.
+def _window_sizes(spec: CutoutSpec, inner: Tensor, u: Tensor, least: float) -> Tensor:
+    """Window sizes [N] from ``least`` to 1, as shares of the picture's shorter side; 1 for overviews.
+
+    Args:
+        spec: the distribution.
+        inner: which cutouts are crops, [N].
+        u: uniform in [0, 1], [N].
+        least: smallest size.
+    """
+    if spec.stratified and spec.inner:
+        u = torch.cat([u[: spec.overview], (torch.arange(spec.inner) + u[spec.overview :]) / spec.inner])
+    return torch.where(inner, least + (1 - least) * u**spec.cut_pow, torch.ones(()))
+
+
+def make_cutouts(pictures: Tensor, cutouts: Cutouts) -> Tensor:
+    """Crop and augment N cutouts of one picture, or one of each of N pictures.
 
     Args:
         pictures: [1, 3, H, W] or [N, 3, H, W], nominally in [0, 1]; not clamped, since that would cut the gradient.
-        views: N views.
+        cutouts: N of them.
 
     Returns:
         [N, 3, px, px].
     """
-    moved = _move(pictures, views)
-    resized = F.interpolate(moved, (views.px, views.px), mode="bilinear", antialias=True, align_corners=False)
-    return _tint(resized, views) + views.noise
+    moved = _move(pictures, cutouts)
+    resized = F.interpolate(
+        moved, (cutouts.px, cutouts.px), mode="bilinear", antialias=True, align_corners=False
+    )
+    return _tint(resized, cutouts) + cutouts.noise
 
 
-def _move(pictures: Tensor, views: Views) -> Tensor:
-    """A picture's turned window for each view: [N, 3, S, S] with S the shorter side, so that no window loses pixels."""
+def _move(pictures: Tensor, cutouts: Cutouts) -> Tensor:
+    """The rotated window of each cutout, [N, 3, S, S] with S the shorter side, so that no window loses pixels."""
     height, width = pictures.shape[-2:]
     shorter = min(height, width)
-    share_x, share_y = views.size * shorter / width, views.size * shorter / height
-    cos, sin = torch.cos(views.rotation), torch.sin(views.rotation)
+    share_x, share_y = cutouts.size * shorter / width, cutouts.size * shorter / height
+    cos, sin = torch.cos(cutouts.rotation), torch.sin(cutouts.rotation)
     theta = torch.stack(
         [
-            torch.stack([share_x * cos * views.mirror, -share_x * sin, views.x], dim=-1),
-            torch.stack([share_y * sin * views.mirror, share_y * cos, views.y], dim=-1),
+            torch.stack([share_x * cos * cutouts.mirror, -share_x * sin, cutouts.x], dim=-1),
+            torch.stack([share_y * sin * cutouts.mirror, share_y * cos, cutouts.y], dim=-1),
         ],
         dim=1,
     )
-    grid = F.affine_grid(theta, [len(views), 3, shorter, shorter], align_corners=False)
+    grid = F.affine_grid(theta, [len(cutouts), 3, shorter, shorter], align_corners=False)
     return F.grid_sample(
-        pictures.expand(len(views), -1, -1, -1), grid, padding_mode="reflection", align_corners=False
+        pictures.expand(len(cutouts), -1, -1, -1), grid, padding_mode="reflection", align_corners=False
     )
 
 
-def _tint(pictures: Tensor, views: Views) -> Tensor:
+def _tint(pictures: Tensor, cutouts: Cutouts) -> Tensor:
     saturation, contrast, brightness = (
-        factor.view(-1, 1, 1, 1) for factor in (views.saturation, views.contrast, views.brightness)
+        factor.view(-1, 1, 1, 1) for factor in (cutouts.saturation, cutouts.contrast, cutouts.brightness)
     )
     grey = pictures.mean(dim=1, keepdim=True)
     pictures = grey + saturation * (pictures - grey)

@@ -1,4 +1,4 @@
-"""The gradients of the guidance losses with respect to the latents that are decoded, exact and in little memory."""
+"""Exact gradients of the guidance losses with respect to the decoded latents, in little memory."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from worker.guidance.cutouts import Views, make_views
+from worker.guidance.cutouts import Cutouts, make_cutouts
 from worker.guidance.objectives import PIXEL_LOSSES, ClipTerms, Loss
 
 # Gradients through a CLIP underflow in fp16. A power of two scales them without rounding, for all types alike.
@@ -15,7 +15,7 @@ LOSS_SCALE = 2.0**12
 
 
 class Embeds(Protocol):
-    """A CLIP, as far as guidance is concerned."""
+    """A CLIP's image tower."""
 
     def embed(self, pictures: Tensor) -> Tensor:
         """Pictures [N, 3, px, px] in [0, 1] as unit vectors [N, E]; differentiable."""
@@ -41,62 +41,64 @@ def guidance_gradients(
 ) -> list[Gradient]:
     """Differentiate the loss of each picture with respect to its latents.
 
-    The pictures are decoded together once and made leaves; the views of all are judged chunk by chunk, each adding to
-    its picture's gradient; one vector-Jacobian product of the decoder then carries them to the latents. Pictures are
-    independent of each other, so the gradient of the sum of their losses holds each one's own. Memory is that of one
-    chunk and one decoding, whatever the number of views, CLIPs and objectives; the result is that of the whole graph,
-    one picture at a time, up to the order of additions.
+    The pictures are decoded together once and become leaves. Their cutouts pass through the CLIPs chunk by chunk, and
+    each chunk adds to the gradients of its pictures. One vector-Jacobian product of the decoder carries these to the
+    latents. Pictures are independent of each other, so the gradient of the sum of their losses holds each one's own.
+    Memory is that of one chunk and one decoding, for any number of cutouts, CLIPs and objectives. The result is that of
+    the whole graph, one picture at a time, up to the order of additions.
 
     Args:
-        latents: what is decoded, [B, C, h, w].
-        losses: how each picture is judged.
+        latents: of the pictures to decode, [B, C, h, w].
+        losses: of each picture.
         decode: latents to pictures [B, 3, H, W] in [0, 1], differentiable, in its model's dtype.
         clips: the CLIPs that the losses name.
-        chunk: views judged at a time.
+        chunk: cutouts in one pass through a CLIP.
     """
     leaf = latents.detach().requires_grad_(True)
     tally = [_Tally() for _ in losses]
     with torch.enable_grad():
         decoded = decode(leaf)
-        # Sums over many views are kept in single precision at least.
+        # Sums over many cutouts are kept in single precision at least.
         wide = torch.promote_types(decoded.dtype, torch.float32)
         pictures = decoded.detach().to(wide).requires_grad_(True)
-        for clip in dict.fromkeys(sight.clip for loss in losses for sight in loss.clip_terms):
-            _judge_views(pictures, losses, clip, clips[clip], chunk, tally)
-        _judge_pixels(pictures, losses, tally)
+        for clip in dict.fromkeys(terms.clip for loss in losses for terms in loss.clip_terms):
+            _add_clip_gradients(pictures, losses, clip, clips[clip], chunk, tally)
+        _add_pixel_gradients(pictures, losses, tally)
         if pictures.grad is None:
             raise ValueError("no loss has any term")
         values = vector_jacobian(decoded, leaf, pictures.grad / LOSS_SCALE)
     return [one.gradient(value) for one, value in zip(tally, values.split(1), strict=True)]
 
 
-def _judge_views(
+def _add_clip_gradients(
     pictures: Tensor, losses: Sequence[Loss], name: str, clip: Embeds, chunk: int, tally: "list[_Tally]"
 ) -> None:
-    """Add the gradients of all that one CLIP sees to the pictures'."""
-    sights: dict[int, tuple[ClipTerms, float]] = {}
+    """Add the gradients of the terms of one CLIP to those of the pictures."""
+    by_owner: dict[int, tuple[ClipTerms, float]] = {}
     for owner, loss in enumerate(losses):
-        for sight in (sight for sight in loss.clip_terms if sight.clip == name):
-            sights[owner] = sight, 1 / len(sight.views) if loss.reduction == "mean" else 1.0
-    every = Views.together([sight.views for sight, _ in sights.values()])
-    owner_of = torch.tensor([owner for owner, (sight, _) in sights.items() for _ in range(len(sight.views))])
+        for terms in (terms for terms in loss.clip_terms if terms.clip == name):
+            by_owner[owner] = terms, 1 / len(terms.cutouts) if loss.reduction == "mean" else 1.0
+    every = Cutouts.together([terms.cutouts for terms, _ in by_owner.values()])
+    owner_of = torch.tensor(
+        [owner for owner, (terms, _) in by_owner.items() for _ in range(len(terms.cutouts))]
+    )
     for start in range(0, len(every), chunk):
         owners = owner_of[start : start + chunk]
         part = every.part(start, start + chunk).to(pictures.device, pictures.dtype)
-        embeddings = clip.embed(make_views(pictures.index_select(0, owners.to(pictures.device)), part))
+        embeddings = clip.embed(make_cutouts(pictures.index_select(0, owners.to(pictures.device)), part))
         total = embeddings.new_zeros(())
         for owner in owners.unique().tolist():
-            sight, share = sights[owner]
+            terms, share = by_owner[owner]
             own = embeddings[(owners == owner).to(embeddings.device)]
-            for term in sight.terms:
+            for term in terms.terms:
                 value = share * term.loss(own).sum()
                 tally[owner].add(term.objective, term.weight, value)
                 total = total + term.weight * value
         (total * LOSS_SCALE).backward()
 
 
-def _judge_pixels(pictures: Tensor, losses: Sequence[Loss], tally: "list[_Tally]") -> None:
-    """Add the gradients of total variation and the like to the pictures'."""
+def _add_pixel_gradients(pictures: Tensor, losses: Sequence[Loss], tally: "list[_Tally]") -> None:
+    """Add the gradients of the pixel losses to those of the pictures."""
     for owner, loss in enumerate(losses):
         for term in loss.pixel_terms:
             value = PIXEL_LOSSES[term.property](pictures[owner : owner + 1])[0]
@@ -105,15 +107,15 @@ def _judge_pixels(pictures: Tensor, losses: Sequence[Loss], tally: "list[_Tally]
 
 
 def vector_jacobian(outputs: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
-    """Gradients with respect to a network's outputs, carried back to its inputs, row by row.
+    """The vector-Jacobian product of a network, row by row.
 
-    A network in half precision loses small gradients. The product is linear, so each row is scaled by a power of two to
-    about 1 before, and back after.
+    Small gradients underflow in half precision. The product is linear, so each row is scaled by a power of two to about
+    1 before, and back after.
 
     Args:
         outputs: [B, ...], computed from ``inputs``.
         inputs: [B, C, h, w].
-        gradients: like the outputs.
+        gradients: with respect to the outputs, of their shape.
     """
     largest = gradients.abs().amax(dim=(1, 2, 3), keepdim=True)
     scale = torch.exp2(-torch.floor(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest)))))

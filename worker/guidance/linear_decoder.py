@@ -1,7 +1,7 @@
-"""A decoder that costs next to nothing: the best linear map from latents to pixels, for gradients only.
+"""A cheap decoder for gradients: a linear map from latents to pixels.
 
-Each latent's patch of pixels is a linear function of the 3 x 3 latents around it, fitted by least squares to what the
-VAE itself makes of random latents. It knows colours and edges, and no texture.
+The patch of pixels of each latent is a linear function of the 3 x 3 latents around it, fitted by least squares to the
+VAE's pictures of random latents. It renders colours and edges, but no texture.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 KERNEL = 3
 SAMPLES = 16
 SIDE = 16
-RIDGE = 1e-4  # of the mean variance of a latent, against what the samples do not determine
+RIDGE = 1e-4  # of the mean variance of a latent; keeps the least squares well-conditioned
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class LinearDecoder:
 def fit_linear_decoder(
     decode: Callable[[Tensor], Tensor], channels: int, factor: int, device: torch.device
 ) -> LinearDecoder:
-    """Fit it to a decoder.
+    """Fit a linear decoder to a decoder.
 
     Args:
         decode: latents [B, C, h, w] to pictures [B, 3, h * factor, w * factor].
         channels: C.
         factor: pixels along one side of a latent.
-        device: where the result is to compute, in float32.
+        device: of the result, whose dtype is float32.
     """
     rows, patches = [], []
     with torch.no_grad():
@@ -59,7 +59,7 @@ def fit_linear_decoder(
 
 
 def _random_latents(channels: int) -> Tensor:
-    """Latents of unit variance that vary, like those of pictures, from the whole down to the detail."""
+    """Latents of unit variance, [SAMPLES, C, SIDE, SIDE], with low and high spatial frequencies like a picture's."""
     rng = torch.Generator().manual_seed(0)
     total = torch.zeros(SAMPLES, channels, SIDE, SIDE)
     for side in (1, 4, SIDE):

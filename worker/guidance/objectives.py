@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jobs.requests.presets import PixelProperty
-from worker.guidance.cutouts import Views
+from worker.guidance.cutouts import Cutouts
 
 
 def spherical_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class ClipTerms:
     """The terms of one CLIP, and the cutouts of the picture that it embeds for them."""
 
     clip: str
-    views: Views
+    cutouts: Cutouts
     terms: tuple[ClipTerm, ...]
 
 

@@ -88,7 +88,7 @@ class ClipModel:
         return self.embed_text("").shape[1]
 
     @cached_property
-    def batch_views(self) -> int:
+    def batch_cutouts(self) -> int:
         """Cutouts to embed at a time for a gradient: more would only keep more activations in memory."""
         patches = getattr(self._model.visual, "grid_size", (self.px // PATCH_PX, self.px // PATCH_PX))
         return max(1, BUSY_TOKENS // math.prod(patches))

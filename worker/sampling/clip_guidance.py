@@ -127,7 +127,7 @@ class ClipGuidance:
         return (noisy, displacement) if gradients and self._note(index, gradients) else None
 
     def _normalized(self, gradient: Gradient, prediction: Prediction) -> Tensor:
-        return rule.pull(
+        return rule.scaled_gradient(
             gradient.value,
             self._preset,
             scale=self._guidance.scale,

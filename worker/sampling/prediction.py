@@ -1,4 +1,4 @@
-"""What the UNet said of a picture at one timestep, under classifier-free guidance."""
+"""The UNet's prediction for a picture at one timestep, under classifier-free guidance."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Prediction:
-    """The UNet's outputs, with what they were asked for.
+    """The UNet's outputs, with its inputs.
 
     Attributes:
         x: the UNet's input [1, C, h, w].
@@ -26,13 +26,13 @@ class Prediction:
 
     @property
     def weights(self) -> Tensor:
-        """Parts of the rows in the combined output, [R, 1, 1, 1]: u + w (c - u) (Ho & Salimans 2022, eq. 6)."""
+        """Weights of the rows in the combined output, [R, 1, 1, 1]; they sum to 1."""
         parts = [self.cfg_scale, 1 - self.cfg_scale] if len(self.outputs) == 2 else [1.0]
         return torch.tensor(parts, dtype=self.outputs.dtype).view(-1, 1, 1, 1)
 
     @property
     def output(self) -> Tensor:
-        """The combined output [1, C, h, w]."""
+        """The combined output u + w (c - u), [1, C, h, w] (Ho & Salimans 2022, eq. 6)."""
         if len(self.outputs) == 1:
             return self.outputs
         c, u = self.outputs[:1], self.outputs[1:]
@@ -40,11 +40,11 @@ class Prediction:
 
     @property
     def correction(self) -> Tensor:
-        """How much classifier-free guidance changes the output: w (c - u), [1, C, h, w]; zero without it."""
+        """The term w (c - u) of classifier-free guidance, [1, C, h, w]; zero without an unconditional row."""
         return self.cfg_scale * (self.outputs[:1] - self.outputs[-1:])
 
     def through(self, conditional_only: bool) -> "Prediction":
-        """This, or its conditional row alone."""
+        """The prediction, or that of its conditional row alone."""
         if not conditional_only or len(self.outputs) == 1:
             return self
         return Prediction(self.x, self.timestep, self.context[:1], self.outputs[:1], 1.0)

@@ -1,10 +1,10 @@
-"""The one rule by which gradients change a picture; every published method is a case of it.
+"""The guidance rule: how gradients change a picture. Every published method is a case of it.
 
-A preset (``jobs/requests/presets.py``) says which case. In the UNet's variance preserving convention, with x0 the
-denoised estimate and ' marking what comes after the step:
+A preset (``jobs/requests/presets.py``) selects the case. In the notation of ``worker/sampling/step.py``, with the
+estimate x0 of the clean latents and g() the scaled gradient:
 
-    D  = rho * factor * pull(dL/dx)                         the noisy pull
-    d  = - sum of mu * factor * pull(dL/dx0)                the denoised pull, each iteration at x0 + d
+    D  = rho * factor * g(dL/dx)                            with respect to the noisy latents
+    d  = - sum of mu * factor * g(dL/dx0)                   with respect to the estimate, each iteration at x0 + d
 
     applied to the estimate:  eps += D, x0 += d, and the solver goes on from there:
                               x' += a' * (1 - contraction) * (d - sigma * D)
@@ -25,7 +25,7 @@ from worker.sampling.step import Step
 
 
 def factor(name: Factor, index: int, steps: Sequence[Step]) -> float:
-    """What a pull is multiplied by at step ``index`` of a run."""
+    """The factor of the gradient at step ``index`` of a run."""
     step = steps[index]
     match name:
         case "1":
@@ -55,17 +55,17 @@ def rms(values: Tensor) -> Tensor:
     return values.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
 
 
-def pull(
+def scaled_gradient(
     gradient: Tensor, preset: GuidancePreset, *, scale: float, clamp: float, correction: Tensor
 ) -> Tensor:
-    """A gradient in its preset's units; zero stays zero.
+    """A gradient g, normalised as its preset says and scaled, [B, C, h, w]; zero stays zero.
 
     Args:
         gradient: [B, C, h, w].
-        preset: says how it is normalised.
+        preset: selects the normalisation.
         scale: strength.
         clamp: bound of the root mean square, for "clamp".
-        correction: what classifier-free guidance adds to the UNet's output, [B, C, h, w], for "cfg".
+        correction: the term of classifier-free guidance in the UNet's output, [B, C, h, w], for "cfg".
     """
     size = rms(gradient).clamp(min=1e-20)
     match preset.normalize:
@@ -80,20 +80,20 @@ def pull(
 
 
 def start(preset: GuidancePreset, step: Step, noisy: Tensor | None) -> Tensor | float:
-    """Where the denoised pull starts, relative to x0: where the noisy one has led, if that changes the estimate."""
+    """The displacement d of x0 before the first iteration: -sigma D if D applies to the estimate, else 0."""
     return -step.sigma * noisy if noisy is not None and preset.applied == "estimate" else 0.0
 
 
 def shift(
     preset: GuidancePreset, step: Step, noisy: Tensor | None, displacement: Tensor | float
 ) -> Tensor | float:
-    """What is added to the latents after a step, variance preserving.
+    """The change of the latents after a step, [B, C, h, w].
 
     Args:
-        preset: says what the pulls are applied to.
+        preset: selects what the gradients apply to.
         step: the step.
-        noisy: D, [B, C, h, w]; None where there is no noisy pull.
-        displacement: of x0, [B, C, h, w]; the noisy pull included where that changes the estimate.
+        noisy: D, [B, C, h, w]; None without it.
+        displacement: d, [B, C, h, w]; with -sigma D where D applies to the estimate.
     """
     carried = step.a_next
     if preset.applied == "estimate":

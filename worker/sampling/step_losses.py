@@ -6,7 +6,7 @@ from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import Objective, PixelObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.schedules import parse_schedule, split_cutouts, value_at
-from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
+from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm
 from worker.sampling.targets import Targets
 
@@ -40,7 +40,7 @@ class StepLosses:
         ]
         clip_terms = self._clip_terms(
             [(number, objective) for number, objective in active if number in self._targets.losses],
-            self._cut(progress),
+            self._cutout_spec(progress),
         )
         pixel_terms = tuple(
             PixelTerm(number, objective.weight, objective.type)
@@ -49,7 +49,7 @@ class StepLosses:
         )
         return Loss(clip_terms, pixel_terms, self._preset.reduction) if clip_terms or pixel_terms else None
 
-    def _clip_terms(self, objectives: list[tuple[int, Objective]], cut: Cut) -> tuple[ClipTerms, ...]:
+    def _clip_terms(self, objectives: list[tuple[int, Objective]], spec: CutoutSpec) -> tuple[ClipTerms, ...]:
         """The terms of each CLIP that has any, with weights whose sum is 1 or -1 over all CLIPs."""
         total = abs(sum(objective.weight for _, objective in objectives))
         found = []
@@ -59,16 +59,16 @@ class StepLosses:
                 for number, objective in objectives
                 if (getattr(objective, "clip", None) or self._guidance.clip) == clip
             )
-            if terms and len(cut):
-                found.append(ClipTerms(clip, draw_views(cut, self._size, px, self._generator), terms))
+            if terms and len(spec):
+                found.append(ClipTerms(clip, draw_cutouts(spec, self._size, px, self._generator), terms))
         return tuple(found)
 
-    def _cut(self, progress: float) -> Cut:
+    def _cutout_spec(self, progress: float) -> CutoutSpec:
         guidance, preset = self._guidance, self._preset
         overview, inner = split_cutouts(
             guidance.cutouts, guidance.overview_cuts, guidance.inner_cuts, progress
         )
-        return Cut(
+        return CutoutSpec(
             overview,
             inner,
             cut_pow=guidance.cut_pow,

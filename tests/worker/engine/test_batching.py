@@ -221,18 +221,18 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_worker_stays_well(
     assert_alike([pictures(fits), pictures(later)], alone)
 
 
-def test_guidance_that_does_not_fit_judges_fewer_views_at_a_time(
+def test_guidance_that_does_not_fit_judges_fewer_cutouts_at_a_time(
     models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [ask(seed=seed, steps=2, guidance={"cutouts": 7}) for seed in range(2)]
     alone, most, real = run_alone(models, asked), 0, ClipModel.embed
 
-    def tight(self: ClipModel, views: torch.Tensor) -> torch.Tensor:
+    def tight(self: ClipModel, cutouts: torch.Tensor) -> torch.Tensor:
         nonlocal most
-        if len(views) > 3:
+        if len(cutouts) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        most = max(most, len(views))
-        return real(self, views)
+        most = max(most, len(cutouts))
+        return real(self, cutouts)
 
     monkeypatch.setattr(ClipModel, "embed", tight)
     assert_alike(run_together(models, asked), alone)

@@ -78,7 +78,7 @@ def test_a_kind_of_call_that_is_in_the_table_is_batched_and_answered(
     monkeypatch.setattr(worker.engine.plans, "sample", squares(kind))
     monkeypatch.setattr("worker.engine.engine.BEGIN_S", 60)  # all samplers before the first batch
     running = Running(models)
-    running.engine.admit(Work("job", ask(seed=3, images=5)))
+    running.engine.admit(Work("job", ask(seed=3, num_images=5)))
     (outcome,) = running.wait_for("job")
     running.stop()
     assert [float(each[0, 0, 0]) for each in pictures(outcome)] == [9, 16, 25, 36, 49]

@@ -101,8 +101,8 @@ class Counter:
                 self.cost += self.area * order._PULL_BACK * len(call.context)
                 return self._random(*call.latents.shape)
             case calls.Guide():
-                views = sum(len(terms.views) for terms in call.loss.clip_terms)
-                self.cost += self.area * (order._GRADIENT[call.decoder] + order._VIEW * views)
+                cutouts = sum(len(terms.cutouts) for terms in call.loss.clip_terms)
+                self.cost += self.area * (order._GRADIENT[call.decoder] + order._VIEW * cutouts)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
             case calls.Decode():
                 self.cost += self.area * order._DECODE

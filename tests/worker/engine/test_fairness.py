@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from worker.aesthetics.fitting import Fitting
 from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Tuning
 from worker.engine.fairness import MAX_LEAD_S, FairScheduler, Trajectory
-from worker.guidance.cutouts import Cut, draw_views
+from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
 
 TEXT = torch.zeros(1, 2, 3)
@@ -20,8 +20,8 @@ def denoise(*, side: int = 8, t: int = 0, paired: bool = True) -> Denoise:
     return Denoise("m", torch.zeros(1, 4, side, side), torch.tensor(t), TEXT.expand(1 + paired, -1, -1))
 
 
-def guide(views: int, *clips: str) -> Guide:
-    drawn = draw_views(Cut(views), (8, 8), 1, torch.Generator().manual_seed(0))
+def guide(cutouts: int, *clips: str) -> Guide:
+    drawn = draw_cutouts(CutoutSpec(cutouts), (8, 8), 1, torch.Generator().manual_seed(0))
     loss = Loss(tuple(ClipTerms(clip, drawn, ()) for clip in clips or ("c",)))
     return Guide("m", torch.zeros(1, 4, 8, 8), loss, "vae")
 
@@ -86,7 +86,7 @@ def test_who_is_too_far_ahead_does_not_ride_along() -> None:
 jobs = st.tuples(
     st.sampled_from(["small", "large", "guided"]),
     st.integers(1, 5),  # pictures
-    st.integers(1, 60),  # views
+    st.integers(1, 60),  # cutouts
     st.sampled_from([0.5, 1.0, 2.0]),  # weight
 )
 
@@ -98,8 +98,8 @@ def test_of_jobs_that_always_wait_none_gets_ahead_of_another_beyond_the_bound(
 ) -> None:
     scheduler = FairScheduler(max_batch=8)
     waiting = []
-    for number, (kind, count, views, weight) in enumerate(mix):
-        calls: dict[str, Call] = {"small": denoise(), "large": denoise(side=16), "guided": guide(views)}
+    for number, (kind, count, cutouts, weight) in enumerate(mix):
+        calls: dict[str, Call] = {"small": denoise(), "large": denoise(side=16), "guided": guide(cutouts)}
         account = scheduler.open(weight)
         for _ in range(count):
             waiting.append(Trajectory(str(number), account, idle()))

@@ -1,4 +1,4 @@
-"""Views of a picture."""
+"""Cutouts of a picture."""
 
 import math
 
@@ -7,7 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from worker.guidance.cutouts import AUGMENTATIONS, Augmentation, Cut, Views, draw_views, make_views
+from worker.guidance.cutouts import (
+    AUGMENTATIONS,
+    Augmentation,
+    Cutouts,
+    CutoutSpec,
+    draw_cutouts,
+    make_cutouts,
+)
 
 LAION = AUGMENTATIONS["laion"]
 SQUARE = (32, 32)
@@ -22,13 +29,13 @@ def window(picture: Tensor, size: float, x: float, y: float, px: int) -> Tensor:
     count = {"noise": torch.zeros(1, 3, px, px), "rotation": torch.zeros(1), "mirror": torch.ones(1)}
     tints = {name: torch.ones(1) for name in ("saturation", "contrast", "brightness")}
     place = {"size": torch.tensor([size]), "x": torch.tensor([x]), "y": torch.tensor([y])}
-    return make_views(picture, Views(**place, **count, **tints))
+    return make_cutouts(picture, Cutouts(**place, **count, **tints))
 
 
 def test_a_view_without_motion_or_tint_is_the_picture_itself() -> None:
     picture = torch.rand(1, 3, 32, 32)
-    views = make_views(picture, draw_views(Cut(overview=2), SQUARE, 32, rng()))
-    assert torch.allclose(views, picture.expand(2, -1, -1, -1), atol=1e-5)
+    cutouts = make_cutouts(picture, draw_cutouts(CutoutSpec(overview=2), SQUARE, 32, rng()))
+    assert torch.allclose(cutouts, picture.expand(2, -1, -1, -1), atol=1e-5)
 
 
 def test_a_window_is_that_part_of_the_picture() -> None:
@@ -48,7 +55,7 @@ def test_smaller_windows_are_resized_like_any_picture() -> None:
 
 
 def test_the_same_generator_draws_the_same_views() -> None:
-    one, two = (draw_views(Cut(3, 2, augmentation=LAION), SQUARE, 16, rng(3)) for _ in range(2))
+    one, two = (draw_cutouts(CutoutSpec(3, 2, augmentation=LAION), SQUARE, 16, rng(3)) for _ in range(2))
     assert torch.equal(one.rotation, two.rotation)
     assert torch.equal(one.noise, two.noise)
 
@@ -57,47 +64,49 @@ def test_drawing_views_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    draw_views(Cut(3, 2, augmentation=LAION), SQUARE, 16, rng(3))
+    draw_cutouts(CutoutSpec(3, 2, augmentation=LAION), SQUARE, 16, rng(3))
     assert torch.equal(torch.rand(1), expected)
 
 
 def test_views_made_in_chunks_equal_views_made_at_once() -> None:
     picture = torch.rand(1, 3, 40, 40)
-    views = draw_views(Cut(4, 3, augmentation=LAION), (40, 40), 24, rng(1))
-    whole = make_views(picture, views)
-    parts = torch.cat([make_views(picture, views.part(start, start + 3)) for start in (0, 3, 6)])
+    cutouts = draw_cutouts(CutoutSpec(4, 3, augmentation=LAION), (40, 40), 24, rng(1))
+    whole = make_cutouts(picture, cutouts)
+    parts = torch.cat([make_cutouts(picture, cutouts.part(start, start + 3)) for start in (0, 3, 6)])
     assert torch.allclose(whole, parts, atol=1e-6)
 
 
-def test_views_of_several_pictures_equal_views_of_each() -> None:
+def test_cutouts_of_several_pictures_equal_those_of_each() -> None:
     pictures = torch.rand(2, 3, 40, 40)
-    views = [draw_views(Cut(1, augmentation=LAION), (40, 40), 24, rng(seed)) for seed in (1, 2)]
-    together = make_views(pictures, Views.together(views))
-    alone = [make_views(picture[None], own) for picture, own in zip(pictures, views, strict=True)]
+    cutouts = [draw_cutouts(CutoutSpec(1, augmentation=LAION), (40, 40), 24, rng(seed)) for seed in (1, 2)]
+    together = make_cutouts(pictures, Cutouts.together(cutouts))
+    alone = [make_cutouts(picture[None], own) for picture, own in zip(pictures, cutouts, strict=True)]
     assert torch.allclose(together, torch.cat(alone), atol=1e-6)
 
 
-def test_views_of_laion_differ_by_a_few_percent_only() -> None:
+def test_cutouts_of_laion_differ_by_a_few_percent_only() -> None:
     picture = torch.full((1, 3, 32, 32), 0.5)
-    views = make_views(picture, draw_views(Cut(48, augmentation=LAION), SQUARE, 32, rng()))
-    means = views.mean(dim=(1, 2, 3))
+    cutouts = make_cutouts(picture, draw_cutouts(CutoutSpec(48, augmentation=LAION), SQUARE, 32, rng()))
+    means = cutouts.mean(dim=(1, 2, 3))
     assert means.std() > 0.001
     assert (means - 0.5).abs().max() < 0.5 * 0.06
-    drawn = draw_views(Cut(400, augmentation=LAION), SQUARE, 32, rng())
+    drawn = draw_cutouts(CutoutSpec(400, augmentation=LAION), SQUARE, 32, rng())
     assert math.radians(4.5) < drawn.rotation.abs().max() <= math.radians(5)
     assert 0.09 < drawn.x.abs().max() <= 0.1  # half a picture is 1
 
 
-def test_views_of_disco_are_mirrored_half_of_the_time_and_grey_now_and_then() -> None:
-    drawn = draw_views(Cut(0, 1000, inner_grey=0.2, augmentation=AUGMENTATIONS["disco"]), SQUARE, 8, rng())
+def test_cutouts_of_disco_are_mirrored_half_of_the_time_and_grey_now_and_then() -> None:
+    drawn = draw_cutouts(
+        CutoutSpec(0, 1000, inner_grey=0.2, augmentation=AUGMENTATIONS["disco"]), SQUARE, 8, rng()
+    )
     assert (drawn.mirror < 0).float().mean() == pytest.approx(0.5, abs=0.05)
     assert (drawn.saturation == 0).float().mean() == pytest.approx(0.2, abs=0.04)
 
 
-def test_a_mirrored_view_is_the_picture_from_right_to_left_and_a_grey_one_has_no_colour() -> None:
+def test_a_mirrored_cutout_is_the_picture_from_right_to_left_and_a_grey_one_has_no_colour() -> None:
     picture = torch.rand(1, 3, 16, 16)
     mirrored, grey = (
-        make_views(picture, draw_views(Cut(1, augmentation=changes), (16, 16), 16, rng()))
+        make_cutouts(picture, draw_cutouts(CutoutSpec(1, augmentation=changes), (16, 16), 16, rng()))
         for changes in (Augmentation(mirrored=1), Augmentation(grey=1))
     )
     assert torch.allclose(mirrored, picture.flip(-1), atol=1e-5)
@@ -106,7 +115,8 @@ def test_a_mirrored_view_is_the_picture_from_right_to_left_and_a_grey_one_has_no
 
 def test_crops_have_sizes_from_that_of_clip_to_the_whole_by_the_power_of_cut_pow() -> None:
     sizes = {
-        power: draw_views(Cut(0, 2000, cut_pow=power), (64, 96), 16, rng()).size for power in (0.5, 1.0, 4.0)
+        power: draw_cutouts(CutoutSpec(0, 2000, cut_pow=power), (64, 96), 16, rng()).size
+        for power in (0.5, 1.0, 4.0)
     }
     for power, size in sizes.items():
         assert size.min() >= 0.25
@@ -115,32 +125,32 @@ def test_crops_have_sizes_from_that_of_clip_to_the_whole_by_the_power_of_cut_pow
 
 
 def test_a_crop_lies_inside_the_picture() -> None:
-    drawn = draw_views(Cut(0, 500), (64, 96), 16, rng())
+    drawn = draw_cutouts(CutoutSpec(0, 500), (64, 96), 16, rng())
     assert (drawn.x.abs() + drawn.size * 64 / 96).max() <= 1 + 1e-6
     assert (drawn.y.abs() + drawn.size).max() <= 1 + 1e-6
 
 
 def test_stratified_sizes_fill_every_part_of_their_range() -> None:
-    drawn = draw_views(Cut(2, 8, stratified=True), (64, 64), 16, rng())
+    drawn = draw_cutouts(CutoutSpec(2, 8, stratified=True), (64, 64), 16, rng())
     shares = (drawn.size[2:] - 0.25) / 0.75
     assert [int(share * 8) for share in shares] == list(range(8))
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (64, 32), (48, 80)])
-@pytest.mark.parametrize("cut", [Cut(48, augmentation=LAION), Cut(0, 48), Cut(8, 40)])
-def test_the_views_of_an_oblong_picture_are_square_and_cover_it_all(
-    cut: Cut, height: int, width: int
+@pytest.mark.parametrize("spec", [CutoutSpec(48, augmentation=LAION), CutoutSpec(0, 48), CutoutSpec(8, 40)])
+def test_the_cutouts_of_an_oblong_picture_are_square_and_cover_it_all(
+    spec: CutoutSpec, height: int, width: int
 ) -> None:
     picture = torch.zeros(1, 3, height, width, requires_grad=True)
-    views = make_views(picture, draw_views(cut, (height, width), 16, rng()))
-    assert views.shape == (48, 3, 16, 16)
-    (gradient,) = torch.autograd.grad(views.sum(), picture)
+    cutouts = make_cutouts(picture, draw_cutouts(spec, (height, width), 16, rng()))
+    assert cutouts.shape == (48, 3, 16, 16)
+    (gradient,) = torch.autograd.grad(cutouts.sum(), picture)
     seen = gradient[0].sum(0) > 0
-    assert seen.float().mean() > (0.95 if cut.inner else 0.99)
+    assert seen.float().mean() > (0.95 if spec.inner else 0.99)
 
 
 def test_a_picture_outside_the_unit_range_keeps_its_gradient() -> None:
     picture = torch.full((1, 3, 16, 16), 1.7, requires_grad=True)
-    views = make_views(picture, draw_views(Cut(4, augmentation=LAION), (16, 16), 16, rng()))
-    (gradient,) = torch.autograd.grad(views.sum(), picture)
+    cutouts = make_cutouts(picture, draw_cutouts(CutoutSpec(4, augmentation=LAION), (16, 16), 16, rng()))
+    (gradient,) = torch.autograd.grad(cutouts.sum(), picture)
     assert gradient.abs().min() > 0

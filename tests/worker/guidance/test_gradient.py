@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worker.guidance.cutouts import AUGMENTATIONS, Cut, Views, draw_views, make_views
+from worker.guidance.cutouts import AUGMENTATIONS, Cutouts, CutoutSpec, draw_cutouts, make_cutouts
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.guidance.objectives import (
     PIXEL_LOSSES,
@@ -57,8 +57,8 @@ class Toy:
     def judged(self, seed: int, count: int, weight: float) -> Loss:
         rng = torch.Generator().manual_seed(seed)
         targets = F.normalize(torch.randn(3, 1, 5, generator=rng, dtype=torch.float64), dim=-1)
-        cut = Cut(count - 2, 2, augmentation=AUGMENTATIONS["disco"])
-        first, second = (draw_views(cut, SIZE, clip.px, rng) for clip in self.clips.values())
+        spec = CutoutSpec(count - 2, 2, augmentation=AUGMENTATIONS["disco"])
+        first, second = (draw_cutouts(spec, SIZE, clip.px, rng) for clip in self.clips.values())
         near = [
             ClipTerm(number, weight / (number + 1), SphericalLoss(target))
             for number, target in enumerate(targets)
@@ -73,10 +73,10 @@ class Toy:
         """The loss of one picture written straight from its definition, as one graph."""
         picture = self.decoder(latents)
         total = torch.zeros((), dtype=torch.float64)
-        for sight in loss.clip_terms:
-            views = sight.views.to(torch.device("cpu"), torch.float64)
-            embeddings = self.clips[sight.clip].embed(make_views(picture, views))
-            for term in sight.terms:
+        for clip_terms in loss.clip_terms:
+            cutouts = clip_terms.cutouts.to(torch.device("cpu"), torch.float64)
+            embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts))
+            for term in clip_terms.terms:
                 if isinstance(term.loss, SphericalLoss):
                     judged = spherical_distance(embeddings, term.loss.target)
                 else:
@@ -135,9 +135,9 @@ def test_pictures_that_share_a_batch_get_the_gradient_that_each_gets_alone(toy: 
 
 def test_the_losses_are_those_of_the_objectives_without_their_weights(toy: Toy) -> None:
     (gradient,) = toy.gradients(toy.latents[:1], toy.losses[:1], chunk=4)
-    weights = [term.weight for sight in toy.losses[0].clip_terms for term in sight.terms]
+    weights = [term.weight for clip_terms in toy.losses[0].clip_terms for term in clip_terms.terms]
     weights += [term.weight for term in toy.losses[0].pixel_terms]
-    numbers = [term.objective for sight in toy.losses[0].clip_terms for term in sight.terms]
+    numbers = [term.objective for clip_terms in toy.losses[0].clip_terms for term in clip_terms.terms]
     numbers += [term.objective for term in toy.losses[0].pixel_terms]
     total = sum(weight * gradient.losses[number] for weight, number in zip(weights, numbers, strict=True))
     assert gradient.loss == pytest.approx(total)
@@ -145,11 +145,11 @@ def test_the_losses_are_those_of_the_objectives_without_their_weights(toy: Toy) 
 
 
 def test_a_sum_over_views_is_their_mean_times_their_number(toy: Toy) -> None:
-    sight = toy.losses[0].clip_terms[0]
-    (mean,) = toy.gradients(toy.latents[:1], [Loss((sight,), (), "mean")], chunk=4)
-    (total,) = toy.gradients(toy.latents[:1], [Loss((sight,), (), "sum")], chunk=4)
-    assert torch.allclose(total.value, mean.value * len(sight.views))
-    assert total.loss == pytest.approx(mean.loss * len(sight.views))
+    clip_terms = toy.losses[0].clip_terms[0]
+    (mean,) = toy.gradients(toy.latents[:1], [Loss((clip_terms,), (), "mean")], chunk=4)
+    (total,) = toy.gradients(toy.latents[:1], [Loss((clip_terms,), (), "sum")], chunk=4)
+    assert torch.allclose(total.value, mean.value * len(clip_terms.cutouts))
+    assert total.loss == pytest.approx(mean.loss * len(clip_terms.cutouts))
 
 
 def test_it_leaves_no_gradient_on_the_models(toy: Toy) -> None:
@@ -173,7 +173,7 @@ def test_a_gradient_that_overflows_is_replaced_by_zero_and_reported_for_its_own_
 
 def test_gradients_too_small_for_half_precision_arrive_whole(toy: Toy) -> None:
     """Through a decoder in fp16, the gradient of a loss of tiny weight is as good as that of a large one."""
-    sight = toy.losses[0].clip_terms[0]
+    clip_terms = toy.losses[0].clip_terms[0]
 
     def decode(latents: Tensor) -> Tensor:
         decoded: Tensor = toy.decoder.half()(latents.half())
@@ -183,7 +183,7 @@ def test_gradients_too_small_for_half_precision_arrive_whole(toy: Toy) -> None:
     small, large = (
         guidance_gradients(
             latents,
-            [Loss((ClipTerms("one", sight.views, (ClipTerm(0, weight, sight.terms[0].loss),)),))],
+            [Loss((ClipTerms("one", clip_terms.cutouts, (ClipTerm(0, weight, clip_terms.terms[0].loss),)),))],
             decode=decode,
             clips={"one": _Widened(toy.clips["one"])},
             chunk=4,
@@ -210,9 +210,9 @@ def test_a_step_along_it_brings_the_real_models_closer_to_the_text(models: Model
         1, diffusion.facts.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0)
     )
     target = clip.embed_text("a red apple")
-    cut = Cut(16, augmentation=AUGMENTATIONS["laion"])
-    views: Views = draw_views(cut, (64, 64), clip.px, torch.Generator().manual_seed(1))
-    loss = Loss((ClipTerms("pocket-m", views, (ClipTerm(0, 1.0, SphericalLoss(target)),)),))
+    spec = CutoutSpec(16, augmentation=AUGMENTATIONS["laion"])
+    cutouts: Cutouts = draw_cutouts(spec, (64, 64), clip.px, torch.Generator().manual_seed(1))
+    loss = Loss((ClipTerms("pocket-m", cutouts, (ClipTerm(0, 1.0, SphericalLoss(target)),)),))
     losses = []
     for _ in range(4):
         (gradient,) = guidance_gradients(

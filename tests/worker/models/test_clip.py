@@ -1,4 +1,4 @@
-"""How a CLIP computes, and how many views it judges at a time."""
+"""How a CLIP computes, and how many cutouts it judges at a time."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from tests.worker.conftest import ROOT
 from worker.calls import Guide
 from worker.engine.batches import guide
-from worker.guidance.cutouts import AUGMENTATIONS, Cut, draw_views
+from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.clip import ClipModel
 from worker.models.device import Device
@@ -39,9 +39,13 @@ def test_it_sees_what_the_stock_network_sees() -> None:
     assert torch.allclose(clip.embed(pictures), ours, atol=1e-6)
 
 
-@pytest.mark.parametrize(("px", "patch", "views"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)])
-def test_the_finer_a_clip_sees_the_fewer_views_it_judges_at_a_time(px: int, patch: int, views: int) -> None:
-    assert small_clip(px, patch).batch_views == views
+@pytest.mark.parametrize(
+    ("px", "patch", "cutouts"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)]
+)
+def test_the_finer_a_clip_sees_the_fewer_cutouts_it_judges_at_a_time(
+    px: int, patch: int, cutouts: int
+) -> None:
+    assert small_clip(px, patch).batch_cutouts == cutouts
 
 
 def test_all_views_are_judged_and_never_too_many_at_a_time(
@@ -55,13 +59,13 @@ def test_all_views_are_judged_and_never_too_many_at_a_time(
     rng = torch.Generator().manual_seed(0)
 
     def asked() -> Guide:
-        views = draw_views(Cut(9, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
+        cutouts = draw_cutouts(CutoutSpec(9, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
         target: Tensor = torch.eye(8)[:1]
         latents = torch.randn(1, diffusion.facts.latent_channels, 16, 16, generator=rng)
         return Guide(
             "pocket",
             latents,
-            Loss((ClipTerms("c", views, (ClipTerm(0, 1.0, SphericalLoss(target)),)),)),
+            Loss((ClipTerms("c", cutouts, (ClipTerm(0, 1.0, SphericalLoss(target)),)),)),
             "vae",
         )
 
