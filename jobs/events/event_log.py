@@ -59,7 +59,7 @@ class EventLog:
         async with self._transaction() as together:
             together.hgetall(f"{PREFIX}job:{job_id}")
             together.zrank(PREFIX + "waiting", job_id)
-            together.xrevrange(_stream(job_id), count=1)
+            together.xrevrange(stream_key(job_id), count=1)
             record, position, last = await _answers(together)
         if not record:
             raise UnknownJobError(
@@ -70,7 +70,7 @@ class EventLog:
     async def last_id(self) -> str:
         """Id of the last event of all jobs."""
         with translating_redis_errors():
-            last: Any = await self._redis.xrevrange(_stream(None), count=1)
+            last: Any = await self._redis.xrevrange(stream_key(None), count=1)
         return str(last[0][0]) if last else START
 
     async def after(self, job_id: str | None, seen: str, limit: int = 100) -> list[Entry]:
@@ -83,7 +83,7 @@ class EventLog:
         """
         if not _is_an_id(seen):
             raise EventsMissedError
-        stream = _stream(job_id)
+        stream = stream_key(job_id)
         async with self._transaction() as together:
             together.xlen(stream)
             together.xrange(stream, count=1)
@@ -123,7 +123,8 @@ async def _answers(together: Pipeline) -> list[Any]:
         return await together.execute()
 
 
-def _stream(job_id: str | None) -> str:
+def stream_key(job_id: str | None) -> str:
+    """Key of the stream of a job's events; of all jobs' for None."""
     return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
 
 

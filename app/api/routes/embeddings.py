@@ -7,8 +7,9 @@ from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
-from app.api.intake.task_submission import Prefer, submit_task
+from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import reaching_the_store
 from app.api.pictures.uploads import MAX_PICTURES, keep_file, keep_pictures
@@ -89,29 +90,26 @@ async def make(
     With `minus_pictures` or `minus_jobs`, the mean of those is taken off: what tells the first from the others.
     The job's `result` describes the embedding; from then on requests can name it.
     """
-
-    def prepare() -> tuple[str, list[str], list[str]]:
-        _require_new(services, name)
-        of_jobs = find_pictures(jobs, services.queue, "jobs")
-        minus = find_pictures(minus_jobs, services.queue, "minus_jobs")
-        _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus))
-        return _clip(services, clip), of_jobs, minus
-
     # What costs nothing to refuse comes first.
-    asked, of_jobs, minus_of_jobs = await run_in_threadpool(prepare)
+    clip_id = _clip(services, clip)
+    await run_in_threadpool(_require_new, services, name)
+    of_jobs = await run_in_threadpool(find_pictures, jobs, services.queue, "jobs")
+    minus_of_jobs = await run_in_threadpool(find_pictures, minus_jobs, services.queue, "minus_jobs")
+    _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus_of_jobs))
     job_id = new_job_id()
     uploads = [(each, "pictures") for each in pictures] + [
         (each, "minus_pictures") for each in minus_pictures
     ]
     keys, files = await keep_pictures(request, job_id, uploads)
     task = EmbeddingTask(
-        clip=asked,
+        clip=clip_id,
         name=name,
         normalize=normalize,
         pictures=(*keys[: len(pictures)], *of_jobs),
         minus=(*keys[len(pictures) :], *minus_of_jobs),
     )
-    return await submit_task(request, response, task, job_id, prefer, caller, files)
+    job = await submit_task(request, task, job_id, caller, files)
+    return await answer_accepted(request, response, job, prefer)
 
 
 @router.post(
@@ -135,20 +133,17 @@ async def import_(
     prefer: Prefer = None,
 ) -> Job:
     """Import an embedding that others have published. It is read as numbers alone, never run."""
-
-    def prepare() -> str:
-        _require_new(services, name)
-        if suffix not in _SUFFIXES:
-            raise InvalidFileError(f"the file's name must end in one of {', '.join(_SUFFIXES)}", field="file")
-        return _clip(services, clip)
-
     filename = PurePath(file.filename or "").name
     suffix = PurePath(filename).suffix.lower()
-    asked = await run_in_threadpool(prepare)
+    if suffix not in _SUFFIXES:
+        raise InvalidFileError(f"the file's name must end in one of {', '.join(_SUFFIXES)}", field="file")
+    clip_id = _clip(services, clip)
+    await run_in_threadpool(_require_new, services, name)
     job_id = new_job_id()
     key, files = await keep_file(request, job_id, file, suffix)
-    task = ImportTask(clip=asked, name=name, file=key, filename=filename[-100:])
-    return await submit_task(request, response, task, job_id, prefer, caller, files)
+    task = ImportTask(clip=clip_id, name=name, file=key, filename=filename[-100:])
+    job = await submit_task(request, task, job_id, caller, files)
+    return await answer_accepted(request, response, job, prefer)
 
 
 @router.get("", summary="List aesthetic embeddings", responses=documented("artifacts_unavailable"))

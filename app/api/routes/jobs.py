@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from app.api.access.caller import TheCaller
-from app.api.following.waiting import nobody_waits, preferred_wait_s, wait_for_end
+from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
 from app.api.pictures.store_access import reaching_the_store
@@ -61,28 +61,15 @@ async def submit(
     request: Request,
     response: Response,
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
-    queue: TheQueue,
     caller: TheCaller,
     idempotency_key: IdempotencyKey = None,
-    prefer: Annotated[
-        str | None,
-        Header(
-            description="`wait=N` holds the answer back until the job has ended, for N seconds at most, up to 60.",
-            examples=["wait=30"],
-        ),
-    ] = None,
+    prefer: Prefer = None,
 ) -> Job:
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
     submission = await submit_job(request, body, idempotency_key, caller)
-    job = submission.job
-    response.headers["Location"] = job.urls["self"]
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
-    if (wait_s := preferred_wait_s(prefer)) is not None:
-        job = await wait_for_end(queue, job, wait_s, nobody_waits(request))
-        response.headers["Preference-Applied"] = f"wait={wait_s}"
-        response.status_code = 200 if job.status.is_terminal else 202
-    return job
+    return await answer_accepted(request, response, submission.job, prefer)
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))

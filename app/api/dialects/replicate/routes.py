@@ -10,10 +10,10 @@ from app.api.dialects.replicate.models import model_named, model_object, model_o
 from app.api.dialects.replicate.prediction import prediction, prediction_page, unfinished
 from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody, names_of, to_native
 from app.api.dialects.submission import IdempotencyKey, submit
-from app.api.following.waiting import MAX_WAIT_S, nobody_waits, preferred_wait_s, wait_for_end
+from app.api.following.preference import MAX_WAIT_S, await_end_if_possible, preferred_wait_s
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.webhooks import WebhookSecret, get_secret
-from app.api.services import TheCatalog, TheQueue, TheServices, services_of
+from app.api.services import TheCatalog, TheQueue, TheServices
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job
@@ -128,7 +128,7 @@ async def _start(
     wait_s = _wait_s(prefer)
     if wait_s is None:
         return prediction(base_of(request), job)
-    job = await wait_for_end(services_of(request).queue, job, wait_s, nobody_waits(request))
+    job = await await_end_if_possible(request, job, wait_s)
     if not job.status.is_terminal:
         response.status_code = 202
     return unfinished(base_of(request), job)

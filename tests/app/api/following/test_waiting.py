@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from starlette.testclient import TestClient
 
-from app.api.following.waiting import preferred_wait_s
+from app.api.following.preference import preferred_wait_s
 from jobs.queue.queue import JobQueue
 from jobs.queue.tickets import Tickets
 from tests.app.played_worker import PlayedWorker
