@@ -118,11 +118,6 @@ def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
 )
 def delete_job(job_id: JobId, services: TheServices) -> None:
     """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
-    known = services.queue.get(job_id).id
-    # Pictures first: if their store is away, the job stays and can be deleted again.
+    job = services.queue.get(job_id)
     with reaching_the_store():
-        services.artifacts.delete(known)
-        services.queue.delete(known)
-        # A worker may have committed between the two lines above; from here on its lease is lost.
-        services.artifacts.delete(known)
-        services.artifacts.delete(f"{services.search.root}/{known}")
+        services.files.delete_before(job.id, services.queue.delete, may_grow=not job.status.is_terminal)

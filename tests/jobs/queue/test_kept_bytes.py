@@ -15,7 +15,7 @@ from jobs.queue.retention import PORTION, Retention
 from jobs.requests.tasks import dump_request
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
-from jobs.storage.job_files import NO_FILES, BroughtFiles, input_key, upload_key
+from jobs.storage.job_files import NO_FILES, BroughtFiles, JobFiles, input_key, upload_key
 from tests.jobs.samples import RESOLVED, claimed, pictures_of, resolved
 
 BESIDE = 2048
@@ -36,7 +36,7 @@ def artifacts(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def retention(redis: Redis, artifacts: ArtifactStore) -> Retention:
-    return Retention(redis, artifacts, keep_s=0, max_kept_bytes=LIMIT)
+    return Retention(redis, JobFiles(artifacts), keep_s=0, max_kept_bytes=LIMIT)
 
 
 def kept_bytes(redis: Redis) -> int:
@@ -160,7 +160,7 @@ def test_a_sweep_that_has_more_to_delete_says_that_it_dealt_with_a_portion(
     queue = JobQueue(redis, max_queued=1000)
     for _ in range(PORTION + 50):
         canceled(queue)
-    retention = Retention(redis, artifacts, keep_s=0, max_kept_bytes=20 * BESIDE)
+    retention = Retention(redis, JobFiles(artifacts), keep_s=0, max_kept_bytes=20 * BESIDE)
     assert retention.sweep() == PORTION
     assert 30 < retention.sweep() <= 50
     assert kept_bytes(redis) <= 15 * BESIDE

@@ -31,7 +31,7 @@ from jobs.queue.tickets import Tickets
 from jobs.requests.request import Priority
 from jobs.status.job import JobStatus, Progress
 from jobs.storage.artifacts import ArtifactStore
-from jobs.storage.job_files import BroughtFiles
+from jobs.storage.job_files import BroughtFiles, JobFiles
 from tests.jobs.samples import RESOLVED, pictures_of
 
 EXAMPLES = 25
@@ -64,7 +64,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.workers = {
             name: Leases(self.redis, worker=name, lease_s=60, model_patience_s=0) for name in WORKERS
         }
-        self.retention = Retention(self.redis, self.artifacts, keep_s=3600)
+        self.retention = Retention(self.redis, JobFiles(self.artifacts), keep_s=3600)
         self.accepted: set[str] = set()
         self.ended: dict[str, JobStatus] = {}
         self.published: dict[str, str] = {}
