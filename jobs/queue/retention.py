@@ -7,8 +7,9 @@ from typing import cast
 import structlog
 from redis import Redis
 
+from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
-from jobs.db.scripts import PREFIX, Scripts
+from jobs.db.scripts import Scripts
 from jobs.storage.job_files import JobFiles
 
 PORTION = 200  # jobs or places dealt with in one sweep
@@ -52,7 +53,7 @@ class Retention:
     def _expire(self) -> int:
         if self._keep_s == 0:
             return 0
-        return self._delete(self._due("finished", self._keep_s), self._forget)
+        return self._delete(self._due(keys.FINISHED, self._keep_s), self._forget)
 
     def _make_room(self) -> int:
         if not self._most_bytes:
@@ -60,20 +61,20 @@ class Retention:
         self._weigh_all()
         if not self._is_heavy():
             return 0
-        oldest = cast("list[str]", self._redis.zrange(PREFIX + "finished", 0, PORTION - 1))
+        oldest = cast("list[str]", self._redis.zrange(keys.FINISHED, 0, PORTION - 1))
         return self._delete(takewhile(lambda _: self._is_heavy(), oldest), self._forget)
 
     def _forget(self, job_id: str) -> None:
         self._scripts("delete", job_id)
 
     def _is_heavy(self) -> bool:
-        return int(cast("str | None", self._redis.get(PREFIX + "kept_bytes")) or 0) > self._most_bytes
+        return int(cast("str | None", self._redis.get(keys.KEPT_BYTES)) or 0) > self._most_bytes
 
     def _weigh_all(self) -> None:
         """Once: jobs that ended under an older version were never weighed."""
         if self._all_weighed:
             return
-        ended = cast("list[str]", self._redis.zrange(PREFIX + "finished", 0, -1))
+        ended = cast("list[str]", self._redis.zrange(keys.FINISHED, 0, -1))
         for start in range(0, len(ended), PORTION):
             with self._redis.pipeline(transaction=False) as pipeline:
                 for job_id in ended[start : start + PORTION]:
@@ -83,14 +84,12 @@ class Retention:
 
     def _collect(self) -> int:
         """Delete what executions left behind that ended without a say; see ``collect_later`` in the scripts."""
-        return self._delete(
-            self._due("orphans", 0), lambda place: self._redis.zrem(PREFIX + "orphans", place)
-        )
+        return self._delete(self._due(keys.ORPHANS, 0), lambda place: self._redis.zrem(keys.ORPHANS, place))
 
     def _due(self, index: str, age_s: float) -> list[str]:
         seconds, microseconds = self._redis.time()
         latest = seconds * 1_000_000 + microseconds - int(age_s * 1e6)
-        found = self._redis.zrangebyscore(PREFIX + index, "-inf", latest, start=0, num=PORTION)
+        found = self._redis.zrangebyscore(index, "-inf", latest, start=0, num=PORTION)
         return cast("list[str]", found)
 
     def _delete(self, places: Iterable[str], forget: Callable[[str], object]) -> int:

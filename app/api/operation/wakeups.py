@@ -15,7 +15,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from jobs.events.event_log import START, stream_key
+from jobs.db import keys
+from jobs.events.event_log import START
 
 BLOCK_MS = 5000  # below the client's socket timeout
 RECONNECT_S = 0.5
@@ -78,7 +79,7 @@ async def wake_readers(redis: Redis, wakeups: Wakeups) -> None:
 
 
 async def _follow(redis: Redis, wakeups: Wakeups) -> None:
-    stream = stream_key(None)
+    stream = keys.events(None)
     newest: Any = await redis.xrevrange(stream, count=1)
     seen = newest[0][0] if newest else START
     wakeups.wake_all()

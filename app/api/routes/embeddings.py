@@ -17,7 +17,7 @@ from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheLibrary, TheServices
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
-from jobs.queue.queue import new_job_id
+from jobs.queue.submission import new_job_id
 from jobs.requests.tasks import EmbeddingTask, ImportTask
 from jobs.resolve.aesthetics import text_clip
 from jobs.status.job import Job

@@ -13,7 +13,7 @@ from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
 from app.api.services import TheQueue, TheServices
-from jobs.queue.queue import CURSOR
+from jobs.queue.pages import CURSOR
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobPage, JobStatus
 

@@ -15,7 +15,7 @@ from app.api.problems.handlers import documented
 from app.api.routes.embeddings import Refs
 from app.api.services import Services, TheServices
 from jobs.errors import InvalidRequestError
-from jobs.queue.queue import new_job_id
+from jobs.queue.submission import new_job_id
 from jobs.requests.request import MAX_PROMPT_CHARS
 from jobs.requests.tasks import ScoreTask
 from jobs.status.job import Job

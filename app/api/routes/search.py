@@ -26,7 +26,7 @@ from jobs.errors import (
     UnknownEmbeddingError,
     UnknownJobError,
 )
-from jobs.queue.queue import new_job_id
+from jobs.queue.submission import new_job_id
 from jobs.requests.request import MAX_PROMPT_CHARS, ResolvedRequest
 from jobs.requests.tasks import Place, QueryTask
 from jobs.status.hits import Hit, Hits

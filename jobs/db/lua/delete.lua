@@ -6,10 +6,10 @@ if not status then
   return 0
 end
 if status == 'queued' then
-  leave_line(prefix, id)
+  dequeue(prefix, id)
   refund(prefix, id)
 elseif status == 'running' then
-  let_go(prefix, id)
+  end_lease(prefix, id)
   -- Its worker may be about to store pictures.
   collect_later(prefix, id)
   redis.call('PUBLISH', prefix .. 'interrupts', id)

@@ -141,7 +141,7 @@ class TestPatientClient:
         restart.join()
         assert queue.get(running).status is JobStatus.SUCCEEDED
         assert queue.get(waiting).status is JobStatus.QUEUED
-        assert leases.claim(waiting) is not None
+        claimed(leases, waiting)
 
     def test_its_patience_ends_even_when_commands_have_to_connect_first(
         self, server: PrivateServer, monkeypatch: pytest.MonkeyPatch

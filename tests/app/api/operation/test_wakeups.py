@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from redis import Redis
 
 from app.api.operation.wakeups import Wakeups, wake_readers
+from jobs.db import keys
 from jobs.db.connection import connect_async
-from jobs.events.event_log import KEPT_OF_ALL, stream_key
+from jobs.events.event_log import KEPT_OF_ALL
 from jobs.events.events import FINAL_TYPES
 
 Write = Callable[[list[tuple[str, str]]], None]
@@ -22,8 +24,8 @@ def write(redis: Redis) -> Write:
     def append(events: list[tuple[str, str]]) -> None:
         with redis.pipeline(transaction=True) as pipeline:
             for job_id, kind in events:
-                fields = {"job_id": job_id, "type": kind}
-                pipeline.xadd(stream_key(None), fields, maxlen=KEPT_OF_ALL, approximate=False)
+                fields: Any = {"job_id": job_id, "type": kind}
+                pipeline.xadd(keys.events(None), fields, maxlen=KEPT_OF_ALL, approximate=False)
             pipeline.execute()
 
     return append
