@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.storage.embeddings import EmbeddingName
+from jobs.requests.embeddings import EmbeddingName
 from jobs.wire import SomeText, Wire
 
 Blend = Literal["lerp", "slerp"]

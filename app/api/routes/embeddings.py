@@ -18,10 +18,10 @@ from app.api.problems.validation import otherwise
 from app.api.services import Services, TheLibrary, TheServices
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
 from jobs.queue.submission import new_job_id
+from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.requests.tasks import EmbeddingTask, ImportTask
 from jobs.resolve.aesthetics import text_clip
 from jobs.status.job import Job
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.wire import AtMost
 
 router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"], route_class=IntakeRoute)

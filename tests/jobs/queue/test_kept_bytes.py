@@ -8,7 +8,7 @@ from redis import Redis
 
 from jobs.db.scripts import PREFIX
 from jobs.errors import JobFailedError, QueueFullError
-from jobs.queue import pages
+from jobs.queue import pages as job_pages
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
 from jobs.queue.retention import PORTION, Retention
@@ -201,7 +201,7 @@ def test_a_server_that_is_full_can_be_made_room_in(bounded: JobQueue, redis: Red
 def test_a_page_is_short_where_the_jobs_are_long(
     queue: JobQueue, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pages, "PAGE_BYTES", 30_000)
+    monkeypatch.setattr(job_pages, "PAGE_BYTES", 30_000)
     ids = [
         queue.submit(resolved("x" * length)).job.id for length in (10_000, 10_000, 10_000, 100_000, 10, 10)
     ]

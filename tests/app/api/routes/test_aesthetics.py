@@ -18,10 +18,11 @@ from app.api.settings import ApiSettings
 from jobs.db.scripts import PREFIX
 from jobs.queue.leases import Lease
 from jobs.queue.order import flow_of
+from jobs.requests.embeddings import EmbeddingInfo
 from jobs.requests.request import Priority
 from jobs.requests.tasks import EmbeddingTask, ImportTask, PictureScore, Place, QueryTask, Scores, ScoreTask
 from jobs.storage.artifacts import ArtifactStore
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingLibrary, describe
+from jobs.storage.embeddings import EmbeddingLibrary, describe
 from jobs.storage.segments import Segment, Segments
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
