@@ -115,29 +115,4 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def _catalog(request: Request) -> Catalog:
-    return services_of(request).catalog
-
-
-def _queue(request: Request) -> JobQueue:
-    return services_of(request).queue
-
-
-def _workers(request: Request) -> WorkerRegistry:
-    return services_of(request).workers
-
-
-def _artifacts(request: Request) -> ArtifactStore:
-    return services_of(request).artifacts
-
-
-def _library(request: Request) -> EmbeddingLibrary:
-    return services_of(request).embeddings
-
-
 TheServices = Annotated[Services, Depends(services_of)]
-TheCatalog = Annotated[Catalog, Depends(_catalog)]
-TheQueue = Annotated[JobQueue, Depends(_queue)]
-TheWorkers = Annotated[WorkerRegistry, Depends(_workers)]
-TheLibrary = Annotated[EmbeddingLibrary, Depends(_library)]
-TheArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

@@ -55,5 +55,5 @@ def holders(model: str) -> str:
 
 
 def idempotency(key: str, owner_digest: str = "") -> str:
-    """The job of an idempotency key; those of all callers who do not say who they are have no owner."""
+    """The job of an idempotency key; that of an anonymous caller has no owner."""
     return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"

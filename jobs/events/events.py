@@ -80,12 +80,12 @@ class PreviewEvent(_Event):
 
 
 class CandidateEvent(_Event):
-    """A choosing job has made one of its pictures."""
+    """A best-of-n job has generated one of its candidates."""
 
     type: Literal["candidate"] = "candidate"
     index: int = Field(description="Number of the picture within its job, from 0.")
     seed: int = Field(description="Seed of this picture.")
-    clip_score: float | None = Field(None, description="Similarity to the prompt by the judge.")
+    clip_score: float | None = Field(None, description="Similarity to the prompt by the scorer.")
     aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
 
     @computed_field(description="Path of the picture on this server, there until the choice.")  # type: ignore[prop-decorator]

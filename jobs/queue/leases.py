@@ -60,7 +60,7 @@ class Lease:
 
     @property
     def drawing(self) -> ResolvedRequest:
-        """The request of a job that draws; TypeError for the others."""
+        """The request of a job that generates pictures; TypeError for the others."""
         return drawing_of(self.request)
 
     @property
@@ -143,12 +143,12 @@ class Leases:
         self._scripts("note", lease.job_id, lease.fence, index, data, PREVIEW_TTL_S, *fields)
 
     def log(self, lease: Lease, message: str, *, level: Literal["info", "warning"] = "info") -> None:
-        """Tell those who follow the job something."""
+        """Send the job's followers a log line."""
         fields = ("log", "level", level, "message", message)
         self._scripts("note", lease.job_id, lease.fence, "", "", 0, *fields)
 
     def note(self, lease: Lease, sentence: str) -> None:
-        """Keep a sentence with the job, and tell those who follow it; once, however often the job is begun anew."""
+        """Keep a sentence with the job, and send it to the job's followers; once, however often the job starts."""
         self._scripts("remark", lease.job_id, lease.fence, sentence)
 
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
@@ -160,7 +160,7 @@ class Leases:
         return self._commit(lease, JobStatus.SUCCEEDED, "images", dump_images(images))
 
     def show(self, lease: Lease, image: StoredImage) -> None:
-        """Let everyone see a candidate that a choosing job has made."""
+        """Publish a candidate of a best-of-n job."""
         known = {
             "index": image.index,
             "seed": image.seed,

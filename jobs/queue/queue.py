@@ -77,10 +77,10 @@ class JobQueue:
             key_owner: whose the key is; the caller's if left out.
             original: the request as it came, before a random seed was drawn; the key is bound to it, and the webhook is
                 in it.
-            caller: who asks. Callers get equal shares of the work, whatever number of jobs each submits; all who do not
-                say who they are count as one.
-            prediction_base: address of this server, to tell the webhook of a prediction as Replicate does; if empty,
-                the webhook is told of the job.
+            caller: its name. Callers get equal shares of the work, whatever number of jobs each submits; all anonymous
+                ones count as one.
+            prediction_base: address of this server, to send the webhook a prediction as Replicate does; if empty,
+                the webhook gets the job.
             job_id: what ``new_job_id`` has drawn, for a job whose files are stored before it; else drawn here.
             files: these.
 

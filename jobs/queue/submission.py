@@ -56,7 +56,7 @@ def file_fields(files: BroughtFiles) -> tuple[int | str, ...]:
 
 
 def _place_of_key(key: str | None, owner: str) -> str:
-    """The key in Redis after its prefix. Callers who do not say who they are share their keys, and no one else's."""
+    """The key in Redis after its prefix. All anonymous callers share theirs; every other has its own."""
     if not key:
         return ""
     digest = sha256(owner.encode()).hexdigest()[:32] if owner else ""

@@ -32,7 +32,7 @@ class _Sleeper:
 
 
 class Wakeups:
-    """The bells of those who wait, by job."""
+    """The bells of waiting clients, by job."""
 
     def __init__(self) -> None:
         self._sleepers: defaultdict[str | None, set[_Sleeper]] = defaultdict(set)

@@ -15,7 +15,7 @@ from app.api.pictures.store_access import reaching_the_store
 from app.api.pictures.uploads import MAX_PICTURES, keep_file, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
-from app.api.services import Services, TheLibrary, TheServices
+from app.api.services import Services, TheServices
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
 from jobs.queue.submission import new_job_id
 from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
@@ -54,7 +54,7 @@ Clip = Annotated[
     Form(
         max_length=100,
         description="Id of the CLIP to make it with; if left out, the one that the first model's text encoder "
-        "belongs to, which personalisation of that model needs.",
+        "belongs to, which personalization of that model needs.",
     ),
 ]
 Pictures = Annotated[list[UploadFile], AtMost(MAX_PICTURES), File(description=_PICTURES)]
@@ -147,10 +147,10 @@ async def import_(
 
 
 @router.get("", summary="List aesthetic embeddings", responses=documented("artifacts_unavailable"))
-def list_embeddings(library: TheLibrary) -> EmbeddingList:
+def list_embeddings(services: TheServices) -> EmbeddingList:
     """The embeddings that a request may name."""
     with reaching_the_store():
-        return EmbeddingList(data=library.list())
+        return EmbeddingList(data=services.embeddings.list())
 
 
 @router.get(
@@ -158,10 +158,10 @@ def list_embeddings(library: TheLibrary) -> EmbeddingList:
     summary="Look at an aesthetic embedding",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
-def get_embedding(name: TakenName, library: TheLibrary) -> EmbeddingInfo:
+def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:
     """What is known of an embedding."""
     with reaching_the_store():
-        return library.get(name)
+        return services.embeddings.get(name)
 
 
 @router.get(
@@ -174,10 +174,10 @@ def get_embedding(name: TakenName, library: TheLibrary) -> EmbeddingInfo:
         **documented("unknown_embedding", "artifacts_unavailable"),
     },
 )
-def export(name: TakenName, library: TheLibrary) -> Response:
+def export(name: TakenName, services: TheServices) -> Response:
     """The embedding as a file; its metadata name the CLIP, and it can be imported again."""
     with reaching_the_store():
-        data = library.file(name)
+        data = services.embeddings.file(name)
     headers = {
         "Content-Disposition": f'attachment; filename="{name}.safetensors"',
         "X-Content-Type-Options": "nosniff",
@@ -192,10 +192,10 @@ def export(name: TakenName, library: TheLibrary) -> Response:
     response_description="It is gone; jobs that wait with it will fail.",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
-def delete_embedding(name: TakenName, library: TheLibrary) -> None:
+def delete_embedding(name: TakenName, services: TheServices) -> None:
     """Forget an embedding."""
     with reaching_the_store():
-        library.delete(name)
+        services.embeddings.delete(name)
 
 
 def _clip(services: Services, named: str | None) -> str:

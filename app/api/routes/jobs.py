@@ -12,7 +12,7 @@ from app.api.intake.submission import submit_job
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
-from app.api.services import TheQueue, TheServices
+from app.api.services import TheServices
 from jobs.queue.pages import CURSOR
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobPage, JobStatus
@@ -74,7 +74,7 @@ async def submit(
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
 def list_jobs(
-    queue: TheQueue,
+    services: TheServices,
     status: Annotated[
         JobStatus | None, Query(description="Only jobs of this status.", examples=["running"])
     ] = None,
@@ -88,25 +88,25 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=200, description="Jobs on a page.", examples=[50])] = 50,
 ) -> JobPage:
     """One page of jobs, newest first."""
-    return queue.list(status=status, cursor=cursor, limit=limit)
+    return services.queue.list(status=status, cursor=cursor, limit=limit)
 
 
 @router.get("/{job_id}", summary="Look at a job", responses=documented("unknown_job", "queue_unavailable"))
-def get_job(job_id: JobId, queue: TheQueue) -> Job:
+def get_job(job_id: JobId, services: TheServices) -> Job:
     """The job as it stands now."""
-    return queue.get(job_id)
+    return services.queue.get(job_id)
 
 
 @router.post(
     "/{job_id}/cancel", summary="Cancel a job", responses=documented("unknown_job", "queue_unavailable")
 )
-def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
+def cancel_job(job_id: JobId, services: TheServices) -> Job:
     """Cancel a waiting job at once, or tell a running one to stop at its next step.
 
     Until its worker confirms, a running job stays `running` with `cancel_requested`. A job that has ended is
     left as it is, so asking twice does no harm.
     """
-    return queue.cancel(job_id)
+    return services.queue.cancel(job_id)
 
 
 @router.delete(

@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=IntakeRou
 
 
 class QueueInfo(Wire):
-    """How many jobs there are, and who works on them."""
+    """Numbers of jobs and of workers."""
 
     jobs: dict[JobStatus, int] = Field(
         description="Number of jobs of each status.",

@@ -27,5 +27,5 @@ redis.call('ZREM', prefix .. 'status:' .. status, id)
 redis.call('ZREM', prefix .. 'finished', id)
 redis.call('DEL', prefix .. 'previews:' .. id)
 emit(prefix, id, 'deleted')
-redis.call('EXPIRE', prefix .. 'events:' .. id, 60) -- for those who are following it
+redis.call('EXPIRE', prefix .. 'events:' .. id, 60) -- for its followers
 return 1

@@ -60,8 +60,8 @@ local function next_creation(prefix)
   return math.max(now_us(), (tonumber(newest) or 0) + 1)
 end
 
--- Tell those who follow the job and those who follow all jobs; the rest of the arguments are pairs of field and value.
--- It is part of the change that it tells of: no reader can miss one, or hear of one that did not happen.
+-- Append an event to the streams of the job and of all jobs; the rest of the arguments are pairs of field and value.
+-- It is part of the change that it describes: no reader can miss one, or see one that did not happen.
 local function emit(prefix, id, event, ...)
   redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
   redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)

@@ -1,6 +1,6 @@
 -- ARGV: prefix, id, request, most waiting jobs, idempotency key (its place after the prefix) or '', digest of the body,
 -- seconds to keep the key, flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its
--- events with commas between, the address of this server in the predictions that it is told of, or '', most bytes of
+-- events with commas between, the address of this server in its predictions, or '', most bytes of
 -- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, their digests.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy', id}. The same id again (its answer was lost) changes
 -- nothing.

@@ -96,7 +96,7 @@ class Counter:
                 return self._random(*call.latents.shape)
             case calls.Guide():
                 views = sum(len(sight.views) for sight in call.loss.sights)
-                self.cost += self.area * (order._GRADIENT[call.decoder] + order._VIEW * views)
+                self.cost += self.area * (order._GRADIENT[call.decoder] + order._CUTOUT * views)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
             case calls.Decode():
                 self.cost += self.area * order._DECODE

@@ -15,7 +15,7 @@ from app.api.following.waiting import await_end, on_hang_up, require_success
 from app.api.following.watch import cancel_quietly
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.models import ModelInfo, model_info
-from app.api.services import TheCatalog, TheQueue, TheServices
+from app.api.services import TheServices
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 
@@ -26,17 +26,16 @@ _UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 async def generate(
     request: Request,
     body: ImageGeneration,
-    queue: TheQueue,
-    catalog: TheCatalog,
+    services: TheServices,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
-    wanted = to_native(body, catalog)
+    wanted = to_native(body, services.catalog)
     job = (await submit(request, wanted, names_of(body), idempotency_key)).job
     hang_up = on_hang_up(idempotency_key)
     if body.stream:
         # Runs also when the client has hung up, which ends the stream before its job.
-        ending = BackgroundTask(cancel_quietly, queue, job.id) if hang_up == "cancel" else None
+        ending = BackgroundTask(cancel_quietly, services.queue, job.id) if hang_up == "cancel" else None
         stream = events(request, job, body, on_hang_up=hang_up)
         return EventSourceResponse(stream, headers=_UNBUFFERED, background=ending)
     job = require_success(await await_end(request, job, on_hang_up=hang_up))
