@@ -39,7 +39,7 @@ async def await_end(request: Request, job: Job, *, timeout_s: float = math.inf, 
     return job
 
 
-def on_hang_up(idempotency_key: str | None) -> OnHangUp:
+def hang_up_policy(idempotency_key: str | None) -> OnHangUp:
     """What becomes of a job whose client hangs up: with a key, the client can come back to it."""
     return "cancel" if idempotency_key is None else "leave"
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
-from app.api.following.waiting import await_end, on_hang_up, require_success
+from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.fields import query_parameters, read_request
 from app.api.intake.form_schema import dotted
 from app.api.intake.intake import IntakeRoute
@@ -92,7 +92,7 @@ async def generate(
     """
     wanted = await read_request(request)
     submission = await submit_job(request, wanted, idempotency_key, caller)
-    job = await await_end(request, submission.job, on_hang_up=on_hang_up(idempotency_key))
+    job = await await_end(request, submission.job, on_hang_up=hang_up_policy(idempotency_key))
     headers = {"Vary": "Accept", "Link": _links(job)}
     if prefers(accept, _JSON, *_IMAGES, _ZIP):
         return Response(job.model_dump_json(), headers=headers, media_type=_JSON)

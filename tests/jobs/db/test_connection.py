@@ -155,6 +155,25 @@ class TestPatientClient:
             redis.ping()
         assert 0.4 < time.perf_counter() - start < 4
 
+    def test_a_retry_within_a_retry_has_the_time_that_is_left(self) -> None:
+        retry = connect("unix:///nowhere", patient=False).connection_pool.connection_kwargs["retry"]
+
+        def fail() -> None:
+            raise ConnectionError
+
+        def fail_late_and_connect_anew() -> None:
+            """A command that fails for most of the time, and has to connect when little of it is left."""
+            if time.perf_counter() - start > 0.7 * connection.HASTE_S:
+                retry.call_with_retry(fail, lambda error: None)
+            fail()
+
+        for _ in range(2):  # the second call has all of its time again
+            start = time.perf_counter()
+            with pytest.raises(ConnectionError):
+                retry.call_with_retry(fail_late_and_connect_anew, lambda error: None)
+            took_s = time.perf_counter() - start
+            assert 1 <= took_s / connection.HASTE_S < 1.5
+
 
 class TestRefusedWrites:
     def test_a_server_out_of_memory_is_unavailable_and_stores_no_half_job(

@@ -11,7 +11,7 @@ from app.api.dialects.openai.request import ImageGeneration, names_of, to_native
 from app.api.dialects.openai.stream import events
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import IdempotencyKey, submit
-from app.api.following.waiting import await_end, on_hang_up, require_success
+from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.following.watch import cancel_quietly
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.models import ModelInfo, model_info
@@ -32,7 +32,7 @@ async def generate(
     """Make pictures and answer with them; the call lasts as long as the job."""
     wanted = to_native(body, services.catalog)
     job = (await submit(request, wanted, names_of(body), idempotency_key)).job
-    hang_up = on_hang_up(idempotency_key)
+    hang_up = hang_up_policy(idempotency_key)
     if body.stream:
         # Runs also when the client has hung up, which ends the stream before its job.
         ending = BackgroundTask(cancel_quietly, services.queue, job.id) if hang_up == "cancel" else None
