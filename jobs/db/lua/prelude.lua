@@ -1,44 +1,45 @@
--- Every key in Redis, after the prefix. A test holds this map to the code.
+-- Every key in Redis, after the prefix, with the script, function or module that writes it first. A test holds this map
+-- to the code.
 --
--- key                          type    holds                                            written by           goes
--- job:<id>                     hash    the record of a job                              submit               at deletion
--- jobs                         zset    all jobs by creation                             submit               at deletion
--- status:<status>              zset    the jobs of a status by creation                 submit, move         at deletion
--- finished                     zset    the ended jobs by their end                      finish               at deletion
--- waiting                      zset    the queue: waiting jobs by tag                   enqueue              at claim or end
--- waiting_cost                 string  units of work that they need together            enqueue, dequeue     never
--- aside                        zset    parked jobs, unreadable to old workers, by tag   release              at claim or end
--- flows                        zset    the flows by the tag of their last job           submit, refund       when passed
--- virtual_time                 string  the least tag of the queue at the last claim     claim                never
--- leases                       zset    the running jobs by the end of their lease       claim, renew         at release or end
--- held:<worker>                set     the jobs that a worker runs                      claim                at release or end
--- claimed:<worker>             hash    the last claim of a worker, to repeat its answer claim                after 10 min
--- drainer                      string  the worker that empties itself for a quarantine  claim                after 30 s
--- kept_bytes                   string  bytes of all jobs                                weigh, delete        never
--- inputs:<digest>              set     the jobs that keep a picture                     submit               at deletion
--- orphans                      zset    folders of files to delete, by time              collect_later        when deleted
--- idempotency:<key>            hash    the job of an anonymous caller's key             submit               after 24 h
--- idempotency_of:<owner>:<key> hash    the job of a known caller's key                  submit               after 24 h
--- events:<id>                  stream  the last 1000 events of a job                    emit                 1 h after the end
--- events                       stream  the last 10000 events of all jobs                emit                 never
--- previews:<id>                hash    the newest preview of each picture               note                 1 min after the end
--- interrupts                   channel ids of running jobs that are to stop             cancel, delete       at once
--- webhook:<message>            hash    a message that is owed                           owe_webhook          when settled
--- webhooks                     zset    these messages by their next look                owe_webhook          when settled
--- webhook_line:<caller> <host> zset    the due messages of a caller to a host           deliver              when taken
--- webhook_callers              zset    callers with due messages, by their turn         deliver              when empty
--- webhook_hosts:<caller>       zset    their hosts, by their turn                       deliver              when empty
--- webhook_sending:<kind>:<name> zset   messages in hand for a host or a caller          deliver              with the lease
--- webhook_silence:<caller> <host> hash how often nobody answered, and until when to wait delivered           after 24 h
--- webhook_secret               string  the secret that signs messages by default        webhooks.py          never
--- worker:<name>                string  the last heartbeat of a worker                   announce             after 15 s
--- workers                      set     the names of workers                             announce             when silent
--- holders:<model>              zset    workers with room that hold a model              announce             after 15 s
--- pace                         string  speed and load of all workers                    pace.py              after 30 s
--- reissued                     string  a mark that lost tickets were written again      reaper.py            after 5 s
--- check                        string  a write that proves that Redis takes some        queue.py             after 1 min
--- a1111:jobs:<caller>          list    the latest jobs of a caller of the A1111 API     callers.py           after 24 h
--- a1111:model:<caller>         string  the model that this caller has chosen            callers.py           after 30 d
+-- key                              type     holds                                                 written by          goes
+-- job:<id>                         hash     the record of a job                                   submit              at deletion
+-- jobs                             zset     all jobs by creation                                  submit              at deletion
+-- status:<status>                  zset     the jobs of a status by creation                      submit, move        at deletion
+-- finished                         zset     the ended jobs by their end                           finish              at deletion
+-- waiting                          zset     the queue: waiting jobs by tag                        enqueue             at claim or end
+-- waiting_cost                     string   units of work that they need together                 enqueue, dequeue    never
+-- aside                            zset     parked jobs, unreadable to old workers, by tag        release             at claim or end
+-- flows                            zset     the flows by the tag of their last job                submit, refund      when passed
+-- virtual_time                     string   the least tag of the queue at the last claim          claim               never
+-- leases                           zset     the running jobs by the end of their lease            claim, renew        at release or end
+-- held:<worker>                    set      the jobs that a worker runs                           claim               at release or end
+-- claimed:<worker>                 hash     the last claim of a worker, to repeat its answer      claim               after 10 min
+-- drainer                          string   the worker that empties itself for a quarantined job  claim               after 30 s
+-- kept_bytes                       string   bytes of all jobs                                     weigh, delete       never
+-- inputs:<digest>                  set      the jobs that keep a picture                          submit              at deletion
+-- orphans                          zset     folders of files to delete, by time                   collect_later       when deleted
+-- idempotency:<key>                hash     the job of an anonymous caller's key                  submit              after 24 h
+-- idempotency_of:<owner>:<key>     hash     the job of a known caller's key                       submit              after 24 h
+-- events:<id>                      stream   the last 1000 events of a job                         emit                1 h after the end
+-- events                           stream   the last 10000 events of all jobs                     emit                never; capped
+-- previews:<id>                    hash     the newest preview of each picture                    note                1 min after the end
+-- interrupts                       channel  ids of running jobs that are to stop                  cancel, delete      at once
+-- webhook:<message>                hash     a message that is owed                                owe_webhook         when settled
+-- webhooks                         zset     these messages by their next look                     owe_webhook         when settled
+-- webhook_line:<caller> <host>     zset     the due messages of a caller to a host                deliver             when taken
+-- webhook_callers                  zset     callers with due messages, by their turn              deliver             when empty
+-- webhook_hosts:<caller>           zset     their hosts, by their turn                            deliver             when empty
+-- webhook_sending:<kind>:<name>    zset     messages in hand for a host or a caller               deliver             with the lease
+-- webhook_silence:<caller> <host>  hash     how often nobody answered, and until when to wait     delivered           after 24 h
+-- webhook_secret                   string   the secret that signs messages by default             events/webhooks.py  never
+-- worker:<name>                    string   the last heartbeat of a worker                        announce            after 15 s
+-- workers                          set      the names of workers                                  announce            when silent
+-- holders:<model>                  zset     workers with room that hold a model                   announce            after 15 s
+-- pace                             string   speed and load of all workers                         queue/pace.py       after 30 s
+-- reissued                         string   a mark that lost tickets were written again           queue/reaper.py     after 5 s
+-- check                            string   a write that shows that Redis accepts writes          queue/queue.py      after 1 min
+-- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
+-- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
 --
 -- RQ keeps its tickets beside these, under rq:*.
 

@@ -2,12 +2,14 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from redis import Redis
 
+from jobs.db import keys as declarations
 from jobs.db.scripts import PREFIX
 from jobs.events.webhooks import WebhookQueue
 from jobs.queue.leases import Leases
@@ -21,21 +23,32 @@ from tests.jobs.samples import RESOLVED, claimed, pictures_of
 
 ROOT = Path(__file__).parents[3]
 LUA = ROOT / "jobs" / "db" / "lua"
-_ROW = re.compile(r"^-- (?P<key>\S.*?) +(?P<type>hash|zset|set|string|list|stream|channel) +\S")
 # A literal and what is put behind it: further literals, variables, fields, expressions in parentheses.
 _IN_LUA = re.compile(r"prefix \.\. '([a-z0-9_:]+)'((?: \.\. (?:'[^']*'|[\w.]+(?:\[\w+\])?|\([^)]*\)))*)")
 
 
+@dataclass(frozen=True)
+class Row:
+    """One key of the map."""
+
+    type: str
+    writers: tuple[str, ...]
+    goes: str
+
+
 @pytest.fixture(scope="module")
-def types() -> dict[str, str]:
-    """Type of each key of the map, by the key with ``*`` in place of its variable parts."""
+def keys() -> dict[str, Row]:
+    """The map, by the keys with ``*`` in place of their variable parts."""
     head = (LUA / "prelude.lua").read_text().partition("\n\n")[0].splitlines()
-    rows = [found for line in head if (found := _ROW.match(line))]
-    assert len(rows) > 30
-    return {re.sub(r"<\w+>", "*", row["key"]): row["type"] for row in rows}
+    rows = [columns for line in head if len(columns := re.split(r" {2,}", line.removeprefix("-- "))) == 5]
+    assert rows[0] == ["key", "type", "holds", "written by", "goes"]
+    return {
+        re.sub(r"<\w+>", "*", key): Row(kind, tuple(writers.split(", ")), goes)
+        for key, kind, _, writers, goes in rows[1:]
+    }
 
 
-def shape(key: str, known: dict[str, str]) -> str | None:
+def shape(key: str, known: Collection[str]) -> str | None:
     """The entry of the map for a key: the one with the longest fixed part."""
     fits = [each for each in known if re.fullmatch(re.escape(each).replace(r"\*", ".*"), key, re.DOTALL)]
     return max(fits, key=lambda each: len(each.replace("*", ""))) if fits else None
@@ -65,27 +78,27 @@ def keys_in_python() -> Iterator[str]:
                     )
 
 
-def test_every_key_of_the_scripts_is_on_the_map(types: dict[str, str]) -> None:
+def test_every_key_of_the_scripts_is_on_the_map(keys: dict[str, Row]) -> None:
     found = set(keys_in_lua())
     assert {"waiting", "job:*", "held:*"} <= found
-    assert {key for key in found if shape(key, types) is None} == set()
+    assert {key for key in found if shape(key, keys) is None} == set()
 
 
-def test_every_key_of_the_modules_is_on_the_map(types: dict[str, str]) -> None:
+def test_every_key_of_the_modules_is_on_the_map(keys: dict[str, Row]) -> None:
     found = set(keys_in_python())
     assert {"pace", "job:*", "a1111:jobs:*"} <= found
-    assert {key for key in found if shape(key, types) is None} == set()
+    assert {key for key in found if shape(key, keys) is None} == set()
 
 
-def test_every_key_on_the_map_is_in_the_code(types: dict[str, str]) -> None:
-    used = {shape(key, types) for key in (*keys_in_lua(), *keys_in_python())}
-    assert {key for key in types if key not in used} == set()
+def test_every_key_on_the_map_is_in_the_code(keys: dict[str, Row]) -> None:
+    used = {shape(key, keys) for key in (*keys_in_lua(), *keys_in_python())}
+    assert {key for key in keys if key not in used} == set()
 
 
-def test_a_key_that_is_not_on_the_map_is_noticed(types: dict[str, str]) -> None:
-    assert shape("waiting_room", types) is None
-    assert shape("webhook_line:a b", types) == "webhook_line:* *"
-    assert shape("events:1", types) == "events:*"
+def test_a_key_that_is_not_on_the_map_is_noticed(keys: dict[str, Row]) -> None:
+    assert shape("waiting_room", keys) is None
+    assert shape("webhook_line:a b", keys) == "webhook_line:* *"
+    assert shape("events:1", keys) == "events:*"
 
 
 def live(redis: Redis) -> None:
@@ -117,12 +130,40 @@ def live(redis: Redis) -> None:
     reaper.sweep()
 
 
-def test_a_life_of_jobs_leaves_keys_of_the_types_on_the_map(redis: Redis, types: dict[str, str]) -> None:
+def test_every_writer_on_the_map_writes_its_key(keys: dict[str, Row]) -> None:
+    given = {key for key in keys if key.startswith("idempotency")}  # an argument of the script that writes it
+    pairs = {(writer, key) for key, row in keys.items() if key not in given for writer in row.writers}
+    assert {(writer, key) for writer, key in pairs if not writes(writer, key)} == set()
+
+
+def writes(writer: str, key: str) -> bool:
+    """Whether a script, a function of the prelude, or a module spells a key or calls what spells it."""
+    fixed, rest, _ = key.partition("*")
+    in_lua = f"prefix .. '{fixed}" if rest else f"prefix .. '{fixed}'"
+    if writer.endswith(".py"):
+        (module,) = (file for room in ("jobs", "app") for file in (ROOT / room).rglob(writer))
+        names = [f"keys.{name}" for name, each in vars(declarations).items() if each == PREFIX + key]
+        return any(name in module.read_text() for name in (*names, f"{{PREFIX}}{fixed}"))
+    prelude = (LUA / "prelude.lua").read_text()
+    functions = dict(re.findall(r"^local function (\w+)\((.*?)^end", prelude, re.MULTILINE | re.DOTALL))
+    callees = [f"{name}(" for name, text in functions.items() if in_lua in text]
+    text = functions[writer] if writer in functions else (LUA / f"{writer}.lua").read_text()
+    return any(word in text for word in (in_lua, *callees))
+
+
+def test_a_life_of_jobs_leaves_keys_as_the_map_says(redis: Redis, keys: dict[str, Row]) -> None:
     live(redis)
-    keys = {str(key) for key in redis.scan_iter("*") if not str(key).startswith("rq:")}
-    found = {key.removeprefix(PREFIX): str(redis.type(key)) for key in keys}
-    assert all(key.startswith(PREFIX) for key in keys)
-    assert {key for key in found if shape(key, types) is None} == set()
-    assert {key: kind for key, kind in found.items() if types[str(shape(key, types))] != kind} == {}
-    seen = {shape(key, types) for key in found}
-    assert len(seen) > 25, sorted(types.keys() - seen)
+    found = {str(key) for key in redis.scan_iter("*") if not str(key).startswith("rq:")}
+    seen = set()
+    for key in found:
+        place = shape(key.removeprefix(PREFIX), keys)
+        assert key.startswith(PREFIX)
+        assert place is not None, key
+        seen.add(place)
+        row, expires = keys[place], redis.ttl(key) >= 0
+        assert str(redis.type(key)) == row.type, key
+        if row.goes.startswith(("after ", "with ")):
+            assert expires, key
+        elif row.goes.startswith(("at ", "when ", "never")):
+            assert not expires, key
+    assert len(seen) > 25, sorted(keys.keys() - seen)
