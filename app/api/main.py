@@ -151,10 +151,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     retention = Retention(
         services.redis,
-        services.artifacts,
+        services.files,
         keep_s=services.settings.retention_s,
         max_kept_bytes=services.settings.max_kept_bytes,
-        beside=[services.search.root],
     )
     background = (
         sweep_forever(Reaper(services.redis)),

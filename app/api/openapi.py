@@ -14,7 +14,7 @@ from app.api.problems.problem import FieldError, Problem
 
 TITLE = "Lodestar"
 DESCRIPTION = """
-Guided image generation over HTTP: `POST /v1/jobs` queues a prompt, a worker draws it, and `GET /v1/jobs/{id}`
+Guided image generation over HTTP: `POST /v1/jobs` queues a prompt, a worker generates it, and `GET /v1/jobs/{id}`
 tells how far it is and where the pictures are.
 
 Every error is a problem document (RFC 9457, `application/problem+json`) whose `type` is stable and leads to
@@ -24,8 +24,8 @@ TAGS = [
     {"name": "jobs", "description": "Submit, look at, cancel and delete jobs."},
     {"name": "events", "description": "What happens to jobs, as it happens."},
     {"name": "images", "description": "The pictures of a job."},
-    {"name": "models", "description": "What this installation can draw with."},
-    {"name": "aesthetics", "description": "Personalise, score and search pictures by taste."},
+    {"name": "models", "description": "The models and CLIPs of this installation."},
+    {"name": "aesthetics", "description": "Personalize, score and search pictures."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},
     {"name": "errors", "description": "What the `type` of a problem document points to."},
 ]

@@ -80,11 +80,6 @@ class SearchIndex:
                 )
             ]
 
-    @property
-    def root(self) -> str:
-        """Folder of the artifact store that holds the segments by job."""
-        return self._segments.root
-
     def forget(self, job_id: str, fence: str) -> None:
         """Remove the pictures of an execution, whose job is gone or has others."""
         _, np = _libraries()

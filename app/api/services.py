@@ -25,6 +25,7 @@ from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
 
 ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
@@ -42,6 +43,7 @@ class Services:
     queue: JobQueue
     workers: WorkerRegistry
     artifacts: ArtifactStore
+    files: JobFiles
     decoder: Decoder
     events: EventLog
     wakeups: Wakeups
@@ -83,6 +85,7 @@ def build_services(settings: ApiSettings) -> Services:
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
+    segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     return Services(
         settings=settings,
         catalog=catalog,
@@ -92,11 +95,12 @@ def build_services(settings: ApiSettings) -> Services:
         queue=queue,
         workers=workers,
         artifacts=artifacts,
+        files=JobFiles(artifacts, beside=[segments.root]),
         decoder=Decoder(),
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
-        search=SearchIndex(Segments(artifacts, catalog.aesthetic_scorer.id)),
+        search=SearchIndex(segments),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
@@ -111,29 +115,4 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def _catalog(request: Request) -> Catalog:
-    return services_of(request).catalog
-
-
-def _queue(request: Request) -> JobQueue:
-    return services_of(request).queue
-
-
-def _workers(request: Request) -> WorkerRegistry:
-    return services_of(request).workers
-
-
-def _artifacts(request: Request) -> ArtifactStore:
-    return services_of(request).artifacts
-
-
-def _library(request: Request) -> EmbeddingLibrary:
-    return services_of(request).embeddings
-
-
 TheServices = Annotated[Services, Depends(services_of)]
-TheCatalog = Annotated[Catalog, Depends(_catalog)]
-TheQueue = Annotated[JobQueue, Depends(_queue)]
-TheWorkers = Annotated[WorkerRegistry, Depends(_workers)]
-TheLibrary = Annotated[EmbeddingLibrary, Depends(_library)]
-TheArtifacts = Annotated[ArtifactStore, Depends(_artifacts)]

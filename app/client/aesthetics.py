@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from app.client.jobs import Client, read_answer
 from jobs.errors import LodestarError
+from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList
 from jobs.status.hits import Hits
 from jobs.status.job import Job
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingList
 
 # Longer than the server itself waits for a worker to read a query, or takes to decode the most pictures.
 PATIENCE_S = 120.0

@@ -14,7 +14,7 @@ from app.stack.child_log import ChildLog
 from jobs.errors import LodestarError
 
 EX_CONFIG = 78  # what our processes exit with when a setting is wrong: starting them again cannot help
-STABLE_S = 20.0  # who lives longer than this has started well
+STABLE_S = 20.0  # a child that lives longer has started well
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 10.0
 

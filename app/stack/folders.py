@@ -1,4 +1,4 @@
-"""Folders of the service: who may read them, and which paths every parser between the processes can carry."""
+"""Folders of the service: their rights, and which paths every parser between the processes can carry."""
 
 import os
 import re

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
+from jobs.db import keys
 from jobs.db.connection import translating_redis_errors
-from jobs.db.scripts import PREFIX
 from jobs.errors import UnknownJobError
 from jobs.events.events import DoneEvent, Event, read_event
 from jobs.status.job import Job
@@ -57,9 +57,9 @@ class EventLog:
             UnknownJobError: there is none of this id.
         """
         async with self._transaction() as together:
-            together.hgetall(f"{PREFIX}job:{job_id}")
-            together.zrank(PREFIX + "waiting", job_id)
-            together.xrevrange(_stream(job_id), count=1)
+            together.hgetall(keys.job(job_id))
+            together.zrank(keys.WAITING, job_id)
+            together.xrevrange(keys.events(job_id), count=1)
             record, position, last = await _answers(together)
         if not record:
             raise UnknownJobError(
@@ -70,7 +70,7 @@ class EventLog:
     async def last_id(self) -> str:
         """Id of the last event of all jobs."""
         with translating_redis_errors():
-            last: Any = await self._redis.xrevrange(_stream(None), count=1)
+            last: Any = await self._redis.xrevrange(keys.events(None), count=1)
         return str(last[0][0]) if last else START
 
     async def after(self, job_id: str | None, seen: str, limit: int = 100) -> list[Entry]:
@@ -83,7 +83,7 @@ class EventLog:
         """
         if not _is_an_id(seen):
             raise EventsMissedError
-        stream = _stream(job_id)
+        stream = keys.events(job_id)
         async with self._transaction() as together:
             together.xlen(stream)
             together.xrange(stream, count=1)
@@ -100,7 +100,7 @@ class EventLog:
     async def preview(self, job_id: str, index: int) -> str | None:
         """The newest preview of a picture, a JPEG in base64; None if there is none, or no more."""
         with translating_redis_errors():
-            found: Any = await self._redis.hget(f"{PREFIX}previews:{job_id}", str(index))
+            found: Any = await self._redis.hget(keys.previews(job_id), str(index))
         return None if found is None else str(found)
 
     async def _entry(self, stream_id: str, fields: dict[str, str], job_id: str | None) -> Entry:
@@ -121,10 +121,6 @@ class EventLog:
 async def _answers(together: Pipeline) -> list[Any]:
     with translating_redis_errors():
         return await together.execute()
-
-
-def _stream(job_id: str | None) -> str:
-    return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
 
 
 def _is_an_id(text: str) -> bool:

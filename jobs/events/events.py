@@ -1,12 +1,12 @@
-"""What happens to a job, as those who follow it are told: small types, one for each thing that can happen.
+"""The events of a job: one small type for each thing that can happen.
 
-The scripts in ``jobs/lua`` append an event in the same step as the change that it tells of; a worker adds previews and
-log lines. Every event has the id that Redis gave it in its stream, which is also where a reader resumes.
+The scripts in ``jobs/db/lua`` append an event in the same step as the change that it describes; a worker adds previews
+and log lines. Every event has the id that Redis gave it in its stream; a reader resumes after an id.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter, computed_field
 
@@ -19,10 +19,8 @@ class _Event(Wire):
     job_id: str = Field(description="Id of the job.")
     at: datetime = Field(description="When it happened, by the clock of Redis.")
 
-    @property
-    def is_final(self) -> bool:
-        """Whether no event of this job can follow that matters to anyone."""
-        return False
+    is_final: ClassVar[bool] = False
+    """Whether the job has ended or is gone: no later event of it matters."""
 
 
 class SnapshotEvent(Wire):
@@ -40,7 +38,7 @@ class QueuedEvent(_Event):
 
     type: Literal["queued"] = "queued"
     reason: Literal["submitted", "worker_lost", "released"] = Field(
-        description="Why it waits: it is new, its worker was lost, or its worker gave it back."
+        description="Why it waits: it is new, its worker was lost, or its worker released it."
     )
 
 
@@ -82,7 +80,7 @@ class PreviewEvent(_Event):
 
 
 class CandidateEvent(_Event):
-    """A choosing job has made one of its pictures."""
+    """A best-of-n job has generated one of its candidates."""
 
     type: Literal["candidate"] = "candidate"
     index: int = Field(description="Number of the picture within its job, from 0.")
@@ -114,25 +112,19 @@ class CancelingEvent(_Event):
 class DoneEvent(_Event):
     """The job has ended. There is one of these for each job."""
 
+    is_final: ClassVar[bool] = True
+
     type: Literal["done"] = "done"
     status: JobStatus = Field(description="succeeded, failed or canceled.")
     job: Job | None = Field(None, description="The job; null if it was deleted since.")
-
-    @property
-    def is_final(self) -> bool:
-        """True."""
-        return True
 
 
 class DeletedEvent(_Event):
     """The job was forgotten, whatever it was doing."""
 
-    type: Literal["deleted"] = "deleted"
+    is_final: ClassVar[bool] = True
 
-    @property
-    def is_final(self) -> bool:
-        """True."""
-        return True
+    type: Literal["deleted"] = "deleted"
 
 
 Event = Annotated[
@@ -147,6 +139,7 @@ Event = Annotated[
     | DeletedEvent,
     Field(discriminator="type"),
 ]
+FINAL_TYPES = frozenset(event.model_fields["type"].default for event in (DoneEvent, DeletedEvent))
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 

@@ -12,8 +12,9 @@ from typing import cast
 
 from redis import Redis
 
+from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
-from jobs.db.scripts import PREFIX, Scripts
+from jobs.db.scripts import Scripts
 from jobs.requests.request import WebhookEvent
 
 LEASE_S = 30.0  # twice what one attempt takes
@@ -21,7 +22,6 @@ MOST_PER_HOST = 2
 MOST_PER_CALLER = 8
 GIVE_UP_S = 24 * 3600.0
 _PASSES = 100  # of one look; more messages than these look at are left to the next
-_SECRET = PREFIX + "webhook_secret"
 _SECRET_BYTES = 32
 
 
@@ -99,14 +99,14 @@ class WebhookQueue:
     @translates_redis_errors
     def pending(self) -> int:
         """Number of messages that are owed."""
-        return self._redis.zcard(PREFIX + "webhooks")
+        return self._redis.zcard(keys.WEBHOOKS)
 
     @translates_redis_errors
     def own_secret(self) -> str:
         """A secret to sign with where the operator has set none: drawn once, and the same for every process."""
         drawn = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        self._redis.set(_SECRET, drawn, nx=True)
-        return cast("str", self._redis.get(_SECRET))
+        self._redis.set(keys.WEBHOOK_SECRET, drawn, nx=True)
+        return cast("str", self._redis.get(keys.WEBHOOK_SECRET))
 
     def _settle(
         self, delivery: Delivery, status: str, delay_ms: int, reason: str, *, is_silent: bool = False

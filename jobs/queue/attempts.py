@@ -1,4 +1,4 @@
-"""What an end without an outcome costs a job, and how often it may happen."""
+"""The ends of an execution without an outcome: what they cost the job, and how often they may happen."""
 
 from typing import Literal, cast
 
@@ -7,7 +7,7 @@ from jobs.errors import AttemptsExhaustedError
 from jobs.status.job import JobError
 
 MAX_ATTEMPTS = 3
-# Also counts what was nobody's fault: losses in company, and stops of a worker. So nothing goes round for ever.
+# Also counts losses of co-held jobs and stops of a worker, which are no job's fault, so that no job starts for ever.
 MAX_STARTS = 10
 
 
@@ -29,8 +29,8 @@ def give_up(scripts: Scripts, job_id: str, *, fence: str = "", max_attempts: int
     return cast("str", status)
 
 
-def give_back(
-    scripts: Scripts, job_id: str, *, fence: str, place: Literal["again", "aside"] = "again"
+def release(
+    scripts: Scripts, job_id: str, *, fence: str, place: Literal["waiting", "parked"] = "waiting"
 ) -> str:
     """End an execution whose worker stops: no attempt is charged, but the start counts.
 
@@ -38,7 +38,7 @@ def give_back(
         scripts: to run ``lua/release.lua``.
         job_id: of the job.
         fence: of the execution.
-        place: where the job waits, in line or aside for a worker that can read it; then it was never started.
+        place: where the job goes: it waits again, or is parked for a worker that can read it and was never started.
 
     Returns:
         The job's new status; "lost" when the fence is stale.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from redis import Redis
 from redis.client import PubSub
 
-from jobs.db.scripts import PREFIX
+from jobs.db import keys
 
 
 class Interrupts:
@@ -25,7 +25,7 @@ class Interrupts:
             RedisError: the connection is lost; the next call makes a new one.
         """
         if not self._subscribed:
-            self._messages.subscribe(PREFIX + "interrupts")
+            self._messages.subscribe(keys.INTERRUPTS)
             self._subscribed = True
         message = self._messages.get_message(timeout=timeout_s)
         return None if message is None else str(message["data"])

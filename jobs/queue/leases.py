@@ -1,4 +1,4 @@
-"""The job queue as a worker sees it: claim, keep, give back, commit.
+"""The job queue as a worker sees it: claim, keep, release, commit.
 
 A claimed job is leased: unless its worker renews the lease, the reaper gives the job to another one. Every claim has a
 fence of its own, and every later step names that fence, so a worker that was given up and comes back changes nothing.
@@ -6,7 +6,6 @@ A step that is repeated because its answer was lost changes nothing either, and 
 """
 
 import secrets
-import time
 from base64 import b64encode
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ import structlog
 from pydantic import ValidationError
 from redis import Redis
 
-from jobs.db.scripts import PREFIX, Scripts
+from jobs.db.scripts import Scripts
 from jobs.errors import LeaseLostError, LodestarError
-from jobs.queue.attempts import give_back, give_up
+from jobs.queue.attempts import give_up, release
+from jobs.queue.parked import ParkedJobs
 from jobs.queue.tickets import Tickets
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Task, TaskResult, generation_of, read_request
@@ -29,8 +29,6 @@ from jobs.status.records import dump_images
 
 LEASE_S = 10.0
 MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
-LOOK_ASIDE_EVERY_S = 5.0
-LOOK_ASIDE_AT = 64  # jobs at a time
 PREVIEW_TTL_S = 600  # for one whose job goes on; a minute after its end they are gone
 
 log = structlog.get_logger(__name__)
@@ -52,7 +50,7 @@ class Lease:
         job_id: of the job.
         fence: of this execution alone.
         request: what to do.
-        alone: whether its worker may hold no other job meanwhile, because it may be what its last worker died of.
+        alone: whether the job is quarantined: its last worker may have died of it, so this one holds no other.
     """
 
     job_id: str
@@ -62,7 +60,7 @@ class Lease:
 
     @property
     def generation(self) -> ResolvedRequest:
-        """The request of a job that draws; TypeError for the others."""
+        """The request of a job that generates pictures; TypeError for the others."""
         return generation_of(self.request)
 
     @property
@@ -88,7 +86,7 @@ class Leases:
         self._worker = worker
         self._lease_ms = int(lease_s * 1000)
         self._patience_ms = int(model_patience_s * 1000)
-        self._aside = _Aside(redis)
+        self._parked = ParkedJobs(redis)
 
     def claim_next(self, models: Sequence[str] = ()) -> Lease | None:
         """Take the waiting job whose turn it is; None when there is none for this worker now.
@@ -97,30 +95,19 @@ class Leases:
             models: what the worker has in its memory. A job that needs another model is left for a few seconds to a
                 worker that has it, or while there are others to do.
         """
-        while answer := self._claim("", models, self._aside.readable()):
+        while answer := self._claim(models, self._parked.readable()):
             lease = self._read(*answer)
             if lease is not None:
                 return lease
         return None
 
-    def claim(self, job_id: str) -> Lease | None:
-        """Take this waiting job; None when it no longer waits, or may only run on a worker that holds no other.
-
-        None also for a request that this version cannot read: the job goes on waiting, for a newer worker.
-        """
-        answer = self._claim(job_id, (), [job_id])
-        return self._read(*answer) if answer else None
-
-    def _claim(
-        self, only: str, models: Collection[str], readable: Collection[str]
-    ) -> tuple[str, str, str, int] | None:
+    def _claim(self, models: Collection[str], readable: Collection[str]) -> tuple[str, str, str, int] | None:
         answer: tuple[str, str, str, int] | None = self._scripts(
             "claim",
             self._worker,
             self._lease_ms,
             secrets.token_hex(4),
             self._patience_ms,
-            only,
             len(models),
             *models,
             *readable,
@@ -131,9 +118,9 @@ class Leases:
         try:
             return Lease(job_id, fence, read_request(request), bool(alone))
         except ValidationError as error:
-            # Out of the line, so that no worker of this version comes upon it again and none behind it waits.
-            give_back(self._scripts, job_id, fence=fence, place="aside")
-            log.warning("request of another version left waiting", job=job_id, reason=_at_fault(error))
+            # Out of the queue, so that no worker of this version claims it again and none behind it waits.
+            release(self._scripts, job_id, fence=fence, place="parked")
+            log.warning("request of another version parked", job=job_id, reason=_at_fault(error))
             return None
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
@@ -156,12 +143,12 @@ class Leases:
         self._scripts("note", lease.job_id, lease.fence, index, data, PREVIEW_TTL_S, *fields)
 
     def log(self, lease: Lease, message: str, *, level: Literal["info", "warning"] = "info") -> None:
-        """Tell those who follow the job something."""
+        """Send the job's followers a log line."""
         fields = ("log", "level", level, "message", message)
         self._scripts("note", lease.job_id, lease.fence, "", "", 0, *fields)
 
     def note(self, lease: Lease, sentence: str) -> None:
-        """Keep a sentence with the job, and tell those who follow it; once, however often the job is begun anew."""
+        """Keep a sentence with the job, and send it to the job's followers; once, however often the job starts."""
         self._scripts("remark", lease.job_id, lease.fence, sentence)
 
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
@@ -173,7 +160,7 @@ class Leases:
         return self._commit(lease, JobStatus.SUCCEEDED, "images", dump_images(images))
 
     def show(self, lease: Lease, image: StoredImage) -> None:
-        """Let everyone see a candidate that a choosing job has made."""
+        """Publish a candidate of a best-of-n job."""
         known = {
             "index": image.index,
             "seed": image.seed,
@@ -211,11 +198,11 @@ class Leases:
         return self._commit(lease, JobStatus.CANCELED, "", "")
 
     def release(self, lease: Lease) -> None:
-        """Give the job back to the queue, at its old place, without charging the attempt.
+        """Let the job wait again, at its old place, without charging the attempt.
 
         A job that was started as often as any may be has failed instead.
         """
-        if give_back(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
+        if release(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
             self._tickets.write(lease.job_id, again=True)
 
     def surrender(self, lease: Lease) -> None:
@@ -242,32 +229,3 @@ def _fields(progress: Progress | None) -> list[str | int | float]:
         return []
     known: list[str | int | float] = ["step", progress.step, "steps", progress.steps]
     return known if progress.eta_s is None else [*known, "eta_s", progress.eta_s]
-
-
-class _Aside:
-    """Which of the jobs that others set aside this version can read."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._readable: list[str] = []
-        self._cursor = 0
-        self._look_at = 0.0
-
-    def readable(self) -> list[str]:
-        """Ids found by the last look; a look every few seconds goes through all of them in portions."""
-        if time.monotonic() >= self._look_at:
-            self._look_at = time.monotonic() + LOOK_ASIDE_EVERY_S
-            self._cursor, found = self._redis.zscan(
-                PREFIX + "aside", cursor=self._cursor, count=LOOK_ASIDE_AT
-            )
-            ids = [str(job_id) for job_id, _ in found]
-            self._readable = [job_id for job_id in ids if self._is_readable(job_id)][:LOOK_ASIDE_AT]
-        return self._readable
-
-    def _is_readable(self, job_id: str) -> bool:
-        request = self._redis.hget(f"{PREFIX}job:{job_id}", "request")
-        try:
-            read_request(str(request))
-        except ValidationError:
-            return False
-        return True

@@ -1,4 +1,4 @@
-"""What decides the order of the waiting jobs: how much work each is, and whose share it counts against.
+"""The cost of a job and the flow that it counts against, which decide the order of the queue.
 
 The order itself is kept by the scripts: see ``lua/submit.lua``.
 """
@@ -21,7 +21,7 @@ _UNIT_PX = 64 * 64
 # with the pocket model: by `python -m benchmarks.unit_costs`, and by the presets' costs in docs/guidance.md.
 _PULL_BACK = 2.0  # a row back through the denoiser
 _GRADIENT = {"vae": 2.5, "linear": 0.1}  # through the decoder of a picture
-_VIEW = 0.25  # judged by one CLIP
+_CUTOUT = 0.25  # embedded and compared by one CLIP
 _DECODE = 0.9  # a picture, finished or as a preview
 _LOOK = 0.25  # of a CLIP at a picture
 _TEXT = 0.15  # read by a CLIP or by the text encoder
@@ -34,15 +34,15 @@ _WINDOW_CHARS = 300  # of a prompt, roughly: as much as a text encoder reads at 
 def cost_of(request: ResolvedRequest | Task) -> int:
     """An estimate of a job's model work, for fair shares and foreseen times; only ratios matter.
 
-    One unit is one row of one denoising step at 64 x 64 pixels. All grows with the pixels, views too, since larger
+    One unit is one row of one denoising step at 64 x 64 pixels. All grows with the pixels, cutouts too, since larger
     pictures are the affair of models with larger CLIPs; attention's square is left out. It is what a job costs that
     goes on to its end: guidance whose patience ends costs less.
     """
     if not isinstance(request, ResolvedRequest):
         return max(1, ceil(request.num_inputs * _LOOK))
     area = max(1.0, request.width * request.height / _UNIT_PX)
-    drawing = request.num_images * (_sampling(request) + _finishing(request))
-    return max(1, ceil(area * (drawing + _enlarging(request)) + _reading(request)))
+    pictures = request.num_images * (_sampling(request) + _finishing(request))
+    return max(1, ceil(area * (pictures + _enlarging(request)) + _reading(request)))
 
 
 def calls_of(sampler: SamplerName, steps: int) -> list[int]:
@@ -61,28 +61,29 @@ def _sampling(request: ResolvedRequest) -> float:
     cost = [rows * calls for calls in calls_of(request.sampler, request.steps)]
     guidance = request.guidance
     if guidance is not None:
-        views = _Views(guidance)
+        cutouts = _Cutouts(guidance)
         for step in guidance.window(request.steps)[:: guidance.stride]:
-            gradient = _gradient(guidance, views, step / request.steps, rows)
+            gradient = _gradient(guidance, cutouts, step / request.steps, rows)
             cost[step] = guidance.recurrences * (cost[step] + gradient)
     return sum(cost)
 
 
-def _gradient(guidance: ResolvedGuidance, views: "_Views", progress: float, rows: float) -> float:
+def _gradient(guidance: ResolvedGuidance, cutouts: "_Cutouts", progress: float, rows: float) -> float:
     """What guidance computes at one of its steps, each time that the step is taken."""
-    seen = views.at(progress)
-    if seen is None:
+    number = cutouts.at(progress)
+    if number is None:
         return 0.0
-    draws = guidance.smoothing_samples if guidance.smoothing else 1
+    samples = guidance.smoothing_samples if guidance.smoothing else 1
     times = bool(guidance.rho) + (guidance.iterations if guidance.mu else 0)
     back = 1.0 if PRESETS[guidance.preset].through == "conditional" else rows
     return (
-        times * draws * (_GRADIENT[guidance.decoder] + _VIEW * seen) + bool(guidance.rho) * back * _PULL_BACK
+        times * samples * (_GRADIENT[guidance.decoder] + _CUTOUT * number)
+        + bool(guidance.rho) * back * _PULL_BACK
     )
 
 
-class _Views:
-    """How many views CLIPs judge at a time of a run."""
+class _Cutouts:
+    """The number of cutouts that CLIPs see at a time of a run."""
 
     def __init__(self, guidance: ResolvedGuidance) -> None:
         self._guidance = guidance
@@ -90,7 +91,7 @@ class _Views:
         self._share = guidance.cutouts / most_cutouts(guidance.overview_cuts, guidance.inner_cuts)
 
     def at(self, progress: float) -> int | None:
-        """Those of all CLIPs together; None when there is nothing to judge."""
+        """Those of all CLIPs together; None when no objective is active."""
         active = [objective for objective in self._guidance.objectives if objective.active(progress)]
         prompts = [objective for objective in active if isinstance(objective, PROMPTS)]
         clips = {objective.clip or self._guidance.clip for objective in prompts}
@@ -119,12 +120,12 @@ def _enlarging(request: ResolvedRequest) -> float:
 
 
 def _reading(request: ResolvedRequest) -> float:
-    """What is done once for all pictures: texts are read, and the text encoder is fitted to a taste."""
+    """Work done once for all pictures: reading texts, and fitting the text encoder to an aesthetic embedding."""
     texts = 2 + (request.cfg_scale != 1) + (request.select is not None)
     if request.guidance is not None and request.guidance.scale:
         texts += sum(isinstance(objective, TextObjective) for objective in request.guidance.objectives)
-    taste, windows = request.personalization, max(1, ceil(len(request.prompt) / _WINDOW_CHARS))
-    fitting = 0 if taste is None or not taste.weight else taste.steps
+    personal, windows = request.personalization, max(1, ceil(len(request.prompt) / _WINDOW_CHARS))
+    fitting = 0 if personal is None or not personal.weight else personal.steps
     return _TEXT * texts + _FIT * fitting * windows
 
 
@@ -137,7 +138,7 @@ def flow_of(caller: str, priority: Priority) -> str:
     """The flow that a job's work is counted against: one for each caller and priority.
 
     Args:
-        caller: who asks, in whatever way the API knows; empty for all who do not say.
+        caller: its name, as the API knows it; empty for all anonymous ones.
         priority: of the job.
     """
     # A digest, so that what is kept in Redis tells nobody's name.

@@ -1,11 +1,11 @@
 """How fast the workers get on together, and so how long a waiting job will take."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 from redis import Redis
 
-from jobs.db.scripts import PREFIX
+from jobs.db import keys
 from jobs.queue.workers import WorkerInfo
 from jobs.wire import Wire
 
@@ -24,7 +24,7 @@ class Pace(Wire):
     load: float
 
 
-class Line(Wire):
+class Backlog(Wire):
     """The waiting jobs as a whole, at one moment.
 
     Attributes:
@@ -40,12 +40,16 @@ class Line(Wire):
     def eta_s(self, jobs_before: float, own_cost: int = 0) -> float | None:
         """Seconds until a waiting job is done; None when no speed is known.
 
-        The jobs before it are taken to be of average cost: adding up the true ones would take as long as the line.
+        The jobs before it are taken to be of average cost: adding up the true ones would take as long as the queue.
         """
         if self.pace is None or self.pace.speed <= 0:
             return None
         mean = self.cost / self.jobs if self.jobs else 0.0
         return round((self.pace.load + jobs_before * mean + own_cost) / self.pace.speed, 1)
+
+    def eta_of(self, record: Mapping[str, str], position: int | None) -> float | None:
+        """Seconds until the job of this record is done; None also for one that does not wait."""
+        return None if position is None else self.eta_s(position, int(record["cost"]))
 
 
 class PaceBook:
@@ -61,14 +65,14 @@ class PaceBook:
             pace = Pace(
                 speed=sum(worker.speed or 0.0 for worker in known), load=sum(worker.load for worker in known)
             )
-            self._redis.set(PREFIX + "pace", pace.model_dump_json(), ex=PACE_TTL_S)
+            self._redis.set(keys.PACE, pace.model_dump_json(), ex=PACE_TTL_S)
 
-    def line(self) -> Line:
-        """The line now."""
+    def backlog(self) -> Backlog:
+        """The waiting jobs now."""
         with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.zcard(PREFIX + "waiting")
-            pipeline.mget(PREFIX + "waiting_cost", PREFIX + "pace")
+            pipeline.zcard(keys.WAITING)
+            pipeline.mget(keys.WAITING_COST, keys.PACE)
             jobs, (cost, pace) = cast("tuple[int, list[str | None]]", tuple(pipeline.execute()))
-        return Line(
+        return Backlog(
             jobs=jobs, cost=int(cost or 0), pace=None if pace is None else Pace.model_validate_json(pace)
         )

@@ -6,8 +6,9 @@ from typing import cast
 import structlog
 from redis import Redis
 
+from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
-from jobs.db.scripts import PREFIX, Scripts
+from jobs.db.scripts import Scripts
 from jobs.queue.attempts import MAX_ATTEMPTS, give_up
 from jobs.queue.leases import LEASE_S
 from jobs.queue.pace import PaceBook
@@ -59,9 +60,7 @@ class Reaper:
 
     def _recover_abandoned(self) -> None:
         now = _now_us(self._redis)
-        ended = cast(
-            "list[str]", self._redis.zrangebyscore(PREFIX + "leases", "-inf", now, start=0, num=PORTION)
-        )
+        ended = cast("list[str]", self._redis.zrangebyscore(keys.LEASES, "-inf", now, start=0, num=PORTION))
         for job_id in ended:
             status = give_up(self._scripts, job_id, max_attempts=self._max_attempts)
             if status == JobStatus.QUEUED:
@@ -74,10 +73,10 @@ class Reaper:
         """No lease ends this late unless the server's clock was set back; its worker may be dead."""
         soon, too_late = now + int(LEASE_S * 1e6), now + int(10 * LEASE_S * 1e6)
         late = cast(
-            "list[str]", self._redis.zrangebyscore(PREFIX + "leases", too_late, "+inf", start=0, num=PORTION)
+            "list[str]", self._redis.zrangebyscore(keys.LEASES, too_late, "+inf", start=0, num=PORTION)
         )
         for job_id in late:
-            self._redis.zadd(PREFIX + "leases", {job_id: soon}, xx=True)
+            self._redis.zadd(keys.LEASES, {job_id: soon}, xx=True)
 
     def _tend_tickets(self) -> None:
         """Hold the number of tickets against the number of jobs that wait, since any ticket does for any job.
@@ -85,7 +84,7 @@ class Reaper:
         The tickets are counted first: the job of a ticket was stored before it, so a surplus is none of new jobs.
         """
         tickets, taken = self._tickets.count(), self._tickets.taken()
-        jobs = self._redis.zcard(PREFIX + "waiting")
+        jobs = self._redis.zcard(keys.WAITING)
         self._tickets.discard(self._taken.among(taken))
         if self._missing.among({"tickets"} if tickets < jobs else set()):
             self._write_missing(jobs - tickets)
@@ -99,9 +98,9 @@ class Reaper:
         One is lost when the submitter died after storing the job, or a worker after taking the ticket. A moment without
         a ticket is normal: the worker that took it is about to claim.
         """
-        mark = PREFIX + "reissued"
+        mark = keys.REISSUED
         if self._redis.set(mark, "1", nx=True, px=max(1, int(self._grace_s * 1000))):
-            first = cast("list[str]", self._redis.zrange(PREFIX + "waiting", 0, min(number, PORTION) - 1))
+            first = cast("list[str]", self._redis.zrange(keys.WAITING, 0, min(number, PORTION) - 1))
             self._tickets.write_many(first)
             log.warning("lost tickets written again", tickets=len(first))
 

@@ -1,8 +1,8 @@
-"""RQ as the way a job reaches a worker.
+"""RQ only wakes workers: it holds tickets, and the jobs are queued beside it.
 
-An RQ job is only a ticket that says "a job waits". The jobs themselves, and their order, are kept beside it; whoever
-takes a ticket claims the best waiting job, which need not be the one that the ticket was written for. So a ticket that
-is lost is replaced by any other, and one that is delivered twice does nothing the second time.
+A ticket is an RQ job that says "a job waits". The jobs and their order are kept by the scripts of ``jobs/db/lua``; a
+worker that takes a ticket claims the first job of that queue, whichever one the ticket was written for. So any ticket
+replaces one that is lost, and one that is delivered twice does nothing the second time.
 """
 
 import secrets
@@ -74,10 +74,6 @@ class Tickets:
         """Ids of the tickets that were written last."""
         return self.queue.get_job_ids(-number, number) if number else []
 
-    def waiting(self) -> set[str]:
-        """Ids of the jobs whose tickets are in the queue; reads all of it."""
-        return {job_of(ticket_id) for ticket_id in self.queue.get_job_ids()}
-
     def taken(self) -> set[str]:
         """Ids of the tickets that a worker took from the queue and has not started on: for milliseconds, or it died."""
         return set(self.queue.intermediate_queue.get_job_ids())
@@ -96,8 +92,3 @@ class Tickets:
         """Let RQ forget the tickets whose worker died on them, which it counts as work in progress otherwise."""
         self.queue.started_job_registry.cleanup()
         self.queue.failed_job_registry.cleanup()
-
-
-def job_of(ticket_id: str) -> str:
-    """Id of the job that a ticket speaks of."""
-    return ticket_id.rpartition("-")[0]

@@ -6,8 +6,9 @@ from typing import cast
 from pydantic import Field
 from redis import Redis
 
+from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
-from jobs.db.scripts import PREFIX, Scripts
+from jobs.db.scripts import Scripts
 from jobs.wire import Wire
 
 HEARTBEAT_EVERY_S = 3.0
@@ -69,22 +70,22 @@ class WorkerRegistry:
 
     def leave(self, name: str) -> None:
         """Take a worker off the list."""
-        last = cast("str | None", self._redis.get(f"{PREFIX}worker:{name}"))
+        last = cast("str | None", self._redis.get(keys.worker(name)))
         with self._redis.pipeline() as pipeline:
             for model in _read(last).models if last else ():
-                pipeline.zrem(f"{PREFIX}holders:{model}", name)
-            pipeline.delete(f"{PREFIX}worker:{name}")
-            pipeline.srem(PREFIX + "workers", name)
+                pipeline.zrem(keys.holders(model), name)
+            pipeline.delete(keys.worker(name))
+            pipeline.srem(keys.WORKERS, name)
             pipeline.execute()
 
     @translates_redis_errors
     def alive(self) -> tuple[WorkerInfo, ...]:
         """The workers heard of within the last 15 s, by name."""
-        names = sorted(cast("set[str]", self._redis.smembers(PREFIX + "workers")))
-        values = self._redis.mget([f"{PREFIX}worker:{name}" for name in names]) if names else []
+        names = sorted(cast("set[str]", self._redis.smembers(keys.WORKERS)))
+        values = self._redis.mget([keys.worker(name) for name in names]) if names else []
         silent = [name for name, value in zip(names, values, strict=True) if value is None]
         if silent:
-            self._redis.srem(PREFIX + "workers", *silent)
+            self._redis.srem(keys.WORKERS, *silent)
         return tuple(_read(value) for value in values if value is not None)
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from jobs.requests.embeddings import EmbeddingName
 from jobs.requests.presets import PixelProperty
-from jobs.storage.embeddings import EmbeddingName
 from jobs.wire import SomeText, Wire
 
 MAX_OBJECTIVES = 32

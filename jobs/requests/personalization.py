@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.storage.embeddings import EmbeddingName
+from jobs.requests.embeddings import EmbeddingName
 from jobs.wire import SomeText, Wire, same_field
 
 Blend = Literal["lerp", "slerp"]

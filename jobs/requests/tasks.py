@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
+from jobs.requests.embeddings import EmbeddingInfo, EmbeddingName
 from jobs.requests.request import Priority, ResolvedRequest
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingName
 from jobs.wire import Wire, dump_as_stored
 
 

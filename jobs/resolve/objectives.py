@@ -2,6 +2,7 @@
 
 from jobs.catalog.catalog import Catalog
 from jobs.errors import ClipMismatchError, InvalidRequestError, UnknownEmbeddingError, UnknownModelError
+from jobs.requests.embeddings import EmbeddingInfo
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import (
     AestheticObjective,
@@ -11,7 +12,7 @@ from jobs.requests.objectives import (
     TextObjective,
 )
 from jobs.requests.presets import GuidancePreset
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingLibrary
+from jobs.storage.embeddings import EmbeddingLibrary
 
 
 def resolve_objectives(

@@ -20,7 +20,7 @@ class ArtifactStore:
     """Files by key under one URL (``s3://bucket/prefix``, ...) or in a local folder of any name.
 
     Keys are made by us from job ids and numbers, never from a request; none of their parts begins with a dot. A reader
-    sees a whole file or none. Who may not look into a local folder may not read what is put there. Addresses and
+    sees a whole file or none. A file in a local folder gives no more rights than the folder. Addresses and
     credentials of remote stores come from the environment, each in its own ordinary way (``AWS_ENDPOINT_URL`` and
     friends for s3). Threads and forks may share a store.
 
@@ -56,7 +56,7 @@ class ArtifactStore:
                 fs.pipe_file(path, data)
 
     def put_new(self, key: str, data: bytes) -> None:
-        """Store a file whole that is not there yet; of several who try one succeeds.
+        """Store a file whole that is not there yet; of several writers one succeeds.
 
         Object stores without conditional writes may let two succeed that try at the same moment.
 

@@ -1,13 +1,16 @@
-"""Files that a caller's request brings, kept in the artifact store beside the job that they are for."""
+"""The files of a job in the artifact store: where they lie, and how they are deleted."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from jobs.storage.artifacts import ArtifactStore
 
 UPLOADS = "uploads"
 
 
 @dataclass(frozen=True)
 class BroughtFiles:
-    """What was stored for a job before it is submitted.
+    """Files that a request brings, stored for its job before that is submitted.
 
     Attributes:
         inputs: digests of the pictures that the job keeps as long as it is kept itself.
@@ -31,3 +34,39 @@ def input_key(job_id: str, digest: str) -> str:
 def upload_key(job_id: str, number: int, suffix: str) -> str:
     """Where a file lies that goes when the job has ended."""
     return f"{job_id}/{UPLOADS}/{number}{suffix}"
+
+
+class JobFiles:
+    """All files of jobs and of executions, each under the same name in several folders of the store.
+
+    Every method lets OSError through when the store cannot be reached.
+    """
+
+    def __init__(self, artifacts: ArtifactStore, *, beside: Sequence[str] = ()) -> None:
+        """Make one.
+
+        Args:
+            artifacts: the store; its root has a folder of each job.
+            beside: further folders that have such folders.
+        """
+        self._artifacts = artifacts
+        self._beside = tuple(beside)
+
+    def delete(self, place: str) -> None:
+        """Delete the files of a job or of one execution (``job/fence``); none is fine."""
+        for folder in self._beside:
+            self._artifacts.delete(f"{folder}/{place}")
+        self._artifacts.delete(place)
+
+    def delete_before(self, place: str, forget: Callable[[str], object], *, may_grow: bool = False) -> None:
+        """Delete files, then the record of them: if the store is away, the record stays to try again by.
+
+        Args:
+            place: of the files.
+            forget: deletes the record of this place.
+            may_grow: whether a worker may store more until the record is gone; what it stores is deleted too.
+        """
+        self.delete(place)
+        forget(place)
+        if may_grow:
+            self.delete(place)

@@ -55,10 +55,6 @@ class Segments:
         self.root = f"{self.folder}/segments"
         """Folder that has the segments of a job, and of an execution, under the same names as the artifact store."""
 
-    def put(self, segment: Segment) -> None:
-        """Add a segment."""
-        self._artifacts.put(*self.encode(segment))
-
     def encode(self, segment: Segment) -> tuple[str, bytes]:
         """A segment as a file: its key, and what is in it."""
         return self.key(segment.job_id, segment.fence), segment.model_dump_json().encode()

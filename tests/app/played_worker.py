@@ -10,6 +10,7 @@ from jobs.errors import LodestarError
 from jobs.queue.leases import Lease, Leases
 from jobs.status.job import Progress, StoredImage
 from jobs.storage.artifacts import ArtifactStore
+from tests.jobs.samples import claimed
 
 
 class PlayedWorker:
@@ -23,9 +24,7 @@ class PlayedWorker:
 
     def claim(self, job_id: str) -> Lease:
         """Take a job that waits."""
-        lease = self.leases.claim(job_id)
-        assert lease is not None
-        return lease
+        return claimed(self.leases, job_id)
 
     def report(self, lease: Lease, *, step: int, steps: int, eta_s: float | None = None) -> None:
         """Renew the lease with progress."""

@@ -1,6 +1,13 @@
 """Requests and pictures for tests that only need some."""
 
+import math
+from typing import cast
+
+from redis import Redis
+
+from jobs.db import keys
 from jobs.queue.leases import Lease, Leases
+from jobs.queue.tickets import Tickets
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.status.job import StoredImage
@@ -38,8 +45,25 @@ def pictures_of(lease: Lease) -> tuple[StoredImage, ...]:
     return (StoredImage(index=0, seed=7, width=64, height=64, key=key, clip_score=0.25),)
 
 
+def put_first(redis: Redis, job_id: str) -> bool:
+    """Put a job first in the queue; False if it does not wait."""
+    before = redis.zscore(keys.WAITING, job_id)
+    if before is None:
+        return False
+    ((_, least),) = cast("list[tuple[str, float]]", redis.zrange(keys.WAITING, 0, 0, withscores=True))
+    redis.zadd(keys.WAITING, {job_id: math.nextafter(least, 0)}, xx=True)
+    return True
+
+
 def claimed(leases: Leases, job_id: str) -> Lease:
-    """The lease of a job that can be claimed."""
-    lease = leases.claim(job_id)
+    """The lease of a waiting job, which is put first in the queue."""
+    put_first(leases._redis, job_id)
+    lease = leases.claim_next()
     assert lease is not None
+    assert lease.job_id == job_id
     return lease
+
+
+def waiting_tickets(tickets: Tickets) -> list[str]:
+    """Ids of the jobs whose tickets are in the queue, the oldest first."""
+    return [ticket_id.rpartition("-")[0] for ticket_id in tickets.queue.get_job_ids()]

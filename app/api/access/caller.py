@@ -1,4 +1,4 @@
-"""Who asks."""
+"""The caller of a request."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ HEADER = "x-forwarded-user"
 
 
 def caller_of(request: Request) -> str:
-    """Who asks, as a proxy that authenticates says it; empty if none does.
+    """The caller's name, as an authenticating proxy sends it; empty if none does.
 
     The name is the proxy's affair: any value is taken as it comes, its bytes read as UTF-8 where they are that.
     Of several the last counts, which is the proxy's own if the client has sent one too.
@@ -26,8 +26,8 @@ def _caller(
     x_forwarded_user: Annotated[
         str | None,
         Header(
-            description="Who asks, as a proxy that authenticates says it: any name. Callers get equal shares of the "
-            "work; all who send none count as one caller.",
+            description="Name of the caller, as an authenticating proxy sends it: any text. Callers get equal shares "
+            "of the work; all anonymous ones count as one caller.",
             examples=["alice"],
         ),
     ] = None,

@@ -11,7 +11,7 @@ from app.api.dialects.addresses import base_of
 from app.api.intake.submission import submit_job
 from app.api.problems.validation import Place, in_body
 from jobs.errors import LodestarError
-from jobs.queue.queue import Submission
+from jobs.queue.submission import Submission
 from jobs.requests.request import GenerateRequest
 
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]

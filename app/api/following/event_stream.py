@@ -1,4 +1,4 @@
-"""Server-sent events: what one reader is sent, from its first event to the job's last."""
+"""Server-sent events of one reader, from its first event to the job's last."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from jobs.events.events import DoneEvent, SnapshotEvent
 from jobs.status.job import Job, JobStatus
 from jobs.wire import Wire
 
-HEARTBEAT_S = 15.0  # proxies cut off who is silent, the strictest of the common ones after 30 s
+HEARTBEAT_S = 15.0  # proxies close silent connections, the strictest of the common ones after 30 s
 OUTAGE_PAUSE_S = 1.0
 RETRY_MS = 2000  # what a browser waits before it connects again
 _HEADERS = {
@@ -39,7 +39,7 @@ class QueueSnapshotEvent(Wire):
 
 
 async def open_stream(services: Services, job_id: str | None, seen: str | None) -> Response:
-    """The answer to someone who follows a job, or all jobs.
+    """The stream of events of a job, or of all jobs.
 
     Args:
         services: of the app.
@@ -145,7 +145,7 @@ class _Reader:
             return _encode(snapshot, "snapshot", self._seen)
         self.has_ended = True
         done = DoneEvent(job_id=job.id, at=job.finished_at, status=job.status, job=job)
-        # Without an id, so that who is cut off in between is sent the end again.
+        # Without an id, so that a reader cut off in between gets the end again.
         return _encode(snapshot, "snapshot") + _encode(done, "done", _id_of_end(job, self._seen))
 
 

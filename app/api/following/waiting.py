@@ -1,55 +1,58 @@
-"""``Prefer: wait=N`` of RFC 7240: hold an answer back until the job has ended, for N seconds at most."""
+"""Waiting for a job's end on behalf of a client."""
 
-import asyncio
-import re
+import math
 import time
-from collections.abc import Awaitable, Callable
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 
-from app.api.services import services_of
-from jobs.errors import LodestarError
-from jobs.queue.queue import JobQueue
-from jobs.status.job import Job
-
-MAX_WAIT_S = 60
-_FIRST_PAUSE_S = 0.05
-_LAST_PAUSE_S = 0.5
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=[,;]|$)", re.IGNORECASE)
+from app.api.following.watch import OnHangUp, watching
+from jobs.errors import JobCanceledError, JobFailedError
+from jobs.events.events import FINAL_TYPES
+from jobs.status.job import Job, JobStatus
 
 
-def preferred_wait_s(prefer: str | None) -> int | None:
-    """Seconds that a Prefer header asks to wait, 60 at most; None if it does not ask to."""
-    found = _WAIT.search(prefer or "")
-    return min(int(found[1]), MAX_WAIT_S) if found else None
+async def await_end(request: Request, job: Job, *, timeout_s: float = math.inf, on_hang_up: OnHangUp) -> Job:
+    """The job once it has ended, or as it stands after ``timeout_s`` seconds.
 
+    Redis is asked when the job ends, not meanwhile.
 
-async def wait_for_end(
-    queue: JobQueue, job: Job, wait_s: float, given_up: Callable[[], Awaitable[bool]]
-) -> Job:
-    """The job once it has ended, or as it stands after ``wait_s`` seconds or when the wait is given up.
+    Args:
+        request: of the client.
+        job: as it was submitted.
+        timeout_s: longest wait.
+        on_hang_up: ``cancel`` the job when the client hangs up or the server stops, because no other way leads the
+            client to it; else ``leave`` it.
 
-    No thread is held during the wait.
+    Raises:
+        JobCanceledError: the client has hung up.
+        StoppingError: the server stops.
+        UnknownJobError: the job was deleted.
+        QueueUnavailableError: Redis has been away for a minute.
     """
-    deadline = time.monotonic() + wait_s
-    pause_s = _FIRST_PAUSE_S
-    while not job.status.is_terminal and (left_s := deadline - time.monotonic()) > 0 and not await given_up():
-        await asyncio.sleep(min(pause_s, left_s))
-        pause_s = min(pause_s * 1.5, _LAST_PAUSE_S)
-        try:
-            job = await run_in_threadpool(queue.get, job.id)
-        except LodestarError:
-            # Deleted meanwhile, or Redis went away. Its submission was accepted all the same: say so.
-            return job
+    ends = time.monotonic() + timeout_s
+    if job.status.is_terminal or timeout_s <= 0:
+        return job
+    with watching(request, job, FINAL_TYPES, on_hang_up=on_hang_up) as watch:
+        job = await watch.look()
+        while not job.status.is_terminal and (left_s := ends - time.monotonic()) > 0:
+            job = await watch.next(left_s)
     return job
 
 
-def nobody_waits(request: Request) -> Callable[[], Awaitable[bool]]:
-    """Tells whether the client of a request has hung up, or the server is about to stop."""
-    stopping = services_of(request).stopping
+def hang_up_policy(idempotency_key: str | None) -> OnHangUp:
+    """What becomes of a job whose client hangs up: with a key, the client can come back to it."""
+    return "cancel" if idempotency_key is None else "leave"
 
-    async def is_over() -> bool:
-        return stopping.is_set() or await request.is_disconnected()
 
-    return is_over
+def require_success(job: Job) -> Job:
+    """The job, which has ended.
+
+    Raises:
+        JobFailedError: it has failed.
+        JobCanceledError: it was canceled.
+    """
+    if job.status is JobStatus.CANCELED:
+        raise JobCanceledError(f"job {job.id} was canceled before its picture was finished")
+    if job.error is not None:
+        raise JobFailedError(f"job {job.id} has failed ({job.error.type}): {job.error.message}")
+    return job

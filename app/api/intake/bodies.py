@@ -96,7 +96,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def too_much(error: TooMuchError, *within: str) -> RequestValidationError:
-    """What a client is told of a value that is more than any request needs, ``within`` a field or in the body."""
+    """The error of a value that is more than any request needs, ``within`` a field or in the body."""
     limit = {"max_length": error.limit}
     return RequestValidationError(
         [{"type": "too_long", "loc": ("body", *within, *error.place), "msg": error.message, "ctx": limit}]

@@ -10,7 +10,7 @@ Place = tuple[str | int, ...]
 MAX_DEPTH = 32
 MAX_ITEMS = 1000
 MAX_FIELDS = 2000
-"""Of all objects together. Who does not know a name tells of it, so each may become an error."""
+"""Of all objects together: each unknown name may become an error."""
 
 # What a megabyte can hold of these takes longest to parse, so they are counted first. Texts may hold them too.
 _MAX_BRACKETS = 10_000

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.pictures.objective_pictures import keep_objective_pictures, names_pictures
 from app.api.pictures.store_access import forget_files, forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
-from jobs.queue.queue import Submission, new_job_id
+from jobs.queue.submission import Submission, new_job_id
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 

@@ -80,7 +80,7 @@ class _QueueCollector(Collector):
         up = GaugeMetricFamily("lodestar_redis_up", "1 if Redis answered this scrape, else 0.")
         try:
             counts = self._queue.counts()
-            line = self._queue.line()
+            backlog = self._queue.backlog()
             alive = self._workers.alive()
             owed = self._webhooks.pending()
         except QueueUnavailableError:
@@ -94,11 +94,11 @@ class _QueueCollector(Collector):
             jobs.add_metric([status], number)
         yield jobs
         yield GaugeMetricFamily(
-            "lodestar_waiting_work", "Units of work that the waiting jobs need.", value=line.cost
+            "lodestar_waiting_work", "Units of work that the waiting jobs need.", value=backlog.cost
         )
-        if line.pace is not None:
+        if backlog.pace is not None:
             yield GaugeMetricFamily(
-                "lodestar_speed", "Units of work that all workers do in a second.", value=line.pace.speed
+                "lodestar_speed", "Units of work that all workers do in a second.", value=backlog.pace.speed
             )
         yield GaugeMetricFamily(
             "lodestar_workers", "Workers heard of within the last 15 s.", value=len(alive)

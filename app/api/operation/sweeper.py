@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 async def sweep_forever(reaper: Reaper) -> None:
-    """Sweep every second until cancelled; an outage of Redis is logged when it starts and ends."""
+    """Sweep every second until canceled; an outage of Redis is logged when it starts and ends."""
     away = False
     while True:
         try:
@@ -35,7 +35,7 @@ async def sweep_forever(reaper: Reaper) -> None:
 
 
 async def expire_forever(retention: Retention) -> None:
-    """Delete what is due until cancelled. A task of its own: a slow artifact store must not keep lost jobs waiting."""
+    """Delete what is due until canceled. A task of its own: a slow artifact store must not keep lost jobs waiting."""
     while True:
         deleted = await run_sync(_tolerant(retention.sweep), abandon_on_cancel=True)
         await asyncio.sleep(0 if deleted >= PORTION else EXPIRE_EVERY_S)

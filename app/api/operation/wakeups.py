@@ -1,62 +1,75 @@
-"""Wakes the readers of events when there is something for them.
+"""Wakes clients that wait for something to happen to a job.
 
-One loop in each API process waits at the stream of all jobs' events, on one connection. It hands nothing on but the
-news that there is something: each reader then reads its own job's stream at its own pace, and a slow one needs no
-buffer.
+One loop in each API process reads the stream of all jobs' events, on one connection. It hands on no event, only the
+news that there is one: each reader then reads its own job at its own pace, and a slow one needs no buffer.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from jobs.db.scripts import PREFIX
+from jobs.db import keys
+from jobs.events.event_log import START
 
 BLOCK_MS = 5000  # below the client's socket timeout
 RECONNECT_S = 0.5
-_ALL = PREFIX + "events"
+READ_AT_A_TIME = 1000  # a tenth of what the stream keeps
 
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, eq=False)
+class _Sleeper:
+    types: frozenset[str] | None
+    bell: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Wakeups:
-    """Who sleeps until something happens to which job."""
+    """The bells of waiting clients, by job."""
 
     def __init__(self) -> None:
-        self._sleepers: defaultdict[str | None, set[asyncio.Event]] = defaultdict(set)
+        self._sleepers: defaultdict[str | None, set[_Sleeper]] = defaultdict(set)
 
     @contextmanager
-    def listening(self, job_id: str | None) -> Iterator[asyncio.Event]:
-        """An event that is set whenever something happened to the job, or to any job if None."""
-        bell = asyncio.Event()
-        self._sleepers[job_id].add(bell)
+    def listening(self, job_id: str | None, types: frozenset[str] | None = None) -> Iterator[asyncio.Event]:
+        """A bell that is set when something happens to a job.
+
+        Args:
+            job_id: of the job; None for any job.
+            types: of the events that set the bell; None for all.
+        """
+        sleeper = _Sleeper(types)
+        self._sleepers[job_id].add(sleeper)
         try:
-            yield bell
+            yield sleeper.bell
         finally:
-            self._sleepers[job_id].discard(bell)
+            self._sleepers[job_id].discard(sleeper)
             if not self._sleepers[job_id]:
                 del self._sleepers[job_id]
 
-    def wake(self, job_ids: set[str]) -> None:
-        """Wake those who sleep for one of these jobs, and those who sleep for all."""
-        for job_id in (*job_ids, None):
-            for bell in self._sleepers.get(job_id, ()):
-                bell.set()
+    def wake(self, happened: Iterable[tuple[str, str]]) -> None:
+        """Set the bells for these events, each a job's id and the event's type."""
+        for job_id, kind in happened:
+            for sleeper in (*self._sleepers.get(job_id, ()), *self._sleepers.get(None, ())):
+                if sleeper.types is None or kind in sleeper.types:
+                    sleeper.bell.set()
 
     def wake_all(self) -> None:
-        """Wake everybody: something may have happened that nobody was told of."""
-        for bells in self._sleepers.values():
-            for bell in bells:
-                bell.set()
+        """Set every bell, because events may have been missed."""
+        for sleepers in self._sleepers.values():
+            for sleeper in sleepers:
+                sleeper.bell.set()
 
 
 async def wake_readers(redis: Redis, wakeups: Wakeups) -> None:
-    """Wait for events and wake their readers, until cancelled; after an outage of Redis everybody is woken."""
+    """Read events and set the bells for them, until canceled; after an outage of Redis, set all."""
     while True:
         try:
             await _follow(redis, wakeups)
@@ -66,11 +79,14 @@ async def wake_readers(redis: Redis, wakeups: Wakeups) -> None:
 
 
 async def _follow(redis: Redis, wakeups: Wakeups) -> None:
-    newest: Any = await redis.xrevrange(_ALL, count=1)
-    seen = newest[0][0] if newest else "0-0"
+    stream = keys.events(None)
+    newest: Any = await redis.xrevrange(stream, count=1)
+    seen = newest[0][0] if newest else START
     wakeups.wake_all()
     while True:
-        answer: Any = await redis.xread({_ALL: seen}, count=1000, block=BLOCK_MS)
+        answer: Any = await redis.xread({stream: seen}, count=READ_AT_A_TIME, block=BLOCK_MS)
         for _, rows in answer or ():
             seen = rows[-1][0]
-            wakeups.wake({fields["job_id"] for _, fields in rows})
+            if len(rows) == READ_AT_A_TIME:
+                wakeups.wake_all()  # so far behind that the stream may have been cut meanwhile
+            wakeups.wake((fields["job_id"], fields["type"]) for _, fields in rows)

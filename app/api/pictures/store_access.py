@@ -1,4 +1,4 @@
-"""Failures of the artifact store, as clients are told of them, and what a refused submission leaves in it."""
+"""Failures of the artifact store as errors of the API, and the removal of files that a refused submission left."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress

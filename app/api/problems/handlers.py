@@ -31,7 +31,7 @@ MEDIA_TYPE = "application/problem+json"
 
 @dataclass(frozen=True)
 class Dialect:
-    """Paths of another service's API, and how its clients are told of an error."""
+    """Paths of another service's API, and the form of its errors."""
 
     paths: re.Pattern[str]
     answer: Callable[[Problem, Kind], JSONResponse]
@@ -83,7 +83,7 @@ def refusal(request: Request, error: LodestarError) -> Response:
 
 
 def problem_of(request: Request, error: LodestarError) -> tuple[Problem, Kind]:
-    """What a client is told of an error, and its kind; of one without an HTTP meaning only that it happened."""
+    """The problem document of an error, and its kind; an error without an HTTP meaning says only that it happened."""
     if error.type not in KINDS:
         log.error("error without an HTTP meaning", exc_info=error)
         return _internal(request), KINDS["internal"]

@@ -55,7 +55,7 @@ KINDS = {
             "no_image_tower",
             422,
             "No image tower",
-            "The catalog names no CLIP that the model's text encoder belongs to, which personalisation needs.",
+            "The catalog names no CLIP that the model's text encoder belongs to, which personalization needs.",
         ),
         Kind(
             "invalid_file",

@@ -7,20 +7,21 @@ from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
-from app.api.intake.task_submission import Prefer, submit_task
+from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import reaching_the_store
 from app.api.pictures.uploads import MAX_PICTURES, keep_file, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
-from app.api.services import Services, TheLibrary, TheServices
+from app.api.services import Services, TheServices
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
-from jobs.queue.queue import new_job_id
+from jobs.queue.submission import new_job_id
+from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.requests.tasks import EmbeddingTask, ImportTask
 from jobs.resolve.aesthetics import text_clip
 from jobs.status.job import Job
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
 from jobs.wire import AtMost
 
 router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"], route_class=IntakeRoute)
@@ -53,7 +54,7 @@ Clip = Annotated[
     Form(
         max_length=100,
         description="Id of the CLIP to make it with; if left out, the one that the first model's text encoder "
-        "belongs to, which personalisation of that model needs.",
+        "belongs to, which personalization of that model needs.",
     ),
 ]
 Pictures = Annotated[list[UploadFile], AtMost(MAX_PICTURES), File(description=_PICTURES)]
@@ -89,29 +90,26 @@ async def make(
     With `minus_pictures` or `minus_jobs`, the mean of those is taken off: what tells the first from the others.
     The job's `result` describes the embedding; from then on requests can name it.
     """
-
-    def prepare() -> tuple[str, list[str], list[str]]:
-        _require_new(services, name)
-        of_jobs = find_pictures(jobs, services.queue, "jobs")
-        minus = find_pictures(minus_jobs, services.queue, "minus_jobs")
-        _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus))
-        return _clip(services, clip), of_jobs, minus
-
     # What costs nothing to refuse comes first.
-    asked, of_jobs, minus_of_jobs = await run_in_threadpool(prepare)
+    clip_id = _clip(services, clip)
+    await run_in_threadpool(_require_new, services, name)
+    of_jobs = await run_in_threadpool(find_pictures, jobs, services.queue, "jobs")
+    minus_of_jobs = await run_in_threadpool(find_pictures, minus_jobs, services.queue, "minus_jobs")
+    _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus_of_jobs))
     job_id = new_job_id()
     uploads = [(each, "pictures") for each in pictures] + [
         (each, "minus_pictures") for each in minus_pictures
     ]
     keys, files = await keep_pictures(request, job_id, uploads)
     task = EmbeddingTask(
-        clip=asked,
+        clip=clip_id,
         name=name,
         normalize=normalize,
         pictures=(*keys[: len(pictures)], *of_jobs),
         minus=(*keys[len(pictures) :], *minus_of_jobs),
     )
-    return await submit_task(request, response, task, job_id, prefer, caller, files)
+    job = await submit_task(request, task, job_id, caller, files)
+    return await answer_accepted(request, response, job, prefer)
 
 
 @router.post(
@@ -135,27 +133,24 @@ async def import_(
     prefer: Prefer = None,
 ) -> Job:
     """Import an embedding that others have published. It is read as numbers alone, never run."""
-
-    def prepare() -> str:
-        _require_new(services, name)
-        if suffix not in _SUFFIXES:
-            raise InvalidFileError(f"the file's name must end in one of {', '.join(_SUFFIXES)}", field="file")
-        return _clip(services, clip)
-
     filename = PurePath(file.filename or "").name
     suffix = PurePath(filename).suffix.lower()
-    asked = await run_in_threadpool(prepare)
+    if suffix not in _SUFFIXES:
+        raise InvalidFileError(f"the file's name must end in one of {', '.join(_SUFFIXES)}", field="file")
+    clip_id = _clip(services, clip)
+    await run_in_threadpool(_require_new, services, name)
     job_id = new_job_id()
     key, files = await keep_file(request, job_id, file, suffix)
-    task = ImportTask(clip=asked, name=name, file=key, filename=filename[-100:])
-    return await submit_task(request, response, task, job_id, prefer, caller, files)
+    task = ImportTask(clip=clip_id, name=name, file=key, filename=filename[-100:])
+    job = await submit_task(request, task, job_id, caller, files)
+    return await answer_accepted(request, response, job, prefer)
 
 
 @router.get("", summary="List aesthetic embeddings", responses=documented("artifacts_unavailable"))
-def list_embeddings(library: TheLibrary) -> EmbeddingList:
+def list_embeddings(services: TheServices) -> EmbeddingList:
     """The embeddings that a request may name."""
     with reaching_the_store():
-        return EmbeddingList(data=library.list())
+        return EmbeddingList(data=services.embeddings.list())
 
 
 @router.get(
@@ -163,10 +158,10 @@ def list_embeddings(library: TheLibrary) -> EmbeddingList:
     summary="Look at an aesthetic embedding",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
-def get_embedding(name: TakenName, library: TheLibrary) -> EmbeddingInfo:
+def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:
     """What is known of an embedding."""
     with reaching_the_store():
-        return library.get(name)
+        return services.embeddings.get(name)
 
 
 @router.get(
@@ -179,10 +174,10 @@ def get_embedding(name: TakenName, library: TheLibrary) -> EmbeddingInfo:
         **documented("unknown_embedding", "artifacts_unavailable"),
     },
 )
-def export(name: TakenName, library: TheLibrary) -> Response:
+def export(name: TakenName, services: TheServices) -> Response:
     """The embedding as a file; its metadata name the CLIP, and it can be imported again."""
     with reaching_the_store():
-        data = library.file(name)
+        data = services.embeddings.file(name)
     headers = {
         "Content-Disposition": f'attachment; filename="{name}.safetensors"',
         "X-Content-Type-Options": "nosniff",
@@ -197,10 +192,10 @@ def export(name: TakenName, library: TheLibrary) -> Response:
     response_description="It is gone; jobs that wait with it will fail.",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
-def delete_embedding(name: TakenName, library: TheLibrary) -> None:
+def delete_embedding(name: TakenName, services: TheServices) -> None:
     """Forget an embedding."""
     with reaching_the_store():
-        library.delete(name)
+        services.embeddings.delete(name)
 
 
 def _clip(services: Services, named: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Pictures: drawn while the client waits, and fetched from a job."""
+"""Pictures: generated while the client waits, and fetched from a job."""
 
 import io
 import re
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
-from app.api.following.outcome import end_of, require_success
+from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.fields import query_parameters, read_request
 from app.api.intake.form_schema import dotted
 from app.api.intake.intake import IntakeRoute
@@ -19,7 +19,7 @@ from app.api.pictures.formats import SUFFIXES, Format, encode, negotiate, prefer
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.jobs import IdempotencyKey, JobId
-from app.api.services import Services, TheArtifacts, TheQueue, services_of
+from app.api.services import Services, TheServices, services_of
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue.queue import JobQueue
 from jobs.requests.request import GenerateRequest
@@ -38,7 +38,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 @router.post(
     "/images",
-    summary="Draw a picture",
+    summary="Generate a picture",
     response_class=Response,
     response_description="The first picture; by `Accept`, all of them as a zip file, or the job.",
     responses={
@@ -75,7 +75,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         },
     },
 )
-async def draw(
+async def generate(
     request: Request,
     caller: TheCaller,
     idempotency_key: IdempotencyKey = None,
@@ -84,14 +84,14 @@ async def draw(
         Header(description="image/png, image/webp or image/jpeg, application/zip, or application/json."),
     ] = None,
 ) -> Response:
-    """Draw a picture and answer with it: `curl -X POST 'localhost:8000/v1/images?prompt=red+apple' -o apple.png`.
+    """Generate a picture and answer with it: `curl -X POST 'localhost:8000/v1/images?prompt=red+apple' -o apple.png`.
 
     Takes what `POST /v1/jobs` takes, in the query, as a form or as JSON. A client that hangs up cancels the job, unless
     it sent an `Idempotency-Key` by which it can come back.
     """
     wanted = await read_request(request)
     submission = await submit_job(request, wanted, idempotency_key, caller)
-    job = await end_of(request, submission.job, comes_back=idempotency_key is not None)
+    job = await await_end(request, submission.job, on_hang_up=hang_up_policy(idempotency_key))
     headers = {"Vary": "Accept", "Link": _links(job)}
     if prefers(accept, _JSON, *_IMAGES, _ZIP):
         return Response(job.model_dump_json(), headers=headers, media_type=_JSON)
@@ -149,8 +149,7 @@ def get_image(
             examples=["0", "0.webp"],
         ),
     ],
-    queue: TheQueue,
-    artifacts: TheArtifacts,
+    services: TheServices,
     accept: Annotated[
         str | None,
         Header(description="Chooses the format when the name has no suffix.", examples=["image/webp"]),
@@ -163,10 +162,10 @@ def get_image(
     A picture never changes, so it may be cached for ever.
     """
     index, suffix = _parse(name)
-    stored = _find(queue, job_id, index)
+    stored = _find(services.queue, job_id, index)
     wanted = negotiate(accept) if suffix is None else suffix
     with reaching_the_store():
-        png = artifacts.get(stored.key)
+        png = services.artifacts.get(stored.key)
     picture = encode(png, wanted)
     headers = {
         "ETag": f'"{sha256(picture).hexdigest()[:32]}"',

@@ -6,14 +6,14 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from app.api.access.caller import TheCaller
-from app.api.following.waiting import nobody_waits, preferred_wait_s, wait_for_end
+from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
-from app.api.services import TheQueue, TheServices
-from jobs.queue.queue import CURSOR
+from app.api.services import TheServices
+from jobs.queue.pages import CURSOR
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobPage, JobStatus
 
@@ -60,33 +60,20 @@ async def submit(
     request: Request,
     response: Response,
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
-    queue: TheQueue,
     caller: TheCaller,
     idempotency_key: IdempotencyKey = None,
-    prefer: Annotated[
-        str | None,
-        Header(
-            description="`wait=N` holds the answer back until the job has ended, for N seconds at most, up to 60.",
-            examples=["wait=30"],
-        ),
-    ] = None,
+    prefer: Prefer = None,
 ) -> Job:
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
     submission = await submit_job(request, body, idempotency_key, caller)
-    job = submission.job
-    response.headers["Location"] = job.urls["self"]
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
-    if (wait_s := preferred_wait_s(prefer)) is not None:
-        job = await wait_for_end(queue, job, wait_s, nobody_waits(request))
-        response.headers["Preference-Applied"] = f"wait={wait_s}"
-        response.status_code = 200 if job.status.is_terminal else 202
-    return job
+    return await answer_accepted(request, response, submission.job, prefer)
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
 def list_jobs(
-    queue: TheQueue,
+    services: TheServices,
     status: Annotated[
         JobStatus | None, Query(description="Only jobs of this status.", examples=["running"])
     ] = None,
@@ -100,25 +87,25 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=200, description="Jobs on a page.", examples=[50])] = 50,
 ) -> JobPage:
     """One page of jobs, newest first."""
-    return queue.list(status=status, cursor=cursor, limit=limit)
+    return services.queue.list(status=status, cursor=cursor, limit=limit)
 
 
 @router.get("/{job_id}", summary="Look at a job", responses=documented("unknown_job", "queue_unavailable"))
-def get_job(job_id: JobId, queue: TheQueue) -> Job:
+def get_job(job_id: JobId, services: TheServices) -> Job:
     """The job as it stands now."""
-    return queue.get(job_id)
+    return services.queue.get(job_id)
 
 
 @router.post(
     "/{job_id}/cancel", summary="Cancel a job", responses=documented("unknown_job", "queue_unavailable")
 )
-def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
+def cancel_job(job_id: JobId, services: TheServices) -> Job:
     """Cancel a waiting job at once, or tell a running one to stop at its next step.
 
     Until its worker confirms, a running job stays `running` with `cancel_requested`. A job that has ended is
     left as it is, so asking twice does no harm.
     """
-    return queue.cancel(job_id)
+    return services.queue.cancel(job_id)
 
 
 @router.delete(
@@ -130,11 +117,6 @@ def cancel_job(job_id: JobId, queue: TheQueue) -> Job:
 )
 def delete_job(job_id: JobId, services: TheServices) -> None:
     """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
-    known = services.queue.get(job_id).id
-    # Pictures first: if their store is away, the job stays and can be deleted again.
+    job = services.queue.get(job_id)
     with reaching_the_store():
-        services.artifacts.delete(known)
-        services.queue.delete(known)
-        # A worker may have committed between the two lines above; from here on its lease is lost.
-        services.artifacts.delete(known)
-        services.artifacts.delete(f"{services.search.root}/{known}")
+        services.files.delete_before(job.id, services.queue.delete, may_grow=not job.status.is_terminal)

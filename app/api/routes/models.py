@@ -1,4 +1,4 @@
-"""What this installation can draw with."""
+"""The models and CLIPs of this installation."""
 
 from typing import Literal
 
@@ -42,9 +42,7 @@ class PresetInfo(Wire):
 
     id: str = Field(description="Name for `guidance.preset`.", examples=["laion"])
     scale: float = Field(description="Default strength, in the method's own convention.", examples=[0.1])
-    cutouts: int = Field(
-        description="Default number of cutouts that CLIP sees at the step that has most.", examples=[48]
-    )
+    cutouts: int = Field(description="Default number of cutouts at the step that has most.", examples=[48])
     target: str = Field(
         description="What the gradient is taken with respect to: the denoised latents, or the noisy ones, which takes "
         "the way back through the UNet, or both.",
@@ -69,7 +67,7 @@ class ModelInfo(Wire):
         description="When this server read its catalog, in seconds since 1970.", examples=[1767225600]
     )
     owned_by: str = Field("lodestar", description="Always `lodestar`.")
-    description: str = Field(description="What the model draws, for a person; may be empty.")
+    description: str = Field(description="What the model generates, for a person; may be empty.")
     sizes: Sizes = Field(description="Sizes that it can make.")
     defaults: Defaults = Field(description="What a request gets that leaves these out.")
     clips: tuple[str, ...] = Field(
@@ -96,7 +94,7 @@ def list_models(services: TheServices) -> ModelList:
 
 
 def model_info(card: ModelCard, services: Services) -> ModelInfo:
-    """What a caller is told of one model."""
+    """One model as its callers see it."""
     return ModelInfo(
         id=card.id,
         created=int(services.catalog_read_at.timestamp()),

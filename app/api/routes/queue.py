@@ -13,7 +13,7 @@ router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=IntakeRou
 
 
 class QueueInfo(Wire):
-    """How many jobs there are, and who works on them."""
+    """Numbers of jobs and of workers."""
 
     jobs: dict[JobStatus, int] = Field(
         description="Number of jobs of each status.",
@@ -32,10 +32,10 @@ class QueueInfo(Wire):
 @router.get("", summary="Count jobs and workers", responses=documented("queue_unavailable"))
 def get_queue(services: TheServices) -> QueueInfo:
     """Numbers for an overview; exact, but not of one instant."""
-    line = services.queue.line()
+    backlog = services.queue.backlog()
     return QueueInfo(
         jobs=services.queue.counts(),
         workers=len(services.workers.alive()),
         max_queued=services.settings.max_queued,
-        eta_s=line.eta_s(line.jobs),
+        eta_s=backlog.eta_s(backlog.jobs),
     )

@@ -6,15 +6,16 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
-from app.api.intake.task_submission import Prefer, submit_task
+from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import find_pictures
 from app.api.pictures.uploads import keep_pictures
 from app.api.problems.handlers import documented
 from app.api.routes.embeddings import Refs
-from app.api.services import TheServices
+from app.api.services import Services, TheServices
 from jobs.errors import InvalidRequestError
-from jobs.queue.queue import new_job_id
+from jobs.queue.submission import new_job_id
 from jobs.requests.request import MAX_PROMPT_CHARS
 from jobs.requests.tasks import ScoreTask
 from jobs.status.job import Job
@@ -70,7 +71,7 @@ async def score(
         str | None,
         Form(
             max_length=100,
-            description="Id of the CLIP that judges; the one that scores all pictures if left out.",
+            description="Id of the CLIP that scores them; the one that scores all pictures if left out.",
         ),
     ] = None,
     prefer: Prefer = None,
@@ -79,15 +80,18 @@ async def score(
 
     The job's `result` has one entry for each picture: the uploaded ones first, then those of jobs.
     """
-
-    def prepare() -> tuple[str, list[str]]:
-        of_jobs = find_pictures(jobs, services.queue, "jobs")
-        if not 1 <= len(pictures) + len(of_jobs) <= MAX_SCORED:
-            raise InvalidRequestError(f"give 1 to {MAX_SCORED} pictures", field="pictures")
-        return services.catalog.clip(clip).id if clip else services.catalog.aesthetic_scorer.id, of_jobs
-
-    judge, of_jobs = await run_in_threadpool(prepare)
+    # What costs nothing to refuse comes first.
+    scorer = services.catalog.clip(clip) if clip else services.catalog.aesthetic_scorer
+    of_jobs = await run_in_threadpool(_kept_pictures, services, jobs, len(pictures))
     job_id = new_job_id()
     keys, files = await keep_pictures(request, job_id, [(each, "pictures") for each in pictures])
-    task = ScoreTask(clip=judge, prompt=prompt, pictures=(*keys, *of_jobs))
-    return await submit_task(request, response, task, job_id, prefer, caller, files)
+    task = ScoreTask(clip=scorer.id, prompt=prompt, pictures=(*keys, *of_jobs))
+    job = await submit_task(request, task, job_id, caller, files)
+    return await answer_accepted(request, response, job, prefer)
+
+
+def _kept_pictures(services: Services, refs: list[str], uploaded: int) -> list[str]:
+    of_jobs = find_pictures(refs, services.queue, "jobs")
+    if not 1 <= uploaded + len(of_jobs) <= MAX_SCORED:
+        raise InvalidRequestError(f"give 1 to {MAX_SCORED} pictures", field="pictures")
+    return of_jobs

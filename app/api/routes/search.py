@@ -9,8 +9,9 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
-from app.api.following.waiting import nobody_waits, wait_for_end
+from app.api.following.waiting import await_end
 from app.api.intake.intake import IntakeRoute
+from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import forget_files, reaching_the_store
 from app.api.pictures.uploads import keep_pictures
@@ -25,7 +26,7 @@ from jobs.errors import (
     UnknownEmbeddingError,
     UnknownJobError,
 )
-from jobs.queue.queue import new_job_id
+from jobs.queue.submission import new_job_id
 from jobs.requests.request import MAX_PROMPT_CHARS, ResolvedRequest
 from jobs.requests.tasks import Place, QueryTask
 from jobs.status.hits import Hit, Hits
@@ -122,18 +123,15 @@ async def by_picture(
     limit: Annotated[Limit, Form()] = 20,
 ) -> Hits:
     """The kept pictures that are most like another one."""
-
-    def prepare() -> tuple[str | None, tuple[list[float], float]]:
-        if (picture is None) == (job is None):
-            raise InvalidRequestError("give either a picture or a job's picture", field="picture")
-        move = _move(services, aesthetic_score, aesthetic_weight)
-        return None if job is None else find_pictures([job], services.queue, "job")[0], move
-
-    of_job, move = await run_in_threadpool(prepare)
+    if (picture is None) == (job is None):
+        raise InvalidRequestError("give either a picture or a job's picture", field="picture")
+    move = await run_in_threadpool(_move, services, aesthetic_score, aesthetic_weight)
+    refs = [] if job is None else [job]
+    of_job = await run_in_threadpool(find_pictures, refs, services.queue, "job")
     job_id = new_job_id()
     uploads = [] if picture is None else [(picture, "picture")]
     keys, files = await keep_pictures(request, job_id, uploads)
-    key = keys[0] if keys else of_job
+    key = (*keys, *of_job)[0]
     task = QueryTask(clip=services.catalog.aesthetic_scorer.id, picture=key, timeout_s=QUERY_TIMEOUT_S)
     place = await _place(request, services, task, job_id, caller, files)
     return await run_in_threadpool(_search, services, _moved(place, *move), limit)
@@ -148,10 +146,9 @@ async def _place(
     files: BroughtFiles = NO_FILES,
 ) -> list[float]:
     """Where a worker says that the query lies. The job of it leaves no trace."""
-    queue = services.queue
     try:
-        job = (await run_in_threadpool(queue.submit, task, job_id=job_id, caller=caller, files=files)).job
-        job = await wait_for_end(queue, job, QUERY_TIMEOUT_S, nobody_waits(request))
+        job = await submit_task(request, task, job_id, caller, files)
+        job = await await_end(request, job, timeout_s=QUERY_TIMEOUT_S, on_hang_up="leave")
     finally:
         await run_in_threadpool(_sweep, services, job_id)
     if isinstance(job.result, Place):

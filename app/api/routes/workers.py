@@ -1,11 +1,11 @@
-"""Who works on the queue."""
+"""The workers of the queue."""
 
 from fastapi import APIRouter
 from pydantic import Field
 
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
-from app.api.services import TheWorkers
+from app.api.services import TheServices
 from jobs.queue.workers import WorkerInfo
 from jobs.wire import Wire
 
@@ -19,6 +19,6 @@ class WorkerList(Wire):
 
 
 @router.get("", summary="List workers", responses=documented("queue_unavailable"))
-def list_workers(workers: TheWorkers) -> WorkerList:
+def list_workers(services: TheServices) -> WorkerList:
     """The workers that are alive, and what each is doing."""
-    return WorkerList(data=workers.alive())
+    return WorkerList(data=services.workers.alive())

@@ -11,7 +11,7 @@ from jobs.errors import QueueUnavailableError
 
 
 async def deliver_webhooks(services: Services) -> None:
-    """Deliver until cancelled."""
+    """Deliver until canceled."""
     sender = Sender(await _secrets(services), services.addresses)
     try:
         await Deliverer(services.webhooks, services.queue, sender, services.metrics).run()

@@ -48,7 +48,7 @@ class Deliverer:
         self._settled = asyncio.Event()  # so there may be a turn for another of its host or caller
 
     async def run(self) -> None:
-        """Deliver until cancelled. What is being sent at that moment is sent again, by whoever takes it next."""
+        """Deliver until canceled. A message being sent at that moment is sent again by the next deliverer."""
         async with asyncio.TaskGroup() as sending:
             while True:
                 await self._slots.acquire()

@@ -21,7 +21,7 @@ class WebhookMessage(Wire):
 
 
 def message_of(job: Job, event: WebhookEvent) -> str:
-    """The JSON of a message; that of a job's end is the same at every attempt. Who made a prediction is told of one."""
+    """The JSON of a job, or of a prediction if it was submitted as one; that of an end never changes."""
     if job.webhook and job.webhook.prediction_base:
         return json.dumps(prediction(job.webhook.prediction_base, job))
     happened_at = job.finished_at if event is WebhookEvent.DONE else job.started_at

@@ -12,8 +12,8 @@ from app.cli.finishing import Quiet, Wait, wait_for_end
 
 if TYPE_CHECKING:
     from app.client.jobs import Client
+    from jobs.requests.embeddings import EmbeddingInfo
     from jobs.status.job import Job
-    from jobs.storage.embeddings import EmbeddingInfo
 
 commands = typer.Typer(name="embeddings", help="Aesthetic embeddings that a request may name.")
 

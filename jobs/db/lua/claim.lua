@@ -1,25 +1,27 @@
--- ARGV: prefix, worker, lease in milliseconds, a random token of this call, patience in milliseconds, one id that alone
--- may be claimed or '', number of the worker's models, these models, ids of jobs set aside that this worker can read.
+-- ARGV: prefix, worker, lease in milliseconds, a random token of this call, patience in milliseconds, number of the
+-- worker's models, these models, ids of parked jobs that this worker can read.
 -- Returns {id, fence, request, 1 if it must run alone}, or nothing. The same token again (its answer was lost) gets the
 -- same answer.
 --
--- The first in line is claimed, with two exceptions. A job whose model the worker does not hold is passed over for a
--- while if another one in sight would need no loading, or another worker holds the model and has room. A suspect, which
--- was lost with its worker, runs alone: only a worker that holds nothing claims one, and claims no more until it is
--- done. So that no suspect waits for ever on busy workers, one of them empties itself for them after a while.
-local prefix, worker, lease, token, patience, only = unpack(ARGV, 1, 6)
+-- The first of the queue is claimed, with two exceptions. A job whose model the worker does not hold is passed over for
+-- a while if another one in sight would need no loading, or another worker holds the model and has room. A quarantined
+-- job (field 'suspect'), which was lost with its worker, runs alone: only a worker that holds nothing claims one, and
+-- claims no more until it is done. So that none waits for ever on busy workers, one of them empties itself for it after
+-- a while.
+local prefix, worker, lease, token, patience = unpack(ARGV, 1, 5)
 local SIGHT = 64
 local DRAIN_MS = 30000
 local now = now_us()
 local patience_us = patience * 1000
-local models, known = {}, tonumber(ARGV[7])
-for i = 8, 7 + known do
+local models, known = {}, tonumber(ARGV[6])
+for i = 7, 6 + known do
   models[ARGV[i]] = true
 end
 
 local function answer(id)
-  local fence, request, suspect = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'fence', 'request', 'suspect'))
-  return {id, fence, request, suspect and 1 or 0}
+  local fence, request, quarantined =
+    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'fence', 'request', 'suspect'))
+  return {id, fence, request, quarantined and 1 or 0}
 end
 
 local receipt = redis.call('HMGET', prefix .. 'claimed:' .. worker, 'token', 'id', 'fence')
@@ -32,7 +34,7 @@ if #held == 1 and redis.call('HEXISTS', prefix .. 'job:' .. held[1], 'suspect') 
   return false
 end
 
-local first_foreign -- the first in line among those whose model the worker does not hold
+local first_foreign -- the first in the queue among those whose model the worker does not hold
 
 local function pass_over(id, passed)
   if not passed then
@@ -41,7 +43,7 @@ local function pass_over(id, passed)
 end
 
 -- 'take', 'skip', or 'drain': claim nothing at all, so as to become empty for this one.
-local function judge_suspect(id, passed)
+local function consider_quarantined(id, passed)
   if #held == 0 then
     return 'take'
   end
@@ -54,14 +56,14 @@ local function judge_suspect(id, passed)
   return 'skip'
 end
 
-local function judge(id)
-  local status, model, suspect, passed =
+local function consider(id)
+  local status, model, quarantined, passed =
     unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'status', 'model', 'suspect', 'passed_us'))
   passed = tonumber(passed or nil)
   if status ~= 'queued' then
     return 'skip'
-  elseif suspect then
-    return judge_suspect(id, passed)
+  elseif quarantined then
+    return consider_quarantined(id, passed)
   elseif known == 0 or models[model] or (passed and now - passed >= patience_us) then
     return 'take'
   end
@@ -71,7 +73,7 @@ end
 
 local function first_fit(ids)
   for _, id in ipairs(ids) do
-    local verdict = judge(id)
+    local verdict = consider(id)
     if verdict == 'take' then
       return id
     elseif verdict == 'drain' then
@@ -84,7 +86,7 @@ end
 local function in_sight()
   local ids = redis.call('ZRANGE', prefix .. 'waiting', 0, SIGHT - 1)
   local tags = {}
-  for i = 8 + known, #ARGV do
+  for i = 7 + known, #ARGV do
     local tag = redis.call('ZSCORE', prefix .. 'aside', ARGV[i])
     if tag then
       tags[ARGV[i]] = tonumber(tag)
@@ -111,10 +113,6 @@ local function has_a_better_place(foreign)
 end
 
 local function choose()
-  if only ~= '' then
-    known = 0
-    return first_fit({only})
-  end
   local id = first_fit(in_sight())
   if first_foreign then
     if id == nil and not has_a_better_place(first_foreign) then
@@ -136,7 +134,7 @@ if head and tonumber(head) > tonumber(redis.call('GET', prefix .. 'virtual_time'
   -- A flow whose last tag has passed starts afresh, like one that was never seen.
   redis.call('ZREMRANGEBYSCORE', prefix .. 'flows', '-inf', head)
 end
-leave_line(prefix, id)
+dequeue(prefix, id)
 move(prefix, id, 'queued', 'running')
 redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HINCRBY', job, 'starts', 1)

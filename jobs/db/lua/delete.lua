@@ -6,10 +6,10 @@ if not status then
   return 0
 end
 if status == 'queued' then
-  leave_line(prefix, id)
+  dequeue(prefix, id)
   refund(prefix, id)
 elseif status == 'running' then
-  let_go(prefix, id)
+  end_lease(prefix, id)
   -- Its worker may be about to store pictures.
   collect_later(prefix, id)
   redis.call('PUBLISH', prefix .. 'interrupts', id)
@@ -27,5 +27,5 @@ redis.call('ZREM', prefix .. 'status:' .. status, id)
 redis.call('ZREM', prefix .. 'finished', id)
 redis.call('DEL', prefix .. 'previews:' .. id)
 emit(prefix, id, 'deleted')
-redis.call('EXPIRE', prefix .. 'events:' .. id, 60) -- for those who are following it
+redis.call('EXPIRE', prefix .. 'events:' .. id, 60) -- for its followers
 return 1

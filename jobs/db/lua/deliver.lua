@@ -5,17 +5,17 @@
 -- when there may be one, but not among those that one call looks at.
 --
 -- 'webhooks' holds every message that is owed, by the time at which it is next to be looked at. One that is due goes
--- into the line of its pair of caller and host. The callers take turns, and the hosts of each, so that one that does
+-- into the queue of its pair of caller and host. The callers take turns, and the hosts of each, so that one that does
 -- not answer delays only its own, however many messages are due there. 'webhook_callers' and 'webhook_hosts:<caller>'
--- are those with a line, by the time from which they may be served: who may not now is passed over until then.
+-- are those with a queue, by the time from which they may be served; until then they are passed over.
 local prefix, lease, token, host_most, caller_most, oldest, failure = unpack(ARGV)
 local PORTION, SIGHT = 1000, 64
-local AGAIN_US, IN_LINE_US = 500000, 3600 * 1000000
+local AGAIN_US, TENDED_US = 500000, 3600 * 1000000
 local now = now_us()
 local owed, callers = prefix .. 'webhooks', prefix .. 'webhook_callers'
 
--- A line is looked after once an hour: a message of a deleted job, or one that is too old, leaves it then.
-local function stand_in_line(message, since)
+-- A queue is tended once an hour: a message of a deleted job, or one that is too old, leaves it then.
+local function enqueue_message(message, since)
   local delivery = prefix .. 'webhook:' .. message
   local id, owed_us = unpack(redis.call('HMGET', delivery, 'job_id', 'owed_us'))
   local url, flow = unpack(redis.call('HMGET', prefix .. 'job:' .. (id or ''), 'webhook_url', 'flow'))
@@ -24,17 +24,17 @@ local function stand_in_line(message, since)
   end
   local host, caller = string.match(url, '^[^/]+//[^/?#]+') or '', string.gsub(flow or '', ':[^:]*$', '')
   redis.call('HSET', delivery, 'caller', caller, 'host', host)
-  local is_new = redis.call('ZADD', webhook_line(prefix, caller, host), 'NX', since, message) == 1
+  local is_new = redis.call('ZADD', webhook_queue(prefix, caller, host), 'NX', since, message) == 1
   if not is_new and now - owed_us > oldest * 1000 then
     return end_webhook(prefix, message, 'failed', failure)
   end
-  redis.call('ZADD', owed, whole(now + IN_LINE_US), message)
+  redis.call('ZADD', owed, whole(now + TENDED_US), message)
   redis.call('ZADD', prefix .. 'webhook_hosts:' .. caller, 'NX', whole(now), host)
   redis.call('ZADD', callers, 'LT', whole(now), caller)
 end
 
 local function sending(kind, name)
-  local key = prefix .. 'webhook_sending:' .. kind .. ':' .. name
+  local key = webhook_sending(prefix, kind, name)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now)) -- of a process that died
   return redis.call('ZCARD', key)
 end
@@ -51,7 +51,7 @@ end
 local function turn_of(caller)
   local hosts = prefix .. 'webhook_hosts:' .. caller
   for _, host in ipairs(redis.call('ZRANGEBYSCORE', hosts, '-inf', whole(now), 'LIMIT', 0, SIGHT)) do
-    local message = redis.call('ZRANGE', webhook_line(prefix, caller, host), 0, 0)[1]
+    local message = redis.call('ZRANGE', webhook_queue(prefix, caller, host), 0, 0)[1]
     local blocked = message and blocked_until(caller, host)
     if not message then
       redis.call('ZREM', hosts, host)
@@ -65,11 +65,11 @@ end
 
 local function take(caller, host, message)
   local delivery, ends = prefix .. 'webhook:' .. message, whole(now + lease * 1000)
-  redis.call('ZREM', webhook_line(prefix, caller, host), message)
+  redis.call('ZREM', webhook_queue(prefix, caller, host), message)
   redis.call('ZADD', owed, ends, message)
-  for _, key in ipairs({'host:' .. host, 'caller:' .. caller}) do
-    redis.call('ZADD', prefix .. 'webhook_sending:' .. key, ends, message)
-    redis.call('PEXPIRE', prefix .. 'webhook_sending:' .. key, lease)
+  for _, key in ipairs({webhook_sending(prefix, 'host', host), webhook_sending(prefix, 'caller', caller)}) do
+    redis.call('ZADD', key, ends, message)
+    redis.call('PEXPIRE', key, lease)
   end
   redis.call('ZADD', prefix .. 'webhook_hosts:' .. caller, whole(now), host)
   redis.call('ZADD', callers, whole(now), caller)
@@ -85,7 +85,7 @@ end
 
 local due = redis.call('ZRANGEBYSCORE', owed, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, PORTION)
 for i = 1, #due, 2 do
-  stand_in_line(due[i], due[i + 1])
+  enqueue_message(due[i], due[i + 1])
 end
 for _, caller in ipairs(redis.call('ZRANGEBYSCORE', callers, '-inf', whole(now), 'LIMIT', 0, SIGHT)) do
   if sending('caller', caller) >= tonumber(caller_most) then

@@ -9,9 +9,9 @@ local held_by, id, attempts, caller, host =
 if held_by ~= token then
   return 0
 end
-if caller then -- the version before took messages without a line
-  redis.call('ZREM', prefix .. 'webhook_sending:host:' .. host, message)
-  redis.call('ZREM', prefix .. 'webhook_sending:caller:' .. caller, message)
+if caller then -- the version before took messages without a queue
+  redis.call('ZREM', webhook_sending(prefix, 'host', host), message)
+  redis.call('ZREM', webhook_sending(prefix, 'caller', caller), message)
   local silence, from = webhook_silence(prefix, caller, host), now
   if is_silent == '1' then
     local times = redis.call('HINCRBY', silence, 'times', 1)

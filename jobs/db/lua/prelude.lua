@@ -1,3 +1,48 @@
+-- Every key in Redis, after the prefix, with the script, function or module that writes it first. A test holds this map
+-- to the code.
+--
+-- key                              type     holds                                                 written by          goes
+-- job:<id>                         hash     the record of a job                                   submit              at deletion
+-- jobs                             zset     all jobs by creation                                  submit              at deletion
+-- status:<status>                  zset     the jobs of a status by creation                      submit, move        at deletion
+-- finished                         zset     the ended jobs by their end                           finish              at deletion
+-- waiting                          zset     the queue: waiting jobs by tag                        enqueue             at claim or end
+-- waiting_cost                     string   units of work that they need together                 enqueue, dequeue    never
+-- aside                            zset     parked jobs, unreadable to old workers, by tag        release             at claim or end
+-- flows                            zset     the flows by the tag of their last job                submit, refund      when passed
+-- virtual_time                     string   the least tag of the queue at the last claim          claim               never
+-- leases                           zset     the running jobs by the end of their lease            claim, renew        at release or end
+-- held:<worker>                    set      the jobs that a worker runs                           claim               at release or end
+-- claimed:<worker>                 hash     the last claim of a worker, to repeat its answer      claim               after 10 min
+-- drainer                          string   the worker that empties itself for a quarantined job  claim               after 30 s
+-- kept_bytes                       string   bytes of all jobs                                     weigh, delete       never
+-- inputs:<digest>                  set      the jobs that keep a picture                          submit              at deletion
+-- orphans                          zset     folders of files to delete, by time                   collect_later       when deleted
+-- idempotency:<key>                hash     the job of an anonymous caller's key                  submit              after 24 h
+-- idempotency_of:<owner>:<key>     hash     the job of a known caller's key                       submit              after 24 h
+-- events:<id>                      stream   the last 1000 events of a job                         emit                1 h after the end
+-- events                           stream   the last 10000 events of all jobs                     emit                never; capped
+-- previews:<id>                    hash     the newest preview of each picture                    note                1 min after the end
+-- interrupts                       channel  ids of running jobs that are to stop                  cancel, delete      at once
+-- webhook:<message>                hash     a message that is owed                                owe_webhook         when settled
+-- webhooks                         zset     these messages by their next look                     owe_webhook         when settled
+-- webhook_line:<caller> <host>     zset     the due messages of a caller to a host                deliver             when taken
+-- webhook_callers                  zset     callers with due messages, by their turn              deliver             when empty
+-- webhook_hosts:<caller>           zset     their hosts, by their turn                            deliver             when empty
+-- webhook_sending:<kind>:<name>    zset     messages in hand for a host or a caller               deliver             with the lease
+-- webhook_silence:<caller> <host>  hash     how often nobody answered, and until when to wait     delivered           after 24 h
+-- webhook_secret                   string   the secret that signs messages by default             events/webhooks.py  never
+-- worker:<name>                    string   the last heartbeat of a worker                        announce            after 15 s
+-- workers                          set      the names of workers                                  announce            when silent
+-- holders:<model>                  zset     workers with room that hold a model                   announce            after 15 s
+-- pace                             string   speed and load of all workers                         queue/pace.py       after 30 s
+-- reissued                         string   a mark that lost tickets were written again           queue/reaper.py     after 5 s
+-- check                            string   a write that shows that Redis accepts writes          queue/queue.py      after 1 min
+-- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
+-- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
+--
+-- RQ keeps its tickets beside these, under rq:*.
+
 -- Shared by every script. All times are the server's, in microseconds, so that no other clock matters.
 local function now_us()
   local t = redis.call('TIME')
@@ -16,8 +61,8 @@ local function next_creation(prefix)
   return math.max(now_us(), (tonumber(newest) or 0) + 1)
 end
 
--- Tell those who follow the job and those who follow all jobs; the rest of the arguments are pairs of field and value.
--- It is part of the change that it tells of: no reader can miss one, or hear of one that did not happen.
+-- Append an event to the streams of the job and of all jobs; the rest of the arguments are pairs of field and value.
+-- It is part of the change that it describes: no reader can miss one, or see one that did not happen.
 local function emit(prefix, id, event, ...)
   redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
   redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
@@ -40,15 +85,20 @@ local function owe_webhook(prefix, id, event)
   redis.call('ZADD', prefix .. 'webhooks', now, message)
 end
 
--- The line of a caller's messages that are due at one host; and, while nobody answers the caller's there, how often that
+-- The queue of a caller's messages that are due at one host; and, while nobody answers the caller's there, how often that
 -- has been so in a row and until when the host is left alone. Each caller finds that out for itself: another's may be
 -- sent elsewhere on the same host.
-local function webhook_line(prefix, caller, host)
+local function webhook_queue(prefix, caller, host)
   return prefix .. 'webhook_line:' .. caller .. ' ' .. host
 end
 
 local function webhook_silence(prefix, caller, host)
   return prefix .. 'webhook_silence:' .. caller .. ' ' .. host
+end
+
+-- The messages that are in hand for a host or a caller, by the end of their lease.
+local function webhook_sending(prefix, kind, name)
+  return prefix .. 'webhook_sending:' .. kind .. ':' .. name
 end
 
 -- Say in a job how its newest message stands.
@@ -72,7 +122,7 @@ local function end_webhook(prefix, message, status, failure)
   redis.call('DEL', delivery)
   redis.call('ZREM', prefix .. 'webhooks', message)
   if caller then
-    redis.call('ZREM', webhook_line(prefix, caller, host), message)
+    redis.call('ZREM', webhook_queue(prefix, caller, host), message)
   end
   if status then
     note_webhook(prefix, id, message, status, attempts, failure)
@@ -87,22 +137,22 @@ local function move(prefix, id, from, to)
   redis.call('ZADD', prefix .. 'status:' .. to, created, id)
 end
 
--- Stand in line at the job's own tag: see submit.lua.
-local function enter_line(prefix, id)
+-- Wait at the job's own tag: see submit.lua.
+local function enqueue(prefix, id)
   local tag, cost = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'tag', 'cost'))
   if redis.call('ZADD', prefix .. 'waiting', tag, id) == 1 then
     redis.call('INCRBY', prefix .. 'waiting_cost', cost)
   end
 end
 
-local function leave_line(prefix, id)
+local function dequeue(prefix, id)
   if redis.call('ZREM', prefix .. 'waiting', id) == 1 then
     redis.call('DECRBY', prefix .. 'waiting_cost', redis.call('HGET', prefix .. 'job:' .. id, 'cost'))
   end
   redis.call('ZREM', prefix .. 'aside', id)
 end
 
--- What a job was charged to its flow is given back when the job leaves the line without having been worked on.
+-- Refund what a job was charged to its flow, because the job leaves the queue without having been worked on.
 local function refund(prefix, id)
   local flow, share = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'flow', 'share'))
   if redis.call('ZSCORE', prefix .. 'flows', flow) then
@@ -110,8 +160,8 @@ local function refund(prefix, id)
   end
 end
 
--- The worker of a running job holds it no more.
-local function let_go(prefix, id)
+-- Take a running job from its worker.
+local function end_lease(prefix, id)
   redis.call('ZREM', prefix .. 'leases', id)
   local worker = redis.call('HGET', prefix .. 'job:' .. id, 'worker')
   if worker then
@@ -145,10 +195,10 @@ end
 -- Enter a terminal status, once.
 local function finish(prefix, id, from, to)
   if from == 'queued' then
-    leave_line(prefix, id)
+    dequeue(prefix, id)
     refund(prefix, id)
   else
-    let_go(prefix, id)
+    end_lease(prefix, id)
   end
   move(prefix, id, from, to)
   local now = whole(now_us())
@@ -167,11 +217,11 @@ end
 
 -- End an execution without an outcome: the job waits again at its old place, and has made no progress.
 local function requeue(prefix, id, reason)
-  let_go(prefix, id)
+  end_lease(prefix, id)
   collect_later(prefix, id .. '/' .. redis.call('HGET', prefix .. 'job:' .. id, 'fence'))
   move(prefix, id, 'running', 'queued')
   redis.call('HDEL', prefix .. 'job:' .. id, 'step', 'steps', 'eta_s')
-  enter_line(prefix, id)
+  enqueue(prefix, id)
   emit(prefix, id, 'queued', 'reason', reason)
 end
 

@@ -3,8 +3,8 @@
 -- An execution has ended with its worker. Returns the new status, 'held' when the lease is good, or 'lost' when the
 -- fence is stale.
 --
--- Which of a worker's jobs it died of cannot be told. If it held several, none is charged and each becomes a suspect,
--- to run alone; a job that was alone with its worker is charged an attempt.
+-- We cannot tell which of its jobs a worker died of. If it held several, none is charged and each is quarantined (field
+-- 'suspect'), to run alone; a job that was alone with its worker is charged an attempt.
 local prefix, id, fence, most_attempts, out_of_attempts, most_starts, out_of_starts = unpack(ARGV)
 local job = prefix .. 'job:' .. id
 if fence ~= '' then
@@ -21,7 +21,7 @@ else
     return 'held'
   end
 end
-local worker, held_by, company, attempts, starts =
+local worker, held_by, co_held, attempts, starts =
   unpack(redis.call('HMGET', job, 'worker', 'fence', 'company', 'attempts', 'starts'))
 -- All of them are marked at the first one's end, since each leaves the worker's hands here.
 local together = redis.call('SMEMBERS', prefix .. 'held:' .. worker)
@@ -34,7 +34,7 @@ if #together > 1 then
   end
 end
 local failure
-if #together > 1 or company == held_by then
+if #together > 1 or co_held == held_by then
   redis.call('HINCRBY', job, 'attempts', -1)
 elseif tonumber(attempts) >= tonumber(most_attempts) then
   failure = out_of_attempts

@@ -1,5 +1,5 @@
--- ARGV: prefix, id, fence, 'again' or 'aside', most starts, error for a job that has used those up. Give a job back
--- without charging the attempt, to wait again at its place, or aside until a worker comes that can read its request.
+-- ARGV: prefix, id, fence, 'waiting' or 'parked', most starts, error for a job that has used those up. Release a job
+-- without charging the attempt, to wait again at its place, or parked until a worker comes that can read its request.
 -- Returns the new status or 'lost'.
 local prefix, id, fence, place, most_starts, out_of_starts = unpack(ARGV)
 if not owns(prefix, id, fence) then
@@ -12,7 +12,7 @@ if redis.call('HEXISTS', job, 'cancel_requested') == 1 then
   return 'canceled'
 end
 redis.call('HINCRBY', job, 'attempts', -1)
-if place == 'aside' then
+if place == 'parked' then
   -- It was not begun: no worker of this version knows how.
   redis.call('HINCRBY', job, 'starts', -1)
 elseif tonumber(redis.call('HGET', job, 'starts')) >= tonumber(most_starts) then
@@ -22,9 +22,9 @@ elseif tonumber(redis.call('HGET', job, 'starts')) >= tonumber(most_starts) then
   return 'failed'
 end
 requeue(prefix, id, 'released')
-if place == 'aside' then
+if place == 'parked' then
   redis.call('HDEL', job, 'started_us', 'worker')
-  leave_line(prefix, id)
+  dequeue(prefix, id)
   redis.call('ZADD', prefix .. 'aside', redis.call('HGET', job, 'tag'), id)
 end
 return 'queued'

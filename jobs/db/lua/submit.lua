@@ -1,14 +1,14 @@
 -- ARGV: prefix, id, request, most waiting jobs, idempotency key (its place after the prefix) or '', digest of the body,
 -- seconds to keep the key, flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its
--- events with commas between, the address of this server in the predictions that it is told of, or '', most bytes of
+-- events with commas between, the address of this server in its predictions, or '', most bytes of
 -- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, their digests.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy', id}. The same id again (its answer was lost) changes
 -- nothing.
 --
--- The line is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
+-- The queue is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
 -- proportion to its weight: a job's tag is the virtual time at which it would be done if all flows were served at once,
 -- which is cost / weight after the flow's job before it, or after the present virtual time for a flow that was idle.
--- The virtual time is the least tag in the line at the last claim. So 500 jobs of one flow have tags far into the
+-- The virtual time is the least tag in the queue at the last claim. So 500 jobs of one flow have tags far into the
 -- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
@@ -42,7 +42,7 @@ redis.call('HSET', job, 'status', 'queued', 'request', request, 'created_us', cr
   'starts', 0, 'model', model, 'flow', flow, 'cost', cost, 'share', string.format('%.17g', share), 'tag', tag)
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
-enter_line(prefix, id)
+enqueue(prefix, id)
 if webhook and webhook ~= '' then
   redis.call('HSET', job, 'webhook_url', webhook, 'webhook_events', webhook_events)
   if prediction_base and prediction_base ~= '' then

@@ -28,7 +28,7 @@ def segments(tmp_path: Path) -> Segments:
 
 def write(segments: Segments, job: int, pictures: int = 1) -> None:
     rows = {index: unit(100 * job + index) for index in range(pictures)}
-    segments.put(Segment.of(f"{job:024x}", "1-aa", rows))
+    segments.write(*segments.encode(Segment.of(f"{job:024x}", "1-aa", rows)))
 
 
 def nearest(index: SearchIndex, seed: int) -> tuple[str, int, float]:

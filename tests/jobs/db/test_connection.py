@@ -141,7 +141,7 @@ class TestPatientClient:
         restart.join()
         assert queue.get(running).status is JobStatus.SUCCEEDED
         assert queue.get(waiting).status is JobStatus.QUEUED
-        assert leases.claim(waiting) is not None
+        claimed(leases, waiting)
 
     def test_its_patience_ends_even_when_commands_have_to_connect_first(
         self, server: PrivateServer, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +154,25 @@ class TestPatientClient:
         with pytest.raises(ConnectionError):
             redis.ping()
         assert 0.4 < time.perf_counter() - start < 4
+
+    def test_a_retry_within_a_retry_has_the_time_that_is_left(self) -> None:
+        retry = connect("unix:///nowhere", patient=False).connection_pool.connection_kwargs["retry"]
+
+        def fail() -> None:
+            raise ConnectionError
+
+        def fail_late_and_connect_anew() -> None:
+            """A command that fails for most of the time, and has to connect when little of it is left."""
+            if time.perf_counter() - start > 0.7 * connection.HASTE_S:
+                retry.call_with_retry(fail, lambda error: None)
+            fail()
+
+        for _ in range(2):  # the second call has all of its time again
+            start = time.perf_counter()
+            with pytest.raises(ConnectionError):
+                retry.call_with_retry(fail_late_and_connect_anew, lambda error: None)
+            took_s = time.perf_counter() - start
+            assert 1 <= took_s / connection.HASTE_S < 1.5
 
 
 class TestRefusedWrites:

@@ -8,14 +8,14 @@ from redis import Redis
 
 from jobs.db.scripts import PREFIX
 from jobs.errors import JobFailedError, QueueFullError
-from jobs.queue import queue as queue_module
+from jobs.queue import pages as job_pages
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
 from jobs.queue.retention import PORTION, Retention
 from jobs.requests.tasks import dump_request
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
-from jobs.storage.job_files import NO_FILES, BroughtFiles, input_key, upload_key
+from jobs.storage.job_files import NO_FILES, BroughtFiles, JobFiles, input_key, upload_key
 from tests.jobs.samples import RESOLVED, claimed, pictures_of, resolved
 
 BESIDE = 2048
@@ -36,7 +36,7 @@ def artifacts(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def retention(redis: Redis, artifacts: ArtifactStore) -> Retention:
-    return Retention(redis, artifacts, keep_s=0, max_kept_bytes=LIMIT)
+    return Retention(redis, JobFiles(artifacts), keep_s=0, max_kept_bytes=LIMIT)
 
 
 def kept_bytes(redis: Redis) -> int:
@@ -160,7 +160,7 @@ def test_a_sweep_that_has_more_to_delete_says_that_it_dealt_with_a_portion(
     queue = JobQueue(redis, max_queued=1000)
     for _ in range(PORTION + 50):
         canceled(queue)
-    retention = Retention(redis, artifacts, keep_s=0, max_kept_bytes=20 * BESIDE)
+    retention = Retention(redis, JobFiles(artifacts), keep_s=0, max_kept_bytes=20 * BESIDE)
     assert retention.sweep() == PORTION
     assert 30 < retention.sweep() <= 50
     assert kept_bytes(redis) <= 15 * BESIDE
@@ -201,7 +201,7 @@ def test_a_server_that_is_full_can_be_made_room_in(bounded: JobQueue, redis: Red
 def test_a_page_is_short_where_the_jobs_are_long(
     queue: JobQueue, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_module, "PAGE_BYTES", 30_000)
+    monkeypatch.setattr(job_pages, "PAGE_BYTES", 30_000)
     ids = [
         queue.submit(resolved("x" * length)).job.id for length in (10_000, 10_000, 10_000, 100_000, 10, 10)
     ]

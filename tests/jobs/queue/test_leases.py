@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from jobs.db import keys
 from jobs.db.scripts import PREFIX, Scripts
 from jobs.errors import JobFailedError, LeaseLostError
 from jobs.queue.attempts import MAX_STARTS
@@ -15,7 +16,7 @@ from jobs.queue.reaper import Reaper
 from jobs.queue.tickets import Tickets
 from jobs.status.candidates import load_candidates
 from jobs.status.job import GuidedStep, JobStatus, Progress
-from tests.jobs.samples import RESOLVED, claimed, pictures_of
+from tests.jobs.samples import RESOLVED, claimed, pictures_of, waiting_tickets
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ class TestClaim:
     def test_of_20_threads_one_gets_the_job(self, queue: JobQueue, redis: Redis, job_id: str) -> None:
         workers = [Leases(redis, worker=f"worker {number}") for number in range(20)]
         with ThreadPoolExecutor(20) as pool:
-            won = [lease for lease in pool.map(lambda worker: worker.claim(job_id), workers) if lease]
+            won = [lease for lease in pool.map(lambda worker: worker.claim_next(), workers) if lease]
         assert len(won) == 1
         assert queue.get(job_id).attempts == 1
 
@@ -48,10 +49,9 @@ class TestClaim:
         self, queue: JobQueue, leases: Leases, job_id: str
     ) -> None:
         lease = claimed(leases, job_id)
-        assert leases.claim(job_id) is None
+        assert leases.claim_next() is None
         leases.succeed(lease, pictures_of(lease))
-        assert leases.claim(job_id) is None
-        assert leases.claim("nobody") is None
+        assert leases.claim_next() is None
 
     def test_every_execution_has_its_own_fence(
         self, doomed: Leases, leases: Leases, reaper: Reaper, job_id: str
@@ -65,10 +65,11 @@ class TestClaim:
     def test_a_claim_that_a_failover_forgot_does_not_share_its_fence_with_the_next_one(
         self, redis: Redis, leases: Leases, queue: JobQueue, job_id: str
     ) -> None:
-        replica = redis.dump(f"{PREFIX}job:{job_id}")
-        assert replica is not None
+        forgotten = {key: redis.dump(key) for key in (keys.job(job_id), keys.WAITING)}
         old = claimed(leases, job_id)
-        redis.restore(f"{PREFIX}job:{job_id}", 0, replica, replace=True)
+        for key, replica in forgotten.items():
+            assert replica is not None
+            redis.restore(key, 0, replica, replace=True)
         redis.zrem(PREFIX + "leases", job_id)
         new = claimed(leases, job_id)
         assert leases.renew(old) is Standing.LOST
@@ -78,22 +79,22 @@ class TestClaim:
         self, scripts: Scripts, queue: JobQueue, job_id: str
     ) -> None:
         later = queue.submit(RESOLVED).job.id
-        answers = [scripts("claim", "steady", 60_000, "token", 0, "", 0) for _ in range(2)]
+        answers = [scripts("claim", "steady", 60_000, "token", 0, 0) for _ in range(2)]
         assert answers[0] == answers[1]
         assert answers[0][0] == job_id
         assert queue.get(job_id).attempts == 1
-        assert scripts("claim", "steady", 60_000, "other", 0, "", 0)[0] == later
-        assert scripts("claim", "steady", 60_000, "third", 0, "", 0) is None
+        assert scripts("claim", "steady", 60_000, "other", 0, 0)[0] == later
+        assert scripts("claim", "steady", 60_000, "third", 0, 0) is None
 
     def test_a_request_of_another_version_goes_on_waiting(
         self, redis: Redis, leases: Leases, queue: JobQueue, tickets: Tickets, job_id: str
     ) -> None:
         key = f"{PREFIX}job:{job_id}"
         redis.hset(key, "request", '{"prompt": "new", "unheard_of": 1}')
-        assert leases.claim(job_id) is None
+        assert leases.claim_next() is None
         assert redis.hmget(key, ["status", "attempts", "starts"]) == ["queued", "0", "0"]
         redis.hset(key, "request", RESOLVED.model_dump_json())
-        assert leases.claim(job_id) is not None
+        assert Leases(redis, worker="newer").claim_next() is not None
 
 
 class TestRenew:
@@ -294,7 +295,7 @@ class TestRelease:
         job = queue.get(job_id)
         assert (job.status, job.queue_position, job.attempts) == (JobStatus.QUEUED, 0, 0)
         assert job.progress == Progress()
-        assert tickets.waiting() == {job_id, *later}
+        assert set(waiting_tickets(tickets)) == {job_id, *later}
 
     def test_the_execution_that_gave_it_back_owns_it_no_more(self, leases: Leases, job_id: str) -> None:
         lease = claimed(leases, job_id)
@@ -313,7 +314,7 @@ class TestRelease:
     ) -> None:
         for number in range(MAX_STARTS):
             if number % 3 == 2:
-                redis.hset(f"{PREFIX}job:{job_id}", "attempts", 0)  # as if it had been lost in company
+                redis.hset(f"{PREFIX}job:{job_id}", "attempts", 0)  # as if it had been co-held
                 claimed(doomed, job_id)
                 reaper.sweep()
             else:
@@ -325,13 +326,13 @@ class TestRelease:
             "attempts_exhausted",
             True,
         )
-        assert leases.claim(job_id) is None
+        assert leases.claim_next() is None
 
-    def test_setting_a_job_aside_is_no_start(
+    def test_parking_a_job_is_no_start(
         self, redis: Redis, queue: JobQueue, leases: Leases, job_id: str
     ) -> None:
         redis.hset(f"{PREFIX}job:{job_id}", mapping={"starts": MAX_STARTS - 1, "request": '{"new": 1}'})
-        assert leases.claim(job_id) is None
+        assert leases.claim_next() is None
         assert redis.hmget(f"{PREFIX}job:{job_id}", ["status", "starts"]) == ["queued", str(MAX_STARTS - 1)]
 
     def test_a_job_that_was_told_to_stop_is_canceled_instead(

@@ -31,8 +31,8 @@ from jobs.queue.tickets import Tickets
 from jobs.requests.request import Priority
 from jobs.status.job import JobStatus, Progress
 from jobs.storage.artifacts import ArtifactStore
-from jobs.storage.job_files import BroughtFiles
-from tests.jobs.samples import RESOLVED, pictures_of
+from jobs.storage.job_files import BroughtFiles, JobFiles
+from tests.jobs.samples import RESOLVED, pictures_of, put_first
 
 EXAMPLES = 25
 STEPS = 30
@@ -64,7 +64,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.workers = {
             name: Leases(self.redis, worker=name, lease_s=60, model_patience_s=0) for name in WORKERS
         }
-        self.retention = Retention(self.redis, self.artifacts, keep_s=3600)
+        self.retention = Retention(self.redis, JobFiles(self.artifacts), keep_s=3600)
         self.accepted: set[str] = set()
         self.ended: dict[str, JobStatus] = {}
         self.published: dict[str, str] = {}
@@ -84,25 +84,26 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(target=leases, name=st.sampled_from(WORKERS))
     def claim(self, name: str) -> Lease | MultipleResults[Lease]:
         held = self._held(name)
-        among_suspects = any(self._field(job_id, "suspect") for job_id in held)
+        quarantined = any(self._field(job_id, "suspect") for job_id in held)
         lease = self.workers[name].claim_next(("pocket",))
         if lease is None:
             return multiple()
-        # A suspect is alone with its worker, from beginning to end.
-        assert not among_suspects
+        # A quarantined job is alone with its worker, from beginning to end.
+        assert not quarantined
         assert not (lease.alone and held)
         return lease
 
     @rule(target=leases, name=st.sampled_from(WORKERS), job_id=jobs)
-    def claim_this_one(self, name: str, job_id: str) -> Lease | MultipleResults[Lease]:
-        lease = self.workers[name].claim(job_id)
+    def claim_with_this_one_first(self, name: str, job_id: str) -> Lease | MultipleResults[Lease]:
+        put_first(self.redis, job_id)
+        lease = self.workers[name].claim_next()
         return multiple() if lease is None else lease
 
     @rule(target=leases, name=st.sampled_from(WORKERS))
     def claim_once_more_because_the_answer_was_lost(self, name: str) -> Lease | MultipleResults[Lease]:
         leases = self.workers[name]
         answers = [
-            leases._scripts("claim", name, 60_000, f"token{len(self.accepted)}", 0, "", 0) for _ in range(2)
+            leases._scripts("claim", name, 60_000, f"token{len(self.accepted)}", 0, 0) for _ in range(2)
         ]
         assert answers[0] == answers[1]
         if answers[0] is None:
@@ -114,7 +115,7 @@ class Lifecycle(RuleBasedStateMachine):
     def a_worker_dies_with_all_it_holds(self, name: str) -> None:
         held = self._held(name)
         before = {job_id: self.queue.get(job_id) for job_id in held}
-        suspects = {job_id for job_id in held if self._field(job_id, "suspect")}
+        alone = {job_id for job_id in held if self._field(job_id, "suspect")}
         for job_id in held:
             self.redis.zadd(PREFIX + "leases", {job_id: 0})
         self.reaper.sweep()
@@ -123,7 +124,7 @@ class Lifecycle(RuleBasedStateMachine):
             if len(held) > 1 and job.starts < MAX_STARTS:
                 assert after.status in {JobStatus.QUEUED, JobStatus.CANCELED}
                 assert after.attempts == job.attempts - 1
-                assert not suspects
+                assert not alone
             else:
                 assert after.attempts in {job.attempts, job.attempts - 1}
 
@@ -176,9 +177,12 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def a_newer_version_wrote_it_and_an_older_worker_meets_it(self, job_id: str) -> None:
         key = f"{PREFIX}job:{job_id}"
-        if self.redis.hget(key, "status") == JobStatus.QUEUED:
+        if put_first(self.redis, job_id):
             self.redis.hset(key, "request", UNREADABLE)
-            assert Leases(self.redis, worker="old").claim(job_id) is None
+            old = Leases(self.redis, worker="old")
+            answer = old._claim((), ())
+            assert answer is not None
+            assert (answer[0], old._read(*answer)) == (job_id, None)
             assert self.redis.hget(key, "status") == JobStatus.QUEUED
             self.redis.hset(key, "request", RESOLVED.model_dump_json())
 
@@ -236,7 +240,7 @@ class Lifecycle(RuleBasedStateMachine):
         assert waiting | aside == queued
         assert waiting & aside == set()
         assert self._index("finished") == self.accepted - running - queued
-        assert self.queue.line().cost == len(waiting) * cost_of(RESOLVED)
+        assert self.queue.backlog().cost == len(waiting) * cost_of(RESOLVED)
 
     @invariant()
     def the_bytes_of_all_jobs_are_the_sum_of_each_ones(self) -> None:
@@ -288,7 +292,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.reaper.sweep()
         self.reaper.sweep()
         assert list(self.redis.scan_iter("rq:job:*")) == []
-        assert self.tickets.taken() == self.tickets.waiting() == set()
+        assert self.tickets.taken() == set() == set(self.tickets.queue.get_job_ids())
         assert list(self.redis.scan_iter(PREFIX + "held:*")) == []
 
     def _accept(self, caller: str, priority: Priority) -> str:

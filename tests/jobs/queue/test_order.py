@@ -24,7 +24,7 @@ from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask
 from jobs.resolve.request import resolve
 from jobs.status.job import JobStatus
 from tests.jobs.queue.test_workers import worker
-from tests.jobs.samples import RESOLVED, pictures_of, resolved
+from tests.jobs.samples import RESOLVED, claimed, pictures_of, resolved
 
 GUIDANCE_PAGE = Path(__file__).parents[3] / "docs" / "guidance.md"
 
@@ -236,13 +236,13 @@ class TestFairness:
 
     def test_the_work_that_waits_is_added_up(self, redis: Redis, queue: JobQueue, leases: Leases) -> None:
         canceled, deleted, released, _stays = submit(queue, 4)
-        assert queue.line().cost == 4 * cost_of(RESOLVED)
+        assert queue.backlog().cost == 4 * cost_of(RESOLVED)
         queue.cancel(canceled)
         queue.delete(deleted)
         lease = take_next(leases)
-        assert (lease.job_id, queue.line().jobs, queue.line().cost) == (released, 1, cost_of(RESOLVED))
+        assert (lease.job_id, queue.backlog().jobs, queue.backlog().cost) == (released, 1, cost_of(RESOLVED))
         leases.release(lease)
-        assert (queue.line().jobs, queue.line().cost) == (2, 2 * cost_of(RESOLVED))
+        assert (queue.backlog().jobs, queue.backlog().cost) == (2, 2 * cost_of(RESOLVED))
 
 
 class TestModels:
@@ -298,8 +298,8 @@ class TestModels:
         assert served(patient, 2) == ids
 
 
-class TestSuspects:
-    """A job that was lost with its worker in company runs alone."""
+class TestQuarantine:
+    """A job that was lost with its worker, and was not its only one, runs alone."""
 
     @pytest.fixture
     def ids(self, queue: JobQueue, doomed: Leases, reaper: Reaper) -> list[str]:
@@ -327,26 +327,24 @@ class TestSuspects:
     ) -> None:
         (ordinary,) = submit(queue, 1)
         busy = Leases(redis, worker="busy")
-        assert busy.claim(ordinary) is not None
+        claimed(busy, ordinary)
         (another,) = submit(queue, 1)
         assert take_next(busy).job_id == another
         assert busy.claim_next() is None
-        assert busy.claim(ids[0]) is None
 
     def test_one_busy_worker_empties_itself_for_the_first_of_them(
         self, ids: list[str], queue: JobQueue, redis: Redis
     ) -> None:
         one, two = (Leases(redis, worker=name, model_patience_s=0.2) for name in ("one", "two"))
         ordinary = submit(queue, 8)
-        held = {each: each.claim(job_id) for each, job_id in zip((one, two), ordinary, strict=False)}
-        take_next(one)  # meets the suspects, and passes them over for now
+        held = {each: claimed(each, job_id) for each, job_id in zip((one, two), ordinary, strict=False)}
+        take_next(one)  # meets the quarantined jobs, and passes them over for now
         time.sleep(0.25)
         assert one.claim_next() is None
         assert take_next(two).job_id in ordinary  # goes on, past the one that is taken care of
         assert one.claim_next() is None
         for lease in (held[one], *_held_by(redis, "one", one)):
-            if lease is not None:
-                one.release(lease)
+            one.release(lease)
         assert take_next(one).job_id == ids[0]
 
     def test_the_guilty_one_fails_after_three_losses_and_the_others_succeed(
@@ -367,7 +365,7 @@ class TestSuspects:
         assert jobs[1].error is not None
         assert jobs[1].error.type == "attempts_exhausted"
 
-    def test_a_worker_that_gives_up_itself_makes_suspects_too(self, queue: JobQueue, leases: Leases) -> None:
+    def test_a_worker_that_gives_up_itself_quarantines_too(self, queue: JobQueue, leases: Leases) -> None:
         ids = submit(queue, 2)
         for lease in [take_next(leases), take_next(leases)]:
             leases.surrender(lease)
@@ -387,7 +385,7 @@ class TestSuspects:
         for number in range(20):
             name = f"doomed {number}"
             doomed = Leases(redis, worker=name, lease_s=0)
-            if doomed.claim(unlucky) is None:
+            if doomed.claim_next() is None:
                 break
             # A neighbour beside it each time, as if it had not been set apart.
             redis.sadd(f"{PREFIX}held:{name}", "neighbour")
@@ -423,7 +421,7 @@ class TestRequestOfAnotherVersion:
         assert leases.claim_next() is None
         assert queue.counts()[JobStatus.QUEUED] == 70
         assert redis.zcard(PREFIX + "aside") == 70
-        assert (queue.line().jobs, queue.line().cost) == (0, 0)
+        assert (queue.backlog().jobs, queue.backlog().cost) == (0, 0)
         assert redis.hmget(f"{PREFIX}job:{newer[0]}", ["attempts", "starts"]) == ["0", "0"]
 
     def test_nobody_spins_on_them(self, newer: list[str], redis: Redis, leases: Leases) -> None:

@@ -5,7 +5,7 @@ from redis import Redis
 
 from jobs.db.scripts import PREFIX
 from jobs.queue.order import cost_of
-from jobs.queue.pace import Line, Pace
+from jobs.queue.pace import Backlog, Pace
 from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
@@ -14,7 +14,7 @@ from tests.jobs.samples import RESOLVED
 
 
 def test_it_is_the_work_before_it_and_its_own_at_the_speed_of_all_workers() -> None:
-    line = Line(jobs=10, cost=1000, pace=Pace(speed=50, load=200))
+    line = Backlog(jobs=10, cost=1000, pace=Pace(speed=50, load=200))
     assert line.eta_s(0, 100) == (200 + 100) / 50
     assert line.eta_s(4, 100) == (200 + 4 * 100 + 100) / 50
     assert line.eta_s(line.jobs) == (200 + 1000) / 50
@@ -22,7 +22,7 @@ def test_it_is_the_work_before_it_and_its_own_at_the_speed_of_all_workers() -> N
 
 @pytest.mark.parametrize("pace", [None, Pace(speed=0, load=0)])
 def test_without_a_speed_nothing_is_foreseen(pace: Pace | None) -> None:
-    assert Line(jobs=1, cost=10, pace=pace).eta_s(0, 10) is None
+    assert Backlog(jobs=1, cost=10, pace=pace).eta_s(0, 10) is None
 
 
 def test_waiting_jobs_tell_it_once_workers_have_measured_themselves(

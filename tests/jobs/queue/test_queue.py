@@ -7,21 +7,18 @@ from redis import Redis
 from jobs.db.scripts import PREFIX, Scripts
 from jobs.errors import IdempotencyConflictError, InvalidRequestError, QueueFullError, UnknownJobError
 from jobs.queue.leases import Leases, Standing
-from jobs.queue.queue import IDEMPOTENCY_TTL_S, JobQueue
+from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
+from jobs.queue.submission import IDEMPOTENCY_TTL_S
 from jobs.queue.tickets import Tickets
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import JobError, JobStatus, Progress
-from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of, resolved, submission
+from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of, resolved, submission, waiting_tickets
 
 
 def submit(queue: JobQueue, count: int) -> list[str]:
     """Ids of new jobs, oldest first."""
     return [queue.submit(resolved(f"picture {number}")).job.id for number in range(count)]
-
-
-def tickets_in_line(tickets: Tickets) -> list[str]:
-    return [ticket_id.rpartition("-")[0] for ticket_id in tickets.queue.get_job_ids()]
 
 
 def test_a_new_job_waits_and_says_all_that_is_known(queue: JobQueue) -> None:
@@ -43,8 +40,7 @@ def test_a_new_job_waits_and_says_all_that_is_known(queue: JobQueue) -> None:
 
 def test_a_new_job_gets_one_ticket(queue: JobQueue, tickets: Tickets) -> None:
     job_id = queue.submit(RESOLVED).job.id
-    assert tickets.waiting() == {job_id}
-    assert tickets_in_line(tickets) == [job_id]
+    assert waiting_tickets(tickets) == [job_id]
 
 
 def test_ids_cannot_be_guessed(queue: JobQueue) -> None:
@@ -96,7 +92,7 @@ class TestIdempotency:
         again = queue.submit(other_seed, idempotency_key="key", original=ORIGINAL)
         assert again.replayed
         assert again.job == first.job
-        assert tickets_in_line(tickets) == [first.job.id]
+        assert waiting_tickets(tickets) == [first.job.id]
 
     def test_the_same_key_with_another_request_conflicts(self, queue: JobQueue) -> None:
         queue.submit(RESOLVED, idempotency_key="key", original=ORIGINAL)
@@ -118,7 +114,7 @@ class TestIdempotency:
         tickets.discard([f"{job_id}-first"])
         again = queue.submit(RESOLVED, idempotency_key="key")
         assert (again.replayed, again.job.status) == (True, JobStatus.SUCCEEDED)
-        assert tickets_in_line(tickets) == []
+        assert waiting_tickets(tickets) == []
 
     def test_the_key_of_a_deleted_job_is_free(self, queue: JobQueue) -> None:
         first = queue.submit(RESOLVED, idempotency_key="key").job.id
@@ -167,7 +163,7 @@ class TestIdempotency:
         assert len({submission.job.id for submission in submissions}) == 1
         assert [submission.replayed for submission in submissions].count(False) == 1
         assert len(queue.list().data) == 1
-        assert len(tickets_in_line(tickets)) == 1
+        assert len(waiting_tickets(tickets)) == 1
 
 
 class TestSubmitterThatDiedBeforeWritingItsTicket:
@@ -176,21 +172,21 @@ class TestSubmitterThatDiedBeforeWritingItsTicket:
         """A job stored by a submitter that got no further."""
         job_id = queue.submit(RESOLVED, idempotency_key="key").job.id
         tickets.discard([f"{job_id}-first"])
-        assert tickets.waiting() == set()
+        assert waiting_tickets(tickets) == []
         return job_id
 
     def test_the_stored_job_is_complete(self, scripts: Scripts, queue: JobQueue, tickets: Tickets) -> None:
         assert scripts("submit", *submission("id")) == ["accepted", "id"]
         assert queue.get("id").request == RESOLVED
-        assert tickets.waiting() == set()
+        assert waiting_tickets(tickets) == []
 
     def test_the_replay_writes_the_ticket(self, job_id: str, queue: JobQueue, tickets: Tickets) -> None:
         assert queue.submit(RESOLVED, idempotency_key="key").job.id == job_id
-        assert tickets_in_line(tickets) == [job_id]
+        assert waiting_tickets(tickets) == [job_id]
 
     def test_the_reaper_writes_the_ticket(self, job_id: str, reaper: Reaper, tickets: Tickets) -> None:
         reaper.sweep()
-        assert tickets_in_line(tickets) == [job_id]
+        assert waiting_tickets(tickets) == [job_id]
 
 
 class TestSubmissionWhoseAnswerWasLost:
@@ -300,7 +296,7 @@ class TestCancel:
         job = queue.cancel(job_id)
         assert job.status is JobStatus.CANCELED
         assert job.finished_at is not None
-        assert leases.claim(job_id) is None
+        assert leases.claim_next() is None
 
     def test_a_running_job_is_told_to_stop(self, queue: JobQueue, leases: Leases) -> None:
         job_id = queue.submit(RESOLVED).job.id
@@ -369,7 +365,7 @@ class TestDelete:
     def test_its_ticket_is_worth_nothing(self, queue: JobQueue, leases: Leases) -> None:
         job_id = queue.submit(RESOLVED).job.id
         queue.delete(job_id)
-        assert leases.claim(job_id) is None
+        assert leases.claim_next() is None
 
     def test_only_once(self, queue: JobQueue) -> None:
         job_id = queue.submit(RESOLVED).job.id

@@ -15,20 +15,15 @@ from jobs.queue.attempts import MAX_ATTEMPTS
 from jobs.queue.leases import Leases, Standing
 from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import SETTLED_AFTER_S, SWEEP_EVERY_S, TICKET_GRACE_S, Reaper
-from jobs.queue.tickets import TICKET_TIMEOUT_S, Tickets, job_of
+from jobs.queue.tickets import TICKET_TIMEOUT_S, Tickets
 from jobs.status.job import JobError, JobStatus, Progress
-from tests.jobs.samples import RESOLVED, claimed, pictures_of
+from tests.jobs.samples import RESOLVED, claimed, pictures_of, waiting_tickets
 
 
 @pytest.fixture
 def job_id(queue: JobQueue) -> str:
     """A waiting job."""
     return queue.submit(RESOLVED).job.id
-
-
-def in_line(tickets: Tickets) -> list[str]:
-    """Ids of the jobs whose tickets wait, the next one first."""
-    return [job_of(ticket_id) for ticket_id in tickets.queue.get_job_ids()]
 
 
 def take(tickets: Tickets) -> str:
@@ -49,7 +44,7 @@ class TestAbandonedJob:
         job = queue.get(job_id)
         assert (job.status, job.queue_position, job.attempts) == (JobStatus.QUEUED, 0, 1)
         assert job.progress == Progress()
-        assert sorted(in_line(tickets)) == sorted([job_id, later])
+        assert sorted(waiting_tickets(tickets)) == sorted([job_id, later])
 
     def test_its_next_worker_finishes_it(
         self, job_id: str, queue: JobQueue, doomed: Leases, leases: Leases, reaper: Reaper
@@ -72,10 +67,10 @@ class TestAbandonedJob:
         assert job.error == JobError(
             type="attempts_exhausted", message="its worker was lost in each of 3 attempts"
         )
-        assert doomed.claim(job_id) is None
+        assert doomed.claim_next() is None
         reaper.sweep()
         reaper.sweep()
-        assert in_line(tickets) == []
+        assert waiting_tickets(tickets) == []
 
     def test_a_cancel_that_its_worker_never_saw_is_carried_out(
         self, job_id: str, queue: JobQueue, doomed: Leases, reaper: Reaper
@@ -107,7 +102,7 @@ class TestAbandonedJob:
         with ThreadPoolExecutor(10) as pool:
             list(pool.map(Reaper.sweep, reapers))
         assert (queue.get(job_id).status, queue.get(job_id).attempts) == (JobStatus.QUEUED, 1)
-        assert in_line(tickets) == [job_id]
+        assert waiting_tickets(tickets) == [job_id]
 
 
 class TestLostTicket:
@@ -117,12 +112,12 @@ class TestLostTicket:
         reaper = Reaper(redis, ticket_grace_s=0.3)
         tickets.discard([take(tickets)])
         reaper.sweep()
-        assert in_line(tickets) == []
+        assert waiting_tickets(tickets) == []
         time.sleep(0.35)
         reaper.sweep()
-        assert in_line(tickets) == [job_id]
+        assert waiting_tickets(tickets) == [job_id]
         reaper.sweep()
-        assert in_line(tickets) == [job_id]
+        assert waiting_tickets(tickets) == [job_id]
 
     def test_one_that_a_worker_took_and_never_used_counts_as_lost_after_the_grace(
         self, job_id: str, redis: Redis, tickets: Tickets
@@ -130,10 +125,10 @@ class TestLostTicket:
         reaper = Reaper(redis, ticket_grace_s=0.3)
         taken = take(tickets)
         reaper.sweep()
-        assert (in_line(tickets), tickets.taken()) == ([], {taken})
+        assert (waiting_tickets(tickets), tickets.taken()) == ([], {taken})
         time.sleep(0.35)
         reaper.sweep()
-        assert (in_line(tickets), tickets.taken()) == ([job_id], set())
+        assert (waiting_tickets(tickets), tickets.taken()) == ([job_id], set())
 
     def test_as_many_are_written_as_are_missing(
         self, queue: JobQueue, reaper: Reaper, tickets: Tickets
@@ -142,7 +137,7 @@ class TestLostTicket:
             queue.submit(RESOLVED)
         tickets.discard([take(tickets), take(tickets), take(tickets)])
         reaper.sweep()
-        assert len(in_line(tickets)) == 4
+        assert len(waiting_tickets(tickets)) == 4
 
     def test_ten_reapers_at_once_write_it_once(self, job_id: str, redis: Redis, tickets: Tickets) -> None:
         tickets.discard([take(tickets)])
@@ -151,7 +146,7 @@ class TestLostTicket:
             list(pool.map(Reaper.sweep, reapers))
             time.sleep(0.55)
             list(pool.map(Reaper.sweep, reapers))
-        assert in_line(tickets) == [job_id]
+        assert waiting_tickets(tickets) == [job_id]
 
     def test_the_grace_is_longer_than_two_sweeps(self) -> None:
         assert TICKET_GRACE_S > 2 * SWEEP_EVERY_S
@@ -228,7 +223,7 @@ def test_a_sweep_of_a_full_queue_is_quick(
     start = time.perf_counter()
     reaper.sweep()
     assert time.perf_counter() - start < SWEEP_EVERY_S / 2
-    assert job_id in tickets.waiting()
+    assert job_id in waiting_tickets(tickets)
 
 
 class TestOutage:

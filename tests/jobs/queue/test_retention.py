@@ -13,6 +13,7 @@ from jobs.queue.reaper import Reaper
 from jobs.queue.retention import PORTION, Retention
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import JobFiles
 from tests.jobs.samples import RESOLVED, claimed, pictures_of
 
 
@@ -23,7 +24,7 @@ def artifacts(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def retention(redis: Redis, artifacts: ArtifactStore) -> Retention:
-    return Retention(redis, artifacts, keep_s=3600)
+    return Retention(redis, JobFiles(artifacts), keep_s=3600)
 
 
 def finish(queue: JobQueue, leases: Leases, artifacts: ArtifactStore) -> str:
@@ -62,7 +63,7 @@ def test_what_other_folders_hold_of_a_job_goes_with_it(
     for job_id in (old, recent):
         artifacts.put(f"search/{job_id}/1-aa/segment.json", b"{}")
     age(redis, "finished", old)
-    assert Retention(redis, artifacts, keep_s=3600, beside=["search"]).sweep() == 1
+    assert Retention(redis, JobFiles(artifacts, beside=["search"]), keep_s=3600).sweep() == 1
     assert artifacts.keys("search") == [f"search/{recent}/1-aa/segment.json"]
 
 
@@ -85,7 +86,7 @@ def test_nothing_expires_when_everything_is_to_be_kept(
 ) -> None:
     job_id = finish(queue, leases, artifacts)
     age(redis, "finished", job_id)
-    assert Retention(redis, artifacts, keep_s=0).sweep() == 0
+    assert Retention(redis, JobFiles(artifacts), keep_s=0).sweep() == 0
     assert queue.get(job_id).status is JobStatus.SUCCEEDED
 
 
@@ -139,7 +140,7 @@ def test_a_store_that_fails_keeps_the_job_until_it_works_again(
 ) -> None:
     ids = [finish(queue, leases, artifacts) for _ in range(5)]
     age(redis, "finished", *ids)
-    away = Retention(redis, ArtifactStore("s3://bucket/prefix"), keep_s=3600)
+    away = Retention(redis, JobFiles(ArtifactStore("s3://bucket/prefix")), keep_s=3600)
     assert away.sweep() == 0
     assert [queue.get(job_id).status for job_id in ids] == [JobStatus.SUCCEEDED] * 5
-    assert Retention(redis, artifacts, keep_s=3600).sweep() == 5
+    assert Retention(redis, JobFiles(artifacts), keep_s=3600).sweep() == 5

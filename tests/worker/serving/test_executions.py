@@ -27,6 +27,7 @@ from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import JobFiles
 from worker.models.registry import ModelRegistry
 from worker.serving import heartbeat
 from worker.serving.executions import Executions
@@ -398,7 +399,7 @@ def test_a_picture_that_was_stored_by_a_worker_that_died_there_is_collected(
         until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
     for place in house.redis.zrange(PREFIX + "orphans", 0, -1):
         house.redis.zadd(PREFIX + "orphans", {str(place): 1})
-    Retention(house.redis, house.artifacts, keep_s=0).sweep()
+    Retention(house.redis, JobFiles(house.artifacts), keep_s=0).sweep()
     (image,) = house.queue.images(job_id)
     assert house.artifacts.keys(job_id) == [image.key]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.api.dialects.a1111.request import TextToImage
 from app.api.dialects.a1111.samplers import LABELS, SCHEDULE_LABELS
-from app.api.dialects.outcome import stored_pictures
+from app.api.dialects.stored_pictures import stored_pictures
 from app.api.services import Services
 from jobs.status.job import Job, JobStatus
 

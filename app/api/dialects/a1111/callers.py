@@ -1,4 +1,4 @@
-"""Who calls, which of the jobs are his, and which model he has chosen.
+"""Callers of the A1111 API: their jobs, and the model that each has chosen.
 
 A1111's calls do not say which job they mean, since it has one at a time. Here progress and interruption are the
 caller's own: known by the name that a proxy in front says, by his credentials, or else by his address.

@@ -7,14 +7,14 @@ from fastapi import APIRouter
 from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
 from app.api.dialects.a1111.samplers import ALIASES, LABELS, SCHEDULE_LABELS
 from app.api.intake.intake import IntakeRoute
-from app.api.services import TheCatalog
+from app.api.services import TheServices
 from jobs.requests.guidance import Guidance
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
 
 
 @router.get("/sd-models")
-def list_models(catalog: TheCatalog) -> list[dict[str, Any]]:
+def list_models(services: TheServices) -> list[dict[str, Any]]:
     """The models of the catalog; their title is their id."""
     return [
         {
@@ -25,7 +25,7 @@ def list_models(catalog: TheCatalog) -> list[dict[str, Any]]:
             "filename": card.id,
             "config": None,
         }
-        for card in catalog.models
+        for card in services.catalog.models
     ]
 
 

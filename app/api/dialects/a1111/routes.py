@@ -13,7 +13,7 @@ from app.api.dialects.a1111.checkpoints import card_of
 from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import submit
-from app.api.following.outcome import end_of, require_success
+from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import Catalog
@@ -34,7 +34,7 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
     # A name of its own kind: no header of a caller's can say it.
     job = (await submit(request, wanted, NAMES, key, key_owner=f"a1111\n{caller}")).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
-    job = await end_of(request, job, comes_back=key is not None)
+    job = await await_end(request, job, on_hang_up=hang_up_policy(key))
     if job.status is not JobStatus.CANCELED:  # an interrupted job is none that went wrong
         require_success(job)
     # Megabytes of base64 are put together in a thread, where they hold nobody up.

@@ -8,7 +8,7 @@ from fastapi import Request
 
 from app.api.dialects.addresses import absolute
 from app.api.dialects.openai.request import ImageGeneration
-from app.api.dialects.outcome import stored_pictures
+from app.api.dialects.stored_pictures import stored_pictures
 from app.api.pictures.formats import encode
 from app.api.services import services_of
 from jobs.status import links

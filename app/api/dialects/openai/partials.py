@@ -13,6 +13,9 @@ from jobs.events.event_log import START, EventsMissedError
 from jobs.events.events import PreviewEvent
 from jobs.status.job import Job
 
+PARTIAL_TYPES = frozenset({PreviewEvent.model_fields["type"].default})
+"""Events that may bring a partial image."""
+
 
 class PartialImages:
     """The partial images that a reader has not had yet, of each picture no more than were asked for."""

@@ -9,13 +9,13 @@ from starlette.responses import JSONResponse, Response
 from app.api.dialects.openai.answer import images_response
 from app.api.dialects.openai.request import ImageGeneration, names_of, to_native
 from app.api.dialects.openai.stream import events
-from app.api.dialects.outcome import give_up
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import IdempotencyKey, submit
-from app.api.following.outcome import end_of, require_success
+from app.api.following.waiting import await_end, hang_up_policy, require_success
+from app.api.following.watch import cancel_quietly
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.models import ModelInfo, model_info
-from app.api.services import TheCatalog, TheQueue, TheServices
+from app.api.services import TheServices
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 
@@ -26,20 +26,19 @@ _UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 async def generate(
     request: Request,
     body: ImageGeneration,
-    queue: TheQueue,
-    catalog: TheCatalog,
+    services: TheServices,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
-    wanted = to_native(body, catalog)
+    wanted = to_native(body, services.catalog)
     job = (await submit(request, wanted, names_of(body), idempotency_key)).job
-    comes_back = idempotency_key is not None
+    hang_up = hang_up_policy(idempotency_key)
     if body.stream:
         # Runs also when the client has hung up, which ends the stream before its job.
-        ending = None if comes_back else BackgroundTask(give_up, queue, job.id)
-        stream = events(request, job, body, comes_back=comes_back)
+        ending = BackgroundTask(cancel_quietly, services.queue, job.id) if hang_up == "cancel" else None
+        stream = events(request, job, body, on_hang_up=hang_up)
         return EventSourceResponse(stream, headers=_UNBUFFERED, background=ending)
-    job = require_success(await end_of(request, job, comes_back=comes_back))
+    job = require_success(await await_end(request, job, on_hang_up=hang_up))
     # Megabytes of base64 are put together in a thread, where they hold nobody up.
     return await run_in_threadpool(lambda: JSONResponse(images_response(request, job, body)))
 

@@ -11,34 +11,40 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.dialects.envelopes import openai_error
 from app.api.dialects.openai.answer import completed_events
-from app.api.dialects.openai.partials import PartialImages
+from app.api.dialects.openai.partials import PARTIAL_TYPES, PartialImages
 from app.api.dialects.openai.request import ImageGeneration
-from app.api.dialects.outcome import look_at
-from app.api.following.outcome import require_success
+from app.api.following.waiting import require_success
+from app.api.following.watch import OnHangUp, watching
 from app.api.problems import handlers as errors
 from app.api.services import services_of
 from jobs.errors import LodestarError
+from jobs.events.events import FINAL_TYPES
 from jobs.status.job import Job
 
 # Proxies close a connection on which nothing is said for long; many of them after a minute.
 HEARTBEAT_S = 15.0
-LOOK_S = 0.5
 
 
 async def events(
-    request: Request, job: Job, body: ImageGeneration, *, comes_back: bool
+    request: Request, job: Job, body: ImageGeneration, *, on_hang_up: OnHangUp
 ) -> AsyncIterator[bytes]:
     """The events of one job: partial images, if any, and at last its pictures, or one error."""
     partials = PartialImages(services_of(request), body)
-    silent_since = float("-inf")
+    types = FINAL_TYPES | PARTIAL_TYPES if body.partial_images else FINAL_TYPES
+    yield KEEPALIVE_COMMENT
+    said_at = time.monotonic()
     try:
-        while not job.status.is_terminal:
-            if time.monotonic() - silent_since >= HEARTBEAT_S:
-                silent_since = time.monotonic()
-                yield KEEPALIVE_COMMENT
-            job = await look_at(request, job, LOOK_S, comes_back=comes_back)
-            for event in await partials.new(job):
-                yield _event(event)
+        with watching(request, job, types, on_hang_up=on_hang_up) as watch:
+            job = await watch.look()
+            while not job.status.is_terminal:
+                for event in await partials.new(job):
+                    yield _event(event)
+                job = await watch.next(said_at + HEARTBEAT_S - time.monotonic())
+                if time.monotonic() - said_at >= HEARTBEAT_S:
+                    said_at = time.monotonic()
+                    yield KEEPALIVE_COMMENT
+        for event in await partials.new(job):
+            yield _event(event)
         for event in await run_in_threadpool(completed_events, request, require_success(job), body):
             yield _event(event)
     except LodestarError as error:

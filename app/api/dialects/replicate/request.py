@@ -105,7 +105,7 @@ def _webhook_events(body: PredictionBody) -> list[WebhookEvent]:
     events = [_WEBHOOK_EVENTS[name] for name in wanted if name in _WEBHOOK_EVENTS]
     if not events:
         raise InvalidRequestError(
-            "a webhook is told of the start and of the end, and of nothing between",
+            "a webhook gets messages at the start and at the end, and none between",
             field="webhook_events_filter",
         )
     return list(dict.fromkeys(events))

@@ -10,10 +10,10 @@ from app.api.dialects.replicate.models import model_named, model_object, model_o
 from app.api.dialects.replicate.prediction import prediction, prediction_page, unfinished
 from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody, names_of, to_native
 from app.api.dialects.submission import IdempotencyKey, submit
-from app.api.following.waiting import MAX_WAIT_S, nobody_waits, preferred_wait_s, wait_for_end
+from app.api.following.preference import MAX_WAIT_S, await_end_if_possible, preferred_wait_s
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.webhooks import WebhookSecret, get_secret
-from app.api.services import TheCatalog, TheQueue, TheServices, services_of
+from app.api.services import TheServices
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job
@@ -30,12 +30,12 @@ async def create(
     request: Request,
     response: Response,
     body: VersionedPredictionBody,
-    catalog: TheCatalog,
+    services: TheServices,
     prefer: Prefer = None,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Start a prediction with the model that ``version`` names."""
-    model_id = model_of_version(body.version, catalog).id
+    model_id = model_of_version(body.version, services.catalog).id
     return await _start(request, response, body, model_id, prefer, idempotency_key)
 
 
@@ -47,37 +47,37 @@ async def create_with_model(
     request: Request,
     response: Response,
     body: PredictionBody,
-    catalog: TheCatalog,
+    services: TheServices,
     prefer: Prefer = None,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Start a prediction with a model; each one is also its own deployment."""
-    model_id = model_named(owner, name, catalog).id
+    model_id = model_named(owner, name, services.catalog).id
     return await _start(request, response, body, model_id, prefer, idempotency_key)
 
 
 @router.get("/predictions")
-def list_predictions(request: Request, queue: TheQueue, cursor: str | None = None) -> dict[str, Any]:
-    """One page of all jobs that draw, whichever way they were submitted."""
-    return prediction_page(base_of(request), queue.list(cursor=cursor, limit=_PAGE))
+def list_predictions(request: Request, services: TheServices, cursor: str | None = None) -> dict[str, Any]:
+    """One page of all jobs that generate pictures, by whatever route they came."""
+    return prediction_page(base_of(request), services.queue.list(cursor=cursor, limit=_PAGE))
 
 
 @router.get("/predictions/{job_id}")
-def get_prediction(job_id: str, request: Request, queue: TheQueue) -> dict[str, Any]:
+def get_prediction(job_id: str, request: Request, services: TheServices) -> dict[str, Any]:
     """A prediction as it stands."""
-    return prediction(base_of(request), _drawn(queue, job_id))
+    return prediction(base_of(request), _drawn(services.queue, job_id))
 
 
 @router.post("/predictions/{job_id}/cancel")
-def cancel_prediction(job_id: str, request: Request, queue: TheQueue) -> dict[str, Any]:
+def cancel_prediction(job_id: str, request: Request, services: TheServices) -> dict[str, Any]:
     """Cancel a waiting prediction at once, or tell a running one to stop at its next step."""
-    return prediction(base_of(request), queue.cancel(_drawn(queue, job_id).id))
+    return prediction(base_of(request), services.queue.cancel(_drawn(services.queue, job_id).id))
 
 
 @router.get("/models/{owner}/{name}")
-def get_model(owner: str, name: str, request: Request, catalog: TheCatalog) -> dict[str, Any]:
+def get_model(owner: str, name: str, request: Request, services: TheServices) -> dict[str, Any]:
     """A model of the catalog."""
-    return model_object(request, model_named(owner, name, catalog))
+    return model_object(request, model_named(owner, name, services.catalog))
 
 
 @router.get("/models/{owner}/{name}/versions")
@@ -95,9 +95,9 @@ def get_version(owner: str, name: str, version: str, services: TheServices) -> d
 
 
 @router.get("/deployments/{owner}/{name}")
-def get_deployment(owner: str, name: str, catalog: TheCatalog) -> dict[str, Any]:
+def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, Any]:
     """A model as its own deployment."""
-    model_named(owner, name, catalog)
+    model_named(owner, name, services.catalog)
     return {"owner": owner, "name": name, "current_release": None}
 
 
@@ -108,7 +108,7 @@ async def get_webhook_secret(services: TheServices) -> WebhookSecret:
 
 
 def _drawn(queue: JobQueue, job_id: str) -> Job:
-    """A job that draws. Others have nothing that a prediction could show."""
+    """A job that generates pictures. Others have nothing that a prediction could show."""
     job = queue.get(job_id)
     if not job.generates:
         raise UnknownJobError(f"job {job_id!r} is not a prediction")
@@ -128,7 +128,7 @@ async def _start(
     wait_s = _wait_s(prefer)
     if wait_s is None:
         return prediction(base_of(request), job)
-    job = await wait_for_end(services_of(request).queue, job, wait_s, nobody_waits(request))
+    job = await await_end_if_possible(request, job, wait_s)
     if not job.status.is_terminal:
         response.status_code = 202
     return unfinished(base_of(request), job)

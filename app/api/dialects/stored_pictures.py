@@ -1,0 +1,16 @@
+"""The pictures of a job, for a dialect whose answers hold them."""
+
+from app.api.pictures.store_access import reaching_the_store
+from app.api.services import Services
+from jobs.status.job import Job
+
+
+def stored_pictures(services: Services, job: Job) -> list[bytes]:
+    """The PNG files of a job that has succeeded.
+
+    Raises:
+        UnknownJobError, UnknownImageError: they were deleted.
+        ArtifactsUnavailableError: their store is away.
+    """
+    with reaching_the_store():
+        return [services.artifacts.get(stored.key) for stored in services.queue.images(job.id)]

@@ -1,0 +1,59 @@
+"""Keys in Redis that Python reads or writes; ``lua/prelude.lua`` describes all keys."""
+
+from jobs.db.scripts import PREFIX
+
+CHECK = PREFIX + "check"
+FINISHED = PREFIX + "finished"
+INTERRUPTS = PREFIX + "interrupts"
+JOBS = PREFIX + "jobs"
+KEPT_BYTES = PREFIX + "kept_bytes"
+LEASES = PREFIX + "leases"
+ORPHANS = PREFIX + "orphans"
+PACE = PREFIX + "pace"
+PARKED = PREFIX + "aside"
+REISSUED = PREFIX + "reissued"
+WAITING = PREFIX + "waiting"
+WAITING_COST = PREFIX + "waiting_cost"
+WEBHOOKS = PREFIX + "webhooks"
+WEBHOOK_SECRET = PREFIX + "webhook_secret"
+WORKERS = PREFIX + "workers"
+
+
+def job(job_id: str) -> str:
+    """The record of a job."""
+    return f"{PREFIX}job:{job_id}"
+
+
+def jobs_of(status: str) -> str:
+    """The jobs of one status."""
+    return f"{PREFIX}status:{status}"
+
+
+def inputs(digest: str) -> str:
+    """The jobs that keep a picture which their callers brought."""
+    return f"{PREFIX}inputs:{digest}"
+
+
+def events(job_id: str | None) -> str:
+    """The stream of a job's events; for None that of all jobs'."""
+    return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
+
+
+def previews(job_id: str) -> str:
+    """The newest preview of each picture of a job."""
+    return f"{PREFIX}previews:{job_id}"
+
+
+def worker(name: str) -> str:
+    """The last heartbeat of a worker."""
+    return f"{PREFIX}worker:{name}"
+
+
+def holders(model: str) -> str:
+    """The workers that hold a model and have room."""
+    return f"{PREFIX}holders:{model}"
+
+
+def idempotency(key: str, owner_digest: str = "") -> str:
+    """The job of an idempotency key; that of an anonymous caller has no owner."""
+    return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"

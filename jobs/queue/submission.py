@@ -1,0 +1,66 @@
+"""The parts of a submission, as arguments of ``lua/submit.lua``."""
+
+import secrets
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+
+from pydantic_core import to_json
+
+from jobs.db import keys
+from jobs.db.scripts import PREFIX
+from jobs.queue.order import WEIGHTS, cost_of, flow_of
+from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.tasks import Task
+from jobs.status.job import Job
+from jobs.storage.job_files import BroughtFiles
+from jobs.wire import dump_as_stored
+
+IDEMPOTENCY_TTL_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job that was accepted now, or earlier under the same idempotency key."""
+
+    job: Job
+    replayed: bool
+
+
+def new_job_id() -> str:
+    """An id that no other job has; those of later jobs sort after it, which decides between equal tags."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
+
+
+def key_fields(
+    key: str | None, owner: str, body: GenerateRequest | ResolvedRequest | Task
+) -> tuple[str, str, int]:
+    """Where an idempotency key is kept (empty without one), the digest that it is bound to, and for how long."""
+    # Without defaults, so that a version which adds a field still knows the keys of the version before.
+    digest = sha256(to_json(dump_as_stored(body))).hexdigest()
+    return _place_of_key(key, owner), digest, IDEMPOTENCY_TTL_S
+
+
+def order_fields(resolved: ResolvedRequest | Task, caller: str) -> tuple[str, int, int, str]:
+    """What decides the job's turn: its flow, the flow's weight, its cost, its model."""
+    priority = resolved.priority
+    return flow_of(caller, priority), WEIGHTS[priority], cost_of(resolved), resolved.model
+
+
+def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
+    """The webhook's address and its events; both empty without one."""
+    webhook = None if request is None else request.webhook
+    return ("", "") if webhook is None else (str(webhook.url), ",".join(webhook.events))
+
+
+def file_fields(files: BroughtFiles) -> tuple[int | str, ...]:
+    """Bytes of the files that go at the job's end, bytes of the pictures that it keeps, their digests."""
+    return files.uploads_bytes, files.inputs_bytes, *files.inputs
+
+
+def _place_of_key(key: str | None, owner: str) -> str:
+    """The key in Redis after its prefix. All anonymous callers share theirs; every other has its own."""
+    if not key:
+        return ""
+    digest = sha256(owner.encode()).hexdigest()[:32] if owner else ""
+    return keys.idempotency(key, digest).removeprefix(PREFIX)
