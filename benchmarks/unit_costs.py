@@ -9,16 +9,19 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
+from jobs.requests.parameters import Decoder
 from worker.calls import Guide, Tuning
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
@@ -42,18 +45,11 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
     rows, picture = latents.expand(2, -1, -1, -1), torch.rand(1, 3, 64, 64, generator=rng)
     target = clip.embed_text("a red apple")
     direction = F.normalize(torch.randn(text_clip.width, generator=rng), dim=0)
-    tastes = count()
-
-    def guided(decoder: str, cutouts: int) -> Run:
-        drawn = draw_cutouts(CutoutSpec(cutouts, augmentation=AUGMENTATIONS["laion"]), (64, 64), clip.px, rng)
-        sights = (
-            (ClipTerms("pocket-m", drawn, (ClipTerm(0, 1.0, SphericalLoss(target)),)),) if cutouts else ()
-        )
-        call = Guide("pocket", latents, Loss(sights, (PixelTerm(1, 0.1, "tv"),)), decoder)  # type: ignore[arg-type]
-        return lambda: guide([call], models, 32)
+    embeddings = count()
+    guided = partial(_guided, models, latents, target, rng)
 
     def fit() -> object:
-        tuning = Tuning(str(next(tastes)), steps=5, lr=1e-5)  # one that is not remembered
+        tuning = Tuning(str(next(embeddings)), steps=5, lr=1e-5)  # one that is not remembered
         return model.personalize("a red apple", direction, tuning, text_clip)
 
     step = lambda: model.predict(rows, times, context)  # noqa: E731
@@ -63,7 +59,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         "gradient through the linear decoder": (guided("linear", 0), 1),
         f"cutout of {CUTOUTS}": (guided("linear", CUTOUTS), CUTOUTS),
         "decoding": (lambda: model.render(latents), 1),
-        "look": (lambda: clip.project_pictures(picture), 1),
+        "embedding": (lambda: clip.project_pictures(picture), 1),
         "text": (lambda: model._encode_texts(["a red apple"]), 1),
         "step of fitting": (fit, 5),
     }
@@ -74,6 +70,23 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
             continue
         calls[name] = (lambda upscaler=upscaler: upscaler(picture[0], 4), 1)  # type: ignore[misc]
     return step, calls
+
+
+def _guided(
+    models: ModelRegistry,
+    latents: Tensor,
+    target: Tensor,
+    rng: torch.Generator,
+    decoder: Decoder,
+    cutouts: int,
+) -> Run:
+    """The gradient of one picture, seen through so many cutouts."""
+    spec = CutoutSpec(cutouts, augmentation=AUGMENTATIONS["laion"])
+    drawn = draw_cutouts(spec, (64, 64), models.clip("pocket-m").px, rng)
+    term = ClipTerm(0, 1.0, SphericalLoss(target))
+    clip_terms = (ClipTerms("pocket-m", drawn, (term,)),) if cutouts else ()
+    call = Guide("pocket", latents, Loss(clip_terms, (PixelTerm(1, 0.1, "tv"),)), decoder)
+    return lambda: guide([call], models, 32)
 
 
 def measured(step: Run, call: Run, units: float, seconds: float) -> float:

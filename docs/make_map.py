@@ -40,6 +40,7 @@ ROOMS = {
     "worker.serving": "jobs on their way: claim, pin, publish, settle; the only room that knows the queue",
     "worker.engine": "step-level batching: fair order, batches, memory",
     "worker.sampling": "one picture's algorithm, as a generator of model calls",
+    "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
     "worker.models.loading": "from files to networks: layouts, weights, checks",
     "worker.pictures": "pixels in and out: reading, PNG, upscaling",

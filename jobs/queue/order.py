@@ -23,7 +23,7 @@ _PULL_BACK = 2.0  # a row back through the denoiser
 _GRADIENT = {"vae": 2.5, "linear": 0.1}  # through the decoder of a picture
 _CUTOUT = 0.25  # embedded and compared by one CLIP
 _DECODE = 0.9  # a picture, finished or as a preview
-_LOOK = 0.25  # of a CLIP at a picture
+_EMBEDDING = 0.25  # of a picture by a CLIP
 _TEXT = 0.15  # read by a CLIP or by the text encoder
 _FIT = 1.0  # one step of fitting the text encoder to one window of a prompt
 _ENLARGE = {"x4plus": 40.0, "x4plus-anime": 15.0}  # a picture, on the CPU
@@ -39,7 +39,7 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     goes on to its end: guidance whose patience ends costs less.
     """
     if not isinstance(request, ResolvedRequest):
-        return max(1, ceil(request.num_inputs * _LOOK))
+        return max(1, ceil(request.num_inputs * _EMBEDDING))
     area = max(1.0, request.width * request.height / _UNIT_PX)
     pictures = request.num_images * (_sampling(request) + _finishing(request))
     return max(1, ceil(area * (pictures + _enlarging(request)) + _reading(request)))
@@ -109,7 +109,7 @@ def _finishing(request: ResolvedRequest) -> float:
         for objective in (guidance.objectives if guidance and guidance.scale else ())
         if isinstance(objective, ImageObjective)
     ]
-    return _DECODE * (previews + 1) + _LOOK * (2 + len(models))
+    return _DECODE * (previews + 1) + _EMBEDDING * (2 + len(models))
 
 
 def _enlarging(request: ResolvedRequest) -> float:

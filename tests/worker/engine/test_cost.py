@@ -108,7 +108,7 @@ class Counter:
                 self.cost += self.area * order._DECODE
                 return self._random(3, 8, 8).clamp(0, 1)
             case calls.EmbedImage():
-                self.cost += self.area * order._LOOK
+                self.cost += self.area * order._EMBEDDING
                 return self._random(1, WIDTH)
             case _:
                 return None

@@ -36,6 +36,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "steps": 25,
         "cfg_scale": 4.0,
         "sampler": "ddim",
+        "schedule": "default",
         "eta": 0.0,
         "num_images": 1,
         "guidance": {
