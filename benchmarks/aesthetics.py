@@ -17,7 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.taste import drawings, look, make, style_embedding, taste_drawings, towards
+from benchmarks.methods.style import drawings, look, make, style_embedding, taste_drawings, towards
+from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
@@ -29,7 +30,6 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parent.parent
 JUDGE, CHOOSER = "pocket-eval", "pocket-s"
 BACKGROUNDS = ("light blue", "pink", "yellow", "green")
 STEPS = (0, 5, 10, 20)
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", default=["fluent", "twemoji"], choices=glyphs.STYLES)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     options = parser.parse_args()
-    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    models = ModelRegistry(load_catalog(CATALOG), Device(WorkerSettings()))
     lr = models.catalog.model(None).personalization_lr if options.lr is None else options.lr
     count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
     measures: dict[str, Callable[[], list[Any]]] = {

@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.guidance_speed import table_of
-from benchmarks.stepping import ROOT, Method, Shapes, measure_all
+from benchmarks.methods.stepping import Method, Shapes, measure_all
+from benchmarks.places import MODELS
 
 FULL = Shapes(
     unet={
@@ -44,7 +45,7 @@ SMALL = replace(
     unet=FULL.unet | {"block_out_channels": (32, 32, 64, 64), "layers_per_block": 1},
     vae=FULL.vae | {"block_out_channels": (32, 32, 32, 32), "layers_per_block": 1, "norm_num_groups": 8},
     text=FULL.text | {"num_hidden_layers": 1},
-    clip=str(ROOT / "models" / "pocket-m"),
+    clip=str(MODELS / "pocket-m"),
     px=128,
 )
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
+from benchmarks.places import CATALOG, MODELS, ROOT
 from jobs.catalog.catalog import ClipCard, load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
@@ -30,7 +31,6 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parent.parent
 COLOURS = ("", " on a light blue background", " on a pink background", " on a yellow background")
 STYLES = ("noto", "twemoji", "fluent", "flat")
 
@@ -58,10 +58,8 @@ def prompts(count: int) -> list[str]:
 
 def measure(count: int, guidance: Guidance) -> tuple[list[Pair], list[Tensor]]:
     """Draw every prompt without and with guidance; the scores, and the pictures in pairs."""
-    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
-    judge: ClipModel = load_clip(
-        ClipCard(id="pocket-eval", path=ROOT / "models" / "pocket-eval"), models.device
-    )
+    models = ModelRegistry(load_catalog(CATALOG), Device(WorkerSettings()))
+    judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), models.device)
     texts = prompts(count)
     requests = [
         resolve(GenerateRequest(prompt=text, seed=seed, guidance=choice), models.catalog)

@@ -21,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from benchmarks.places import CATALOG, MODELS
 from jobs.catalog.catalog import ClipCard, load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS, PresetName
@@ -40,7 +41,6 @@ from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parent.parent
 TIMED = 4  # pictures that are drawn alone too, for their time; all others share batches
 
 
@@ -83,8 +83,8 @@ def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guide: str) -
 def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
     """Unguided first, then each preset."""
     device = Device(WorkerSettings())
-    models = ModelRegistry(load_catalog(ROOT / "models.toml"), device)
-    judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=ROOT / "models" / "pocket-eval"), device)
+    models = ModelRegistry(load_catalog(CATALOG), device)
+    judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), device)
     names = glyphs.learned()
     texts = [f"{style} {name}" for name, style in prompts(count, names)]
     targets = torch.cat([judge.embed_text(text) for text in texts])

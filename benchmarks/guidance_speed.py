@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.guidance_speed [--quick] [--json FILE] [--steps N] [--cutouts N] [--pipeline FILE]``. Same
 model, same CLIP, and with ``--cutouts 4`` as many cutouts for all as the community pipeline has, whose file is given by
-``--pipeline`` (see ``benchmarks/community.py``). A preset that guides part of its steps is charged for an
+``--pipeline`` (see ``benchmarks/methods/community.py``). A preset that guides part of its steps is charged for an
 average step of its run.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.stepping import Cost, Method, measure_all
+from benchmarks.methods.stepping import Cost, Method, measure_all
 from jobs.requests.presets import PRESETS
 
 

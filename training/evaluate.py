@@ -7,6 +7,7 @@
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import get_args
 
 import numpy as np
@@ -114,17 +115,16 @@ def generated_rows(count: int, preset: PresetName, judge: ClipModel, names: list
             for seed, (name, style) in enumerate(pairs)
         ]
         drawn = tqdm(generate_all(requests, runner), desc=label, total=count)
-        pictures = torch.stack([picture.pixels for (picture,) in drawn])
-        features = embed(judge, pictures)
+        features = embed(judge, torch.stack([picture.pixels for (picture,) in drawn]))
         targets = torch.stack([texts[style][names.index(name)] for name, style in pairs])
-        ranks = [
-            [
-                retrieval(feature[None], texts[style][pools[name]], torch.tensor([0]), top)
-                for feature, (name, style) in zip(features, pairs, strict=True)
-            ]
+        candidates = [texts[style][pools[name]] for name, style in pairs]
+        top_1, top_5 = (
+            fmean(
+                retrieval(feature[None], known_texts, torch.tensor([0]), top)
+                for feature, known_texts in zip(features, candidates, strict=True)
+            )
             for top in (1, 5)
-        ]
-        top_1, top_5 = (sum(hits) / len(hits) for hits in ranks)
+        )
         precision, recall = precision_and_recall(real_features, features)
         yield (
             f"| {label} | {(features * targets).sum(1).mean():.4f} | {top_1:.1%} | {top_5:.1%} "

@@ -17,9 +17,9 @@ from app.api.dialects.replicate import routes as replicate
 from app.api.operation.logs import configure_logs
 from app.api.operation.sweeper import expire_forever, sweep_forever
 from app.api.operation.wakeups import wake_readers
+from app.api.pages import dashboard, reference
 from app.api.problems import handlers as errors
 from app.api.routes import (
-    dashboard,
     embeddings,
     events,
     health,
@@ -28,7 +28,6 @@ from app.api.routes import (
     metrics,
     models,
     queue,
-    reference,
     scores,
     search,
     webhooks,

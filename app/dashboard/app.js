@@ -1,17 +1,17 @@
 // The page: what the address names, kept up to date by the stream of events, and by asking when there is none.
 
-import { Refused, Unreachable, getQueue } from "./api.js";
-import { Compare } from "./compare.js";
-import { set } from "./dom.js";
-import { fillForm, watchForm } from "./form.js";
-import { Gallery } from "./gallery.js";
-import { JobPage } from "./job.js";
-import { JobList } from "./jobs.js";
-import { watchKeys } from "./keys.js";
-import { Live } from "./live.js";
-import { Poll } from "./poll.js";
-import { Workers } from "./workers.js";
-import { count, duration, promptOf, shortened } from "./words.js";
+import { Refused, Unreachable, getQueue } from "./server/api.js";
+import { Compare } from "./pages/compare.js";
+import { set } from "./parts/dom.js";
+import { fillForm, watchForm } from "./form/form.js";
+import { Gallery } from "./pages/gallery.js";
+import { JobPage } from "./pages/job.js";
+import { JobList } from "./pages/jobs.js";
+import { watchKeys } from "./parts/keys.js";
+import { Live } from "./server/live.js";
+import { Poll } from "./server/poll.js";
+import { Workers } from "./pages/workers.js";
+import { count, duration, promptOf, shortened } from "./parts/words.js";
 
 const WITH_EVENTS_MS = 10000;
 const WITHOUT_EVENTS_MS = 1500;

@@ -1,1 +1,0 @@
-"""Kills parts of a real service at random; ``python -m benchmarks.chaos`` says how."""

@@ -14,10 +14,10 @@ from app.stack.child import Child, ChildSpec
 from app.stack.embedded import socket_url, valkey_spec
 from app.stack.preflight import free_port, locked
 from app.stack.supervisor import Supervisor
+from benchmarks.places import CATALOG
 from jobs.db.connection import connect
 from jobs.queue.workers import WorkerRegistry
 
-ROOT = Path(__file__).parent.parent.parent
 Part = Literal["worker", "api", "valkey"]
 
 
@@ -43,7 +43,7 @@ def service(folder: Path, workers: int) -> Iterator[Service]:
     env = {
         "LODESTAR_REDIS_URL": socket_url(socket),
         "LODESTAR_ARTIFACTS_URL": str(folder / "artifacts"),
-        "LODESTAR_MODELS_FILE": str(ROOT / "models.toml"),
+        "LODESTAR_MODELS_FILE": str(CATALOG),
         "LODESTAR_DEVICE": "cpu",
         "LODESTAR_THREADS": "1",
         "LODESTAR_HOST": "127.0.0.1",

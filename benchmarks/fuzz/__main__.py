@@ -22,20 +22,20 @@ from random import Random
 
 import httpx
 
-from benchmarks.fuzz.budget import Budget
-from benchmarks.fuzz.dialects import fuzz_dialects
-from benchmarks.fuzz.documented import Documented
-from benchmarks.fuzz.drain import Drain
-from benchmarks.fuzz.files import send_files
-from benchmarks.fuzz.others import Others
-from benchmarks.fuzz.probes import Probes
-from benchmarks.fuzz.raw import send_raw
-from benchmarks.fuzz.report import show
-from benchmarks.fuzz.sender import Sender
-from benchmarks.fuzz.service import Service, service
-from benchmarks.fuzz.tally import Finding, Tally, read_tally
-from benchmarks.fuzz.verdict import LEAST_CALLS, Seen, Verdict, judge
-from benchmarks.fuzz.wire import send_malformed
+from benchmarks.fuzz.calls.budget import Budget
+from benchmarks.fuzz.calls.dialects import fuzz_dialects
+from benchmarks.fuzz.calls.files import send_files
+from benchmarks.fuzz.calls.raw import send_raw
+from benchmarks.fuzz.calls.sender import Sender
+from benchmarks.fuzz.calls.wire import send_malformed
+from benchmarks.fuzz.findings.documented import Documented
+from benchmarks.fuzz.findings.report import show
+from benchmarks.fuzz.findings.tally import Finding, Tally, read_tally
+from benchmarks.fuzz.findings.verdict import LEAST_CALLS, Seen, Verdict, judge
+from benchmarks.fuzz.watch.drain import Drain
+from benchmarks.fuzz.watch.others import Others
+from benchmarks.fuzz.watch.probes import Probes
+from benchmarks.fuzz.watch.service import Service, service
 
 PRIORITY = 10  # as of nice(1)
 SECONDS = 345.0
@@ -104,7 +104,7 @@ def _run_schemathesis(running: Service, seconds: float, seed: int, tally: Tally)
     command = [
         sys.executable,
         "-m",
-        "benchmarks.fuzz.schema",
+        "benchmarks.fuzz.calls.schema",
         running.url,
         str(file),
         str(round(seconds)),

@@ -8,10 +8,10 @@ import base64
 import os
 from collections import defaultdict
 from collections.abc import Generator, Hashable
-from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.busy import report_busy_time
+from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.errors import LodestarError
 from jobs.requests.request import GenerateRequest, ResolvedRequest
@@ -27,7 +27,6 @@ from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 MAX_BATCH = 16
-ROOT = Path(__file__).parents[2]
 
 
 class Pipeline:
@@ -36,7 +35,7 @@ class Pipeline:
     def __init__(self) -> None:
         report_busy_time()
         settings = WorkerSettings(threads=int(os.environ["LODESTAR_THREADS"]))
-        self._models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(settings))
+        self._models = ModelRegistry(load_catalog(CATALOG), Device(settings))
         self._runner = Runner(self._models)
 
     def __call__(self, requests: list[dict[str, Any]]) -> list[str]:

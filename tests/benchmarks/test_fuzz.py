@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from PIL import Image
 
 from app.api.dialects.openai.request import ImageGeneration
-from benchmarks.fuzz.bodies import bodies, fitting
+from benchmarks.fuzz.calls.bodies import bodies, fitting
+from benchmarks.fuzz.calls.nowhere import leading_nowhere
+from benchmarks.fuzz.calls.odd_bodies import LIMIT_BYTES, odd_bodies
 from benchmarks.fuzz.corpus.pictures import pictures
 from benchmarks.fuzz.corpus.png import RGB, black
 from benchmarks.fuzz.corpus.sample import Sample
 from benchmarks.fuzz.corpus.weights import weights
-from benchmarks.fuzz.documented import Documented
-from benchmarks.fuzz.known import KNOWN, is_known
-from benchmarks.fuzz.nowhere import leading_nowhere
-from benchmarks.fuzz.odd_bodies import LIMIT_BYTES, odd_bodies
-from benchmarks.fuzz.probes import Beat
-from benchmarks.fuzz.tally import Call, Finding, Tally, read_tally
-from benchmarks.fuzz.verdict import Seen, judge
+from benchmarks.fuzz.findings.documented import Documented
+from benchmarks.fuzz.findings.known import KNOWN, is_known
+from benchmarks.fuzz.findings.tally import Call, Finding, Tally, read_tally
+from benchmarks.fuzz.findings.verdict import Seen, judge
+from benchmarks.fuzz.watch.probes import Beat
 
 CALL = Call(10.0, 0.1, "GET /v1/jobs", 200)
 BEAT = Beat(10.0, 0.01, 0.0, 0.0, ok=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.neighbours import BOUND, Ratio, compare, ways
+from benchmarks.neighbours.ratio import BOUND, Ratio, compare
+from benchmarks.neighbours.ways import ways
 from jobs.requests.request import GenerateRequest
 
 

@@ -58,7 +58,7 @@ def paths_in(told: Any) -> list[str]:
 
 
 def test_what_a_job_names_is_there(url: str, worker: PlayedWorker) -> None:
-    submitted = httpx.post(f"{url}/v1/jobs", json={**APPLE, "images": 2})
+    submitted = httpx.post(f"{url}/v1/jobs", json={**APPLE, "num_images": 2})
     job_id = submitted.json()["id"]
     assert submitted.headers["Location"] == f"{SD}/v1/jobs/{job_id}"
     worker.succeed(job_id)

@@ -527,6 +527,7 @@ def test_the_first_load_is_small_and_all_of_it_from_here(page: Page, ask: Callab
     assert {urlsplit(answer.url).netloc for answer in loaded} == {urlsplit(page.url).netloc}
 
 
+@pytest.mark.slow("axe looks at every state of the page, once for each scheme and width")
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_no_state_of_the_page_fails_axe(
     live: httpx.Client,

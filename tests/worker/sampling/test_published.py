@@ -13,7 +13,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from benchmarks.community import community_pipeline
+from benchmarks.methods.community import community_pipeline
 from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from worker.engine.runner import Runner

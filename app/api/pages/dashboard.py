@@ -1,0 +1,33 @@
+"""The job-status page: static files, no build step, nothing from elsewhere."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app.api.intake.intake import IntakeRoute
+from app.api.pages.files import PageFiles, page, policy
+from jobs.status import links
+
+router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
+
+_FOLDER = "dashboard"
+_HEADERS = policy()
+
+
+class DashboardFiles(PageFiles):
+    """The page's styles and scripts."""
+
+    def __init__(self) -> None:
+        super().__init__([("app", _FOLDER)], _HEADERS)
+
+
+@router.get("/")
+def index() -> HTMLResponse:
+    """The page."""
+    return page(_FOLDER, _HEADERS)
+
+
+@router.get("/dashboard")
+@router.get("/dashboard/")
+def where_it_is_looked_for() -> RedirectResponse:
+    """The page is at the root; its files are here."""
+    return RedirectResponse(links.here("/"))

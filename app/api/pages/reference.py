@@ -1,0 +1,26 @@
+"""The page about every route and field: Swagger UI, as a package of ours brings it, with a script of our own."""
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from app.api.intake.intake import IntakeRoute
+from app.api.pages.files import PageFiles, page, policy
+
+router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
+
+_FOLDER = "reference"
+# Its style sheet has pictures in itself, and it shows those that the API answers with.
+_HEADERS = policy(images="'self' data: blob:")
+
+
+class ReferenceFiles(PageFiles):
+    """What the page loads."""
+
+    def __init__(self) -> None:
+        super().__init__([("app", _FOLDER), ("fastapi_offline", "static")], _HEADERS)
+
+
+@router.get("/docs")
+def show() -> HTMLResponse:
+    """The page."""
+    return page(_FOLDER, _HEADERS)

@@ -1,0 +1,153 @@
+// One field of the form: a label, something to enter a value with, what it means, and what is wrong with it.
+
+import { element, set } from "../parts/dom.js";
+
+export class Control {
+  #input;
+  #error = element("p", { className: "field-error" });
+
+  constructor(field) {
+    this.field = field;
+    const id = `field-${field.path}`;
+    this.#input = INPUTS[field.kind](field, id);
+    this.#error.id = `${id}-error`;
+    const hint = element("p", { className: "hint", id: `${id}-hint`, textContent: [field.description, bounds(field)].filter(Boolean).join(" ") });
+    const isGroup = this.#input.node.tagName === "FIELDSET";
+    const label = isGroup ? "" : element("label", { htmlFor: id, textContent: field.label });
+    for (const entry of this.#entries) entry.setAttribute("aria-describedby", `${hint.id} ${this.#error.id}`);
+    this.node = element("div", { className: `field kind-${field.kind}` }, label, this.#input.node, hint, this.#error);
+  }
+
+  // The value to send; undefined when there is none, and the server's default holds.
+  read() {
+    return this.#input.read();
+  }
+
+  // What is wrong already before the server has seen it; null if nothing is.
+  get fault() {
+    return this.#input.fault?.() ?? null;
+  }
+
+  write(value) {
+    this.#input.write(value);
+  }
+
+  // Say what a value would be that is left out.
+  set standard(value) {
+    this.#input.standard?.(value);
+  }
+
+  // Offer values in place of free text.
+  offer(options) {
+    const list = element("datalist", { id: `${this.#input.node.id}-options` }, ...options.map((value) => element("option", { value })));
+    this.node.append(list);
+    this.#input.node.setAttribute("list", list.id);
+  }
+
+  set error(message) {
+    set(this.#error, "textContent", message);
+    for (const entry of this.#entries) set(entry, "ariaInvalid", message ? "true" : "false");
+  }
+
+  focus() {
+    this.#entries[0].focus();
+  }
+
+  get #entries() {
+    const { node } = this.#input;
+    return node.tagName === "FIELDSET" ? [...node.querySelectorAll("input")] : [node];
+  }
+}
+
+function bounds({ kind, minimum, maximum, default: standard }) {
+  const told = [];
+  if (["integer", "number"].includes(kind) && maximum !== undefined) told.push(`${minimum ?? 0} to ${maximum}`);
+  if (!["group", "choices", "boolean"].includes(kind) && standard) told.push(`default ${standard}`);
+  return told.length ? `(${told.join("; ")})` : "";
+}
+
+function entry(node, { parse = (text) => text, fault } = {}) {
+  const said = () => node.value.trim();
+  return {
+    node,
+    fault,
+    read: () => (said() === "" ? undefined : parse(said())),
+    write: (value) => (node.value = value === undefined || value === null ? "" : typeof value === "object" ? JSON.stringify(value) : value),
+    standard: (value) => (node.placeholder = value ?? ""),
+  };
+}
+
+function line({ maxLength, example }, id) {
+  const node = element("input", { type: "text", id, autocomplete: "off", placeholder: example ? `such as ${example}` : "" });
+  return entry(limited(node, maxLength));
+}
+
+function text({ maxLength }, id) {
+  return entry(limited(element("textarea", { id, rows: 2 }), maxLength));
+}
+
+function limited(node, maxLength) {
+  if (maxLength !== undefined) node.maxLength = maxLength;
+  return node;
+}
+
+function number({ kind, minimum, maximum, isOptional, default: standard }, id) {
+  const node = element("input", { type: "number", id, step: kind === "integer" ? 1 : "any", min: minimum ?? "", max: maximum ?? "" });
+  node.placeholder = isOptional ? "" : standard;
+  return entry(node, { parse: Number, fault: () => (node.validity.badInput ? "This is not a number." : null) });
+}
+
+function choice(field, id) {
+  const words = field.isOptional ? "default" : null;
+  const options = field.kind === "boolean" ? [true, false] : field.options;
+  const names = options.map((value) => (value === true ? "yes" : value === false ? "no" : String(value)));
+  const unset = words === null ? [] : [element("option", { value: "", textContent: words })];
+  const node = element("select", { id }, ...unset, ...names.map((name, index) => element("option", { value: String(index), textContent: name })));
+  const write = (value) => (node.value = options.includes(value) ? String(options.indexOf(value)) : "");
+  write(field.default);
+  return {
+    node,
+    read: () => (node.value === "" || options[node.value] === field.default ? undefined : options[node.value]),
+    write: (value) => write(value ?? field.default),
+    standard: (value) => unset[0] && (unset[0].textContent = `default (${names[options.indexOf(value)] ?? value})`),
+  };
+}
+
+function choices({ options, label, default: standard = [] }, id) {
+  const boxes = options.map((value) => element("input", { type: "checkbox", value, checked: standard.includes(value) }));
+  const node = element("fieldset", { id, className: "boxes" }, element("legend", { textContent: label }), ...boxes.map((box) => element("label", {}, box, ` ${box.value}`)));
+  const read = () => boxes.filter(({ checked }) => checked).map(({ value }) => value);
+  return {
+    node,
+    read: () => (String(read()) === String(standard) ? undefined : read()),
+    write: (value) => boxes.forEach((box) => (box.checked = (value ?? standard).includes(box.value))),
+  };
+}
+
+function json({ example }, id) {
+  const node = element("textarea", { id, rows: 2, spellcheck: false, placeholder: example ? JSON.stringify(example) : "JSON" });
+  const fault = () => {
+    try {
+      if (node.value.trim()) JSON.parse(node.value);
+      return null;
+    } catch (error) {
+      return `This is not JSON: ${error.message}`;
+    }
+  };
+  return entry(node, { parse: (said) => JSON.parse(said), fault });
+}
+
+// A field of several types: what looks like a number or like JSON is taken for it, all else is text.
+function any(field, id) {
+  return entry(line(field, id).node, {
+    parse: (said) => {
+      try {
+        return JSON.parse(said);
+      } catch {
+        return said;
+      }
+    },
+  });
+}
+
+const INPUTS = { line, text, integer: number, number, choice, boolean: choice, choices, json, any };

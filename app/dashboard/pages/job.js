@@ -1,0 +1,195 @@
+// The page of one job: what came of it, how it goes, what was asked, and how to ask it again.
+
+import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "../server/api.js";
+import { requestAgain, runAgain, varySeed } from "../server/actions.js";
+import { Advance } from "../parts/advance.js";
+import { Candidates } from "../parts/candidates.js";
+import { copyBox } from "../parts/copy.js";
+import { element, set } from "../parts/dom.js";
+import { Cells, picture, scores } from "../parts/pictures.js";
+import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
+import { tracePlot } from "../parts/trace.js";
+import { advice, ago, duration, promptOf, shortened, statusWords } from "../parts/words.js";
+import { list } from "./workers.js";
+
+const FINAL = ["succeeded", "failed", "canceled"];
+const MARKS = { succeeded: "✓ ", failed: "! ", canceled: "× ", queued: "", running: "" };
+
+export class JobPage {
+  title = "Job";
+  #id;
+  #job = null;
+  #edit;
+  #prompt = element("h2", { tabIndex: -1, textContent: "Job" });
+  #badge = element("span", { className: "badge" });
+  #age = element("span", { className: "age" });
+  #advance = new Advance();
+  #log = element("ul", { className: "log" });
+  #error = element("div", { className: "reason", hidden: true });
+  #stage = element("div", { className: "stage frame" });
+  #cells = new Cells(this.#stage);
+  #pictures = element("div", { className: "results" });
+  #candidates = new Candidates();
+  #buttons = element("div", { className: "buttons" });
+  #said = element("p", { className: "field-error", role: "alert" });
+  #facts = element("div");
+  #code = element("div", { className: "stacked" });
+  #shown = "";
+
+  // `edit` puts a request into the form.
+  constructor(id, edit) {
+    this.#id = id;
+    this.#edit = edit;
+    const line = element("div", { className: "line" }, this.#badge, this.#age);
+    const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#buttons, this.#said, this.#log);
+    const facts = element("section", { className: "card" }, element("h3", { textContent: "What was asked, and how it went" }), this.#facts);
+    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#candidates.node, facts, this.#code);
+  }
+
+  async refresh() {
+    try {
+      this.#show(await getJob(this.#id));
+    } catch (error) {
+      if (!(error instanceof Refused) || error.problem.status !== 404) throw error;
+      this.#missing();
+    }
+  }
+
+  event(event) {
+    if (event.job_id !== this.#id || !this.#job) return;
+    if (event.type === "progress") this.#show({ ...this.#job, status: "running", progress: event });
+    if (event.type === "preview") this.#cells.preview(event);
+    if (event.type === "log") this.#log.append(element("li", { className: event.level, textContent: event.message }));
+    if (event.type === "done" && event.job) this.#show(event.job);
+    if (event.type === "deleted") this.#missing();
+  }
+
+  tick() {
+    const job = this.#job;
+    if (!job) return;
+    const since = (time) => (serverNow() - Date.parse(time)) / 1000;
+    const started = job.status === "running" && job.started_at;
+    set(this.#age, "textContent", started ? `for ${duration(Math.max(0, Math.floor(since(started))))}` : ago(since(job.finished_at ?? job.created_at)));
+  }
+
+  #missing() {
+    this.title = "No such job";
+    const words = element("strong", { textContent: "There is no such job" });
+    this.node.replaceChildren(element("h2", { tabIndex: -1, textContent: "Job" }), element("div", { className: "empty" }, words, "It was deleted, or has expired. ", element("a", { href: "#/", textContent: "See all jobs" })));
+  }
+
+  #show(job) {
+    this.#job = job;
+    const cancelling = job.cancel_requested && !FINAL.includes(job.status);
+    this.title = `${MARKS[job.status]}${shortened(promptOf(job), 40)}`;
+    set(this.node.dataset, "status", cancelling ? "cancelling" : job.status);
+    set(this.#prompt, "textContent", promptOf(job));
+    set(this.#badge, "textContent", statusWords(job));
+    this.#advance.show(job);
+    this.tick();
+    this.#showStage(job);
+    this.#candidates.show(job.candidates ?? []);
+    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.notes?.length} ${job.webhook?.status}`;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#showError(job);
+    this.#showButtons(job);
+    this.#facts.replaceChildren(list(facts(job)));
+    if (job.status === "succeeded") this.#pictures.replaceChildren(...job.images.map((image) => result(job, image)));
+    if (this.#code.childElementCount === 0 && !job.request.kind) this.#showCode(job);
+  }
+
+  #showStage(job) {
+    set(this.#stage, "hidden", job.status !== "running" && job.status !== "queued");
+    if (job.request.width) this.#stage.style.aspectRatio = `${job.request.width} / ${job.request.height}`;
+    if (!this.#stage.hidden) this.#cells.show(job, 4);
+  }
+
+  #showError({ error }) {
+    set(this.#error, "hidden", !error);
+    if (!error) return;
+    this.#error.replaceChildren(element("strong", { textContent: `${error.message} (${error.type})` }), element("p", { textContent: advice(error.type) }));
+  }
+
+  #showButtons(job) {
+    const buttons = [];
+    const add = (words, act) => {
+      const button = element("button", { type: "button", textContent: words });
+      button.addEventListener("click", () => this.#act(button, act));
+      buttons.push(button);
+    };
+    if (!FINAL.includes(job.status)) add("Cancel", async () => this.#show(await cancelJob(job.id)));
+    if (!job.request.kind) {
+      add("Run again", async () => go(await runAgain(job)));
+      add("Vary the seed", async () => go(await varySeed(job)));
+      add("Edit in the form", async () => this.#edit(await requestAgain(job.request)));
+      add(job.request.guidance ? "Compare with unguided" : "Compare with guided", () => compare(job));
+    }
+    const focused = [...this.#buttons.children].findIndex((button) => button === document.activeElement);
+    this.#buttons.replaceChildren(...buttons);
+    if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
+  }
+
+  async #act(button, act) {
+    button.disabled = true;
+    this.#said.textContent = "";
+    try {
+      await act();
+    } catch (error) {
+      this.#said.textContent = reasonOf(error);
+    } finally {
+      button.disabled = this.#job?.cancel_requested && button.textContent === "Cancel";
+    }
+  }
+
+  async #showCode(job) {
+    const request = await requestAgain(job.request);
+    const box = (words, text, open) => element("details", { className: "card", open }, element("summary", { textContent: words }), copyBox(text, words));
+    this.#code.replaceChildren(
+      box("As curl", asCurl(request), true),
+      box("As Python, with httpx", asPython(request), false),
+      box("As Python, with the OpenAI SDK", asOpenAi(request), false),
+      box("The whole job, as JSON", JSON.stringify(job, null, 2), false),
+    );
+  }
+}
+
+const go = (job) => (location.hash = `#/jobs/${job.id}`);
+
+// The same job with guidance in place of none, or the other way round. Asked for again, it is found again.
+async function compare(job) {
+  const { guidance, ...plain } = await requestAgain(job.request);
+  const other = await submitJob(guidance ? plain : { ...plain, guidance: { trace: true } }, `compare-${job.id}`);
+  location.hash = `#/compare/${guidance ? `${other.id}/${job.id}` : `${job.id}/${other.id}`}`;
+}
+
+function result(job, image) {
+  const told = [`seed ${image.seed}`, `${image.width} × ${image.height}`, ...scores(image)].join(" · ");
+  const shown = element("a", { href: image.url, target: "_blank", rel: "noopener", title: "Open the picture alone" }, picture(job, image, "eager"));
+  const files = ["png", "webp", "jpeg"].flatMap((name) => [" ", element("a", { href: `${image.url}.${name}`, download: `${job.id}-${image.index}.${name}`, textContent: name, ariaLabel: `Download picture ${image.index + 1} as ${name}` })]);
+  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files)), ...(image.trace?.length ? [tracePlot(image.trace)] : []));
+}
+
+function facts(job) {
+  const { metrics, request } = job;
+  return [
+    ...flat(request),
+    ["attempts", job.starts > job.attempts ? `${job.attempts} that count, ${job.starts} starts` : String(job.attempts)],
+    ...(job.worker ? [["worker", job.worker]] : []),
+    ...(metrics.queue_s === null ? [] : [["waited", duration(metrics.queue_s)]]),
+    ...(metrics.execution_s === null ? [] : [["ran", duration(metrics.execution_s)]]),
+    ...(job.notes?.length ? [["notes", job.notes.join(". ")]] : []),
+    ["submitted", new Date(job.created_at).toLocaleString()],
+    ...(job.webhook ? [["webhook", `${job.webhook.url}: ${job.webhook.status}${job.webhook.last_error ? ` (${job.webhook.last_error})` : ""}`]] : []),
+    ["id", job.id],
+  ];
+}
+
+// Fields of fields with dots, as they are written in a form.
+function flat(fields, before = "") {
+  return Object.entries(fields).flatMap(([name, value]) => {
+    if (value === null || value === "") return [];
+    const isPlain = typeof value === "object" && !Array.isArray(value);
+    return isPlain ? flat(value, `${before}${name}.`) : [[before + name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
+  });
+}

@@ -1,0 +1,16 @@
+// What stands in the place of a list without jobs.
+
+import { address } from "../server/api.js";
+import { copyBox } from "./copy.js";
+import { element } from "./dom.js";
+
+export function emptyState(status) {
+  if (status) return [element("strong", { textContent: `No ${status} jobs` }), "Other jobs may be under All."];
+  const body = JSON.stringify({ prompt: "a red apple on a light blue background", guidance: {} });
+  const command = `curl ${address}/v1/jobs -H 'Content-Type: application/json' -d '${body}'`;
+  return [
+    element("strong", { textContent: "No jobs yet" }),
+    "Describe a picture above, or ask for one from a terminal:",
+    copyBox(command, "the curl command"),
+  ];
+}

@@ -1,0 +1,104 @@
+// The box for a job's pictures: as large before they are there as after, so that nothing jumps.
+
+import { previewUrl } from "../server/api.js";
+import { element } from "./dom.js";
+import { promptOf } from "./words.js";
+
+const SHOWN = 4;
+const GLYPHS = { queued: "⋯", running: "✦", failed: "!", canceled: "×", succeeded: "✓" };
+
+// In a row: the first pictures, as one link to the job's page.
+export function pictureBox(request) {
+  const link = element("a", { className: "frame", tabIndex: -1 });
+  link.ariaHidden = "true"; // the prompt beside it is the same link, in words
+  if (request.width) link.style.aspectRatio = `${request.width} / ${request.height}`;
+  const cells = new Cells(link);
+  return {
+    box: element("div", { className: "pictures" }, link),
+    show(job) {
+      link.href = `#/jobs/${job.id}`;
+      cells.show(job, SHOWN);
+    },
+    preview: (event) => cells.preview(event),
+  };
+}
+
+// The pictures of a job inside of `frame`: a glyph, then previews, then the pictures themselves.
+export class Cells {
+  #frame;
+  #shown = null;
+  #previews = new Map();
+
+  constructor(frame) {
+    this.#frame = frame;
+  }
+
+  show(job, most) {
+    const key = job.images.length ? "images" : job.status;
+    if (key === this.#shown) return;
+    const before = this.#shown;
+    this.#shown = key;
+    if (key === "images") this.#load(job, job.images.slice(0, most));
+    else if (before !== "running" || this.#previews.size === 0) this.#glyph(key);
+    if (key === "running") this.#lookForPreviews(job, most);
+  }
+
+  // Whoever comes while a job runs has missed the events that told of its previews.
+  // The address is none of theirs: a browser asks once for two images of one address, and this look may be too early.
+  #lookForPreviews({ id, request, progress }, most) {
+    if (!request.preview_every_steps || progress.step < request.preview_every_steps) return;
+    for (let index = 0; index < Math.min(most, request.num_images); index += 1) this.preview({ job_id: id, index, step: "any" });
+  }
+
+  // Show a new preview once it has been loaded, so that nothing flickers.
+  preview({ job_id: id, index, step }) {
+    if (index >= SHOWN || this.#shown === "images") return;
+    const next = new Image();
+    next.src = previewUrl(id, index, step);
+    next.alt = "";
+    next.className = "preview";
+    next.decode().then(() => {
+      if (this.#shown === "images") return;
+      this.#previews.set(index, next);
+      this.#fill([...this.#previews.keys()].sort((a, b) => a - b).map((number) => this.#previews.get(number)));
+    }, () => {}); // the job has ended meanwhile, or the next preview will come
+  }
+
+  #load(job, images) {
+    // A picture that is not on the page yet never loads when it is lazy.
+    const pictures = images.map((image) => picture(job, image, this.#previews.size ? "eager" : "lazy"));
+    const put = () => this.#fill(pictures);
+    // What is loading already shows in place of its preview; a preview is left only for a picture that can be seen.
+    if (this.#previews.size) Promise.allSettled(pictures.map((one) => one.decode())).then(put);
+    else put();
+  }
+
+  #glyph(status) {
+    this.#fill([element("span", { className: "glyph", ariaHidden: "true", textContent: GLYPHS[status] ?? "" })]);
+  }
+
+  #fill(nodes) {
+    this.#frame.replaceChildren(...nodes);
+    this.#frame.classList.toggle("several", nodes.length > 1);
+  }
+}
+
+export function picture(job, image, loading = "lazy") {
+  return element("img", {
+    alt: `Picture ${job.images.indexOf(image) + 1} of ${job.images.length}: ${promptOf(job)}`,
+    width: image.width,
+    height: image.height,
+    loading: loading,
+    decoding: "async",
+    // Few pixels made larger look better as squares than as a blur.
+    className: image.width <= 128 ? "small" : "",
+    src: image.url,
+  });
+}
+
+export function scores(image) {
+  const told = [];
+  if (typeof image.clip_score === "number") told.push(`CLIP ${image.clip_score.toFixed(3)}`);
+  if (typeof image.aesthetic_score === "number") told.push(`aesthetic ${image.aesthetic_score.toFixed(2)}`);
+  return told;
+}

@@ -1,0 +1,82 @@
+// Calls to the server that this page came from.
+
+const TIMEOUT_MS = 15000;
+
+// Where the server is put: a proxy may serve it under a prefix. This file is one folder below its root.
+const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
+
+export const at = (path) => base + path;
+export const address = location.origin + base;
+
+// A refusal of the server: `problem` is its problem document.
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.title ?? "the server refused");
+    this.problem = problem;
+  }
+}
+
+// No answer came, or not all of one.
+export class Unreachable extends Error {}
+
+const unreachable = (error) => {
+  throw new Unreachable(error.message);
+};
+
+let clockLead = 0; // of the server over this machine, in ms: ages are told by the server's clock
+
+export const serverNow = () => Date.now() + clockLead;
+
+async function call(path, options = {}) {
+  const answer = await fetch(at(path), { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(unreachable);
+  const told = Date.parse(answer.headers.get("date"));
+  // The header counts whole seconds: only a difference that those cannot explain is taken for a wrong clock.
+  if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
+  const json = answer.headers.get("content-type")?.includes("json");
+  const body = json ? await answer.json().catch(unreachable) : {};
+  if (!answer.ok) throw new Refused(json ? body : { status: answer.status, detail: `the server answered ${answer.status}` });
+  return body;
+}
+
+const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+export const previewUrl = (id, index, step) => at(`${jobPath(id)}/previews/${index}?step=${step}`);
+export const listJobs = (status, limit, cursor = null) =>
+  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(cursor && { cursor }) })}`);
+export const getJob = (id) => call(jobPath(id));
+export const getQueue = () => call("/v1/queue");
+export const listWorkers = () => call("/v1/workers");
+export const listModels = () => call("/v1/models");
+export const cancelJob = (id) => call(`${jobPath(id)}/cancel`, { method: "POST" });
+export const submitJob = (request, key) =>
+  call("/v1/jobs", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+    body: JSON.stringify(request),
+  });
+
+// What does not change while the server runs is asked for once; again after a failure.
+function once(ask) {
+  let answer = null;
+  return () => {
+    answer ??= ask().catch((error) => {
+      answer = null;
+      throw error;
+    });
+    return answer;
+  };
+}
+
+export const getDescription = once(() => call("/openapi.json"));
+export const getModels = once(() => listModels().then(({ data }) => data));
+
+export function newKey() {
+  // Not crypto.randomUUID: browsers offer that over https only.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// What to tell a person of a failed call. A fault of this page is none, and goes to the console.
+export function reasonOf(error) {
+  if (error instanceof Refused) return error.message;
+  if (!(error instanceof Unreachable)) reportError(error);
+  return "The server could not be reached. Try again.";
+}

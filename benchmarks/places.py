@@ -1,0 +1,7 @@
+"""Where the repository has what benchmarks read."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MODELS = ROOT / "models"
+CATALOG = ROOT / "models.toml"

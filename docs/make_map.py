@@ -1,0 +1,137 @@
+"""Draw the map of the code: ``python -m docs.make_map`` writes the rooms and their imports into ``CONTRIBUTING.md``.
+
+``python -m docs.make_map --check`` writes nothing, and fails when the page says something else than the code does.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import grimp
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "CONTRIBUTING.md"
+BEGIN, END = "<!-- map: python -m docs.make_map -->", "<!-- end of the map -->"
+WIDTH = 18
+
+# What lives in each room. A package without a line here fails the check.
+ROOMS = {
+    "app": "the HTTP side; never imports torch",
+    "app.api": "the HTTP server: composition, services, settings",
+    "app.api.webhooks": "sends signed messages to callers' addresses",
+    "app.api.dialects": "the routes of other services: shared parts",
+    "app.api.dialects.a1111": "Stable Diffusion web UI",
+    "app.api.dialects.openai": "OpenAI's images API",
+    "app.api.dialects.replicate": "Replicate's predictions",
+    "app.api.pages": "the dashboard and the reference, as files",
+    "app.api.routes": "our own routes: parse, call, return",
+    "app.api.intake": "from bytes to a submitted job: bodies, forms, fields, submission",
+    "app.api.following": "from a job to its caller: waiting, outcome, event stream",
+    "app.api.server": "sockets, connections, the layers that every request passes",
+    "app.api.access": "who may call: hosts, sites, callers, body limits",
+    "app.api.problems": "errors as problem documents; the only room that knows HTTP codes",
+    "app.api.pictures": "pictures in and out: uploads, decoding, formats",
+    "app.api.operation": "metrics, logs, sweeping, wake-ups",
+    "app.cli": "the command line: entry point, output, demo, benchmark",
+    "app.cli.commands": "one module for each group of commands",
+    "app.client": "the Python client",
+    "app.stack": "the processes of one machine: start, supervise, stop",
+    "worker": "the GPU side; never imports a web framework",
+    "worker.serving": "jobs on their way: claim, pin, publish, settle; the only room that knows the queue",
+    "worker.engine": "step-level batching: fair order, batches, memory",
+    "worker.sampling": "one picture's algorithm, as a generator of model calls",
+    "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
+    "worker.models.loading": "from files to networks: layouts, weights, checks",
+    "worker.pictures": "pixels in and out: reading, PNG, upscaling",
+    "worker.aesthetics": "aesthetic embeddings, gradients and predictors",
+    "worker.guidance": "pure maths: cutouts, losses, gradients",
+    "jobs": "what both agree on; imports neither torch nor a web framework",
+    "jobs.queue": "the durable queue: submit, lease, reap, order, retain",
+    "jobs.events": "what followers are told: events, webhooks",
+    "jobs.resolve": "a request with every default filled in, or the reason why not",
+    "jobs.status": "a job as everyone sees it",
+    "jobs.catalog": "models.toml",
+    "jobs.storage": "the artifact store and what lies in it",
+    "jobs.pictures": "the one reader of callers' pictures",
+    "jobs.requests": "what may be asked: data alone",
+    "jobs.db": "the connection to Redis and its scripts",
+}
+
+
+Arrows = dict[str, set[str]]
+
+
+def rooms(graph: grimp.ImportGraph) -> Arrows:
+    """Every package, with the packages that its own modules import."""
+    packages = {module for module in graph.modules if graph.find_children(module)}
+    arrows: Arrows = {package: set() for package in packages}
+    for module in graph.modules:
+        room = _room(module, packages)
+        others = {_room(other, packages) for other in graph.find_modules_directly_imported_by(module)}
+        arrows[room] |= {other for other in others if not _is_kin(room, other)}
+    return arrows
+
+
+def _room(module: str, packages: set[str]) -> str:
+    return module if module in packages else module.rpartition(".")[0]
+
+
+def _is_kin(room: str, other: str) -> bool:
+    """Whether one lies in the other: a room uses the modules of the house around it, and a house its rooms."""
+    return f"{room}.".startswith(f"{other}.") or f"{other}.".startswith(f"{room}.")
+
+
+def shown(room: str, arrows: Arrows) -> set[str]:
+    """The imports of a room that no other import of it implies, without the modules at the roots."""
+    implied = {far for near in arrows[room] for far in _reached(near, arrows, {room})}
+    return {other for other in arrows[room] - implied if "." in other}
+
+
+def _reached(room: str, arrows: Arrows, seen: set[str]) -> set[str]:
+    new = arrows[room] - seen
+    return new.union(*(_reached(other, arrows, seen | new) for other in new)) if new else new
+
+
+def lines(arrows: Arrows) -> list[str]:
+    """The map as text: the tree, what lives in each room, and what it imports."""
+    drawn = []
+    for room, purpose in ROOMS.items():
+        *parents, name = room.split(".")
+        root = f"{room.partition('.')[0]}."
+        imports = ", ".join(sorted(other.removeprefix(root) for other in shown(room, arrows)))
+        arrow = f"  -> {imports}" if imports else ""
+        drawn.append(f"{'  ' * len(parents) + name + '/':{WIDTH}}{purpose}{arrow}")
+    return drawn
+
+
+def page_with(text: str, drawn: list[str]) -> str:
+    """The page with the map between its marks.
+
+    Raises:
+        ValueError: the page has no marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{PAGE.name} lacks the marks of the map")
+    body = "\n".join(drawn)
+    return f"{before}{BEGIN}\n```text\n{body}\n```\n{END}{after}"
+
+
+def main() -> None:
+    """Write the map, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="fail if the page is not up to date")
+    options = parser.parse_args()
+    arrows = rooms(grimp.build_graph("app", "jobs", "worker", cache_dir=None))
+    if wrong := set(arrows) ^ set(ROOMS):
+        sys.exit(f"ROOMS in docs/make_map.py and the packages differ: {', '.join(sorted(wrong))}")
+    text = PAGE.read_text(encoding="utf-8")
+    wanted = page_with(text, lines(arrows))
+    if options.check and wanted != text:
+        sys.exit("the map in CONTRIBUTING.md is out of date; run: python -m docs.make_map")
+    PAGE.write_text(wanted, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
