@@ -25,7 +25,7 @@ class ModelFacts:
     latent_channels: int
     latent_factor: int  # pixels along one side of a latent
     scheduler_config: dict[str, Any]
-    measure: Callable[[str], Reading | None]  # None where the tokenizer cannot tell
+    measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ClipFacts:
     head: (
         Callable[[Tensor], Tensor] | None
     )  # unit vectors [N, E] to aesthetic scores [N]; None without a predictor
-    measure: Callable[[str], Reading | None]  # None where the tokenizer cannot tell
+    measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
 
 
 @dataclass(frozen=True)

@@ -93,4 +93,4 @@ def _settings(request: ResolvedRequest) -> Hashable:
         guidance = request.guidance.model_dump_json(exclude={"objectives"}), kinds
     paired = request.cfg_scale != 1
     size = request.width, request.height
-    return request.model, request.steps, request.sampler, size, paired, guidance
+    return request.model, request.steps, request.sampler, request.schedule, size, paired, guidance

@@ -41,8 +41,8 @@ KNOWN = (
         (_JOBS, _IMAGES),
         _VALID,
         "leaves no room for|leave num_images out|give either prompt or|sum to zero|is not before its end|"
-        "too few to keep|must not be 0|is of the sampler|the prompt is empty|both zero throughout|"
-        "views are more than|a schedule has at most",
+        "too few to keep|must not be 0|is of the sampler|does not support schedule|the prompt is empty|"
+        "both zero throughout|cutouts are more than|a schedule has at most",
         "rules between fields",
     ),
     Known(

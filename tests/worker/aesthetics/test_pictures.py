@@ -138,23 +138,23 @@ def test_a_model_without_an_image_tower_is_refused(
 @pytest.fixture
 def layer(models: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> nn.Linear:
     """A linear predictor of any taste, in place of the shipped one."""
-    critic = models.clip("pocket-s")
+    scorer = models.clip("pocket-s")
     torch.manual_seed(0)
-    layer = nn.Linear(critic.width, 1)
+    layer = nn.Linear(scorer.width, 1)
     head = AestheticHead(((layer.weight.detach(), layer.bias.detach()),), relu=False)
-    monkeypatch.setattr(critic, "head", head)
+    monkeypatch.setattr(scorer, "head", head)
     return layer
 
 
-def test_every_picture_is_scored_by_the_head_of_the_critic(
+def test_every_picture_is_scored_by_the_head_of_the_aesthetic_scorer(
     models: ModelRegistry, ask: Ask, inputs: SamplerInputs, layer: nn.Linear
 ) -> None:
-    critic = models.clip("pocket-s")
+    scorer = models.clip("pocket-s")
     made = generate(ask(), Runner(models), inputs)
-    resized = F.interpolate(made.pixels[None], (critic.px, critic.px), mode="bicubic", antialias=True).clamp(
+    resized = F.interpolate(made.pixels[None], (scorer.px, scorer.px), mode="bicubic", antialias=True).clamp(
         0, 1
     )
-    unit = critic.embed(resized)[0].detach()
+    unit = scorer.embed(resized)[0].detach()
     assert made.embedding is not None
     torch.testing.assert_close(made.embedding, unit, atol=1e-5, rtol=1e-5)
     assert made.aesthetic_score == pytest.approx(float(layer(unit).detach()), abs=1e-4)
