@@ -1,9 +1,9 @@
 """From the fields of a dialect to a job. What is wrong with a field is said of the dialect's own name for it."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Header, Request
+from fastapi import Request
 from pydantic import ValidationError
 
 from app.api.access.caller import caller_of
@@ -13,8 +13,6 @@ from app.api.problems.validation import Place, in_body
 from jobs.errors import LodestarError
 from jobs.queue.submission import Submission
 from jobs.requests.request import GenerateRequest
-
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
 
 def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> GenerateRequest:

@@ -10,10 +10,11 @@ from app.api.dialects.openai.answer import images_response
 from app.api.dialects.openai.request import ImageGeneration, names_of, to_native
 from app.api.dialects.openai.stream import events
 from app.api.dialects.refusals import NotSupportedError
-from app.api.dialects.submission import IdempotencyKey, submit
+from app.api.dialects.submission import submit
 from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.following.watch import cancel_quietly
 from app.api.intake.intake import IntakeRoute
+from app.api.routes.jobs import IdempotencyKey
 from app.api.routes.models import ModelInfo, model_info
 from app.api.services import TheServices
 

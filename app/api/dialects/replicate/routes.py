@@ -1,17 +1,18 @@
 """Replicate's HTTP API: what the ``replicate`` client calls. Documented in ``docs/replicate.md``."""
 
 import re
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from app.api.dialects.addresses import base_of
 from app.api.dialects.replicate.models import model_named, model_object, model_of_version, version_object
 from app.api.dialects.replicate.prediction import prediction, prediction_page, unfinished
 from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody, names_of, to_native
-from app.api.dialects.submission import IdempotencyKey, submit
-from app.api.following.preference import MAX_WAIT_S, await_end_if_possible, preferred_wait_s
+from app.api.dialects.submission import submit
+from app.api.following.preference import MAX_WAIT_S, Prefer, await_end_if_possible, preferred_wait_s
 from app.api.intake.intake import IntakeRoute
+from app.api.routes.jobs import IdempotencyKey
 from app.api.routes.webhooks import WebhookSecret, get_secret
 from app.api.services import TheServices
 from jobs.errors import UnknownJobError
@@ -22,7 +23,6 @@ router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRout
 
 _BARE_WAIT = re.compile(r"(^|[,;])\s*wait\s*($|[,;])", re.IGNORECASE)
 _PAGE = 100
-Prefer = Annotated[str | None, Header()]
 
 
 @router.post("/predictions", status_code=201)

@@ -108,12 +108,21 @@ def test_waiting_clients_do_not_use_up_the_threads_of_the_others(
     assert {wait.result().status_code for wait in waits} == {200}
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/jobs", PROMPT),
+        ("/v1/images", PROMPT),
+        ("/v1/images/generations", PROMPT),
+        ("/v1/images/generations", {**PROMPT, "stream": True, "partial_images": 2}),
+    ],
+)
 def test_waiting_clients_ask_redis_nothing_until_the_job_ends(
-    live: httpx.Client, worker: PlayedWorker, redis: Redis
+    path: str, body: dict[str, Any], live: httpx.Client, worker: PlayedWorker, redis: Redis
 ) -> None:
     headers = {"Prefer": "wait=60", "Idempotency-Key": "one job for all"}
     with ThreadPoolExecutor(20) as clients:
-        waits = [clients.submit(live.post, "/v1/jobs", json=PROMPT, headers=headers) for _ in range(20)]
+        waits = [clients.submit(live.post, path, json=body, headers=headers) for _ in range(20)]
         lease = worker.claim(_first_job(live)["id"])
         time.sleep(2)  # the last of them has looked once
         before = _looks(redis)
