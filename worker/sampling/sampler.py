@@ -93,7 +93,8 @@ def _step(
             if stage == 0:
                 denoised = step.denoised(prediction.output, latents)
                 update = (yield from guidance.update(number, prediction)) if guidance else None
-            latents = solver.advance(number, stage, latents, prediction.output, rng)
+            noise = torch.randn(latents.shape, generator=rng) if solver.draws(number, stage) else None
+            latents = solver.advance(number, stage, latents, prediction.output, noise)
         if update is not None:
             latents = solver.shifted(number, latents, update.shift)
             denoised = denoised + update.displacement

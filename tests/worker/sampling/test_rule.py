@@ -117,7 +117,7 @@ class Toy:
     def following(self, nudge: Update) -> Tensor:
         """Where the step leads, guidance included."""
         output = self.combined(self.x)
-        latents = self.solver.advance(self.index, 0, self.x, output, torch.Generator())
+        latents = self.solver.advance(self.index, 0, self.x, output)
         return self.solver.shifted(self.index, latents, nudge.shift)
 
 

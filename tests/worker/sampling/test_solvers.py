@@ -53,7 +53,8 @@ def ours(sampling: Sampling, config: dict[str, Any], steps: int, eta: float = 0.
     latents = solver.initial(noise())
     for index, step in enumerate(solver.steps):
         for stage, t in enumerate(step.timesteps):
-            latents = solver.advance(index, stage, latents, model(latents, t), rng)
+            eps = torch.randn(latents.shape, generator=rng) if solver.draws(index, stage) else None
+            latents = solver.advance(index, stage, latents, model(latents, t), eps)
     # diffusers ends in the convention that it keeps, which differs where the last level is not quite zero.
     exploding = name in (SamplerName.EULER, SamplerName.EULER_ANCESTRAL, SamplerName.HEUN, SamplerName.LMS)
     return latents / step.a_next if exploding else latents
@@ -121,10 +122,10 @@ def test_a_schedule_that_is_named_replaces_that_of_the_model(flag: str) -> None:
 def take(solver: Solver, step: Step, latents: Tensor, clean: Tensor) -> Tensor:
     """One step with a model that knows the clean latents."""
     index = solver.steps.index(step)
-    rng = torch.Generator().manual_seed(100 + index)
     for stage in range(len(step.timesteps)):
         output = solver.steps[index + stage].output(clean, latents)
-        latents = solver.advance(index, stage, latents, output, rng)
+        eps = noise(100 + index) if solver.draws(index, stage) else None
+        latents = solver.advance(index, stage, latents, output, eps)
     return latents
 
 
@@ -177,7 +178,7 @@ def test_a_step_carries_a_changed_estimate_as_far_as_a_shift_of_first_order(name
         solver = solver_of(name)
         step, latents = solver.steps[0], solver.initial(noise().double())
         output = step.output(noise(3) + change * displacement, latents)
-        following.append(solver.advance(0, 0, latents, output, torch.Generator().manual_seed(1)))
+        following.append(solver.advance(0, 0, latents, output, noise(1) if solver.draws(0, 0) else None))
     carried = step.a_next * (1 - step.contraction) * displacement
     assert torch.allclose(following[1] - following[0], carried)
 

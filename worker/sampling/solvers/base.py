@@ -9,7 +9,6 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from jobs.requests.samplers import ScheduleName
@@ -27,6 +26,8 @@ class Solver(ABC):
         levels: where its noise levels lie.
         own_eta: share of fresh noise that belongs to the method; None if the caller chooses it.
         steps: the plan.
+        past: values of past steps, the latest first.
+        start: the latents at the start of the last step, where a method needs them.
     """
 
     levels: ClassVar[NoiseLevels]
@@ -54,33 +55,34 @@ class Solver(ABC):
         self.steps, self._initial_scale = planned(
             self.levels, json.dumps(config, sort_keys=True), steps, schedule, eta
         )
-        self._past: tuple[Tensor, ...] = ()  # values of past steps, the latest first
-        self._start: Tensor | None = None  # the latents at the start of the last step
-        self._marked: tuple[tuple[Tensor, ...], Tensor | None] = self._past, self._start
+        self.past: tuple[Tensor, ...] = ()
+        self.start: Tensor | None = None
+        self._marked: tuple[tuple[Tensor, ...], Tensor | None] = self.past, self.start
 
     def initial(self, noise: Tensor) -> Tensor:
         """The latents to start from, for standard normal ``noise``."""
         return noise * self._initial_scale
 
+    def draws(self, index: int, stage: int) -> bool:
+        """Whether fresh noise follows a call of the UNet."""
+        return stage == 0 and self.steps[index].up > 0
+
     def advance(
-        self, index: int, stage: int, x: Tensor, output: Tensor, generator: torch.Generator
+        self, index: int, stage: int, x: Tensor, output: Tensor, noise: Tensor | None = None
     ) -> Tensor:
-        """The latents after one UNet call: x' + a' sigma_up eps.
+        """The latents after one UNet call: x' + a' sigma_up eps. Linear in its arguments and in the memory.
 
         Args:
             index: number of the step.
             stage: number of the call within the step.
             x: the UNet's input, [B, C, h, w].
             output: the UNet's output, likewise.
-            generator: source of fresh noise, if the method adds any.
+            noise: eps, standard normal, likewise; needed where ``draws`` says so.
         """
         if stage:
             return self._corrected(index, x, output)
         following, step = self._advanced(index, x, output), self.steps[index]
-        if not step.up:
-            return following
-        noise = torch.randn(x.shape, generator=generator, dtype=torch.float32).to(x)
-        return following + (step.a_next * step.up) * noise
+        return following if noise is None else following + (step.a_next * step.up) * noise
 
     @abstractmethod
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
@@ -102,9 +104,9 @@ class Solver(ABC):
 
     def mark(self) -> None:
         """Save the memory before a step that may be repeated."""
-        self._marked = self._past, self._start
+        self._marked = self.past, self.start
 
     def renoised(self, latents: Tensor, step: Step, noise: Tensor) -> Tensor:
         """Back to the start of a step: the marked memory, and the latents after the forward process."""
-        self._past, self._start = self._marked
+        self.past, self.start = self._marked
         return math.sqrt(step.alpha) * latents + math.sqrt(step.beta) * noise

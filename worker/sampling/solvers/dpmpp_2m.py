@@ -18,7 +18,7 @@ class Dpmpp2M(Solver):
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         step = self.steps[index]
         denoised = step.denoised(output, x)
-        last, self._past = self._past, (denoised,)
+        last, self.past = self.past, (denoised,)
         if last and not self._ends_first_order(index):
             h, h_last = step.log_snr_next - step.log_snr, step.log_snr - self.steps[index - 1].log_snr
             r = h_last / h

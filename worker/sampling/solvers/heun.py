@@ -16,12 +16,12 @@ class Heun(Solver):
         """A step of Euler's."""
         step = self.steps[index]
         denoised = step.denoised(output, x)
-        self._past, self._start = (step.noise(denoised, x),), x
+        self.past, self.start = (step.noise(denoised, x),), x
         return step.first_order(x, denoised)
 
     def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         """The step again: z' = z + (sigma' - sigma) (d + d') / 2 with the slopes d = (z - D) / sigma."""
-        assert self._start is not None
+        assert self.start is not None
         step, end = self.steps[index], self.steps[index + 1]
-        (d,), d_next = self._past, end.noise(end.denoised(output, x), x)
-        return step.a_next * (self._start / step.a + (step.sigma_next - step.sigma) * ((d + d_next) / 2))
+        (d,), d_next = self.past, end.noise(end.denoised(output, x), x)
+        return step.a_next * (self.start / step.a + (step.sigma_next - step.sigma) * ((d + d_next) / 2))

@@ -24,15 +24,15 @@ class Lms(Solver):
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         step = self.steps[index]
-        self._past = (step.noise(step.denoised(output, x), x), *self._past[: _ORDER - 1])
-        sigmas = tuple(self.steps[index - age].sigma for age in range(len(self._past)))
+        self.past = (step.noise(step.denoised(output, x), x), *self.past[: _ORDER - 1])
+        sigmas = tuple(self.steps[index - age].sigma for age in range(len(self.past)))
         change = torch.zeros_like(x)
-        for weight, slope in zip(_integral_weights(sigmas, step.sigma_next), self._past, strict=True):
+        for weight, slope in zip(_integral_weights(sigmas, step.sigma_next), self.past, strict=True):
             change = change + weight * slope
         return step.a_next * (x / step.a + change)
 
     def _shift_memory(self, index: int, eps: Tensor) -> None:  # noqa: ARG002 - slopes are alike at all levels
-        self._past = tuple(slope + eps for slope in self._past)
+        self.past = tuple(slope + eps for slope in self.past)
 
 
 @lru_cache(maxsize=4096)

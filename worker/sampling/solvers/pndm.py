@@ -22,22 +22,22 @@ class Pndm(Solver):
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         step = self.steps[index]
-        self._past, self._start = (output, *self._past[:3]), x
-        weights = _ADAMS_BASHFORTH[len(self._past) - 1]
+        self.past, self.start = (output, *self.past[:3]), x
+        weights = _ADAMS_BASHFORTH[len(self.past) - 1]
         output = weights[0] * output
-        for weight, past in zip(weights[1:], self._past[1:], strict=True):
+        for weight, past in zip(weights[1:], self.past[1:], strict=True):
             output = output + weight * past
         return step.first_order(x, step.denoised(output, x))
 
     def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:  # noqa: ARG002 - it starts again
         """The first step again, with the mean of the outputs at its two ends."""
-        assert self._start is not None
-        step, start = self.steps[index], self._start
-        return step.first_order(start, step.denoised((self._past[0] + output) / 2, start))
+        assert self.start is not None
+        step, start = self.steps[index], self.start
+        return step.first_order(start, step.denoised((self.past[0] + output) / 2, start))
 
     def _shift_memory(self, index: int, eps: Tensor) -> None:
-        steps = (self.steps[index - age] for age in range(len(self._past)))
-        self._past = tuple(
+        steps = (self.steps[index - age] for age in range(len(self.past)))
+        self.past = tuple(
             output - step.keep * step.s / step.gain * eps
-            for output, step in zip(self._past, steps, strict=True)
+            for output, step in zip(self.past, steps, strict=True)
         )

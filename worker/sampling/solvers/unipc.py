@@ -17,37 +17,37 @@ class UniPc(Solver):
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         step = self.steps[index]
         denoised = step.denoised(output, x)
-        if self._past:
+        if self.past:
             x = self._last_end(index, denoised)
-        self._past, self._start = (denoised, *self._past[:1]), x
+        self.past, self.start = (denoised, *self.past[:1]), x
         return step.first_order(x, self._predicted(index))
 
     def _predicted(self, index: int) -> Tensor:
         """UniP: D in the middle of the step, on the line through the last two estimates."""
-        denoised = self._past[0]
+        denoised = self.past[0]
         if index in (0, len(self.steps) - 1):
             return denoised
         step, last = self.steps[index], self.steps[index - 1]
         r = (last.log_snr - step.log_snr) / (step.log_snr_next - step.log_snr)
-        return denoised + (self._past[1] - denoised) / (2 * r)
+        return denoised + (self.past[1] - denoised) / (2 * r)
 
     def _last_end(self, index: int, denoised: Tensor) -> Tensor:
         """UniC: the last step's end anew, from the estimate that the UNet has made there."""
-        assert self._start is not None
+        assert self.start is not None
         last = self.steps[index - 1]
         h = last.log_snr_next - last.log_snr
-        change = denoised - self._past[0]
+        change = denoised - self.past[0]
         if index == 1:
-            return last.first_order(self._start, self._past[0] + change / 2)
+            return last.first_order(self.start, self.past[0] + change / 2)
         b = _integrals(h)
         r = (self.steps[index - 2].log_snr - last.log_snr) / h
         rho = (b[0] - b[1]) / (1 - r)
-        bend = rho * (self._past[1] - self._past[0]) / r + (b[0] - rho) * change
-        return last.first_order(self._start, self._past[0] + bend)
+        bend = rho * (self.past[1] - self.past[0]) / r + (b[0] - rho) * change
+        return last.first_order(self.start, self.past[0] + bend)
 
     def _shift_memory(self, index: int, eps: Tensor) -> None:
-        if self._start is not None:
-            self._start = self._start + self.steps[index].s * eps
+        if self.start is not None:
+            self.start = self.start + self.steps[index].s * eps
 
 
 def _integrals(h: float) -> tuple[float, float]:

@@ -1,0 +1,136 @@
+"""A whole run of a solver as coefficients, so that one product advances all pictures of a batch.
+
+Every solver is linear: what follows a call of the UNet is a weighted sum of the latents, the output, the fresh noise and
+what the solver remembers. So one run on unit vectors in place of tensors gives the weights of any run, and pictures
+of different solvers, schedules, steps and etas advance together (``worker/latents.py``).
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jobs.requests.samplers import SamplerName, ScheduleName
+from worker.latents import INPUTS, PARTS, Coefficients
+from worker.sampling.solvers.base import Solver
+from worker.sampling.solvers.table import SOLVERS
+from worker.sampling.step import Step
+
+PAST = sum(part.startswith("past") for part in PARTS)  # values of past steps that a solver remembers at most
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One call of the UNet.
+
+    Attributes:
+        step: number of its step.
+        stage: number of the call within the step.
+        timestep: of the UNet.
+        draws: whether fresh noise follows it.
+    """
+
+    step: int
+    stage: int
+    timestep: float
+    draws: bool
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRun:
+    """A run of a solver, by its coefficients.
+
+    Attributes:
+        steps: the plan.
+        calls: of the UNet, those of each step.
+        coefficients: of the calls.
+        initial_scale: of the noise that the run starts from.
+    """
+
+    steps: tuple[Step, ...]
+    calls: tuple[tuple[ModelCall, ...], ...]
+    coefficients: Coefficients
+    initial_scale: float
+
+
+def linear_run(
+    sampler: SamplerName, config: dict[str, Any], steps: int, schedule: ScheduleName, eta: float
+) -> LinearRun:
+    """The run of a sampler through a model's noise levels.
+
+    Args:
+        sampler: which solver.
+        config: of the model's scheduler.
+        steps: number of steps.
+        schedule: how the noise levels are spread.
+        eta: share of fresh noise, where the method leaves it to the caller.
+
+    Raises:
+        ModelUnavailableError: no solver supports the model's prediction type.
+    """
+    return _linear_run(sampler, json.dumps(config, sort_keys=True), steps, schedule, eta)
+
+
+@lru_cache(maxsize=256)
+def _linear_run(
+    sampler: SamplerName, config: str, steps: int, schedule: ScheduleName, eta: float
+) -> LinearRun:
+    solver = SOLVERS[sampler](json.loads(config), steps, schedule, eta)
+    calls, weights, moves = [], [], []
+    for index, step in enumerate(solver.steps):
+        for stage, timestep in enumerate(step.timesteps):
+            draws = solver.draws(index, stage)
+            calls.append(ModelCall(index, stage, float(timestep), draws))
+            weights.append(_weights(solver, index, stage, draws=draws))
+        moves.append(_moves(solver, index))
+    coefficients = Coefficients(
+        torch.stack(weights).float(),
+        torch.tensor([call.timestep for call in calls]),
+        tuple(moves),
+        depth=1 + max(number for matrix in weights for number, row in enumerate(matrix) if row.any()),
+    )
+    scale = float(solver.initial(torch.ones((), dtype=torch.float64)))
+    return LinearRun(tuple(solver.steps), _grouped(calls, len(solver.steps)), coefficients, scale)
+
+
+def _grouped(calls: list[ModelCall], steps: int) -> tuple[tuple[ModelCall, ...], ...]:
+    return tuple(tuple(call for call in calls if call.step == step) for step in range(steps))
+
+
+def _unit(name: str) -> Tensor:
+    vector = torch.zeros(len(INPUTS), dtype=torch.float64)
+    vector[INPUTS.index(name)] = 1
+    return vector
+
+
+def _weights(solver: Solver, index: int, stage: int, *, draws: bool) -> Tensor:
+    """The state after a call as weights of its inputs, [PARTS, INPUTS]."""
+    _remember(solver, [_unit(f"past {age}") for age in range(PAST)], _unit("start"))
+    x = solver.advance(index, stage, _unit("x"), _unit("output"), _unit("noise") if draws else None)
+    return torch.stack(_state(solver, x, torch.zeros(len(INPUTS), dtype=torch.float64)))
+
+
+def _moves(solver: Solver, index: int) -> tuple[tuple[int, float], ...]:
+    """How each part of the state moves with the latents after a step."""
+    nothing, one = torch.zeros((), dtype=torch.float64), torch.ones((), dtype=torch.float64)
+    kept = solver.past, solver.start
+    _remember(solver, [nothing] * PAST, nothing)
+    moved = _state(solver, solver.shifted(index, nothing, one), nothing)
+    solver.past, solver.start = kept
+    return tuple((part, float(weight)) for part, weight in enumerate(moved) if weight)
+
+
+def _remember(solver: Solver, past: list[Tensor], start: Tensor) -> None:
+    """Put tensors in place of what the solver remembers."""
+    solver.past = tuple(past[: len(solver.past)])
+    solver.start = None if solver.start is None else start
+
+
+def _state(solver: Solver, x: Tensor, nothing: Tensor) -> list[Tensor]:
+    """The parts of a state."""
+    held = {f"past {age}": value for age, value in enumerate(solver.past)}
+    held |= {"x": x} if solver.start is None else {"x": x, "start": solver.start}
+    return [held.get(part, nothing) for part in PARTS]
