@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.parameters import Decoder
-from worker.calls import Guide, Tuning
+from worker.calls import Guide, Row, Tuning
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
@@ -41,8 +41,9 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
     model, clip, text_clip = models.diffusion("pocket"), models.clip("pocket-m"), models.clip("pocket-s")
     rng = torch.Generator().manual_seed(0)
     latents = torch.randn(1, model.facts.latent_channels, 16, 16, generator=rng)
-    context, times = model.encode_texts(["a red apple", ""]), torch.tensor([500, 500])
-    rows, picture = latents.expand(2, -1, -1, -1), torch.rand(1, 3, 64, 64, generator=rng)
+    prompt, nothing = model.encode_texts(["a red apple", ""]).split(1)
+    rows, timestep = model.rows([(Row(prompt, 4.0), Row(nothing, -3.0))]), torch.tensor([500])
+    gradients, picture = latents.expand(2, -1, -1, -1), torch.rand(1, 3, 64, 64, generator=rng)
     target = clip.embed_text("a red apple")
     direction = F.normalize(torch.randn(text_clip.width, generator=rng), dim=0)
     embeddings = count()
@@ -52,9 +53,9 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         tuning = Tuning(str(next(embeddings)), steps=5, lr=1e-5)  # one that is not remembered
         return model.personalize("a red apple", direction, tuning, text_clip)
 
-    step = lambda: model.predict(rows, times, context)  # noqa: E731
+    step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
     calls: dict[str, tuple[Run, float]] = {
-        "row pulled back": (lambda: model.pull_back(rows, times, context, torch.ones_like(rows)), 2),
+        "row pulled back": (lambda: model.pull_back(latents, timestep, rows, gradients), 2),
         "gradient through the VAE": (guided("vae", 0), 1),
         "gradient through the linear decoder": (guided("linear", 0), 1),
         f"cutout of {CUTOUTS}": (guided("linear", CUTOUTS), CUTOUTS),

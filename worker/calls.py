@@ -1,7 +1,8 @@
 """The model calls and events that a sampler yields.
 
-A sampler never touches a network itself, so the engine is free to run the calls of many samplers as one batch. All
-tensors are float32 on the CPU, where each sampler does its own arithmetic; the runner moves a whole batch at once.
+A sampler never touches a network itself, so the engine is free to run the calls of many samplers as one batch. Latents,
+conditions and gradients stay on the model's device from the first step to the decoded picture. Pictures and embeddings
+come to the CPU, as float32.
 
 A new kind of model call is one class here and one entry of ``worker.engine.batches.BATCHES``.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from jobs.requests.parameters import Decoder
 from worker.guidance.objectives import Loss
+from worker.latents import LatentState
 
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
@@ -100,44 +102,77 @@ class Personalize(Call):
         return Personalize, self.model
 
 
-@dataclass(frozen=True)
-class Denoise(Call):
-    """Run the UNet under each of R conditions. Answer: its outputs [R, C, h, w]."""
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The conditions of one row of the denoiser's batch; tensors lie on the model's device.
 
-    model: str
-    latents: Tensor  # [1, C, h, w], variance preserving
-    timestep: Tensor  # []
-    context: Tensor  # [R, L, D]
+    All guidance by rows is a weighted sum of the denoiser's outputs, whose weights sum to 1: (w, 1 - w) for
+    classifier-free guidance (Ho & Salimans 2022, eq. 6), (w_T, w_I - w_T, 1 - w_I) for InstructPix2Pix (Brooks et al.
+    2023, eq. 3), (1,) without guidance.
+
+    Attributes:
+        context: states of the text's tokens, [1, L, D].
+        weight: of the row's output in the combined one.
+        vector: pooled text and sizes, [1, V]; None for a model that takes none.
+        channels: input channels beside the latents, [1, K, h, w]; None for a model that takes none.
+    """
+
+    context: Tensor
+    weight: float = 1.0
+    vector: Tensor | None = None
+    channels: Tensor | None = None
 
     @property
     def key(self) -> Hashable:
-        return Denoise, self.model, self.latents.shape
-
-    @property
-    def size(self) -> int:
-        return len(self.context)
+        """The shapes of the conditions, in which the rows of one batch agree."""
+        optional = (None if each is None else each.shape[1:] for each in (self.vector, self.channels))
+        return self.context.shape[1:], *optional
 
 
-@dataclass(frozen=True)
-class PullBack(Call):
-    """Carry gradients back through the UNet: its vector-Jacobian products, one for each condition.
+Rows = tuple[Row, ...]  # of one picture, the conditional one first
 
-    Answer: the gradient with respect to the latents [1, C, h, w], summed over the conditions.
+
+@dataclass(frozen=True, eq=False)
+class Denoise(Call):
+    """Run the denoiser on each row of a picture, and take its solver on by one call.
+
+    Answer: a ``Prediction``, of the latents before.
     """
 
     model: str
-    latents: Tensor  # [1, C, h, w], as for ``Denoise``
-    timestep: Tensor  # []
-    context: Tensor  # [R, L, D]
+    state: LatentState  # moved on when the call has been answered
+    rows: Rows
+    noise: Tensor | None = None  # standard normal, on the CPU, [1, C, h, w]; where the solver draws some
+
+    @property
+    def key(self) -> Hashable:
+        return Denoise, self.model, self.state.shape, self.rows[0].key
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class PullBack(Call):
+    """Carry gradients back through the denoiser: its vector-Jacobian products, one for each row.
+
+    Answer: the gradient with respect to the latents [1, C, h, w], summed over the rows.
+    """
+
+    model: str
+    latents: Tensor  # [1, C, h, w]
+    timestep: Tensor  # [1]
+    rows: Rows
     gradient: Tensor  # with respect to the outputs, [R, C, h, w]
 
     @property
     def key(self) -> Hashable:
-        return PullBack, self.model, self.latents.shape
+        return PullBack, self.model, self.latents.shape, self.rows[0].key
 
     @property
     def size(self) -> int:
-        return len(self.context)
+        return len(self.rows)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # quantities that a denoiser may predict
@@ -25,6 +26,7 @@ class ModelFacts:
     latent_channels: int
     latent_factor: int  # pixels along one side of a latent
     scheduler_config: dict[str, Any]
+    device: torch.device  # of latents and conditions
     measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
 
 

@@ -89,6 +89,11 @@ class LatentState:
         return self.whole[self.row]
 
     @property
+    def shape(self) -> torch.Size:
+        """Of the latents, without the batch: [C, h, w]."""
+        return self.whole.shape[2:]
+
+    @property
     def x(self) -> Tensor:
         """The latents, [1, C, h, w]."""
         return self.whole[self.row, :1]
@@ -143,8 +148,8 @@ def calls_of(states: Sequence[LatentState], device: torch.device) -> Tensor:
 
 def advance(
     states: Sequence[LatentState], before: Tensor, calls: Tensor, output: Tensor, noise: Tensor | None
-) -> None:
-    """Move each state on by one call.
+) -> Tensor:
+    """Move each state on by one call; their parts after it, [N, depth, C, h, w].
 
     Args:
         states: of the batch.
@@ -170,3 +175,4 @@ def advance(
     for row, state in enumerate(states):
         state.whole, state.row = after, row
         state.call += 1
+    return after

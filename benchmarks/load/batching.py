@@ -12,6 +12,7 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
+from worker.calls import Row
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
@@ -115,7 +116,7 @@ class Bench:
         limits = []
         for rows in ROWS:
             latents = torch.randn(rows, model.facts.latent_channels, *size)
-            batch = latents, torch.full((rows,), 500), text.expand(rows, -1, -1)
+            batch = latents, torch.full((rows,), 500), model.rows([(Row(text),)] * rows)
             times = []
             for _ in range(repeats):
                 began = time.perf_counter()

@@ -6,6 +6,7 @@ other kernels for other sizes.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -23,7 +24,10 @@ from worker.calls import (
     PullBack,
 )
 from worker.guidance.gradient import Gradient, guidance_gradients
+from worker.latents import advance, calls_of, gathered
 from worker.models.registry import ModelRegistry
+from worker.readback import Readback
+from worker.sampling.prediction import Prediction, Predictions
 
 FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a batch
 
@@ -53,26 +57,46 @@ def embed_images(calls: Sequence[EmbedImage], models: ModelRegistry) -> list[Ten
     return _apart(models.clip(calls[0].clip).project_pictures(pictures))
 
 
-def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Tensor]:
-    """The outputs [R, C, h, w] of each call; one pass of the UNet holds the rows of all calls."""
-    outputs = models.diffusion(calls[0].model).predict(*_rows(calls))
-    return list(outputs.split([call.size for call in calls]))
+@torch.no_grad()
+def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]:
+    """The prediction of each call, whose solver goes on; one pass of the denoiser holds the rows of all calls."""
+    model, states = models.diffusion(calls[0].model), [call.state for call in calls]
+    device = states[0].whole.device
+    before, next_calls = gathered(states), calls_of(states, device)
+    x, timesteps, rows = before[:, 0], next_calls[:, 0], model.rows([call.rows for call in calls])
+    outputs = model.predict(x, timesteps, rows)
+    combined = rows.combined(outputs)
+    after = advance(states, before, next_calls, combined, _noise(calls, device))
+    finite = Readback(after[:, 0].flatten(1).sum(dim=1).isfinite())
+    batch = Predictions(x, timesteps, outputs, combined, finite)
+    starts = accumulate((call.size for call in calls[:-1]), initial=0)
+    return [
+        Prediction(batch, place, start, call.rows)
+        for place, (start, call) in enumerate(zip(starts, calls, strict=True))
+    ]
+
+
+def _noise(calls: Sequence[Denoise], device: torch.device) -> Tensor | None:
+    """The fresh noise of a batch, [N, C, h, w]; zero for the calls without. None where there is none."""
+    drawn = [call.noise for call in calls]
+    some = next((noise for noise in drawn if noise is not None), None)
+    if some is None:
+        return None
+    nothing = torch.zeros_like(some)
+    together = torch.cat([nothing if noise is None else noise for noise in drawn])
+    return (together.pin_memory() if device.type == "cuda" else together).to(device, non_blocking=True)
 
 
 def pull_back(calls: Sequence[PullBack], models: ModelRegistry) -> list[Tensor]:
     """The gradient [1, C, h, w] of each call."""
-    gradients = torch.cat([call.gradient for call in calls])
-    pulled = models.diffusion(calls[0].model).pull_back(*_rows(calls), gradients)
-    return [rows.sum(dim=0, keepdim=True) for rows in pulled.split([call.size for call in calls])]
-
-
-def _rows(calls: Sequence[Denoise | PullBack]) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents, timesteps and contexts, a row for each condition of each call."""
-    return (
-        torch.cat([call.latents.expand(call.size, -1, -1, -1) for call in calls]),
-        torch.cat([call.timestep.expand(call.size) for call in calls]),
-        torch.cat([call.context for call in calls]),
+    model = models.diffusion(calls[0].model)
+    pulled = model.pull_back(
+        torch.cat([call.latents for call in calls]),
+        torch.cat([call.timestep for call in calls]),
+        model.rows([call.rows for call in calls]),
+        torch.cat([call.gradient for call in calls]),
     )
+    return list(pulled.split(1))
 
 
 def guide(calls: Sequence[Guide], models: ModelRegistry, micro_batch: int) -> list[Gradient]:

@@ -1,6 +1,7 @@
 """A diffusion model in memory: text encoder, UNet and VAE, as the engine's calls need them."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property, partial
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
-from worker.calls import Tuning
+from worker.calls import Rows, Tuning
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
@@ -17,6 +18,7 @@ from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.loading.parts import Parts
+from worker.models.rows import RowBatch, RowBatches
 from worker.models.texts import TextCache, measured
 
 
@@ -44,6 +46,7 @@ class DiffusionModel:
             checkpoint_activations(self._vae.decoder)
         self._device = device
         self.encode_texts = TextCache(self._encode_texts)
+        self._rows = RowBatches(device.device, device.dtype)
         self._tuned = TuningCache()
         self.networks: tuple[torch.nn.Module, ...] = (self._text_encoder, self._unet, self._vae)
         self._length: int = min(
@@ -53,6 +56,7 @@ class DiffusionModel:
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
             scheduler_config=dict(parts.scheduler.config),
+            device=device.device,
             measure=partial(measured, self._tokenizer, limit=self._length),
         )
 
@@ -142,43 +146,45 @@ class DiffusionModel:
         ]
         return torch.tensor([part + [tokenizer.pad_token_id] * (length - len(part)) for part in parts])
 
-    @torch.inference_mode()
-    def predict(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        """The UNet's output for a batch whose rows know nothing of each other.
+    def rows(self, pictures: Sequence[Rows]) -> RowBatch:
+        """The batch of some pictures' rows."""
+        return self._rows.of(pictures)
+
+    @torch.no_grad()
+    def predict(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
+        """The UNet's output for a batch whose rows do not depend on each other.
 
         Args:
-            latents: [B, C, h, w], variance preserving.
-            timesteps: [B].
-            context: the texts' hidden states [B, L, D].
+            latents: [N, C, h, w], variance preserving.
+            timesteps: [N].
+            rows: conditions of the N pictures.
 
         Returns:
-            [B, C, h, w], float32 on the CPU.
+            [B, C, h, w], float32 on the device.
         """
-        return self._output(latents, timesteps, context).float().cpu()
+        return self._output(rows.expanded(latents), rows.expanded(timesteps), rows).float()
 
     @torch.enable_grad()
-    def pull_back(self, latents: Tensor, timesteps: Tensor, context: Tensor, gradients: Tensor) -> Tensor:
+    def pull_back(self, latents: Tensor, timesteps: Tensor, rows: RowBatch, gradients: Tensor) -> Tensor:
         """Gradients with respect to the UNet's output, carried back to its latents; arguments as above.
 
         Args:
-            latents: [B, C, h, w].
-            timesteps: [B].
-            context: [B, L, D].
+            latents: [N, C, h, w].
+            timesteps: [N].
+            rows: conditions of the N pictures.
             gradients: [B, C, h, w].
 
         Returns:
-            [B, C, h, w], float32 on the CPU.
+            Summed over the rows of each picture, [N, C, h, w], float32 on the device.
         """
-        leaf = latents.detach().requires_grad_(True)
-        output = self._output(leaf, timesteps, context)
-        return vector_jacobian(output, leaf, gradients.to(output.device)).float().cpu()
+        # A leaf for each row, since the product is scaled row by row.
+        leaf = rows.expanded(latents.detach()).requires_grad_(True)
+        output = self._output(leaf, rows.expanded(timesteps), rows)
+        return rows.summed(vector_jacobian(output, leaf, gradients.to(output.device)).float())
 
-    def _output(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
+    def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
         output: Tensor = self._unet(
-            latents.to(self._device.device, self._device.dtype),
-            timesteps.to(self._device.device),
-            context.to(self._device.device, self._device.dtype),
-            return_dict=False,
+            latents.to(self._device.dtype), timesteps, rows.context, return_dict=False
         )[0]
         return output
 

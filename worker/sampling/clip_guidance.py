@@ -77,7 +77,7 @@ class ClipGuidance:
 
     def fresh_noise(self, like: Tensor) -> Tensor:
         """Noise for taking a step again."""
-        return torch.randn(like.shape, generator=self._generator, dtype=torch.float32)
+        return torch.randn(like.shape, generator=self._generator, dtype=torch.float32).to(like.device)
 
     def update(self, index: int, prediction: Prediction) -> Generator[Yield, Any, Update | None]:
         """The update of step ``index``; None for no change."""
@@ -156,7 +156,7 @@ class ClipGuidance:
         self, step: Step, prediction: Prediction, loss: Loss, noise: Tensor | None
     ) -> Generator[Yield, Any, Gradient]:
         """dL/dx by the chain rule: L is taken at a point that is a sum of x and of the UNet's outputs for x."""
-        source = prediction.through(self._preset.through == "conditional")
+        source = prediction.conditional() if self._preset.through == "conditional" else prediction
         blend = step.s if self._preset.blend else 1.0
         point = blend * step.denoised(source.output, source.x) + (1 - blend) * source.x
         gradient = yield from self._gradient(point, loss, noise)
@@ -164,7 +164,7 @@ class ClipGuidance:
             self._model,
             source.x,
             source.timestep,
-            source.context,
+            source.rows,
             blend * step.gain * source.weights * gradient.value,
         )
         value = (blend * step.keep + 1 - blend) * gradient.value + back

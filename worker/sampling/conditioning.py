@@ -3,32 +3,41 @@
 from collections.abc import Generator
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from jobs.errors import NoImageTowerError
+from jobs.requests.presets import PRESETS
 from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import require_clip
 from worker.aesthetics.personalization import blended
-from worker.calls import EncodeText, Personalize, Tuning, Yield
+from worker.calls import EncodeText, Personalize, Row, Rows, Tuning, Yield
 from worker.finite import require_finite
 from worker.sampling.inputs import SamplerInputs
 
 
-def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Tensor]:
-    """The context [R, L, D]: the prompt's row, then the negative prompt's unless ``cfg_scale`` is 1.
+def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Rows]:
+    """The rows of classifier-free guidance: the prompt's, then the negative prompt's. One of weight 0 is left out.
 
     Raises:
         NoImageTowerError: the request is personalized, and the catalog names no CLIP for its model's text encoder.
         ClipMismatchError: the aesthetic embedding is of another CLIP's space.
         JobFailedError: the personalized prompt is not finite.
     """
-    context: Tensor = yield EncodeText(request.model, request.prompt)
-    context = yield from _personalized(request, context, inputs)
-    if request.cfg_scale == 1:
-        return context
-    unconditional: Tensor = yield EncodeText(request.model, request.negative_prompt)
-    return torch.cat([context, unconditional])
+    rows: list[Row] = []
+    if request.cfg_scale != 0 or _guides_through_the_prompt(request):
+        context: Tensor = yield EncodeText(request.model, request.prompt)
+        context = yield from _personalized(request, context, inputs)
+        rows.append(Row(context, request.cfg_scale))
+    if request.cfg_scale != 1:
+        unconditional: Tensor = yield EncodeText(request.model, request.negative_prompt)
+        rows.append(Row(unconditional, 1 - request.cfg_scale))
+    return tuple(rows)
+
+
+def _guides_through_the_prompt(request: ResolvedRequest) -> bool:
+    """Whether CLIP guidance differentiates the prompt's output, whatever its weight is."""
+    guidance = request.guidance
+    return guidance is not None and bool(guidance.rho) and PRESETS[guidance.preset].through == "conditional"
 
 
 def _personalized(

@@ -1,8 +1,8 @@
 """A whole run of a solver as coefficients, so that one product advances all pictures of a batch.
 
-Every solver is linear: what follows a call of the UNet is a weighted sum of the latents, the output, the fresh noise and
-what the solver remembers. So one run on unit vectors in place of tensors gives the weights of any run, and pictures
-of different solvers, schedules, steps and etas advance together (``worker/latents.py``).
+Every solver is linear: the latents after a call of the UNet are a weighted sum of the latents before, the output, the
+fresh noise and the solver's memory. So one run on unit vectors in place of tensors gives the weights of any run, and
+pictures of different solvers, schedules, steps and etas advance together (``worker/latents.py``).
 """
 
 import json

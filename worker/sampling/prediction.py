@@ -1,50 +1,88 @@
-"""The UNet's prediction for a picture at one timestep, under classifier-free guidance."""
+"""The denoiser's prediction for one picture at one timestep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from worker.calls import Rows
+from worker.readback import Readback
 
-@dataclass(frozen=True)
-class Prediction:
-    """The UNet's outputs, with its inputs.
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Those of a batch of N pictures with B rows, from which each is cut when it is needed.
 
     Attributes:
-        x: the UNet's input [1, C, h, w].
-        timestep: [].
-        context: the conditional row, then the unconditional one unless ``cfg_scale`` is 1: [R, L, D].
-        outputs: [R, C, h, w].
-        cfg_scale: w.
+        x: latents before the call, [N, C, h, w].
+        timesteps: [N].
+        outputs: of the denoiser, [B, C, h, w].
+        combined: the weighted sums of each picture's outputs, [N, C, h, w].
+        finite: whether the latents after the call are finite, [N].
     """
 
     x: Tensor
-    timestep: Tensor
-    context: Tensor
+    timesteps: Tensor
     outputs: Tensor
-    cfg_scale: float
+    combined: Tensor
+    finite: Readback
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """That of one picture.
+
+    Attributes:
+        batch: the predictions that it is one of.
+        place: its number among them.
+        start: number of its first row.
+        rows: its conditions.
+    """
+
+    batch: Predictions
+    place: int
+    start: int
+    rows: Rows
 
     @property
-    def weights(self) -> Tensor:
-        """Weights of the rows in the combined output, [R, 1, 1, 1]; they sum to 1."""
-        parts = [self.cfg_scale, 1 - self.cfg_scale] if len(self.outputs) == 2 else [1.0]
-        return torch.tensor(parts, dtype=self.outputs.dtype).view(-1, 1, 1, 1)
+    def x(self) -> Tensor:
+        """The denoiser's input, [1, C, h, w]."""
+        return self.batch.x[self.place : self.place + 1]
+
+    @property
+    def timestep(self) -> Tensor:
+        """[1]."""
+        return self.batch.timesteps[self.place : self.place + 1]
+
+    @property
+    def outputs(self) -> Tensor:
+        """Of each row, [R, C, h, w]."""
+        return self.batch.outputs[self.start : self.start + len(self.rows)]
 
     @property
     def output(self) -> Tensor:
-        """The combined output u + w (c - u), [1, C, h, w] (Ho & Salimans 2022, eq. 6)."""
-        if len(self.outputs) == 1:
-            return self.outputs
-        c, u = self.outputs[:1], self.outputs[1:]
-        return u + self.cfg_scale * (c - u)
+        """The combined output, [1, C, h, w]."""
+        return self.batch.combined[self.place : self.place + 1]
+
+    @cached_property
+    def weights(self) -> Tensor:
+        """Of the rows in the combined output, [R, 1, 1, 1]."""
+        weights = torch.tensor([row.weight for row in self.rows], dtype=self.outputs.dtype)
+        return weights.view(-1, 1, 1, 1).to(self.outputs.device)
 
     @property
     def correction(self) -> Tensor:
-        """The term w (c - u) of classifier-free guidance, [1, C, h, w]; zero without an unconditional row."""
-        return self.cfg_scale * (self.outputs[:1] - self.outputs[-1:])
+        """The change of the output by guidance, w (c - u) for the classifier-free one, [1, C, h, w]; zero without."""
+        return self.output - self.outputs[-1:]
 
-    def through(self, conditional_only: bool) -> "Prediction":
-        """The prediction, or that of its conditional row alone."""
-        if not conditional_only or len(self.outputs) == 1:
-            return self
-        return Prediction(self.x, self.timestep, self.context[:1], self.outputs[:1], 1.0)
+    def conditional(self) -> "Prediction":
+        """The prediction of the first row alone."""
+        first = self.outputs[:1]
+        alone = Predictions(self.x, self.timestep, first, first, self.batch.finite)
+        return Prediction(alone, 0, 0, (replace(self.rows[0], weight=1.0),))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the latents after the call are finite; waits for the device."""
+        return bool(self.batch.finite.values[self.place])

@@ -5,6 +5,7 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 
 import math
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,23 +13,34 @@ from torch import Tensor
 
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Decode, Denoise, Preview, Stepped, Yield
+from worker.calls import Decode, Denoise, Preview, Rows, Stepped, Yield
 from worker.facts import Facts, ModelFacts
 from worker.finite import is_finite, require_finite
+from worker.latents import LatentState
 from worker.pictures.picture import Picture
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import condition
 from worker.sampling.inputs import SamplerInputs
+from worker.sampling.linear_run import LinearRun, linear_run
+from worker.sampling.noise import NoiseStream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
-from worker.sampling.solvers.base import Solver
-from worker.sampling.solvers.table import SOLVERS
-from worker.sampling.step import Step
 from worker.sampling.targets import embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
 GUIDANCE_STREAM = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """A picture on its way: its run, its conditions, its latents, its guidance and its fresh noise."""
+
+    run: LinearRun
+    rows: Rows
+    state: LatentState
+    guidance: ClipGuidance | None
+    noise: NoiseStream
 
 
 def sample(
@@ -40,77 +52,106 @@ def sample(
         JobFailedError: the latents, the picture or a score is not finite. The picture alone causes that, never another
             one of its batch.
     """
-    model, seed = facts.models[request.model], request.seed + index
-    rng = torch.Generator().manual_seed(seed)
     if index == 0:
         yield from note_cut_texts(request, facts, inputs)
-    context = yield from condition(request, inputs)
-    solver = SOLVERS[request.sampler](model.scheduler_config, request.steps, request.schedule, request.eta)
-    guidance = yield from _clip_guidance(request, seed, solver, facts, inputs)
-    latents = solver.initial(torch.randn(_shape(request, model), generator=rng, dtype=torch.float32))
-    for number in range(len(solver.steps)):
-        latents, denoised = yield from _step(request, number, latents, context, solver, guidance, rng)
-        if not math.isfinite(latents.sum()):
-            raise JobFailedError(f"the latents of picture {index} are not finite after step {number + 1}")
+    sampling = yield from _begun(request, index, facts, inputs)
+    earlier: Prediction | None = None
+    for number in range(len(sampling.run.steps)):
+        prediction, update = yield from _step(request.model, sampling, number)
+        # Read one step late, so that the device need not be waited for.
+        _require_finite(earlier, index, number)
+        earlier = prediction
         yield Stepped()
-        if number + 1 < len(solver.steps):
-            yield from _preview(request, index, number + 1, denoised)
-    pixels: Tensor = yield Decode(request.model, latents)
+        if _shows(request, number):
+            yield from _preview(request, index, number, sampling.run, prediction, update)
+    _require_finite(earlier, index, len(sampling.run.steps))
+    pixels: Tensor = yield Decode(request.model, sampling.state.x)
     require_finite(pixels, f"picture {index}", after="decoding")
     scores = yield from score(pixels, request.prompt, index, facts, inputs)
     return Picture(
         index,
-        seed,
+        request.seed + index,
         pixels,
         scores.clip_score,
-        guidance.trace if guidance else None,
+        sampling.guidance.trace if sampling.guidance else None,
         scores.aesthetic_score,
         scores.embedding,
     )
 
 
+def _begun(
+    request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
+) -> Generator[Yield, Any, _Sampling]:
+    """The start of a picture: conditions, plan, guidance and pure noise."""
+    model, seed = facts.models[request.model], request.seed + index
+    rows = yield from condition(request, inputs)
+    run = linear_run(request.sampler, model.scheduler_config, request.steps, request.schedule, request.eta)
+    guidance = yield from _clip_guidance(request, seed, run, facts, inputs)
+    rng, shape = torch.Generator().manual_seed(seed), _shape(request, model)
+    x = run.initial_scale * torch.randn(shape, generator=rng)
+    state = LatentState(run.coefficients, x.to(model.device))
+    rounds = request.guidance.recurrences if request.guidance else 1
+    draws = rounds * sum(call.draws for calls in run.calls for call in calls)
+    return _Sampling(run, rows, state, guidance, NoiseStream(rng, shape, draws))
+
+
 def _step(
-    request: ResolvedRequest,
-    number: int,
-    latents: Tensor,
-    context: Tensor,
-    solver: Solver,
-    guidance: ClipGuidance | None,
-    rng: torch.Generator,
-) -> Generator[Yield, Any, tuple[Tensor, Tensor]]:
-    """Take step ``number``, several times with recurrences: the latents after it, and the estimate x0 [1, C, h, w]."""
-    step: Step = solver.steps[number]
+    model: str, sampling: _Sampling, number: int
+) -> Generator[Yield, Any, tuple[Prediction, Update | None]]:
+    """Take step ``number``, several times with recurrences: the first prediction of the last time, and the update."""
+    run, state, guidance = sampling.run, sampling.state, sampling.guidance
     rounds = guidance.rounds(number) if guidance else 1
     if rounds > 1:
-        solver.mark()
+        state.mark()
     for taken in range(rounds):
         if guidance and taken:
-            latents = solver.renoised(latents, step, guidance.fresh_noise(latents))
+            step = run.steps[number]
+            forward = math.sqrt(step.beta) * guidance.fresh_noise(state.x)
+            state.renoise(math.sqrt(step.alpha), forward)
         update: Update | None = None
-        for stage, timestep in enumerate(step.timesteps):
-            outputs: Tensor = yield Denoise(request.model, latents, timestep, context)
-            prediction = Prediction(latents, timestep, context, outputs, request.cfg_scale)
-            if stage == 0:
-                denoised = step.denoised(prediction.output, latents)
-                update = (yield from guidance.update(number, prediction)) if guidance else None
-            noise = torch.randn(latents.shape, generator=rng) if solver.draws(number, stage) else None
-            latents = solver.advance(number, stage, latents, prediction.output, noise)
+        for call in run.calls[number]:
+            noise = next(sampling.noise) if call.draws else None
+            prediction: Prediction = yield Denoise(model, state, sampling.rows, noise)
+            if call.stage == 0:
+                first = prediction
+                update = (yield from guidance.update(number, first)) if guidance else None
         if update is not None:
-            latents = solver.shifted(number, latents, update.shift)
-            denoised = denoised + update.displacement
-    return latents, denoised
+            state.shift(number, update.shift)
+    return first, update
+
+
+def _require_finite(prediction: Prediction | None, index: int, step: int) -> None:
+    """Fail the job if the latents after a prediction are not finite.
+
+    Raises:
+        JobFailedError: they are not.
+    """
+    if prediction is not None and not prediction.is_finite:
+        raise JobFailedError(f"the latents of picture {index} are not finite after step {step}")
+
+
+def _shows(request: ResolvedRequest, number: int) -> bool:
+    """Whether the estimate is shown after step ``number``: every ``preview_every_steps`` steps, but the last."""
+    every, done = request.preview_every_steps, number + 1
+    return bool(every) and done % (every or 1) == 0 and done < request.steps
 
 
 def _preview(
-    request: ResolvedRequest, index: int, step: int, denoised: Tensor
+    request: ResolvedRequest,
+    index: int,
+    number: int,
+    run: LinearRun,
+    prediction: Prediction,
+    update: Update | None,
 ) -> Generator[Yield, Any, None]:
-    """Decode and show the estimate after every ``preview_every_steps`` steps."""
-    if not request.preview_every_steps or step % request.preview_every_steps:
-        return
+    """Decode and show the estimate of step ``number``."""
+    denoised = run.steps[number].denoised(prediction.output, prediction.x)
+    if update is not None:
+        denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(request.model, denoised)
     # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
     if is_finite(pixels):
-        yield Preview(index, step, pixels)
+        yield Preview(index, number + 1, pixels)
 
 
 def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:
@@ -120,7 +161,7 @@ def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, 
 
 
 def _clip_guidance(
-    request: ResolvedRequest, seed: int, solver: Solver, facts: Facts, inputs: SamplerInputs
+    request: ResolvedRequest, seed: int, run: LinearRun, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, ClipGuidance | None]:
     """The guidance of the picture; None without any."""
     guidance = request.guidance
@@ -129,7 +170,7 @@ def _clip_guidance(
     return ClipGuidance(
         guidance,
         (yield from embed_targets(guidance, facts, inputs)),
-        solver.steps,
+        run.steps,
         model=request.model,
         size=(request.height, request.width),
         generator=torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63),

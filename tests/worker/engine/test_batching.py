@@ -7,7 +7,6 @@ handful.
 import operator
 import os
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from worker.facts import Facts
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry
+from worker.models.rows import RowBatch
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.sampler import sample
@@ -108,7 +108,7 @@ def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Gen
         call = next(inner)
         while True:
             if isinstance(call, Denoise) and request.seed == 666:
-                call = replace(call, latents=change(call.latents))
+                call.state.whole = change(call.state.whole)
             answer = yield call
             try:
                 call = inner.send(answer)
@@ -125,9 +125,11 @@ def test_jobs_that_wait_for_alike_calls_share_one_batch(
     sizes: list[int] = []
     real = DiffusionModel.predict
 
-    def counted(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(latents))
-        return real(self, latents, *args)
+    def counted(
+        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
+    ) -> torch.Tensor:
+        sizes.append(len(rows.context))
+        return real(self, latents, timesteps, rows)
 
     run_together(models, [ask(steps=1)])
     monkeypatch.setattr(DiffusionModel, "predict", counted)
@@ -185,12 +187,14 @@ def test_a_batch_that_does_not_fit_the_memory_is_split_and_the_size_remembered(
     alone, refused = run_alone(models, asked), 0
     real = DiffusionModel.predict
 
-    def tight(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+    def tight(
+        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
+    ) -> torch.Tensor:
         nonlocal refused
-        if len(latents) > 5:
+        if len(rows.context) > 5:
             refused += 1
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, latents, *args)
+        return real(self, latents, timesteps, rows)
 
     monkeypatch.setattr(DiffusionModel, "predict", tight)
     assert_alike(run_together(models, asked), alone)
@@ -203,10 +207,12 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_worker_stays_well(
     asked = [ask(seed=1), ask(seed=2, guidance={"cutouts": 2})]
     alone, real = run_alone(models, asked), DiffusionModel.predict
 
-    def tight(self: DiffusionModel, latents: torch.Tensor, *args: torch.Tensor) -> torch.Tensor:
+    def tight(
+        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
+    ) -> torch.Tensor:
         if latents.shape[-1] > 16:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, latents, *args)
+        return real(self, latents, timesteps, rows)
 
     monkeypatch.setattr(DiffusionModel, "predict", tight)
     running = Running(models)
@@ -246,11 +252,11 @@ def test_a_call_that_fails_in_a_batch_fails_alone(
     alone, real = run_alone(models, asked), DiffusionModel.predict
 
     def picky(
-        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, context: torch.Tensor
+        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
     ) -> torch.Tensor:
         if (latents.abs().amax(dim=(1, 2, 3)) > 1e3).any():
             raise RuntimeError("unsupported value")
-        return real(self, latents, timesteps, context)
+        return real(self, latents, timesteps, rows)
 
     monkeypatch.setattr(DiffusionModel, "predict", picky)
     monkeypatch.setattr(worker.engine.plans, "sample", altered(lambda latents: latents + 1e4))

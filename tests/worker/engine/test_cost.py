@@ -22,7 +22,9 @@ from jobs.resolve.request import resolve
 from worker import calls, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
+from worker.readback import Readback
 from worker.sampling.inputs import SamplerInputs
+from worker.sampling.prediction import Prediction, Predictions
 from worker.sampling.sampler import sample
 from worker.sampling.solvers.table import SOLVERS
 
@@ -46,7 +48,11 @@ TASTE = ResolvedPersonalization(
 )
 BROUGHT = "sha256:" + 64 * "0"
 FACTS = facts.Facts(
-    {"pocket": facts.ModelFacts(CHANNELS, FACTOR, SCHEDULER, lambda text: facts.Reading(5, 75, 77))},
+    {
+        "pocket": facts.ModelFacts(
+            CHANNELS, FACTOR, SCHEDULER, torch.device("cpu"), lambda text: facts.Reading(5, 75, 77)
+        )
+    },
     {
         clip: facts.ClipFacts(32, lambda embeddings: embeddings.sum(dim=-1), lambda text: None)
         for clip in ("pocket-s", "pocket-m", "pocket-eval")
@@ -95,10 +101,14 @@ class Counter:
                 self._once("fit", order._FIT * call.tuning.steps)
                 return self._random(1, 4, WIDTH)
             case calls.Denoise():
-                self.cost += self.area * len(call.context)
-                return self._random(len(call.context), *call.latents.shape[1:])
+                self.cost += self.area * call.size
+                call.state.call += 1
+                outputs, x = self._random(call.size, *call.state.shape), call.state.x
+                finite = Readback(torch.ones(1))
+                batch = Predictions(x, torch.ones(1), outputs, outputs.mean(dim=0, keepdim=True), finite)
+                return Prediction(batch, 0, 0, call.rows)
             case calls.PullBack():
-                self.cost += self.area * order._PULL_BACK * len(call.context)
+                self.cost += self.area * order._PULL_BACK * call.size
                 return self._random(*call.latents.shape)
             case calls.Guide():
                 cutouts = sum(len(terms.cutouts) for terms in call.loss.clip_terms)

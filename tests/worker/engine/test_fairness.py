@@ -7,17 +7,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.requests.samplers import SamplerName, ScheduleName
+from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.aesthetics.fitting import Fitting
-from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Tuning
+from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Row, Tuning
 from worker.engine.fairness import MAX_LEAD_S, FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
+from worker.latents import LatentState
+from worker.sampling.linear_run import linear_run
 
 TEXT = torch.zeros(1, 2, 3)
+RUN = linear_run(SamplerName.DDIM, STABLE_DIFFUSION, 50, ScheduleName.DEFAULT, 0.0).coefficients
 
 
 def denoise(*, side: int = 8, t: int = 0, paired: bool = True) -> Denoise:
-    return Denoise("m", torch.zeros(1, 4, side, side), torch.tensor(t), TEXT.expand(1 + paired, -1, -1))
+    state = LatentState(RUN, torch.zeros(1, 4, side, side))
+    state.call = t
+    return Denoise("m", state, (Row(TEXT),) * (1 + paired))
 
 
 def guide(cutouts: int, *clips: str) -> Guide:

@@ -9,12 +9,16 @@ import torch
 from torch.nn import functional as F
 
 from jobs.errors import JobFailedError, ModelUnavailableError
+from jobs.requests.samplers import SamplerName, ScheduleName
 from worker.aesthetics import fitting
-from worker.calls import Call, Decode, Denoise, Personalize, Tuning
+from worker.calls import Call, Decode, Denoise, Personalize, Row, Tuning
 from worker.engine.runner import Runner
+from worker.latents import LatentState
 from worker.models.diffusion import DiffusionModel
 from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
+from worker.sampling.linear_run import linear_run
+from worker.sampling.prediction import Prediction
 
 MIB = 2**20
 CPU = torch.device("cpu")
@@ -47,15 +51,21 @@ def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others
 
 
 def test_a_call_that_breaks_its_batch_fails_alone(models: ModelRegistry) -> None:
-    text = models.diffusion("pocket").encode_texts([LIKED])
+    model = models.diffusion("pocket")
+    text = model.encode_texts([LIKED])
+    run = linear_run(SamplerName.DDIM, model.facts.scheduler_config, 5, ScheduleName.DEFAULT, 0.0)
     calls: list[Call] = [
-        Denoise("pocket", torch.zeros(1, 8, 8, 8), torch.tensor(100), text[..., : 190 if odd else None])
+        Denoise(
+            "pocket",
+            LatentState(run.coefficients, torch.zeros(1, 8, 8, 8)),
+            (Row(text), *((Row(text[..., :190]),) if odd else ())),  # of another width
+        )
         for odd in (False, True, False)
     ]
     first, odd, last = Runner(models).run(calls)
     assert isinstance(odd, JobFailedError)
-    assert isinstance(first, torch.Tensor)
-    assert isinstance(last, torch.Tensor)
+    assert isinstance(first, Prediction)
+    assert isinstance(last, Prediction)
 
 
 def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRegistry) -> None:

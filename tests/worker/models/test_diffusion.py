@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.worker.models.loading.single_file import write_single_file
+from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, load
 
 
@@ -18,7 +19,7 @@ def test_a_single_checkpoint_file_is_the_same_model_as_its_folder(plain: Path, t
     text = folder.encode_texts(["a red apple"])
     assert torch.allclose(single.encode_texts(["a red apple"]), text, atol=1e-5)
     latents = torch.randn(1, folder.facts.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    one, other = (model.predict(latents, torch.tensor([500]), text) for model in (single, folder))
+    one, other = (predicted(model, latents, torch.tensor([500]), text) for model in (single, folder))
     assert torch.allclose(one, other, atol=1e-4)
     assert torch.allclose(single.render(latents), folder.render(latents), atol=1e-4)
 
@@ -27,8 +28,8 @@ def test_in_bf16_it_draws_nearly_the_same() -> None:
     full, half = load(POCKET), load(POCKET, dtype="bf16")
     text = full.encode_texts(["a red apple"])
     latents = torch.randn(1, full.facts.latent_channels, 8, 8, generator=torch.Generator().manual_seed(0))
-    exact = full.predict(latents, torch.tensor([500]), text)
-    assert (half.predict(latents, torch.tensor([500]), text) - exact).abs().mean() < 0.05
+    exact = predicted(full, latents, torch.tensor([500]), text)
+    assert (predicted(half, latents, torch.tensor([500]), text) - exact).abs().mean() < 0.05
     assert half.render(latents).dtype == torch.float32
 
 
@@ -36,12 +37,12 @@ def test_the_rows_of_a_batch_know_nothing_of_each_other() -> None:
     model = load(POCKET)
     context = model.encode_texts(["", "a fox", "a red apple"])
     latents, timesteps = torch.randn(3, model.facts.latent_channels, 8, 8), torch.tensor([3, 500, 999])
-    together = model.predict(latents, timesteps, context)
+    together = predicted(model, latents, timesteps, context)
     for row in range(3):
-        alone = model.predict(latents[row : row + 1], timesteps[row : row + 1], context[row : row + 1])
+        alone = predicted(model, latents[row : row + 1], timesteps[row : row + 1], context[row : row + 1])
         assert torch.allclose(together[row], alone[0], atol=1e-5)
     latents[1] = float("nan")
-    spoiled = model.predict(latents, timesteps, context)
+    spoiled = predicted(model, latents, timesteps, context)
     assert torch.equal(spoiled[[0, 2]], together[[0, 2]])
 
 

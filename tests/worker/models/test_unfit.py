@@ -14,6 +14,7 @@ from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from tests.worker.models.loading.single_file import write_single_file
+from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, edit, load, rewrite
 from worker.aesthetics.predictor import load_head
 from worker.models.clip import load_clip
@@ -107,9 +108,9 @@ def test_what_changes_nothing_may_be_left_over(tmp_path: Path) -> None:
     ours, theirs = load(folder), load(POCKET)
     text, latents = theirs.encode_texts(["a red apple"]), torch.ones(1, 8, 8, 8)
     assert torch.equal(ours.encode_texts(["a red apple"]), text)
-    for name in ("predict", "render"):
-        given = (latents, torch.tensor([500]), text) if name == "predict" else (latents,)
-        assert torch.equal(getattr(ours, name)(*given), getattr(theirs, name)(*given))
+    one, other = (predicted(model, latents, torch.tensor([500]), text) for model in (ours, theirs))
+    assert torch.equal(one, other)
+    assert torch.equal(ours.render(latents), theirs.render(latents))
 
 
 def with_old_attention(tensors: Tensors) -> Tensors:
@@ -192,8 +193,8 @@ def test_a_folder_is_the_same_model_after_each_load() -> None:
     one, other = load(POCKET), load(POCKET)
     text, latents = one.encode_texts(["a red apple"]), torch.ones(1, 8, 8, 8)
     assert torch.equal(other.encode_texts(["a red apple"]), text)
-    again = other.predict(latents, torch.tensor([500]), text)
-    assert torch.equal(again, one.predict(latents, torch.tensor([500]), text))
+    again = predicted(other, latents, torch.tensor([500]), text)
+    assert torch.equal(again, predicted(one, latents, torch.tensor([500]), text))
 
 
 @pytest.fixture(scope="module")

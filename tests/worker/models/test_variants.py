@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
+from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, load, weights_of
 from worker.models.diffusion import DiffusionModel
 from worker.models.loading.files import locate, parameters
@@ -37,7 +38,7 @@ def keep_as(network: Path, variant: str, *, parts: int = 1, marked: bool = False
 
 def same(one: DiffusionModel, other: DiffusionModel) -> bool:
     text = other.encode_texts(["a red apple"])
-    predicted = (model.predict(LATENTS, torch.tensor([500]), text) for model in (one, other))
+    predicted = (predicted(model, LATENTS, torch.tensor([500]), text) for model in (one, other))
     return (
         torch.equal(one.encode_texts(["a red apple"]), text)
         and torch.equal(*predicted)

@@ -13,11 +13,12 @@ from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS, Factor, GuidancePreset
 from jobs.requests.samplers import SamplerName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.calls import Guide, PullBack
+from worker.calls import Guide, PullBack, Row
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import SphericalLoss
+from worker.readback import Readback
 from worker.sampling.clip_guidance import ClipGuidance, Update
-from worker.sampling.prediction import Prediction
+from worker.sampling.prediction import Prediction, Predictions
 from worker.sampling.rule import factor, rms
 from worker.sampling.solvers.table import SOLVERS
 from worker.sampling.step import Step
@@ -64,15 +65,21 @@ class Toy:
         return torch.cosh(latents.flatten(1) @ self.goal - 0.5).log().sum()
 
     def prediction(self) -> Prediction:
-        context = torch.cat([self.context[:1], self.context[1:]])
-        return Prediction(self.x, torch.tensor(1), context, torch.cat(self.outputs(self.x)), CFG)
+        rows = Row(self.context[:1], CFG), Row(self.context[1:], 1 - CFG)
+        outputs = torch.cat(self.outputs(self.x))
+        finite = Readback(torch.ones(1))
+        batch = Predictions(self.x, torch.ones(1), outputs, self.combined(self.x), finite)
+        return Prediction(batch, 0, 0, rows)
 
     def answer(self, call: Guide | PullBack) -> Gradient | Tensor:
         """What the engine would answer, by autograd."""
         if isinstance(call, Guide):
             (value,) = gradient_of(self.loss, call.latents)
             return Gradient(self.loss(call.latents).item(), {0: self.loss(call.latents).item()}, value, True)
-        rows = [int((self.context[:, 0] == own[0]).all(dim=-1).nonzero()[0]) for own in call.context]
+        rows = [
+            int((self.context[:, 0] == own[0]).all(dim=-1).nonzero()[0])
+            for own in (row.context[0] for row in call.rows)
+        ]
         assert torch.equal(call.latents, self.x)
 
         def product(x: Tensor) -> Tensor:

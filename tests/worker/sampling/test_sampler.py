@@ -147,7 +147,7 @@ def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) ->
 def test_a_cfg_scale_of_one_saves_the_unconditional_half(models: ModelRegistry, ask: Ask) -> None:
     seen: list[Yield] = []
     run(ask(cfg_scale=1), models, seen=seen)
-    assert all(len(call.context) == 1 for call in seen if isinstance(call, Denoise))
+    assert all(call.size == 1 for call in seen if isinstance(call, Denoise))
 
 
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (64, 80)])

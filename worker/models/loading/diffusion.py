@@ -7,6 +7,7 @@ from torch import Tensor
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.calls import Row
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.loading.files import locate
@@ -50,10 +51,15 @@ def _try_out(model: DiffusionModel) -> None:
     Raises:
         ModelUnavailableError: one cannot be run, or its output has another shape or is not finite.
     """
+    device = model.facts.device
     channels, factor, side = model.facts.latent_channels, model.facts.latent_factor, model.least_side
-    latents, timestep = torch.zeros(1, channels, side, side), torch.tensor([500])
+    latents, timestep = (
+        torch.zeros(1, channels, side, side, device=device),
+        torch.tensor([500], device=device),
+    )
     text = _tried("text encoder", lambda: model.encode_texts([""]))
-    _tried("UNet", lambda: model.predict(latents, timestep, text), latents.shape)
+    rows = model.rows([(Row(text),)])
+    _tried("UNet", lambda: model.predict(latents, timestep, rows), latents.shape)
     _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
 
 

@@ -1,0 +1,96 @@
+"""The rows of a batch: the conditions of its pictures, put together once while the pictures stay together."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from worker.calls import Rows
+
+KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
+
+
+@dataclass(frozen=True, eq=False)
+class RowBatch:
+    """B rows of N pictures, on the model's device.
+
+    Attributes:
+        context: [B, L, D].
+        vector: [B, V], or None.
+        channels: [B, K, h, w], or None.
+        owners: number of each row's picture, [B].
+        places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
+        weights: of these rows, [N, R, 1, 1, 1]; 0 for a repetition.
+    """
+
+    context: Tensor
+    vector: Tensor | None
+    channels: Tensor | None
+    owners: Tensor
+    places: Tensor
+    weights: Tensor
+
+    def expanded(self, pictures: Tensor) -> Tensor:
+        """One of N values [N, ...] for each row, [B, ...]."""
+        return pictures.index_select(0, self.owners)
+
+    def combined(self, outputs: Tensor) -> Tensor:
+        """The weighted sum of each picture's outputs [B, C, h, w], as [N, C, h, w]."""
+        return self._sum(outputs, self.weights)
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""
+        return self._sum(values, (self.weights != 0).to(values.dtype))
+
+    def _sum(self, values: Tensor, weights: Tensor) -> Tensor:
+        # Row by row, so that the sum of one picture has the same bits in every batch.
+        total = values.index_select(0, self.places[:, 0]) * weights[:, 0]
+        for row in range(1, self.places.shape[1]):
+            total.addcmul_(values.index_select(0, self.places[:, row]), weights[:, row])
+        return total
+
+
+class RowBatches:
+    """Makes batches of rows, and remembers the latest: the same pictures meet at many steps."""
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self._device, self._dtype = device, dtype
+        self._kept: OrderedDict[tuple[Rows, ...], RowBatch] = OrderedDict()
+
+    def of(self, pictures: Sequence[Rows]) -> RowBatch:
+        """The batch of some pictures' rows, which agree in their keys."""
+        key = tuple(pictures)
+        batch = self._kept.pop(key, None) or self._made(key)
+        self._kept[key] = batch
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return batch
+
+    def _made(self, pictures: tuple[Rows, ...]) -> RowBatch:
+        rows = [row for rows in pictures for row in rows]
+        owners = [owner for owner, rows in enumerate(pictures) for _ in rows]
+        most, starts = max(len(rows) for rows in pictures), [0]
+        for each in pictures:
+            starts.append(starts[-1] + len(each))
+        places, weights = [], []
+        for start, each in zip(starts, pictures, strict=False):
+            missing = most - len(each)
+            places.append([*range(start, start + len(each)), *[start] * missing])
+            weights.append([*(row.weight for row in each), *[0.0] * missing])
+        return RowBatch(
+            self._together([row.context for row in rows]),
+            self._if_any([row.vector for row in rows]),
+            self._if_any([row.channels for row in rows]),
+            torch.tensor(owners, device=self._device),
+            torch.tensor(places, device=self._device),
+            torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
+        )
+
+    def _if_any(self, tensors: Sequence[Tensor | None]) -> Tensor | None:
+        given = [tensor for tensor in tensors if tensor is not None]
+        return self._together(given) if given else None
+
+    def _together(self, tensors: Sequence[Tensor]) -> Tensor:
+        return torch.cat([tensor.to(self._device, self._dtype) for tensor in tensors])
