@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from torch import Tensor
@@ -122,7 +123,7 @@ class Row:
     vector: Tensor | None = None
     channels: Tensor | None = None
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """The shapes of the conditions, in which the rows of one batch agree."""
         optional = (None if each is None else each.shape[1:] for each in (self.vector, self.channels))

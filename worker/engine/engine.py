@@ -100,7 +100,8 @@ class Engine:
             self._start_loaded()
             self._begin_pictures()
             if self._waiting:
-                self._iterate(self._scheduler.choose(self._waiting))
+                # In one order, whoever's turn it is, so that the same pictures make the same batch again.
+                self._iterate(sorted(self._scheduler.choose(self._waiting), key=id))
         self._take_in()
         self._fetches.close()
         for job in list(self._jobs):
@@ -192,7 +193,7 @@ class Engine:
         served = set(batch)
         self._waiting = [trajectory for trajectory in self._waiting if trajectory not in served]
         for trajectory, answer in zip(batch, answers, strict=True):
-            if self._may_go_on(trajectory.owner):
+            if not trajectory.owner.left:
                 self._advance(trajectory, answer)
 
     def _advance(self, trajectory: Trajectory[Job], answer: object) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.status.job import Progress
 from worker.calls import Yield
 from worker.engine.fairness import Account, Trajectory
 from worker.engine.plans import AT_ONCE, Plan
@@ -44,7 +43,7 @@ class Job:
 
     def start(self, account: Account, facts: Facts) -> None:
         """Start the job's time, now that its models are in memory."""
-        self.work.progress = Progress(step=0, steps=self.plan.steps)
+        self.work.steps = self.plan.steps
         self.work.started = time.monotonic()
         self.account = account
         self.samplers = self.plan.samplers(facts)

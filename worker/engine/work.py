@@ -44,8 +44,8 @@ Outcome = Finished | Done | Failed | Stopped
 class Work:
     """One job in the engine.
 
-    ``stop`` may be set by any thread; the engine reads it before every call. ``progress`` and ``notes`` are replaced,
-    never changed, so that any thread may read them. A job of twice the ``weight`` gets twice the share of model time.
+    ``stop`` may be set by any thread; the engine reads it at every iteration. Any thread may read ``progress``, and
+    ``notes``, which is replaced, never changed. A job of twice the ``weight`` gets twice the share of model time.
     ``owner`` is opaque to the engine, which passes the job back in its callbacks.
     """
 
@@ -54,19 +54,23 @@ class Work:
     inputs: Inputs = field(default_factory=Inputs)
     weight: float = 1.0
     stop: threading.Event = field(default_factory=threading.Event)
-    progress: Progress = field(default_factory=lambda: Progress())
     started: float = field(default_factory=time.monotonic)
+    steps: int = 0  # sampling steps in all, from the start of the job's time
+    _stepped: tuple[int, float] = (0, 0.0)  # steps done, and when; replaced as one
     notes: tuple[str, ...] = ()  # for the person who requested it
     owner: Any = None
 
     def note_step(self) -> None:
-        """Count one sampling step, and estimate the end from the speed so far."""
-        step = self.progress.step + 1
-        elapsed = time.monotonic() - self.started
-        left = self.progress.steps - step
-        self.progress = Progress(
-            step=step, steps=self.progress.steps, eta_s=elapsed / step * left if step > 1 else None
-        )
+        """Count one sampling step."""
+        self._stepped = self._stepped[0] + 1, time.monotonic()
+
+    @property
+    def progress(self) -> Progress:
+        """The steps done, and the end by the speed so far."""
+        step, at = self._stepped
+        left = self.steps - step
+        eta_s = (at - self.started) / step * left if step > 1 else None
+        return Progress(step=step, steps=self.steps, eta_s=eta_s)
 
     @property
     def overdue(self) -> bool:

@@ -3,6 +3,7 @@
 import gc
 import math
 import os
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +19,8 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 # A few jobs fill a CPU: more at a time are answered hardly faster in all, and the last of them much later
 # (docs/engine.md, Measuring).
 CPU_CAPACITY, CAPACITY = 6, 16
+
+FREE_FOR_S = 0.05  # that a reading of the free memory is good; it costs as much as a small step
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -50,6 +53,7 @@ class Device:
             torch.set_num_threads(settings.threads)
         self.threads = torch.get_num_threads()
         self.capacity = settings.capacity or (CPU_CAPACITY if self.device.type == "cpu" else CAPACITY)
+        self._free_at, self._free_bytes = -FREE_FOR_S, 0
         self.max_batch = settings.max_batch
         gib = 2**30
         self.batch_bytes = settings.batch_memory_gib * gib if settings.batch_memory_gib else math.inf
@@ -64,6 +68,12 @@ class Device:
 
     def free_bytes(self) -> int:
         """Memory that a batch could take now; the allocator's cache counts as free."""
+        now = time.monotonic()
+        if now - self._free_at > FREE_FOR_S:
+            self._free_at, self._free_bytes = now, self._read_free_bytes()
+        return self._free_bytes
+
+    def _read_free_bytes(self) -> int:
         if self.device.type == "cuda":
             kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
             return torch.cuda.mem_get_info(self.device)[0] + kept

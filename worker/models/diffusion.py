@@ -162,7 +162,7 @@ class DiffusionModel:
         Returns:
             [B, C, h, w], float32 on the device.
         """
-        return self._output(rows.expanded(latents), rows.expanded(timesteps), rows).float()
+        return self._output(rows.inputs(latents), rows.expanded(timesteps), rows).float()
 
     @torch.enable_grad()
     def pull_back(self, latents: Tensor, timesteps: Tensor, rows: RowBatch, gradients: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ class RowBatch:
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
         weights: of these rows, [N, R, 1, 1, 1]; 0 for a repetition.
+        is_regular: whether every picture has R rows.
     """
 
     context: Tensor
@@ -31,10 +32,29 @@ class RowBatch:
     owners: Tensor
     places: Tensor
     weights: Tensor
+    is_regular: bool
+    _buffer: Tensor | None = field(default=None, init=False)
 
     def expanded(self, pictures: Tensor) -> Tensor:
         """One of N values [N, ...] for each row, [B, ...]."""
         return pictures.index_select(0, self.owners)
+
+    def inputs(self, latents: Tensor) -> Tensor:
+        """Latents [N, C, h, w] for each row, [B, C, h, w], in the denoiser's number format.
+
+        They lie in a buffer that the next call writes again: fresh memory of this size costs as much as filling it.
+        """
+        shape = len(self.owners), *latents.shape[1:]
+        if self._buffer is None or self._buffer.shape != shape:
+            object.__setattr__(self, "_buffer", latents.new_empty(shape, dtype=self.context.dtype))
+        buffer = self._buffer
+        assert buffer is not None
+        most = self.places.shape[1]
+        if self.is_regular:
+            buffer.view(-1, most, *latents.shape[1:]).copy_(latents[:, None])
+        else:
+            buffer.copy_(self.expanded(latents))
+        return buffer
 
     def combined(self, outputs: Tensor) -> Tensor:
         """The weighted sum of each picture's outputs [B, C, h, w], as [N, C, h, w]."""
@@ -46,10 +66,16 @@ class RowBatch:
 
     def _sum(self, values: Tensor, weights: Tensor) -> Tensor:
         # Row by row, so that the sum of one picture has the same bits in every batch.
-        total = values.index_select(0, self.places[:, 0]) * weights[:, 0]
+        total = self._nth(values, 0) * weights[:, 0]
         for row in range(1, self.places.shape[1]):
-            total.addcmul_(values.index_select(0, self.places[:, row]), weights[:, row])
+            total.addcmul_(self._nth(values, row), weights[:, row])
         return total
+
+    def _nth(self, values: Tensor, row: int) -> Tensor:
+        """The values of the row of this number of each picture."""
+        if self.is_regular:
+            return values[row :: self.places.shape[1]]
+        return values.index_select(0, self.places[:, row])
 
 
 class RowBatches:
@@ -86,6 +112,7 @@ class RowBatches:
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
+            is_regular=len(rows) == most * len(pictures),
         )
 
     def _if_any(self, tensors: Sequence[Tensor | None]) -> Tensor | None:

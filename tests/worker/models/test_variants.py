@@ -38,10 +38,10 @@ def keep_as(network: Path, variant: str, *, parts: int = 1, marked: bool = False
 
 def same(one: DiffusionModel, other: DiffusionModel) -> bool:
     text = other.encode_texts(["a red apple"])
-    predicted = (predicted(model, LATENTS, torch.tensor([500]), text) for model in (one, other))
+    outputs = (predicted(model, LATENTS, torch.tensor([500]), text) for model in (one, other))
     return (
         torch.equal(one.encode_texts(["a red apple"]), text)
-        and torch.equal(*predicted)
+        and torch.equal(*outputs)
         and torch.equal(one.render(LATENTS), other.render(LATENTS))
     )
 
