@@ -16,6 +16,7 @@ BENCHMARKS = (
     "full_size",
     "serving",
     "queue",
+    "idle",
     "neighbours",
     "chaos",
 )

@@ -1,8 +1,8 @@
 """Time between two calls of a UNet that answers at once: what the engine and its samplers cost a fast device.
 
-``python -m benchmarks.idle [--quick] [--json FILE]``. Latents and contexts have the shapes of SD 1.5 at 512 px. A stored
-answer takes the UNet's place; everything else is the engine's own code, on one CPU thread. Reports the median over a run
-of 25 steps with classifier-free guidance. Exits with 1 if one exceeds its bound.
+``python -m benchmarks.idle [--quick] [--json FILE]``. Latents and contexts have the shapes of SD 1.5 at 512 px. A
+stored answer takes the UNet's place; everything else is the engine's own code, on one CPU thread. Reports the median
+over a run of 25 steps with classifier-free guidance. Exits with 1 if one exceeds its bound.
 """
 
 import os
@@ -61,7 +61,7 @@ class Instant(nn.Module):
         self.times: list[tuple[float, float, int]] = []
         self._answers: dict[int, Tensor] = {}
 
-    def forward(self, latents: Tensor, *_: Tensor, return_dict: bool) -> tuple[Tensor]:
+    def forward(self, latents: Tensor, *_: Tensor, **__: bool) -> tuple[Tensor]:
         """A stored output for as many rows."""
         began, rows = time.perf_counter(), len(latents)
         if rows not in self._answers:

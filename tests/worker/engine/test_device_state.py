@@ -1,0 +1,122 @@
+"""Latents stay on the device: a whole batch moves on at once, and nothing is read in between."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.samplers import SamplerName
+from tests.worker import reference
+from worker.calls import Denoise, Event
+from worker.engine import batches
+from worker.engine.runner import Runner
+from worker.engine.solo import generate, sampler_of
+from worker.latents import Coefficients, LatentState
+from worker.models.registry import ModelRegistry
+from worker.sampling import sampler
+from worker.sampling.inputs import SamplerInputs
+from worker.sampling.linear_run import linear_run
+from worker.sampling.solvers.table import SOLVERS
+
+Ask = Callable[..., ResolvedRequest]
+READS = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "allclose", "tolist"}
+GUIDANCES: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"cutouts": 2},
+    {"preset": "freedom", "recurrences": 2, "cutouts": 2},
+)
+
+
+class ReadingError(Exception):
+    """A value was read from the device."""
+
+
+class NoReading(TorchDispatchMode):
+    """Raises where a value would have to come from the device before the next operation can start."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func._schema.name.removeprefix("aten::") in READS:
+            raise ReadingError(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_reading_is_noticed() -> None:
+    with NoReading(), pytest.raises(ReadingError):
+        float(torch.ones(3).sum())
+
+
+def test_unguided_steps_read_nothing_from_the_device(models: ModelRegistry, ask: Ask) -> None:
+    runner = Runner(models)
+    pictures = [ask(sampler=name, steps=8, seed=seed) for seed, name in enumerate(SamplerName)]
+    pictures += [ask(cfg_scale=1, steps=8), ask(cfg_scale=0, steps=8)]
+    samplers = [sampler_of(request, models, SamplerInputs("pocket-m")) for request in pictures]
+    waiting: list[Denoise] = []
+    for each in samplers:
+        asked = next(each)
+        while not isinstance(asked, Denoise):
+            asked = each.send(runner.answer(asked))
+        waiting.append(asked)
+    runner.run(waiting)  # memory of a new kind of batch is measured
+    for _ in range(6):
+        with NoReading():
+            answers = batches.denoise(waiting, models)
+            following = []
+            for each, answer in zip(samplers, answers, strict=True):
+                asked = each.send(answer)
+                while isinstance(asked, Event):
+                    asked = each.send(None)
+                assert isinstance(asked, Denoise)
+                following.append(asked)
+            waiting = following
+
+
+@pytest.mark.parametrize("guidance", GUIDANCES, ids=["unguided", "denoised", "noisy and repeated"])
+@pytest.mark.parametrize("name", list(SamplerName))
+def test_a_batch_moves_on_as_each_solver_would_by_itself(
+    name: SamplerName,
+    guidance: dict[str, Any] | None,
+    models: ModelRegistry,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = ask(sampler=name, steps=6, guidance=guidance)
+    batched = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels
+    config = models.diffusion("pocket").facts.scheduler_config
+    run = linear_run(request.sampler, config, request.steps, request.schedule, request.eta)
+
+    def alone(coefficients: Coefficients, x: torch.Tensor) -> reference.ReferenceState:
+        assert coefficients is run.coefficients
+        solver = SOLVERS[request.sampler](config, request.steps, request.schedule, request.eta)
+        return reference.ReferenceState(solver, run, x)
+
+    monkeypatch.setattr(sampler, "LatentState", alone)
+    monkeypatch.setitem(batches.BATCHES, Denoise, reference.denoise)
+    by_itself = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels
+    assert (batched - by_itself).abs().max() < 2e-3
+
+
+def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelRegistry, ask: Ask) -> None:
+    """Bit for bit, for the outputs of a network that gives each row the same bits."""
+    config = models.diffusion("pocket").facts.scheduler_config
+    runs = [
+        linear_run(name, config, 6, ask().schedule, 0.0).coefficients
+        for name in SamplerName
+        for _ in range(2)
+    ]
+    x = torch.randn(len(runs), 1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def latents(chosen: Sequence[int]) -> list[torch.Tensor]:
+        states = [LatentState(runs[index], x[index]) for index in chosen]
+        for call in range(5):
+            before, calls = batches.gathered(states), batches.calls_of(states, torch.device("cpu"))
+            noise = torch.cat([torch.cos(x[index] * call) for index in chosen])
+            batches.advance(states, before, calls, torch.tanh(before[:, 0]), noise)
+        return [state.x for state in states]
+
+    together = latents(range(len(runs)))
+    assert all(torch.equal(latents([index])[0], together[index]) for index in range(len(runs)))

@@ -1,0 +1,63 @@
+"""Takes each picture's own solver on by itself, as its paper has it: what the engine's batched sums must come to."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from worker.calls import Denoise
+from worker.models.registry import ModelRegistry
+from worker.readback import Readback
+from worker.sampling.linear_run import LinearRun
+from worker.sampling.prediction import Prediction, Predictions
+from worker.sampling.solvers.base import Solver
+
+
+class ReferenceState:
+    """The state of a picture as a solver object keeps it, with the interface of ``LatentState``."""
+
+    def __init__(self, solver: Solver, run: LinearRun, x: Tensor) -> None:
+        self.solver, self.x, self.call = solver, x, 0
+        self._calls = [call for calls in run.calls for call in calls]
+        self._marked = 0
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.x.shape[1:]
+
+    def shift(self, step: int, shift: Tensor) -> None:
+        self.x = self.solver.shifted(step, self.x, shift)
+
+    def mark(self) -> None:
+        self.solver.mark()
+        self._marked = self.call
+
+    def renoise(self, keep: float, noise: Tensor) -> None:
+        step = self.solver.steps[self._calls[self._marked].step]
+        nothing = torch.zeros_like(noise)
+        self.x = self.solver.renoised(self.x, step, nothing) + noise
+        self.call = self._marked
+
+    def advance(self, output: Tensor, noise: Tensor | None) -> float:
+        """Take one call; its timestep."""
+        call = self._calls[self.call]
+        self.x = self.solver.advance(call.step, call.stage, self.x, output, noise)
+        self.call += 1
+        return call.timestep
+
+
+def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]:
+    """The prediction of each call, one picture at a time."""
+    return [_denoise(call, models) for call in calls]
+
+
+def _denoise(call: Denoise, models: ModelRegistry) -> Prediction:
+    model, state = models.diffusion(call.model), call.state
+    assert isinstance(state, ReferenceState)
+    x, timesteps = state.x, torch.tensor([state._calls[state.call].timestep])
+    outputs = model.predict(x, timesteps, model.rows([call.rows]))
+    weights = torch.tensor([row.weight for row in call.rows]).view(-1, 1, 1, 1)
+    output = (weights * outputs).sum(dim=0, keepdim=True)
+    state.advance(output, call.noise)
+    finite = Readback(state.x.sum().isfinite()[None])
+    return Prediction(Predictions(x, timesteps, outputs, output, finite), 0, 0, call.rows)
