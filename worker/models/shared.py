@@ -1,4 +1,4 @@
-"""Networks that several models have in common, found by the digest of their files."""
+"""Networks that several models have in common, found by the content of their files."""
 
 import hashlib
 import weakref
@@ -7,34 +7,45 @@ from pathlib import Path
 
 import torch
 
+from worker.models.loading.digests import Digests
+
 
 class SharedNetworks:
-    """The networks in memory by the digest of their files: the same VAE under two models is one object.
+    """The networks in memory by the content of their files: the same VAE under two models is one object.
 
     It keeps none of them alive: a network goes with the last model that has it.
+
+    Attributes:
+        digests: of files.
     """
 
-    def __init__(self) -> None:
-        self._networks: weakref.WeakValueDictionary[str, torch.nn.Module] = weakref.WeakValueDictionary()
+    def __init__(self, digests: Digests | None = None) -> None:
+        self.digests = digests or Digests()
+        self._networks: weakref.WeakValueDictionary[tuple[int, str], torch.nn.Module] = (
+            weakref.WeakValueDictionary()
+        )
 
-    def find(self, digest: str) -> torch.nn.Module | None:
-        """The network that was loaded from files of this digest, if it still is in memory."""
-        return self._networks.get(digest)
+    def find(self, files: Sequence[Path]) -> torch.nn.Module | None:
+        """The network that was loaded from files of this content, if it still is in memory.
 
-    def add(self, digest: str, network: torch.nn.Module) -> None:
-        """A network has been loaded from files of this digest."""
-        self._networks[digest] = network
+        The files are hashed only if a network of as many bytes is there.
+        """
+        size = _size(files)
+        if all(known != size for known, _ in self._networks.keys()):  # noqa: SIM118 (no mapping's view)
+            return None
+        return self._networks.get((size, self._digest(files)))
+
+    def add(self, files: Sequence[Path], network: torch.nn.Module) -> None:
+        """A network has been loaded from these files."""
+        self._networks[_size(files), self._digest(files)] = network
+
+    def _digest(self, files: Sequence[Path]) -> str:
+        """The SHA-256 of files and their names, whatever folder they are in."""
+        whole = hashlib.sha256()
+        for file in sorted(files):
+            whole.update(f"{file.name}\0{self.digests.of(file)}\n".encode())
+        return whole.hexdigest()
 
 
-def digest(files: Sequence[Path]) -> str:
-    """The SHA-256 of files and their names, whatever folder they are in."""
-    whole = hashlib.sha256()
-    for file in sorted(files):
-        whole.update(f"{file.name}\0{sha256(file)}\n".encode())
-    return whole.hexdigest()
-
-
-def sha256(file: Path) -> str:
-    """The SHA-256 of a file in hexadecimal digits."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _size(files: Sequence[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
