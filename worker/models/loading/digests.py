@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import structlog
@@ -35,11 +36,14 @@ class Digests:
         """
         self._file = None if file is None else file.expanduser()
         self._known: dict[Identity, str] = {}
+        self._computed: dict[Identity, Future[None]] = {}  # by ``expect``
         self._lock = threading.Lock()
 
     def known(self, status: os.stat_result) -> str | None:
-        """The digest of a file with this status; None if it has to be read for it."""
+        """The digest of a file with this status, once it is computed; None if the file has to be read for it."""
         identity = _identity(status)
+        if (computed := self._computed.get(identity)) is not None:
+            computed.result()
         with self._lock:
             if identity not in self._known:
                 self._known = self._stored() | self._known
@@ -62,6 +66,10 @@ class Digests:
             self._known[_identity(status)] = digest
             if self._file is not None and time.time() - status.st_mtime >= SETTLED_S:
                 self._store(self._file, " ".join(map(str, (*_identity(status), digest))))
+
+    def expect(self, status: os.stat_result, computed: Future[None]) -> None:
+        """Let whoever asks for the digest of a file wait for a computation that ends in ``keep``."""
+        self._computed[_identity(status)] = computed
 
     def _stored(self) -> dict[Identity, str]:
         if self._file is None or not self._file.is_file():

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -35,16 +36,15 @@ class Hashing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(cancel_futures=error is not None)
+        self._thread.shutdown(wait=False, cancel_futures=error is not None)
 
     def update(self, part: memoryview) -> Future[None]:
         """Hash the next bytes of the file, which must not change before the result is there."""
         return self._thread.submit(self._sum.update, part)
 
-    def hexdigest(self) -> str:
-        """The digest in hexadecimal digits, once all bytes are hashed."""
-        self._thread.shutdown()
-        return self._sum.hexdigest()
+    def then(self, keep: Callable[[str], None]) -> Future[None]:
+        """Hand over the digest in hexadecimal digits once all bytes are hashed."""
+        return self._thread.submit(lambda: keep(self._sum.hexdigest()))
 
 
 def read_tensors(
@@ -53,7 +53,7 @@ def read_tensors(
     """The tensors of files that together hold one network.
 
     Floats come in the device's format, whole numbers in their own. A file whose digest is not known is hashed in the
-    same pass.
+    same pass, on a thread that may go on after the answer: write to no tensor before its file's digest is known.
 
     Args:
         files: of the network.
@@ -98,7 +98,7 @@ def _read(
                 else:
                     pass_.skip(entry.nbytes)
             if hashing.needed and _same(status, os.fstat(stream.fileno())):
-                digests.keep(status, hashing.hexdigest())
+                digests.expect(status, hashing.then(partial(digests.keep, status)))
     return tensors
 
 
