@@ -2,8 +2,9 @@
 
 ``python -m benchmarks.loading [--quick] [--json FILE] [--folder FOLDER] [--old PATH] [--rounds N] [--dtype NAME]
 [--files NAME] [--calls]``. Each load runs in a fresh process, in three ways: without digests of the files (the first
-start ever), with those of the load before, and by the checkout ``--old``. The ways take turns, and all read files that
-are in the page cache as far as memory allows. ``--quick`` shrinks the networks.
+start ever), with those of the load before, and by the checkout ``--old``. The ways take turns, and the files are
+read before each load: nothing is dropped from the page cache, and the disk is not part of the figures as long as memory
+holds both the files and the networks. ``--quick`` shrinks the networks.
 """
 
 import argparse
@@ -40,7 +41,6 @@ def measure(folder: Path, old: Path | None, rounds: int, options: list[str]) -> 
         options: of the probe.
     """
     figures: dict[str, list[Figures]] = {}
-    _warm(folder)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
             kept = [*options, "--cache", f"{cache}/digests"]
@@ -52,7 +52,7 @@ def measure(folder: Path, old: Path | None, rounds: int, options: list[str]) -> 
 
 
 def _warm(folder: Path) -> None:
-    """Read the weights once, so that no way of loading pays for the disk alone."""
+    """Read the weights before each load, so that none pays for a disk that another one did not need."""
     buffer = bytearray(CHUNK)
     for file in folder.rglob("*.safetensors"):
         with file.open("rb", buffering=0) as stream:
@@ -61,6 +61,7 @@ def _warm(folder: Path) -> None:
 
 
 def _load(checkout: Path, folder: Path, options: list[str]) -> Figures:
+    _warm(folder)
     command = [sys.executable, str(PROBE), str(folder / "models.toml"), *options]
     environment = os.environ | {"PYTHONPATH": str(checkout)}
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout

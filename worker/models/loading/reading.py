@@ -19,7 +19,7 @@ from worker.models.loading.header import Entry, read_header
 from worker.models.loading.staging import HALF_BYTES, Staging
 
 # At a time: memory that the system has cleared just now is then still in the processor's cache.
-READ_BYTES = 2**18
+READ_BYTES = 2**20
 
 
 class Hashing:

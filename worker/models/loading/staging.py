@@ -1,15 +1,11 @@
 """Host memory through which weights pass on their way to the device, or to another number format."""
 
-import math
-import mmap
 from collections.abc import Callable
-from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 HALF_BYTES = 32 * 2**20
-LARGE_BYTES = 4 * 2**20  # of a tensor that is worth huge pages, of 2 MiB
 
 
 class Staging:
@@ -32,8 +28,6 @@ class Staging:
 
     def allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Uninitialised memory of the device that ``send`` may write to."""
-        if self._device.type == "cpu" and math.prod(shape) * dtype.itemsize >= LARGE_BYTES:
-            return _in_huge_pages(shape, dtype)
         target = torch.empty(shape, dtype=dtype, device=self._device)
         if self._stream is not None:
             # The allocator reuses memory that kernels queued before may still read.
@@ -68,14 +62,3 @@ class Staging:
         """Wait until all that was sent has arrived, for whichever stream reads it."""
         if self._stream is not None:
             self._stream.synchronize()
-
-
-def _in_huge_pages(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Uninitialised memory of its own mapping, in huge pages where the system has them.
-
-    Half of the time of reading from the page cache goes into small pages, one by one.
-    """
-    memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
-    with suppress(AttributeError, OSError):  # of systems that have none
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=dtype).view(shape)

@@ -16,7 +16,6 @@ from worker.models.loading import reading, staging
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import outline, read_header, read_shapes
 from worker.models.loading.reading import read_tensors
-from worker.models.loading.staging import LARGE_BYTES
 from worker.settings import WorkerSettings
 
 LONG_AGO_S = 1_700_000_000
@@ -104,7 +103,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_digest(
 def test_large_tensors_outlive_the_pass_and_hold_no_memory_of_each_other(
     tmp_path: Path, device: Device
 ) -> None:
-    tensors = {name: torch.randn(LARGE_BYTES // 4 + number) for number, name in enumerate(("one", "other"))}
+    tensors = {name: torch.randn(2**20 + number) for number, name in enumerate(("one", "other"))}
     save_file(tensors, tmp_path / "model.safetensors")
     read = read_tensors([tmp_path / "model.safetensors"], device, Digests())
     gc.collect()
