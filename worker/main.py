@@ -46,6 +46,7 @@ def run(settings: WorkerSettings) -> int:
 def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     # torch and the model libraries take seconds to import: only once the settings are known to be good.
     from worker.models.device import Device
+    from worker.models.loading.digests import Digests
     from worker.models.registry import ModelRegistry
     from worker.serving.consumer import Consumer
     from worker.serving.executions import Executions
@@ -55,7 +56,7 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
     device = Device(settings)
     executions = Executions(
-        ModelRegistry(catalog, device),
+        ModelRegistry(catalog, device, Digests(settings.cache_dir / "digests")),
         Leases(redis, worker=name),
         WorkerRegistry(redis),
         ArtifactStore(settings.artifacts_url),

@@ -15,6 +15,10 @@ class WorkerSettings(BaseSettings):
     redis_url: str = "redis://127.0.0.1:6379/0"
     artifacts_url: str = Field("./data/artifacts", description="fsspec URL where pictures are kept.")
     models_file: Path = Path("models.toml")
+    cache_dir: Path = Field(
+        Path("~/.cache/lodestar"),
+        description="Folder for what can be computed again, such as digests of weights.",
+    )
     device: str = Field("auto", description="auto (CUDA where there is one), cpu, cuda or cuda:N.")
     dtype: Literal["auto", "fp16", "bf16", "fp32"] = Field(
         "auto", description="auto: fp16 on CUDA, fp32 on a CPU."

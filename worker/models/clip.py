@@ -2,7 +2,6 @@
 
 import math
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -18,11 +17,11 @@ from worker.aesthetics.predictor import AestheticHead, load_head
 from worker.facts import ClipFacts, Reading
 from worker.models.device import Device
 from worker.models.loading.compatibility import require_vocabulary
-from worker.models.loading.files import locate
-from worker.models.loading.layout import CLIP_CONFIG, CLIP_WEIGHTS
+from worker.models.loading.files import locate, require_pinned
+from worker.models.loading.layout import CLIP_WEIGHTS
+from worker.models.loading.openclip import load_openclip
 from worker.models.loading.text_tower import TextTower
-from worker.models.loading.weights import read_shapes, require_finite, require_fit, shapes_of
-from worker.models.shared import SharedNetworks, digest
+from worker.models.shared import SharedNetworks
 from worker.models.texts import TextCache, measured
 
 BUSY_TOKENS = (
@@ -182,11 +181,8 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
             f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read"
         )
     try:
-        identity = digest([path / CLIP_WEIGHTS, path / CLIP_CONFIG])
-        model = shared.find(identity)
-        if model is None:
-            model = _network(path, device)
-            shared.add(identity, model)
+        model = load_openclip(path, device, shared)
+        require_pinned(card, path, shared.digests)
         clip = ClipModel(model, open_clip.get_tokenizer(f"local-dir:{path}"), device)
         clip.try_out()
     except torch.OutOfMemoryError:
@@ -198,26 +194,3 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     if card.head is not None:
         clip.head = load_head(card.head, clip=card.id, width=clip.width)
     return clip
-
-
-def _network(path: Path, device: Device) -> torch.nn.Module:
-    """The network of an OpenCLIP folder, all of its weights read.
-
-    Raises:
-        ModelUnavailableError: they are not its own.
-    """
-    name, file = f"local-dir:{path}", read_shapes(path / CLIP_WEIGHTS)
-    try:
-        model: torch.nn.Module = open_clip.create_model(name)
-    except RuntimeError as error:
-        # OpenCLIP names every key; compare with a network without weights to name the first ones.
-        empty = open_clip.create_model(name, load_weights=False, pretrained_text=False)
-        require_fit(shapes_of(empty), file, "the CLIP")
-        raise ModelUnavailableError(f"the CLIP cannot be loaded: {error}") from error
-    # OpenCLIP stretches tables of positions that are of another length.
-    own = shapes_of(model)
-    common = {key for key in own if key in file and not key.startswith("logit_")}
-    require_fit({key: own[key] for key in common}, {key: file[key] for key in common}, "the CLIP")
-    model = model.to(device.device, device.dtype)
-    require_finite(model, "the CLIP")
-    return model

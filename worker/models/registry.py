@@ -17,8 +17,10 @@ from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.footprint import taking_memory
 from worker.models.loading.diffusion import load_diffusion
+from worker.models.loading.digests import Digests
 from worker.models.loading.files import parameters
 from worker.models.shared import SharedNetworks
+from worker.models.warming import warm_up
 
 log = structlog.get_logger(__name__)
 
@@ -64,10 +66,17 @@ class ModelRegistry:
     does not starve. Models that exceed the limit by themselves are tried alone.
     """
 
-    def __init__(self, catalog: Catalog, device: Device) -> None:
+    def __init__(self, catalog: Catalog, device: Device, digests: Digests | None = None) -> None:
+        """Load nothing yet.
+
+        Args:
+            catalog: the models.
+            device: where to.
+            digests: of their files; those of this process alone if left out.
+        """
         self.catalog = catalog
         self.device = device
-        self._shared = SharedNetworks()
+        self._shared = SharedNetworks(digests)
         self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
         self._queue: deque[Pin] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
@@ -211,6 +220,8 @@ class ModelRegistry:
             with taking_memory(self.device.device):
                 if isinstance(card, ModelCard):
                     model = load_diffusion(card, self.device, self._shared)
+                    if self.device.device.type == "cuda":
+                        warm_up(model, card)
                 else:
                     model = load_clip(card, self.device, self._shared)
         except torch.OutOfMemoryError as error:

@@ -11,9 +11,9 @@ from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
+from worker.models.loading.digests import Digests
 from worker.models.loading.files import parameters
 from worker.models.registry import ModelRegistry, Pin, Ref
-from worker.models.shared import sha256
 from worker.settings import WorkerSettings
 
 POCKET = ROOT / "models" / "pocket"
@@ -134,7 +134,7 @@ def damaged(tmp_path: Path) -> Path:
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused_and_the_other_models_serve(damaged: Path) -> None:
-    pin = {VAE: sha256(POCKET / VAE)}
+    pin = {VAE: Digests().of(POCKET / VAE)}
     models = registry(catalog(model("pocket", POCKET, sha256=pin), model("damaged", damaged, sha256=pin)))
     broken, settled = ask(models, "m", "damaged")
     assert settled.wait(60)

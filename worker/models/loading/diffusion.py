@@ -10,7 +10,7 @@ from jobs.errors import ModelUnavailableError
 from worker.calls import Row
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
-from worker.models.loading.files import locate
+from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
 from worker.models.shared import SharedNetworks
 
@@ -28,12 +28,13 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
             that is served, or do not fit their weights or each other.
         torch.OutOfMemoryError: it does not fit the device's memory.
     """
-    path = locate(card)
+    path, shared = locate(card), shared or SharedNetworks()
     try:
         if path.is_file():
-            parts = load_file_parts(path, card.config, device)
+            parts = load_file_parts(path, card.config, device, shared.digests)
         else:
-            parts = load_folder_parts(path, card.variant, device, shared or SharedNetworks())
+            parts = load_folder_parts(path, card.variant, device, shared)
+        require_pinned(card, path, shared.digests)
         model = DiffusionModel(parts, device)
         _try_out(model)
     except torch.OutOfMemoryError:

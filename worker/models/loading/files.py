@@ -6,24 +6,45 @@ from pathlib import Path
 
 from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.models.loading.digests import Digests
+from worker.models.loading.header import read_shapes
 from worker.models.loading.hub import fetch
 from worker.models.loading.layout import CLIP_WEIGHTS, INDEX, network_files
-from worker.models.loading.weights import read_shapes
-from worker.models.shared import sha256
 
 
 def locate(card: ModelCard | ClipCard) -> Path:
     """The local folder or file of a model, fetched from the hub at its pinned revision if need be.
 
     Raises:
-        ModelUnavailableError: it is missing, cannot be fetched, is a pickle, or differs from the catalog's digest.
+        ModelUnavailableError: it is missing, or cannot be fetched, or is a pickle, or lacks a pinned file.
     """
     path = _find(card)
-    for name, expected in card.sha256.items():
-        file = path / name if path.is_dir() else path
-        if not file.is_file() or sha256(file) != expected:
-            raise ModelUnavailableError(f"{card.id}: {name} is not the file whose sha256 the catalog pins")
+    for name in card.sha256:
+        if not _pinned(path, name).is_file():
+            raise ModelUnavailableError(f"{card.id}: {name}, whose sha256 the catalog pins, does not exist")
     return path
+
+
+def require_pinned(card: ModelCard | ClipCard, path: Path, digests: Digests) -> None:
+    """Refuse files that are not those that the catalog pins.
+
+    After loading this reads only what was not loaded, since the digests of the rest are known by then.
+
+    Args:
+        card: of the model.
+        path: its folder or file.
+        digests: of files.
+
+    Raises:
+        ModelUnavailableError: a file differs.
+    """
+    for name, expected in card.sha256.items():
+        if digests.of(_pinned(path, name)) != expected:
+            raise ModelUnavailableError(f"{name} is not the file whose sha256 the catalog pins")
+
+
+def _pinned(path: Path, name: str) -> Path:
+    return path / name if path.is_dir() else path
 
 
 def weights_in(folder: Path, variant: str | None) -> dict[str, list[Path]]:

@@ -22,11 +22,14 @@ from worker.models.loading.compatibility import (
     require_schedule,
     require_vocabulary,
 )
+from worker.models.loading.digests import Digests
 from worker.models.loading.files import weights_in
+from worker.models.loading.header import outline
 from worker.models.loading.layout import INDEX, NETWORKS
-from worker.models.loading.single_file import described_by, split
-from worker.models.loading.weights import fill, read_tensors, with_new_attention
-from worker.models.shared import SharedNetworks, digest
+from worker.models.loading.reading import read_tensors
+from worker.models.loading.single_file import described_by, is_read, split
+from worker.models.loading.weights import fill, require_own, with_new_attention
+from worker.models.shared import SharedNetworks
 
 _NAMES = {"text_encoder": "the text encoder", "unet": "the UNet", "vae": "the VAE"}
 
@@ -55,29 +58,32 @@ def load_folder_parts(folder: Path, variant: str | None, device: Device, shared:
         ModelUnavailableError: it is of a kind that is not served, or its parts do not fit their weights or each other.
     """
     weights = weights_in(folder, variant)
-    digests = {name: digest([*(folder / name).glob("*.json"), *weights[name]]) for name in NETWORKS}
-    known = {name: network for name in NETWORKS if (network := shared.find(digests[name])) is not None}
+    files = {name: [*(folder / name).glob("*.json"), *weights[name]] for name in NETWORKS}
+    known = {name: network for name in NETWORKS if (network := shared.find(files[name])) is not None}
     parts = _described(folder, known)
     for name in [name for name in NETWORKS if name not in known]:
-        tensors = read_tensors(weights[name])
-        fill(getattr(parts, name), _renamed(name, tensors), _NAMES[name], device)
-        shared.add(digests[name], getattr(parts, name))
+        network = getattr(parts, name)
+        require_own(network, _renamed(name, outline(weights[name])), _NAMES[name])
+        tensors = read_tensors(weights[name], device, shared.digests)
+        fill(network, _renamed(name, tensors), _NAMES[name], device)
+        shared.add(files[name], network)
     return parts
 
 
-def load_file_parts(file: Path, config: Path | None, device: Device) -> Parts:
+def load_file_parts(file: Path, config: Path | None, device: Device, digests: Digests) -> Parts:
     """Load a checkpoint that is one file.
 
     Args:
         file: in the layout of the original release.
         config: a diffusers folder that describes it; None fetches that of its kind from the hub.
         device: where to.
+        digests: of files.
 
     Raises:
         ModelUnavailableError: as for ``load_folder_parts``.
     """
-    checkpoint = read_tensors([file])
-    parts = _described(described_by(checkpoint) if config is None else config, {})
+    parts = _described(described_by(file) if config is None else config, {})
+    checkpoint = read_tensors([file], device, digests, is_read)
     tensors = split(checkpoint, unet=parts.unet.config, vae=parts.vae.config, text_encoder=parts.text_encoder)
     for name in NETWORKS:
         fill(getattr(parts, name), tensors[name], _NAMES[name], device)

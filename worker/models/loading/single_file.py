@@ -11,10 +11,12 @@ from diffusers.loaders.single_file_utils import (
     convert_open_clip_checkpoint,
     fetch_diffusers_config,
 )
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import Module
 
 from jobs.errors import ModelUnavailableError
+from worker.models.loading.header import read_header
 from worker.models.loading.hub import fetch_descriptions
 
 Tensors = dict[str, Tensor]
@@ -26,8 +28,19 @@ _SPLIT = ("in_proj_weight", "in_proj_bias")  # of OpenCLIP: three matrices in on
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
 
 
-def described_by(checkpoint: Tensors) -> Path:
-    """A folder that describes a checkpoint of a known kind, fetched from the hub."""
+def is_read(key: str) -> bool:
+    """Whether a tensor of the file belongs to one of the three networks."""
+    return key.startswith((UNET, VAE, TEXT))
+
+
+def described_by(file: Path) -> Path:
+    """A folder that describes a checkpoint of a known kind, fetched from the hub.
+
+    Raises:
+        ModelUnavailableError: the file is damaged.
+    """
+    read_header(file)
+    checkpoint = load_file(file)  # mapped; its kind shows in keys, shapes and one number
     return fetch_descriptions(fetch_diffusers_config(checkpoint)["pretrained_model_name_or_path"])
 
 

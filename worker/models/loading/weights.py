@@ -2,12 +2,9 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import Module
 
@@ -28,29 +25,6 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 Shapes = Mapping[str, Sequence[int]]
 
 
-def read_tensors(files: Iterable[Path]) -> dict[str, Tensor]:
-    """The tensors of safetensors files that together hold one network; mapped, not yet in memory.
-
-    Raises:
-        ModelUnavailableError: a file is damaged.
-    """
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            tensors |= load_file(file)
-        except Exception as error:
-            raise ModelUnavailableError(
-                f"{file.parent.name}/{file.name} cannot be loaded: {error}"
-            ) from error
-    return tensors
-
-
-def read_shapes(file: Path) -> dict[str, Sequence[int]]:
-    """The shapes of the tensors of a safetensors file, by its header."""
-    with safe_open(file, framework="pt") as tensors:
-        return {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
-
-
 def shapes_of(network: Module) -> dict[str, Sequence[int]]:
     """The shapes of the tensors that a network's file holds."""
     return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
@@ -66,7 +40,7 @@ def with_new_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Device) -> None:
-    """Give a network that has no weights yet its own, in the device's format and memory.
+    """Give a network that has no weights yet its own, as ``read_tensors`` loaded them.
 
     Args:
         network: its weights may be on the meta device.
@@ -78,20 +52,37 @@ def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Devi
         ModelUnavailableError: they are not the weights of this network, or not finite.
         torch.OutOfMemoryError: the device has no room for them.
     """
-    names = {key.removeprefix("text_model."): key for key in network.state_dict()}
+    own = {name: tensors[key].contiguous() for name, key in require_own(network, tensors, what).items()}
+    network.load_state_dict(own, strict=True, assign=True)
+    # Not diffusers' own, which warns of what it would keep in single precision, even if that is nothing.
+    Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
+    require_finite(network, what)
+
+
+def require_own(network: Module, tensors: Mapping[str, Tensor], what: str) -> dict[str, str]:
+    """Refuse tensors that are not the weights of a network, by all but their numbers.
+
+    Args:
+        network: its weights may be on the meta device.
+        tensors: on the meta device or not; named as for ``fill``.
+        what: the network, for messages.
+
+    Returns:
+        The keys of the tensors by the network's names.
+
+    Raises:
+        ModelUnavailableError: they are not.
+    """
+    own = network.state_dict()
+    names = {key.removeprefix("text_model."): key for key in own}
     given = {names.get(short := key.removeprefix("text_model."), short): key for key in tensors}
-    shapes = shapes_of(network)
-    require_fit(shapes, {name: tensors[key].shape for name, key in given.items()}, what)
-    for name in shapes:
-        if not tensors[given[name]].is_floating_point():
+    require_fit(shapes_of(network), {name: tensors[key].shape for name, key in given.items()}, what)
+    for name, tensor in own.items():
+        if tensor.is_floating_point() and not tensors[given[name]].is_floating_point():
             raise ModelUnavailableError(
                 f"{what} has {name} as {tensors[given[name]].dtype}, which is no float"
             )
-    # A copy: the file may change, and numbers in it lie where they come, which makes some kernels slower.
-    own = {name: tensors[given[name]].to(device.device, device.dtype, copy=True) for name in shapes}
-    network.load_state_dict(own, strict=True, assign=True)
-    network.eval().requires_grad_(False)
-    require_finite(network, what)
+    return {name: given[name] for name in own}
 
 
 def require_fit(network: Shapes, file: Shapes, what: str) -> None:
