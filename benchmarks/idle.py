@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -112,7 +113,7 @@ def measure(
     unet.times.clear()
     run(runner, requests)
     calls = [call for call in unet.times if call[2] == 2 * pictures]
-    gaps = [after[0] - before[1] for before, after in zip(calls, calls[1:], strict=False)]
+    gaps = [after[0] - before[1] for before, after in pairwise(calls)]
     bound = BOUNDS_MS.get(pictures, SOLVER_MS) if (sampler, schedule) in BOUND else SOLVER_MS
     return Idle(sampler, schedule, pictures, 1e3 * statistics.median(gaps), bound)
 

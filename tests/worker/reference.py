@@ -1,6 +1,7 @@
 """Takes each picture's own solver on by itself, as its paper has it: what the engine's batched sums must come to."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -38,12 +39,14 @@ class ReferenceState:
         self.x = self.solver.renoised(self.x, step, nothing) + noise
         self.call = self._marked
 
-    def advance(self, output: Tensor, noise: Tensor | None) -> float:
-        """Take one call; its timestep."""
+    @property
+    def timestep(self) -> float:
+        return self._calls[self.call].timestep
+
+    def advance(self, output: Tensor, noise: Tensor | None) -> None:
         call = self._calls[self.call]
         self.x = self.solver.advance(call.step, call.stage, self.x, output, noise)
         self.call += 1
-        return call.timestep
 
 
 def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]:
@@ -52,9 +55,8 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
 
 
 def _denoise(call: Denoise, models: ModelRegistry) -> Prediction:
-    model, state = models.diffusion(call.model), call.state
-    assert isinstance(state, ReferenceState)
-    x, timesteps = state.x, torch.tensor([state._calls[state.call].timestep])
+    model, state = models.diffusion(call.model), cast("ReferenceState", call.state)
+    x, timesteps = state.x, torch.tensor([state.timestep])
     outputs = model.predict(x, timesteps, model.rows([call.rows]))
     weights = torch.tensor([row.weight for row in call.rows]).view(-1, 1, 1, 1)
     output = (weights * outputs).sum(dim=0, keepdim=True)

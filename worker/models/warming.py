@@ -6,6 +6,7 @@ import structlog
 import torch
 
 from jobs.catalog.catalog import ModelCard
+from worker.calls import Row
 from worker.models.diffusion import DiffusionModel
 
 log = structlog.get_logger(__name__)
@@ -22,11 +23,12 @@ def warm_up(model: DiffusionModel, card: ModelCard) -> None:
         card: its defaults.
     """
     factor, started = model.facts.latent_factor, time.monotonic()
-    latents = torch.zeros(2, model.facts.latent_channels, card.height // factor, card.width // factor)
+    size, device = (card.height // factor, card.width // factor), model.facts.device
+    latents = torch.zeros(1, model.facts.latent_channels, *size, device=device)
     try:
-        context = model.encode_texts(["", ""])
-        model.predict(latents, torch.tensor([500, 500]), context)
-        model.render(latents[:1])
+        prompt, nothing = (Row(context, 0.5) for context in model.encode_texts(["", ""]).split(1))
+        model.predict(latents, torch.tensor([500], device=device), model.rows([(prompt, nothing)]))
+        model.render(latents)
     except torch.OutOfMemoryError:
         log.warning("no memory to warm a model up; smaller pictures may fit", model=card.id)
         return

@@ -10,11 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from tests.worker import reference
-from worker.calls import Denoise, Event
+from worker.calls import Call, Denoise, Event
 from worker.engine import batches
 from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
-from worker.latents import Coefficients, LatentState
+from worker.latents import Coefficients, LatentState, advance, calls_of, gathered
 from worker.models.registry import ModelRegistry
 from worker.sampling import sampler
 from worker.sampling.inputs import SamplerInputs
@@ -36,6 +36,9 @@ class ReadingError(Exception):
 
 class NoReading(TorchDispatchMode):
     """Raises where a value would have to come from the device before the next operation can start."""
+
+    def __init__(self) -> None:
+        super().__init__()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -95,7 +98,8 @@ def test_a_batch_moves_on_as_each_solver_would_by_itself(
         return reference.ReferenceState(solver, run, x)
 
     monkeypatch.setattr(sampler, "LatentState", alone)
-    monkeypatch.setitem(batches.BATCHES, Denoise, reference.denoise)
+    kind: type[Call] = Denoise
+    monkeypatch.setitem(batches.BATCHES, kind, reference.denoise)
     by_itself = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels
     assert (batched - by_itself).abs().max() < 2e-3
 
@@ -113,9 +117,9 @@ def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelR
     def latents(chosen: Sequence[int]) -> list[torch.Tensor]:
         states = [LatentState(runs[index], x[index]) for index in chosen]
         for call in range(5):
-            before, calls = batches.gathered(states), batches.calls_of(states, torch.device("cpu"))
+            before, calls = gathered(states), calls_of(states, torch.device("cpu"))
             noise = torch.cat([torch.cos(x[index] * call) for index in chosen])
-            batches.advance(states, before, calls, torch.tanh(before[:, 0]), noise)
+            advance(states, before, calls, torch.tanh(before[:, 0]), noise)
         return [state.x for state in states]
 
     together = latents(range(len(runs)))
