@@ -38,7 +38,7 @@ class NoReading(TorchDispatchMode):
     """Raises where a value would have to come from the device before the next operation can start."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
