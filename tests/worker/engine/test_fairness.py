@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from worker.aesthetics.fitting import Fitting
 from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Tuning
-from worker.engine.fairness import MAX_LEAD_S, FairScheduler, Trajectory
+from worker.engine.accounts import MAX_LEAD_S
+from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
 
