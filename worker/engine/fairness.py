@@ -1,12 +1,12 @@
 """Which calls share a batch, and which job is served next.
 
 Every job has a virtual time, as in fair queueing (Demers, Keshav & Shenker 1989): the seconds of model time it was
-charged, over its weight, counted on from the mean of the jobs that waited when it came. Those that are no more than
-``MAX_LEAD_S`` ahead of the least advanced may be served, in the order of their places (``accounts.py``). A short call
-counts as ``SHORT_CALL_S`` nearer to the front: a job that has read its texts can share the next step with others, and
-one whose picture is decoded and scored is done. The first job seeds a batch; those that wait for a call of the same key
-join it, since a batch costs less than its calls alone; and the batch's seconds are charged to its jobs in proportion to
-the sizes of their calls.
+charged, over its weight, counted on from the mean of the jobs that waited when it came. The first job in the order of
+places (``accounts.py``) seeds a batch; if it is more than ``MAX_LEAD_S`` ahead of the least advanced, that one does. A
+short call counts as ``SHORT_CALL_S`` nearer to the front: a job that has read its texts can share the next step with
+others, and one whose picture is decoded and scored is done. Those that wait for a call of the same key join, since a
+batch costs less than its calls alone, but none that is ``MAX_LEAD_S`` ahead: a large job must not live on the time of
+others. The batch's seconds are charged to its jobs in proportion to the sizes of their calls.
 
 The bound: a waiting job never falls behind another of its weight by more than ``MAX_LEAD_S`` and one batch. So each of
 n jobs gets an n-th of the model's time, within a wait that depends on n and not on the work of the others.
@@ -81,9 +81,15 @@ class FairScheduler:
         """
         eligible = self._eligible(list(trajectories))
         self._shares.among(each.account for each in eligible)
-        least = min((each.account for each in eligible), key=lambda account: account.virtual_s)
-        near = sorted((each for each in eligible if may_join(each.account, least)), key=_order)
-        return self._batch([each for each in near if each.key == near[0].key])
+        least = min(eligible, key=lambda each: each.account.virtual_s)
+        first = min(eligible, key=_order)
+        seed = first if may_join(first.account, least.account) else least
+        others = [
+            each
+            for each in eligible
+            if each is not seed and each.key == seed.key and may_join(each.account, least.account)
+        ]
+        return self._batch([seed, *sorted(others, key=_order)])
 
     def _batch(self, alike: list[Trajectory[Owner]]) -> list[Trajectory[Owner]]:
         """The first of these that one batch may hold."""
@@ -125,3 +131,8 @@ def _order(trajectory: Trajectory[Any]) -> tuple[float, float]:
     account = trajectory.account
     is_short = not isinstance(trajectory.call, STEPS)
     return account.place_s - SHORT_CALL_S * is_short, account.virtual_s
+
+
+def _is_fitting(call: Call) -> bool:
+    """Whether the call goes on with an encoder that is being fitted."""
+    return isinstance(call, Personalize) and call.fitting is not None

@@ -92,7 +92,9 @@ class Preparing:
 
 def _engine_cost(request: ResolvedRequest | Task) -> int:
     """The cost of a job without its upscaling, which runs beside the engine."""
-    return cost_of(request.model_copy(update={"upscale": None}) if isinstance(request, ResolvedRequest) else request)
+    return cost_of(
+        request.model_copy(update={"upscale": None}) if isinstance(request, ResolvedRequest) else request
+    )
 
 
 def _has_pictures(request: ResolvedRequest | Task) -> bool:
