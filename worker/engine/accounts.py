@@ -1,11 +1,10 @@
 """The model time of jobs, and the order in which they are served.
 
-The order is that of the fair sojourn protocol (Friedman & Henderson 2003), leaning towards the order of arrival. A clock
-runs as fast as a job's time would if all waiting jobs shared the model equally. A job of known work would end, under
-such sharing, when the clock has gone on by its work over its weight; the protocol serves the job first that would end
-first. Half of the work counts here, since the whole of it lets long jobs wait longer than is gained by short ones: see
-``python -m benchmarks.scheduling``. A job's place does not change while it waits, and the clock goes on, so in time
-every newcomer is placed behind it.
+The order is that of the fair sojourn protocol (Friedman & Henderson 2003), leaning towards the order of arrival. A
+clock runs as fast as a job's time would if all waiting jobs shared the model equally. Under such sharing a job would
+end when the clock has gone on by its work over its weight. The protocol serves the job first that would end first. Half
+of the work counts here: with all of it the slowest jobs take longer (``python -m benchmarks.scheduling``). The place of
+a job stays while it waits, and the clock goes on. So in time every newcomer is placed behind it.
 """
 
 from collections.abc import Iterable

@@ -14,8 +14,8 @@ import structlog
 from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError
 from worker.calls import Event, Preview
-from worker.engine.events import EventHandlers
 from worker.engine.accounts import Account, may_join
+from worker.engine.events import EventHandlers
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.engine.fetching import Fetches
 from worker.engine.jobs import Job

@@ -82,14 +82,20 @@ class FairScheduler:
         eligible = self._eligible(list(trajectories))
         self._shares.among(each.account for each in eligible)
         least = min(eligible, key=lambda each: each.account.virtual_s)
-        first = min(eligible, key=_order)
+        first = min(eligible, key=self._order)
         seed = first if may_join(first.account, least.account) else least
         others = [
             each
             for each in eligible
             if each is not seed and each.key == seed.key and may_join(each.account, least.account)
         ]
-        return self._batch([seed, *sorted(others, key=_order)])
+        return self._batch([seed, *sorted(others, key=self._order)])
+
+    def _order(self, trajectory: Trajectory[Any]) -> tuple[float, float]:
+        """The place of the job, nearer to the front for a short call; then the least advanced."""
+        account = trajectory.account
+        is_short = not isinstance(trajectory.call, STEPS)
+        return account.place_s - SHORT_CALL_S * is_short, account.virtual_s
 
     def _batch(self, alike: list[Trajectory[Owner]]) -> list[Trajectory[Owner]]:
         """The first of these that one batch may hold."""
@@ -124,13 +130,6 @@ class FairScheduler:
         for each in batch:
             each.account.charge(seconds * each.call.size / total)
         self._shares.advance(seconds)
-
-
-def _order(trajectory: Trajectory[Any]) -> tuple[float, float]:
-    """The place of the job, nearer to the front for a short call; then the least advanced."""
-    account = trajectory.account
-    is_short = not isinstance(trajectory.call, STEPS)
-    return account.place_s - SHORT_CALL_S * is_short, account.virtual_s
 
 
 def _is_fitting(call: Call) -> bool:
