@@ -16,6 +16,7 @@ BENCHMARKS = (
     "full_size",
     "serving",
     "queue",
+    "scheduling",
     "neighbours",
     "chaos",
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.scheduling.costs import MEASURED, seconds
 from worker.calls import Call
-from worker.engine.accounts import Account
+from worker.engine.accounts import COUNTED_WORK, Account
 from worker.engine.fairness import FairScheduler, Trajectory
 
 MAX_BATCH = 32
@@ -48,11 +48,13 @@ class ShortestRemaining(FairScheduler):
 
 
 class FairSojourn(FairScheduler):
-    """The job that would end first under equal sharing, without the lean towards arrival and without short calls."""
+    """The engine's order with all of the work counted, as in the fair sojourn protocol."""
 
     def _order(self, trajectory: Trajectory[Any]) -> tuple[float, float]:
         account = trajectory.account
-        return account.arrived_s + max(account.work_s, account.charged_s) / account.weight, account.virtual_s
+        counted_s = (1 - COUNTED_WORK) * account.work_s / account.weight
+        place_s, virtual_s = super()._order(trajectory)
+        return place_s + counted_s, virtual_s
 
 
 class Paying(FairScheduler):
@@ -73,6 +75,6 @@ POLICIES: dict[str, Callable[[int], FairScheduler]] = {
     "fair queueing": FairQueueing,
     "order of arrival": Arrival,
     "shortest remaining first": ShortestRemaining,
-    "fair sojourn": FairSojourn,
+    "engine, all work counted": FairSojourn,
     "engine, sharing where it pays": Paying,
 }
