@@ -18,6 +18,7 @@ BENCHMARKS = (
     "serving",
     "queue",
     "idle",
+    "scheduling",
     "neighbours",
     "chaos",
 )

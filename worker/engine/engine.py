@@ -14,8 +14,9 @@ import structlog
 from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError
 from worker.calls import Event, Preview
+from worker.engine.accounts import Account, may_join
 from worker.engine.events import EventHandlers
-from worker.engine.fairness import Account, FairScheduler, Trajectory, may_join
+from worker.engine.fairness import FairScheduler, Trajectory
 from worker.engine.fetching import Fetches
 from worker.engine.jobs import Job
 from worker.engine.plans import facts_of, plan
@@ -152,7 +153,7 @@ class Engine:
             if job.pin.ready and job.account is None:
                 try:
                     facts = facts_of(self._runner.models, job.plan.refs)
-                    job.start(self._scheduler.open(job.work.weight), facts)
+                    job.start(self._scheduler.open(job.work.weight, job.work.cost), facts)
                 except Exception as error:
                     self._leave(job, job.failure(error))
 
@@ -229,6 +230,7 @@ class Engine:
             made = self._on_picture(job.work, made)
         outcome = job.finish(trajectory, made)
         if outcome is not None:
+            self._scheduler.close(trajectory.account)
             self._leave(job, outcome)
 
     def _leave(self, job: Job, outcome: Outcome) -> None:

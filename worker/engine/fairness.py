@@ -1,11 +1,12 @@
 """Which calls share a batch, and which job is served next.
 
-Time is shared out by start-time fair queueing (Goyal, Vin & Cheng 1996). Every job has a virtual time: the seconds of
-model time it was charged, over its weight, counted on from the virtual time of the job that was served when it came.
-The trajectory whose job is least advanced seeds a batch; those that wait for a call of the same key join it, the least
-advanced first; and the batch's seconds are charged to its jobs in proportion to the sizes of their calls. Joining saves
-time for all, since a batch costs less than its calls alone. But a large job must not live on the time of others, so it
-may join only while it is no more than ``MAX_LEAD_S`` ahead of the seed.
+Every job has a virtual time, as in fair queueing (Demers, Keshav & Shenker 1989): the seconds of model time it was
+charged, over its weight, counted on from the mean of the jobs that waited when it came. The first job in the order of
+places (``accounts.py``) seeds a batch; if it is more than ``MAX_LEAD_S`` ahead of the least advanced, that one does. A
+short call counts as ``SHORT_CALL_S`` nearer to the front: a job that has read its texts can share the next step with
+others, and one whose picture is decoded and scored is done. Those that wait for a call of the same key join, since a
+batch costs less than its calls alone, but none that is ``MAX_LEAD_S`` ahead: a large job must not live on the time of
+others. The batch's seconds are charged to its jobs in proportion to the sizes of their calls.
 
 The bound: a waiting job never falls behind another of its weight by more than ``MAX_LEAD_S`` and one batch. So each of
 n jobs gets an n-th of the model's time, within a wait that depends on n and not on the work of the others.
@@ -15,29 +16,11 @@ from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from worker.calls import Call, Personalize, Yield
+from worker.calls import Call, Denoise, Guide, Personalize, PullBack, Yield
+from worker.engine.accounts import Account, EqualShares, Pace, may_join
 
-MAX_LEAD_S = 2.0
-
-
-@dataclass
-class Account:
-    """The model time of a job."""
-
-    weight: float = 1.0
-    virtual_s: float = 0.0
-    charged_s: float = 0.0
-
-    def charge(self, seconds: float) -> None:
-        """Charge the job seconds of the engine's time."""
-        self.charged_s += seconds
-        self.virtual_s += seconds / self.weight
-
-
-def may_join(account: Account, least: Account) -> bool:
-    """Whether a job is near enough to the least advanced one to share its batch."""
-    return account.virtual_s <= least.virtual_s + MAX_LEAD_S
-
+STEPS = (Denoise, Guide, PullBack, Personalize)  # the calls that make up most of a job; all others are short
+SHORT_CALL_S = 1.0
 
 Owner = TypeVar("Owner")
 
@@ -67,11 +50,28 @@ class FairScheduler:
             max_batch: calls in one batch at most.
         """
         self._max_batch = max_batch
-        self._now_s = 0.0
+        self._shares = EqualShares()
+        self._pace = Pace()
 
-    def open(self, weight: float = 1.0) -> Account:
-        """The account of a newcomer: not behind, so that it cannot hold up the others, and not ahead."""
-        return Account(weight, self._now_s)
+    def open(self, weight: float = 1.0, work: float = 0.0) -> Account:
+        """The account of a newcomer.
+
+        Args:
+            weight: a job of twice the weight gets twice the time.
+            work: an estimate, in the units of ``jobs.queue.order.cost_of``; 0 if there is none.
+        """
+        shares = self._shares
+        return Account(
+            weight,
+            shares.mean_s,
+            arrived_s=shares.clock_s,
+            work=work,
+            work_s=work * self._pace.seconds_per_unit,
+        )
+
+    def close(self, account: Account) -> None:
+        """Learn the pace from a job that has done all its work."""
+        self._pace.note(account)
 
     def choose(self, trajectories: Iterable[Trajectory[Owner]]) -> list[Trajectory[Owner]]:
         """The next batch, its seed first.
@@ -79,18 +79,31 @@ class FairScheduler:
         Args:
             trajectories: all that wait, longest first; at least one.
         """
-        waiting = sorted(self._eligible(list(trajectories)), key=lambda each: each.account.virtual_s)
-        seed = waiting[0]
-        self._now_s = seed.account.virtual_s
+        eligible = self._eligible(list(trajectories))
+        self._shares.among(each.account for each in eligible)
+        least = min(eligible, key=lambda each: each.account.virtual_s)
+        first = min(eligible, key=self._order)
+        seed = first if may_join(first.account, least.account) else least
+        others = [
+            each
+            for each in eligible
+            if each is not seed and each.key == seed.key and may_join(each.account, least.account)
+        ]
+        return self._batch([seed, *sorted(others, key=self._order)])
+
+    def _order(self, trajectory: Trajectory[Any]) -> tuple[float, float]:
+        """The place of the job, nearer to the front for a short call; then the least advanced."""
+        account = trajectory.account
+        is_short = not isinstance(trajectory.call, STEPS)
+        return account.place_s - SHORT_CALL_S * is_short, account.virtual_s
+
+    def _batch(self, alike: list[Trajectory[Owner]]) -> list[Trajectory[Owner]]:
+        """The first of these that one batch may hold."""
         batch: list[Trajectory[Owner]] = []
         size = 0
-        for trajectory in waiting:
-            if len(batch) == self._max_batch or not may_join(trajectory.account, seed.account):
-                break
-            if trajectory.key != seed.key:
-                continue
+        for trajectory in alike[: self._max_batch]:
             size += trajectory.call.size
-            if batch and size > seed.call.max_batch_size:
+            if batch and size > trajectory.call.max_batch_size:
                 break
             batch.append(trajectory)
         return batch
@@ -108,7 +121,7 @@ class FairScheduler:
         accounts = {id(each.account) for each in eligible}
         for each in trajectories:
             if id(each.account) not in accounts:
-                each.account.virtual_s = max(each.account.virtual_s, self._now_s)
+                each.account.skip_to(self._shares.mean_s)
         return eligible
 
     def charge(self, batch: list[Trajectory[Owner]], seconds: float) -> None:
@@ -116,6 +129,7 @@ class FairScheduler:
         total = sum(each.call.size for each in batch)
         for each in batch:
             each.account.charge(seconds * each.call.size / total)
+        self._shares.advance(seconds)
 
 
 def _is_fitting(call: Call) -> bool:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.calls import Yield
-from worker.engine.fairness import Account, Trajectory
+from worker.engine.accounts import Account
+from worker.engine.fairness import Trajectory
 from worker.engine.plans import AT_ONCE, Plan
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, Work, as_failure

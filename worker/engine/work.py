@@ -46,6 +46,7 @@ class Work:
 
     ``stop`` may be set by any thread; the engine reads it at every iteration. Any thread may read ``progress``, and
     ``notes``, which is replaced, never changed. A job of twice the ``weight`` gets twice the share of model time.
+    ``cost`` estimates the engine's part in the units of ``jobs.queue.order.cost_of``; 0 if there is no estimate.
     ``owner`` is opaque to the engine, which passes the job back in its callbacks.
     """
 
@@ -53,6 +54,7 @@ class Work:
     request: ResolvedRequest | Task
     inputs: Inputs = field(default_factory=Inputs)
     weight: float = 1.0
+    cost: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
     started: float = field(default_factory=time.monotonic)
     steps: int = 0  # sampling steps in all, from the start of the job's time

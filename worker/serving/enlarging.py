@@ -11,7 +11,7 @@ import torch
 from jobs.errors import JobFailedError
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
-from worker.engine.fairness import Account
+from worker.engine.accounts import Account
 from worker.engine.work import Failed, Finished, Stopped, as_failure
 from worker.models.footprint import taking_memory
 from worker.pictures.picture import Picture

@@ -72,6 +72,7 @@ class Preparing:
         work = execution.work
         try:
             execution.cost = cost_of(work.request)
+            work.cost = _engine_cost(work.request)
             if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
                 require_upscaler()
             with taking_memory(_CPU):
@@ -87,6 +88,13 @@ class Preparing:
         if not is_loaded:
             with suppress(RedisError):
                 self._leases.log(execution.lease, f"model {work.request.model} is being loaded")
+
+
+def _engine_cost(request: ResolvedRequest | Task) -> int:
+    """The cost of a job without its upscaling, which runs beside the engine."""
+    return cost_of(
+        request.model_copy(update={"upscale": None}) if isinstance(request, ResolvedRequest) else request
+    )
 
 
 def _has_pictures(request: ResolvedRequest | Task) -> bool:

@@ -11,7 +11,8 @@ from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.aesthetics.fitting import Fitting
 from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Row, Tuning
-from worker.engine.fairness import MAX_LEAD_S, FairScheduler, Trajectory
+from worker.engine.accounts import MAX_LEAD_S
+from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
 from worker.latents import LatentState
