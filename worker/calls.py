@@ -36,6 +36,7 @@ class Call(ABC):
 
     max_batch_size: ClassVar[float] = math.inf
     micro_batches: ClassVar[tuple[int, ...]] = ()
+    is_step: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -90,6 +91,7 @@ class Personalize(Call):
     """
 
     max_batch_size: ClassVar[float] = 1
+    is_step: ClassVar[bool] = True
 
     model: str
     text_clip: str  # the CLIP that the text encoder belongs to
@@ -140,6 +142,8 @@ class Denoise(Call):
     Answer: a ``Prediction``, of the latents before.
     """
 
+    is_step: ClassVar[bool] = True
+
     model: str
     state: LatentState  # moved on when the call has been answered
     rows: Rows
@@ -160,6 +164,8 @@ class PullBack(Call):
 
     Answer: the gradient with respect to the latents [1, C, h, w], summed over the rows.
     """
+
+    is_step: ClassVar[bool] = True
 
     model: str
     latents: Tensor  # [1, C, h, w]
@@ -207,6 +213,7 @@ class Guide(Call):
     max_batch_size: ClassVar[float] = MAX_BATCH_CUTOUTS
     # On a CPU 32 cutouts at a time are 8 % faster than 16, and more gain nothing.
     micro_batches: ClassVar[tuple[int, ...]] = (32, 16, 8, 4, 2, 1)
+    is_step: ClassVar[bool] = True
 
     model: str
     latents: Tensor  # [1, C, h, w]

@@ -14,10 +14,11 @@ from jobs.catalog.catalog import Catalog
 from jobs.queue.order import cost_of
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.calls import Call, Decode, Denoise, EmbedImage, EmbedText, EncodeText, Guide
+from worker.calls import Call, Decode, Denoise, EmbedImage, EmbedText, EncodeText, Guide, Row
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
+from worker.latents import INPUTS, PARTS, Coefficients, LatentState
 from worker.models.device import CPU_CAPACITY
 
 ITERATION_S = 0.002  # between two batches
@@ -26,7 +27,8 @@ WHOLE_BATCH = 16  # requests in a batch of whole requests, as in benchmarks/peer
 _LATENTS = torch.zeros(1, 4, 8, 8)
 _PICTURE = torch.zeros(3, 8, 8)
 _TEXT, _EMBED = EncodeText("m", ""), EmbedText("c", "")
-_DENOISE = Denoise("m", _LATENTS, torch.tensor(0), torch.zeros(2, 1, 1))
+_RUN = Coefficients(torch.zeros(1, len(PARTS), len(INPUTS)), torch.zeros(1), ((),), depth=1)
+_DENOISE = Denoise("m", LatentState(_RUN, _LATENTS), (Row(torch.zeros(1, 1, 1)),) * 2)
 _END = (Decode("m", _LATENTS), EmbedImage("c", _PICTURE), EmbedImage("critic", _PICTURE))
 
 

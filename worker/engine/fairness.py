@@ -16,10 +16,9 @@ from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from worker.calls import Call, Denoise, Guide, Personalize, PullBack, Yield
+from worker.calls import Call, Personalize, Yield
 from worker.engine.accounts import Account, EqualShares, Pace, may_join
 
-STEPS = (Denoise, Guide, PullBack, Personalize)  # the calls that make up most of a job; all others are short
 SHORT_CALL_S = 1.0
 
 Owner = TypeVar("Owner")
@@ -94,7 +93,7 @@ class FairScheduler:
     def _order(self, trajectory: Trajectory[Any]) -> tuple[float, float]:
         """The place of the job, nearer to the front for a short call; then the least advanced."""
         account = trajectory.account
-        is_short = not isinstance(trajectory.call, STEPS)
+        is_short = not trajectory.call.is_step
         return account.place_s - SHORT_CALL_S * is_short, account.virtual_s
 
     def _batch(self, alike: list[Trajectory[Owner]]) -> list[Trajectory[Owner]]:
