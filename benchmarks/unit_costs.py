@@ -22,13 +22,14 @@ from torch.nn import functional as F
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.parameters import Decoder
-from worker.calls import Guide, Row, Tuning
+from worker.calls import Guide, Tuning
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.upscaling import Upscaler
+from worker.rows import Row
 from worker.settings import WorkerSettings
 
 CUTOUTS = 16

@@ -1,4 +1,4 @@
-"""The model calls and events that a sampler yields.
+"""The model calls that a sampler yields; ``worker/events.py`` has all else that it yields.
 
 A sampler never touches a network itself, so the engine is free to run the calls of many samplers as one batch. Latents,
 conditions and gradients stay on the model's device from the first step to the decoded picture. Pictures and embeddings
@@ -9,9 +9,8 @@ A new kind of model call is one class here and one entry of ``worker.engine.batc
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 from torch import Tensor
@@ -19,6 +18,7 @@ from torch import Tensor
 from jobs.requests.parameters import Decoder
 from worker.guidance.objectives import Loss
 from worker.latents import LatentState
+from worker.rows import Rows
 
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
@@ -103,36 +103,6 @@ class Personalize(Call):
     @property
     def key(self) -> Hashable:
         return Personalize, self.model
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """The conditions of one row of the denoiser's batch; tensors lie on the model's device.
-
-    All guidance by rows is a weighted sum of the denoiser's outputs, whose weights sum to 1: (w, 1 - w) for
-    classifier-free guidance (Ho & Salimans 2022, eq. 6), (w_T, w_I - w_T, 1 - w_I) for InstructPix2Pix (Brooks et al.
-    2023, eq. 3), (1,) without guidance.
-
-    Attributes:
-        context: states of the text's tokens, [1, L, D].
-        weight: of the row's output in the combined one.
-        vector: pooled text and sizes, [1, V]; None for a model that takes none.
-        channels: input channels beside the latents, [1, K, h, w]; None for a model that takes none.
-    """
-
-    context: Tensor
-    weight: float = 1.0
-    vector: Tensor | None = None
-    channels: Tensor | None = None
-
-    @cached_property
-    def key(self) -> Hashable:
-        """The shapes of the conditions, in which the rows of one batch agree."""
-        optional = (None if each is None else each.shape[1:] for each in (self.vector, self.channels))
-        return self.context.shape[1:], *optional
-
-
-Rows = tuple[Row, ...]  # of one picture, the conditional one first
 
 
 @dataclass(frozen=True, eq=False)
@@ -239,46 +209,3 @@ class Decode(Call):
     @property
     def key(self) -> Hashable:
         return Decode, self.model, self.latents.shape
-
-
-class Event:
-    """Something that a sampler reports or waits for, besides model calls. The engine has a handler for each class.
-
-    Attributes:
-        is_answered_later: whether the sampler waits for an answer; otherwise it goes on at once, with None.
-    """
-
-    is_answered_later: ClassVar[bool] = False
-
-
-@dataclass(frozen=True)
-class Fetch(Event):
-    """Read a file while the engine computes for others. Answer: the result of ``read``."""
-
-    is_answered_later: ClassVar[bool] = True
-
-    read: Callable[[], Tensor]
-
-
-@dataclass(frozen=True)
-class Stepped(Event):
-    """One step is done."""
-
-
-@dataclass(frozen=True)
-class Preview(Event):
-    """The estimate of an unfinished picture."""
-
-    index: int
-    step: int  # steps done, from 1
-    pixels: Tensor  # [3, H, W] in [0, 1]
-
-
-@dataclass(frozen=True)
-class Note(Event):
-    """A remark on the job for the person who requested it."""
-
-    sentence: str
-
-
-Yield = Call | Event  # all that a sampler yields

@@ -12,12 +12,12 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
-from worker.calls import Row
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.rows import Row
 from worker.settings import WorkerSettings
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)

@@ -24,9 +24,10 @@ from benchmarks.places import CATALOG, MODELS
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.calls import Denoise, Stepped
+from worker.calls import Denoise
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
+from worker.events import Stepped
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device

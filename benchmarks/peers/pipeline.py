@@ -16,9 +16,10 @@ from jobs.catalog.catalog import load_catalog
 from jobs.errors import LodestarError
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
-from worker.calls import Call, Yield
+from worker.calls import Call
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
+from worker.events import Yield
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture

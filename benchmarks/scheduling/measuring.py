@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from benchmarks.load.batching import CUTOUTS, Bench
 from benchmarks.scheduling.costs import MEASURED, Curve, Curves
-from worker.calls import Call, EmbedText, EncodeText, Event, Fetch
+from worker.calls import Call, EmbedText, EncodeText
 from worker.engine.plans import facts_of, plan
+from worker.events import Event, Fetch
 from worker.pictures.inputs import Inputs
 
 CALLS = (1, 2, 3, 4, 6, 10, 16)

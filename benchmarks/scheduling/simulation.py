@@ -14,12 +14,13 @@ from jobs.catalog.catalog import Catalog
 from jobs.queue.order import cost_of
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.calls import Call, Decode, Denoise, EmbedImage, EmbedText, EncodeText, Guide, Row
+from worker.calls import Call, Decode, Denoise, EmbedImage, EmbedText, EncodeText, Guide
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
 from worker.latents import INPUTS, PARTS, Coefficients, LatentState
 from worker.models.device import CPU_CAPACITY
+from worker.rows import Row
 
 ITERATION_S = 0.002  # between two batches
 WHOLE_BATCH = 16  # requests in a batch of whole requests, as in benchmarks/peers

@@ -9,9 +9,10 @@ import torch
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
-from worker.calls import Guide, Yield
+from worker.calls import Guide
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
+from worker.events import Yield
 from worker.guidance.gradient import Gradient
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry

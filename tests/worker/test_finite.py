@@ -12,10 +12,11 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from worker.aesthetics.predictor import AestheticHead
-from worker.calls import EmbedImage, Preview, Yield
+from worker.calls import EmbedImage
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.engine.tasks import run_task
+from worker.events import Preview, Yield
 from worker.facts import ClipFacts, Facts
 from worker.finite import is_finite
 from worker.models.device import Device

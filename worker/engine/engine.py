@@ -13,7 +13,6 @@ import structlog
 
 from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError
-from worker.calls import Event, Preview
 from worker.engine.accounts import Account, may_join
 from worker.engine.events import EventHandlers
 from worker.engine.fairness import FairScheduler, Trajectory
@@ -23,6 +22,7 @@ from worker.engine.plans import facts_of, plan
 from worker.engine.runner import Runner
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Outcome, Stopped, Work, as_failure
+from worker.events import Event, Preview
 from worker.pictures.picture import Picture
 
 WAKE_S = 0.5  # between two looks at the cancels of jobs that wait for their models

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from worker.calls import Event, Fetch, Note, Preview, Stepped
 from worker.engine.fairness import Trajectory
 from worker.engine.fetching import Fetches
 from worker.engine.jobs import Job
 from worker.engine.work import Work
+from worker.events import Event, Fetch, Note, Preview, Stepped
 
 
 class EventHandlers:

@@ -16,8 +16,9 @@ from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from worker.calls import Call, Personalize, Yield
+from worker.calls import Call, Personalize
 from worker.engine.accounts import Account, EqualShares, Pace, may_join
+from worker.events import Yield
 
 SHORT_CALL_S = 1.0
 

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from jobs.errors import JobFailedError, LodestarError
-from worker.calls import Fetch
+from worker.events import Fetch
 
 THREADS = 2  # one waits for the store while the other unpacks
 

@@ -5,12 +5,12 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from worker.calls import Yield
 from worker.engine.accounts import Account
 from worker.engine.fairness import Trajectory
 from worker.engine.plans import AT_ONCE, Plan
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, Work, as_failure
+from worker.events import Yield
 from worker.facts import Facts
 from worker.models.registry import Pin
 from worker.pictures.picture import Picture

@@ -7,8 +7,8 @@ from typing import Any
 from jobs.catalog.catalog import Catalog
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Task
-from worker.calls import Yield
 from worker.engine.tasks import run_task
+from worker.events import Yield
 from worker.facts import Facts
 from worker.models.registry import ModelRegistry, Ref
 from worker.pictures.inputs import Inputs

@@ -7,9 +7,10 @@ import structlog
 import torch
 
 from jobs.errors import DeviceLostError, JobFailedError, LodestarError, OutOfMemoryError
-from worker.calls import Call, Event, Fetch
+from worker.calls import Call
 from worker.engine.batches import BATCHES
 from worker.engine.memory import MemoryModel
+from worker.events import Event, Fetch
 from worker.models.footprint import peak_memory
 from worker.models.registry import ModelRegistry
 

@@ -4,9 +4,9 @@ from collections.abc import Generator
 from typing import Any
 
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Yield
 from worker.engine.plans import facts_of, refs_of
 from worker.engine.runner import Runner
+from worker.events import Yield
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs

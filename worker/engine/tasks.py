@@ -24,7 +24,8 @@ from jobs.requests.tasks import (
 from jobs.storage.embeddings import describe
 from worker.aesthetics.embedding_files import import_vector, to_file
 from worker.aesthetics.embeddings import AestheticEmbedding, contrast, mean_embedding, require_clip
-from worker.calls import EmbedImage, EmbedText, Fetch, Stepped, Yield
+from worker.calls import EmbedImage, EmbedText
+from worker.events import Fetch, Stepped, Yield
 from worker.facts import Facts
 from worker.pictures.inputs import Inputs, StoredPicture
 from worker.sampling.notes import note_cut_text

@@ -10,7 +10,7 @@ from torch import Tensor
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
-from worker.calls import Rows, Tuning
+from worker.calls import Tuning
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
@@ -20,6 +20,7 @@ from worker.models.device import Device
 from worker.models.loading.parts import Parts
 from worker.models.rows import RowBatch, RowBatches
 from worker.models.texts import TextCache, measured
+from worker.rows import Rows
 
 
 class DiffusionModel:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from worker.calls import Rows
+from worker.rows import Rows
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
 

@@ -6,8 +6,8 @@ import structlog
 import torch
 
 from jobs.catalog.catalog import ModelCard
-from worker.calls import Row
 from worker.models.diffusion import DiffusionModel
+from worker.rows import Row
 
 log = structlog.get_logger(__name__)
 

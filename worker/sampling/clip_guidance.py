@@ -11,7 +11,8 @@ from torch import Tensor
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.presets import PRESETS
 from jobs.status.job import GuidedStep
-from worker.calls import Guide, PullBack, Yield
+from worker.calls import Guide, PullBack
+from worker.events import Yield
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import Loss
 from worker.sampling import rule

@@ -10,8 +10,10 @@ from jobs.requests.presets import PRESETS
 from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import require_clip
 from worker.aesthetics.personalization import blended
-from worker.calls import EncodeText, Personalize, Row, Rows, Tuning, Yield
+from worker.calls import EncodeText, Personalize, Tuning
+from worker.events import Yield
 from worker.finite import require_finite
+from worker.rows import Row, Rows
 from worker.sampling.inputs import SamplerInputs
 
 

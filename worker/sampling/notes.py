@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobs.requests.objectives import TextObjective
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Note, Yield
+from worker.events import Note, Yield
 from worker.facts import Facts, Reading
 from worker.sampling.inputs import SamplerInputs
 

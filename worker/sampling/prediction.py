@@ -6,8 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from worker.calls import Rows
 from worker.readback import Readback
+from worker.rows import Rows
 
 
 @dataclass(frozen=True, eq=False)

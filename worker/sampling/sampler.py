@@ -13,11 +13,13 @@ from torch import Tensor
 
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Decode, Denoise, Preview, Rows, Stepped, Yield
+from worker.calls import Decode, Denoise
+from worker.events import Preview, Stepped, Yield
 from worker.facts import Facts, ModelFacts
 from worker.finite import is_finite, require_finite
 from worker.latents import LatentState
 from worker.pictures.picture import Picture
+from worker.rows import Rows
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import condition
 from worker.sampling.inputs import SamplerInputs

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from worker.calls import EmbedImage, EmbedText, Yield
+from worker.calls import EmbedImage, EmbedText
+from worker.events import Yield
 from worker.facts import ClipFacts, Facts
 from worker.finite import require_finite
 from worker.sampling.inputs import SamplerInputs

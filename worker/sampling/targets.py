@@ -16,7 +16,8 @@ from jobs.requests.objectives import (
     TextObjective,
 )
 from worker.aesthetics.embeddings import require_clip
-from worker.calls import EmbedImage, EmbedText, Yield
+from worker.calls import EmbedImage, EmbedText
+from worker.events import Yield
 from worker.facts import Facts
 from worker.guidance.objectives import AestheticLoss, SphericalLoss
 from worker.sampling.inputs import SamplerInputs

@@ -14,10 +14,10 @@ from jobs.queue.order import weight_of
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import ResolvedRequest
 from jobs.storage.artifacts import ArtifactStore
-from worker.calls import Preview
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
+from worker.events import Preview
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.serving.enlarging import Enlarging

@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from jobs.queue.leases import Lease, Leases
-from worker.calls import Preview
+from worker.events import Preview
 from worker.pictures.png import encode_preview
 from worker.serving.lane import Lane
 

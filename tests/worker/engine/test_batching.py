@@ -20,10 +20,11 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.running import TOLERANCE, Running, pictures
-from worker.calls import Denoise, Yield
+from worker.calls import Denoise
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
 from worker.engine.work import Failed, Work
+from worker.events import Yield
 from worker.facts import Facts
 from worker.models.clip import ClipModel
 from worker.models.diffusion import DiffusionModel

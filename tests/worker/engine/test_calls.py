@@ -10,10 +10,11 @@ import torch
 import worker.engine.plans
 from jobs.requests.request import ResolvedRequest
 from tests.worker.running import Running, pictures
-from worker.calls import Call, Yield
+from worker.calls import Call
 from worker.engine.batches import BATCHES
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Work
+from worker.events import Yield
 from worker.facts import Facts
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture

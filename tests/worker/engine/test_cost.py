@@ -19,7 +19,7 @@ from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
-from worker import calls, facts
+from worker import calls, events, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
 from worker.readback import Readback
@@ -89,7 +89,7 @@ class Counter:
             self._read.add(key)
             self.cost += cost
 
-    def answer(self, call: calls.Yield) -> Any:
+    def answer(self, call: events.Yield) -> Any:
         match call:
             case calls.EncodeText():
                 self._once(("encode", call.text), order._TEXT)

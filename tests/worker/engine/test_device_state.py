@@ -10,10 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from tests.worker import reference
-from worker.calls import Call, Denoise, Event
+from worker.calls import Call, Denoise
 from worker.engine import batches
 from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
+from worker.events import Event
 from worker.latents import Coefficients, LatentState, advance, calls_of, gathered
 from worker.models.registry import ModelRegistry
 from worker.sampling import sampler

@@ -18,11 +18,11 @@ from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from tests.worker.running import Running
 from worker.aesthetics.embeddings import AestheticEmbedding
-from worker.calls import Yield
 from worker.engine.engine import Engine
 from worker.engine.plans import plan
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Stopped, Work
+from worker.events import Yield
 from worker.models import registry
 from worker.models.clip import ClipModel, load_clip
 from worker.models.device import Device

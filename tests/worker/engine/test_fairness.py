@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.aesthetics.fitting import Fitting
-from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Row, Tuning
+from worker.calls import MAX_BATCH_CUTOUTS, Call, Denoise, EncodeText, Guide, Personalize, Tuning
 from worker.engine.accounts import MAX_LEAD_S
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
 from worker.latents import LatentState
+from worker.rows import Row
 from worker.sampling.linear_run import linear_run
 
 TEXT = torch.zeros(1, 2, 3)

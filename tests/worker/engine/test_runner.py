@@ -11,12 +11,13 @@ from torch.nn import functional as F
 from jobs.errors import JobFailedError, ModelUnavailableError
 from jobs.requests.samplers import SamplerName, ScheduleName
 from worker.aesthetics import fitting
-from worker.calls import Call, Decode, Denoise, Personalize, Row, Tuning
+from worker.calls import Call, Decode, Denoise, Personalize, Tuning
 from worker.engine.runner import Runner
 from worker.latents import LatentState
 from worker.models.diffusion import DiffusionModel
 from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
+from worker.rows import Row
 from worker.sampling.linear_run import linear_run
 from worker.sampling.prediction import Prediction
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from worker.calls import Row
 from worker.models.diffusion import DiffusionModel
+from worker.rows import Row
 
 
 def predicted(model: DiffusionModel, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:

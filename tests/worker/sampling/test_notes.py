@@ -7,10 +7,10 @@ import pytest
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import QueryTask, ScoreTask
 from tests.worker.running import Running
-from worker.calls import Note
 from worker.engine.plans import facts_of, refs_of
 from worker.engine.tasks import run_task
 from worker.engine.work import Work
+from worker.events import Note
 from worker.models.diffusion import DiffusionModel
 from worker.models.registry import ModelRegistry, Ref
 from worker.pictures.inputs import Inputs

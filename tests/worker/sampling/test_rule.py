@@ -13,10 +13,11 @@ from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS, Factor, GuidancePreset
 from jobs.requests.samplers import SamplerName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.calls import Guide, PullBack, Row
+from worker.calls import Guide, PullBack
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import SphericalLoss
 from worker.readback import Readback
+from worker.rows import Row
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.prediction import Prediction, Predictions
 from worker.sampling.rule import factor, rms

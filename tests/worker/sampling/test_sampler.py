@@ -17,9 +17,10 @@ from jobs.requests.samplers import SamplerName
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
 from tests.worker.sampling.stock import SAMPLINGS, Sampling, stock_scheduler
-from worker.calls import Denoise, Guide, Preview, Stepped, Yield
+from worker.calls import Denoise, Guide
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
+from worker.events import Preview, Stepped, Yield
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.pictures.read import read_prompts

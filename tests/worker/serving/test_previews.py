@@ -12,7 +12,7 @@ from jobs.queue.leases import Lease, Leases
 from jobs.queue.queue import JobQueue
 from tests.jobs.samples import RESOLVED, claimed
 from tests.worker.serving.test_executions import until
-from worker.calls import Preview
+from worker.events import Preview
 from worker.pictures.png import encode_preview
 from worker.serving.previews import Previews
 

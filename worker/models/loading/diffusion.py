@@ -7,12 +7,12 @@ from torch import Tensor
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.calls import Row
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
 from worker.models.shared import SharedNetworks
+from worker.rows import Row
 
 
 def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:

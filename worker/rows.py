@@ -1,0 +1,37 @@
+"""The conditions of the denoiser, row by row."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The conditions of one row of the denoiser's batch; tensors lie on the model's device.
+
+    All guidance by rows is a weighted sum of the denoiser's outputs, whose weights sum to 1: (w, 1 - w) for
+    classifier-free guidance (Ho & Salimans 2022, eq. 6), (w_T, w_I - w_T, 1 - w_I) for InstructPix2Pix (Brooks et al.
+    2023, eq. 3), (1,) without guidance.
+
+    Attributes:
+        context: states of the text's tokens, [1, L, D].
+        weight: of the row's output in the combined one.
+        vector: pooled text and sizes, [1, V]; None for a model that takes none.
+        channels: input channels beside the latents, [1, K, h, w]; None for a model that takes none.
+    """
+
+    context: Tensor
+    weight: float = 1.0
+    vector: Tensor | None = None
+    channels: Tensor | None = None
+
+    @cached_property
+    def key(self) -> Hashable:
+        """The shapes of the conditions, in which the rows of one batch agree."""
+        optional = (None if each is None else each.shape[1:] for each in (self.vector, self.channels))
+        return self.context.shape[1:], *optional
+
+
+Rows = tuple[Row, ...]  # of one picture, the conditional one first
