@@ -5,7 +5,7 @@ from collections.abc import Mapping
 Curve = Mapping[int, float]  # CPU seconds of a batch, by the calls in it
 Curves = Mapping[str, Curve]  # by the class of the calls
 
-# Measured on 2026-11-26 with one thread of a two-core machine: pocket model, fp32, two rows or eight cutouts a call. The
+# Measured on 2026-11-26 with one thread of two: pocket model, fp32, two rows or eight cutouts a call. The
 # two kinds of texts are estimates.
 MEASURED: Curves = {
     "EncodeText": {1: 0.0035, 16: 0.050},
