@@ -101,8 +101,9 @@ class Engine:
             self._start_loaded()
             self._begin_pictures()
             if self._waiting:
-                # In one order, whoever's turn it is, so that the same pictures make the same batch again.
-                self._iterate(sorted(self._scheduler.choose(self._waiting), key=id))
+                # In one order, whichever job is first, so that the same pictures make the same batch again.
+                batch = self._scheduler.choose(self._waiting)
+                self._iterate(sorted(batch, key=lambda trajectory: trajectory.number))
         self._take_in()
         self._fetches.close()
         for job in list(self._jobs):

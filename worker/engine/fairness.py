@@ -14,6 +14,7 @@ n jobs gets an n-th of the model's time, within a wait that depends on n and not
 
 from collections.abc import Generator, Hashable, Iterable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Generic, TypeVar
 
 from worker.calls import Call, Personalize
@@ -27,11 +28,12 @@ Owner = TypeVar("Owner")
 
 @dataclass(eq=False)
 class Trajectory(Generic[Owner]):
-    """The run of one picture or task: its sampler, and the call that it waits for."""
+    """The run of one picture or task: its sampler, and the call that it waits for. A later one has a higher number."""
 
     owner: Owner
     account: Account
     sampler: Generator[Yield, Any, Any]
+    number: int = field(default_factory=count().__next__, init=False)
     call: Call = field(init=False)
     key: Hashable = field(init=False)
 

@@ -126,4 +126,4 @@ def test_a_diffusion_model_is_what_diffusers_loads(dtype: str) -> None:
         predicted: Tensor = theirs.unet(
             latents.to(where.dtype), torch.tensor([500]), context, return_dict=False
         )[0]
-    assert torch.equal(ours.predict(latents, torch.tensor([500]), context), predicted.float())
+    assert torch.equal(predicted(ours, latents, torch.tensor([500]), context), predicted.float())
