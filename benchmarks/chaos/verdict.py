@@ -1,4 +1,4 @@
-"""What is seen of jobs while parts are killed, held against what the service promises."""
+"""Compare how jobs changed while parts were killed with the service's promises."""
 
 import json
 from collections.abc import Iterator
@@ -56,8 +56,8 @@ class Verdict:
     violations: list[str]
 
 
-def judge(stories: dict[str, Story], orphaned: list[Orphaned], kills: dict[str, int]) -> Verdict:
-    """Hold what was seen against what was promised."""
+def verdict_on(stories: dict[str, Story], orphaned: list[Orphaned], kills: dict[str, int]) -> Verdict:
+    """Compare the stories with the promises."""
     violations = [fault for job_id, story in stories.items() for fault in _faults(job_id, story)]
     for each in orphaned:
         if each.recovered_after_s is None:

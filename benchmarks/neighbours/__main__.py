@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     ratios = []
     with running(options.threads) as service:
-        service.keep_taste()
+        service.keep_embedding()
         for name, way in known.items():
             if options.way in (None, name):
                 ratios.append(measure(name, way, service, 3 if options.quick else 7))

@@ -1,4 +1,4 @@
-"""What a run has seen, held against what the service promises."""
+"""Compare a run with the service's promises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -59,8 +59,8 @@ class Verdict:
     violations: list[str] = field(default_factory=list)
 
 
-def judge(seen: Seen) -> Verdict:
-    """Hold what was seen against what was promised."""
+def verdict_on(seen: Seen) -> Verdict:
+    """Compare the run with the promises."""
     findings = sorted(seen.tally.findings.values(), key=lambda each: (each.check, each.operation))
     slowest = max(seen.beats, key=lambda beat: beat.seconds, default=Beat(0.0, 0.0, 0.0, 0.0, ok=False))
     verdict = Verdict(
