@@ -194,11 +194,11 @@ export class JobList {
   }
 
   async #cancel(row) {
-    row.cancelling = true;
+    row.canceling = true;
     try {
       this.#update(await cancelJob(row.job.id));
     } catch (error) {
-      row.cancelling = false;
+      row.canceling = false;
       this.#announce(`Not canceled: ${reasonOf(error)}`);
     }
     this.#changed();

@@ -36,8 +36,8 @@ export function promptOf({ request }) {
   }
 }
 
-export function statusWords(job, cancelling = job.cancel_requested) {
-  if (cancelling && ["queued", "running"].includes(job.status)) return "cancelling";
+export function statusWords(job, canceling = job.cancel_requested) {
+  if (canceling && ["queued", "running"].includes(job.status)) return "canceling";
   if (job.status === "queued") return job.queue_position ? `queued, ${job.queue_position} before it` : "queued, next";
   if (job.status === "running" && job.attempts > 1) return `running, attempt ${job.attempts}`;
   return job.status;
