@@ -94,7 +94,7 @@ def load_head(path: Path, *, clip: str, width: int) -> AestheticHead:
         )
     if head.width != width:
         raise ModelUnavailableError(
-            f"the aesthetic head {path.name} judges embeddings of {head.width} numbers, those of {clip} have {width}"
+            f"the aesthetic head {path.name} scores embeddings of {head.width} numbers, those of {clip} have {width}"
         )
     return head
 

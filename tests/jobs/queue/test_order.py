@@ -117,7 +117,7 @@ class TestCost:
         )
         assert time.monotonic() - begun < 2
 
-    def test_personalising_adds_its_steps_for_each_window_of_the_prompt(self) -> None:
+    def test_personalization_adds_its_steps_for_each_window_of_the_prompt(self) -> None:
         asked = ResolvedPersonalization(
             embedding="warm",
             digest="d",

@@ -33,7 +33,7 @@ SCHEDULER = {
     "beta_end": 0.012,
 }
 CHANNELS, FACTOR, WIDTH = 4, 8, 8
-TASTE = ResolvedPersonalization(
+PERSONALIZATION = ResolvedPersonalization(
     embedding="warm",
     digest="d",
     steps=10,
@@ -192,7 +192,7 @@ def test_a_job_s_cost_is_what_its_calls_cost_together(
         request = resolve(GenerateRequest.model_validate(fields), pocket_catalog)
     except (InvalidRequestError, ValidationError):
         reject()
-    request = request.model_copy(update={"personalization": TASTE if personal else None})
+    request = request.model_copy(update={"personalization": PERSONALIZATION if personal else None})
     assert cost_of(request) == pytest.approx(counted(request), rel=1 / 3, abs=1)
 
 

@@ -23,8 +23,8 @@ ODD = "a prompt of another kind"
 
 
 def personalize(text: str, steps: int = 1) -> Personalize:
-    taste = F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
-    return Personalize("pocket", "pocket-s", text, taste, Tuning(f"{text} {steps}", steps, 1e-4))
+    direction = F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
+    return Personalize("pocket", "pocket-s", text, direction, Tuning(f"{text} {steps}", steps, 1e-4))
 
 
 def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others(
@@ -75,7 +75,7 @@ def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRe
     assert torch.equal(answer, at_once)
 
 
-def test_a_taste_that_is_not_finite_fails_and_says_after_what(models: ModelRegistry) -> None:
+def test_an_embedding_that_is_not_finite_fails_and_says_after_what(models: ModelRegistry) -> None:
     call = personalize(LIKED)
     broken = Personalize(
         call.model,

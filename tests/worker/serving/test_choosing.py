@@ -54,7 +54,7 @@ def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: 
     assert (segment.job_id, sorted(segment.indexes)) == (job.id, sorted(best))
 
 
-def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
+def test_a_best_of_n_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
     with house.running() as worker:
         job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
         assert worker.admit()
@@ -66,7 +66,7 @@ def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) 
         assert house.artifacts.keys(job_id) == []
 
 
-def test_a_choosing_job_that_is_given_back_leaves_nothing(house: House, ask: Ask) -> None:
+def test_a_best_of_n_job_that_is_released_leaves_nothing(house: House, ask: Ask) -> None:
     worker = house.worker("one")
     worker.start()
     job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
