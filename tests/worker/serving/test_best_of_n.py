@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_upscaled_fails_before_it_draws(
         job = run(house, worker, ask(steps=2, upscale={"factor": 4}))
     assert job.error is not None
     assert (job.error.type, job.progress.steps) == ("missing_extra", 0)
-    assert "pip install 'lodestar[upscale]'" in job.error.message
+    assert "pip install '.[upscale]'" in job.error.message
 
 
 def test_tasks_are_done_and_their_results_kept(house: House, ask: Ask) -> None:

@@ -16,7 +16,7 @@ from jobs.requests.tasks import EmbeddingTask
 from jobs.status.job import Job, JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
-from tests.worker.serving.test_choosing import run
+from tests.worker.serving.test_best_of_n import run
 from tests.worker.serving.test_executions import House, until
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
