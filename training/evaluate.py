@@ -1,8 +1,8 @@
 """Measure the pocket family and write the table of its model card.
 
 ``python -m training.evaluate [--prompts 512] [--preset laion]`` prints the table and puts it between the two marks of
-``models/pocket/README.md``. The evaluator, pocket-eval, was trained separately from the guidance CLIP
-and never guides.
+``models/pocket/README.md``. The evaluator, pocket-eval, was trained separately from the guidance CLIP and
+never guides.
 """
 
 import argparse
@@ -97,10 +97,8 @@ def generated_rows(count: int, preset: PresetName, evaluator: ClipModel, names: 
     runner, pairs = Runner(models), prompts(count, names)
     rgba, rows = glyphs.load(work_folder())
     wanted = set(names)
-    real = torch.from_numpy(
-        np.stack([compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted])
-    )
-    real_features = embed(evaluator, real / 2 + 0.5)
+    real = [compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted]
+    real_features = embed(evaluator, torch.from_numpy(np.stack(real)) / 2 + 0.5)
     # A picture's own name and 255 others, learned ones first: the nearer the others, the harder to tell apart.
     known = names + [name for name in glyphs.vocabulary() if name not in wanted]
     texts = {
