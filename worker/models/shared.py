@@ -11,7 +11,7 @@ import torch
 class SharedNetworks:
     """The networks in memory by the digest of their files: the same VAE under two models is one object.
 
-    It keeps none of them alive: a network goes with the last model that has it.
+    It holds weak references: a network goes with its last model.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class SharedNetworks:
         return self._networks.get(digest)
 
     def add(self, digest: str, network: torch.nn.Module) -> None:
-        """A network has been loaded from files of this digest."""
+        """Register the network of files of this digest."""
         self._networks[digest] = network
 
 
