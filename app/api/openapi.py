@@ -64,7 +64,7 @@ def _drop_framework_errors(responses: dict[str, Any]) -> None:
 
 
 def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any]) -> None:
-    """What may be answered before a request reaches its route, or while its body is read."""
+    """Add the errors of the layers before a route, and of the reading of a body."""
     only_reads = verb == "get" and path not in WORKING_PATHS
     kinds = ("host_not_allowed",) if only_reads else ("host_not_allowed", "cross_site")
     responses.setdefault("403", documented(*kinds)[403])

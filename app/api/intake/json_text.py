@@ -1,4 +1,4 @@
-"""JSON from outside: refused before it costs anything if it is too much, and in words that say what is wrong."""
+"""JSON from outside: size limits that hold before the parsing, and errors in plain words."""
 
 import json
 import sys
@@ -21,11 +21,11 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class NotJsonError(Exception):
-    """It cannot be parsed; the message goes on after the name of what it is: ``is not valid JSON: ...``."""
+    """It cannot be parsed; the message follows the name of the text: ``is not valid JSON: ...``."""
 
 
 class TooMuchError(Exception):
-    """It is JSON, or may be, and more than any request needs."""
+    """It exceeds the limits of any request."""
 
     def __init__(self, message: str, limit: int, place: Place = ()) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Every kind of error that a client can meet: its stable name, its HTTP code, and what it means."""
+"""Every kind of error of the API: its stable name, its HTTP code, and its meaning."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ TIMED_OUT = 408
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of error as clients meet it."""
+    """A kind of error."""
 
     name: str
     status: int
