@@ -30,7 +30,7 @@ class Formerly:
 
 
 class Wire(BaseModel):
-    """Immutable, and without fields that nobody declared."""
+    """Immutable; refuses undeclared fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -137,6 +137,6 @@ def _without_nul(text: str) -> str:
 MAX_ID_CHARS = 100
 MAX_TEXT_CHARS = 2000
 _NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
-# What a person writes. Pictures carry it in their text chunks, where NUL ends a text.
+# Text of a person. Pictures carry it in their text chunks, where NUL ends a text.
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), *_NO_NUL]
 SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), *_NO_NUL]

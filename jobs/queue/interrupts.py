@@ -1,4 +1,4 @@
-"""Tells a worker at once that one of its jobs was canceled or deleted.
+"""Notifies a worker at once that one of its jobs was canceled or deleted.
 
 This is a hint and may be lost. The answer to the next renewal of the lease decides.
 """

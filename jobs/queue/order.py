@@ -141,5 +141,5 @@ def flow_of(caller: str, priority: Priority) -> str:
         caller: its name, as the API knows it; empty for all anonymous ones.
         priority: of the job.
     """
-    # A digest, so that what is kept in Redis tells nobody's name.
+    # A digest, so that Redis holds no name of a caller.
     return f"{sha256(caller.encode()).hexdigest()[:16] if caller else 'anonymous'}:{priority}"

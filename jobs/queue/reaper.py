@@ -106,7 +106,7 @@ class Reaper:
 
 
 class _Outage:
-    """Tells whether the workers have had time to renew their leases since the server was last away.
+    """Decides whether the workers have had time to renew their leases since the server was last away.
 
     Leases run on while the server is away, and end early when its clock is set forward or the whole machine was
     suspended. So no job is recovered before every live worker had time to renew its lease.

@@ -108,7 +108,7 @@ class Guidance(Wire):
     def _do_not_cancel(cls, objectives: tuple[Objective, ...] | None) -> tuple[Objective, ...] | None:
         if objectives is not None:
             if not objectives:
-                raise ValueError("there is nothing to pull towards")
+                raise ValueError("there is nothing to guide towards")
             check_weights(objectives)
         return objectives
 

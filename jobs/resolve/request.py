@@ -72,7 +72,7 @@ def _require_words(request: GenerateRequest) -> None:
     guidance, select = request.guidance, request.select
     if guidance is not None and guidance.objectives is None and not (guidance.prompt or "").strip():
         raise InvalidRequestError(
-            "the prompt is empty, so guidance has nothing to pull towards; give guidance.prompt or guidance.objectives",
+            "the prompt is empty, so guidance has no target; give guidance.prompt or guidance.objectives",
             field="guidance.prompt",
         )
     if select is not None and (select.by == "clip" or (isinstance(select.by, Weights) and select.by.clip)):

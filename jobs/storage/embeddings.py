@@ -62,7 +62,7 @@ class EmbeddingLibrary:
         Args:
             name: of the embedding.
             file: its safetensors file.
-            execution: where that one keeps what it makes, ``job/fence``; the file tells it from then on.
+            execution: its prefix in the store, ``job/fence``, which the file's metadata will have.
 
         Raises:
             NameTakenError: there is one of another job.
@@ -108,6 +108,6 @@ def describe(file: bytes, name: str) -> EmbeddingInfo:
 
 
 def key_of(name: str) -> str:
-    """Where the artifact store keeps an embedding."""
+    """Key of an embedding in the artifact store."""
     # No path from a request.
     return f"{_FOLDER}/{sha256(name.encode()).hexdigest()[:32]}.safetensors"

@@ -74,7 +74,7 @@ def test_the_file_of_a_picture_comes_back_whole() -> None:
 @pytest.mark.parametrize(
     ("objectives", "field", "message"),
     [
-        ([], "objectives", "nothing to pull towards"),
+        ([], "objectives", "nothing to guide towards"),
         (
             [{"type": "txt"}],
             "objectives.0",
