@@ -50,12 +50,12 @@ class Services:
     embeddings: EmbeddingLibrary
     search: SearchIndex
     queries: OrderedDict[str, list[float]]
-    """Where the latest texts that were searched for lie."""
+    """Embeddings of the latest texts that were searched for."""
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
     stopping: asyncio.Event
-    """Set when the server is about to stop: nobody should wait for anything long any more."""
+    """Set when the server is about to stop, so that long waits end."""
 
     @property
     def limits(self) -> Limits:

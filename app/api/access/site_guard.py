@@ -50,7 +50,7 @@ class SiteGuard:
 
     def _is_foreign(self, headers: Headers) -> bool:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        # What a browser says by itself is enough: a proxy may have changed Host.
+        # The browser's own header is enough: a proxy may have changed Host.
         if site == "same-origin" or "*" in self._origins or origin in self._origins:
             return False
         if site not in {None, "none"}:

@@ -12,7 +12,7 @@ MAX_ITEMS = 1000
 MAX_FIELDS = 2000
 """Of all objects together: each unknown name may become an error."""
 
-# What a megabyte can hold of these takes longest to parse, so they are counted first. Texts may hold them too.
+# A megabyte of these takes longest to parse, so they are counted first. Texts may hold them too.
 _MAX_BRACKETS = 10_000
 _MAX_COMMAS = 600_000
 _DEEP = b"[" * 1000

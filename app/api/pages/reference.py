@@ -14,7 +14,7 @@ _HEADERS = policy(images="'self' data: blob:")
 
 
 class ReferenceFiles(PageFiles):
-    """What the page loads."""
+    """The files of the page."""
 
     def __init__(self) -> None:
         super().__init__([("app", _FOLDER), ("fastapi_offline", "static")], _HEADERS)

@@ -164,7 +164,7 @@ KINDS = {
             "secret_not_served",
             403,
             "Secret not served",
-            "The webhooks' secret is told by the command lodestar webhook-secret, and over HTTP only if the operator "
+            "The command lodestar webhook-secret prints the webhooks' secret. HTTP discloses it only if the operator "
             "wants that.",
         ),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),

@@ -11,7 +11,7 @@ from jobs.errors import LodestarError
 
 Place = tuple[int | str, ...]
 
-# Where pydantic keeps the bound that a value passed, by the kind of bound.
+# Pydantic's name of the bound that a value exceeds, by the kind of bound.
 _BOUNDS = ("le", "ge", "lt", "gt", "max_length", "min_length", "multiple_of", "expected")
 _TOLD = 5
 _WORDS = {

@@ -155,7 +155,7 @@ def list_embeddings(services: TheServices) -> EmbeddingList:
 
 @router.get(
     "/{name}",
-    summary="Look at an aesthetic embedding",
+    summary="Get an aesthetic embedding",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
 def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:

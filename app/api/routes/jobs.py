@@ -90,7 +90,7 @@ def list_jobs(
     return services.queue.list(status=status, cursor=cursor, limit=limit)
 
 
-@router.get("/{job_id}", summary="Look at a job", responses=documented("unknown_job", "queue_unavailable"))
+@router.get("/{job_id}", summary="Get a job", responses=documented("unknown_job", "queue_unavailable"))
 def get_job(job_id: JobId, services: TheServices) -> Job:
     """The job now."""
     return services.queue.get(job_id)

@@ -23,7 +23,7 @@ class WebhookSecret(Wire):
     """The secret that verifies messages."""
 
     key: str = Field(
-        description="Give it to a verifier of Standard Webhooks, and to nobody else.",
+        description="For a verifier of Standard Webhooks only; keep it secret.",
         examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
     )
 

@@ -133,6 +133,6 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _owes_something(self) -> bool:
-        """Whether the client is in the middle of something that nobody waits for with a limit of his own."""
+        """Whether the client owes something that no other time limit covers."""
         is_left_over = self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
         return self.conn.their_state is h11.IDLE or is_left_over

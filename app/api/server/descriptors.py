@@ -21,5 +21,5 @@ def raise_limit() -> int:
 
 
 def connections_within(limit: int) -> int:
-    """How many connections of clients may be open at a time under a limit of descriptors."""
+    """Limit of open connections of clients under a limit of descriptors."""
     return min(MOST_CONNECTIONS, max(limit - RESERVED, limit // 2))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 
-# What the kernel keeps of connections until they are accepted.
+# The kernel's queue of connections that are not accepted yet.
 BACKLOG = 2048
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # of a family that this machine does not speak
 
