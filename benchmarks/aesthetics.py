@@ -1,4 +1,4 @@
-"""What aesthetic gradients, best-of-n and search do on the pocket models, measured by a CLIP that takes no part.
+"""The effects of aesthetic gradients, best-of-n and search on the pocket models, by a CLIP that takes no part.
 
 ``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR] [--styles NAME ...] [--parts NAME ...]``. The
 evaluator is pocket-eval. A style's drawings come from the training data, which ``python -m training.glyphs`` renders:

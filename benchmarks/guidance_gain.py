@@ -1,4 +1,4 @@
-"""How much CLIP guidance raises the similarity of pictures to their prompts, same seeds with and without.
+"""The gain of CLIP guidance in the similarity of pictures to their prompts, from the same seeds.
 
 ``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE] [--guidance JSON]``. Two CLIPs score
 every picture: the guidance CLIP, which overrates its own pictures, and the evaluator, which was trained separately and

@@ -61,7 +61,7 @@ def _table(schema: Schema, definitions: Mapping[str, Schema]) -> str:
 
 
 def _value(field: Schema, definitions: Mapping[str, Schema]) -> str:
-    """What a field may hold, in words."""
+    """The type and bounds of a field, in words."""
     if "$ref" in field:
         target = definitions[field["$ref"]]
         return (

@@ -13,7 +13,7 @@ TERMINAL = {status.value for status in JobStatus if status.is_terminal}
 
 @dataclass(frozen=True)
 class Sight:
-    """What Redis says of a job at one moment."""
+    """A job's record in Redis at one moment."""
 
     status: str
     fence: str = ""
@@ -47,7 +47,7 @@ class Orphaned:
 
 @dataclass
 class Verdict:
-    """What the run has shown."""
+    """The result of the run."""
 
     accepted: int
     succeeded: int

@@ -71,7 +71,7 @@ class Service:
         self.ended(job_id)
 
     def latencies(self, theirs: list[Request], neighbour: Request) -> tuple[list[float], int]:
-        """How long each neighbour waited in all, in seconds; and how many waited for nothing.
+        """Total wait of each neighbour in seconds, and the number that waited in vain.
 
         One comes before the fourth caller, so that what that one asks for and what the rest ask for wait together.
         """

@@ -14,7 +14,7 @@ LEAST_CALLS = 5000  # of a whole run; fewer prove little
 
 @dataclass
 class Seen:
-    """What a run has seen.
+    """The observations of a run.
 
     Attributes:
         seed: of everything that was made up.
@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass
 class Verdict:
-    """What the run has shown, and each promise that it saw broken."""
+    """The result of the run, with each broken promise."""
 
     seed: int
     seconds: float
