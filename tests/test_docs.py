@@ -59,7 +59,7 @@ def test_every_command_of_the_client_is_documented_with_its_options() -> None:
 
 
 def commands_of(group: Any, name: str = "lodestar") -> Iterator[tuple[str, Any]]:
-    """What can be called, also in groups of commands."""
+    """All commands, also those of groups."""
     for word, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands_of(command, f"{name} {word}")

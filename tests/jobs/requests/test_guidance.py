@@ -1,4 +1,4 @@
-"""What a request may say of guidance, and what it comes to."""
+"""The guidance of a request, asked for and resolved."""
 
 import base64
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a job is said to cost, against the calls that its samplers make."""
+"""The estimated cost of a job, against the calls of its samplers."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -78,7 +78,7 @@ class Counter:
         return torch.randn(shape, generator=self._rng)
 
     def _once(self, key: Hashable, cost: float) -> None:
-        """What is remembered is done once for all pictures of a job."""
+        """Cached work is done once for all pictures of a job."""
         if key not in self._read:
             self._read.add(key)
             self.cost += cost

@@ -59,15 +59,15 @@ def test_a_call_that_breaks_its_batch_fails_alone(models: ModelRegistry) -> None
 
 
 def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRegistry) -> None:
-    runner, call, turns = Runner(models), personalize(LIKED, steps=60), 0
+    runner, call, iterations = Runner(models), personalize(LIKED, steps=60), 0
     answer: object = None
     while not isinstance(answer, torch.Tensor):
         assert answer is None or isinstance(answer, fitting.Fitting)
         answer = runner.answer(
             Personalize(call.model, call.text_clip, LIKED, call.direction, call.tuning, answer)
         )
-        turns += 1
-    assert turns > 1
+        iterations += 1
+    assert iterations > 1
     whole = Personalize(call.model, call.text_clip, LIKED, call.direction, Tuning("again", 60, 1e-4))
     model = models.diffusion("pocket")
     at_once = model.personalize(whole.text, whole.direction, whole.tuning, models.clip("pocket-s"))

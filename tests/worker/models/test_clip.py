@@ -1,4 +1,4 @@
-"""How a CLIP computes, and how many cutouts it embeds at a time."""
+"""A CLIP's embeddings, and its batches of cutouts."""
 
 from typing import Any
 

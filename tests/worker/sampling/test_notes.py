@@ -1,4 +1,4 @@
-"""What a job's owner is told of texts that are longer than what reads them."""
+"""Notes on texts beyond their encoder's limit."""
 
 from collections.abc import Callable
 

@@ -68,7 +68,7 @@ class Toy:
         return Prediction(self.x, torch.tensor(1), context, torch.cat(self.outputs(self.x)), CFG)
 
     def answer(self, call: Guide | PullBack) -> Gradient | Tensor:
-        """What the engine would answer, by autograd."""
+        """The engine's answer, by autograd."""
         if isinstance(call, Guide):
             (value,) = gradient_of(self.loss, call.latents)
             return Gradient(self.loss(call.latents).item(), {0: self.loss(call.latents).item()}, value, True)
@@ -115,7 +115,7 @@ class Toy:
             answer = self.answer(call)
 
     def following(self, update: Update) -> Tensor:
-        """Where the step leads, guidance included."""
+        """The latents after the step, guidance included."""
         output = self.combined(self.x)
         latents = self.solver.advance(self.index, 0, self.x, output, torch.Generator())
         return self.solver.shifted(self.index, latents, update.shift)

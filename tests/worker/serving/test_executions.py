@@ -1,4 +1,4 @@
-"""What happens to the jobs that a worker holds, with the shipped model and a real server."""
+"""The executions of a worker, with the shipped model and a real server."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""How executions end: by what came of them, and never by an accident of another's."""
+"""The ends of executions: by their own outcome, never by another's accident."""
 
 import threading
 from collections.abc import Callable
