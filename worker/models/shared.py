@@ -11,7 +11,7 @@ import torch
 class SharedNetworks:
     """The networks in memory by the digest of their files: the same VAE under two models is one object.
 
-    It holds weak references: a network goes with its last model.
+    It keeps none of them alive: a network goes with the last model that has it.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class SharedNetworks:
         return self._networks.get(digest)
 
     def add(self, digest: str, network: torch.nn.Module) -> None:
-        """Register the network of files of this digest."""
+        """A network has been loaded from files of this digest."""
         self._networks[digest] = network
 
 
