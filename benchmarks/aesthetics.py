@@ -1,8 +1,8 @@
-"""What personalising, choosing and searching do on the pocket models, by a judge that takes no part in them.
+"""The effects of aesthetic gradients, best-of-n and search on the pocket models, by a CLIP that takes no part.
 
-``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR] [--styles NAME ...] [--parts NAME ...]``. The judge
-is pocket-eval. The drawings that stand for a style are those of the training data, which ``python -m training.glyphs``
-renders: the embedding is made from drawings of some names, and the judge compares with drawings of other names.
+``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR] [--styles NAME ...] [--parts NAME ...]``. The
+evaluator is pocket-eval. A style's drawings come from the training data, which ``python -m training.glyphs`` renders:
+the embedding is made from drawings of some names, and the evaluator compares with drawings of other names.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.methods.style import drawings, look, make, style_embedding, taste_drawings, towards
+from benchmarks.methods.style import drawings, embed, embedded_drawings, make, style_embedding, towards
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
@@ -30,7 +30,7 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-JUDGE, CHOOSER = "pocket-eval", "pocket-s"
+EVALUATOR, SCORER = "pocket-eval", "pocket-s"
 BACKGROUNDS = ("light blue", "pink", "yellow", "green")
 STEPS = (0, 5, 10, 20)
 CANDIDATES, KEEP = 16, 3
@@ -38,7 +38,7 @@ CANDIDATES, KEEP = 16, 3
 
 @dataclass(frozen=True)
 class StyleRow:
-    """Pictures personalised towards one style by so many steps."""
+    """Pictures of one style's aesthetic gradients at one number of steps."""
 
     style: str
     steps: int
@@ -60,9 +60,9 @@ class ChoiceRow:
 
 @dataclass(frozen=True)
 class SearchRow:
-    """Pictures looked for by their own prompts."""
+    """How often a search by a picture's own prompt finds it."""
 
-    guide: str | None  # the CLIP that guided them, by the preset `fast`
+    guidance_clip: str | None  # guides with the preset `fast`
     pictures: int
     rank_1: float
     rank_5: float
@@ -87,24 +87,24 @@ def varied_prompts(count: int) -> list[str]:
     return words
 
 
-def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> list[StyleRow]:
-    """The judge's similarities at each number of steps, same prompts and seeds."""
-    card, judge = models.catalog.model(None), models.clip(JUDGE)
+def personalization(models: ModelRegistry, style: str, count: int, lr: float) -> list[StyleRow]:
+    """The evaluator's similarities at each number of steps, same prompts and seeds."""
+    card, evaluator = models.catalog.model(None), models.clip(EVALUATOR)
     assert card.text_clip is not None
-    taste = style_embedding(models, style, card.text_clip)
-    held_out = look(judge, drawings(style, held_out=True))
-    real = float((look(judge, taste_drawings(style)) @ held_out.T).mean())
+    embedding = style_embedding(models, style, card.text_clip)
+    held_out = embed(evaluator, drawings(style, held_out=True))
+    real = float((embed(evaluator, embedded_drawings(style)) @ held_out.T).mean())
     words = prompts(count)
-    targets = judge.embed_texts(words)
+    targets = evaluator.embed_texts(words)
     rows, unchanged = [], None
     for steps in STEPS:
         requests = [
             resolve(GenerateRequest(prompt=prompt, seed=seed), models.catalog).model_copy(
-                update={"personalization": towards(taste, steps, lr)}
+                update={"personalization": towards(embedding, steps, lr)}
             )
             for seed, prompt in enumerate(words)
         ]
-        seen = look(judge, [pictures[0].pixels for pictures in make(models, requests, taste)])
+        seen = embed(evaluator, [pictures[0].pixels for pictures in make(models, requests, embedding)])
         near = (seen @ held_out.T).mean(dim=1)
         unchanged = near if unchanged is None else unchanged
         rows.append(
@@ -120,10 +120,10 @@ def personalising(models: ModelRegistry, style: str, count: int, lr: float) -> l
     return rows
 
 
-def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
-    """Candidates chosen by one CLIP, and what it and the judge say of the choice."""
+def best_of_n(models: ModelRegistry, count: int) -> list[ChoiceRow]:
+    """The similarity of the best of n, by the CLIP that chose them and by the evaluator."""
     words = prompts(count)
-    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "scorer": CHOOSER}}
+    asked = {"select": {"candidates": CANDIDATES, "keep": KEEP, "scorer": SCORER}}
     requests = [
         resolve(
             GenerateRequest.model_validate({"prompt": prompt, "seed": 100 * number, **asked}), models.catalog
@@ -133,10 +133,10 @@ def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
     made = make(models, requests)
     chosen = [best(pictures, Weights(clip=1), KEEP) for pictures in made]
     rows = []
-    for name in (CHOOSER, JUDGE):
+    for name in (SCORER, EVALUATOR):
         clip = models.clip(name)
         similarities = [
-            (look(clip, [picture.pixels for picture in pictures]) * clip.embed_text(prompt)).sum(dim=1)
+            (embed(clip, [picture.pixels for picture in pictures]) * clip.embed_text(prompt)).sum(dim=1)
             for prompt, pictures in zip(words, made, strict=True)
         ]
         means = [float(each.mean()) for each in similarities]
@@ -147,28 +147,29 @@ def choosing(models: ModelRegistry, count: int) -> list[ChoiceRow]:
     return rows
 
 
-def searching(models: ModelRegistry, count: int, guide: str | None) -> SearchRow:
+def searching(models: ModelRegistry, count: int, guidance_clip: str | None) -> SearchRow:
     """How often a picture is the first, or among the first five, that its own prompt finds."""
     words = varied_prompts(count)
-    guidance = Guidance(preset="fast", clip=guide) if guide else None
+    guidance = Guidance(preset="fast", clip=guidance_clip) if guidance_clip else None
     requests = [
         resolve(GenerateRequest(prompt=prompt, seed=seed, guidance=guidance), models.catalog)
         for seed, prompt in enumerate(words)
     ]
     clip = models.clip(models.catalog.aesthetic_scorer.id)
-    pictures = look(clip, [pictures[0].pixels for pictures in make(models, requests)])
+    pictures = embed(clip, [pictures[0].pixels for pictures in make(models, requests)])
     similarities = clip.embed_texts(words) @ pictures.T
     ranks = (similarities > similarities.diagonal()[:, None]).sum(dim=1)
-    return SearchRow(guide, len(words), float((ranks == 0).float().mean()), float((ranks < 5).float().mean()))
+    first, fifth = (float((ranks < rank).float().mean()) for rank in (1, 5))
+    return SearchRow(guidance_clip, len(words), first, fifth)
 
 
 def main() -> None:
-    """Measure and tell."""
+    """Measure, print the tables, and write JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few pictures, to see that it works")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument(
-        "--lr", type=float, help="learning rate of the personalisation; by default the model's own"
+        "--lr", type=float, help="learning rate of the personalization; by default the model's own"
     )
     parser.add_argument("--styles", nargs="+", default=["fluent", "twemoji"], choices=glyphs.STYLES)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
@@ -177,12 +178,12 @@ def main() -> None:
     lr = models.catalog.model(None).personalization_lr if options.lr is None else options.lr
     count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
     measures: dict[str, Callable[[], list[Any]]] = {
-        "personalising": lambda: [
-            row for style in options.styles for row in personalising(models, style, count, lr)
+        "personalization": lambda: [
+            row for style in options.styles for row in personalization(models, style, count, lr)
         ],
-        "choosing": lambda: choosing(models, groups),
+        "best_of_n": lambda: best_of_n(models, groups),
         "searching": lambda: [
-            searching(models, pictures, guide) for guide in (None, models.catalog.aesthetic_scorer.id)
+            searching(models, pictures, clip) for clip in (None, models.catalog.aesthetic_scorer.id)
         ],
     }
     figures = {part: measures[part]() for part in options.parts}
@@ -193,8 +194,8 @@ def main() -> None:
         options.json.write_text(json.dumps(written, indent=2) + "\n")
 
 
-def show_personalising(rows: list[StyleRow]) -> None:
-    """Print how near the pictures come to each style."""
+def show_personalization(rows: list[StyleRow]) -> None:
+    """Print the pictures' similarity to each style."""
     table = Table(
         "style",
         "steps",
@@ -209,8 +210,8 @@ def show_personalising(rows: list[StyleRow]) -> None:
     Console().print(table)
 
 
-def show_choosing(rows: list[ChoiceRow]) -> None:
-    """Print what the choice gains."""
+def show_best_of_n(rows: list[ChoiceRow]) -> None:
+    """Print the gain of best-of-n."""
     table = Table("seen by", f"all {CANDIDATES}", f"best {KEEP}", "gain", "±")
     for row in rows:
         seen = (row.all_16, row.best_3, row.best_3 - row.all_16, row.error)
@@ -219,16 +220,18 @@ def show_choosing(rows: list[ChoiceRow]) -> None:
 
 
 def show_searching(rows: list[SearchRow]) -> None:
-    """Print how often the own prompt finds a picture."""
+    """Print how often a picture's own prompt finds it."""
     table = Table("pictures", "guided by", "rank 1", "rank 5 or better")
     for row in rows:
-        table.add_row(str(row.pictures), row.guide or "none", f"{row.rank_1:.1%}", f"{row.rank_5:.1%}")
+        table.add_row(
+            str(row.pictures), row.guidance_clip or "none", f"{row.rank_1:.1%}", f"{row.rank_5:.1%}"
+        )
     Console().print(table)
 
 
 SHOWN: dict[str, Callable[[list[Any]], None]] = {
-    "personalising": show_personalising,
-    "choosing": show_choosing,
+    "personalization": show_personalization,
+    "best_of_n": show_best_of_n,
     "searching": show_searching,
 }
 PARTS = tuple(SHOWN)

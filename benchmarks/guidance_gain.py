@@ -1,8 +1,8 @@
-"""How much CLIP guidance raises the similarity of pictures to their prompts, same seeds with and without.
+"""The gain of CLIP guidance in the similarity of pictures to their prompts, from the same seeds.
 
-``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE] [--guidance JSON]``. Two CLIPs look at
-every picture: the guide, which flatters itself, and a judge that was trained apart from it and never guides. Only the
-judge's figure says whether the pictures are better.
+``python -m benchmarks.guidance_gain [--quick] [--json FILE] [--pictures FILE] [--guidance JSON]``. Two CLIPs score
+every picture: the guidance CLIP, which overrates its own pictures, and the evaluator, which was trained separately and
+never guides. Only the evaluator's figure tells whether the pictures are better.
 """
 
 import argparse
@@ -37,13 +37,13 @@ STYLES = ("noto", "twemoji", "fluent", "flat")
 
 @dataclass(frozen=True)
 class Pair:
-    """One prompt drawn twice from one seed; cosine similarities to the prompt."""
+    """Two pictures of one prompt and seed, unguided and guided; cosine similarities to the prompt."""
 
     prompt: str
-    guide_plain: float
-    guide_guided: float
-    judge_plain: float
-    judge_guided: float
+    guidance_clip_plain: float
+    guidance_clip_guided: float
+    evaluator_plain: float
+    evaluator_guided: float
 
 
 def prompts(count: int) -> list[str]:
@@ -57,9 +57,9 @@ def prompts(count: int) -> list[str]:
 
 
 def measure(count: int, guidance: Guidance) -> tuple[list[Pair], list[Tensor]]:
-    """Draw every prompt without and with guidance; the scores, and the pictures in pairs."""
+    """Generate every prompt without and with guidance; the scores, and the pictures in pairs."""
     models = ModelRegistry(load_catalog(CATALOG), Device(WorkerSettings()))
-    judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), models.device)
+    evaluator: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), models.device)
     texts = prompts(count)
     requests = [
         resolve(GenerateRequest(prompt=text, seed=seed, guidance=choice), models.catalog)
@@ -69,14 +69,14 @@ def measure(count: int, guidance: Guidance) -> tuple[list[Pair], list[Tensor]]:
     drawn = [
         picture
         for (picture,) in track(
-            generate_all(requests, Runner(models)), "drawing", len(requests), console=Console(stderr=True)
+            generate_all(requests, Runner(models)), "generating", len(requests), console=Console(stderr=True)
         )
     ]
     pairs = []
     for text, plain, guided in zip(texts, drawn[::2], drawn[1::2], strict=True):
-        target = judge.embed_text(text)
-        judged = (judge.score(picture.pixels, target) for picture in (plain, guided))
-        pairs.append(Pair(text, plain.clip_score, guided.clip_score, *judged))
+        target = evaluator.embed_text(text)
+        scores = (evaluator.score(picture.pixels, target) for picture in (plain, guided))
+        pairs.append(Pair(text, plain.clip_score, guided.clip_score, *scores))
     pictures = [picture.pixels for picture in drawn]
     return pairs, pictures
 
@@ -84,7 +84,7 @@ def measure(count: int, guidance: Guidance) -> tuple[list[Pair], list[Tensor]]:
 def summary(pairs: list[Pair]) -> dict[str, dict[str, float]]:
     """Means over all prompts, the gain with its standard error, and how often guidance wins."""
     table = {}
-    for name in ("guide", "judge"):
+    for name in ("guidance_clip", "evaluator"):
         plain = [getattr(pair, f"{name}_plain") for pair in pairs]
         guided = [getattr(pair, f"{name}_guided") for pair in pairs]
         gains = [after - before for before, after in zip(plain, guided, strict=True)]

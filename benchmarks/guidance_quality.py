@@ -1,9 +1,9 @@
-"""What each preset gains and costs: the judge's similarity, distances of the pictures to real ones, and time.
+"""Each preset's gain and cost: the evaluator's similarity, distances of the pictures to real ones, and time.
 
-``python -m benchmarks.guidance_quality [--quick] [--json FILE] [--prompts N] [--presets NAME ...]``. All presets draw
-the same prompts from the same seeds, at their published numbers. The judge, pocket-eval, was trained apart from the
-guide and never guides; all distances are in its feature space, so they compare only with each other. The real pictures
-are the drawings that the pocket models learned from (see ``models/pocket/README.md`` for how to fetch them).
+``python -m benchmarks.guidance_quality [--quick] [--json FILE] [--prompts N] [--presets NAME ...]``. All presets
+generate the same prompts from the same seeds, at their published numbers. The evaluator, pocket-eval, was trained
+separately from the guidance CLIP and never guides. All distances are in its feature space, so they compare only with
+each other. The real pictures are the drawings of the training data (see ``models/pocket/README.md`` to fetch them).
 """
 
 import argparse
@@ -41,7 +41,7 @@ from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
-TIMED = 4  # pictures that are drawn alone too, for their time; all others share batches
+TIMED = 4  # pictures that are also generated alone, to time them; all others share batches
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Row:
     """One preset over all prompts."""
 
     preset: str
-    similarity: float  # of picture and prompt, by the judge
+    similarity: float  # of picture and prompt, by the evaluator
     gain: float  # over unguided, mean over prompts
     standard_error: float
     wins: float  # share of prompts that gain
@@ -69,13 +69,13 @@ def real_pictures(names: list[str]) -> Tensor:
     return torch.from_numpy(np.stack(chosen)) / 2 + 0.5
 
 
-def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guide: str) -> float:
-    """Median time of a picture that is drawn alone."""
-    generate(requests[0], runner, SamplerInputs(guide))  # loads what has to be loaded
+def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guidance_clip: str) -> float:
+    """Median time of a picture that is generated alone."""
+    generate(requests[0], runner, SamplerInputs(guidance_clip))  # loads the models
     times = []
     for request in requests:
         started = time.perf_counter()
-        generate(request, runner, SamplerInputs(guide))
+        generate(request, runner, SamplerInputs(guidance_clip))
         times.append(time.perf_counter() - started)
     return statistics.median(times)
 
@@ -84,12 +84,12 @@ def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
     """Unguided first, then each preset."""
     device = Device(WorkerSettings())
     models = ModelRegistry(load_catalog(CATALOG), device)
-    judge: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), device)
+    evaluator: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), device)
     names = glyphs.learned()
     texts = [f"{style} {name}" for name, style in prompts(count, names)]
-    targets = torch.cat([judge.embed_text(text) for text in texts])
-    real = embed(judge, real_pictures(names))
-    runner, guide = Runner(models), models.catalog.model(None).clip
+    targets = torch.cat([evaluator.embed_text(text) for text in texts])
+    real = embed(evaluator, real_pictures(names))
+    runner, guidance_clip = Runner(models), models.catalog.model(None).clip
     plain: Tensor | None = None
     plain_seconds = 0.0
     for preset in (None, *presets):
@@ -99,9 +99,9 @@ def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
             for seed, text in enumerate(texts)
         ]
         label = preset or "unguided"
-        seconds = seconds_alone(requests[:TIMED], runner, guide)
+        seconds = seconds_alone(requests[:TIMED], runner, guidance_clip)
         drawn = track(generate_all(requests, runner), label, count, console=Console(stderr=True))
-        features = embed(judge, torch.stack([picture.pixels for (picture,) in drawn]))
+        features = embed(evaluator, torch.stack([picture.pixels for (picture,) in drawn]))
         similarities = (features * targets).sum(dim=1)
         if plain is None:
             plain, plain_seconds = similarities, seconds

@@ -1,4 +1,4 @@
-"""Where the repository has what benchmarks read."""
+"""Paths of the files that benchmarks read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the queue costs, and where one Redis bends.
+"""The cost of the queue, and the limit of one Redis.
 
 ``python -m benchmarks.queue [--quick] [--json FILE]``. On a private Valkey that syncs every write, as the service runs
 it: submissions a second against bare ``rq.enqueue``; time from submission to start on an idle worker; the cost of each

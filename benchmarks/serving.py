@@ -1,4 +1,4 @@
-"""How well the models are kept busy: by the engine alone, and by whole servers under load.
+"""Utilization of the models: by the engine alone, and by whole servers under load.
 
 ``python -m benchmarks.serving [--quick] [--json FILE] [--part batching|servers] [--threads N] [--peers PYTHON]``.
 

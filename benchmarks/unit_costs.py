@@ -1,7 +1,7 @@
-"""What each kind of model call costs against one row of one denoising step: the weights of ``jobs/queue/order.py``.
+"""The cost of each kind of model call in rows of a denoising step: the weights of ``jobs/queue/order.py``.
 
 ``python -m benchmarks.unit_costs [--json FILE] [--seconds N]``. On the pocket model, at its own size, each call alone;
-the median of calls that are timed in turn with a denoising step, since a shared machine is now fast and now slow.
+the median of calls that alternate with a denoising step, since the speed of a shared machine varies.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def _guided(
     decoder: Decoder,
     cutouts: int,
 ) -> Run:
-    """The gradient of one picture, seen through so many cutouts."""
+    """The gradient of one picture with this number of cutouts."""
     spec = CutoutSpec(cutouts, augmentation=AUGMENTATIONS["laion"])
     drawn = draw_cutouts(spec, (64, 64), models.clip("pocket-m").px, rng)
     term = ClipTerm(0, 1.0, SphericalLoss(target))

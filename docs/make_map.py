@@ -1,6 +1,6 @@
 """Draw the map of the code: ``python -m docs.make_map`` writes the rooms and their imports into ``CONTRIBUTING.md``.
 
-``python -m docs.make_map --check`` writes nothing, and fails when the page says something else than the code does.
+``python -m docs.make_map --check`` writes nothing, and fails if page and code differ.
 """
 
 import argparse
@@ -14,7 +14,7 @@ PAGE = ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- map: python -m docs.make_map -->", "<!-- end of the map -->"
 WIDTH = 18
 
-# What lives in each room. A package without a line here fails the check.
+# The content of each room. A package without a line here fails the check.
 ROOMS = {
     "app": "the HTTP side; never imports torch",
     "app.api": "the HTTP server: composition, services, settings",
@@ -28,7 +28,7 @@ ROOMS = {
     "app.api.intake": "from bytes to a submitted job: bodies, forms, fields, submission",
     "app.api.following": "from a job to its caller: waiting, outcome, event stream",
     "app.api.server": "sockets, connections, the layers that every request passes",
-    "app.api.access": "who may call: hosts, sites, callers, body limits",
+    "app.api.access": "admission: hosts, sites, callers, body limits",
     "app.api.problems": "errors as problem documents; the only room that knows HTTP codes",
     "app.api.pictures": "pictures in and out: uploads, decoding, formats",
     "app.api.operation": "metrics, logs, sweeping, wake-ups",
@@ -37,7 +37,7 @@ ROOMS = {
     "app.client": "the Python client",
     "app.stack": "the processes of one machine: start, supervise, stop",
     "worker": "the GPU side; never imports a web framework",
-    "worker.serving": "jobs on their way: claim, pin, publish, settle; the only room that knows the queue",
+    "worker.serving": "executions: claim, pin, publish, settle; the only room that knows the queue",
     "worker.engine": "step-level batching: fair order, batches, memory",
     "worker.sampling": "one picture's algorithm, as a generator of model calls",
     "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
@@ -46,15 +46,15 @@ ROOMS = {
     "worker.pictures": "pixels in and out: reading, PNG, upscaling",
     "worker.aesthetics": "aesthetic embeddings, gradients and predictors",
     "worker.guidance": "pure maths: cutouts, losses, gradients",
-    "jobs": "what both agree on; imports neither torch nor a web framework",
+    "jobs": "the contract of both sides; imports neither torch nor a web framework",
     "jobs.queue": "the durable queue: submit, lease, reap, order, retain",
-    "jobs.events": "what followers are told: events, webhooks",
-    "jobs.resolve": "a request with every default filled in, or the reason why not",
-    "jobs.status": "a job as everyone sees it",
+    "jobs.events": "events and webhooks for followers",
+    "jobs.resolve": "from a request to one with every default, or to its error",
+    "jobs.status": "a job as callers see it",
     "jobs.catalog": "models.toml",
-    "jobs.storage": "the artifact store and what lies in it",
+    "jobs.storage": "the artifact store and its files",
     "jobs.pictures": "the one reader of callers' pictures",
-    "jobs.requests": "what may be asked: data alone",
+    "jobs.requests": "the request models: data alone",
     "jobs.db": "the connection to Redis and its scripts",
 }
 
@@ -94,7 +94,7 @@ def _reached(room: str, arrows: Arrows, seen: set[str]) -> set[str]:
 
 
 def lines(arrows: Arrows) -> list[str]:
-    """The map as text: the tree, what lives in each room, and what it imports."""
+    """The map as text: the tree, with each room's content and imports."""
     drawn = []
     for room, purpose in ROOMS.items():
         *parents, name = room.split(".")

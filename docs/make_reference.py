@@ -9,8 +9,8 @@ from jobs.requests.request import GenerateRequest
 PAGE = Path(__file__).parent / "request.md"
 _HEAD = """# Every field of a request
 
-What `POST /v1/jobs` and `POST /v1/images` take, and what the other dialects take beside their own fields. Only `prompt`
-is needed. Written from the schema by `python -m docs.make_reference`; the running service has the same at `/docs`.
+`POST /v1/jobs` and `POST /v1/images` take these fields; the other dialects take them beside their own. Only `prompt` is
+required. `python -m docs.make_reference` writes this page from the schema; the running service shows it at `/docs`.
 """
 _COLUMNS = "| field | value | left out | |\n|---|---|---|---|"
 
@@ -29,7 +29,7 @@ def reference() -> str:
 
 
 def _objects(schema: Schema, definitions: Mapping[str, Schema]) -> list[str]:
-    """Names of the objects that fields hold, in the order in which they are met."""
+    """Names of the objects that fields hold, in order of first use."""
     found: list[str] = []
     for field in schema["properties"].values():
         for name in _references(field):
@@ -61,7 +61,7 @@ def _table(schema: Schema, definitions: Mapping[str, Schema]) -> str:
 
 
 def _value(field: Schema, definitions: Mapping[str, Schema]) -> str:
-    """What a field may hold, in words."""
+    """The type and bounds of a field, in words."""
     if "$ref" in field:
         target = definitions[field["$ref"]]
         return (

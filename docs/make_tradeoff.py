@@ -1,7 +1,7 @@
-"""Draw what each preset gains against what it costs: ``python -m docs.make_tradeoff --costs FILE FILE ...``.
+"""Draw each preset's gain against its cost: ``python -m docs.make_tradeoff --costs FILE FILE ...``.
 
 The costs are those of ``python -m benchmarks.guidance_speed --json FILE``, one run for all presets. The other files are
-those of ``python -m benchmarks.guidance_quality --json FILE``, all of the same prompts; of a preset that is in several,
+those of ``python -m benchmarks.guidance_quality --json FILE``, all of the same prompts; if a preset is in several,
 the last counts. Writes ``docs/images/tradeoff.svg``; matplotlib comes with the extra ``training``.
 """
 
@@ -32,13 +32,13 @@ def draw(rows: list[dict[str, Any]], costs: dict[str, float], file: Path) -> Non
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g ×"))
     axes.set_xlabel("time of a step, in units of an unguided one")
-    axes.set_ylabel("gain of the judge's similarity")
+    axes.set_ylabel("gain of the evaluator's similarity")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, metadata={"Date": None})
 
 
 def main() -> None:
-    """Read, leave out what is not guided, draw."""
+    """Read the figures, leave out the unguided row, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--costs", type=Path, required=True, help="written by benchmarks.guidance_speed")
     parser.add_argument("files", type=Path, nargs="+", help="written by benchmarks.guidance_quality")

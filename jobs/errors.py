@@ -1,4 +1,4 @@
-"""Everything that can go wrong for a caller or a job, one class each, with a stable machine-readable type."""
+"""The errors of callers and jobs, one class each, with a stable machine-readable type."""
 
 from typing import ClassVar
 
@@ -99,7 +99,7 @@ class LeaseLostError(LodestarError):
 
 
 class JobFailedError(LodestarError):
-    """The job cannot succeed, now or on another attempt; its owner is told why."""
+    """The job cannot succeed, now or on another attempt; its owner gets the reason."""
 
     type = "job_failed"
 

@@ -1,4 +1,4 @@
-"""The base of everything that crosses a process boundary, and the bounds that its fields share."""
+"""The base of models that cross a process boundary, and the bounds that their fields share."""
 
 from copy import copy
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Formerly:
 
 
 class Wire(BaseModel):
-    """Immutable, and without fields that nobody declared."""
+    """Immutable; refuses undeclared fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -74,8 +74,8 @@ def contradiction(model: type[BaseModel], field: str, value: object, message: st
 def same_field(model: type[BaseModel], name: str, default: object = None) -> Any:
     """A field with the description and the examples of another model's, and a default.
 
-    What is asked for and what is resolved share the meaning of a field. Bounds are of what is asked for alone: what was
-    stored is read by other versions, whose bounds may differ.
+    A request and its resolved form share the meaning of a field. Only the request has bounds: other versions, with
+    other bounds, read the stored form.
     """
     field = copy(model.model_fields[name])
     field.default = default
@@ -100,8 +100,8 @@ def _by_former_names(model: Wire, fields: dict[str, Any]) -> dict[str, Any]:
 class AtMost:
     """The most items of a list, or fields of an object: ``Annotated[tuple[int, ...], AtMost(32)]``.
 
-    They are counted before any of them is looked at. ``max_length`` counts when every item has been checked, and each
-    that is wrong has become an error: half a million of them take seconds and a gigabyte.
+    The count comes before the items' validation. ``max_length`` would count after it, when each wrong item has become
+    an error: half a million of them take seconds and a gigabyte.
     """
 
     items: int
@@ -137,6 +137,6 @@ def _without_nul(text: str) -> str:
 MAX_ID_CHARS = 100
 MAX_TEXT_CHARS = 2000
 _NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
-# What a person writes. Pictures carry it in their text chunks, where NUL ends a text.
+# Text of a person. Pictures carry it in their text chunks, where NUL ends a text.
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), *_NO_NUL]
 SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), *_NO_NUL]

@@ -138,7 +138,7 @@ def same_greys() -> dict[str, bytes]:
 
 
 def same_white() -> dict[str, bytes]:
-    """What looks white, whatever lies beneath."""
+    """White on sight, whatever lies beneath."""
     hidden = _hidden()
     grey = Image.new("L", (SIDE, SIDE), 7)
     sixteen = np.full((SIDE, SIDE, 1), 7777, ">u2")
@@ -200,7 +200,7 @@ def hidden_scans(extra: int) -> bytes:
 
 
 def refused() -> dict[str, bytes]:
-    """What is no picture that is read, by what is wrong with it."""
+    """Files that are no readable picture, by their fault."""
     plain, jpeg = encoded(scene()), encoded(scene(), "JPEG")
     webp = encoded(scene(), "WEBP")
     few = zlib.compress(b"\0" * 1000)

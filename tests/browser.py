@@ -29,7 +29,7 @@ def running_browser() -> Iterator[Browser]:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page as it is shown now."""
+    """Axe-core's findings on the page as it is now."""
     found = Axe().run(page).response["violations"]
     return [
         f"{rule['id']}: {rule['help']}: {[node['target'] for node in rule['nodes'][:3]]}" for rule in found

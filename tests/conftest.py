@@ -1,4 +1,4 @@
-"""What every test may use: a real Valkey server, a client on an empty database, a small catalog.
+"""The fixtures of all tests: a real Valkey server, a client on an empty database, a small catalog.
 
 A room's quick tests take under a minute (``make test ARGS="-m 'not slow' tests/jobs/queue"``). A test that takes long
 is marked ``slow``, and the mark says why. After a run of several rooms their times are listed.

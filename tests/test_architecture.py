@@ -1,4 +1,4 @@
-"""What the import linter cannot see: imports inside third-party packages, and what importing costs."""
+"""Rules that the import linter cannot check: imports inside third-party packages, and the cost of imports."""
 
 import json
 import subprocess

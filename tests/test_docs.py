@@ -59,7 +59,7 @@ def test_every_command_of_the_client_is_documented_with_its_options() -> None:
 
 
 def commands_of(group: Any, name: str = "lodestar") -> Iterator[tuple[str, Any]]:
-    """What can be called, also in groups of commands."""
+    """All commands, also those of groups."""
     for word, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands_of(command, f"{name} {word}")
@@ -91,3 +91,12 @@ def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", source.read_text()):
         if "://" not in target:
             assert (source.parent / target).exists(), target
+
+
+def test_no_page_and_no_message_installs_a_strangers_package() -> None:
+    """The name belongs to another project on PyPI, so only a checkout installs this one."""
+    folders = ("app", "benchmarks", "deploy", "docs", "jobs", "models", "tests", "training", "worker")
+    files = [*ROOT.glob("*"), *(file for folder in folders for file in (ROOT / folder).rglob("*"))]
+    texts = [file for file in files if file.suffix in {".html", ".js", ".md", ".py", ".toml", ".txt", ".yml"}]
+    bare = re.compile(r"pip3? install[^\n`]*\blodestar\b|\blodestar\[[a-z]")
+    assert [file for file in texts if file != Path(__file__) and bare.search(file.read_text("utf-8"))] == []

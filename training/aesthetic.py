@@ -1,7 +1,7 @@
 """Train the pocket aesthetic head: a small network on pocket-s embeddings that tells clean drawings from spoilt ones.
 
-``python -m training.aesthetic`` writes ``models/pocket-s/aesthetic.safetensors`` and says how often a clean drawing of
-a name that it has never seen scores above its spoilt copy. No person's taste is in it: 10 means "as drawn", and every
+``python -m training.aesthetic`` writes ``models/pocket-s/aesthetic.safetensors`` and prints how often a clean drawing
+of a held-out name scores above its spoilt copy. No person rated these drawings: 10 means "as drawn", and every
 spoiling takes off up to 9.
 """
 
@@ -137,13 +137,13 @@ def main() -> None:
 @torch.no_grad()
 def report(head: nn.Module, embeddings: Tensor, scores: Tensor) -> None:
     """Print how often a clean drawing scores above its spoilt copy, by the way of spoiling, and the mean error."""
-    judged = head(embeddings)[..., 0]
+    predicted = head(embeddings)[..., 0]
     for column, spoil in enumerate(SPOILINGS, start=1):
-        wins = (judged[:, 0] > judged[:, column]).float().mean()
+        wins = (predicted[:, 0] > predicted[:, column]).float().mean()
         print(
-            f"{spoil.__name__}: clean above spoilt in {wins:.1%} of {len(judged)} drawings of held-out names"
+            f"{spoil.__name__}: clean above spoilt in {wins:.1%} of {len(predicted)} drawings of held-out names"
         )
-    print(f"mean absolute error {(judged - scores).abs().mean():.2f} on a scale of {WORST:g} to {BEST:g}")
+    print(f"mean absolute error {(predicted - scores).abs().mean():.2f} on a scale of {WORST:g} to {BEST:g}")
 
 
 if __name__ == "__main__":

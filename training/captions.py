@@ -1,4 +1,4 @@
-"""What a training picture shows and how it is described: colours, captions, composition on a background."""
+"""Training pictures and their captions: colours, words, composition on a background."""
 
 import numpy as np
 import numpy.typing as npt

@@ -120,7 +120,7 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str], length: int) -> Tens
 def augment(picture: Tensor, rng: torch.Generator) -> Tensor:
     """Small rotations, shifts, scalings, colour changes, blur and noise, different for each picture.
 
-    A guide is shown unfinished pictures through randomly moved cutouts; it must have seen such things.
+    A guidance CLIP embeds unfinished pictures through randomly moved cutouts, so training must show it such pictures.
 
     Args:
         picture: [B, 3, H, W] in [-1, 1].

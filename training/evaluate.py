@@ -1,7 +1,8 @@
 """Measure the pocket family and write the table of its model card.
 
 ``python -m training.evaluate [--prompts 512] [--preset laion]`` prints the table and puts it between the two marks of
-``models/pocket/README.md``. The judge, pocket-eval, was trained apart from the guide and never guides.
+``models/pocket/README.md``. The evaluator, pocket-eval, was trained separately from the guidance CLIP and
+never guides.
 """
 
 import argparse
@@ -90,20 +91,19 @@ def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
     return pairs[:count]
 
 
-def generated_rows(count: int, preset: PresetName, judge: ClipModel, names: list[str]) -> Iterator[str]:
-    """What the judge says of pictures drawn without and with guidance, at the same seeds."""
+def generated_rows(count: int, preset: PresetName, evaluator: ClipModel, names: list[str]) -> Iterator[str]:
+    """The evaluator's scores of pictures without and with guidance, at the same seeds."""
     models = ModelRegistry(load_catalog(models_folder().parent / "models.toml"), Device(WorkerSettings()))
     runner, pairs = Runner(models), prompts(count, names)
     rgba, rows = glyphs.load(work_folder())
     wanted = set(names)
-    real = torch.from_numpy(
-        np.stack([compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted])
-    )
-    real_features = embed(judge, real / 2 + 0.5)
+    real = [compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted]
+    real_features = embed(evaluator, torch.from_numpy(np.stack(real)) / 2 + 0.5)
     # A picture's own name and 255 others, learned ones first: the nearer the others, the harder to tell apart.
     known = names + [name for name in glyphs.vocabulary() if name not in wanted]
     texts = {
-        style: torch.cat([judge.embed_text(f"{style} {name}") for name in known]) for style in glyphs.STYLES
+        style: torch.cat([evaluator.embed_text(f"{style} {name}") for name in known])
+        for style in glyphs.STYLES
     }
     pools = {
         name: torch.tensor([at, *(other for other in range(len(known)) if other != at)][:POOL])
@@ -115,7 +115,7 @@ def generated_rows(count: int, preset: PresetName, judge: ClipModel, names: list
             for seed, (name, style) in enumerate(pairs)
         ]
         drawn = tqdm(generate_all(requests, runner), desc=label, total=count)
-        features = embed(judge, torch.stack([picture.pixels for (picture,) in drawn]))
+        features = embed(evaluator, torch.stack([picture.pixels for (picture,) in drawn]))
         targets = torch.stack([texts[style][names.index(name)] for name, style in pairs])
         candidates = [texts[style][pools[name]] for name, style in pairs]
         top_1, top_5 = (

@@ -23,7 +23,7 @@ Optimizers = list[tuple[torch.optim.Optimizer, float]]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how fast a stage learns."""
+    """The number of steps and the learning rate of a stage."""
 
     steps: int
     lr: float

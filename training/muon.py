@@ -38,7 +38,7 @@ class Muon(torch.optim.Optimizer):
                 parameter.sub_(update, alpha=group["lr"])
 
     def _updates(self, parameters: list[nn.Parameter]) -> list[Tensor]:
-        """What to take from each parameter, in its shape."""
+        """The update to subtract from each parameter, in its shape."""
         shared = distributed.is_initialized()
         processes, rank = (distributed.get_world_size(), distributed.get_rank()) if shared else (1, 0)
         # Taking turns in the order of their sizes shares the work evenly.

@@ -1,4 +1,4 @@
-"""Where training keeps its data and checkpoints, and how it uses the machine."""
+"""The folders of training, and its use of the machine."""
 
 import os
 from pathlib import Path

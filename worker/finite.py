@@ -8,7 +8,7 @@ from jobs.errors import JobFailedError
 
 
 def is_finite(value: Tensor | float | None) -> bool:
-    """Whether it holds nothing but finite numbers; None holds none."""
+    """Whether all numbers of a value are finite; true for None."""
     if value is None:
         return True
     return bool(value.isfinite().all()) if isinstance(value, Tensor) else math.isfinite(value)

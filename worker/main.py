@@ -68,7 +68,7 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     executions.start()
     Consumer(redis, executions, name=name).work(logging_level="WARNING")
     executions.close(settings.grace_s)
-    # Or the interpreter looks through every object of the libraries for garbage before it ends, which takes seconds.
+    # Or the interpreter collects garbage among all objects of the libraries before it ends, for seconds.
     gc.freeze()
     return 0 if executions.is_fit() else EX_UNAVAILABLE
 

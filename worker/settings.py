@@ -43,10 +43,10 @@ class WorkerSettings(BaseSettings):
         None, gt=0, description="Memory that models may take; half of the device's if left out."
     )
     grace_s: float = Field(
-        4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before giving them back."
+        4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before they are released."
     )
     hang_timeout_s: float = Field(
         600,
         gt=0,
-        description="Seconds that one model call may take before the process takes it for hung and ends.",
+        description="Seconds that one model call may take before the process ends as hung.",
     )

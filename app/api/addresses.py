@@ -1,7 +1,7 @@
-"""Which addresses a webhook may reach: those of the public internet, and what the operator allows besides.
+"""The addresses that webhooks may reach: the public internet, and networks that the operator allows.
 
-A service that posts to any address that it is given would let its callers reach what only it can reach: its own Redis,
-the machines beside it, the cloud's metadata service with the credentials of the machine.
+Without this check, callers could reach addresses that only the service can reach: its Redis, its neighbours, and the
+cloud's metadata service with the machine's credentials.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ class RefusedAddressError(Exception):
 
 
 class AddressPolicy:
-    """Tells which addresses may be reached."""
+    """The addresses that webhooks may reach."""
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
         """Allow these networks besides the public internet."""
@@ -49,7 +49,7 @@ class AddressPolicy:
         return all(self._is_allowed(each) or _is_public(each) for each in (inner or ip,))
 
     def check(self, url: HttpUrl) -> None:
-        """Refuse at once what can be told without asking a name server.
+        """Refuse an address at once if that needs no name server.
 
         Raises:
             InvalidRequestError: the address of a webhook is, or certainly leads to, one that may not be reached.
@@ -70,7 +70,7 @@ class AddressPolicy:
         """The addresses of a host, each of which may be reached.
 
         Raises:
-            RefusedAddressError: one of them may not: a name that has both kinds is up to no good.
+            RefusedAddressError: one of them may not. A name with both kinds is hostile.
             OSError: the name has no address.
         """
         addresses = list(dict.fromkeys(await _look_up(host, port)))
@@ -84,9 +84,9 @@ class AddressPolicy:
 
 
 async def _look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host. Each look-up has a thread of its own, which nobody waits for at the end.
+    """The addresses of a host. Each look-up has a thread of its own; the process ends without waiting for it.
 
-    The event loop's own few threads would all be taken by names whose servers do not answer for half a minute.
+    Names whose servers take half a minute to answer would occupy all of the event loop's own threads.
     """
     loop = asyncio.get_running_loop()
     found: asyncio.Future[list[str]] = loop.create_future()

@@ -74,7 +74,7 @@ log = structlog.get_logger(__name__)
 
 
 def create_app(settings: ApiSettings) -> FastAPI:
-    """The whole API. Opens no connection: Redis may be away now and come later, and /readyz tells.
+    """The whole API. Opens no connection: Redis may come later, and /readyz reports it.
 
     Raises:
         ConfigurationError: the model catalog is missing or wrong, or a URL is, or the prefix is a path of our own.
@@ -109,7 +109,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
 
 def serve(settings: ApiSettings) -> None:
-    """Serve the API until SIGINT or SIGTERM; open requests are given ``stop_timeout_s`` to end.
+    """Serve the API until SIGINT or SIGTERM; open requests have ``stop_timeout_s`` to end.
 
     Raises:
         ConfigurationError: the port is taken, the address is not this host's, or as for ``create_app``.
@@ -137,7 +137,7 @@ def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
 
 
 def _require_unambiguous(prefix: str, app: FastAPI) -> None:
-    """A path that begins with the prefix may have it or not have it; it must not be both."""
+    """Refuse a prefix that is the beginning of a path of our own: such a path would be ambiguous."""
     own = {route.path for noun in NOUNS for route in noun.router.routes}
     own |= {getattr(route, "path", "") for route in app.routes}
     if prefix and any(f"{path}/".startswith(f"{prefix}/") for path in own):
@@ -182,6 +182,6 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 
 
 async def _wake_at_stop(services: Services) -> None:
-    """Let the streams of events end, which would hold the server's stop otherwise."""
+    """End the streams of events, which would delay the server's stop."""
     await services.stopping.wait()
     services.wakeups.wake_all()

@@ -15,19 +15,19 @@ from app.api.problems.problem import FieldError, Problem
 TITLE = "Lodestar"
 DESCRIPTION = """
 Guided image generation over HTTP: `POST /v1/jobs` queues a prompt, a worker generates it, and `GET /v1/jobs/{id}`
-tells how far it is and where the pictures are.
+shows its progress and the addresses of its pictures.
 
 Every error is a problem document (RFC 9457, `application/problem+json`) whose `type` is stable and leads to
 its explanation under `/errors`. Every answer carries an `x-request-id`. Times are UTC; durations are in seconds.
 """
 TAGS = [
-    {"name": "jobs", "description": "Submit, look at, cancel and delete jobs."},
-    {"name": "events", "description": "What happens to jobs, as it happens."},
+    {"name": "jobs", "description": "Submit, get, cancel and delete jobs."},
+    {"name": "events", "description": "Events of jobs, as a stream."},
     {"name": "images", "description": "The pictures of a job."},
     {"name": "models", "description": "The models and CLIPs of this installation."},
     {"name": "aesthetics", "description": "Personalize, score and search pictures."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},
-    {"name": "errors", "description": "What the `type` of a problem document points to."},
+    {"name": "errors", "description": "The pages that the `type` of a problem document points to."},
 ]
 VERSION = version("lodestar")
 
@@ -64,7 +64,7 @@ def _drop_framework_errors(responses: dict[str, Any]) -> None:
 
 
 def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any]) -> None:
-    """What may be answered before a request reaches its route, or while its body is read."""
+    """Add the errors of the layers before a route, and of the reading of a body."""
     only_reads = verb == "get" and path not in WORKING_PATHS
     kinds = ("host_not_allowed",) if only_reads else ("host_not_allowed", "cross_site")
     responses.setdefault("403", documented(*kinds)[403])

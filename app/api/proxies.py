@@ -1,4 +1,4 @@
-"""What a proxy in front of this server says of a request: the scheme, the client, and the prefix that it came by."""
+"""The headers of a proxy in front of this server: the scheme, the client, and the prefix of a request."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _MAPPED = "::ffff:"
 
 
 def own_path(scope: Scope) -> str:
-    """The path of a request without the prefix that the service is placed under, as routes know it."""
+    """The path of a request without the service's prefix, as routes know it."""
     # Starlette lets root_path grow with each mount, and keeps the first one apart.
     prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
     return str(scope["path"]).removeprefix(prefix)
@@ -21,8 +21,8 @@ def own_path(scope: Scope) -> str:
 class ProxyLayer:
     """ASGI middleware; puts every request, and all paths that are written for it, under the service's prefix.
 
-    The prefix is ``X-Forwarded-Prefix`` where a trusted proxy says one, else ``root_path``. Whether the proxy has taken
-    it off the path or not, the request is served. ``X-Forwarded-Proto`` and ``X-Forwarded-For`` are believed likewise.
+    The prefix is ``X-Forwarded-Prefix`` of a trusted proxy, else ``root_path``. The proxy may have stripped it from the
+    path or not. ``X-Forwarded-Proto`` and ``X-Forwarded-For`` of a trusted proxy count likewise.
 
     Args:
         app: the layer within.
@@ -48,7 +48,7 @@ class ProxyLayer:
     def _prefix(self, scope: Scope) -> str:
         peer = scope["client"][0] if scope["client"] else None
         if peer in self._believing.trusted_hosts:
-            # Proxies behind each other may each say what they took off, the outermost first.
+            # Each of several proxies may add the prefix that it stripped, the outermost first.
             said = ",".join(Headers(scope=scope).getlist("x-forwarded-prefix")).split(",")
             prefix = "".join(part.strip().rstrip("/") for part in said)
             if links.is_prefix(prefix):

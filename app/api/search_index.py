@@ -1,4 +1,4 @@
-"""The FAISS index of the kept pictures, made from the segments that workers write and from nothing else."""
+"""The FAISS index of the kept pictures, built from the segments that workers write."""
 
 import io
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from jobs import extras
 from jobs.errors import MissingExtraError, UnknownImageError
 from jobs.storage.segments import Segment, Segments
 
@@ -19,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Found:
-    """A picture, and how near it is."""
+    """A picture and its similarity."""
 
     job_id: str
     fence: str
@@ -36,14 +37,14 @@ class _Entry:
 
 
 class SearchIndex:
-    """An exact index by inner product. Each look adds the segments that came since the last one.
+    """An exact index by inner product. Each search first adds new segments.
 
     Any number of servers may each have their own; they share the segments, and a snapshot that saves time at the start.
     Threads may share one.
     """
 
     def __init__(self, segments: Segments) -> None:
-        """Know nothing yet."""
+        """Start empty."""
         self._segments = segments
         self._snapshot = f"{segments.folder}/snapshot.npz"
         self._lock = threading.Lock()
@@ -156,5 +157,5 @@ def _libraries() -> tuple[Any, Any]:
         import faiss
         import numpy as np
     except ImportError as error:
-        raise MissingExtraError("search needs FAISS: pip install 'lodestar[search]'") from error
+        raise MissingExtraError(extras.missing("search", "search")) from error
     return faiss, np

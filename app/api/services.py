@@ -1,4 +1,4 @@
-"""What the routes work with, made once for each app from its settings."""
+"""The services of the routes, made once for each app from its settings."""
 
 import asyncio
 from collections import OrderedDict
@@ -33,7 +33,7 @@ ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for
 
 @dataclass(frozen=True)
 class Services:
-    """The parts behind the routes. Making them opens no connection."""
+    """The services of the routes. Making them opens no connection."""
 
     settings: ApiSettings
     catalog: Catalog
@@ -50,20 +50,20 @@ class Services:
     embeddings: EmbeddingLibrary
     search: SearchIndex
     queries: OrderedDict[str, list[float]]
-    """Where the latest texts that were searched for lie."""
+    """Embeddings of the latest texts that were searched for."""
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
     stopping: asyncio.Event
-    """Set when the server is about to stop: nobody should wait for anything long any more."""
+    """Set when the server is about to stop, so that long waits end."""
 
     @property
     def limits(self) -> Limits:
-        """What one job may cost."""
+        """The limits of one job."""
         return Limits(self.settings.max_cost, self.settings.max_timeout_s)
 
     def webhook_secrets(self) -> list[str]:
-        """What webhook messages are signed with, the newest first.
+        """The secrets that sign webhook messages, the newest first.
 
         Raises:
             QueueUnavailableError: none is set, and Redis is away.
@@ -74,7 +74,7 @@ class Services:
 
 
 def build_services(settings: ApiSettings) -> Services:
-    """Make every part.
+    """Make every service.
 
     Raises:
         ConfigurationError: the model catalog is missing or wrong, or a URL is.

@@ -1,4 +1,4 @@
-"""What an operator may set for the API."""
+"""The settings of the API."""
 
 import base64
 import binascii
@@ -97,13 +97,13 @@ class ApiSettings(BaseSettings):
         "first, with spaces between while receivers change over. By default one is drawn and kept in Redis.",
     )
     serve_webhook_secret: bool = Field(
-        False, description="Whether the API tells the webhooks' secret to whoever asks for it."
+        False, description="Whether the API discloses the webhooks' secret to callers."
     )
     webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Networks that webhooks may reach besides the public internet, with commas between."
     )
     stop_timeout_s: int = Field(
-        5, ge=1, description="Seconds that open requests are given to end when the server stops."
+        5, ge=1, description="Seconds for open requests to end when the server stops."
     )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="Log lines for people or for machines; auto is console on a terminal, else json."

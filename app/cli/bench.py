@@ -1,4 +1,4 @@
-"""How fast a running service makes pictures, as its callers see it."""
+"""Throughput and latency of a running service, as its callers see them."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from jobs.status.job import Job, JobStatus
 
 @dataclass(frozen=True)
 class Spread:
-    """How a time is distributed, in seconds."""
+    """The distribution of a time, in seconds."""
 
     median: float
     p95: float
@@ -24,7 +24,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Report:
-    """What was measured; times of jobs that succeeded, None if none did."""
+    """The figures; times are of jobs that succeeded, None if none did."""
 
     jobs: int
     succeeded: int

@@ -1,4 +1,4 @@
-"""What every command that talks to a running service is told, and how it connects."""
+"""The options and the connection of commands that call a running service."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -25,12 +25,12 @@ def run_demo(options: StackOptions, *, once: bool, say: Say, show: Say) -> None:
     Args:
         options: of the service.
         once: stop when the picture is written.
-        say: told what happens.
-        show: told the results: the path, the status page and a request to paste.
+        say: called with each message.
+        show: called with each result: the path, the status page and a request to paste.
 
     Raises:
         JobFailedError: the job did not succeed.
-        StopRequested: someone asked for the end before the picture was there.
+        StopRequested: a stop was requested before the picture was there.
     """
     with running_stack(options, say=say) as supervisor:
         path = _picture(options.url, supervisor)

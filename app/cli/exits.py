@@ -1,4 +1,4 @@
-"""How a command speaks to people and to scripts: messages go to stderr, and the exit code says how it ended."""
+"""The messages of commands, on stderr, and their exit codes."""
 
 import sys
 from enum import IntEnum
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What an exit code means."""
+    """The exit codes."""
 
     DONE = 0
     ERROR = 1
@@ -24,12 +24,12 @@ class Exit(IntEnum):
 
 
 def say(message: str) -> None:
-    """Tell a person."""
+    """Print a message for a person."""
     typer.echo(message, err=True)
 
 
 def reassure(message: str) -> None:
-    """Tell a person who watches that something happens; in a log, an error stays the only line."""
+    """Print a progress message on a terminal; in a log, an error stays the only line."""
     if sys.stderr.isatty():
         say(message)
 

@@ -1,4 +1,4 @@
-"""How a command waits for its job, and what it says if it does not wait to the end."""
+"""A command's wait for its job, and its message if the wait ends early."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""The options that say what to generate, and the request that they make."""
+"""The options of a generation, and the request that they make."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,8 +8,8 @@ import typer
 if TYPE_CHECKING:
     from jobs.requests.request import GenerateRequest
 
-Prompt = Annotated[str, typer.Argument(help="What the picture should show.")]
-NegativePrompt = Annotated[str | None, typer.Option(help="What it should not show.")]
+Prompt = Annotated[str, typer.Argument(help="Description of the picture.")]
+NegativePrompt = Annotated[str | None, typer.Option(help="Description of what to avoid.")]
 Model = Annotated[str | None, typer.Option(help="Id of the model.")]
 Width = Annotated[int | None, typer.Option(help="Width in pixels.")]
 Height = Annotated[int | None, typer.Option(help="Height in pixels.")]
@@ -25,7 +25,7 @@ Guide = Annotated[
 Preset = Annotated[str | None, typer.Option(help="Method of the guidance; `lodestar models` lists them.")]
 GuidanceScale = Annotated[float | None, typer.Option(help="Strength of the guidance.")]
 Cutouts = Annotated[int | None, typer.Option(help="Augmented cutouts that CLIP sees at each step.")]
-Clip = Annotated[str | None, typer.Option(help="Id of the CLIP that guides.")]
+Clip = Annotated[str | None, typer.Option(help="Id of the guidance CLIP.")]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="File to write; by default named after the job.", dir_okay=False),

@@ -1,4 +1,4 @@
-"""Files that others have published: fetched whole, and only as they were when their digests were written down."""
+"""Published files: downloads, checked against recorded digests."""
 
 import hashlib
 import tomllib
@@ -26,7 +26,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class DownloadError(LodestarError):
-    """A published file cannot be had as it was published."""
+    """A published file cannot be fetched, or has changed."""
 
     type = "download"
 
@@ -35,7 +35,7 @@ class Group(BaseModel):
     """A folder of published files.
 
     Attributes:
-        description: what they are.
+        description: of the files.
         licence: under which they are published.
         url: of the folder, at a commit that never changes.
         sha256: the digest of each file, by its name.

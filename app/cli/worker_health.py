@@ -1,4 +1,4 @@
-"""Whether this host's worker is alive, as the health check of its container asks."""
+"""The health check of a worker's container."""
 
 import os
 import socket

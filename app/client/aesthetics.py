@@ -1,4 +1,4 @@
-"""The part of the client that finds pictures and keeps aesthetic embeddings."""
+"""The client's searches and aesthetic embeddings."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -38,10 +38,10 @@ class AestheticsClient:
     def search_text(
         self, text: str, *, score: int | None = None, weight: float | None = None, limit: int = 20
     ) -> Hits:
-        """The kept pictures that fit a text best, nearest first; see ``GET /v1/search``.
+        """The kept pictures that are most similar to a text, nearest first; see ``GET /v1/search``.
 
         Args:
-            text: what they show.
+            text: describes the pictures.
             score: prefer pictures that people would rate so, from 0 to 9.
             weight: how far the query is moved towards them; the server's default if None.
             limit: pictures at most, up to 200.
@@ -52,7 +52,7 @@ class AestheticsClient:
     def search_picture(
         self, picture: str, *, score: int | None = None, weight: float | None = None, limit: int = 20
     ) -> Hits:
-        """The kept pictures that are most like another one; otherwise as ``search_text``."""
+        """The kept pictures that are most similar to another one; otherwise as ``search_text``."""
         files, refs = _split([picture], "picture")
         form = _moved(score, weight, limit) | ({"job": refs[0]} if refs else {})
         return read_answer(Hits, self._post("/v1/search", form, files))
@@ -62,7 +62,7 @@ class AestheticsClient:
         return read_answer(EmbeddingList, self._client.call("GET", _path())).data
 
     def get(self, name: str) -> EmbeddingInfo:
-        """What is known of an embedding."""
+        """The description of an embedding."""
         return read_answer(EmbeddingInfo, self._client.call("GET", _path(name)))
 
     def make(
@@ -78,8 +78,8 @@ class AestheticsClient:
 
         Args:
             name: a new name.
-            pictures: what it is made from.
-            minus: pictures whose mean is taken off.
+            pictures: whose mean it is.
+            minus: pictures whose mean is subtracted.
             clip: id of the CLIP to make it with; the server's default if None.
             normalize: whether every picture counts the same.
         """
@@ -104,7 +104,7 @@ class AestheticsClient:
         return self._client.call("GET", _path(name) + "/file").content
 
     def delete(self, name: str) -> None:
-        """Forget an embedding."""
+        """Delete an embedding."""
         self._client.call("DELETE", _path(name))
 
     def _post(self, path: str, form: dict[str, Any], files: Sequence[File]) -> Any:
@@ -124,7 +124,7 @@ def _given(**fields: Any) -> dict[str, Any]:
 
 
 def _split(pictures: Iterable[str], field: str) -> tuple[list[File], list[str]]:
-    """The pictures that are files, as a form has them, and those that the server has."""
+    """The pictures that are files, as parts of a form, and those of the server's jobs."""
     files: list[File] = []
     refs: list[str] = []
     for picture in pictures:

@@ -23,7 +23,7 @@ class NotWritableError(LodestarError):
 
 @contextmanager
 def job_bar(*, quiet: bool = False) -> Iterator[Callable[[Job], None]]:
-    """A bar on stderr, moved by calling it with the job as it stands; off a terminal, a line for each new status."""
+    """A bar on stderr that a call with the job moves; off a terminal, a line for each new status."""
     console = Console(stderr=True)
     if quiet:
         yield lambda _: None
@@ -67,13 +67,13 @@ def wait_with_bar(
     quiet: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Job:
-    """Wait for the end of a job and show how far it is; see ``Client.wait``."""
+    """Wait for the end of a job and show its progress; see ``Client.wait``."""
     with job_bar(quiet=quiet) as show:
         return client.wait(job_id, on_look=show, timeout_s=timeout_s, sleep=sleep)
 
 
 def follow_with_bar(events: Iterable[StreamedEvent], *, quiet: bool = False) -> Job | None:
-    """Follow the events of a job to its end and show how far it is; the job, or None if it was deleted."""
+    """Follow the events of a job to its end and show its progress; the job, or None if it was deleted."""
     job: Job | None = None
     with job_bar(quiet=quiet) as show:
         for event in events:
@@ -90,7 +90,7 @@ def follow_with_bar(events: Iterable[StreamedEvent], *, quiet: bool = False) -> 
 def _after(job: Job | None, event: StreamedEvent) -> Job | None:
     """The job as an event leaves it."""
     if event.name in {"snapshot", "done"}:
-        # A newer server may say more than we know.
+        # A newer server may send fields that this version does not know.
         return Job.model_validate(event.data["job"], extra="ignore")
     if job is None:
         return None

@@ -31,13 +31,13 @@ class ServerUnreachableError(LodestarError):
 
 
 class ServerUnavailableError(LodestarError):
-    """The server answers that it cannot work at the moment."""
+    """The server answers that it is unavailable."""
 
     type = "server_unavailable"
 
 
 class RefusedError(LodestarError):
-    """The server refuses the request, and says why."""
+    """The server refuses the request; the message has its reason."""
 
     type = "refused"
 
@@ -57,7 +57,7 @@ class StreamedEvent:
 
 
 class Client:
-    """Submits jobs and fetches what came of them.
+    """Submits jobs and fetches their results.
 
     All methods raise ServerUnreachableError, ServerUnavailableError or RefusedError.
     """
@@ -77,20 +77,20 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give up its connections."""
+        """Close its connections."""
         self._http.close()
 
     def submit(self, request: GenerateRequest) -> Job:
-        """Queue a job; the job as it then stands, its seed drawn and its defaults filled in."""
+        """Queue a job; the job with its seed and every default filled in."""
         body = request.model_dump(mode="json", exclude_unset=True)
         return _job(self.call("POST", "/v1/jobs", json=body))
 
     def get(self, job_id: str) -> Job:
-        """The job as it stands."""
+        """The job now."""
         return _job(self.call("GET", _path(job_id)))
 
     def cancel(self, job_id: str) -> Job:
-        """Tell a job to stop; the job as it then stands. Again, or too late, it changes nothing."""
+        """Cancel a job; the job after that. A repeated or late cancel changes nothing."""
         return _job(self.call("POST", _path(job_id) + "/cancel"))
 
     def list(self, *, status: str | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
@@ -100,7 +100,7 @@ class Client:
         return read_answer(JobPage, self.call("GET", "/v1/jobs", params=params))
 
     def models(self) -> tuple[dict[str, Any], ...]:
-        """The models and what each can make, as ``GET /v1/models`` has them."""
+        """The models with their limits and defaults, as in ``GET /v1/models``."""
         return tuple(self.call("GET", "/v1/models").json()["data"])
 
     def events(
@@ -110,12 +110,12 @@ class Client:
         patience_s: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Iterator[StreamedEvent]:
-        """What happens to a job, from a snapshot to its end; or to all jobs, without end.
+        """The events of a job, from a snapshot to its end; or of all jobs, without end.
 
         Args:
             job_id: None follows all jobs.
             patience_s: how long the server may be away in between; nothing is missed or told twice.
-            sleep: how to pass the time before another try.
+            sleep: waits before another try.
         """
         path = "/v1/events" if job_id is None else f"{_path(job_id)}/events"
         last_id, last_seen = "", -math.inf
@@ -147,14 +147,14 @@ class Client:
         patience_s: float = 30.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> Job:
-        """Look at a job until it is finished; the finished job.
+        """Poll a job until it is finished; the finished job.
 
         Args:
             job_id: of the job.
-            on_look: called with the job each time it was looked at.
+            on_look: called with the job after each poll.
             timeout_s: how long to wait in all.
             patience_s: how long the server may be away in between, since the job goes on without it.
-            sleep: how to pass the time between two looks.
+            sleep: waits between two polls.
 
         Raises:
             WaitTimeoutError: ``timeout_s`` is over.
@@ -216,13 +216,13 @@ def _job(response: httpx.Response) -> Job:
 
 
 def read_answer(model: type[Answer], response: httpx.Response) -> Answer:
-    """What an answer tells, whose form is known.
+    """Parse an answer of a known form.
 
     Raises:
         RefusedError: it has another form.
     """
     try:
-        # A newer server may say more than we know.
+        # A newer server may send fields that this version does not know.
         return model.model_validate_json(response.content, extra="ignore")
     except ValidationError as error:
         raise RefusedError(f"{response.request.url} does not answer as a lodestar server does") from error
@@ -235,7 +235,7 @@ def _refusal(response: httpx.Response) -> ServerUnavailableError | RefusedError:
 
 
 def _reason(response: httpx.Response) -> str:
-    """The one line that a problem document says, with the fields that it complains about."""
+    """A problem document in one line, with the fields at fault."""
     try:
         problem = response.json()
     except json.JSONDecodeError:

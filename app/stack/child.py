@@ -13,7 +13,7 @@ from pathlib import Path
 from app.stack.child_log import ChildLog
 from jobs.errors import LodestarError
 
-EX_CONFIG = 78  # what our processes exit with when a setting is wrong: starting them again cannot help
+EX_CONFIG = 78  # exit code of our processes for a wrong setting: a restart cannot help
 STABLE_S = 20.0  # a child that lives longer has started well
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 10.0
@@ -33,7 +33,7 @@ class ChildSpec:
 
     Attributes:
         name: for people, and of its log file.
-        command: what to run.
+        command: the program and its arguments.
         env: variables set on top of our own.
         grace_s: how long it may take to end after SIGTERM.
         last: whether it ends after the others, who still need it then.
@@ -89,10 +89,10 @@ class Child:
         self._started = time.monotonic()
 
     def look(self) -> str | None:
-        """Restart it when it is due; what happened, in words, when it has just died.
+        """Restart it when that is due; if it has just died, the reason in words.
 
         Raises:
-            ChildFailedError: it says that its configuration is wrong. The next look is as after any other death.
+            ChildFailedError: its exit code reports a wrong configuration. The next look is as after any other death.
         """
         if self._process is None:
             return self._restart() if time.monotonic() >= self._restart_at else None

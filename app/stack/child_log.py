@@ -1,4 +1,4 @@
-"""What one child says: a file that its output goes to directly, so that no pipe can fill up and stop it."""
+"""The log of a child: a file that takes its output directly, so that no full pipe can block it."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ class ChildLog:
         return file
 
     def tail(self, lines: int) -> list[str]:
-        """The last lines of what it has said since its last start, of as much as a person reads."""
+        """The last lines since its last start, as many as a person reads."""
         said = _end_of(self.path, self._start)
         if self._start < 0:
             said = _end_of(self._older, _size(self._older) + self._start) + said
@@ -50,7 +50,7 @@ class ChildLog:
         return whole.decode(errors="replace").splitlines() if newline else []
 
     def cut(self) -> None:
-        """Put a file that has become too long aside, in place of what was put aside before.
+        """Rotate a log that is too long; the previous rotated log is lost.
 
         The child goes on at its beginning, since it only appends. What it writes at this very moment may be lost.
         """

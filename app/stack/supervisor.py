@@ -17,7 +17,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the ter
 
 
 class StopRequested(BaseException):
-    """Someone asked this process to end."""
+    """A signal requested the end of this process."""
 
 
 class Supervisor:
@@ -30,8 +30,8 @@ class Supervisor:
 
     Args:
         log_folder: where each child's log goes.
-        say: told about each death, and the end.
-        verbose: whether it is also told every line that a child logs.
+        say: called with each message: a child's death, and the end.
+        verbose: whether ``say`` also gets every line that a child logs.
     """
 
     def __init__(self, log_folder: Path, *, say: Callable[[str], None], verbose: bool = False) -> None:
@@ -72,7 +72,7 @@ class Supervisor:
         """Let the time pass and keep the children alive.
 
         Raises:
-            StopRequested: someone asked for the end.
+            StopRequested: a stop was requested.
             ChildFailedError: a child cannot be started, before everything was up.
         """
         end = time.monotonic() + seconds
@@ -84,7 +84,7 @@ class Supervisor:
             time.sleep(min(LOOK_EVERY_S, left_s))
 
     def watch(self) -> NoReturn:
-        """Keep the children alive until someone asks for the end; see ``sleep``."""
+        """Keep the children alive until a stop is requested; see ``sleep``."""
         while True:
             self.sleep(3600)
 
@@ -117,7 +117,7 @@ class Supervisor:
         except ChildFailedError as error:
             if not self.is_up:
                 raise
-            # Someone has spoilt a setting or the catalog of a service that was up: the other processes go on.
+            # A setting or the catalog became invalid while the service was up: the other processes go on.
             return f"{child.spec.name} refuses its configuration: {error.message}; starting it again"
 
     def _end(self, children: list[Child]) -> None:

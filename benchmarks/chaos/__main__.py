@@ -24,7 +24,7 @@ from rich.table import Table
 from app.stack.embedded import socket_url
 from benchmarks.chaos.attacks import Sabotage, kill, sabotage, submit
 from benchmarks.chaos.service import Part, Service, service
-from benchmarks.chaos.verdict import Verdict, judge
+from benchmarks.chaos.verdict import Verdict, verdict_on
 from benchmarks.chaos.watch import LOOK_EVERY_S, Watch
 from jobs.db.connection import connect
 
@@ -34,7 +34,7 @@ SETTLED_WITHIN_S = 900.0  # for what is left when the killing ends
 def rehearse(
     folder: Path, *, jobs: int, seconds: float, seed: int, how: Sabotage | None, settle_s: float
 ) -> Verdict:
-    """Run the service, kill its parts at random, and judge."""
+    """Run the service, kill its parts at random, and give the verdict."""
     chance, kills, broken = random.Random(seed), dict.fromkeys(("worker", "api", "valkey"), 0), how is None
     with service(folder, workers=2) as running, ThreadPoolExecutor(8) as pool:
         watch = Watch(connect(socket_url(folder / "valkey.sock"), patient=False))
@@ -59,7 +59,7 @@ def rehearse(
             running.supervisor.sleep(0.5)
         running.supervisor.sleep(2 * LOOK_EVERY_S)
         watch.end()
-        verdict = judge(watch.stories, watch.orphaned, kills)
+        verdict = verdict_on(watch.stories, watch.orphaned, kills)
     if len(watch.stories) < jobs:
         verdict.violations.append(f"only {len(watch.stories)} of {jobs} jobs could be submitted")
     return verdict

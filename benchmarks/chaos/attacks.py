@@ -1,4 +1,4 @@
-"""What is done to the service: jobs, kills, and broken promises."""
+"""The attacks on the service: jobs, kills, and broken promises."""
 
 import json
 import os

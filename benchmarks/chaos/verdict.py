@@ -1,4 +1,4 @@
-"""What is seen of jobs while parts are killed, held against what the service promises."""
+"""Compare how jobs changed while parts were killed with the service's promises."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ TERMINAL = {status.value for status in JobStatus if status.is_terminal}
 
 @dataclass(frozen=True)
 class Sight:
-    """What Redis says of a job at one moment."""
+    """A job's record in Redis at one moment."""
 
     status: str
     fence: str = ""
@@ -47,7 +47,7 @@ class Orphaned:
 
 @dataclass
 class Verdict:
-    """What the run has shown."""
+    """The result of the run."""
 
     accepted: int
     succeeded: int
@@ -56,8 +56,8 @@ class Verdict:
     violations: list[str]
 
 
-def judge(stories: dict[str, Story], orphaned: list[Orphaned], kills: dict[str, int]) -> Verdict:
-    """Hold what was seen against what was promised."""
+def verdict_on(stories: dict[str, Story], orphaned: list[Orphaned], kills: dict[str, int]) -> Verdict:
+    """Compare the stories with the promises."""
     violations = [fault for job_id, story in stories.items() for fault in _faults(job_id, story)]
     for each in orphaned:
         if each.recovered_after_s is None:

@@ -31,7 +31,7 @@ from benchmarks.fuzz.calls.wire import send_malformed
 from benchmarks.fuzz.findings.documented import Documented
 from benchmarks.fuzz.findings.report import show
 from benchmarks.fuzz.findings.tally import Finding, Tally, read_tally
-from benchmarks.fuzz.findings.verdict import LEAST_CALLS, Seen, Verdict, judge
+from benchmarks.fuzz.findings.verdict import LEAST_CALLS, Seen, Verdict, verdict_on
 from benchmarks.fuzz.watch.drain import Drain
 from benchmarks.fuzz.watch.others import Others
 from benchmarks.fuzz.watch.probes import Probes
@@ -49,7 +49,7 @@ _LATE_S = 60.0  # by which schemathesis may exceed its time: it ends what it has
 
 
 def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
-    """Run the parts on a service of their own, and judge."""
+    """Run the parts on a service of their own, and give the verdict."""
     with service(folder) as running, Probes(running) as probes:
         os.nice(PRIORITY)
         document = httpx.get(f"{running.url}/openapi.json", trust_env=False).json()
@@ -61,7 +61,7 @@ def run(folder: Path, seconds: float, seed: int, parts: list[str]) -> Verdict:
             with Drain(running.url, ALLOWED_S.get(part, USUALLY_ALLOWED_S)) as drain:
                 _part(part, running, documented, Budget(left_s * share), seed, tally)
                 drain.empty()
-        return judge(
+        return verdict_on(
             Seen(
                 seed=seed,
                 seconds=time.monotonic() - start,

@@ -38,7 +38,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Load:
-    """What a server did with requests that arrived at some rate."""
+    """A server's results for requests that arrived at one rate."""
 
     arrivals_per_s: float
     requests: int

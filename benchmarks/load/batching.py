@@ -1,4 +1,4 @@
-"""What step-level batching gains here: jobs at once against the same jobs one at a time, through the engine."""
+"""The gain of step-level batching: jobs at once against the same jobs one at a time, through the engine."""
 
 import statistics
 import threading
@@ -107,7 +107,7 @@ class Bench:
         return Comparison(len(requests), min(alone), seconds, min(alone) / seconds, busy_s / seconds)
 
     def limit(self, repeats: int) -> list[Limit]:
-        """How fast the UNet itself answers: what the engine cannot exceed."""
+        """The speed of the UNet alone: the engine's upper bound."""
         card = self.models.catalog.model(None)
         model = self.models.diffusion(card.id)
         factor = model.facts.latent_factor

@@ -25,7 +25,7 @@ IDLE_POLL_S = 1.0  # as worker.serving.consumer does
 
 @dataclass
 class Simulated:
-    """What one process of simulated workers saw."""
+    """The figures of one process of simulated workers."""
 
     jobs: int = 0
     claim_ms: list[float] = field(default_factory=list)

@@ -60,7 +60,7 @@ def community_pipeline(file: Path, stock: Any, clip: nn.Module, target: Tensor, 
         file: ``clip_guided_stable_diffusion.py``.
         stock: a ``StableDiffusionPipeline``.
         clip: an OpenCLIP model, whose normalisation takes [0, 1] to [-1, 1].
-        target: what guides, [1, E].
+        target: embedding of the text, [1, E].
         px: width of the CLIP's input.
     """
     spec = importlib.util.spec_from_file_location("clip_guided_stable_diffusion", file)

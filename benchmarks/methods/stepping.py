@@ -73,7 +73,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step took.
+    """The cost of a step.
 
     Attributes:
         name: of the method.

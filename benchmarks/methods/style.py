@@ -1,4 +1,4 @@
-"""Drawings of one style, embeddings made of them, and pictures drawn towards those, as a worker would draw them."""
+"""Drawings of one style, the aesthetic embedding of them, and pictures generated with it by the worker's engine."""
 
 import queue
 import threading
@@ -29,7 +29,7 @@ from worker.pictures.picture import Picture
 def drawings(style: str, *, held_out: bool) -> Tensor:
     """Drawings [N, 3, 64, 64] in [0, 1] of one style: every fifth name is held out, the rest are not.
 
-    On backgrounds of all colours, so that what they have in common is the style and not a white background.
+    The backgrounds have all colours, so that the drawings share the style and not a white background.
     """
     rgba, rows = glyphs.load(work_folder())
     ours = [index for index, glyph in enumerate(rows) if glyph.style == style]
@@ -39,22 +39,22 @@ def drawings(style: str, *, held_out: bool) -> Tensor:
     return torch.from_numpy(np.stack(composed)) / 2 + 0.5
 
 
-def taste_drawings(style: str) -> Tensor:
-    """What the embedding of a style is made from."""
+def embedded_drawings(style: str) -> Tensor:
+    """The drawings [N, 3, 64, 64] that a style's embedding averages."""
     return drawings(style, held_out=False)[:512]
 
 
 def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEmbedding:
-    """The mean of a style's drawings."""
-    rows = [models.clip(clip).project_pictures(part) for part in taste_drawings(style).split(64)]
+    """The mean image embedding of a style's drawings."""
+    rows = [models.clip(clip).project_pictures(part) for part in embedded_drawings(style).split(64)]
     return AestheticEmbedding(mean_embedding(torch.cat(rows), normalize=True), clip, {})
 
 
-def towards(taste: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersonalization:
-    """Personalisation at the published defaults but for the steps and the learning rate."""
+def towards(embedding: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersonalization:
+    """Aesthetic gradients at the published defaults, except for the steps and the learning rate."""
     return ResolvedPersonalization(
         embedding="style",
-        digest=taste.digest,
+        digest=embedding.digest,
         steps=steps,
         lr=lr,
         weight=1.0,
@@ -66,19 +66,21 @@ def towards(taste: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersona
 
 
 def make(
-    models: ModelRegistry, requests: Sequence[ResolvedRequest], taste: AestheticEmbedding | None = None
+    models: ModelRegistry, requests: Sequence[ResolvedRequest], embedding: AestheticEmbedding | None = None
 ) -> list[tuple[Picture, ...]]:
-    """The pictures of all requests, batched as a worker would."""
+    """Generate the pictures of all requests, batched as in a worker."""
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
     for number, request in enumerate(requests):
-        engine.admit(Work(str(number), request, Inputs(embeddings={taste.digest: taste} if taste else {})))
+        engine.admit(
+            Work(str(number), request, Inputs(embeddings={embedding.digest: embedding} if embedding else {}))
+        )
     thread = threading.Thread(target=engine.serve)
     thread.start()
     made: dict[int, tuple[Picture, ...]] = {}
     try:
         with Progress(console=Console(stderr=True)) as progress:
-            task = progress.add_task("drawing", total=len(requests))
+            task = progress.add_task("generating", total=len(requests))
             while len(made) < len(requests):
                 work, outcome = outcomes.get()
                 if not isinstance(outcome, Finished):
@@ -91,7 +93,7 @@ def make(
     return [made[number] for number in range(len(requests))]
 
 
-def look(clip: ClipModel, pictures: Sequence[Tensor] | Tensor) -> Tensor:
-    """Unit vectors [N, E]."""
+def embed(clip: ClipModel, pictures: Sequence[Tensor] | Tensor) -> Tensor:
+    """Image embeddings [N, E] of unit length."""
     parts = torch.stack(list(pictures)).split(64)
     return F.normalize(torch.cat([clip.project_pictures(part) for part in parts]), dim=-1)

@@ -1,4 +1,4 @@
-"""What one caller's job costs the others: their latency beside a hostile job, over that beside a harmless one.
+"""The cost of one caller's job to the others: their latency beside a hostile job, over that beside a harmless one.
 
 ``python -m benchmarks.neighbours [--quick] [--json FILE] [--way NAME] [--threads N]``. Starts the whole service with
 one worker. Three callers have an ordinary job each, while a fourth has one that is hostile in one way, or an ordinary
@@ -64,7 +64,7 @@ def main() -> None:
     options = parser.parse_args()
     ratios = []
     with running(options.threads) as service:
-        service.keep_taste()
+        service.keep_embedding()
         for name, way in known.items():
             if options.way in (None, name):
                 ratios.append(measure(name, way, service, 3 if options.quick else 7))

@@ -31,14 +31,14 @@ class Service:
         self._http = httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
         self._asked = 0
 
-    def keep_taste(self) -> None:
-        """Have an embedding to personalise by."""
+    def keep_embedding(self) -> None:
+        """Have an embedding to personalize by."""
         file = io.BytesIO()
         np.save(file, np.random.default_rng(3).standard_normal(192).astype(np.float32))
         answer = self._http.post(
             "/v1/aesthetic-embeddings/import",
-            data={"name": "taste", "clip": "pocket-s"},
-            files={"file": ("taste.npy", file.getvalue())},
+            data={"name": "style", "clip": "pocket-s"},
+            files={"file": ("style.npy", file.getvalue())},
             headers={"Prefer": "wait=60"},
         )
         answer.raise_for_status()
@@ -71,7 +71,7 @@ class Service:
         self.ended(job_id)
 
     def latencies(self, theirs: list[Request], neighbour: Request) -> tuple[list[float], int]:
-        """How long each neighbour waited in all, in seconds; and how many waited for nothing.
+        """Total wait of each neighbour in seconds, and the number that waited in vain.
 
         One comes before the fourth caller, so that what that one asks for and what the rest ask for wait together.
         """

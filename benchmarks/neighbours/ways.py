@@ -35,7 +35,7 @@ def ways() -> dict[str, Way]:
     small, large = ({"type": "image", "image": picture} for picture in (_small_picture(), _slow_picture()))
     guided = {**LONG, "num_images": 16, "guidance": {"cutouts": 1, "objectives": [small]}}
     short = {"prompt": "a red apple", "steps": 10}  # ends before all have had their share
-    fitted = {"embedding": "taste", "steps": 100}
+    fitted = {"embedding": "style", "steps": 100}
     odd = {"model": "odd", "personalization": fitted}
     prompts = [
         f"a {thing}"
@@ -49,7 +49,7 @@ def ways() -> dict[str, Way]:
             [{**LONG, **odd}],
             {"prompt": "a red apple", "steps": 100, **odd},
         ),
-        "personalisation": Way(
+        "personalization": Way(
             [{**LONG, "prompt": prompt, "personalization": fitted} for prompt in prompts],
             [{**LONG, "prompt": prompt} for prompt in prompts],
             short,

@@ -1,4 +1,4 @@
-"""How long a server's models were busy: told by the process that runs them, in a file that the benchmark reads."""
+"""The busy time of a server's models: their process writes it to a file that the benchmark reads."""
 
 import os
 import time

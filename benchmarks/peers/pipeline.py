@@ -84,7 +84,7 @@ def _next_call(sampler: Generator[Yield, Any, Picture], answer: object) -> Call:
 
 
 def _settings(request: ResolvedRequest) -> Hashable:
-    """What requests of one batch must have in common when they are drawn from start to end together."""
+    """The key of a batch: properties that requests must share to run together from start to end."""
     guidance = None
     if request.guidance is not None:
         kinds = tuple(

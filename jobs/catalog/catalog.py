@@ -1,4 +1,4 @@
-"""The model catalog: what ``models.toml`` names, and what each model can make. Loads no weights."""
+"""The model catalog: the entries of ``models.toml``. It loads no weights."""
 
 import tomllib
 from pathlib import Path
@@ -43,7 +43,7 @@ class ClipCard(_Entry):
 
 
 class ModelCard(NamesSampler, _Entry):
-    """A diffusion model and what it can make."""
+    """A diffusion model: its files, its limits and the defaults of its requests."""
 
     config: Path | None = Field(
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
@@ -53,7 +53,7 @@ class ModelCard(NamesSampler, _Entry):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
     )
-    clip: str = Field(description="Id of the CLIP that guides when a request names none.")
+    clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
     )
@@ -162,7 +162,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _entries(table: Any, folder: Path) -> Any:
-    """The entries of a table of tables, each with its name as its id; anything else is for validation to refuse."""
+    """The entries of a table of tables, each with its name as its id. Validation refuses anything else."""
     if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
         return table
     entries = []

@@ -1,4 +1,4 @@
-"""Connections to Redis: how long each side waits for a server that is away."""
+"""Connections to Redis, with each side's patience when the server is away."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -58,8 +58,8 @@ def connect(url: str, *, patient: bool) -> Redis:
 
     Args:
         url: of the server.
-        patient: a worker waits minutes for a server that restarts, since it has work to keep; the API gives up
-            within about two seconds, since someone is waiting for its answer.
+        patient: for a worker, which has work to keep: it waits minutes for a server to restart. The API gives up within
+            about two seconds, since a client is waiting.
     """
     return Redis.from_url(
         url,
@@ -74,7 +74,7 @@ def connect(url: str, *, patient: bool) -> Redis:
 
 
 def bytes_twin(redis: Redis) -> Redis:
-    """A client for the same server that answers in bytes, which RQ needs since it stores compressed data."""
+    """A client for the same server with answers in bytes, as RQ needs them: it stores compressed data."""
     pool = redis.connection_pool
     kwargs = {**pool.connection_kwargs, "decode_responses": False}
     return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **kwargs))
@@ -83,7 +83,7 @@ def bytes_twin(redis: Redis) -> Redis:
 def connect_async(url: str, *, max_connections: int) -> AsyncRedis:
     """A client for an event loop, as patient as the API; opens no connection yet.
 
-    Whoever finds all of its few connections in use waits for one, so many readers cannot use up the server's.
+    It has few connections, and a call waits for a free one, so many readers cannot exhaust the server's.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -111,7 +111,7 @@ def translating_redis_errors() -> Iterator[None]:
 
 
 def translates_redis_errors(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """A function whose calls are each made within ``translating_redis_errors``."""
+    """Decorate a function: each call runs within ``translating_redis_errors``."""
 
     @wraps(function)
     def translated(*args: _P.args, **kwargs: _P.kwargs) -> _T:

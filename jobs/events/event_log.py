@@ -1,7 +1,7 @@
 """Reading the events of one job, or of all: from any point, to the end, with nothing lost and nothing twice.
 
 The scripts append to one stream for each job, kept for an hour after its end, and to one stream for all jobs. Both are
-capped, so a reader that was away for long may have missed some; it is told so.
+capped. A reader that was away for too long gets EventsMissedError.
 """
 
 import re
@@ -51,7 +51,7 @@ class EventLog:
         self._redis = redis
 
     async def look(self, job_id: str) -> tuple[Job, str]:
-        """A job as it stands, and the id of its last event up to then.
+        """The job now, and the id of its last event.
 
         Raises:
             UnknownJobError: there is none of this id.
@@ -91,14 +91,14 @@ class EventLog:
             together.xrange(stream, min=f"({seen}", count=limit)
             length, first, last, rows = await _answers(together)
         newest = last[0][0] if last else START
-        # As long as the stream is shorter than its cap, nothing was ever cut off its beginning.
+        # A stream below its cap was never trimmed.
         is_cut = length >= (KEPT_OF_ALL if job_id is None else KEPT_OF_A_JOB)
         if _order(seen) > _order(newest) or (is_cut and _order(first[0][0]) > _order(seen)):
             raise EventsMissedError
         return [await self._entry(stream_id, fields, job_id) for stream_id, fields in rows]
 
     async def preview(self, job_id: str, index: int) -> str | None:
-        """The newest preview of a picture, a JPEG in base64; None if there is none, or no more."""
+        """The newest preview of a picture, a JPEG in base64; None before the first and after the last one expired."""
         with translating_redis_errors():
             found: Any = await self._redis.hget(keys.previews(job_id), str(index))
         return None if found is None else str(found)

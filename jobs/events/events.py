@@ -1,4 +1,4 @@
-"""The events of a job: one small type for each thing that can happen.
+"""The events of a job, one small type each.
 
 The scripts in ``jobs/db/lua`` append an event in the same step as the change that it describes; a worker adds previews
 and log lines. Every event has the id that Redis gave it in its stream; a reader resumes after an id.
@@ -43,7 +43,7 @@ class QueuedEvent(_Event):
 
 
 class StartedEvent(_Event):
-    """A worker has taken the job."""
+    """A worker has started the job."""
 
     type: Literal["started"] = "started"
     attempt: int = Field(description="Number of the attempt, from 1.")
@@ -51,7 +51,7 @@ class StartedEvent(_Event):
 
 
 class ProgressEvent(_Event):
-    """The job has come further."""
+    """The job has done some steps."""
 
     type: Literal["progress"] = "progress"
     step: int = Field(description="Sampling steps done, over all pictures of the job.")
@@ -96,7 +96,7 @@ class CandidateEvent(_Event):
 
 
 class LogEvent(_Event):
-    """Something in the course of the job that a person may want to know."""
+    """A line of the job's log, for a person."""
 
     type: Literal["log"] = "log"
     level: Literal["info", "warning"] = Field(description="info, or warning.")
@@ -104,13 +104,13 @@ class LogEvent(_Event):
 
 
 class CancelingEvent(_Event):
-    """A running job was told to stop; ``done`` follows when it has."""
+    """A cancel of a running job was requested; ``done`` follows when the job stops."""
 
     type: Literal["canceling"] = "canceling"
 
 
 class DoneEvent(_Event):
-    """The job has ended. There is one of these for each job."""
+    """The job has ended. Each job has exactly one such event."""
 
     is_final: ClassVar[bool] = True
 
@@ -120,7 +120,7 @@ class DoneEvent(_Event):
 
 
 class DeletedEvent(_Event):
-    """The job was forgotten, whatever it was doing."""
+    """The job was deleted, in whatever status."""
 
     is_final: ClassVar[bool] = True
 

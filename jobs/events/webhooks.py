@@ -1,7 +1,7 @@
-"""Webhook messages that are owed: stored together with the change they tell of, and kept until they are settled.
+"""The queue of webhook messages: stored in the same step as the change, and kept until settled.
 
 The deliverer takes a message for the length of a lease. If it dies meanwhile, the message is due again, so each is
-delivered at least once; its id stays the same, by which a receiver knows it again. Callers take turns, and so do the
+delivered at least once. Its id stays the same, so a receiver recognizes a repetition. Callers take turns, and so do the
 hosts of each; see ``lua/deliver.lua``.
 """
 
@@ -38,7 +38,7 @@ class Delivery:
 
 
 class WebhookQueue:
-    """The messages that are owed.
+    """The messages that are not settled.
 
     All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
     """
@@ -52,14 +52,14 @@ class WebhookQueue:
         most_per_caller: int = MOST_PER_CALLER,
         give_up_s: float = GIVE_UP_S,
     ) -> None:
-        """Make the queue as one of its takers sees it.
+        """Connect a taker to the queue.
 
         Args:
             redis: the server.
             lease_s: how long a message may be in hand before it is due again.
             most_per_host: messages in hand for one host and port at a time, by all takers together.
             most_per_caller: likewise for the jobs of one caller.
-            give_up_s: age at which a message is given up where nobody answers.
+            give_up_s: age at which a message for a silent host is given up.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -68,7 +68,7 @@ class WebhookQueue:
 
     @translates_redis_errors
     def take(self) -> Delivery | None:
-        """The message whose turn it is; None when none is due, or those that are have to wait for others of theirs."""
+        """Take the next message; None when none is due, or the limits of host and caller hold back all that are."""
         token = secrets.token_hex(8)
         for _ in range(_PASSES):
             answer = self._scripts(
@@ -83,27 +83,27 @@ class WebhookQueue:
 
     @translates_redis_errors
     def delivered(self, delivery: Delivery) -> None:
-        """The receiver has accepted it."""
+        """Settle a message that its receiver accepted."""
         self._settle(delivery, "delivered", 0, "")
 
     @translates_redis_errors
     def retry(self, delivery: Delivery, delay_s: float, reason: str, *, is_silent: bool = False) -> None:
-        """It is to be tried again after ``delay_s`` seconds; ``is_silent`` if nobody answered at the host."""
+        """Try the message again after ``delay_s`` seconds; ``is_silent`` if the host did not answer."""
         self._settle(delivery, "pending", int(delay_s * 1000), reason, is_silent=is_silent)
 
     @translates_redis_errors
     def give_up(self, delivery: Delivery, reason: str, *, is_silent: bool = False) -> None:
-        """It is not to be tried again; ``is_silent`` if nobody answered at the host."""
+        """Settle a message as failed; ``is_silent`` if the host did not answer."""
         self._settle(delivery, "failed", 0, reason, is_silent=is_silent)
 
     @translates_redis_errors
     def pending(self) -> int:
-        """Number of messages that are owed."""
+        """Number of messages that are not settled."""
         return self._redis.zcard(keys.WEBHOOKS)
 
     @translates_redis_errors
     def own_secret(self) -> str:
-        """A secret to sign with where the operator has set none: drawn once, and the same for every process."""
+        """The signing secret when the operator has set none: drawn once, and the same in every process."""
         drawn = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         self._redis.set(keys.WEBHOOK_SECRET, drawn, nx=True)
         return cast("str", self._redis.get(keys.WEBHOOK_SECRET))

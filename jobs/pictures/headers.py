@@ -1,6 +1,6 @@
-"""What a PNG, JPEG or WebP file says of itself, read without unpacking anything.
+"""The headers of PNG, JPEG and WebP files, read without decoding pixels.
 
-The limits are on what costs time or memory before or beside the pixels. No ordinary program writes such files.
+The limits bound the time and memory that a file costs besides its pixels. Ordinary programs write no file beyond them.
 """
 
 import os
@@ -28,7 +28,7 @@ _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of a picture before it is unpacked."""
+    """Format, size and sample depth of a picture, before decoding."""
 
     form: Form
     width: int
@@ -56,7 +56,7 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def orientation(exif: bytes) -> int:
-    """How EXIF data say that the picture is to be turned, 1 to 8; 1, as it lies, if they are damaged or do not say."""
+    """The EXIF orientation, 1 to 8; 1 (upright) if the data are damaged or lack it."""
     data = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     try:
@@ -143,8 +143,8 @@ def _jpeg(file: BinaryIO) -> Header:
 def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
     """Marker and length of each segment up to the end of the picture, the file being where its content begins.
 
-    Whatever libjpeg would take for the start of a scan is one here: it looks for markers in the scans too, and lets
-    those without a meaning pass as if they had no length.
+    This finds every scan that libjpeg would find. libjpeg looks for markers within scans too, and skips unknown ones
+    as if they had no length.
     """
     while True:
         marker = _next_marker(file)

@@ -40,7 +40,7 @@ _webp_lock = threading.Lock()
 
 class _Jpeg(JpegImageFile):
     def _read_dpi_from_exif(self) -> None:
-        """Not needed, and all that EXIF data hold would be read for it."""
+        """Pillow would parse all EXIF data for the resolution, which is not needed here."""
 
 
 _OPENERS: dict[Form, Callable[[BinaryIO], ImageFile]] = {
@@ -80,7 +80,7 @@ def read_picture(
 def check_header(
     file: BinaryIO, name: str, *, field: str | None = None, most_pixels: int = MAX_PIXELS
 ) -> Header:
-    """What a picture's header says. Nothing is unpacked.
+    """Read a picture's header, without decoding pixels.
 
     Raises:
         InvalidFileError: it is of another format, or larger than it may be.
@@ -107,7 +107,7 @@ def to_png(picture: Image.Image) -> bytes:
 
 
 def digest_of(png: bytes) -> str:
-    """What a stored picture is known by."""
+    """SHA-256 of a stored picture, its name in requests."""
     return sha256(png).hexdigest()
 
 
@@ -134,7 +134,7 @@ def _kept_size(width: int, height: int) -> tuple[int, int]:
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int], bits: int) -> Image.Image:
-    """Strip by strip: no second copy of all pixels is made, and what is averaged is what is seen, not its encoding."""
+    """Shrink strip by strip, without a second copy of all pixels. It averages flat colours: no palette, no alpha."""
     width, height = image.size
     factor = max(1, min(width // (_FINE * size[0]), height // (_FINE * size[1])))
     rows = factor * max(1, _STRIP_PIXELS // (factor * width))

@@ -1,4 +1,4 @@
-"""The ends of an execution without an outcome: what they cost the job, and how often they may happen."""
+"""Ends of an execution without an outcome: the attempts that they charge, and their limit."""
 
 from typing import Literal, cast
 

@@ -1,6 +1,6 @@
-"""Tells a worker at once that one of its jobs was canceled or deleted.
+"""Notifies a worker at once that one of its jobs was canceled or deleted.
 
-Only a hint, which may be lost: the answer to the next renewal of the lease is what counts.
+This is a hint and may be lost. The answer to the next renewal of the lease decides.
 """
 
 from contextlib import suppress
@@ -12,14 +12,14 @@ from jobs.db import keys
 
 
 class Interrupts:
-    """Hears of every running job that someone wants to stop. For one thread."""
+    """Subscribes to the stops of running jobs. For one thread."""
 
     def __init__(self, redis: Redis) -> None:
         self._messages = PubSub(redis.connection_pool, ignore_subscribe_messages=True)
         self._subscribed = False
 
     def wait(self, timeout_s: float) -> str | None:
-        """Id of the next job that is to stop; None when none came in time.
+        """Id of the next job to stop; None on timeout.
 
         Raises:
             RedisError: the connection is lost; the next call makes a new one.
@@ -31,6 +31,5 @@ class Interrupts:
         return None if message is None else str(message["data"])
 
     def close(self) -> None:
-        """Give the connection up."""
         with suppress(Exception):
             self._messages.close()

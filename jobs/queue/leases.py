@@ -2,7 +2,7 @@
 
 A claimed job is leased: unless its worker renews the lease, the reaper gives the job to another one. Every claim has a
 fence of its own, and every later step names that fence, so a worker that was given up and comes back changes nothing.
-A step that is repeated because its answer was lost changes nothing either, and gets the same answer.
+A repeated step, after a lost answer, changes nothing either, and gets the same answer.
 """
 
 import secrets
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class Standing(StrEnum):
-    """What a worker learns when it renews a lease."""
+    """The answer to the renewal of a lease."""
 
     HELD = "held"
     CANCELED = "canceled"
@@ -49,7 +49,7 @@ class Lease:
     Attributes:
         job_id: of the job.
         fence: of this execution alone.
-        request: what to do.
+        request: of the job.
         alone: whether the job is quarantined: its last worker may have died of it, so this one holds no other.
     """
 
@@ -60,12 +60,12 @@ class Lease:
 
     @property
     def generation(self) -> ResolvedRequest:
-        """The request of a job that generates pictures; TypeError for the others."""
+        """The request of a job that generates pictures; TypeError for a task."""
         return generation_of(self.request)
 
     @property
     def artifact_prefix(self) -> str:
-        """Where this execution keeps its pictures: never the place of another execution of the same job."""
+        """Prefix of this execution's keys in the artifact store; each execution has its own."""
         return f"{self.job_id}/{self.fence}"
 
 
@@ -89,11 +89,11 @@ class Leases:
         self._parked = ParkedJobs(redis)
 
     def claim_next(self, models: Sequence[str] = ()) -> Lease | None:
-        """Take the waiting job whose turn it is; None when there is none for this worker now.
+        """Claim the next job in the queue's order; None when this worker can take none now.
 
         Args:
-            models: what the worker has in its memory. A job that needs another model is left for a few seconds to a
-                worker that has it, or while there are others to do.
+            models: ids in the worker's memory. A job of another model is left for a few seconds to a worker that holds
+                that model, or while other jobs wait.
         """
         while answer := self._claim(models, self._parked.readable()):
             lease = self._read(*answer)
@@ -124,11 +124,11 @@ class Leases:
             return None
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
-        """Keep the job for another lease, and record its progress."""
+        """Extend the lease, and record the job's progress."""
         return self.renew_all([(lease, progress)])[0]
 
     def renew_all(self, held: Sequence[tuple[Lease, Progress | None]]) -> list[Standing]:
-        """Keep several jobs, in one round trip."""
+        """Extend several leases, in one round trip."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for lease, progress in held:
                 self._scripts.queue(
@@ -137,7 +137,7 @@ class Leases:
             return [Standing(answer) for answer in pipeline.execute()]
 
     def preview(self, lease: Lease, index: int, step: int, jpeg: bytes) -> None:
-        """Show a small picture of what picture ``index`` will be, in place of the one before."""
+        """Publish a preview of picture ``index``, in place of the one before."""
         data = b64encode(jpeg).decode()
         fields = ("preview", "index", index, "step", step)
         self._scripts("note", lease.job_id, lease.fence, index, data, PREVIEW_TTL_S, *fields)
@@ -152,7 +152,7 @@ class Leases:
         self._scripts("remark", lease.job_id, lease.fence, sentence)
 
     def succeed(self, lease: Lease, images: tuple[StoredImage, ...]) -> JobStatus:
-        """Publish the pictures; the status that the job entered (canceled, when that was asked for first).
+        """Publish the pictures; the status that the job entered (canceled, if a cancel came first).
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
@@ -173,7 +173,7 @@ class Leases:
         self._scripts("show", lease.job_id, lease.fence, field_of(image), record, *pairs)
 
     def answer(self, lease: Lease, result: TaskResult) -> JobStatus:
-        """End a job that makes no picture with what came of it.
+        """End a task with its result.
 
         Raises:
             LeaseLostError: as for ``succeed``.
@@ -190,7 +190,7 @@ class Leases:
         return self._commit(lease, JobStatus.FAILED, "error", reason.model_dump_json())
 
     def cancel(self, lease: Lease) -> JobStatus:
-        """End a job that was told to stop.
+        """End a job whose cancel was requested.
 
         Raises:
             LeaseLostError: as for ``succeed``.
@@ -200,13 +200,13 @@ class Leases:
     def release(self, lease: Lease) -> None:
         """Let the job wait again, at its old place, without charging the attempt.
 
-        A job that was started as often as any may be has failed instead.
+        A job that was started too often fails instead.
         """
         if release(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
             self._tickets.write(lease.job_id, again=True)
 
     def surrender(self, lease: Lease) -> None:
-        """Give the job up because its worker is unfit to go on: as if the worker had died, but at once.
+        """Give the job up because its worker is unfit to go on: as after the worker's death, but at once.
 
         An attempt is charged only if the worker held no other job; see ``lua/recover.lua``.
         """

@@ -1,6 +1,6 @@
 """The cost of a job and the flow that it counts against, which decide the order of the queue.
 
-The order itself is kept by the scripts: see ``lua/submit.lua``.
+The scripts keep the order itself: see ``lua/submit.lua``.
 """
 
 from hashlib import sha256
@@ -34,9 +34,9 @@ _WINDOW_CHARS = 300  # of a prompt, roughly: as much as a text encoder reads at 
 def cost_of(request: ResolvedRequest | Task) -> int:
     """An estimate of a job's model work, for fair shares and foreseen times; only ratios matter.
 
-    One unit is one row of one denoising step at 64 x 64 pixels. All grows with the pixels, cutouts too, since larger
-    pictures are the affair of models with larger CLIPs; attention's square is left out. It is what a job costs that
-    goes on to its end: guidance whose patience ends costs less.
+    One unit is one row of one denoising step at 64 x 64 pixels. All costs grow with the pixels. So do those of cutouts,
+    since models of larger pictures come with larger CLIPs. The quadratic cost of attention is left out. The estimate
+    assumes a job that runs to its end; guidance whose patience ends costs less.
     """
     if not isinstance(request, ResolvedRequest):
         return max(1, ceil(request.num_inputs * _EMBEDDING))
@@ -46,7 +46,7 @@ def cost_of(request: ResolvedRequest | Task) -> int:
 
 
 def calls_of(sampler: SamplerName, steps: int) -> list[int]:
-    """How often a sampler asks the denoiser at each of its steps."""
+    """The sampler's calls of the denoiser at each step."""
     calls = [1] * steps
     if sampler is SamplerName.HEUN:
         calls = [2] * (steps - 1) + [1]
@@ -56,7 +56,7 @@ def calls_of(sampler: SamplerName, steps: int) -> list[int]:
 
 
 def _sampling(request: ResolvedRequest) -> float:
-    """The steps of one picture."""
+    """Cost of the steps of one picture."""
     rows = 1.0 if request.cfg_scale == 1 else 2.0
     cost = [rows * calls for calls in calls_of(request.sampler, request.steps)]
     guidance = request.guidance
@@ -69,7 +69,7 @@ def _sampling(request: ResolvedRequest) -> float:
 
 
 def _gradient(guidance: ResolvedGuidance, cutouts: "_Cutouts", progress: float, rows: float) -> float:
-    """What guidance computes at one of its steps, each time that the step is taken."""
+    """Cost of one gradient of guidance."""
     number = cutouts.at(progress)
     if number is None:
         return 0.0
@@ -100,7 +100,7 @@ class _Cutouts:
 
 
 def _finishing(request: ResolvedRequest) -> float:
-    """What a picture costs besides its steps: its previews, itself, and what CLIPs say of it and of its models."""
+    """Cost of a picture besides its steps: previews, decoding, and embeddings by the CLIPs."""
     every = request.preview_every_steps
     previews = (request.steps - 1) // every if every else 0
     guidance = request.guidance
@@ -120,7 +120,7 @@ def _enlarging(request: ResolvedRequest) -> float:
 
 
 def _reading(request: ResolvedRequest) -> float:
-    """Work done once for all pictures: reading texts, and fitting the text encoder to an aesthetic embedding."""
+    """Cost of the work that all pictures share: texts, and fitting the text encoder to an aesthetic embedding."""
     texts = 2 + (request.cfg_scale != 1) + (request.select is not None)
     if request.guidance is not None and request.guidance.scale:
         texts += sum(isinstance(objective, TextObjective) for objective in request.guidance.objectives)
@@ -130,7 +130,7 @@ def _reading(request: ResolvedRequest) -> float:
 
 
 def weight_of(priority: Priority) -> float:
-    """How much of a worker's time a job gets while others want it too, against a normal one."""
+    """A job's share of a worker's time relative to a job of normal priority."""
     return WEIGHTS[priority] / WEIGHTS[Priority.NORMAL]
 
 
@@ -141,5 +141,5 @@ def flow_of(caller: str, priority: Priority) -> str:
         caller: its name, as the API knows it; empty for all anonymous ones.
         priority: of the job.
     """
-    # A digest, so that what is kept in Redis tells nobody's name.
+    # A digest, so that Redis holds no name of a caller.
     return f"{sha256(caller.encode()).hexdigest()[:16] if caller else 'anonymous'}:{priority}"

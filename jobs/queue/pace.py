@@ -1,4 +1,4 @@
-"""How fast the workers get on together, and so how long a waiting job will take."""
+"""The workers' total speed, and the time to the end of a waiting job."""
 
 from collections.abc import Iterable, Mapping
 from typing import cast
@@ -16,7 +16,7 @@ class Pace(Wire):
     """All live workers together.
 
     Attributes:
-        speed: units of work (see ``jobs.queue.order.cost_of``) that they do in a second.
+        speed: units of work (see ``jobs.queue.order.cost_of``) in a second.
         load: units that the jobs they run still need.
     """
 
@@ -40,7 +40,7 @@ class Backlog(Wire):
     def eta_s(self, jobs_before: float, own_cost: int = 0) -> float | None:
         """Seconds until a waiting job is done; None when no speed is known.
 
-        The jobs before it are taken to be of average cost: adding up the true ones would take as long as the queue.
+        The jobs before it count at the average cost: the true sum would take time in proportion to the queue.
         """
         if self.pace is None or self.pace.speed <= 0:
             return None
@@ -53,13 +53,13 @@ class Backlog(Wire):
 
 
 class PaceBook:
-    """Where the pace is written down by the reaper, and read for every answer about a waiting job."""
+    """Keeps the pace in Redis: the reaper writes it, and every answer about a waiting job reads it."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     def note(self, workers: Iterable[WorkerInfo]) -> None:
-        """Add the workers up; without any speed, nothing is noted and the last note soon expires."""
+        """Write the sum over the workers; without any speed nothing is written, and the last pace soon expires."""
         known = [worker for worker in workers if worker.speed is not None]
         if known:
             pace = Pace(

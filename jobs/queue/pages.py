@@ -26,7 +26,7 @@ class JobPages:
         self._pace = pace
 
     def read(self, status: JobStatus | None, cursor: str | None, limit: int) -> JobPage:
-        """One page; see ``JobQueue.list``."""
+        """Read one page; see ``JobQueue.list``."""
         if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise InvalidRequestError("cursor must be the next_cursor of an earlier page", field="cursor")
         if limit < 1:
@@ -55,11 +55,11 @@ class JobPages:
         return cast("list[tuple[str, float]]", found)
 
     def _fitting(self, rows: Sequence[tuple[str, float]]) -> int:
-        """How many of these jobs a page holds, one at least: no answer is large, whatever its jobs hold."""
+        """The number of these jobs that fit on a page, at least one. It bounds the size of an answer."""
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id, _ in rows:
                 pipeline.hget(keys.job(job_id), "record_bytes")
-                pipeline.hstrlen(keys.job(job_id), "request")  # all that a job of an older version tells
+                pipeline.hstrlen(keys.job(job_id), "request")  # of a job of an older version
             answers = pipeline.execute()
         ends = accumulate(
             max(int(counted or 0), asked) for counted, asked in zip(answers[::2], answers[1::2], strict=True)

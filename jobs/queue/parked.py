@@ -22,7 +22,7 @@ class ParkedJobs:
         self._look_at = 0.0
 
     def readable(self) -> list[str]:
-        """Ids found by the last look; a look every few seconds goes through all of them in portions."""
+        """Ids that the last portion held; calls every few seconds go through all parked jobs in portions."""
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_EVERY_S
             self._cursor, found = self._redis.zscan(keys.PARKED, cursor=self._cursor, count=LOOK_AT)

@@ -1,4 +1,4 @@
-"""The job queue as its callers see it: submit, look, cancel, forget."""
+"""The job queue as its callers see it: submit, get, cancel, delete."""
 
 from typing import cast
 
@@ -39,9 +39,9 @@ class JobQueue:
         """Make one.
 
         Args:
-            redis: that keeps the jobs.
-            max_queued: jobs that may wait.
-            max_kept_bytes: of all jobs, ended ones included; 0 for any number.
+            redis: the server.
+            max_queued: limit of waiting jobs.
+            max_kept_bytes: limit of the size of all jobs, ended ones included; 0 for none.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -53,7 +53,7 @@ class JobQueue:
 
     @translates_redis_errors
     def expect_files(self, job_id: str) -> None:
-        """Files are about to be stored for this job: they are collected if it is not submitted within minutes."""
+        """Announce files of a job before its submission; they are collected if it does not follow within minutes."""
         self._scripts("expect", job_id)
 
     @translates_redis_errors
@@ -72,20 +72,20 @@ class JobQueue:
         """Store a job and tell the workers.
 
         Args:
-            resolved: what the job does.
+            resolved: the request with every default filled in.
             idempotency_key: a second submission of the same owner under the same key returns the first one's job.
             key_owner: whose the key is; the caller's if left out.
-            original: the request as it came, before a random seed was drawn; the key is bound to it, and the webhook is
-                in it.
+            original: the request as it came, before a random seed was drawn. The key is bound to it, and it holds the
+                webhook.
             caller: its name. Callers get equal shares of the work, whatever number of jobs each submits; all anonymous
                 ones count as one.
             prediction_base: address of this server, to send the webhook a prediction as Replicate does; if empty,
                 the webhook gets the job.
-            job_id: what ``new_job_id`` has drawn, for a job whose files are stored before it; else drawn here.
-            files: these.
+            job_id: from ``new_job_id``, for a job whose files are stored before it; else drawn here.
+            files: of the job.
 
         Raises:
-            QueueFullError: too many jobs wait, or those that are kept take too many bytes.
+            QueueFullError: too many jobs wait, or all jobs together take too many bytes.
             IdempotencyConflictError: the key was used for another request.
         """
         owner = caller if key_owner is None else key_owner
@@ -110,7 +110,7 @@ class JobQueue:
 
     @translates_redis_errors
     def get(self, job_id: str) -> Job:
-        """The job as it stands.
+        """The job now.
 
         Raises:
             UnknownJobError: there is none of this id.
@@ -126,18 +126,18 @@ class JobQueue:
 
     @translates_redis_errors
     def holders(self, digest: str) -> tuple[str, ...]:
-        """Ids of some jobs that keep a picture; none if no job does."""
+        """Ids of some of the jobs that keep this picture; empty if none does."""
         found = cast("list[str]", self._redis.srandmember(keys.inputs(digest), HOLDERS_TRIED))
         return tuple(found)
 
     @translates_redis_errors
     def backlog(self) -> Backlog:
-        """The waiting jobs as a whole, and how fast they are worked on."""
+        """The waiting jobs as a whole, and the pace of the workers."""
         return self._pace.backlog()
 
     @translates_redis_errors
     def images(self, job_id: str) -> tuple[StoredImage, ...]:
-        """Where the artifact store keeps a job's pictures; before it has succeeded, those made for a choice.
+        """A job's pictures in the artifact store; before it has succeeded, its candidates.
 
         Raises:
             UnknownJobError: there is none of this id.
@@ -171,7 +171,7 @@ class JobQueue:
 
     @translates_redis_errors
     def cancel(self, job_id: str) -> Job:
-        """Cancel a waiting job at once, or tell a running one to stop at its next step; the job as it then stands.
+        """Cancel a waiting job at once, or request that a running one stops at its next step; the job after that.
 
         Raises:
             UnknownJobError: there is none of this id.
@@ -182,7 +182,7 @@ class JobQueue:
 
     @translates_redis_errors
     def delete(self, job_id: str) -> None:
-        """Forget a job, whatever it is doing.
+        """Delete a job in any status.
 
         Raises:
             UnknownJobError: there is none of this id.

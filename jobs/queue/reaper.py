@@ -1,4 +1,4 @@
-"""Brings back jobs whose worker died and jobs whose ticket was lost. Safe to run in several processes at once."""
+"""Requeues jobs whose worker died, and replaces lost tickets. Safe to run in several processes at once."""
 
 import time
 from typing import cast
@@ -20,14 +20,14 @@ TICKET_GRACE_S = 5.0
 SWEEP_EVERY_S = 1.0
 OUTAGE_GRACE_S = 3.0  # live workers are back within two seconds of the server: see jobs.db.connection
 SETTLED_AFTER_S = 60  # a server that was up this long before a reaper saw it first has its workers back
-CLOCK_JUMP_S = 2.0  # more than a question can take to be answered
+CLOCK_JUMP_S = 2.0  # more than an answer can take
 PORTION = 500  # jobs or tickets dealt with in one sweep
 
 log = structlog.get_logger(__name__)
 
 
 class Reaper:
-    """One ``sweep`` does all; call it every second."""
+    """Call ``sweep`` every second."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Reaper:
 
     @translates_redis_errors
     def sweep(self) -> None:
-        """Recover what can be recovered now."""
+        """Recover the jobs and tickets that are due."""
         if self._outage.is_over():
             self._recover_abandoned()
         self._tend_tickets()
@@ -79,24 +79,24 @@ class Reaper:
             self._redis.zadd(keys.LEASES, {job_id: soon}, xx=True)
 
     def _tend_tickets(self) -> None:
-        """Hold the number of tickets against the number of jobs that wait, since any ticket does for any job.
+        """Match the number of tickets to the number of waiting jobs, since any ticket serves any job.
 
-        The tickets are counted first: the job of a ticket was stored before it, so a surplus is none of new jobs.
+        It counts the tickets first. A job is stored before its ticket, so new jobs cannot make a surplus.
         """
         tickets, taken = self._tickets.count(), self._tickets.taken()
         jobs = self._redis.zcard(keys.WAITING)
         self._tickets.discard(self._taken.among(taken))
         if self._missing.among({"tickets"} if tickets < jobs else set()):
             self._write_missing(jobs - tickets)
-        # A worker that takes a job before its ticket makes a surplus for a moment.
+        # For a moment, a worker that takes a job before its ticket makes a surplus.
         before, self._surplus = self._surplus, max(0, tickets - jobs)
         self._tickets.discard(self._tickets.newest(min(before, self._surplus, PORTION)))
 
     def _write_missing(self, number: int) -> None:
         """Write tickets in place of lost ones.
 
-        One is lost when the submitter died after storing the job, or a worker after taking the ticket. A moment without
-        a ticket is normal: the worker that took it is about to claim.
+        A ticket is lost when its submitter dies after storing the job, or a worker after taking the ticket. A moment
+        without a ticket is normal: the worker that took it is about to claim.
         """
         mark = keys.REISSUED
         if self._redis.set(mark, "1", nx=True, px=max(1, int(self._grace_s * 1000))):
@@ -106,10 +106,10 @@ class Reaper:
 
 
 class _Outage:
-    """Tells whether the workers have had time to renew their leases since the server was last away.
+    """Decides whether the workers have had time to renew their leases since the server was last away.
 
     Leases run on while the server is away, and end early when its clock is set forward or the whole machine was
-    suspended. So nobody's job is taken before every live worker could have answered for it.
+    suspended. So no job is recovered before every live worker had time to renew its lease.
     """
 
     def __init__(self, redis: Redis, grace_s: float) -> None:
@@ -120,7 +120,7 @@ class _Outage:
         self._since: float | None = None
 
     def is_over(self) -> bool:
-        """Ask before each sweep; a question that fails counts as an outage."""
+        """Ask the server before each sweep; a failure counts as an outage."""
         since, self._since = self._since, None
         server = self._redis.info("server")
         clocks = _now_us(self._redis) / 1e6 - time.monotonic()
@@ -134,14 +134,14 @@ class _Outage:
 
 
 class _Overdue:
-    """Remembers since when it has seen each thing without a break."""
+    """Remembers the start of each member's unbroken presence."""
 
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
         self._since: dict[str, float] = {}
 
     def among(self, seen: set[str]) -> set[str]:
-        """What is seen now and has been for the grace; anything that is not seen is forgotten."""
+        """The members that were present for the whole grace period; an absent member starts anew."""
         now = time.monotonic()
         self._since = {thing: self._since.get(thing, now) for thing in seen}
         return {thing for thing, since in self._since.items() if now - since >= self._grace_s}

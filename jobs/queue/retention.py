@@ -1,4 +1,4 @@
-"""Forgets jobs that ended long ago, or the oldest if all take too much, and clears away files that no job owns."""
+"""Deletes jobs that ended long ago, the oldest jobs if all take too much, and files that no job owns."""
 
 from collections.abc import Callable, Iterable
 from itertools import takewhile
@@ -32,11 +32,11 @@ class Retention:
         """Make one.
 
         Args:
-            redis: that keeps the jobs.
+            redis: the server.
             files: of the jobs.
             keep_s: seconds that a job is kept after its end; 0 keeps it until somebody deletes it.
-            max_kept_bytes: of all jobs, as ``JobQueue`` has it. Ended ones go, the oldest first, from three quarters of
-                it on, so that there is room for the next.
+            max_kept_bytes: of all jobs, as ``JobQueue`` has it. From three quarters of it on, ended jobs go, the oldest
+                first, so that there is room for the next.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -47,7 +47,7 @@ class Retention:
 
     @translates_redis_errors
     def sweep(self) -> int:
-        """Delete what is due; the number of jobs and places that were."""
+        """Delete the jobs and places that are due; their number."""
         return self._expire() + self._make_room() + self._collect()
 
     def _expire(self) -> int:
@@ -71,7 +71,7 @@ class Retention:
         return int(cast("str | None", self._redis.get(keys.KEPT_BYTES)) or 0) > self._most_bytes
 
     def _weigh_all(self) -> None:
-        """Once: jobs that ended under an older version were never weighed."""
+        """Record the size of jobs that ended under an older version, once."""
         if self._all_weighed:
             return
         ended = cast("list[str]", self._redis.zrange(keys.FINISHED, 0, -1))
@@ -83,7 +83,7 @@ class Retention:
         self._all_weighed = True
 
     def _collect(self) -> int:
-        """Delete what executions left behind that ended without a say; see ``collect_later`` in the scripts."""
+        """Delete the files of executions that were lost; see ``collect_later`` in the scripts."""
         return self._delete(self._due(keys.ORPHANS, 0), lambda place: self._redis.zrem(keys.ORPHANS, place))
 
     def _due(self, index: str, age_s: float) -> list[str]:

@@ -35,14 +35,14 @@ def new_job_id() -> str:
 def key_fields(
     key: str | None, owner: str, body: GenerateRequest | ResolvedRequest | Task
 ) -> tuple[str, str, int]:
-    """Where an idempotency key is kept (empty without one), the digest that it is bound to, and for how long."""
+    """The place of an idempotency key (empty without one), the digest that it is bound to, and its time to live."""
     # Without defaults, so that a version which adds a field still knows the keys of the version before.
     digest = sha256(to_json(dump_as_stored(body))).hexdigest()
     return _place_of_key(key, owner), digest, IDEMPOTENCY_TTL_S
 
 
 def order_fields(resolved: ResolvedRequest | Task, caller: str) -> tuple[str, int, int, str]:
-    """What decides the job's turn: its flow, the flow's weight, its cost, its model."""
+    """The fields of the queue's order: the job's flow, the flow's weight, its cost, its model."""
     priority = resolved.priority
     return flow_of(caller, priority), WEIGHTS[priority], cost_of(resolved), resolved.model
 
@@ -54,7 +54,7 @@ def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
 
 
 def file_fields(files: BroughtFiles) -> tuple[int | str, ...]:
-    """Bytes of the files that go at the job's end, bytes of the pictures that it keeps, their digests."""
+    """Bytes of the uploads, which go at the job's end; bytes of the pictures that the job keeps, and their digests."""
     return files.uploads_bytes, files.inputs_bytes, *files.inputs
 
 

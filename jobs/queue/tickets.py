@@ -17,19 +17,19 @@ from rq.serializers import JSONSerializer
 from jobs.db.connection import bytes_twin
 
 QUEUE_NAME = "lodestar"
-# A name on the wire, not a path: nothing is imported by it. Workers refuse tickets that bear another.
+# A name on the wire, not a path to import. Workers refuse tickets of another name.
 TICKET_FUNCTION = "worker.consumer.run"
 TICKET_TIMEOUT_S = 60  # a worker needs milliseconds to claim; never -1, which RQ treats as seven minutes
 
 
 class Tickets:
-    """Writes tickets to the RQ queue, counts those that wait there, and clears away what is left of dead ones."""
+    """Writes tickets to the RQ queue, counts those that wait, and removes dead ones."""
 
     def __init__(self, redis: Redis) -> None:
         self.queue = Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
 
     def write(self, job_id: str, *, again: bool = False) -> None:
-        """Tell the workers that a job waits.
+        """Write a ticket for a waiting job.
 
         Args:
             job_id: of the job.
@@ -75,14 +75,14 @@ class Tickets:
         return self.queue.get_job_ids(-number, number) if number else []
 
     def taken(self) -> set[str]:
-        """Ids of the tickets that a worker took from the queue and has not started on: for milliseconds, or it died."""
+        """Ids of tickets that a worker took and has not started: this lasts milliseconds, unless the worker died."""
         return set(self.queue.intermediate_queue.get_job_ids())
 
     def discard(self, ticket_ids: Iterable[str]) -> None:
         """Remove tickets, wherever they are."""
         with self.queue.connection.pipeline(transaction=False) as pipeline:
             for ticket_id in ticket_ids:
-                # From the end, where useless ones are looked for: an id stands there once.
+                # From the end, where surplus tickets are sought; each id is there once.
                 pipeline.lrem(self.queue.key, -1, ticket_id)
                 pipeline.lrem(self.queue.intermediate_queue_key, -1, ticket_id)
                 pipeline.delete(Job.key_for(ticket_id))

@@ -1,4 +1,4 @@
-"""Which workers are alive, and what each of them is doing."""
+"""The live workers and their heartbeats."""
 
 from datetime import datetime
 from typing import cast
@@ -32,8 +32,10 @@ class WorkerInfo(Wire):
     speed: float | None = Field(
         None,
         ge=0,
-        description="Units of work done in a second while it had some, lately; null until measured. A unit is one row "
-        "of one denoising step at 64 x 64 pixels.",
+        description=(
+            "Units of work done in a second of recent work; null until measured. A unit is one row of one "
+            "denoising step at 64 x 64 pixels."
+        ),
     )
     load: float = Field(0, ge=0, description="Units of work that its jobs still need.")
     room: int = Field(0, ge=0, description="Jobs that it would take now.")
@@ -43,7 +45,7 @@ class WorkerInfo(Wire):
     memory_used_bytes: int | None = Field(
         None,
         ge=0,
-        description="Memory of its device that the process holds; null where the system does not tell.",
+        description="Memory of its device that the process holds; null where the system does not report it.",
     )
     memory_total_bytes: int | None = Field(None, ge=0, description="Memory that its device has.")
     started_at: datetime = Field(description="When the process started.")
@@ -51,14 +53,14 @@ class WorkerInfo(Wire):
 
 
 class WorkerRegistry:
-    """Workers announce themselves here; one that is silent for 15 s is gone."""
+    """The heartbeats in Redis; a worker that is silent for 15 s is gone."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
 
     def announce(self, info: WorkerInfo) -> None:
-        """Say that a worker lives, and what it does."""
+        """Write a worker's heartbeat."""
         self._scripts(
             "announce",
             info.name,
@@ -69,7 +71,7 @@ class WorkerRegistry:
         )
 
     def leave(self, name: str) -> None:
-        """Take a worker off the list."""
+        """Remove a worker's heartbeat."""
         last = cast("str | None", self._redis.get(keys.worker(name)))
         with self._redis.pipeline() as pipeline:
             for model in _read(last).models if last else ():
@@ -90,5 +92,5 @@ class WorkerRegistry:
 
 
 def _read(value: str | bytes) -> WorkerInfo:
-    # A newer worker may say more of itself than this version knows.
+    # A newer worker's heartbeat may have fields that this version does not know.
     return WorkerInfo.model_validate_json(value, extra="ignore")

@@ -1,4 +1,4 @@
-"""Aesthetic embeddings as requests name them and answers describe them."""
+"""The names and descriptions of aesthetic embeddings."""
 
 from typing import Annotated, Literal
 

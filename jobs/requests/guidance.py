@@ -1,4 +1,4 @@
-"""CLIP guidance as a caller asks for it, and the same with nothing left open."""
+"""CLIP guidance as a caller asks for it, and with every default filled in."""
 
 from functools import partial
 from typing import Annotated
@@ -13,7 +13,7 @@ from jobs.wire import MAX_ID_CHARS, AtMost, SomeText, Wire, same_field
 
 
 class ResolvedGuidance(GuidanceParameters):
-    """CLIP guidance with nothing left open."""
+    """CLIP guidance with every default filled in."""
 
     preset: PresetName = Field(
         description="Published method to follow; `GET /v1/models` lists them with their sources. `laion`: augmented "
@@ -37,8 +37,10 @@ class ResolvedGuidance(GuidanceParameters):
         ],
     )
     cutouts: int = Field(
-        description="Cutouts of the picture that CLIP sees, at the step that has most. The numbers of `overview_cuts` "
-        "and `inner_cuts` are then their proportions.",
+        description=(
+            "Cutouts for each CLIP at the step with the most. The values of `overview_cuts` and `inner_cuts` "
+            "then set their proportions."
+        ),
         examples=[48],
     )
     trace: bool = Field(
@@ -71,7 +73,7 @@ class Guidance(Wire):
     clip: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _optional("clip")
     prompt: SomeText | None = Field(
         None,
-        description="Text to steer the picture towards. Default: the request's prompt.",
+        description="Text to guide the picture towards. Default: the request's prompt.",
     )
     objectives: Annotated[
         Annotated[tuple[Objective, ...], AtMost(MAX_OBJECTIVES)] | None,
@@ -106,7 +108,7 @@ class Guidance(Wire):
     def _do_not_cancel(cls, objectives: tuple[Objective, ...] | None) -> tuple[Objective, ...] | None:
         if objectives is not None:
             if not objectives:
-                raise ValueError("there is nothing to pull towards")
+                raise ValueError("there is nothing to guide towards")
             check_weights(objectives)
         return objectives
 

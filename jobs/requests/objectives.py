@@ -1,4 +1,4 @@
-"""The objectives of guidance: what its gradient may decrease."""
+"""The objectives of guidance: terms of the loss that its gradient decreases."""
 
 import base64
 import binascii
@@ -106,7 +106,7 @@ class ImageObjective(_OfClip):
 
 
 def _decoded(image: str) -> bytes:
-    """Base64 as people have it: in lines, of either alphabet, with or without padding, in a data URL or not."""
+    """Decode base64 in lines, of either alphabet, with or without padding, in a data URL or not."""
     text = "".join(_DATA_URL.sub("", image, count=1).split()).translate(_URL_SAFE).rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -155,7 +155,7 @@ PROMPTS = (TextObjective, ImageObjective, EmbeddingObjective, AestheticObjective
 
 
 def check_weights(objectives: tuple[Objective, ...]) -> None:
-    """Refuse objectives that cancel each other out.
+    """Refuse objectives whose weights cancel each other out.
 
     The weights of the objectives of CLIPs are divided by the absolute value of the sum of the active ones. So their
     number does not change the strength of guidance.

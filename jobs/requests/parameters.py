@@ -10,7 +10,7 @@ Decoder = Literal["vae", "linear"]
 
 
 class GuidanceParameters(Wire):
-    """All of them, with a value each.
+    """The parameters of guidance, each with a value.
 
     In the symbols of ``worker/sampling/rule.py``: x_t the noisy latents, x0 their denoised estimate, L the loss, and
     s = sqrt(1 - abar) the noise level of a step.

@@ -1,4 +1,4 @@
-"""Personalization of a request by aesthetic gradients, and the same with nothing left open."""
+"""Personalization by aesthetic gradients as a caller asks for it, and with every default filled in."""
 
 from functools import partial
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ Blend = Literal["lerp", "slerp"]
 
 
 class ResolvedPersonalization(Wire):
-    """Personalization with nothing left open, of one version of the embedding."""
+    """Personalization with every default filled in, for one version of the embedding."""
 
     embedding: EmbeddingName
     digest: str = Field(description="SHA-256 of the embedding's numbers when the job was submitted.")

@@ -6,8 +6,8 @@ weighted sum of the objectives, and s = sqrt(1 - abar):
     noisy gradient:     rho * factor * dL/dx_t, back through the UNet
     denoised gradient:  mu * factor * dL/dx0, ``iterations`` times, each from where the last one led
 
-A preset fixes the convention: what is differentiated, what the gradient is added to, and in which units. That is why
-its scale means nothing in another.
+A preset fixes the convention: the function to differentiate, the variable that takes the gradient, and the units. So a
+scale has no meaning in another preset.
 """
 
 from typing import Any, Literal, Self
@@ -27,20 +27,20 @@ class GuidancePreset(GuidanceParameters):
     """One method: its convention, and its published parameters.
 
     Attributes:
-        source: where it was published, and what of it was not.
+        source: the publication, and the differences from it.
         applied: what the gradients change. "estimate": x0, or the predicted noise for the noisy gradient, and the
             sampler goes on from the changed estimate. "latents": the latents after the sampler's step, as in TFG, the
             predicted noise being kept.
-        rho_factor: what rho is multiplied by at each step: 1, s, s^2, sigma = s / sqrt(abar), sigma^2, sqrt(alpha), or
+        rho_factor: multiplies rho at each step: 1, s, s^2, sigma = s / sqrt(abar), sigma^2, sqrt(alpha), or
             alpha or 1 - alpha of the step divided by its mean over the run.
-        mu_factor: what mu is multiplied by, likewise.
+        mu_factor: multiplies mu, likewise.
         normalize: "none"; "rms" divides a gradient by its root mean square; "clamp" bounds that of scale * gradient;
             "cfg" makes it that of cfg_scale * (conditional - unconditional output).
-        through: which prediction the noisy gradient differentiates, the conditional one or that of classifier-free
+        through: prediction that the noisy gradient differentiates: the conditional one, or that of classifier-free
             guidance.
-        blend: whether the loss looks at s * x0 + (1 - s) * x_t instead of x0.
+        blend: whether the loss is of s * x0 + (1 - s) * x_t instead of x0.
         reduction: over the cutouts of a step.
-        augmentation: how cutouts are moved and tinted.
+        augmentation: motion and tint of the cutouts.
         inner_grey: share of crops that are grey, as a schedule.
         regularizers: objectives besides the prompt, with their weights relative to it.
     """
@@ -64,11 +64,11 @@ class GuidancePreset(GuidanceParameters):
 
     @property
     def target(self) -> str:
-        """What the gradient is taken with respect to: "denoised", "noisy", or both."""
+        """The variable of the gradient: "denoised", "noisy", or both."""
         return " and ".join(name for name, weight in (("noisy", self.rho), ("denoised", self.mu)) if weight)
 
     def parameters(self) -> dict[str, Any]:
-        """The values that a request may override."""
+        """The parameters that a request may override."""
         return {name: getattr(self, name) for name in GuidanceParameters.model_fields}
 
     def but(self, **changes: Any) -> Self:
@@ -77,7 +77,7 @@ class GuidancePreset(GuidanceParameters):
 
 
 def _method(**values: Any) -> GuidancePreset:
-    """The rule with everything off but what is named here."""
+    """The rule with every unnamed parameter off."""
     off = {
         "rho": 0.0,
         "mu": 0.0,

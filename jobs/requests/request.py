@@ -1,4 +1,4 @@
-"""What a caller may ask for, and the same with every default filled in."""
+"""The request for pictures, as a caller sends it and with every default filled in."""
 
 from enum import StrEnum
 from functools import partial
@@ -18,7 +18,7 @@ MAX_IMAGES = 16
 
 
 class Priority(StrEnum):
-    """How large a share of the work a caller's jobs get while others wait: 1 to 4 to 16."""
+    """Share of the work that a caller's jobs get while others wait: 1 to 4 to 16."""
 
     LOW = "low"
     NORMAL = "normal"
@@ -33,7 +33,7 @@ class WebhookEvent(StrEnum):
 
 
 class Webhook(Wire):
-    """Where to send a signed message when something happens to the job."""
+    """Where to send signed messages about the job."""
 
     url: HttpUrl = Field(
         description="Address that the messages are posted to. Private, loopback and link-local addresses are refused "
@@ -43,8 +43,10 @@ class Webhook(Wire):
     events: Annotated[tuple[WebhookEvent, ...], AtMost(len(WebhookEvent))] = Field(
         (WebhookEvent.DONE,),
         min_length=1,
-        description="`done` is sent when the job has ended, again and again until it is accepted; `started` when a "
-        "worker has taken it, once.",
+        description=(
+            "`done` is sent at the job's end and repeated until it is accepted. `started` is sent once, when "
+            "a worker starts the job."
+        ),
     )
 
     @field_validator("url")
@@ -60,7 +62,7 @@ def _number_from_text(factor: object) -> object:
     return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
 
 
-_FACTOR = Field(description="Times as wide and high.", examples=[2])
+_FACTOR = Field(description="Factor of the width and of the height.", examples=[2])
 
 
 class Upscale(Wire):
@@ -70,28 +72,31 @@ class Upscale(Wire):
 
 
 class ResolvedUpscale(Wire):
-    """Upscaling with nothing left open."""
+    """Upscaling with every default filled in."""
 
     factor: Annotated[int, _FACTOR]
     model: str = Field(description="The Real-ESRGAN network.")
 
 
 _PROMPT = Field(
-    description="What the picture should show; an empty prompt leaves it to the model. The model's text encoder reads "
-    "as far as it can, which is 77 tokens of most models; the job's `notes` say what was left out.",
+    description=(
+        "Description of the picture; may be empty. The model's text encoder reads a limited number of "
+        "tokens, usually 77. The job's `notes` say how many were left out."
+    ),
     examples=["a red apple on a light blue background"],
 )
 
 
 class ResolvedRequest(NamesSampler):
-    """A request with every default and the seed filled in: what a job does, exactly.
+    """A request with every default and the seed filled in. It determines the pictures.
 
     Its fields have the meaning that ``GenerateRequest`` shares, and no bounds: those of another version may differ.
     """
 
     prompt: Annotated[str, _PROMPT]
     negative_prompt: str = Field(
-        description="What the picture should not show; read as far as the prompt.", examples=["blurry"]
+        description="Description of what to avoid; cut off at the same length as the prompt.",
+        examples=["blurry"],
     )
     model: str = Field(
         description="Id of a model of /v1/models. Default: the first one.",
@@ -111,7 +116,7 @@ class ResolvedRequest(NamesSampler):
     )
     schedule: ScheduleName = Field(
         ScheduleName.DEFAULT,
-        description="Noise schedule: how the noise levels of the steps are spread. `ddim` and `pndm` support only "
+        description="Noise schedule: the spacing of the steps' noise levels. `ddim` and `pndm` support only "
         "`default`, the schedule in the model's files. Default: the model's own if `sampler` is left out too, else "
         "`default`.",
         examples=["karras"],
@@ -123,7 +128,7 @@ class ResolvedRequest(NamesSampler):
         examples=[0.0],
     )
     seed: int = Field(
-        description="Seed of the first picture; each of the next gets one more. Default: a random one.",
+        description="Seed of the first picture; each following picture adds 1. Default: a random seed.",
         examples=[7],
     )
     num_images: Annotated[int, Formerly("images")] = Field(
@@ -134,19 +139,22 @@ class ResolvedRequest(NamesSampler):
     )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
-        description="Steps from one small preview of each picture to the next. Default: none. "
-        "`GET /v1/jobs/{id}/events` announces each.",
+        description=(
+            "Steps between two small previews of each picture. Default: no previews. `GET "
+            "/v1/jobs/{id}/events` announces them."
+        ),
         examples=[5],
     )
     personalization: ResolvedPersonalization | None = Field(
         None, description="Aesthetic gradients towards a named embedding. Default: none."
     )
     select: ResolvedSelection | None = Field(
-        None, description="Make many candidates and keep the best, in place of `num_images`. Default: none."
+        None,
+        description="Best-of-n: make many candidates and keep the best, in place of `num_images`. Default: none.",
     )
     upscale: ResolvedUpscale | None = Field(
         None,
-        description="Enlarge the pictures that are kept. Default: none. Workers need the extra `upscale`.",
+        description="Upscaling of the kept pictures. Default: none. Workers need the extra `upscale`.",
     )
     timeout_s: float = Field(
         description="Seconds that one attempt may run before the job fails with deadline_exceeded.",
@@ -154,8 +162,10 @@ class ResolvedRequest(NamesSampler):
     )
     priority: Priority = Field(
         Priority.NORMAL,
-        description="Share of the work while others wait: `normal` gets four times that of `low`, and `high` four "
-        "times that of `normal`. None waits for ever.",
+        description=(
+            "Share of the work while others wait: `normal` gets four times the share of `low`, and `high` "
+            "four times that of `normal`. No job waits for ever."
+        ),
         examples=["normal"],
     )
 
@@ -164,7 +174,7 @@ _field = partial(same_field, ResolvedRequest)
 
 
 class GenerateRequest(NamesSampler):
-    """One job: a prompt and how to make pictures of it. Only the prompt is needed."""
+    """A request for pictures. Only the prompt is required."""
 
     prompt: Annotated[Text, _PROMPT]
     negative_prompt: Text = _field("negative_prompt", "")
@@ -182,7 +192,7 @@ class GenerateRequest(NamesSampler):
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(
         None,
-        description="Where to send a signed message when the job has ended. Default: none. An address alone will do.",
+        description="Where to send a signed message at the job's end: an object, or an address alone. Default: none.",
     )
     personalization: Personalization | None = _field("personalization")
     select: Selection | None = _field("select")

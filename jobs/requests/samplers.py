@@ -23,7 +23,7 @@ class SamplerName(StrEnum):
 
 
 class ScheduleName(StrEnum):
-    """Noise schedules: how the levels of a run are spread between the largest and the smallest."""
+    """Noise schedules: the spacing of a run's levels between the largest and the smallest."""
 
     DEFAULT = "default"
     KARRAS = "karras"
@@ -45,7 +45,7 @@ _FORMER_NAMES: dict[tuple[object, object], str] = {pair: name for name, pair in 
 
 
 def unsupported(sampler: SamplerName, schedule: ScheduleName) -> str | None:
-    """Why a sampler and a schedule do not go together; None if they do."""
+    """The reason why a sampler does not support a schedule; None if it does."""
     if schedule in SCHEDULES[sampler]:
         return None
     return f"sampler {sampler} does not support schedule {schedule}, only: {', '.join(SCHEDULES[sampler])}"
@@ -67,7 +67,7 @@ class NamesSampler(Wire):
         return {**fields, "sampler": sampler, "schedule": schedule}
 
     def former_values(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """``fields`` with the former name of a sampler and its schedule, where there is one."""
+        """``fields`` with the former name of a sampler and its schedule, if it has one."""
         former = _FORMER_NAMES.get((fields.get("sampler"), fields.get("schedule")))
         if former is None:
             return fields

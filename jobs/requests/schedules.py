@@ -3,7 +3,7 @@
     schedule = number | part { "+" part }
     part     = "[" number { "," number } "]" [ "*" count ]
 
-Disco evaluated these texts as Python. Here they are only read.
+Disco evaluated these texts as Python. This module parses them.
 """
 
 import re
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 MAX_CUTOUTS = 256
 MAX_SCHEDULE_CHARS = 500
 MAX_LENGTH = 10_000
-_REMEMBERED = 64  # texts that were read lately; every step of every picture asks for its own again
+_REMEMBERED = 64  # recently parsed texts; every step of every picture asks again
 _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
 _ALONE = re.compile(_NUMBER)
 _PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,6}}))?")
@@ -89,7 +89,7 @@ def value_at(schedule: CutSchedule, progress: float) -> float:
 
 @lru_cache(_REMEMBERED)
 def most_cutouts(overview: str, inner: str) -> int:
-    """The largest number of cutouts of any step.
+    """The largest number of cutouts at any step.
 
     Args:
         overview: schedule of cutouts of the whole picture.

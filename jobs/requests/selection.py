@@ -1,4 +1,4 @@
-"""Best-of-n: make many candidates, keep the best."""
+"""Best-of-n selection."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -30,7 +30,7 @@ class Weights(Wire):
 
 
 def _score_or_weights(value: object) -> object:
-    # So that a refusal names the field at fault, and not each kind of value that this one might have been.
+    # So that the error names the field at fault, and not each type that this value could have had.
     if isinstance(value, dict):
         return Weights.model_validate(value)
     if isinstance(value, Weights) or value in get_args(Score):
@@ -43,20 +43,20 @@ def _score_or_weights(value: object) -> object:
 
 
 class ResolvedSelection(Wire):
-    """Selection with nothing left open."""
+    """Selection with every default filled in."""
 
     keep: int = Field(description="Pictures to keep.", examples=[3])
     by: Weights = Field(
-        description="What a picture is ranked by: its similarity to the prompt, its aesthetic score, or both."
+        description="Score that ranks the pictures: similarity to the prompt, aesthetic score, or both."
     )
     scorer: Annotated[str, Formerly("judge")] = Field(
-        description="Id of the CLIP that scores similarity. Default: the first that does not guide.",
+        description="Id of the CLIP that computes the similarity. Default: the first that does not guide.",
         examples=["pocket-eval"],
     )
 
 
 class Selection(Wire):
-    """Make many pictures and keep the best by a model that did not guide them."""
+    """Make many pictures and keep the best, by a CLIP that did not guide them."""
 
     candidates: int = Field(ge=2, le=MAX_CANDIDATES, description="Pictures to make.", examples=[16])
     keep: Annotated[int, Field(ge=1, le=MAX_CANDIDATES)] = same_field(ResolvedSelection, "keep", 1)
@@ -73,7 +73,7 @@ class Selection(Wire):
 
 
 class Scored(Protocol):
-    """A candidate."""
+    """A candidate's scores."""
 
     @property
     def clip_score(self) -> float | None:

@@ -1,4 +1,4 @@
-"""Jobs that make no picture, in the same queue as those that do."""
+"""Tasks: jobs that make no picture. They share the queue of those that do."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -16,12 +16,12 @@ class _Task(Wire):
 
     @property
     def model(self) -> str:
-        """Id of what a worker needs in memory for it."""
+        """Id of the model that a worker needs in memory for it."""
         return self.clip
 
     @property
     def priority(self) -> Priority:
-        """Normal: a task is little work, so it is served soon."""
+        """Normal: a task is little work, so it need not go first."""
         return Priority.NORMAL
 
     @property
@@ -53,7 +53,7 @@ class ImportTask(_Task):
     kind: Literal["import"] = Field("import", description="Always `import`.")
     name: EmbeddingName
     file: str = Field(description="Where the artifact store keeps the file.")
-    filename: str = Field("", description="What the caller calls it.")
+    filename: str = Field("", description="The caller's name for it.")
 
 
 class ScoreTask(_Task):
@@ -116,7 +116,7 @@ def _kind(value: Any) -> str:
     return "generate" if found is None else str(found)
 
 
-# Requests for pictures came first and name no kind.
+# Requests for pictures are older than this field, and have none.
 AnyRequest = Annotated[
     Annotated[ResolvedRequest, Tag("generate")]
     | Annotated[EmbeddingTask, Tag("embedding")]
@@ -133,7 +133,7 @@ def generation_of(request: ResolvedRequest | Task) -> ResolvedRequest:
     """The request, if it is for pictures.
 
     Raises:
-        TypeError: it is a task. Callers know which they have.
+        TypeError: it is a task.
     """
     if not isinstance(request, ResolvedRequest):
         raise TypeError(f"a job of the kind {request.kind!r} makes no pictures")
@@ -143,8 +143,8 @@ def generation_of(request: ResolvedRequest | Task) -> ResolvedRequest:
 def dump_request(request: ResolvedRequest | Task) -> str:
     """A job's request as it is stored, without defaults.
 
-    A version that does not know a field therefore reads every request that does not use it. This holds while no default
-    of a stored model changes.
+    So an older version reads every request that does not use a newer field. This holds while no default of a stored
+    model changes.
     """
     fields = dump_as_stored(request)
     if not isinstance(request, ResolvedRequest):

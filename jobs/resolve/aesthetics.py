@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open of personalization and selection, and refuse what cannot be."""
+"""Resolve a request's personalization and selection: fill in the defaults, check the rest."""
 
 from collections.abc import Collection
 

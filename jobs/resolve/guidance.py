@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open of guidance, and refuse guidance that cannot be or would do nothing."""
+"""Resolve a request's guidance: fill in the defaults, and refuse guidance that is impossible or has no effect."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from jobs.storage.embeddings import EmbeddingLibrary
 def resolve_guidance(
     request: GenerateRequest, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
 ) -> ResolvedGuidance | None:
-    """Guidance with every parameter of its preset that the request does not override; None if none was asked for.
+    """Guidance with its preset's value of every parameter that the request leaves out; None if it asks for none.
 
     Raises:
         InvalidRequestError: the parameters contradict each other, or guide no step.
@@ -43,7 +43,7 @@ def resolve_guidance(
 
 
 def require_classifier_free_guidance(guidance: ResolvedGuidance | None, cfg_scale: float) -> None:
-    """Refuse a preset that measures its steps by classifier-free guidance, which is off.
+    """Refuse a preset that scales its gradients by classifier-free guidance if that is off.
 
     Raises:
         InvalidRequestError: it does.
@@ -79,7 +79,7 @@ def _most_cutouts(parameters: dict[str, Any]) -> int:
 
 
 def _require_a_guided_step(guidance: ResolvedGuidance, steps: int, asked: Guidance) -> None:
-    """Refuse guidance that would do nothing although its scale is not zero."""
+    """Refuse guidance with a scale but without a guided step."""
     if guidance.window(steps) or not guidance.scale:
         return
     chosen = next((name for name in ("start", "end") if getattr(asked, name) is not None), None)

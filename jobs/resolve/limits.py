@@ -39,14 +39,14 @@ class Limits:
         return request.timeout_s
 
     def check_cost(self, request: ResolvedRequest, card: ModelCard) -> None:
-        """Refuse a request that costs more than the limit.
+        """Check the request's cost against the limit.
 
         Args:
-            request: with nothing left open.
+            request: with every default filled in.
             card: of its model.
 
         Raises:
-            InvalidRequestError: it does. Its field is the one without which the request would cost least.
+            InvalidRequestError: it costs more. The error names the field whose default would reduce the cost most.
         """
         if self.cost is None or (cost := cost_of(request)) <= self.cost:
             return
@@ -64,7 +64,7 @@ NO_LIMITS = Limits()
 
 
 def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[str, ResolvedRequest]]:
-    """The request with one field at a time as it would be had the caller left it out."""
+    """The request with one field at a time at its default."""
     left_out: dict[str, dict[str, object]] = {
         "select" if request.select else "num_images": {"num_images": 1, "select": None},
         "steps": {"steps": min(request.steps, card.steps)},

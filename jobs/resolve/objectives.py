@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open of guidance's objectives, and refuse what no CLIP can measure."""
+"""Resolve the objectives of guidance: fill in the defaults, and refuse an objective that no CLIP can measure."""
 
 from jobs.catalog.catalog import Catalog
 from jobs.errors import ClipMismatchError, InvalidRequestError, UnknownEmbeddingError, UnknownModelError
@@ -26,10 +26,10 @@ def resolve_objectives(
     """The objectives asked for, each with its CLIP; by default the prompt and the preset's regularizers.
 
     Args:
-        guidance: as it was asked for.
+        guidance: of the request.
         preset: of that name.
         prompt: of the request.
-        clip: id of the CLIP that guides.
+        clip: id of the guidance CLIP.
         catalog: the CLIPs.
         library: the aesthetic embeddings; without it, none is known.
 

@@ -1,4 +1,4 @@
-"""Fill in what a request leaves open, and refuse what its model cannot make."""
+"""Resolve a request: fill in every default, and refuse a request that its model cannot serve."""
 
 import secrets
 
@@ -22,14 +22,14 @@ def resolve(
     """The request with every default and the seed filled in.
 
     Args:
-        request: what is asked for.
+        request: of the caller.
         catalog: the models.
         library: the aesthetic embeddings; without it, none is known.
         limits: of every job.
 
     Raises:
         UnknownModelError: the catalog does not hold the model or a CLIP.
-        InvalidRequestError: the model cannot make this, an embedding does not exist, or a limit is exceeded.
+        InvalidRequestError: the model does not support this, an embedding does not exist, or a limit is exceeded.
         ClipMismatchError: the embedding is not of the CLIP that the model's text encoder belongs to.
         NoImageTowerError: the model's text encoder belongs to no CLIP.
         OSError: the artifact store, which holds the embeddings, cannot be reached.
@@ -66,13 +66,13 @@ def resolve(
 
 
 def _require_words(request: GenerateRequest) -> None:
-    """Refuse to compare pictures with an empty prompt, of which each is as good as any other."""
+    """Refuse to compare pictures with an empty prompt: the scores would mean nothing."""
     if request.prompt.strip():
         return
     guidance, select = request.guidance, request.select
     if guidance is not None and guidance.objectives is None and not (guidance.prompt or "").strip():
         raise InvalidRequestError(
-            "the prompt is empty, so guidance has nothing to pull towards; give guidance.prompt or guidance.objectives",
+            "the prompt is empty, so guidance has no target; give guidance.prompt or guidance.objectives",
             field="guidance.prompt",
         )
     if select is not None and (select.by == "clip" or (isinstance(select.by, Weights) and select.by.clip)):

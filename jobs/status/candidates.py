@@ -1,4 +1,4 @@
-"""The candidates of a job with ``select``, as the job's hash keeps them while they come.
+"""The candidates of a best-of-n job in the job's hash.
 
 Each is a field of its own, written by the execution that made it. Those of an execution that has lost the job do not
 count.

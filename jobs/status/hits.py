@@ -10,7 +10,7 @@ class Hit(Wire):
     """A picture found."""
 
     similarity: float = Field(
-        description="Cosine similarity to the query, after it was moved.", examples=[0.31]
+        description="Cosine similarity to the query, after `towards` and `away` moved it.", examples=[0.31]
     )
     job_id: str = Field(description="Id of its job.")
     prompt: str = Field(description="Its prompt.")

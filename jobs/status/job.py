@@ -23,12 +23,12 @@ class JobStatus(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing can change the job's outcome any more."""
+        """Whether the job's outcome is final."""
         return self in {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
 
 
 class Progress(Wire):
-    """How far a running job is."""
+    """Progress of a running job."""
 
     step: int = Field(
         0, ge=0, description="Sampling steps done, over all pictures of the job.", examples=[12]
@@ -37,8 +37,10 @@ class Progress(Wire):
     eta_s: float | None = Field(
         None,
         ge=0,
-        description="Seconds until the end at the present speed: of the job itself while it runs, of all workers "
-        "while it waits. Null until that was measured.",
+        description=(
+            "Seconds until the end at the present speed: the job's own while it runs, that of all workers "
+            "while it waits. Null until measured."
+        ),
     )
 
     @computed_field(description="step / steps, from 0 to 1.")  # type: ignore[prop-decorator]
@@ -51,7 +53,7 @@ class Progress(Wire):
 class GuidedStep(Wire):
     """Guidance at one sampling step."""
 
-    step: int = Field(ge=0, description="Number of the step, from 0.", examples=[3])
+    step: int = Field(ge=0, description="Index of the step, from 0.", examples=[3])
     loss: float | None = Field(
         description="Weighted sum of the objectives before the step; null if it is not finite.",
         examples=[0.42],
@@ -65,7 +67,7 @@ class GuidedStep(Wire):
         examples=[0.0012],
     )
     skipped: bool = Field(
-        False, description="Whether the step went unguided because the gradient is not finite."
+        False, description="Whether the step was not guided because the gradient is not finite."
     )
 
 
@@ -94,9 +96,10 @@ class Image(Wire):
         None,
         ge=-1,
         le=1,
-        description="Cosine similarity of the picture and its prompt by the CLIP that guided it, "
-        "or by the model's own without guidance. The guiding CLIP overrates its own pictures. With `select`: by its "
-        "scorer.",
+        description=(
+            "Cosine similarity of the picture and its prompt by the guidance CLIP, or by the model's default "
+            "CLIP without guidance. A guidance CLIP overrates its own pictures. With `select`: by its scorer."
+        ),
     )
     aesthetic_score: float | None = Field(
         None,
@@ -109,7 +112,7 @@ class Image(Wire):
 
 
 class Candidate(Wire):
-    """A picture that a job with `select` has made so far."""
+    """A picture that a best-of-n job has made so far."""
 
     index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
     seed: int = Field(ge=0, description="Seed of this picture.")
@@ -144,7 +147,7 @@ class WebhookState(Wire):
         "delivered, or failed (given up)."
     )
     attempts: int = Field(0, ge=0, description="Times that the newest message was sent.")
-    last_error: str | None = Field(None, description="What went wrong the last time; null if nothing did.")
+    last_error: str | None = Field(None, description="Error of the last delivery; null if it succeeded.")
     prediction_base: str | None = Field(
         None,
         description="Address of this server in its messages, if they are predictions of Replicate's API; null if they "
@@ -165,28 +168,32 @@ class Job(Wire):
         ge=0,
         description="Jobs that wait before this one; null unless queued, and while no worker can read its request.",
     )
-    cancel_requested: bool = Field(False, description="Whether a running job is to stop and has not yet.")
+    cancel_requested: bool = Field(
+        False, description="Whether a cancel was requested and the job still runs."
+    )
     attempts: int = Field(
         0,
         ge=0,
-        description="Attempts that count: the present one, and those that ran alone on a worker that was lost. "
-        "After three of these the job fails.",
+        description=(
+            "Charged attempts: the present one, and those that ran alone on a lost worker. After three of the "
+            "latter the job fails."
+        ),
     )
     starts: int = Field(
-        0, ge=0, description="Times that a worker started it, those after which it was requeued included."
+        0, ge=0, description="Times that a worker started it, including those after which it was requeued."
     )
     worker: str | None = Field(None, description="Name of the worker of the last attempt.")
-    progress: Progress = Field(default_factory=lambda: Progress(), description="How far it is.")
+    progress: Progress = Field(default_factory=lambda: Progress(), description="Its progress.")
     request: AnyRequest = Field(description="The request with every default and the seed filled in.")
     images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
     candidates: tuple[Candidate, ...] = Field(
-        (), description="Of a job with `select`: what it has made so far, also what it did not keep."
+        (), description="All pictures that a best-of-n job has made so far, kept or not."
     )
     result: AnyResult | None = Field(None, description="Result of a job that makes no picture.")
-    error: JobError | None = Field(None, description="Why it failed; null unless it did.")
+    error: JobError | None = Field(None, description="Reason of the failure; null unless it failed.")
     notes: tuple[str, ...] = Field(
         (),
-        description="What its worker did not do as asked, a sentence each, such as a text not read to its end.",
+        description="Deviations from the request, a sentence each, such as a text that was cut off.",
     )
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
     webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")

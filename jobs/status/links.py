@@ -16,13 +16,13 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
 def is_prefix(text: str) -> bool:
-    """Whether this may stand before every path: segments of plain characters, none of them ``.`` or ``..``."""
+    """Whether this is a valid prefix: segments of plain characters, none of them ``.`` or ``..``."""
     return bool(_PREFIX.fullmatch(text)) and not {".", ".."} & set(text.split("/"))
 
 
 @contextmanager
 def placed_under(prefix: str) -> Iterator[None]:
-    """Within the block, in this context and in what it starts, paths begin with this prefix; empty for none."""
+    """Within the block, and in the tasks that it starts, paths begin with this prefix; empty for none."""
     token = _prefix.set(prefix)
     try:
         yield

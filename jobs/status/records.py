@@ -1,4 +1,4 @@
-"""Between the hash that Redis keeps for a job and the job that callers see."""
+"""Converts the hash that Redis keeps for a job to the job that callers see."""
 
 import json
 from collections.abc import Mapping

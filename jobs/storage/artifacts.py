@@ -1,4 +1,4 @@
-"""Where pictures are kept: any fsspec URL, a local folder by default."""
+"""The artifact store: any fsspec URL, a local folder by default."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The named aesthetic embeddings: one safetensors file each in the artifact store, which tells all that is known."""
+"""The named aesthetic embeddings: one safetensors file each in the artifact store; its metadata describe it."""
 
 from hashlib import sha256
 
@@ -21,7 +21,7 @@ class EmbeddingLibrary:
         self._artifacts = artifacts
 
     def get(self, name: str) -> EmbeddingInfo:
-        """What is known of an embedding.
+        """The description of an embedding.
 
         Raises:
             UnknownEmbeddingError: there is none of this name.
@@ -62,7 +62,7 @@ class EmbeddingLibrary:
         Args:
             name: of the embedding.
             file: its safetensors file.
-            execution: where that one keeps what it makes, ``job/fence``; the file tells it from then on.
+            execution: its prefix in the store, ``job/fence``, which the file's metadata will have.
 
         Raises:
             NameTakenError: there is one of another job.
@@ -79,7 +79,7 @@ class EmbeddingLibrary:
             self._artifacts.put(key_of(name), marked)
 
     def take_back(self, name: str, execution: str) -> None:
-        """Forget the embedding that an execution kept, if it still is that one."""
+        """Delete an embedding if this execution made it."""
         if self._maker(name) == execution:
             self._artifacts.delete(key_of(name))
 
@@ -91,7 +91,7 @@ class EmbeddingLibrary:
             return None
 
     def delete(self, name: str) -> None:
-        """Forget an embedding.
+        """Delete an embedding.
 
         Raises:
             UnknownEmbeddingError: there is none of this name.
@@ -101,13 +101,13 @@ class EmbeddingLibrary:
 
 
 def describe(file: bytes, name: str) -> EmbeddingInfo:
-    """What the metadata of a file tell."""
+    """The description in a file's metadata."""
     known = EmbeddingInfo.model_fields.keys() - {"kind"}
     metadata = {key: value for key, value in read_metadata(file, name).items() if key in known}
     return EmbeddingInfo.model_validate({"name": name, **metadata})
 
 
 def key_of(name: str) -> str:
-    """Where the artifact store keeps an embedding."""
+    """Key of an embedding in the artifact store."""
     # No path from a request.
     return f"{_FOLDER}/{sha256(name.encode()).hexdigest()[:32]}.safetensors"

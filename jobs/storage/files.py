@@ -1,4 +1,4 @@
-"""Files of a local folder that are there whole or not at all."""
+"""Atomic writes of files in a local folder."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ def write_whole(path: Path, data: bytes, *, umask: int = 0) -> None:
     Args:
         path: of the file.
         data: all that shall be in it.
-        umask: rights that nobody gets to what is made, besides those that the umask of the process takes.
+        umask: rights to withhold, besides those that the umask of the process withholds.
 
     Raises:
         OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""The files of a job in the artifact store: where they lie, and how they are deleted."""
+"""The files of a job in the artifact store: their keys and their deletion."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ class BroughtFiles:
 
     Attributes:
         inputs: digests of the pictures that the job keeps as long as it is kept itself.
-        inputs_bytes: of these.
-        uploads_bytes: of the files that go when the job has ended.
+        inputs_bytes: size of these pictures.
+        uploads_bytes: size of the files that are deleted at the job's end.
     """
 
     inputs: tuple[str, ...] = ()
@@ -27,12 +27,12 @@ NO_FILES = BroughtFiles()
 
 
 def input_key(job_id: str, digest: str) -> str:
-    """Where a picture that a job keeps lies."""
+    """Key of a picture that a job keeps."""
     return f"{job_id}/inputs/{digest}.png"
 
 
 def upload_key(job_id: str, number: int, suffix: str) -> str:
-    """Where a file lies that goes when the job has ended."""
+    """Key of a file that is deleted at the job's end."""
     return f"{job_id}/{UPLOADS}/{number}{suffix}"
 
 
@@ -64,7 +64,7 @@ class JobFiles:
         Args:
             place: of the files.
             forget: deletes the record of this place.
-            may_grow: whether a worker may store more until the record is gone; what it stores is deleted too.
+            may_grow: whether a worker may store more until the record is gone; if so, that is deleted too.
         """
         self.delete(place)
         forget(place)

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: enough to tell what it is without PyTorch.
+"""The header of a safetensors file, read without PyTorch.
 
 The format: eight bytes, the length of the header as a little-endian integer; the header, a JSON object of tensors by
 name with an optional object of strings under ``__metadata__``; the tensors' bytes.

@@ -1,8 +1,8 @@
-"""Segments of the search index: where the kept pictures of one execution lie in a CLIP's space.
+"""Segments of the search index: the CLIP embeddings of one execution's kept pictures.
 
 Each execution writes a file of its own beside the pictures, before it commits, and never changes it: any number of
-workers may write at a time. Whether a segment counts is decided by the job: the pictures of an execution that lost it,
-or of a job that was deleted, are found by nobody. So the index can be made anew from the segments at any time.
+workers may write at a time. The job decides whether a segment counts: a search finds no picture of an execution that
+lost the job, or of a deleted job. So the index can be rebuilt from the segments at any time.
 """
 
 import base64
@@ -56,7 +56,7 @@ class Segments:
         """Folder that has the segments of a job, and of an execution, under the same names as the artifact store."""
 
     def encode(self, segment: Segment) -> tuple[str, bytes]:
-        """A segment as a file: its key, and what is in it."""
+        """A segment as a file: its key and its bytes."""
         return self.key(segment.job_id, segment.fence), segment.model_dump_json().encode()
 
     def get(self, key: str) -> Segment:
@@ -88,5 +88,5 @@ class Segments:
         self._artifacts.delete(key)
 
     def key(self, job_id: str, fence: str) -> str:
-        """Where an execution keeps its segment."""
+        """Key of an execution's segment."""
         return f"{self.root}/{job_id}/{fence}/segment.json"

@@ -1,10 +1,10 @@
-"""The judge of the chaos run: it must see every kind of broken promise."""
+"""The verdict on a chaos run names every kind of broken promise."""
 
 import json
 
 import pytest
 
-from benchmarks.chaos.verdict import Orphaned, Sight, Story, Verdict, judge
+from benchmarks.chaos.verdict import Orphaned, Sight, Story, Verdict, verdict_on
 
 
 def images(fence: str) -> str:
@@ -19,7 +19,7 @@ EXHAUSTED = Sight("failed", "3-c", "", "", '{"type": "attempts_exhausted"}')
 
 
 def verdict(*sights: Sight, deaths: int = 0, orphaned: tuple[Orphaned, ...] = ()) -> Verdict:
-    return judge({"job": Story(list(sights), deaths)}, list(orphaned), {"worker": deaths})
+    return verdict_on({"job": Story(list(sights), deaths)}, list(orphaned), {"worker": deaths})
 
 
 def test_a_job_that_was_recovered_in_time_and_published_once_is_as_promised() -> None:

@@ -1,4 +1,4 @@
-"""The pure parts of the fuzz run: what is made up is the same for a seed, and the judge sees every broken promise."""
+"""The pure parts of the fuzz run: a seed makes the same calls, and the verdict names every broken promise."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from benchmarks.fuzz.corpus.weights import weights
 from benchmarks.fuzz.findings.documented import Documented
 from benchmarks.fuzz.findings.known import KNOWN, is_known
 from benchmarks.fuzz.findings.tally import Call, Finding, Tally, read_tally
-from benchmarks.fuzz.findings.verdict import Seen, judge
+from benchmarks.fuzz.findings.verdict import Seen, verdict_on
 from benchmarks.fuzz.watch.probes import Beat
 
 CALL = Call(10.0, 0.1, "GET /v1/jobs", 200)
@@ -123,7 +123,7 @@ def test_some_bodies_are_wrong() -> None:
 
 
 def test_a_run_without_a_fault_breaks_no_promise() -> None:
-    verdict = judge(seen())
+    verdict = verdict_on(seen())
     assert verdict.violations == []
     assert verdict.by_class == {"2xx": 10}
 
@@ -143,12 +143,12 @@ def test_a_run_without_a_fault_breaks_no_promise() -> None:
     ],
 )
 def test_every_broken_promise_is_seen(changes: dict[str, Any], fault: str) -> None:
-    (violation,) = judge(seen(**changes)).violations
+    (violation,) = verdict_on(seen(**changes)).violations
     assert fault in violation
 
 
 def test_a_finding_breaks_a_promise_and_is_counted() -> None:
-    verdict = judge(
+    verdict = verdict_on(
         seen(FINDING, Finding("status_code_conformance", "GET /v1/jobs", "418 is not documented", ""))
     )
     assert (verdict.server_errors, verdict.undocumented) == (1, 1)
@@ -158,7 +158,7 @@ def test_a_finding_breaks_a_promise_and_is_counted() -> None:
 def test_a_slow_pulse_names_the_call_that_was_under_way() -> None:
     slow = Beat(9.0, 2.0, 0.0, 0.0, ok=True)
     tally = Tally([CALL, Call(1.0, 0.1, "GET /metrics", 200)])
-    (violation,) = judge(seen(beats=[slow], tally=tally, least_calls=1)).violations
+    (violation,) = verdict_on(seen(beats=[slow], tally=tally, least_calls=1)).violations
     assert "during GET /v1/jobs" in violation
     assert "metrics" not in violation
 

@@ -1,4 +1,4 @@
-"""What is concluded from the neighbours' latencies."""
+"""The conclusion from the neighbours' latencies."""
 
 import pytest
 

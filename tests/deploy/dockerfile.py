@@ -36,6 +36,6 @@ def stages() -> dict[str, Stage]:
 
 
 def environment(stage: Stage) -> dict[str, str]:
-    """What ENV sets in a stage."""
+    """The variables that ENV sets in a stage."""
     pairs = (pair.partition("=") for arguments in stage.all("ENV") for pair in arguments.split())
     return {name: value for name, _, value in pairs}

@@ -17,7 +17,7 @@ EXTRAS = {
 
 
 def commands(target: str, **variables: str) -> str:
-    """What make would run for a newcomer, who has no environment yet."""
+    """The commands that make would run without an environment."""
     environment = {name: value for name, value in os.environ.items() if name not in {"CI", "MAKEFLAGS"}}
     assigned = [f"{name}={value}" for name, value in variables.items()]
     asked = subprocess.run(

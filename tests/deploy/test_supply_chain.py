@@ -1,4 +1,4 @@
-"""What CI and the images take from elsewhere cannot be changed under us, or can be pinned by who runs them."""
+"""The external parts of CI and the images are pinned, or can be pinned by the operator."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What only a CUDA device can show. Run by ``make test-gpu``."""
+"""Tests that need a CUDA device. Run by ``make test-gpu``."""
 
 from importlib.util import find_spec
 from pathlib import Path

@@ -82,7 +82,7 @@ class Stack:
 
     @property
     def said(self) -> str:
-        """What it has told on stderr."""
+        """Its output on stderr."""
         return self._said.read_text()
 
     def family(self) -> list[psutil.Process]:

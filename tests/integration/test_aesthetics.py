@@ -1,4 +1,4 @@
-"""Personalise, score, choose and search, through the real stack."""
+"""Personalize, score, choose and search, through the real stack."""
 
 import base64
 import io
@@ -39,7 +39,7 @@ def pixels(stack: Stack, job: Job) -> bytes:
         return image.tobytes()
 
 
-def test_a_job_is_personalised_towards_an_embedding_made_of_another_jobs_pictures(
+def test_a_job_is_personalized_towards_an_embedding_made_of_another_jobs_pictures(
     stack: Stack, http: httpx.Client
 ) -> None:
     source = make(stack, prompt="fluent dark green tree", num_images=2)

@@ -1,4 +1,4 @@
-"""What keeps the service from starting is one line on stderr, and nothing is left behind."""
+"""A service that cannot start prints one line on stderr, and leaves nothing behind."""
 
 import socket
 import subprocess

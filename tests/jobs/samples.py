@@ -40,7 +40,7 @@ def submission(job_id: str, *, most: int = 100, key: str = "") -> list[str | int
 
 
 def pictures_of(lease: Lease) -> tuple[StoredImage, ...]:
-    """What an execution that succeeded would have stored."""
+    """The record of an execution that succeeded."""
     key = f"{lease.artifact_prefix}/0.png"
     return (StoredImage(index=0, seed=7, width=64, height=64, key=key, clip_score=0.25),)
 

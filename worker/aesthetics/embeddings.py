@@ -1,4 +1,4 @@
-"""Aesthetic embeddings: one vector of a CLIP's space that stands for a preferred look.
+"""Aesthetic embeddings: one vector of a CLIP's space, which stands for a style or a preference.
 
 Made from pictures, from two sets of pictures, or by others. Kept as safetensors files whose metadata name the CLIP,
 since the spaces of two CLIPs have nothing in common, even where they have as many dimensions.

@@ -107,7 +107,7 @@ def _npy(data: bytes, name: str) -> Tensor:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, _, dtype = read_header(file)
-        # Told by the header, which numpy believes before it reads on.
+        # From the header; numpy allocates this much before it reads on.
         if int(np.prod(shape, dtype=object)) * dtype.itemsize > len(data) or dtype.hasobject:
             raise ValueError("the header promises other data than follows")
         array = np.load(io.BytesIO(data), allow_pickle=False)

@@ -103,7 +103,7 @@ class Fitting:
             _require_compatibility(embeddings[0], self._known)
             self._known = None  # the fit may move the encoder away
         similarity = (embeddings @ self._goal).mean()
-        # Asking also waits for the device, so that the time of a step is known.
+        # The comparison also waits for the device, so the time is that of whole steps.
         self._require_finite(similarity.detach())
         self._adam.zero_grad()
         (-similarity).backward()

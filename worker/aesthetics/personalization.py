@@ -23,8 +23,8 @@ CACHE_SIZE = 64
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     """Spherical interpolation along the last axis (Shoemake 1985): a at t = 0, b at t = 1.
 
-    Of vectors of other lengths than one, each keeps its own length at its end. Where the two point the same way, or
-    exactly apart, there is no one arc, and the straight line is taken.
+    Vectors of any length keep their lengths at the ends. If the two are parallel or opposite, no arc is unique, and
+    the interpolation is linear.
 
     Args:
         a: [..., D].
@@ -91,11 +91,11 @@ def tuned_states(
 class TuningCache:
     """Tuned states by prompt and tuning. They do not depend on the seed, the weight or the blend.
 
-    One belongs to one loaded model, and goes with it.
+    Each loaded model has its own.
     """
 
     def __init__(self, size: int = CACHE_SIZE) -> None:
-        """Remember nothing yet, and ``size`` states at most."""
+        """Make an empty cache of at most ``size`` states."""
         self._size = size
         self._known: OrderedDict[tuple[str, Tuning], Tensor] = OrderedDict()
 
@@ -108,7 +108,7 @@ class TuningCache:
         return self._known[key]
 
     def keep(self, prompt: str, tuning: Tuning, states: Tensor) -> Tensor:
-        """Remember the states for a prompt, which are returned."""
+        """Remember and return the states for a prompt."""
         self._known[prompt, tuning] = states
         while len(self._known) > self._size:
             self._known.popitem(last=False)

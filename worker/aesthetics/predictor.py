@@ -1,6 +1,6 @@
-"""Aesthetic predictors: small networks from a CLIP's image embedding to the rating that people would give the picture.
+"""Aesthetic predictors: small networks that predict people's rating of a picture from its CLIP embedding.
 
-Three kinds of published files are known by their keys:
+Their keys tell the three kinds of published files apart:
 
 - LAION's first (github.com/LAION-AI/aesthetic-predictor): one linear layer, ``weight`` and ``bias``.
 - LAION's second (github.com/christophschuhmann/improved-aesthetic-predictor): five linear layers of one ``Sequential``.
@@ -94,7 +94,7 @@ def load_head(path: Path, *, clip: str, width: int) -> AestheticHead:
         )
     if head.width != width:
         raise ModelUnavailableError(
-            f"the aesthetic head {path.name} judges embeddings of {head.width} numbers, those of {clip} have {width}"
+            f"the aesthetic head {path.name} scores embeddings of {head.width} numbers, those of {clip} have {width}"
         )
     return head
 

@@ -66,6 +66,6 @@ def _answer(call: Fetch) -> object:
             f"what the job needs could not be read: {error.strerror or type(error).__name__}"
         )
     except Exception as error:
-        # The boundary of a job: whatever is wrong with its files ends this job and no other.
+        # The boundary of a job: an error of its files ends this job and no other.
         log.exception("what a job needs cannot be read")
         return JobFailedError(f"internal error: {type(error).__name__}")

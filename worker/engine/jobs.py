@@ -51,7 +51,7 @@ class Job:
 
     @property
     def ending(self) -> Outcome | None:
-        """The outcome of a job that may not go on: it is stopped, is overdue, or its models cannot be loaded."""
+        """The outcome of a job that must end: stopped, overdue, or without its models; None for any other."""
         if self.work.stop.is_set():
             return Stopped()
         if self.work.overdue:

@@ -4,8 +4,8 @@ The model is a line for every kind of batch: bytes = a + b * size. The first bat
 at most ``GROWTH`` times as much; from then on the steepest line from the smallest size to any other predicts the rest.
 An out-of-memory error is a measurement too: such a batch takes more than was free.
 
-Whatever else takes memory during a measurement is counted as the batch's: a model that is loaded, a picture that is
-upscaled (``worker.models.footprint.taking_memory``). A disturbed measurement is only used until there is an undisturbed
+A measurement includes the memory that other threads take meanwhile, to load a model or to upscale a picture
+(``worker.models.footprint.taking_memory``). Such a disturbed measurement counts only until there is an undisturbed
 one. No measurement counts for ever: of each size the last ``KEPT`` count, unless they are older than ``FORGET_AFTER``
 batches of their kind.
 """
@@ -61,7 +61,7 @@ class MemoryModel:
     """Predicts the memory of batches, and learns from each."""
 
     def __init__(self, free_bytes: Callable[[], int], limit_bytes: float = math.inf) -> None:
-        """Know nothing yet.
+        """Start without measurements.
 
         Args:
             free_bytes: the memory that is free now.
@@ -98,7 +98,7 @@ class MemoryModel:
         return max(min(budget / taken * size, bound) if taken else bound for size, taken in points.items())
 
     def fitting(self, key: Hashable, sizes: Iterable[int]) -> int:
-        """How many of the first calls fit together: at least one, so that a call that cannot fit fails by itself.
+        """Number of the first calls that fit together: at least one, so that a call that cannot fit fails by itself.
 
         Args:
             key: the kind of batch.

@@ -73,7 +73,7 @@ def refs_of(request: ResolvedRequest, inputs: SamplerInputs) -> tuple[Ref, ...]:
 
 
 def facts_of(models: ModelRegistry, refs: tuple[Ref, ...]) -> Facts:
-    """The facts of models and CLIPs, which are loaded if need be.
+    """The facts of models and CLIPs. Loads those that are not in memory.
 
     Raises:
         LodestarError: one cannot be loaded.

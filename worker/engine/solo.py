@@ -16,7 +16,7 @@ from worker.sampling.sampler import sample
 def sampler_of(
     request: ResolvedRequest, models: ModelRegistry, inputs: SamplerInputs, index: int = 0
 ) -> Generator[Yield, Any, Picture]:
-    """The sampler of one picture of a request, whose models are loaded now.
+    """The sampler of one picture of a request. Loads its models.
 
     Raises:
         LodestarError: a model cannot be loaded.

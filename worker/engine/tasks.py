@@ -79,11 +79,11 @@ def _embedding(task: EmbeddingTask, pictures: tuple[StoredPicture, ...]) -> Step
 
 
 def _import(task: ImportTask, file: bytes) -> Steps:
-    # The key's suffix is the one that was checked; older versions kept nothing else of the name.
+    # The key has the suffix that was checked; older versions kept no other part of the name.
     vector, metadata = import_vector(file, task.filename or PurePath(task.file).name)
     if metadata.get("clip", task.clip) != task.clip:
         raise ClipMismatchError(f"the file was made by {metadata['clip']}, and is imported for {task.clip}")
-    known: Tensor = yield EmbedText(task.clip, "")  # only to learn how long the CLIP's embeddings are
+    known: Tensor = yield EmbedText(task.clip, "")  # only for the length of the CLIP's embeddings
     ours: dict[str, str] = {
         key: metadata[key] for key in ("made_from", "normalize", "pictures", "minus") if key in metadata
     }

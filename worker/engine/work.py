@@ -85,7 +85,7 @@ class Work:
 
 
 def as_failure(error: Exception, job_id: str) -> LodestarError:
-    """The failure of a job after an error. The log keeps an error that says nothing to the job's owner."""
+    """The failure of a job after an error. The log gets the error if its text is not for the job's owner."""
     if isinstance(error, LodestarError):
         return error
     log.error("job failed for an internal error", job=job_id, exc_info=error)

@@ -116,8 +116,8 @@ def draw_cutouts(spec: CutoutSpec, size: tuple[int, int], px: int, generator: to
 
     inner, shorter, (height, width) = torch.arange(count) >= spec.overview, min(size), size
     window = _window_sizes(spec, inner, u, min(px / shorter, 1))
-    # A crop lies anywhere. The place of an overview matters only in an oblong picture; it is drawn beyond the ends and
-    # clamped there, so that they are covered often enough.
+    # Crops lie anywhere. The place of an overview matters only in an oblong picture: it is drawn beyond the ends and
+    # clamped there, so that overviews cover the ends often enough.
     spread = torch.where(inner, torch.ones(()), torch.full((), 1.25))
     place_x, place_y = (((2 * place - 1) * spread).clamp(-1, 1) for place in (place_x, place_y))
     share_x, share_y = window * shorter / width, window * shorter / height

@@ -25,9 +25,9 @@ from worker.models.shared import SharedNetworks
 from worker.models.texts import TextCache, measured
 
 BUSY_TOKENS = (
-    2048  # of a batch: meant to be work enough for a device, since more takes memory; chosen, not measured
+    2048  # of a batch: an estimate of enough work for a device, since more takes memory; not measured
 )
-PATCH_PX = 16  # of networks that do not say how they part a picture
+PATCH_PX = 16  # of networks without a patch size
 
 
 class ClipModel:
@@ -59,7 +59,7 @@ class ClipModel:
         self.networks: tuple[torch.nn.Module, ...] = (self._model,)
 
     def try_out(self) -> None:
-        """Embed a text and a picture once.
+        """Embed a text and a picture once, as a check.
 
         Raises:
             ModelUnavailableError: its tokenizer is another network's, or the two embeddings cannot be compared.

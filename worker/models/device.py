@@ -16,7 +16,7 @@ from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
-# A few jobs fill a CPU: more at a time are answered hardly faster in all, and the last of them much later
+# A few jobs fill a CPU: more at a time hardly raise the throughput, and delay the last of them a lot
 # (docs/engine.md, Measuring).
 CPU_CAPACITY, CAPACITY = 6, 16
 
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 
 class Device:
-    """The device of this worker, the formats it computes in, and how much of it may be used.
+    """The device of this worker, its number format, and the limits of its use.
 
     Attributes:
         device: the torch device.
@@ -36,7 +36,7 @@ class Device:
         attention: "xformers" or "sdpa".
         capacity: jobs at a time.
         max_batch: calls in one batch at most.
-        batch_bytes: memory that one batch may take, besides that it has to be free.
+        batch_bytes: memory that one batch may take, if so much is free.
         model_bytes: memory that all models together may take.
     """
 

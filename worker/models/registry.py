@@ -1,4 +1,4 @@
-"""The models in memory: loaded beside the computing, pinned by jobs, evicted when another one needs the room."""
+"""The models in memory: loaded by a thread beside the engine, pinned by jobs, evicted to make room."""
 
 import threading
 import time
@@ -35,7 +35,7 @@ class Ref:
 
 @dataclass(eq=False)
 class Pin:
-    """The models of one job: on their way into memory, and pinned there until it is released.
+    """The models of one job: loaded, then kept in memory until released.
 
     ``ready`` and ``error`` may be read by any thread; one of them is set when ``on_settled`` is called.
     """
@@ -86,7 +86,7 @@ class ModelRegistry:
         self._loader: threading.Thread | None = None
 
     def diffusion(self, model_id: str) -> DiffusionModel:
-        """A diffusion model, loaded now if need be.
+        """A diffusion model. Loads it if it is not in memory.
 
         Raises:
             UnknownModelError: the catalog does not hold it.
@@ -109,7 +109,7 @@ class ModelRegistry:
             return tuple(ref.id for ref in self._resident)
 
     def pin(self, refs: Sequence[Ref], on_settled: Callable[[], None]) -> Pin:
-        """Have models and CLIPs in memory until the pin is released; returns at once.
+        """Load models and CLIPs, and keep them in memory until the pin is released; returns at once.
 
         Args:
             refs: models and CLIPs.
@@ -138,7 +138,7 @@ class ModelRegistry:
             self._changed.notify()
 
     def _load_in_turn(self) -> None:
-        """The loader's thread: settles the pins one after the other."""
+        """Settle the pins one after the other, on the loader's thread."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue and not self._short_of_room)

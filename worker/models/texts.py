@@ -19,7 +19,7 @@ def measured(tokenizer: Any, text: str, *, limit: int, own: int | None = None) -
         tokenizer: of transformers.
         text: the text.
         limit: tokens that are read.
-        own: how many of them are not the text's; None for those that the tokenizer adds.
+        own: number of these that are not the text's; None for those that the tokenizer adds.
     """
     tokens = len(tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
     own = tokenizer.num_special_tokens_to_add() if own is None else own
@@ -30,7 +30,7 @@ class TextCache:
     """Encodes each text once, all new ones of a batch together; evicts the least recently used."""
 
     def __init__(self, encode: Callable[[list[str]], Tensor]) -> None:
-        """Remember nothing.
+        """Make an empty cache.
 
         Args:
             encode: N texts to [N, ...].

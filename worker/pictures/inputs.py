@@ -35,7 +35,7 @@ class StoredPicture:
         """The picture [3, H, W] in [0, 1], no larger than a CLIP can use.
 
         Raises:
-            JobFailedError: it is no longer there, or is damaged.
+            JobFailedError: it is gone or damaged.
             OSError: the artifact store cannot be reached.
         """
         try:

@@ -1,4 +1,4 @@
-"""Pictures as PNG files that carry the request which made them."""
+"""Pictures as PNG files with their request in text chunks."""
 
 import io
 

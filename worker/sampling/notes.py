@@ -1,4 +1,4 @@
-"""Notes on texts that are longer than their encoder reads: it drops the rest without an error."""
+"""Notes on texts beyond their encoder's limit: the encoder drops the rest without an error."""
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Shows the candidates of a best-of-n job while it still generates others."""
+"""Publishes the candidates of a best-of-n job while it still generates others."""
 
 import threading
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Candidates:
         put: Callable[[str, bytes], None],
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show nothing yet.
+        """Start no thread yet.
 
         Args:
             leases: announces each.
@@ -44,7 +44,7 @@ class Candidates:
         stored.add_done_callback(lambda _: self._on_stored())
 
     def has_room(self, lease: Lease) -> bool:
-        """Whether an execution may generate more: its pictures wait in memory for a store that may be slow, or away."""
+        """Whether an execution may generate more. Its pictures wait in memory for a store that may be slow or away."""
         with self._lock:
             storing = self._storing.get(lease.artifact_prefix, ())
             return sum(not future.done() for future in storing) < WAITING

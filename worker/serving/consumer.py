@@ -1,7 +1,7 @@
-"""The RQ side of a worker: takes tickets from the queue, and has a job claimed for each.
+"""The RQ side of a worker: takes tickets from the queue, and claims a job for each.
 
-RQ's own way is one job, one fork. Here the process stays, keeps its models, and holds several jobs at once: a ticket is
-done as soon as a job is claimed, and from then on the job's lease answers for it, not RQ.
+RQ itself forks for each job. This process stays, keeps its models, and holds several jobs at once. A ticket is done as
+soon as a job is claimed; from then on the job's lease keeps it, not RQ.
 """
 
 import sys
@@ -29,13 +29,13 @@ log = structlog.get_logger(__name__)
 
 
 class Admits(Protocol):
-    """Admits jobs: the worker's executions, or a test's list."""
+    """The worker's executions, or a test's list of jobs."""
 
     def wait_for_room(self, timeout_s: float) -> bool:
         """Whether another job may come."""
 
     def admit(self) -> bool:
-        """Claim the next job of the queue and start it; whether there was one."""
+        """Claim and start the next job of the queue; False if there is none."""
 
     def is_fit(self) -> bool:
         """Whether the worker can still compute."""
@@ -72,13 +72,13 @@ class Consumer(SimpleWorker):
                 log.warning("no ticket could be read", error=str(error))
                 time.sleep(RECONNECT_S)
             except Exception:
-                # RQ would end its loop, and this worker with it; but the next one would do no better.
+                # RQ would end its loop and this worker, and the next worker would meet the same error.
                 log.exception("no job could be claimed")
                 time.sleep(RECONNECT_S)
         return None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Have a job claimed, then settle the ticket that said that one waits."""
+        """Claim a job, then settle the ticket."""
         execution = self.prepare_execution(job)
         self.prepare_job_execution(job, remove_from_intermediate_queue=True)
         job.started_at = now()
@@ -97,14 +97,14 @@ class Consumer(SimpleWorker):
 
     def _set_ip_address(self, connection: Redis) -> None:
         del connection
-        # RQ's own version asks for a list that redis-py cannot read where the path of a socket has a blank in it.
+        # RQ's own version reads a list that redis-py cannot parse if the path of a socket has a blank.
         self.ip_address = "unknown"
 
     def subscribe(self) -> None:
         """Listen to no commands: cancels have their own way, see ``jobs.queue.interrupts``."""
 
     def unsubscribe(self) -> None:
-        """Nothing to end."""
+        """Do nothing: there is no subscription."""
 
     def _next_ticket(self) -> tuple[Job, Queue] | None:
         if not self._admission.wait_for_room(POLL_S):
@@ -121,12 +121,12 @@ class Consumer(SimpleWorker):
         return found
 
     def _look_without_ticket(self) -> None:
-        """Jobs may wait whose tickets were lost, or used up by a worker that left the job to this one."""
+        """Claim jobs without tickets: some are lost, some were used by a worker that left the job to this one."""
         while not self._stop_requested and self._admission.wait_for_room(0) and self._admission.admit():
             pass
 
 
 def _check(ticket: Job) -> None:
-    # A ticket is data: it may not choose what code runs.
+    # A ticket is data and must not choose the code to run.
     if ticket.func_name != TICKET_FUNCTION or len(ticket.args) != 1 or not isinstance(ticket.args[0], str):
         raise ValueError(f"not a ticket: {ticket.func_name!r}")

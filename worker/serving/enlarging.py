@@ -44,7 +44,7 @@ class _Piece:
 
 
 class Enlarging:
-    """One thread that upscales tile by tile, each time for the job that had the least time for its weight.
+    """One thread that upscales tile by tile. The next tile is of the job with the least time for its weight.
 
     A stopped or overdue job leaves before its next tile.
 
@@ -57,7 +57,7 @@ class Enlarging:
         enlarge: Callable[[Lease, tuple[Picture, ...]], Steps],
         on_outcome: Callable[[Execution, Enlarged | Failed | Stopped], None],
     ) -> None:
-        """Have nothing to do yet.
+        """Start no thread yet.
 
         Args:
             enlarge: upscales and stores a job's pictures, a tile each time.

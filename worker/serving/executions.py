@@ -1,4 +1,4 @@
-"""A worker's jobs on their way: claimed, run, and settled when the engine is done with them."""
+"""A worker's executions: claimed, run by the engine, and settled."""
 
 import threading
 import time
@@ -29,8 +29,8 @@ from worker.serving.publisher import Publisher
 from worker.serving.settling import Settling
 from worker.serving.watchdog import Watchdog
 
-RELEASE_S = 2.0  # for the call that the engine is in the middle of when it is closed
-LEAVE_S = 0.5  # for all other threads then; their results are of no use any more
+RELEASE_S = 2.0  # for the engine's present call at the close
+LEAVE_S = 0.5  # for all other threads after that; their results no longer count
 LISTEN_S = 0.25
 RECONNECT_S = 1.0
 
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 class Executions:
-    """Everything between the queue and the engine.
+    """The executions of a worker, between the queue and the engine.
 
     Only model calls and the samplers' own computing run on the engine's thread. Beside it, ``Preparing`` reads inputs,
     ``Heartbeat`` renews leases, ``Enlarging`` upscales, ``Settling`` encodes, stores and settles, the listener receives
@@ -85,7 +85,7 @@ class Executions:
         ]
 
     def start(self) -> None:
-        """Begin to compute the admitted jobs."""
+        """Start the threads, the engine's included."""
         for thread in self._threads:
             thread.start()
         if self._watchdog:
@@ -96,7 +96,7 @@ class Executions:
         return self._held.wait_for_room(timeout_s)
 
     def admit(self) -> bool:
-        """Claim the next job of the queue and start it; whether there was one."""
+        """Claim and start the next job of the queue; False if there is none."""
         lease = self._leases.claim_next(self._models.loaded())
         if lease is not None:
             self._start(lease)
@@ -110,7 +110,7 @@ class Executions:
         self._preparing.add(execution)
 
     def is_fit(self) -> bool:
-        """Whether this worker can still compute; without that the process has to end."""
+        """Whether this worker can still compute; if not, the process must end."""
         return not self._unfit.is_set()
 
     def close(self, grace_s: float) -> None:
@@ -160,7 +160,7 @@ class Executions:
             try:
                 job_id = self._interrupts.wait(LISTEN_S)
                 if job_id and any(execution.lease.job_id == job_id for execution in self._held.all()):
-                    # The heartbeat asks for the job's standing: a message may be lost, and one place should decide.
+                    # The heartbeat gets the job's standing: a message may be lost, and one place should decide.
                     self._heartbeat.wake()
             except Exception as error:
                 log.warning("cancels are heard of late", error=str(error))
@@ -180,7 +180,7 @@ class Executions:
         if not _is_best_of_n(work):
             return picture
         self._publisher.show(work.owner.lease, picture)
-        # Hundreds of candidates would fill the memory; they are in the store soon.
+        # Hundreds of candidates would fill the memory; the store has them soon.
         return replace(picture, pixels=picture.pixels.new_empty(3, 0, 0))
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
@@ -193,7 +193,7 @@ class Executions:
             self._settling.add(execution, outcome)
 
     def _sign_of_life(self) -> float:
-        """A time that stands still only during one model call, or one tile."""
+        """A time that is constant only during one model call, or one tile."""
         begun = (self._engine.calling_since, self._enlarging.working_since)
         return min((since for since in begun if since is not None), default=time.monotonic())
 

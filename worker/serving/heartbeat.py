@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Renews leases beside the computing, so that a long model call cannot cost a job, and announces the worker."""
+    """Renews leases and announces the worker, on a thread of its own: a long model call cannot cost a job its lease."""
 
     def __init__(
         self, held: HeldJobs, models: ModelRegistry, leases: Leases, workers: WorkerRegistry, *, name: str
@@ -52,11 +52,11 @@ class Heartbeat:
                 log.exception("heartbeat failed")
 
     def wake(self) -> None:
-        """Beat now, not when the time has come."""
+        """Beat now, before the time is over."""
         self._wake.set()
 
     def close(self) -> None:
-        """Let ``beat`` end."""
+        """End ``beat``."""
         self._closing.set()
         self._wake.set()
 

@@ -13,10 +13,10 @@ class Execution:
 
     lease: Lease
     work: Work
-    cost: int = 0  # until it is known
+    cost: int = 0  # 0 until it is known
     standing: Standing = Standing.HELD
-    counted: float = 0.0  # share of the cost that the throughput knows of
-    noted: int = 0  # how many of the engine's notes the queue knows of
+    counted: float = 0.0  # share of the cost that the throughput has counted
+    noted: int = 0  # number of the engine's notes that the queue has
     enlarging: bool = False  # it has left the engine, and its pictures are being upscaled
 
     @property
@@ -36,7 +36,7 @@ class HeldJobs:
     """The executions that the worker holds; any thread may read and change them."""
 
     def __init__(self, capacity: int) -> None:
-        """Hold nothing yet.
+        """Start without executions.
 
         Args:
             capacity: jobs at most that the engine computes or that are being settled, and as many again whose pictures
@@ -66,7 +66,6 @@ class HeldJobs:
             return list(self._executions.values())
 
     def add(self, execution: Execution) -> None:
-        """Hold another execution."""
         with self._changed:
             self._executions[execution.lease.artifact_prefix] = execution
 
@@ -77,7 +76,7 @@ class HeldJobs:
             self._changed.notify_all()
 
     def remove(self, execution: Execution) -> None:
-        """Hold a settled execution no longer."""
+        """Remove a settled execution."""
         with self._changed:
             self._settled_units += execution.count()
             del self._executions[execution.lease.artifact_prefix]

@@ -1,4 +1,4 @@
-"""Threads that do tasks beside the computing, in order."""
+"""Threads that run tasks beside the engine, in order."""
 
 import os
 import queue
@@ -17,17 +17,17 @@ _Task = tuple[Future[Any], Callable[[], Any]]
 
 
 class Lane:
-    """A few threads that do tasks, the oldest first.
+    """A few threads that run tasks, the oldest first.
 
     Unlike those of an executor they are daemons: a task that is stuck keeps no process from ending.
     """
 
     def __init__(self, name: str, threads: int = 1, *, niceness: int = 0) -> None:
-        """Have nothing to do yet.
+        """Start no thread yet.
 
         Args:
             name: of the threads.
-            threads: at most; each is started when it is needed first.
+            threads: the most; each starts when it is first needed.
             niceness: see ``stand_back``.
         """
         self._name = name
@@ -39,7 +39,7 @@ class Lane:
         self._closed = False
 
     def submit(self, do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Do a task soon; returns at once. After ``close`` the task is canceled."""
+        """Queue a task; returns at once. After ``close`` the task is canceled."""
         future: Future[T] = Future()
         with self._lock:
             if self._closed:

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Preparing:
-    """Prepares executions on threads of its own. Jobs with pictures to read do not hold up the others."""
+    """Prepares executions on threads of its own. Jobs with pictures to read do not delay the others."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Preparing:
         on_ready: Callable[[Work], None],
         on_failed: Callable[[Execution, Failed], None],
     ) -> None:
-        """Have nothing to prepare yet.
+        """Start no thread yet.
 
         Args:
             models: those in memory.

@@ -1,4 +1,4 @@
-"""Shows previews beside the computing: encodes and publishes the newest of each picture."""
+"""Encodes and publishes the newest preview of each picture, on a thread beside the engine."""
 
 import threading
 
@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 
 class Previews:
-    """One thread. A preview that comes while an older one of the same picture still waits takes its place."""
+    """Publishes previews on one thread. A new preview replaces one of the same picture that still waits."""
 
     def __init__(self, leases: Leases) -> None:
         self._leases = leases
@@ -40,5 +40,5 @@ class Previews:
         try:
             self._leases.preview(lease, preview.index, preview.step, encode_preview(preview.pixels))
         except Exception:
-            # A job must not fail, nor its worker, for want of a preview.
+            # A missing preview must fail neither the job nor the worker.
             log.exception("preview could not be shown", job=lease.job_id)

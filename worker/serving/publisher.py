@@ -34,7 +34,7 @@ class Publisher:
         models: ModelRegistry,
         on_stored: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish nothing yet.
+        """Start no thread yet.
 
         Args:
             leases: of the executions.
@@ -51,7 +51,7 @@ class Publisher:
         self._threads = models.device.threads
 
     def show(self, lease: Lease, picture: Picture) -> None:
-        """Show a candidate of a best-of-n job soon; returns at once."""
+        """Publish a candidate of a best-of-n job soon; returns at once."""
         self._candidates.show(lease, picture)
 
     def has_room(self, lease: Lease) -> bool:
@@ -183,7 +183,7 @@ class Publisher:
         return image
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:
-        """Keep it before the job is settled: after the end, callers may use it at once."""
+        """Keep the embedding before the job is settled, since callers may use it right after the job's end."""
         if self._leases.renew(lease) is Standing.LOST:
             raise LeaseLostError(lease.job_id)
         for attempt in self._attempts():

@@ -15,13 +15,13 @@ from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.lane import Lane
 from worker.serving.publisher import Publisher
 
-AT_ONCE = 2  # so that a job of many large pictures holds up no other
+AT_ONCE = 2  # so that a job of many large pictures delays no other
 
 log = structlog.get_logger(__name__)
 
 
 class Settling:
-    """Settles on threads of its own. Their queue is bounded, since a job is held until it is settled."""
+    """Settles executions on threads of its own. Their queue is bounded, since a job is held until it is settled."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Settling:
         is_fit: Callable[[], bool],
         send_notes: Callable[[Execution], None],
     ) -> None:
-        """Have nothing to settle yet.
+        """Start no thread yet.
 
         Args:
             held: the worker's executions.
@@ -84,7 +84,7 @@ class Settling:
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
-            RedisError: Redis cannot be reached; so a lease that runs out is all that is left.
+            RedisError: Redis cannot be reached, so only the end of the lease can release the job.
             OSError: the store cannot be reached, likewise.
         """
         try:
@@ -92,7 +92,7 @@ class Settling:
         except (RedisError, OSError, LeaseLostError):
             raise
         except Exception as error:
-            # Any other worker would meet the same error, and the job would count as its crash.
+            # Every other worker would meet the same error, and count as crashed by this job.
             return self._fail(execution.lease, as_failure(error, execution.lease.job_id))
 
     def _conclude(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
@@ -100,7 +100,7 @@ class Settling:
         self._send_notes(execution)
         match outcome:
             case Finished() | Enlarged():
-                self._leases.renew(lease, execution.work.progress)  # the last step, since the last look
+                self._leases.renew(lease, execution.work.progress)  # the steps since the last renewal
                 return self._publisher.publish(
                     lease, outcome.pictures, outcome.images if isinstance(outcome, Enlarged) else None
                 )
@@ -123,7 +123,7 @@ class Settling:
 
     def _fail(self, lease: Lease, error: LodestarError) -> JobStatus:
         status = self._leases.fail(lease, error)
-        # A result that was committed before the error stays: then that is the answer.
+        # A result that was committed before the error stays, and is the outcome.
         if status is not JobStatus.SUCCEEDED:
             self._publisher.discard(lease)
         return status

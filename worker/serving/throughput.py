@@ -4,11 +4,11 @@ import math
 import time
 
 REMEMBERED_S = 60.0  # the weight of the past falls to 1/e in this time
-WORTH_TELLING_S = 2.0  # of work, before a speed means anything
+WORTH_TELLING_S = 2.0  # of work before the first speed
 
 
 class Throughput:
-    """A mean over the recent past, of the time in which there was work. For one thread."""
+    """The mean speed over recent time with work. For one thread."""
 
     def __init__(self) -> None:
         self._units = 0.0
@@ -21,7 +21,7 @@ class Throughput:
 
         Args:
             units: of work done.
-            busy: whether there was any job at all; time without one does not count.
+            busy: whether there was a job; time without one does not count.
         """
         now = time.monotonic()
         elapsed, self._noted_at = now - self._noted_at, now

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 
 class Watchdog:
-    """Ends the process, with the stack of every thread on stderr, when it shows no sign of life for too long.
+    """Ends the process, with the stack of every thread on stderr, after too long without a sign of life.
 
-    What waits is a thread of C, which needs neither the interpreter nor its lock: it also ends a process that is stuck
-    in a kernel with the lock held, where nothing written in Python runs any more. The process ends as if it were
+    The timer is a C thread that needs neither the interpreter nor its lock. So it also ends a process that is stuck in
+    a kernel with the lock held, where no Python code runs any more. The process ends as if it were
     killed, and its jobs are recovered as for any worker that died. There is one such thread in a process.
     """
 
@@ -22,8 +22,8 @@ class Watchdog:
         """Begin to watch.
 
         Args:
-            sign_of_life: its answer is equal to the one before only while nothing gets on. Asked about every second, on
-                a thread of its own.
+            sign_of_life: its result changes as long as the computing goes on. Called about every second, on a thread of
+                the watchdog's.
         """
         threading.Thread(target=self._walk, args=(sign_of_life,), name="watchdog", daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""Refuse request bodies that are too long, before they are in memory, and those that do not come."""
+"""Limits on the size and the time of request bodies, checked before a body is in memory."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
 from app.api.proxies import own_path
 
 BODY_PATIENCE_S = 30.0
-LEAST_BYTES_PER_S = 500.0  # in the long run: nobody's line is slower, and a byte now and then is no progress
+LEAST_BYTES_PER_S = 500.0  # on average: no connection is slower, and a byte now and then is no progress
 
 
 class BodyLimit:
-    """ASGI middleware; whoever reads a body of more bytes gets an HTTPException instead.
+    """ASGI middleware; reading a body of more bytes raises an HTTPException.
 
-    A form with files goes to disk as it comes, so under some paths it may be longer than other bodies, which are held
-    in memory. A body of which nothing comes for ``patience_s`` seconds, or that comes at less than a trickle after
-    that time, ends with an HTTPException too.
+    Forms with files go to disk, so under some paths they may be longer than other bodies, which are held in memory. A
+    body that pauses for ``patience_s`` seconds, or is slower than a trickle after that time, raises an HTTPException
+    too.
     """
 
     def __init__(

@@ -8,10 +8,10 @@ HEADER = "x-forwarded-user"
 
 
 def caller_of(request: Request) -> str:
-    """The caller's name, as an authenticating proxy sends it; empty if none does.
+    """The caller's name, from the header of an authenticating proxy; empty without one.
 
-    The name is the proxy's affair: any value is taken as it comes, its bytes read as UTF-8 where they are that.
-    Of several the last counts, which is the proxy's own if the client has sent one too.
+    The proxy chooses the name, so any value is valid. Its bytes are read as UTF-8 if they are UTF-8. The last of
+    several headers counts: a client's own comes before the proxy's.
     """
     names = request.headers.getlist(HEADER)
     said = names[-1].strip().encode("latin-1") if names else b""

@@ -1,7 +1,7 @@
-"""By which names this server may be called.
+"""The names by which clients may call this server.
 
-A page of somebody else's can have its own name lead to this machine (DNS rebinding); its browser then takes this server
-for the page's own. The name in ``Host`` gives it away.
+A page of another site can point its own name at this machine (DNS rebinding). The browser then takes this server for
+the page's own. ``Host`` shows that name.
 """
 
 import re
@@ -53,7 +53,7 @@ class HostGuard:
         await errors.refusal(Request(scope), error)(scope, receive, send)
 
     def allows(self, host: str) -> bool:
-        """Whether a value of Host is fine."""
+        """Whether a value of Host is allowed."""
         if self._any or not host:
             return True
         if (found := _HOST.fullmatch(host)) is None:
@@ -65,7 +65,7 @@ class HostGuard:
 
 
 def _own_names() -> tuple[str, ...]:
-    """What this machine is called by itself, by its neighbours (mDNS), and by containers that run on it."""
+    """This machine's names: its own, its mDNS name, and the names that its containers use."""
     name = socket.gethostname()
     return name, f"{name.partition('.')[0]}.local", "host.docker.internal"
 

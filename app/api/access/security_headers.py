@@ -1,4 +1,4 @@
-"""What every answer tells a browser, so that nothing of it is taken for a page, kept, or framed."""
+"""The security headers of every answer: against sniffing, caching and framing."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -1,7 +1,7 @@
-"""Which web pages may make this server work: its own, and those that the operator names.
+"""The web pages whose requests may do work: this server's own, and those of allowed origins.
 
-A browser sends requests on behalf of any page that its reader has open, also to servers that only he can reach. It says
-where they come from, in headers that a page cannot set.
+A browser sends requests on behalf of every open page, also to servers that only its user can reach. It states their
+origin in headers that a page cannot set.
 """
 
 from collections.abc import Collection
@@ -22,19 +22,19 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 
 class CrossSiteError(LodestarError):
-    """A page of another site asks for something that is not only reading."""
+    """A page of another site makes a request that does more than read."""
 
     type = "cross_site"
 
 
 class SiteGuard:
-    """ASGI middleware; refuses what pages of other sites ask for, unless it only reads.
+    """ASGI middleware; refuses requests of other sites' pages, unless they only read.
 
-    Requests that no browser made carry none of the headers, and are served.
+    Requests without these headers come from no browser, and pass.
 
     Args:
         app: the layer within.
-        origins: of pages that may ask for everything; ``*`` for all.
+        origins: of pages whose requests all pass; ``*`` for all.
     """
 
     def __init__(self, app: ASGIApp, *, origins: Collection[str]) -> None:
@@ -50,7 +50,7 @@ class SiteGuard:
 
     def _is_foreign(self, headers: Headers) -> bool:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        # What a browser says by itself is enough: a proxy may have changed Host.
+        # The browser's own header is enough: a proxy may have changed Host.
         if site == "same-origin" or "*" in self._origins or origin in self._origins:
             return False
         if site not in {None, "none"}:

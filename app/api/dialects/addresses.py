@@ -1,4 +1,4 @@
-"""Absolute addresses of this server, for clients that are told where to fetch something."""
+"""Absolute addresses of this server, for links in answers."""
 
 from fastapi import Request
 

@@ -1,4 +1,4 @@
-"""Errors in the words of each dialect, so that its clients raise the exceptions that their users catch."""
+"""Errors in each dialect's form, so that its clients raise the exceptions that their users catch."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import summary
 
 _NOT_FOUND, _BAD_REQUEST = 404, 400
-# Where OpenAI's own service answers with another code than we do.
+# The errors for which OpenAI's own service has another code than ours.
 _OPENAI_STATUS = {422: _BAD_REQUEST, 501: _BAD_REQUEST}
 _OPENAI_CODES = {"unknown_model": "model_not_found", "not_supported": "unsupported_operation"}
 

@@ -1,4 +1,4 @@
-"""What a client of another service sends for a field that its user left alone: null, or an empty text."""
+"""Fields that another service's client sends without a value: null, or an empty text."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _TEXTS = frozenset({"prompt", "negative_prompt"})
 
 
 class LeavesOut(BaseModel):
-    """The base of a dialect's bodies: a field that need not be there is not, if it is null or empty."""
+    """The base of a dialect's bodies: a null or empty optional field counts as left out."""
 
     @model_validator(mode="before")
     @classmethod

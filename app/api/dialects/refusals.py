@@ -1,9 +1,9 @@
-"""What another service's clients can ask for and this one cannot do: refused in words, never ignored."""
+"""Features of other services that this one lacks: refused in words, never ignored."""
 
 from jobs.errors import LodestarError
 
 
 class NotSupportedError(LodestarError):
-    """The dialect has this call, but the service behind it cannot do what it asks for."""
+    """The dialect has this feature, but this service does not support it."""
 
     type = "not_supported"

@@ -1,4 +1,4 @@
-"""The pictures of a job, for a dialect whose answers hold them."""
+"""The pictures of a job, for dialects with pictures in their answers."""
 
 from app.api.pictures.store_access import reaching_the_store
 from app.api.services import Services

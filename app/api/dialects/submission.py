@@ -1,4 +1,4 @@
-"""From the fields of a dialect to a job. What is wrong with a field is said of the dialect's own name for it."""
+"""From the fields of a dialect to a job. Errors name a field as the dialect does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -48,7 +48,7 @@ async def submit(
         names: the dialect's name of every native field that it calls otherwise.
         idempotency_key: as for ``JobQueue.submit``.
         key_owner: likewise.
-        told_as_prediction: whether its webhook is told in Replicate's words.
+        told_as_prediction: whether its webhook gets a prediction of Replicate's.
 
     Raises:
         LodestarError: as for ``submit_job``.

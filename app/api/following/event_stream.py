@@ -20,7 +20,7 @@ from jobs.wire import Wire
 
 HEARTBEAT_S = 15.0  # proxies close silent connections, the strictest of the common ones after 30 s
 OUTAGE_PAUSE_S = 1.0
-RETRY_MS = 2000  # what a browser waits before it connects again
+RETRY_MS = 2000  # a browser's pause before it connects again
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # or nginx would hold events back
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 class QueueSnapshotEvent(Wire):
-    """The queue as it stood when the stream of all jobs began, or began anew."""
+    """The queue when the stream of all jobs began, or began anew."""
 
     type: str = "snapshot"
     jobs: dict[JobStatus, int] = Field(description="Number of jobs of each status.")
@@ -44,7 +44,7 @@ async def open_stream(services: Services, job_id: str | None, seen: str | None) 
     Args:
         services: of the app.
         job_id: None follows all jobs, without end.
-        seen: id of the last event that the reader has seen, to go on after it.
+        seen: id of the reader's last event; the stream goes on after it.
 
     Raises:
         UnknownJobError: there is no such job.
@@ -58,7 +58,7 @@ async def open_stream(services: Services, job_id: str | None, seen: str | None) 
 
 
 class _EventStream(StreamingResponse):
-    """A stream that costs nothing while nothing happens, and at most one batch of events while its reader is slow."""
+    """A stream that asks Redis nothing between events, and holds at most one batch for a slow reader."""
 
     def __init__(self, services: Services, reader: "_Reader", first: bytes) -> None:
         super().__init__(self._body(first), headers=_HEADERS, media_type="text/event-stream")
@@ -85,7 +85,7 @@ class _EventStream(StreamingResponse):
                     yield KEEPALIVE_COMMENT
 
     async def _silence(self) -> bytes:
-        """Wait until something happens; what to send meanwhile."""
+        """Wait for an event; the bytes to send: a comment if none came in time."""
         try:
             async with asyncio.timeout(HEARTBEAT_S):
                 await self._bell.wait()
@@ -95,7 +95,7 @@ class _EventStream(StreamingResponse):
 
 
 class _Reader:
-    """A reader's way through the events; every batch comes as the bytes to send."""
+    """A reader's position in the events. It encodes every batch as the bytes to send."""
 
     def __init__(self, services: Services, job_id: str | None) -> None:
         self.job_id = job_id
@@ -105,21 +105,21 @@ class _Reader:
         self._seen = START
 
     async def has_nothing_after(self, seen: str) -> bool:
-        """Whether the job has ended and the reader knows it."""
+        """Whether the job has ended and the reader has its final event."""
         if self.job_id is None:
             return False
         job, last = await self._log.look(self.job_id)
         return job.status.is_terminal and seen == _id_of_end(job, last)
 
     async def begin(self, seen: str | None) -> bytes:
-        """The first batch: a snapshot, or what has happened since."""
+        """The first batch: a snapshot, or the events since the reader's last one."""
         if seen is None:
             return await self._snapshot(missed=False)
         self._seen = seen
         return await self.more()
 
     async def more(self) -> bytes:
-        """The next batch; empty when nothing has happened."""
+        """The next batch; may be empty."""
         try:
             entries = await self._log.after(self.job_id, self._seen)
         except EventsMissedError:

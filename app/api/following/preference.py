@@ -1,4 +1,4 @@
-"""The answer to a submission: where the job is, and by ``Prefer: wait=N`` of RFC 7240 the job once it has ended."""
+"""The answer to a submission: the job's address, and with ``Prefer: wait=N`` (RFC 7240) the ended job."""
 
 import re
 from typing import Annotated
@@ -28,7 +28,7 @@ def preferred_wait_s(prefer: str | None) -> int | None:
 
 
 async def answer_accepted(request: Request, response: Response, job: Job, prefer: str | None) -> Job:
-    """The job as a submission answers it: 202, or 200 when it has ended within the time that the client waits."""
+    """The job as the answer to its submission: 202, or 200 if it has ended within the client's wait."""
     response.headers["Location"] = job.urls["self"]
     response.status_code = 202
     if (wait_s := preferred_wait_s(prefer)) is not None:
@@ -39,7 +39,7 @@ async def answer_accepted(request: Request, response: Response, job: Job, prefer
 
 
 async def await_end_if_possible(request: Request, job: Job, timeout_s: float) -> Job:
-    """``await_end`` for a preference: whatever ends the wait early, the job was accepted, and that is the answer."""
+    """``await_end`` for a preference: an error that ends the wait early still answers with the accepted job."""
     try:
         return await await_end(request, job, timeout_s=timeout_s, on_hang_up="leave")
     except LodestarError:

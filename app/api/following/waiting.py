@@ -12,9 +12,9 @@ from jobs.status.job import Job, JobStatus
 
 
 async def await_end(request: Request, job: Job, *, timeout_s: float = math.inf, on_hang_up: OnHangUp) -> Job:
-    """The job once it has ended, or as it stands after ``timeout_s`` seconds.
+    """The ended job, or the job after ``timeout_s`` seconds.
 
-    Redis is asked when the job ends, not meanwhile.
+    It asks Redis at the job's end, and not before.
 
     Args:
         request: of the client.
@@ -40,7 +40,7 @@ async def await_end(request: Request, job: Job, *, timeout_s: float = math.inf, 
 
 
 def hang_up_policy(idempotency_key: str | None) -> OnHangUp:
-    """What becomes of a job whose client hangs up: with a key, the client can come back to it."""
+    """The policy when the client hangs up: with an idempotency key, the job goes on and the client can return."""
     return "cancel" if idempotency_key is None else "leave"
 
 

@@ -1,4 +1,4 @@
-"""A client's watch over one job: it looks when something has happened, and ends when the client hangs up."""
+"""A client's watch over one job: it reads the job after each event, and ends when the client hangs up."""
 
 import asyncio
 import time
@@ -14,8 +14,8 @@ from jobs.errors import JobCanceledError, LodestarError, QueueUnavailableError, 
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job
 
-HANG_UP_S = 0.2  # how soon it is noticed that a client has left
-LOOK_S = 30.0  # a net under the wake-ups: nobody waits for ever because one was lost
+HANG_UP_S = 0.2  # delay at most until it notices that a client has left
+LOOK_S = 30.0  # limits the wait if a wake-up is lost
 AWAY_LOOK_S = 1.0
 PATIENCE_S = 60.0  # Redis may restart during the minutes that a job takes
 
@@ -23,7 +23,7 @@ OnHangUp = Literal["cancel", "leave"]
 
 
 class Watch:
-    """Sleeps until something happens to a job; no thread and no connection is held meanwhile.
+    """Sleeps until a job has an event, without holding a thread or a connection.
 
     Attributes:
         job: as it was last seen.
@@ -38,7 +38,7 @@ class Watch:
         self._away_since: float | None = None
 
     async def next(self, timeout_s: float) -> Job:
-        """The job after the next event, or as it stands after ``timeout_s`` seconds or somewhat earlier.
+        """The job after its next event, or after ``timeout_s`` seconds or somewhat earlier.
 
         Raises:
             JobCanceledError: the client has hung up.
@@ -51,7 +51,7 @@ class Watch:
         return await self.look()
 
     async def look(self) -> Job:
-        """The job as it stands, or as it was last seen while Redis is away.
+        """The job now; while Redis is away, as last read.
 
         Raises:
             UnknownJobError, QueueUnavailableError: as for ``next``.

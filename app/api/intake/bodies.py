@@ -1,4 +1,4 @@
-"""What a body is announced as, and JSON bodies: one reader for every route and dialect."""
+"""Media types, and JSON bodies: one reader for every route and dialect."""
 
 from email.message import Message
 from typing import Any
@@ -50,9 +50,9 @@ def announced(request: Request) -> Message:
 def is_json(kind: str, body: bytes) -> bool:
     """Whether a body of a media type is JSON.
 
-    ``curl -d '{...}'`` calls its body a form, and it is taken for what it is. That opens no door to other sites: no
-    form of a page begins its body with a brace, and what scripts send from elsewhere says where it comes from, by
-    which it is refused as a form is. A body of another type, such as the ``text/plain`` of a form, stays refused.
+    ``curl -d '{...}'`` declares its body a form, so a form that begins with a brace counts as JSON. This opens no door
+    to other sites: no page's form begins so, and the site guard refuses scripts of other sites by their origin. Any
+    other type, such as the ``text/plain`` of a form, is refused.
     """
     return (
         kind == "application/json"
@@ -62,7 +62,7 @@ def is_json(kind: str, body: bytes) -> bool:
 
 
 async def read_object(request: Request) -> dict[str, Any] | None:
-    """The JSON object that is the body; None if there is no body.
+    """The JSON object in the body; None without a body.
 
     Raises:
         UnsupportedMediaTypeError: the body is announced as something else, or compressed.
@@ -96,7 +96,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def too_much(error: TooMuchError, *within: str) -> RequestValidationError:
-    """The error of a value that is more than any request needs, ``within`` a field or in the body."""
+    """The error of a value beyond the limits, ``within`` a field or in the body."""
     limit = {"max_length": error.limit}
     return RequestValidationError(
         [{"type": "too_long", "loc": ("body", *within, *error.place), "msg": error.message, "ctx": limit}]

@@ -1,4 +1,4 @@
-"""Forms and queries, read as UTF-8 whether their letters are escaped or not; what is none is refused, never guessed."""
+"""Forms and queries, read as UTF-8, escaped or not. Anything else is refused, never guessed."""
 
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
@@ -17,8 +17,7 @@ MAX_FILES = 600
 _MAX_UPLOAD_FIELD_BYTES = 16 * 1024
 _MAX_ESCAPES = 100_000
 _LENIENT_FIELDS = 1000
-# What text is sent in unless its type says otherwise, and what else it may say. Not every codec of Python's: some take
-# a minute for a megabyte.
+# The default charset, and the other allowed ones. Some of Python's other codecs take a minute for a megabyte.
 _CHARSETS = {
     "utf-8": "utf-8",
     "utf8": "utf-8",
@@ -35,7 +34,7 @@ class InvalidFormError(LodestarError):
 
 
 async def read_upload(request: Request) -> FormData:
-    """The form that is the body of a request that may bring files; empty if there is no body.
+    """The form of a request that may bring files; empty without a body.
 
     Raises:
         UnsupportedMediaTypeError: the body is announced as something else, or compressed.
@@ -56,13 +55,13 @@ async def read_upload(request: Request) -> FormData:
 async def read_multipart(
     request: Request, max_fields: int, max_files: int, max_field_bytes: int = 1 << 20
 ) -> FormData:
-    """The fields and files of a multipart form; whoever calls closes it.
+    """The fields and files of a multipart form; the caller closes it.
 
     Raises:
         InvalidFormError, InvalidRequestError: as for ``read_upload``.
     """
     charset, boundary = charset_of(request), announced(request).get_boundary()
-    # Told that all is Latin-1, the parser gives every byte as a character, from which text can be read that is none.
+    # As Latin-1, the parser maps every byte to a character, from which the bytes can be restored.
     kind = f'{MULTIPART}; boundary="{_quoted(boundary)}"; charset=latin-1' if boundary else MULTIPART
     parser = MultiPartParser(
         Headers({"content-type": kind}),
@@ -94,10 +93,10 @@ def query_pairs(request: Request) -> list[tuple[str, str]]:
 
 
 def lenient_pairs(query: bytes) -> list[tuple[str, str]]:
-    """The fields of a query of which a route takes some and ignores the rest.
+    """The fields of a query, for a route that ignores unknown ones.
 
-    Bytes that are not UTF-8 become what no text may hold, so that only the field that has them is refused. Of more than
-    a thousand fields only the first are read.
+    Bytes that are not UTF-8 become characters that no text may hold, so that only their field is refused. Fields beyond
+    the first thousand are not read.
     """
     split = (
         pair.partition(b"=")
@@ -132,7 +131,7 @@ def pairs_of(encoded: bytes, charset: str = "utf-8", most: int = MAX_FIELDS) -> 
 
 
 def charset_of(request: Request) -> str:
-    """What the text of a form is encoded in, as Python calls it.
+    """The charset of a form's text, by Python's name.
 
     Raises:
         UnsupportedMediaTypeError: it is announced in something that is not read.
@@ -148,7 +147,7 @@ def _in_charset(form: FormData, charset: str) -> Iterator[tuple[str, str | Uploa
         known = name.encode("latin-1").decode(charset, "replace")
         field = _decoded(name.encode("latin-1"), known, charset)
         if isinstance(value, UploadFile):
-            # Only shown, so nothing is lost if some letters are.
+            # Only for display, so some letters may be lost.
             value.filename = (value.filename or "").encode("latin-1").decode(charset, "replace")
             yield field, value
         else:

@@ -1,4 +1,4 @@
-"""The way into every route: queries and bodies go through our readers, of which FastAPI gets what they have read."""
+"""The intake of every route: our readers parse queries and bodies, and FastAPI gets their results."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -16,9 +16,9 @@ Content = dict[str, Any] | FormData | None
 
 
 class IntakeRoute(APIRoute):
-    """The ``route_class`` of every router, so that no body reaches FastAPI's own parsers, which bound nothing.
+    """The ``route_class`` of every router, so that no body reaches FastAPI's own parsers, which have no bounds.
 
-    Whoever serves such a route answers what the readers raise as any other error.
+    The readers' errors are answered as any other error.
     """
 
     def get_route_handler(self) -> Handler:
@@ -39,7 +39,7 @@ async def _nothing(_: Request) -> None:
 
 
 class _Read(Request):
-    """A request whose body is read already, if its route declares one; else the endpoint reads it."""
+    """A request with its body read already, if its route declares one; else the endpoint reads it."""
 
     def __init__(self, request: Request, content: Content) -> None:
         super().__init__(
@@ -53,17 +53,16 @@ class _Read(Request):
 
     @property
     def query_params(self) -> QueryParams:
-        """The query, read as UTF-8 also where its letters are not escaped."""
+        """The query, read as UTF-8 even if it is not escaped."""
         if self._query is None:
             self._query = QueryParams(lenient_pairs(self.scope["query_string"]))
         return self._query
 
     async def body(self) -> bytes:
-        """The bytes of the body."""
         return await self._request.body()
 
     async def json(self) -> Any:
-        """The object that the body is."""
+        """The JSON object in the body."""
         return self._content
 
 

@@ -1,4 +1,4 @@
-"""JSON from outside: refused before it costs anything if it is too much, and in words that say what is wrong."""
+"""JSON from outside: size limits that hold before the parsing, and errors in plain words."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ MAX_ITEMS = 1000
 MAX_FIELDS = 2000
 """Of all objects together: each unknown name may become an error."""
 
-# What a megabyte can hold of these takes longest to parse, so they are counted first. Texts may hold them too.
+# A megabyte of these takes longest to parse, so they are counted first. Texts may hold them too.
 _MAX_BRACKETS = 10_000
 _MAX_COMMAS = 600_000
 _DEEP = b"[" * 1000
@@ -21,11 +21,11 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class NotJsonError(Exception):
-    """It cannot be parsed; the message goes on after the name of what it is: ``is not valid JSON: ...``."""
+    """It cannot be parsed; the message follows the name of the text: ``is not valid JSON: ...``."""
 
 
 class TooMuchError(Exception):
-    """It is JSON, or may be, and more than any request needs."""
+    """It exceeds the limits of any request."""
 
     def __init__(self, message: str, limit: int, place: Place = ()) -> None:
         super().__init__(message)

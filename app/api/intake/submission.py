@@ -1,4 +1,4 @@
-"""From a request to a queued job, whatever route it came by."""
+"""From a request of any route to a queued job."""
 
 from contextlib import nullcontext
 

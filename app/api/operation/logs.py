@@ -53,7 +53,7 @@ def configure_logs(log_format: LogFormat, level: str, stream: TextIO | None = No
 
 
 class _Repetitions(logging.Filter):
-    """Lets few warnings of one kind through in a minute: those of libraries, which may come ten thousand a second."""
+    """Limits the rate of each kind of library warning, of which ten thousand may come in a second."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ def _renderers(log_format: LogFormat, *, colors: bool) -> list[structlog.types.P
         return [
             structlog.dev.ConsoleRenderer(
                 colors=colors,
-                # The default one prints the values of local variables, prompts and passwords among them.
+                # The default prints the values of local variables, including prompts and passwords.
                 exception_formatter=structlog.dev.plain_traceback,
             )
         ]

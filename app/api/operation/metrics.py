@@ -69,7 +69,7 @@ class Metrics:
 
 
 class _QueueCollector(Collector):
-    """Asks Redis at each scrape. With Redis away only ``lodestar_redis_up`` is left; no number is made up."""
+    """Asks Redis at each scrape. While Redis is away, it exports ``lodestar_redis_up`` alone."""
 
     def __init__(self, queue: JobQueue, workers: WorkerRegistry, webhooks: WebhookQueue) -> None:
         self._queue = queue

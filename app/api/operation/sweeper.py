@@ -1,4 +1,4 @@
-"""The background tasks of the API: one brings back jobs whose worker died, one forgets jobs that ended long ago."""
+"""The background tasks of the API: one requeues jobs of dead workers, one deletes jobs that ended long ago."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ async def sweep_forever(reaper: Reaper) -> None:
                 log.warning("redis is away", reason=error.message)
             away = True
         except Exception:
-            # Whatever one sweep trips over, the next one must still come: without it no lost job returns.
+            # After any error the next sweep must still come: without it no lost job returns.
             log.exception("sweep failed")
         await asyncio.sleep(SWEEP_EVERY_S)
 

@@ -1,7 +1,7 @@
-"""Wakes clients that wait for something to happen to a job.
+"""Wakes clients that wait for events of jobs.
 
-One loop in each API process reads the stream of all jobs' events, on one connection. It hands on no event, only the
-news that there is one: each reader then reads its own job at its own pace, and a slow one needs no buffer.
+One loop in each API process reads the stream of all jobs' events, on one connection. It passes on no event, only
+a signal: each reader then reads its own job at its own pace, and a slow reader needs no buffer.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Wakeups:
 
     @contextmanager
     def listening(self, job_id: str | None, types: frozenset[str] | None = None) -> Iterator[asyncio.Event]:
-        """A bell that is set when something happens to a job.
+        """A bell that rings at a job's events.
 
         Args:
             job_id: of the job; None for any job.

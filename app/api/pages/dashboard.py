@@ -1,4 +1,4 @@
-"""The job-status page: static files, no build step, nothing from elsewhere."""
+"""The dashboard: static files without a build step or external resources."""
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse

@@ -1,4 +1,4 @@
-"""Pages for people: files of our own, which load nothing from elsewhere."""
+"""Pages for people, without external resources."""
 
 import os
 from importlib.resources import files
@@ -27,7 +27,7 @@ def page(folder: str, headers: dict[str, str]) -> HTMLResponse:
 
 
 class PageFiles(StaticFiles):
-    """What a page loads, with its headers.
+    """The files of a page, with its headers.
 
     Args:
         folders: packages, each with a folder in it.

@@ -1,4 +1,4 @@
-"""The page about every route and field: Swagger UI, as a package of ours brings it, with a script of our own."""
+"""The reference page of every route and field: Swagger UI from an installed package, with a script of our own."""
 
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
@@ -14,7 +14,7 @@ _HEADERS = policy(images="'self' data: blob:")
 
 
 class ReferenceFiles(PageFiles):
-    """What the page loads."""
+    """The files of the page."""
 
     def __init__(self) -> None:
         super().__init__([("app", _FOLDER), ("fastapi_offline", "static")], _HEADERS)

@@ -1,4 +1,4 @@
-"""The picture formats that are served, which one a request wants, and how a stored PNG becomes it."""
+"""The picture formats: negotiation, and conversion of a stored PNG."""
 
 import io
 from enum import StrEnum
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 class Format(StrEnum):
-    """A picture format, in the order of preference between equals: PNG first, since it is what is stored."""
+    """A picture format, in the order of preference between equals: PNG first, as it is stored."""
 
     PNG = "png"
     WEBP = "webp"
@@ -48,7 +48,7 @@ def prefers(accept: str | None, media_type: str, *others: str) -> bool:
 def encode(png: bytes, wanted: Format, quality: int | None = None) -> bytes:
     """A stored PNG in the wanted format; PNG itself is returned as it is stored, with its text chunks.
 
-    ``quality`` of WebP and JPEG is from 0 to 100; by default so good that nobody sees a difference.
+    ``quality`` of WebP and JPEG is from 0 to 100; the default shows no visible difference.
     """
     if wanted is Format.PNG:
         return png

@@ -1,4 +1,4 @@
-"""The pictures that a request is guided by: read when it comes, kept beside its job, and named by their digests."""
+"""The pictures of a request's objectives: read at the submission, kept beside the job, named by their digests."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ def names_pictures(resolved: ResolvedRequest) -> bool:
 async def keep_objective_pictures(
     request: Request, job_id: str, resolved: ResolvedRequest
 ) -> tuple[ResolvedRequest, BroughtFiles]:
-    """The request with digests in place of pictures, and what was stored for it.
+    """The request with digests in place of pictures, and the files stored for it.
 
     Raises:
         InvalidFileError: one is no picture that is read, or no kept job has it any more.

@@ -12,12 +12,12 @@ from jobs.queue.queue import JobQueue
 _PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?$"
 _REF = re.compile(_PATTERN)
 
-# Read in ``find_pictures``, whose refusal says what a reference looks like; a pattern's would not.
+# ``find_pictures`` parses it, since its error explains the form; that of a pattern would not.
 Ref = Annotated[str, WithJsonSchema({"type": "string", "pattern": _PATTERN})]
 
 
 def find_pictures(refs: Iterable[str], queue: JobQueue, field: str) -> list[str]:
-    """Where the artifact store keeps the pictures that are named.
+    """Keys of the named pictures in the artifact store.
 
     Raises:
         InvalidRequestError: this names no picture.

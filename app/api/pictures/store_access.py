@@ -1,4 +1,4 @@
-"""Failures of the artifact store as errors of the API, and the removal of files that a refused submission left."""
+"""Failures of the artifact store as errors of the API, and the removal of a refused submission's files."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -20,7 +20,7 @@ def reaching_the_store() -> Iterator[None]:
 
 @asynccontextmanager
 async def forgetting_files(artifacts: ArtifactStore, job_id: str) -> AsyncIterator[None]:
-    """Remove what was stored for a job that is not to be after all, because something within is refused.
+    """Remove a job's files if the block within raises, since the job is then refused.
 
     If Redis was lost, the job may have been accepted all the same; if not, the retention sweep collects its files.
     """
@@ -34,6 +34,6 @@ async def forgetting_files(artifacts: ArtifactStore, job_id: str) -> AsyncIterat
 
 
 def forget_files(artifacts: ArtifactStore, job_id: str) -> None:
-    """Remove what was stored for a job that is not to be. If the store is away, the retention sweep does it later."""
+    """Remove the files of a refused job. If the store is away, the retention sweep does it later."""
     with suppress(OSError):
         artifacts.delete(job_id)

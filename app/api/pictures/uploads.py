@@ -1,4 +1,4 @@
-"""Pictures and files that clients send: bounded, looked at, and kept beside the job that they are for."""
+"""Pictures and files that clients send: checked, bounded, and kept beside their job."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ async def keep_pictures(
 ) -> tuple[tuple[str, ...], BroughtFiles]:
     """Keep the pictures of a job that is about to be submitted, as PNG files of ours; their keys.
 
-    They are small and hold nothing but pixels. They go when the job has ended.
+    They are small and hold only pixels. They are deleted at the job's end.
 
     Raises:
         InvalidFileError: one is no picture of an allowed format or is damaged, or they are too large.
@@ -51,7 +51,7 @@ async def keep_pictures(
 
 
 async def keep_file(request: Request, job_id: str, file: UploadFile, suffix: str) -> tuple[str, BroughtFiles]:
-    """The same for a file that is not looked at; its key.
+    """Keep a file without checking its content; its key.
 
     Raises:
         InvalidFileError: it is too large.
@@ -70,7 +70,7 @@ async def keep_file(request: Request, job_id: str, file: UploadFile, suffix: str
 
 
 async def unpacked(request: Request, work: Callable[[], Made]) -> Made:
-    """What ``work`` makes of a picture, on a thread that serves nothing else, when its turn comes.
+    """Run ``work``, which decodes a picture, on a thread of the decoder's; its result.
 
     Raises:
         JobCanceledError: the client has hung up meanwhile.

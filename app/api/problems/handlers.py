@@ -1,6 +1,6 @@
 """The one place that knows HTTP codes: each error becomes a problem document (RFC 9457) of a stable type.
 
-Under the paths of a dialect it is worded as that dialect's clients expect; see ``app/api/dialects/envelopes.py``.
+Under the paths of a dialect it has the dialect's form; see ``app/api/dialects/envelopes.py``.
 """
 
 import json
@@ -54,7 +54,7 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
     """Answer every error of the app with a problem document, or in the dialect that its path belongs to."""
     app.state.dialects = dialects
 
-    # The body never came whole, and nobody is there to read why.
+    # The body is incomplete, and the client is gone.
     app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=400))
 
     @app.exception_handler(LodestarError)
@@ -78,12 +78,12 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
 
 
 def refusal(request: Request, error: LodestarError) -> Response:
-    """The answer to an error, for layers that meet it before any route does."""
+    """The answer to an error, for layers outside the routes."""
     return _worded(request, *problem_of(request, error))
 
 
 def problem_of(request: Request, error: LodestarError) -> tuple[Problem, Kind]:
-    """The problem document of an error, and its kind; an error without an HTTP meaning says only that it happened."""
+    """The problem document of an error, and its kind; an error without an HTTP meaning reveals nothing else."""
     if error.type not in KINDS:
         log.error("error without an HTTP meaning", exc_info=error)
         return _internal(request), KINDS["internal"]
@@ -117,7 +117,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 def internal(request: Request) -> Response:
-    """The answer to a fault of ours; it tells nothing about the inside."""
+    """The answer to an internal error; it reveals nothing about it."""
     return _worded(request, _internal(request), KINDS["internal"])
 
 

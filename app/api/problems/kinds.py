@@ -1,4 +1,4 @@
-"""Every kind of error that a client can meet: its stable name, its HTTP code, and what it means."""
+"""Every kind of error of the API: its stable name, its HTTP code, and its meaning."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ TIMED_OUT = 408
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of error as clients meet it."""
+    """A kind of error."""
 
     name: str
     status: int
@@ -164,7 +164,7 @@ KINDS = {
             "secret_not_served",
             403,
             "Secret not served",
-            "The webhooks' secret is told by the command lodestar webhook-secret, and over HTTP only if the operator "
+            "The command lodestar webhook-secret prints the webhooks' secret. HTTP discloses it only if the operator "
             "wants that.",
         ),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),

@@ -1,4 +1,4 @@
-"""The body of every error answer. However long what was sent is, the answer is not."""
+"""The body of every error answer. Its length is bounded, whatever the request's."""
 
 import re
 from typing import Annotated
@@ -11,7 +11,7 @@ MAX_ERRORS = 20
 _NAME_CHARS = 100
 _MESSAGE_CHARS = 300
 _DETAIL_CHARS = 1000
-# Neither ends a line, nor steers a terminal, nor cannot be encoded.
+# Characters that end a line, control a terminal, or cannot be encoded.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -33,7 +33,7 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class FieldError(Wire):
-    """What is wrong with one field of the request."""
+    """An error of one field of the request."""
 
     field: Annotated[str, BeforeValidator(lambda name: shortened(name, _NAME_CHARS))] = Field(
         description="Dotted path of the field, or name of the parameter or header; empty for the whole body.",

@@ -1,4 +1,4 @@
-"""From pydantic's account of a bad request to ours: dotted field names, plain words, the limit by itself."""
+"""From pydantic's errors to ours: dotted field names, plain words, the limit in a field of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from jobs.errors import LodestarError
 
 Place = tuple[int | str, ...]
 
-# Where pydantic keeps the bound that a value passed, by the kind of bound.
+# Pydantic's name of the bound that a value exceeds, by the kind of bound.
 _BOUNDS = ("le", "ge", "lt", "gt", "max_length", "min_length", "multiple_of", "expected")
 _TOLD = 5
 _WORDS = {
@@ -48,9 +48,9 @@ def in_body(
 
 
 def otherwise(error: Callable[[str], LodestarError]) -> WrapValidator:
-    """Raise this error of a value that is not of its type, or out of its bounds.
+    """Raise this error for a value of the wrong type or out of its bounds.
 
-    For names and numbers in a path: one that cannot be is as unknown as one that is not there.
+    For names and numbers in a path: an impossible one is as unknown as a missing one.
     """
 
     def check(value: Any, validate: Callable[[Any], Any]) -> Any:

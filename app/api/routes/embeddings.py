@@ -87,10 +87,10 @@ async def make(
 ) -> Job:
     """Make an embedding as the mean of pictures, uploaded or of finished jobs.
 
-    With `minus_pictures` or `minus_jobs`, the mean of those is taken off: what tells the first from the others.
-    The job's `result` describes the embedding; from then on requests can name it.
+    With `minus_pictures` or `minus_jobs`, it subtracts their mean, and the embedding separates the first from the
+    second. The job's `result` describes the embedding; from then on requests can name it.
     """
-    # What costs nothing to refuse comes first.
+    # Cheap checks come first.
     clip_id = _clip(services, clip)
     await run_in_threadpool(_require_new, services, name)
     of_jobs = await run_in_threadpool(find_pictures, jobs, services.queue, "jobs")
@@ -132,7 +132,7 @@ async def import_(
     clip: Clip = None,
     prefer: Prefer = None,
 ) -> Job:
-    """Import an embedding that others have published. It is read as numbers alone, never run."""
+    """Import a published embedding. The file is read as numbers; no code in it runs."""
     filename = PurePath(file.filename or "").name
     suffix = PurePath(filename).suffix.lower()
     if suffix not in _SUFFIXES:
@@ -155,11 +155,11 @@ def list_embeddings(services: TheServices) -> EmbeddingList:
 
 @router.get(
     "/{name}",
-    summary="Look at an aesthetic embedding",
+    summary="Get an aesthetic embedding",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
 def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:
-    """What is known of an embedding."""
+    """The description of an embedding."""
     with reaching_the_store():
         return services.embeddings.get(name)
 
@@ -193,7 +193,7 @@ def export(name: TakenName, services: TheServices) -> Response:
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
 def delete_embedding(name: TakenName, services: TheServices) -> None:
-    """Forget an embedding."""
+    """Delete an embedding."""
     with reaching_the_store():
         services.embeddings.delete(name)
 

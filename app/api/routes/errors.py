@@ -1,4 +1,4 @@
-"""What the `type` of a problem document points to."""
+"""The pages that the `type` of a problem document points to."""
 
 from typing import Annotated
 
@@ -33,7 +33,7 @@ async def list_kinds() -> tuple[ErrorKind, ...]:
 async def get_kind(
     name: Annotated[str, Path(description="Last part of a problem's `type`.", examples=["queue_full"])],
 ) -> ErrorKind:
-    """What one kind of error means."""
+    """The meaning of one kind of error."""
     if name not in KINDS:
         raise HTTPException(404)
     return _kind(name)

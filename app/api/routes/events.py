@@ -1,4 +1,4 @@
-"""What happens, as it happens: server-sent events of one job or of all, and previews."""
+"""Server-sent events of one job or of all, and previews."""
 
 from base64 import b64decode
 from typing import Annotated, Any
@@ -32,7 +32,7 @@ LastEventId = Annotated[
 
 
 def _readable(text: object) -> object:
-    """Bytes that are no text make an id that is none of ours, and not a request that is wrong."""
+    """Replace bytes that are no text: the id is then unknown, and the request still valid."""
     return text.encode(errors="replace").decode() if isinstance(text, str) else text
 
 
@@ -68,7 +68,7 @@ async def follow_job(
     last_event_id: LastEventId = None,
     resume_after: LastEventIdInQuery = None,
 ) -> Response:
-    """Server-sent events: `snapshot` (the job as it stands), then every event as it happens.
+    """Server-sent events: `snapshot` (the job now), then every later event.
 
     They are `queued`, `started`, `progress`, `preview`, `candidate`, `log`, `canceling`, `done` (the final job) and
     `deleted`. The stream ends after `done` or `deleted`.
@@ -104,7 +104,7 @@ async def get_preview(
     index: PictureNumber,
     services: TheServices,
 ) -> Response:
-    """A small JPEG of what a picture will be, from a job that runs and was asked for previews."""
+    """The newest preview of a picture, a small JPEG, of a running job with `preview_every_steps`."""
     found = await services.events.preview(job_id, index)
     if found is None:
         await services.events.look(job_id)

@@ -1,4 +1,4 @@
-"""Whether this process lives, and whether it can do its work."""
+"""Liveness and readiness of this process."""
 
 import secrets
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class Readiness(Wire):
 
 @router.get("/healthz", summary="Liveness")
 async def live() -> Health:
-    """Answers as long as the process does; depends on nothing else."""
+    """Answers as long as the process runs; depends on nothing else."""
     return Health()
 
 
@@ -66,7 +66,7 @@ def ready(services: TheServices, response: Response) -> Readiness:
     all_ok = all(check.ok for check in checks.values())
     if not all_ok:
         response.status_code = NOT_READY
-    # Whoever asks has waited once for a Redis that is away, which is enough.
+    # One wait for a Redis that is away is enough.
     workers = _count_workers(services) if checks["redis"].ok else None
     return Readiness(ready=all_ok, checks=checks, workers=workers)
 

@@ -86,8 +86,8 @@ async def generate(
 ) -> Response:
     """Generate a picture and answer with it: `curl -X POST 'localhost:8000/v1/images?prompt=red+apple' -o apple.png`.
 
-    Takes what `POST /v1/jobs` takes, in the query, as a form or as JSON. A client that hangs up cancels the job, unless
-    it sent an `Idempotency-Key` by which it can come back.
+    Takes the fields of `POST /v1/jobs`, in the query, as a form or as JSON. A hang-up cancels the job, unless the
+    request has an `Idempotency-Key`, by which the client can come back.
     """
     wanted = await read_request(request)
     submission = await submit_job(request, wanted, idempotency_key, caller)
@@ -158,7 +158,7 @@ def get_image(
 ) -> Response:
     """A picture of a job that has succeeded.
 
-    PNG is the file that the worker stored, with the request in its text chunks; the others are made from it.
+    PNG is the worker's file, with the request in its text chunks; the server converts it to the other formats.
     A picture never changes, so it may be cached for ever.
     """
     index, suffix = _parse(name)

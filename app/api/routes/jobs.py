@@ -1,4 +1,4 @@
-"""Submit, look at, cancel and delete jobs."""
+"""Submit, get, cancel and delete jobs."""
 
 from typing import Annotated
 
@@ -90,9 +90,9 @@ def list_jobs(
     return services.queue.list(status=status, cursor=cursor, limit=limit)
 
 
-@router.get("/{job_id}", summary="Look at a job", responses=documented("unknown_job", "queue_unavailable"))
+@router.get("/{job_id}", summary="Get a job", responses=documented("unknown_job", "queue_unavailable"))
 def get_job(job_id: JobId, services: TheServices) -> Job:
-    """The job as it stands now."""
+    """The job now."""
     return services.queue.get(job_id)
 
 
@@ -100,10 +100,10 @@ def get_job(job_id: JobId, services: TheServices) -> Job:
     "/{job_id}/cancel", summary="Cancel a job", responses=documented("unknown_job", "queue_unavailable")
 )
 def cancel_job(job_id: JobId, services: TheServices) -> Job:
-    """Cancel a waiting job at once, or tell a running one to stop at its next step.
+    """Cancel a waiting job at once, or request that a running one stops at its next step.
 
-    Until its worker confirms, a running job stays `running` with `cancel_requested`. A job that has ended is
-    left as it is, so asking twice does no harm.
+    Until its worker confirms, a running job stays `running` with `cancel_requested`. A job that has ended
+    does not change, so a repetition does no harm.
     """
     return services.queue.cancel(job_id)
 
@@ -116,7 +116,7 @@ def cancel_job(job_id: JobId, services: TheServices) -> Job:
     responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
 def delete_job(job_id: JobId, services: TheServices) -> None:
-    """Forget a job and its pictures, whatever it is doing; a running one is stopped."""
+    """Delete a job in any status, and its pictures; a running job stops."""
     job = services.queue.get(job_id)
     with reaching_the_store():
         services.files.delete_before(job.id, services.queue.delete, may_grow=not job.status.is_terminal)

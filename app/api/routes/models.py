@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute
 
 
 class Sizes(Wire):
-    """Widths and heights that a model can make, in pixels."""
+    """Widths and heights that a model supports, in pixels."""
 
     min_px: int = Field(description="Smallest width and height in pixels.", examples=[48])
     max_px: int = Field(description="Largest width and height in pixels.", examples=[128])
@@ -34,7 +34,7 @@ class Defaults(Wire):
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     schedule: ScheduleName = Field(description="Noise schedule of this sampler.")
-    clip: str = Field(description="Id of the CLIP that guides.", examples=["pocket-m"])
+    clip: str = Field(description="Id of the guidance CLIP.", examples=["pocket-m"])
 
 
 class PresetInfo(Wire):
@@ -48,13 +48,13 @@ class PresetInfo(Wire):
         "the way back through the UNet, or both.",
         examples=["denoised"],
     )
-    source: str = Field(description="Where the method was published.")
+    source: str = Field(description="Publication of the method.")
     defaults: dict[str, bool | int | float | str] = Field(
-        description="What each field of `guidance` is that a request leaves out.",
+        description="Its values of the fields of `guidance` that a request leaves out.",
         examples=[{"scale": 0.1, "stride": 1, "decoder": "vae"}],
     )
     regularizers: tuple[PixelObjective, ...] = Field(
-        description="What it pulls towards besides the prompt, unless a request gives `objectives`."
+        description="Its objectives besides the prompt, unless a request gives `objectives`."
     )
 
 
@@ -67,9 +67,9 @@ class ModelInfo(Wire):
         description="When this server read its catalog, in seconds since 1970.", examples=[1767225600]
     )
     owned_by: str = Field("lodestar", description="Always `lodestar`.")
-    description: str = Field(description="What the model generates, for a person; may be empty.")
-    sizes: Sizes = Field(description="Sizes that it can make.")
-    defaults: Defaults = Field(description="What a request gets that leaves these out.")
+    description: str = Field(description="Description for a person; may be empty.")
+    sizes: Sizes = Field(description="Sizes that it supports.")
+    defaults: Defaults = Field(description="Values of the fields that a request leaves out.")
     clips: tuple[str, ...] = Field(
         description="Names for `guidance.clip`.", examples=[["pocket-m", "pocket-s"]]
     )
@@ -89,12 +89,12 @@ class ModelList(Wire):
 
 @router.get("", summary="List models")
 def list_models(services: TheServices) -> ModelList:
-    """The models that a request may name, with what each can make."""
+    """The models that a request may name, with their limits and defaults."""
     return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))
 
 
 def model_info(card: ModelCard, services: Services) -> ModelInfo:
-    """One model as its callers see it."""
+    """One model."""
     return ModelInfo(
         id=card.id,
         created=int(services.catalog_read_at.timestamp()),

@@ -31,7 +31,7 @@ class QueueInfo(Wire):
 
 @router.get("", summary="Count jobs and workers", responses=documented("queue_unavailable"))
 def get_queue(services: TheServices) -> QueueInfo:
-    """Numbers for an overview; exact, but not of one instant."""
+    """Numbers of jobs and workers; each is exact, but not all are of one instant."""
     backlog = services.queue.backlog()
     return QueueInfo(
         jobs=services.queue.counts(),

@@ -71,16 +71,16 @@ async def score(
         str | None,
         Form(
             max_length=100,
-            description="Id of the CLIP that scores them; the one that scores all pictures if left out.",
+            description="Id of the CLIP that scores them. Default: the catalog's aesthetic scorer.",
         ),
     ] = None,
     prefer: Prefer = None,
 ) -> Job:
-    """Tell how well pictures fit a prompt, and how people would like them by the CLIP's aesthetic predictor.
+    """Score pictures: similarity to a prompt, and the score of the CLIP's aesthetic predictor.
 
     The job's `result` has one entry for each picture: the uploaded ones first, then those of jobs.
     """
-    # What costs nothing to refuse comes first.
+    # Cheap checks come first.
     scorer = services.catalog.clip(clip) if clip else services.catalog.aesthetic_scorer
     of_jobs = await run_in_threadpool(_kept_pictures, services, jobs, len(pictures))
     job_id = new_job_id()

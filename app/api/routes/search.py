@@ -1,4 +1,4 @@
-"""Find pictures that were kept, by what they show."""
+"""Search the kept pictures by a text or by a picture."""
 
 import math
 from collections import OrderedDict
@@ -87,14 +87,17 @@ async def by_text(
     q: Annotated[
         str,
         Query(
-            min_length=1, max_length=MAX_PROMPT_CHARS, description="What they show.", examples=["a red apple"]
+            min_length=1,
+            max_length=MAX_PROMPT_CHARS,
+            description="Description of the pictures.",
+            examples=["a red apple"],
         ),
     ],
     aesthetic_score: Annotated[Score, Query()] = None,
     aesthetic_weight: Annotated[Weight, Query()] = None,
     limit: Annotated[Limit, Query()] = 20,
 ) -> Hits:
-    """The kept pictures that fit a text best."""
+    """The kept pictures that are most similar to a text."""
     move = await run_in_threadpool(_move, services, aesthetic_score, aesthetic_weight)
     remembered: OrderedDict[str, list[float]] = services.queries
     if q not in remembered:
@@ -122,7 +125,7 @@ async def by_picture(
     aesthetic_weight: Annotated[Weight, Form()] = None,
     limit: Annotated[Limit, Form()] = 20,
 ) -> Hits:
-    """The kept pictures that are most like another one."""
+    """The kept pictures that are most similar to another one."""
     if (picture is None) == (job is None):
         raise InvalidRequestError("give either a picture or a job's picture", field="picture")
     move = await run_in_threadpool(_move, services, aesthetic_score, aesthetic_weight)
@@ -145,7 +148,7 @@ async def _place(
     caller: str,
     files: BroughtFiles = NO_FILES,
 ) -> list[float]:
-    """Where a worker says that the query lies. The job of it leaves no trace."""
+    """The query's embedding by a worker. Its job is deleted afterwards."""
     try:
         job = await submit_task(request, task, job_id, caller, files)
         job = await await_end(request, job, timeout_s=QUERY_TIMEOUT_S, on_hang_up="leave")
@@ -167,7 +170,7 @@ def _sweep(services: Services, job_id: str) -> None:
 
 
 def _move(services: Services, score: int | None, weight: float | None) -> tuple[list[float], float]:
-    """The unit vector that a query is moved towards, and how far."""
+    """The unit vector that the query moves towards, and the weight."""
     if score is None:
         if weight is not None:
             raise InvalidRequestError("aesthetic_weight needs an aesthetic_score", field="aesthetic_weight")
@@ -216,7 +219,7 @@ def _search(services: Services, vector: list[float], limit: int) -> Hits:
 
 
 def _hit(services: Services, found: Found) -> Hit | None:
-    """The picture as its job knows it; None if it is not the job's, or not yet."""
+    """The picture in its job; None if the job does not have it, or not yet."""
     try:
         job = services.queue.get(found.job_id)
         stored = services.queue.images(found.job_id)

@@ -1,4 +1,4 @@
-"""What a receiver of webhooks needs to know."""
+"""The secret for receivers of webhooks."""
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1/webhooks", tags=["operation"], route_class=Intake
 
 
 class SecretNotServedError(LodestarError):
-    """Whoever has the secret can forge messages, so the API keeps it unless the operator says otherwise."""
+    """The secret allows forging messages, so the API keeps it unless the operator allows otherwise."""
 
     type = "secret_not_served"
 
@@ -23,7 +23,7 @@ class WebhookSecret(Wire):
     """The secret that verifies messages."""
 
     key: str = Field(
-        description="Give it to a verifier of Standard Webhooks, and to nobody else.",
+        description="For a verifier of Standard Webhooks only; keep it secret.",
         examples=["whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"],
     )
 
@@ -34,7 +34,7 @@ class WebhookSecret(Wire):
     responses=documented("secret_not_served", "host_not_allowed", "queue_unavailable"),
 )
 async def get_secret(services: TheServices) -> WebhookSecret:
-    """The secret that this server signs webhook messages with, if the operator lets it be told over HTTP."""
+    """The secret that signs webhook messages, if the operator allows its disclosure over HTTP."""
     if not services.settings.serve_webhook_secret:
         raise SecretNotServedError(
             "on the server's machine, lodestar webhook-secret prints it; with LODESTAR_SERVE_WEBHOOK_SECRET=true this "

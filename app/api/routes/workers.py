@@ -20,5 +20,5 @@ class WorkerList(Wire):
 
 @router.get("", summary="List workers", responses=documented("queue_unavailable"))
 def list_workers(services: TheServices) -> WorkerList:
-    """The workers that are alive, and what each is doing."""
+    """The live workers and their heartbeats."""
     return WorkerList(data=services.workers.alive())

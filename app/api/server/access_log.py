@@ -14,9 +14,9 @@ from app.api.proxies import own_path
 
 log = structlog.get_logger(__name__)
 
-# What a caller may send as its own id: it goes into headers and logs.
+# The form of a caller's own request id: it goes into headers and logs.
 _CALLERS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Asked again and again by probes, pages and clients that wait: a good answer is not worth a line.
+# Probes, pages and waiting clients repeat these: a good answer is not worth a line.
 _POLLED = frozenset(
     {
         "/healthz",
@@ -31,12 +31,12 @@ _POLLED = frozenset(
     }
 )
 _FILES = ("/dashboard/", "/reference/")
-# Answers that last as long as somebody listens: how long says nothing of the server's speed.
+# Answers that last as long as the client listens: their time is no measure of the server's speed.
 _STREAMS = frozenset({"/v1/events", "/v1/jobs/{job_id}/events"})
 
 
 class AccessLayer:
-    """ASGI middleware; goes around all that may refuse a request."""
+    """ASGI middleware, outside every layer that may refuse a request."""
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
@@ -75,7 +75,7 @@ class AccessLayer:
 
 
 class _Exchange:
-    """One request and what has been answered so far."""
+    """One request and its answer so far."""
 
     def __init__(self, request: Request, send: Send) -> None:
         self.request = request

@@ -1,4 +1,4 @@
-"""Connections of clients: none is kept for somebody who does not use it, and there are never too many.
+"""Connections of clients: unused ones are closed, and their number is bounded.
 
 uvicorn closes a connection that was idle after an answer, and nothing else. Here one is also closed when the head of a
 request does not come, when what is left of a body that nobody reads does not end, and when an answer is not taken.
@@ -22,7 +22,7 @@ _REASONS = {400: b"Bad Request", 503: b"Service Unavailable"}
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a client may take, in seconds."""
+    """Time limits of clients, in seconds."""
 
     head_s: float = 20.0
     """From the connection, or the first byte, to the end of a request's head."""
@@ -31,7 +31,7 @@ class Patience:
 
 
 class Connections(ServerState):
-    """What uvicorn shares between all connections, and which of them could go."""
+    """All connections of the server, and those that may be closed."""
 
     def __init__(self, *, most: int, patience: Patience) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Connections(ServerState):
         self._told = Seldom()
 
     def admit(self, newcomer: "Connection") -> None:
-        """Count a new connection; if there are too many, one that is idle goes, or else the newcomer."""
+        """Count a new connection; beyond the limit, close an idle one, or else the new one."""
         if len(self.connections) <= self.most:
             return
         if self._told.is_due():
@@ -55,7 +55,7 @@ class Connections(ServerState):
             spare.cut()
 
     def close_overdue(self, now: float) -> None:
-        """Cut off every client that has used up our patience; ``now`` is the loop's time."""
+        """Cut every connection beyond its time limit; ``now`` is the loop's time."""
         for connection in list(self.connections):
             if isinstance(connection, Connection) and connection.is_overdue(now):
                 connection.cut()
@@ -100,7 +100,7 @@ class Connection(H11Protocol):
         self.refuse(400, msg)
 
     def is_overdue(self, now: float) -> bool:
-        """Whether the client has used up our patience."""
+        """Whether the client has exceeded a time limit."""
         patience = self.server_state.patience
         if self._owes_since is not None and now - self._owes_since > patience.head_s:
             return True
@@ -111,7 +111,7 @@ class Connection(H11Protocol):
         return now - self._unread_since > patience.reader_s
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answer in a line, before there is a request that the app could answer, and close."""
+        """Answer in one line before the app has a request, and close."""
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             body = f"{reason}\n".encode()
             of_the_body = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
@@ -128,11 +128,11 @@ class Connection(H11Protocol):
         self.transport.close()
 
     def cut(self) -> None:
-        """End it at once, without waiting for the client to take what is left."""
+        """Close it at once, without sending the rest."""
         self.server_state.idle.pop(self, None)
         self.transport.abort()
 
     def _owes_something(self) -> bool:
-        """Whether the client is in the middle of something that nobody waits for with a limit of his own."""
+        """Whether the client owes something that no other time limit covers."""
         is_left_over = self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
         return self.conn.their_state is h11.IDLE or is_left_over

@@ -1,4 +1,4 @@
-"""File descriptors: how many this process may have open, and how many of them are for clients."""
+"""The limit of file descriptors, and the share for clients."""
 
 import resource
 
@@ -9,7 +9,7 @@ MOST_CONNECTIONS = 10_000  # each takes some memory besides its descriptor
 
 
 def raise_limit() -> int:
-    """Let this process open as many as the system allows; how many that are."""
+    """Raise this process's limit to the system's; the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -21,5 +21,5 @@ def raise_limit() -> int:
 
 
 def connections_within(limit: int) -> int:
-    """How many connections of clients may be open at a time under a limit of descriptors."""
+    """Limit of open connections of clients under a limit of descriptors."""
     return min(MOST_CONNECTIONS, max(limit - RESERVED, limit // 2))

@@ -1,4 +1,4 @@
-"""Whatever fails, the client gets an answer and the log gets the reason."""
+"""Answers and logs every unhandled exception."""
 
 import structlog
 from fastapi import Request
@@ -10,7 +10,7 @@ log = structlog.get_logger(__name__)
 
 
 class FaultLayer:
-    """ASGI middleware; turns an exception that nothing within has handled into an answer."""
+    """ASGI middleware; turns an unhandled exception into an answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,12 +1,12 @@
-"""HEAD wherever GET is served."""
+"""HEAD for every route of GET."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadLayer:
-    """ASGI middleware; answers HEAD with what GET would say, without its body.
+    """ASGI middleware; answers HEAD as GET, without the body.
 
-    An answer that comes in parts, and may have no end, is given up after the first one.
+    A streamed answer, which may have no end, stops after its first part.
     """
 
     def __init__(self, app: ASGIApp) -> None:

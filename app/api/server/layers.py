@@ -16,7 +16,7 @@ from app.api.server.head import HeadLayer
 from app.api.settings import ApiSettings
 
 COMPRESSED_FROM_BYTES = 8_000  # one job is less: its answer should cost no compression
-# What a script of another site may read of an answer, besides what every script may.
+# Headers of an answer that a script of another site may read, besides those that every script may.
 _EXPOSED = (
     "Content-Disposition",
     "Content-Location",

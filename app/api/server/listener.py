@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 
-# What the kernel keeps of connections until they are accepted.
+# The kernel's queue of connections that are not accepted yet.
 BACKLOG = 2048
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # of a family that this machine does not speak
 
@@ -39,7 +39,7 @@ def listening(host: str, port: int) -> Iterator[list[socket.socket]]:
 
 
 def reason_of(error: OSError) -> str:
-    """Why that failed, without the address, which whoever tells it says himself."""
+    """The reason of the failure, without the address: the caller's message has it."""
     number = error.errno or 0  # negative if a look-up failed
     return os.strerror(number) if number > 0 else error.strerror or str(error)
 
@@ -50,7 +50,7 @@ def address_of(host: str, port: int) -> str:
 
 
 def url_of(host: str, port: int) -> str:
-    """Where someone on this machine finds what listens there."""
+    """The URL of a listener for clients on this machine."""
     if not host or _is_unspecified(host):
         host = "::1" if ":" in host and not socket.has_dualstack_ipv6() else "127.0.0.1"
     return f"http://{address_of(host, port)}"

@@ -1,4 +1,4 @@
-"""What may happen a thousand times a second and need be told only now and then."""
+"""A rate limit for log lines about frequent events."""
 
 import time
 
@@ -6,13 +6,13 @@ EVERY_S = 60.0
 
 
 class Seldom:
-    """Says yes at most once in ``EVERY_S`` seconds."""
+    """Allows one line in ``EVERY_S`` seconds."""
 
     def __init__(self) -> None:
         self._told_at = float("-inf")
 
     def is_due(self) -> bool:
-        """Whether to tell it this time."""
+        """Whether to log this time."""
         now = time.monotonic()
         if now - self._told_at < EVERY_S:
             return False

@@ -23,7 +23,7 @@ _TICKS = 10  # a second of uvicorn's
 def configured(
     app: ASGIApp, *, keep_alive_s: int = 75, stop_timeout_s: int = 5, **options: Any
 ) -> uvicorn.Config:
-    """What uvicorn is told.
+    """The configuration of uvicorn.
 
     Args:
         app: to serve.
@@ -47,13 +47,13 @@ def configured(
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which watches its clients, and tells those that wait for a job that it stops before it waits for them.
+    """uvicorn's server, with time limits for clients. At a stop, it first ends the waits of clients.
 
     Args:
-        config: what it is told.
+        config: of uvicorn.
         stopping: set when it is about to stop.
         most_connections: open at a time.
-        patience: with clients.
+        patience: time limits of clients.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Server(uvicorn.Server):
             )  # asyncio takes one number for what is accepted at once and for what may wait
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what is to be done now and then; whether to stop."""
+        """Do the periodic work; whether to stop."""
         if counter % _TICKS == 0:
             self._connections.close_overdue(asyncio.get_running_loop().time())
         return await super().on_tick(counter)

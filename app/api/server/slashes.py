@@ -11,7 +11,7 @@ from app.api.proxies import own_path
 
 
 class SlashRedirect:
-    """What answers where no route is: leads to the route whose path differs by the slash at its end, if there is one.
+    """The answer without a route: a redirect to the route whose path differs by a final slash, if there is one.
 
     Starlette's own redirect names a host and a scheme, which it knows only from the request. This one names a path.
     """

@@ -20,7 +20,7 @@ async def deliver_webhooks(services: Services) -> None:
 
 
 async def _secrets(services: Services) -> list[str]:
-    """What to sign with; Redis, which may keep it, may be away when the API starts."""
+    """The signing secrets; waits for Redis, which may be away when the API starts."""
     while True:
         try:
             return await run_sync(services.webhook_secrets, abandon_on_cancel=True)

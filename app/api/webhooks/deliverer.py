@@ -17,7 +17,7 @@ from jobs.queue.queue import JobQueue
 from jobs.requests.request import WebhookEvent
 
 POLL_S = 1.0
-AT_ONCE = 4 * MOST_PER_CALLER  # so that no three callers' receivers keep this process from everybody else's
+AT_ONCE = 4 * MOST_PER_CALLER  # so that the receivers of three callers cannot block all others
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 3600.0
 
@@ -110,7 +110,7 @@ class Deliverer:
         await run_sync(settle)
 
     def _after(self, delivery: Delivery, error: DeliveryError) -> "tuple[partial[None], str]":
-        """What becomes of a message that was not accepted."""
+        """The next state of a message that was not accepted."""
         pause = pause_s(delivery.attempt)
         is_hopeless = error.is_final or delivery.event is not WebhookEvent.DONE
         if is_hopeless or delivery.age_s + pause > GIVE_UP_S:

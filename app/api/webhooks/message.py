@@ -1,4 +1,4 @@
-"""What a webhook is told."""
+"""The messages of webhooks."""
 
 import json
 from datetime import datetime

@@ -23,10 +23,10 @@ class DeliveryError(Exception):
     """The receiver did not accept the message.
 
     Attributes:
-        reason: in words for the caller. They tell what the caller's own server did, and no address but its own name.
+        reason: in words for the caller: the error of the caller's own server, without any address but its name.
         detail: in words for the operator's log.
-        is_final: whether it never will.
-        is_silent: whether nobody answered at all.
+        is_final: whether a repetition is useless.
+        is_silent: whether the host did not answer.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class DeliveryError(Exception):
 
 
 class Sender:
-    """Posts messages, and reads no more of an answer than its status."""
+    """Posts messages, and reads only the status of an answer."""
 
     def __init__(self, secrets: Sequence[str], policy: AddressPolicy) -> None:
         """Sign with every secret, so that receivers can change from an old one to a new one at their own time."""
@@ -114,7 +114,7 @@ class Sender:
 
 
 def _in_words(error: Exception) -> str:
-    """What went wrong, in words of ours: those of an error may tell where a name leads to inside."""
+    """The error in our words: its own may reveal the internal address of a name."""
     match error:
         case httpx.ConnectTimeout():
             return f"no connection within {CONNECT_TIMEOUT_S:g} s"

@@ -7,7 +7,7 @@ import typer
 
 from app.cli.exits import say
 
-commands = typer.Typer(name="assets", help="Aesthetic predictors and embeddings that others have published.")
+commands = typer.Typer(name="assets", help="Published aesthetic predictors and embeddings.")
 
 Names = Annotated[
     list[str] | None,
@@ -22,7 +22,7 @@ Folder = Annotated[Path, typer.Option("--to", help="Folder to keep them in.", fi
 
 @commands.command("list")
 def list_(assets: List = None) -> None:
-    """Tell what there is: each file's name, and its group's licence."""
+    """List the files: each one's name, and its group's licence."""
     from app.cli.published import PUBLISHED, load_groups
 
     for name, group in load_groups(assets or PUBLISHED).items():

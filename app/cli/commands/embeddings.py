@@ -42,7 +42,7 @@ def list_(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 
 @commands.command()
 def show(name: Name, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Tell what is known of an embedding."""
+    """Show the description of an embedding."""
     from app.cli.table import print_table
     from app.client.aesthetics import AestheticsClient
 
@@ -104,7 +104,7 @@ def import_(
     as_json: JobAsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Import an embedding that others have published; prints its name. Exit codes as for generate."""
+    """Import a published embedding; prints its name. Exit codes as for generate."""
     from app.client.aesthetics import AestheticsClient
 
     name = file.stem if name is None else name
@@ -137,7 +137,7 @@ def delete(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of the embeddings.")],
     url: Url = DEFAULT_URL,
 ) -> None:
-    """Forget embeddings; jobs that wait with them will fail."""
+    """Delete embeddings; jobs that wait with them will fail."""
     from app.client.aesthetics import AestheticsClient
 
     with connected(url) as client:

@@ -1,4 +1,4 @@
-"""Commands that tell what the service has and does. Each imports what it needs, so that the others answer at once."""
+"""Commands that list jobs, workers and models. Each imports its own needs, so that the others answer at once."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -50,7 +50,7 @@ def cancel(
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Tell jobs to stop; prints the status of each, which stays running until its worker has obeyed."""
+    """Cancel jobs; prints the status of each. A running job stays `running` until its worker stops it."""
     with connected(url) as client:
         for job_id in job_ids:
             job = client.cancel(job_id)

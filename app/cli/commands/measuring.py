@@ -14,7 +14,7 @@ commands = typer.Typer()
 
 @commands.command()
 def bench(
-    prompt: Annotated[str, typer.Argument(help="What the pictures should show.")] = "a red apple",
+    prompt: Annotated[str, typer.Argument(help="Description of the pictures.")] = "a red apple",
     jobs: Annotated[int, typer.Option("-n", "--jobs", min=1, help="Jobs in all, each of its own seed.")] = 8,
     concurrency: Annotated[int, typer.Option("-c", "--concurrency", min=1, help="Jobs at a time.")] = 4,
     model: Annotated[str | None, typer.Option(help="Id of the model.")] = None,

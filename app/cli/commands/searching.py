@@ -16,7 +16,7 @@ commands = typer.Typer()
 
 @commands.command()
 def search(
-    text: Annotated[str | None, typer.Argument(help="What the pictures show.")] = None,
+    text: Annotated[str | None, typer.Argument(help="Description of the pictures.")] = None,
     picture: Annotated[
         str | None,
         typer.Option(help="Find what is like this file, or like the picture JOB_ID/INDEX of a job."),
@@ -37,7 +37,7 @@ def search(
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
-    """Find pictures that were kept, by a text or by another picture; with -o, prints the paths written."""
+    """Search the kept pictures by a text or by another picture; with -o, prints the paths written."""
     from app.cli.table import print_table
     from app.client.aesthetics import AestheticsClient
 

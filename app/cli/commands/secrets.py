@@ -1,4 +1,4 @@
-"""The command that tells the webhooks' secret to whoever runs the service."""
+"""The command that prints the webhooks' secret for the operator."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-// One field of the form: a label, something to enter a value with, what it means, and what is wrong with it.
+// One field of the form: a label, an input, a description, and an error.
 
 import { element, set } from "../parts/dom.js";
 
@@ -23,7 +23,7 @@ export class Control {
     return this.#input.read();
   }
 
-  // What is wrong already before the server has seen it; null if nothing is.
+  // The error that the browser finds by itself; null if none.
   get fault() {
     return this.#input.fault?.() ?? null;
   }
@@ -32,7 +32,7 @@ export class Control {
     this.#input.write(value);
   }
 
-  // Say what a value would be that is left out.
+  // Show the value that applies if the field is left out.
   set standard(value) {
     this.#input.standard?.(value);
   }
@@ -137,7 +137,7 @@ function json({ example }, id) {
   return entry(node, { parse: (said) => JSON.parse(said), fault });
 }
 
-// A field of several types: what looks like a number or like JSON is taken for it, all else is text.
+// A field of several types: text in the form of a number or of JSON becomes that.
 function any(field, id) {
   return entry(line(field, id).node, {
     parse: (said) => {

@@ -80,9 +80,9 @@ export class JobPage {
 
   #show(job) {
     this.#job = job;
-    const cancelling = job.cancel_requested && !FINAL.includes(job.status);
+    const canceling = job.cancel_requested && !FINAL.includes(job.status);
     this.title = `${MARKS[job.status]}${shortened(promptOf(job), 40)}`;
-    set(this.node.dataset, "status", cancelling ? "cancelling" : job.status);
+    set(this.node.dataset, "status", canceling ? "canceling" : job.status);
     set(this.#prompt, "textContent", promptOf(job));
     set(this.#badge, "textContent", statusWords(job));
     this.#advance.show(job);

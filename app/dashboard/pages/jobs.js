@@ -8,7 +8,7 @@ import { Row } from "../parts/row.js";
 import { count, promptOf, shortened } from "../parts/words.js";
 
 const PAGE = 50;
-const MOST_FOLLOWED = 10; // jobs below the first page that are looked at one by one while there are no events
+const MOST_FOLLOWED = 10; // jobs below the first page that are polled one by one while there are no events
 const STATUSES = ["queued", "running", "succeeded", "failed", "canceled"];
 
 const find = (id) => document.getElementById(id);
@@ -100,7 +100,7 @@ export class JobList {
     const known = new Set([...this.#order, ...this.#running]);
     const ids = page.data.map(({ id }) => id);
     const news = ids.filter((id) => !known.has(id));
-    // Whoever has scrolled down to read keeps what is in view.
+    // A reader who has scrolled down keeps the rows in sight.
     const reading = !first && find("jobs").getBoundingClientRect().top < 0;
     const older = this.#older(page, new Set(ids));
     if (older.length === 0) this.#cursor = page.next_cursor;
@@ -111,7 +111,7 @@ export class JobList {
     this.#draw();
   }
 
-  // What is listed below the first page; nothing if so much is new that there may be a gap.
+  // The jobs below the first page; empty if so many are new that there may be a gap.
   #older(page, ids) {
     if (page.next_cursor === null) return [];
     const last = this.#order.findLastIndex((id) => ids.has(id));
@@ -194,11 +194,11 @@ export class JobList {
   }
 
   async #cancel(row) {
-    row.cancelling = true;
+    row.canceling = true;
     try {
       this.#update(await cancelJob(row.job.id));
     } catch (error) {
-      row.cancelling = false;
+      row.canceling = false;
       this.#announce(`Not canceled: ${reasonOf(error)}`);
     }
     this.#changed();

@@ -19,7 +19,7 @@ export class Workers {
   async refresh() {
     const [{ data: workers }, { data: models }] = await Promise.all([listWorkers(), listModels()]);
     const told = JSON.stringify([workers, models]);
-    // Cards are made anew, which must not take the focus from whoever is on one of their links.
+    // Cards are made anew, which must not take the focus from one of their links.
     if (told === this.#shown || this.node.contains(document.activeElement?.closest("a"))) return;
     this.#shown = told;
     this.#workers.replaceChildren(...(workers.length ? workers.map(workerCard) : [noWorker()]));
@@ -51,12 +51,12 @@ function workerCard(worker) {
   );
 }
 
-// How full something is, and the same in words.
+// A meter of use, with words.
 function gauge(label, value, max, words) {
   return element("div", { className: "advance gauge" }, element("meter", { min: 0, max, value, ariaLabel: label }), element("span", { textContent: words }));
 }
 
-// Likewise, of what a worker may not tell.
+// Likewise, for a value that a worker may not report.
 function share(label, value, max, words) {
   const isTold = typeof value === "number" && typeof max === "number";
   return isTold ? [gauge(label, value, max, words(value, max))] : [];

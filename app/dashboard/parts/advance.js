@@ -1,4 +1,4 @@
-// How far a job is: a bar and its steps, or when a waiting job may end.
+// A job's progress: a bar and its steps, or when a waiting job may end.
 
 import { element, set } from "./dom.js";
 import { duration } from "./words.js";

@@ -1,4 +1,4 @@
-// What a choosing job has made so far, best first, with the scores that it chooses by.
+// The candidates of a best-of-n job so far, best first, with the scores that rank them.
 
 import { element } from "./dom.js";
 import { scores } from "./pictures.js";
@@ -13,7 +13,7 @@ export class Candidates {
 
   show(candidates) {
     const key = JSON.stringify(candidates);
-    // Lines are made anew, which must not take the focus from whoever is on one of their links.
+    // Lines are made anew, which must not take the focus from one of their links.
     if (key === this.#shown || this.#list.contains(document.activeElement)) return;
     this.#shown = key;
     this.node.hidden = candidates.length === 0;

@@ -1,4 +1,4 @@
-// What stands in the place of a list without jobs.
+// The placeholder of a list without jobs.
 
 import { address } from "../server/api.js";
 import { copyBox } from "./copy.js";

@@ -43,7 +43,7 @@ export class Cells {
     if (key === "running") this.#lookForPreviews(job, most);
   }
 
-  // Whoever comes while a job runs has missed the events that told of its previews.
+  // A page that opens while a job runs has missed the events of its previews.
   // The address is none of theirs: a browser asks once for two images of one address, and this look may be too early.
   #lookForPreviews({ id, request, progress }, most) {
     if (!request.preview_every_steps || progress.step < request.preview_every_steps) return;
@@ -68,7 +68,7 @@ export class Cells {
     // A picture that is not on the page yet never loads when it is lazy.
     const pictures = images.map((image) => picture(job, image, this.#previews.size ? "eager" : "lazy"));
     const put = () => this.#fill(pictures);
-    // What is loading already shows in place of its preview; a preview is left only for a picture that can be seen.
+    // A picture that still loads would be blank, so the previews stay until all pictures are decoded.
     if (this.#previews.size) Promise.allSettled(pictures.map((one) => one.decode())).then(put);
     else put();
   }

@@ -15,7 +15,7 @@ export class Row {
   #advance = new Advance();
   #reason = element("p", { className: "reason", hidden: true });
   #facts = element("p", { className: "facts" });
-  #cancelling = false;
+  #canceling = false;
 
   constructor(job, { onCancel, onRetry }) {
     const prompt = promptOf(job);
@@ -35,21 +35,21 @@ export class Row {
   }
 
   // Show that a cancel was asked for, before the server has said so.
-  set cancelling(value) {
-    this.#cancelling = value;
+  set canceling(value) {
+    this.#canceling = value;
     this.update(this.job);
   }
 
   update(job) {
     this.job = job;
     const over = !["queued", "running"].includes(job.status);
-    const cancelling = !over && (this.#cancelling || job.cancel_requested);
-    set(this.node.dataset, "status", cancelling ? "cancelling" : job.status);
-    set(this.#badge, "textContent", statusWords(job, cancelling));
+    const canceling = !over && (this.#canceling || job.cancel_requested);
+    set(this.node.dataset, "status", canceling ? "canceling" : job.status);
+    set(this.#badge, "textContent", statusWords(job, canceling));
     set(this.#age, "dateTime", job.finished_at ?? job.created_at);
     set(this.#age, "title", new Date(job.created_at).toLocaleString());
     set(this.#cancel, "hidden", over);
-    set(this.#cancel, "disabled", cancelling);
+    set(this.#cancel, "disabled", canceling);
     set(this.#retry, "hidden", !["failed", "canceled"].includes(job.status) || job.request.kind !== undefined);
     this.#advance.show(job);
     set(this.#reason, "hidden", !job.error);

@@ -1,4 +1,4 @@
-// What guidance did, step by step: its loss, and under it the size of its gradient.
+// The trace of guidance, step by step: its loss, and under it the size of its gradient.
 
 import { element } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Numbers, times and states as people say them.
+// Numbers, times and statuses in words.
 
 export function duration(seconds) {
   if (seconds < 9.95 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
@@ -25,7 +25,7 @@ export function shortened(text, length = 60) {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }
 
-// What a job is about: its prompt, or what it does when it makes no picture.
+// The title of a job: its prompt, or the work of a task.
 export function promptOf({ request }) {
   switch (request.kind) {
     case "embedding": return `Make the aesthetic embedding ${request.name}`;
@@ -36,16 +36,16 @@ export function promptOf({ request }) {
   }
 }
 
-export function statusWords(job, cancelling = job.cancel_requested) {
-  if (cancelling && ["queued", "running"].includes(job.status)) return "cancelling";
+export function statusWords(job, canceling = job.cancel_requested) {
+  if (canceling && ["queued", "running"].includes(job.status)) return "canceling";
   if (job.status === "queued") return job.queue_position ? `queued, ${job.queue_position} before it` : "queued, next";
   if (job.status === "running" && job.attempts > 1) return `running, attempt ${job.attempts}`;
   return job.status;
 }
 
-// What someone can do about a job that failed for a reason of this name.
+// Advice for a job that failed with this type of error.
 export function advice(type) {
-  return ADVICE[type] ?? "Run it again; if it fails again, the worker's log tells more under the job's id.";
+  return ADVICE[type] ?? "Run it again; if it fails again, the worker's log has more under the job's id.";
 }
 
 const ADVICE = {

@@ -1,4 +1,4 @@
-// What a person can do with a job: cancel it, run it again, vary its seed.
+// The actions on a job: cancel it, run it again, vary its seed.
 
 import { getDescription, getModels, newKey, submitJob } from "./api.js";
 
@@ -17,7 +17,7 @@ export async function requestAgain(resolved) {
   return request;
 }
 
-// Guidance without what its preset fills in. Nor does it repeat the prompt: who edits that steers towards the new one.
+// Guidance without its preset's values and without the prompt, so that an edit of the prompt guides too.
 function shortGuidance({ prompt, guidance: { preset: chosen, clip, objectives } }, short, { defaults, guidance_presets: presets }) {
   const preset = presets.find(({ id }) => id === chosen);
   const usual = [{ type: "text", text: prompt, clip, weight: 1, start: 0, end: 1 }, ...preset.regularizers];
@@ -46,7 +46,7 @@ export async function varySeed(job) {
   return submitJob(request, newKey());
 }
 
-// Only the fields that a request may have, without those that say nothing or what is said anyway.
+// Only the fields that a request may have, without empty ones and defaults.
 function trimmed(value, schema, schemas) {
   const shape = resolveSchema(schema, schemas);
   if (!shape?.properties || typeof value !== "object" || value === null || Array.isArray(value)) return value;

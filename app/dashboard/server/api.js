@@ -2,7 +2,7 @@
 
 const TIMEOUT_MS = 15000;
 
-// Where the server is put: a proxy may serve it under a prefix. This file is one folder below its root.
+// The server's root: a proxy may serve it under a prefix. This file is one folder below it.
 const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 export const at = (path) => base + path;
@@ -23,7 +23,7 @@ const unreachable = (error) => {
   throw new Unreachable(error.message);
 };
 
-let clockLead = 0; // of the server over this machine, in ms: ages are told by the server's clock
+let clockLead = 0; // of the server over this machine, in ms: ages are by the server's clock
 
 export const serverNow = () => Date.now() + clockLead;
 
@@ -54,7 +54,7 @@ export const submitJob = (request, key) =>
     body: JSON.stringify(request),
   });
 
-// What does not change while the server runs is asked for once; again after a failure.
+// Answers that are constant while the server runs are fetched once; again after a failure.
 function once(ask) {
   let answer = null;
   return () => {
@@ -74,7 +74,7 @@ export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// What to tell a person of a failed call. A fault of this page is none, and goes to the console.
+// The message for a failed call. A fault of this page is not one, and goes to the console.
 export function reasonOf(error) {
   if (error instanceof Refused) return error.message;
   if (!(error instanceof Unreachable)) reportError(error);

@@ -14,7 +14,7 @@ export class Live {
   #last = null; // id of the last event that was seen, to go on after it
   #pauseMs = FIRST_PAUSE_MS;
 
-  // `onEvent` is told every event, and `onChange` when the stream opens (also anew) or is lost.
+  // `onEvent` gets every event; `onChange` is called when the stream opens (also anew) or is lost.
   constructor(onEvent, onChange) {
     this.#onEvent = onEvent;
     this.#onChange = onChange;

@@ -9,7 +9,7 @@ export class Poll {
   #busy = false;
   #again = false;
 
-  // `pauseMs()` tells how long to wait after a refresh.
+  // `pauseMs()` is the wait after a refresh.
   constructor(refresh, pauseMs) {
     this.#refresh = refresh;
     this.#pauseMs = pauseMs;

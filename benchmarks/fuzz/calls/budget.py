@@ -1,4 +1,4 @@
-"""How long a part of a run may still take."""
+"""The remaining time of a part of a run."""
 
 import time
 from dataclasses import dataclass, field

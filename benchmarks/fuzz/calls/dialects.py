@@ -195,7 +195,7 @@ def _json(answer: httpx.Response) -> Any:
 
 
 def _options(sender: Sender, chance: Random) -> None:
-    """What A1111's options may be set to; the model that is there comes last, or all later calls would use another."""
+    """Values of A1111's options. The existing model comes last, or all later calls would use another."""
     odd: Mapping[str, Any] = {
         "none": None,
         "list": [],

@@ -196,7 +196,7 @@ def _streams(sender: Sender) -> None:
 
 
 def _strangers(sender: Sender) -> None:
-    """What a page elsewhere can have a browser send is refused: by its own name for this server, or as its own form."""
+    """Refused: requests that another site's page can make a browser send, by its name for this server or its form."""
     for host in ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example"):
         answer = sender.send("GET /v1/webhooks/secret", "/v1/webhooks/secret", host, headers={"Host": host})
         _refused(sender, answer, "a foreign name is refused", host)

@@ -88,7 +88,7 @@ def _note(check: CheckNode, operation: str, body: str, tally: Tally) -> None:
 
 
 def _what(message: str) -> str:
-    """What schemathesis says of a failure, without what is the same for all of its kind."""
+    """Schemathesis's message of a failure, without the parts that all of its kind share."""
     lines = [line for line in message.splitlines() if line.strip()]
     return " ".join(
         line for line in lines if not line.startswith(("Expected:", "Hint:", "Valid data should"))

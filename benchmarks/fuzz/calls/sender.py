@@ -48,7 +48,7 @@ class Sender:
         except httpx.HTTPError as error:
             answer, about = None, f"{about} ({type(error).__name__})"
         seconds = time.perf_counter() - start
-        self.judge(
+        self.check(
             Call(at, seconds, operation, answer.status_code if answer else None), request, answer, about
         )
         return answer
@@ -79,9 +79,9 @@ class Sender:
         except httpx.HTTPError as error:
             about = f"{about} ({type(error).__name__})"
         said = None if status is None else httpx.Response(status, content=part)
-        self.judge(Call(at, time.perf_counter() - start, operation, status), request, said, about)
+        self.check(Call(at, time.perf_counter() - start, operation, status), request, said, about)
 
-    def judge(self, call: Call, request: httpx.Request, answer: httpx.Response | None, about: str) -> None:
+    def check(self, call: Call, request: httpx.Request, answer: httpx.Response | None, about: str) -> None:
         """Note a call, and what is wrong with its answer."""
         self.tally.calls.append(call)
         if fault := self.documented.fault_of(call.operation, call.status, answer.text if answer else ""):

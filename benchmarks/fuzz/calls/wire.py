@@ -20,7 +20,7 @@ _GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
 
 
 def malformed() -> Iterator[tuple[str, bytes]]:
-    """What is odd of it, and the bytes of each."""
+    """Odd requests, each with its oddity and its bytes."""
     yield from _first_lines()
     yield from _headers()
     yield from _lengths()

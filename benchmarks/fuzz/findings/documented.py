@@ -1,4 +1,4 @@
-"""Which statuses a call may be answered with."""
+"""The documented statuses of each call."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What schemathesis reports and is right nevertheless: rules that a schema cannot say.
+"""Reports of schemathesis that are no faults: rules that a schema cannot express.
 
 Kept as small as it can be. An entry passes over one check of some operations, and only where the failure or the answer
 says what its pattern says, so that the same check still finds everything else there.

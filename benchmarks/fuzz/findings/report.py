@@ -1,4 +1,4 @@
-"""What a run has shown, for people."""
+"""The report of a run, for people."""
 
 from rich.console import Console
 from rich.table import Table

@@ -1,4 +1,4 @@
-"""What was asked and answered, and what was wrong with it."""
+"""The tally of calls, answers and findings."""
 
 import json
 import re
@@ -83,7 +83,7 @@ class Tally:
 
 
 def read_tally(file: Path) -> Tally:
-    """What another process has written."""
+    """Read the tally of another process."""
     whole = json.loads(file.read_text())
     tally = Tally([Call(**each) for each in whole["calls"]])
     for each in whole["findings"]:

@@ -1,4 +1,4 @@
-"""What a run has seen, held against what the service promises."""
+"""Compare a run with the service's promises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ LEAST_CALLS = 5000  # of a whole run; fewer prove little
 
 @dataclass
 class Seen:
-    """What a run has seen.
+    """The observations of a run.
 
     Attributes:
         seed: of everything that was made up.
@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass
 class Verdict:
-    """What the run has shown, and each promise that it saw broken."""
+    """The result of the run, with each broken promise."""
 
     seed: int
     seconds: float
@@ -59,8 +59,8 @@ class Verdict:
     violations: list[str] = field(default_factory=list)
 
 
-def judge(seen: Seen) -> Verdict:
-    """Hold what was seen against what was promised."""
+def verdict_on(seen: Seen) -> Verdict:
+    """Compare the run with the promises."""
     findings = sorted(seen.tally.findings.values(), key=lambda each: (each.check, each.operation))
     slowest = max(seen.beats, key=lambda beat: beat.seconds, default=Beat(0.0, 0.0, 0.0, 0.0, ok=False))
     verdict = Verdict(

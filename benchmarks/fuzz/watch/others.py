@@ -1,4 +1,4 @@
-"""How much of the machine other work takes, which makes a run's times longer than they are the service's."""
+"""The share of the machine that other work takes: it lengthens a run's times beyond the service's own."""
 
 import os
 

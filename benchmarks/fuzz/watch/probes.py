@@ -1,4 +1,4 @@
-"""What is measured beside the calls: the API's pulse, and the memory of API and worker."""
+"""Measurements beside the calls: the API's response time, and the memory of API and worker."""
 
 import json
 import re

@@ -30,7 +30,7 @@ class Service:
 
     @property
     def said(self) -> str:
-        """What the supervisor has told."""
+        """The supervisor's messages."""
         return (self.folder / "said.txt").read_text()
 
     def parts(self) -> dict[str, psutil.Process]:
@@ -47,7 +47,7 @@ class Service:
         return found
 
     def restarts(self) -> list[str]:
-        """What the supervisor said of each process that ended."""
+        """The supervisor's message about each process that ended."""
         return [line for line in self.said.splitlines() if "starting it again" in line]
 
     def errors(self) -> list[str]:

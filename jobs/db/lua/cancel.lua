@@ -1,4 +1,4 @@
--- ARGV: prefix, id. Returns whether the job exists. A running job is told to stop; its worker then commits the cancel.
+-- ARGV: prefix, id. Returns whether the job exists. A running job is marked to stop; its worker then commits the cancel.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
 local status = redis.call('HGET', job, 'status')

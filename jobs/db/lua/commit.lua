@@ -1,6 +1,6 @@
 -- ARGV: prefix, id, fence, terminal status, field of the outcome or '', its value.
--- Returns the status that the job entered, or 'lost'. A cancel that was accepted before wins. The execution that
--- settled the job and asks again (its answer was lost) is told what it settled, and changes nothing.
+-- Returns the status that the job entered, or 'lost'. A cancel that was accepted before wins. A second call
+-- of the execution that settled the job (its answer was lost) returns the same status, and changes nothing.
 local prefix, id, fence, status, field, value = unpack(ARGV)
 local job = prefix .. 'job:' .. id
 if redis.call('HGET', job, 'settled_by') == fence then

@@ -1,4 +1,4 @@
--- ARGV: prefix, id. Forget a job in any state; a worker that runs it finds its lease lost. Returns whether it existed.
+-- ARGV: prefix, id. Delete a job in any status; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
 local status, bytes, inputs = unpack(redis.call('HMGET', job, 'status', 'bytes', 'inputs'))

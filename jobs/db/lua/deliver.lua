@@ -1,10 +1,10 @@
 -- ARGV: prefix, lease in milliseconds, a random token of this call, most deliveries at a time to one host, most at a
 -- time for one caller, milliseconds after which a message that waits for a silent host is given up, and the reason.
--- Take the webhook message whose turn it is. Unless it is settled before the lease ends, it is due again.
+-- Take the next webhook message. Unless it is settled before the lease ends, it is due again.
 -- Returns {message, job, event, attempts with this one, its age in microseconds}; nothing when there is none; 'again'
 -- when there may be one, but not among those that one call looks at.
 --
--- 'webhooks' holds every message that is owed, by the time at which it is next to be looked at. One that is due goes
+-- 'webhooks' holds every message that is not settled, by the time of its next attempt. One that is due goes
 -- into the queue of its pair of caller and host. The callers take turns, and the hosts of each, so that one that does
 -- not answer delays only its own, however many messages are due there. 'webhook_callers' and 'webhook_hosts:<caller>'
 -- are those with a queue, by the time from which they may be served; until then they are passed over.

@@ -1,5 +1,5 @@
 -- ARGV: prefix, message, token of the call that took it, 'delivered', 'failed' (given up) or 'pending' (to be tried again),
--- milliseconds until then, what went wrong or '', 1 if nobody answered at its host.
+-- milliseconds until then, the error or '', 1 if its host did not answer.
 -- Returns whether the message was still this call's to settle.
 local prefix, message, token, status, delay, failure, is_silent = unpack(ARGV)
 local MOST_SILENT_S = 60

@@ -1,5 +1,5 @@
--- ARGV: prefix, id, fence, sentence. Keep a sentence about the job, of one line, and tell of it; one that an execution
--- before said too is neither kept nor told again. Returns whether the execution owns the job.
+-- ARGV: prefix, id, fence, sentence. Keep a sentence about the job, of one line, and append its event; not again if an earlier
+-- execution kept the same sentence. Returns whether the execution owns the job.
 local prefix, id, fence, sentence = unpack(ARGV)
 if not owns(prefix, id, fence) then
   return 0

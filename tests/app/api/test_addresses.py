@@ -1,4 +1,4 @@
-"""Which addresses webhooks may reach."""
+"""The addresses that webhooks may reach."""
 
 import asyncio
 from ipaddress import ip_network

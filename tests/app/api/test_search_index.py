@@ -63,7 +63,7 @@ def test_an_index_whose_pictures_were_all_deleted_finds_nothing_and_takes_new_on
 
 
 def write_four(folder: Path, writer: int, start: Barrier) -> None:
-    """What one of many workers does."""
+    """The writes of one of many workers."""
     segments = Segments(ArtifactStore(str(folder)), "org/clip")
     start.wait()
     for job in range(4):

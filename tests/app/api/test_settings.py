@@ -1,4 +1,4 @@
-"""What an operator may set, and what is refused at the start."""
+"""The operator's settings, and those that are refused at the start."""
 
 import pytest
 from pydantic import ValidationError

@@ -172,7 +172,7 @@ def test_jobs_are_canceled_and_tried_again(
     expect(row(page, "it waits").locator(".badge")).to_have_text("canceled")
     assert live.get(f"/v1/jobs/{waits}").json()["status"] == "canceled"
     row(page, "it runs").get_by_role("button", name="Cancel").click()
-    expect(row(page, "it runs").locator(".badge")).to_have_text("cancelling")
+    expect(row(page, "it runs").locator(".badge")).to_have_text("canceling")
     worker.leases.cancel(lease)
     expect(row(page, "it runs").locator(".badge")).to_have_text("canceled")
     row(page, "it waits").get_by_role("button", name="Retry").click()

@@ -1,4 +1,4 @@
-"""How the processes of one machine are run."""
+"""The processes of one machine."""
 
 from pathlib import Path
 

@@ -45,7 +45,7 @@ def pid_of(child: Child) -> int:
 
 @pytest.fixture
 def said() -> list[str]:
-    """What the supervisor has said."""
+    """The supervisor's messages."""
     return []
 
 

@@ -29,7 +29,7 @@ def load(folder: Path, text: str) -> Catalog:
 
 
 def refusal(folder: Path, text: str) -> str:
-    """What is said of a wrong file, after its name."""
+    """The error of a wrong file, after its name."""
     with pytest.raises(ConfigurationError) as caught:
         load(folder, text)
     prefix = f"the model catalog {folder / 'models.toml'} "

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 def told(redis: Redis, job_id: str) -> list[str]:
-    """What a job's own stream says, which must be what the stream of all jobs says of it."""
+    """The events of a job's own stream, which must equal those of the stream of all jobs."""
     rows: Any = redis.xrange(f"lodestar:events:{job_id}")
     of_all: Any = redis.xrange("lodestar:events")
     own = [fields for _, fields in rows]
@@ -37,7 +37,7 @@ def told(redis: Redis, job_id: str) -> list[str]:
 
 
 def reading(url: str, read: Callable[[EventLog], Awaitable[T]]) -> T:
-    """What a reader reads."""
+    """The result of a reader."""
 
     async def read_once() -> T:
         client = connect_async(url, max_connections=2)

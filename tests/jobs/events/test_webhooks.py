@@ -1,4 +1,4 @@
-"""Whose turn it is among the messages that are owed, on a real server."""
+"""The order of webhook messages, on a real server."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the kept jobs take, counted and bounded."""
+"""The size of the kept jobs, counted and bounded."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whose turn it is."""
+"""The order of the queue."""
 
 import re
 import time
@@ -39,7 +39,7 @@ def guidance(catalog: Catalog, **fields: object) -> ResolvedGuidance | None:
 
 
 def guided(catalog: Catalog, **fields: object) -> int:
-    """What a job costs with this guidance."""
+    """The cost of a job with this guidance."""
     return cost_of(asking(guidance=guidance(catalog, **fields)))
 
 
@@ -117,7 +117,7 @@ class TestCost:
         )
         assert time.monotonic() - begun < 2
 
-    def test_personalising_adds_its_steps_for_each_window_of_the_prompt(self) -> None:
+    def test_personalization_adds_its_steps_for_each_window_of_the_prompt(self) -> None:
         asked = ResolvedPersonalization(
             embedding="warm",
             digest="d",
@@ -194,8 +194,8 @@ class TestFairness:
         self, queue: JobQueue, leases: Leases
     ) -> None:
         (low,) = submit(queue, 1, priority=Priority.LOW)
-        for turn in range(60):
-            submit(queue, 2, f"caller {turn % 3}", priority=Priority.HIGH)
+        for number in range(60):
+            submit(queue, 2, f"caller {number % 3}", priority=Priority.HIGH)
             if take_next(leases).job_id == low:
                 return
         pytest.fail("it waits still")
@@ -395,7 +395,7 @@ class TestQuarantine:
 
 
 def _held_by(redis: Redis, name: str, leases: Leases) -> list[Lease]:
-    """What a worker holds, by its fences."""
+    """The jobs that a worker holds, by its fences."""
     ids = [str(job_id) for job_id in redis.smembers(f"{PREFIX}held:{name}")]
     return [Lease(job_id, str(redis.hget(f"{PREFIX}job:{job_id}", "fence")), RESOLVED) for job_id in ids]
 

@@ -1,4 +1,4 @@
-"""How long a waiting job will take."""
+"""The time to the end of a waiting job."""
 
 import pytest
 from redis import Redis

@@ -27,7 +27,7 @@ def job_id(queue: JobQueue) -> str:
 
 
 def take(tickets: Tickets) -> str:
-    """What an RQ worker does first: move the next ticket aside. Its id."""
+    """The first step of an RQ worker: move the next ticket aside. Its id."""
     taken = tickets.queue.lmove(tickets.queue.connection, tickets.queue.key, None)
     assert taken is not None
     return str(taken[1].decode())

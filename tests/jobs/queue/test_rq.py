@@ -1,4 +1,4 @@
-"""What we rely on of RQ, whose worker we override: a change of its version has to pass here first."""
+"""The contract with RQ, whose worker we override: a new version of RQ must pass these tests."""
 
 import json
 import re

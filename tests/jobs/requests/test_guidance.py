@@ -1,4 +1,4 @@
-"""What a request may say of guidance, and what it comes to."""
+"""The guidance of a request, asked for and resolved."""
 
 import base64
 from typing import Any
@@ -30,7 +30,9 @@ def problem(**fields: Any) -> tuple[str, str]:
     return ".".join(map(str, error["loc"])), error["msg"]
 
 
-def test_left_to_itself_it_pulls_towards_the_prompt_and_what_its_preset_adds(catalog: Catalog) -> None:
+def test_without_objectives_it_guides_towards_the_prompt_and_adds_those_of_its_preset(
+    catalog: Catalog,
+) -> None:
     text = TextObjective(type="text", text="a red apple", clip="pocket-m")
     assert resolved(catalog).objectives == (text,)
     assert resolved(catalog, preset="crowson").objectives == (
@@ -72,7 +74,7 @@ def test_the_file_of_a_picture_comes_back_whole() -> None:
 @pytest.mark.parametrize(
     ("objectives", "field", "message"),
     [
-        ([], "objectives", "nothing to pull towards"),
+        ([], "objectives", "nothing to guide towards"),
         (
             [{"type": "txt"}],
             "objectives.0",

@@ -69,7 +69,7 @@ def test_a_schedule_is_stretched_over_the_run(progress: float, value: float) -> 
     assert value_at(parse_schedule(DISCO[0]), progress) == value
 
 
-def test_the_most_views_are_found_between_any_breaks() -> None:
+def test_the_most_cutouts_are_found_between_any_breaks() -> None:
     assert most_cutouts(*DISCO) == 16
     assert most_cutouts("[1]*50+[9]*50", "[7]*60+[0]*40") == 16
     with pytest.raises(ValueError, match="CLIP would see nothing"):
@@ -78,7 +78,7 @@ def test_the_most_views_are_found_between_any_breaks() -> None:
         most_cutouts("1.5", "3")
 
 
-def test_another_number_of_views_keeps_the_proportions() -> None:
+def test_another_number_of_cutouts_keeps_the_proportions() -> None:
     assert split_cutouts(16, *DISCO, 0.1) == (12, 4)
     assert split_cutouts(16, *DISCO, 0.9) == (4, 12)
     assert split_cutouts(8, *DISCO, 0.1) == (6, 2)
@@ -101,7 +101,7 @@ def test_a_long_schedule_is_read_once_and_not_at_every_step() -> None:
 
 
 @pytest.mark.parametrize("text", [*DISCO, "48", "[1, 2] * 2 + [3]", "[12.0]"])
-def test_a_schedule_of_views_is_as_described(text: str) -> None:
+def test_a_schedule_of_cutouts_is_as_described(text: str) -> None:
     assert re.search(PATTERN, text)
 
 
@@ -119,6 +119,6 @@ def read(text: str) -> tuple[float, ...]:
 
 
 @given(st.from_regex(PATTERN))
-def test_a_text_as_described_is_a_schedule_of_views_unless_it_has_too_many_values(text: str) -> None:
+def test_a_text_as_described_is_a_schedule_of_cutouts_unless_it_has_too_many_values(text: str) -> None:
     with suppress(TooManyError):
         assert all(value.is_integer() for value in read(text))

@@ -68,7 +68,7 @@ def ask(catalog: Catalog, **fields: object) -> GenerateRequest:
     return GenerateRequest.model_validate({"prompt": "x", **fields})
 
 
-def test_the_judge_is_one_that_does_not_guide(catalog: Catalog) -> None:
+def test_the_scorer_is_a_clip_that_does_not_guide(catalog: Catalog) -> None:
     request = ask(catalog, guidance={}, select={"candidates": 4})
     resolved = resolve(request, catalog)
     assert resolved.guidance is not None
@@ -77,7 +77,7 @@ def test_the_judge_is_one_that_does_not_guide(catalog: Catalog) -> None:
     assert (resolved.num_images, resolved.select.by) == (4, Weights(clip=1))
 
 
-def test_a_guide_may_not_judge_its_own_work(catalog: Catalog) -> None:
+def test_a_guidance_clip_may_not_score_its_own_pictures(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="would score its own work"):
         resolve(
             GenerateRequest(
@@ -89,7 +89,7 @@ def test_a_guide_may_not_judge_its_own_work(catalog: Catalog) -> None:
         resolve(ask(catalog, select={"candidates": 4, "scorer": "nobody"}), catalog)
 
 
-def test_choosing_by_looks_needs_a_head(catalog: Catalog) -> None:
+def test_selection_by_aesthetic_score_needs_a_head(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="no CLIP of the catalog has an aesthetic head"):
         resolve(ask(catalog, select={"candidates": 4, "by": "aesthetic"}), catalog)
 

@@ -1,4 +1,4 @@
-"""What an operator's limits let through."""
+"""The requests that an operator's limits allow."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Objectives of taste: which CLIP judges, and what is refused."""
+"""Aesthetic objectives: which CLIP computes the loss, and what is refused."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def library(tmp_path: Path) -> EmbeddingLibrary:
 
 
 @pytest.fixture
-def judging(catalog: Catalog) -> Catalog:
+def with_head(catalog: Catalog) -> Catalog:
     """A catalog in which pocket-s has an aesthetic head."""
     clips = tuple(
         clip.model_copy(update={"head": Path("head.pth")}) if clip.id == "pocket-s" else clip
@@ -47,16 +47,16 @@ def resolved(
     return guidance
 
 
-def test_beauty_is_judged_by_a_clip_that_can(judging: Catalog) -> None:
-    guidance = resolved(judging, None, {"type": "aesthetic", "weight": 0.5})
+def test_the_aesthetic_loss_is_computed_by_a_clip_with_a_head(with_head: Catalog) -> None:
+    guidance = resolved(with_head, None, {"type": "aesthetic", "weight": 0.5})
     assert guidance.objectives == (AestheticObjective(type="aesthetic", weight=0.5, clip="pocket-s"),)
     assert guidance.clips == ("pocket-m", "pocket-s")
-    (objective,) = resolved(judging, None, {"type": "aesthetic"}, clip="pocket-s").objectives
+    (objective,) = resolved(with_head, None, {"type": "aesthetic"}, clip="pocket-s").objectives
     assert isinstance(objective, AestheticObjective)
     assert objective.clip == "pocket-s"
 
 
-def test_an_embedding_is_judged_by_the_clip_that_made_it_and_pinned(
+def test_an_embedding_is_compared_by_the_clip_that_made_it_and_pinned(
     catalog: Catalog, library: EmbeddingLibrary
 ) -> None:
     guidance = resolved(catalog, library, {"type": "embedding", "embedding": "warm"})
@@ -95,7 +95,7 @@ def test_an_embedding_is_judged_by_the_clip_that_made_it_and_pinned(
         ),
     ],
 )
-def test_what_no_clip_can_judge_is_refused_naming_its_place(
+def test_an_objective_that_no_clip_can_serve_is_refused_naming_its_place(
     catalog: Catalog,
     library: EmbeddingLibrary,
     objective: dict[str, Any],

@@ -1,4 +1,4 @@
-"""Which sampler and schedule a job gets, of what its request and its model say."""
+"""The sampler and schedule of a job, from its request and its model."""
 
 import pytest
 

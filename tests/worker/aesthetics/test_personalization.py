@@ -43,12 +43,12 @@ def windows(tokenizer: CLIPTokenizer, *texts: str) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def taste() -> Tensor:
+def direction() -> Tensor:
     return F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
 
 
 def published_optimisation(
-    encoder: CLIPTextModel, projection: Tensor, tokens: Tensor, taste: Tensor, steps: int, lr: float
+    encoder: CLIPTextModel, projection: Tensor, tokens: Tensor, direction: Tensor, steps: int, lr: float
 ) -> Tensor:
     """As the paper's code does it: a deep copy, trained in place."""
     model = copy.deepcopy(encoder).requires_grad_(True)
@@ -56,7 +56,7 @@ def published_optimisation(
     for _ in range(steps):
         features = model(tokens).pooler_output @ projection
         features = features / features.norm(dim=-1, keepdim=True)
-        loss = -(features @ taste[:, None])
+        loss = -(features @ direction[:, None])
         optimizer.zero_grad()
         loss.mean().backward()
         optimizer.step()
@@ -66,22 +66,22 @@ def published_optimisation(
 
 @pytest.mark.parametrize("steps", [1, 10])
 def test_the_tuned_states_are_those_of_the_published_optimisation(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor, steps: int
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor, steps: int
 ) -> None:
     tokens = windows(tokenizer, "a red apple on a light blue background")
-    expected = published_optimisation(encoder, projection, tokens, taste, steps, 1e-4)
-    tuned = tuned_states(encoder, projection, tokens, taste, steps=steps, lr=1e-4)
+    expected = published_optimisation(encoder, projection, tokens, direction, steps, 1e-4)
+    tuned = tuned_states(encoder, projection, tokens, direction, steps=steps, lr=1e-4)
     torch.testing.assert_close(tuned, expected, atol=1e-5, rtol=1e-5)
     assert not tuned.requires_grad
 
 
 def test_the_shared_weights_are_never_touched(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor
 ) -> None:
     before = copy.deepcopy(encoder.state_dict())
     tokens = windows(tokenizer, "a red apple")
     own = encoder(tokens).last_hidden_state
-    tuned = tuned_states(encoder, projection, tokens, taste, steps=3, lr=1e-3)
+    tuned = tuned_states(encoder, projection, tokens, direction, steps=3, lr=1e-3)
     assert not torch.equal(tuned, own)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert all(weight.grad is None and not weight.requires_grad for weight in encoder.parameters())
@@ -89,22 +89,23 @@ def test_the_shared_weights_are_never_touched(
 
 
 def test_no_steps_change_nothing(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor
 ) -> None:
     tokens = windows(tokenizer, "a red apple")
-    tuned = tuned_states(encoder, projection, tokens, taste, steps=0, lr=1e-4)
+    tuned = tuned_states(encoder, projection, tokens, direction, steps=0, lr=1e-4)
     assert torch.equal(tuned, encoder(tokens).last_hidden_state)
 
 
-def test_more_steps_come_nearer_to_the_taste(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor
+def test_more_steps_come_nearer_to_the_embedding(
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor
 ) -> None:
     tokens = windows(tokenizer, "a red apple")
     end = tokens[0].tolist().index(2047)
     similarities = [
-        float(F.normalize(states[0, end] @ projection, dim=0) @ taste)
+        float(F.normalize(states[0, end] @ projection, dim=0) @ direction)
         for states in (
-            tuned_states(encoder, projection, tokens, taste, steps=steps, lr=1e-4) for steps in (0, 5, 10, 20)
+            tuned_states(encoder, projection, tokens, direction, steps=steps, lr=1e-4)
+            for steps in (0, 5, 10, 20)
         )
     ]
     assert similarities == sorted(similarities)
@@ -112,32 +113,34 @@ def test_more_steps_come_nearer_to_the_taste(
 
 
 def test_all_windows_of_a_long_prompt_are_tuned_together(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor
 ) -> None:
     tokens = windows(tokenizer, "a red apple", "on a light blue background")
-    expected = published_optimisation(encoder, projection, tokens, taste, 5, 1e-3)
-    tuned = tuned_states(encoder, projection, tokens, taste, steps=5, lr=1e-3)
+    expected = published_optimisation(encoder, projection, tokens, direction, 5, 1e-3)
+    tuned = tuned_states(encoder, projection, tokens, direction, steps=5, lr=1e-3)
     torch.testing.assert_close(tuned, expected, atol=1e-5, rtol=1e-5)
-    alone = tuned_states(encoder, projection, tokens[:1], taste, steps=5, lr=1e-3)
+    alone = tuned_states(encoder, projection, tokens[:1], direction, steps=5, lr=1e-3)
     assert not torch.allclose(alone, tuned[:1], atol=1e-3)
 
 
 def test_it_works_under_inference_mode_as_a_worker_calls_it(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor
 ) -> None:
     tokens = windows(tokenizer, "a red apple")
-    expected = tuned_states(encoder, projection, tokens, taste, steps=2, lr=1e-4)
+    expected = tuned_states(encoder, projection, tokens, direction, steps=2, lr=1e-4)
     with torch.inference_mode():
-        inside = tuned_states(encoder, projection.clone(), tokens.clone(), taste.clone(), steps=2, lr=1e-4)
+        inside = tuned_states(
+            encoder, projection.clone(), tokens.clone(), direction.clone(), steps=2, lr=1e-4
+        )
     assert torch.equal(inside, expected)
 
 
 def test_an_encoder_in_half_precision_is_tuned_in_full(
-    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, taste: Tensor
+    encoder: CLIPTextModel, projection: Tensor, tokenizer: CLIPTokenizer, direction: Tensor
 ) -> None:
     half = copy.deepcopy(encoder).to(torch.bfloat16)
     tokens = windows(tokenizer, "a red apple")
-    tuned = tuned_states(half, projection, tokens, taste, steps=5, lr=1e-4)
+    tuned = tuned_states(half, projection, tokens, direction, steps=5, lr=1e-4)
     assert tuned.dtype == torch.float32
     assert (
         half.text_model.final_layer_norm.weight.dtype == torch.bfloat16
@@ -169,15 +172,15 @@ def test_the_weight_leads_from_the_encoders_own_words_to_the_tuned_ones() -> Non
     torch.testing.assert_close(blended(own, tuned, 0.9, "slerp"), slerp(own, tuned, 0.9))
 
 
-def test_a_text_turns_the_taste_towards_it_or_away() -> None:
-    taste, text = F.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(1)), dim=-1)
-    before = float(taste @ text)
-    towards, away = (turned(taste, text, 0.5, negative=negative) for negative in (False, True))
+def test_a_text_turns_the_embedding_towards_it_or_away() -> None:
+    direction, text = F.normalize(torch.randn(2, 16, generator=torch.Generator().manual_seed(1)), dim=-1)
+    before = float(direction @ text)
+    towards, away = (turned(direction, text, 0.5, negative=negative) for negative in (False, True))
     assert float(towards @ text) > before > float(away @ text)
     for vector in (towards, away):
         assert float(vector.norm()) == pytest.approx(1, abs=1e-5)
-    torch.testing.assert_close(turned(taste, text, 0, negative=False), taste)
-    torch.testing.assert_close(turned(taste, text, 1, negative=False), text)
+    torch.testing.assert_close(turned(direction, text, 0, negative=False), direction)
+    torch.testing.assert_close(turned(direction, text, 1, negative=False), text)
 
 
 def test_the_cache_knows_a_tuning_by_all_that_it_depends_on_and_forgets_the_oldest() -> None:

@@ -1,4 +1,4 @@
-"""Personalised and scored pictures, made by the pocket models."""
+"""Personalized and scored pictures, made by the pocket models."""
 
 import queue
 import threading
@@ -30,20 +30,20 @@ Ask = Callable[..., ResolvedRequest]
 
 
 @pytest.fixture(scope="module")
-def taste(models: ModelRegistry) -> AestheticEmbedding:
+def warm(models: ModelRegistry) -> AestheticEmbedding:
     return AestheticEmbedding(models.clip("pocket-s").embed_text("fluent flat dark green")[0], "pocket-s", {})
 
 
 @pytest.fixture(scope="module")
-def inputs(taste: AestheticEmbedding) -> SamplerInputs:
-    return SamplerInputs("pocket-m", "pocket-s", text_clip="pocket-s", embeddings={taste.digest: taste})
+def inputs(warm: AestheticEmbedding) -> SamplerInputs:
+    return SamplerInputs("pocket-m", "pocket-s", text_clip="pocket-s", embeddings={warm.digest: warm})
 
 
-def towards(request: ResolvedRequest, taste: AestheticEmbedding, **fields: object) -> ResolvedRequest:
+def towards(request: ResolvedRequest, warm: AestheticEmbedding, **fields: object) -> ResolvedRequest:
     """A request that is personalized."""
     given = {
         "embedding": "warm",
-        "digest": taste.digest,
+        "digest": warm.digest,
         "steps": 5,
         "lr": 1e-3,
         "weight": 1.0,
@@ -60,9 +60,9 @@ def plain(models: ModelRegistry, ask: Ask) -> Picture:
 
 
 def test_personalization_changes_the_picture(
-    models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding, inputs: SamplerInputs
+    models: ModelRegistry, ask: Ask, plain: Picture, warm: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
-    made = generate(towards(ask(), taste), Runner(models), inputs)
+    made = generate(towards(ask(), warm), Runner(models), inputs)
     assert (made.pixels - plain.pixels).abs().mean() > 1e-3
 
 
@@ -71,18 +71,18 @@ def test_no_steps_or_no_weight_give_the_same_bits(
     models: ModelRegistry,
     ask: Ask,
     plain: Picture,
-    taste: AestheticEmbedding,
+    warm: AestheticEmbedding,
     inputs: SamplerInputs,
     off: dict[str, object],
 ) -> None:
-    made = generate(towards(ask(), taste, **off), Runner(models), inputs)
+    made = generate(towards(ask(), warm, **off), Runner(models), inputs)
     assert torch.equal(made.pixels, plain.pixels)
 
 
 def test_only_the_prompt_is_personalized(
-    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
+    models: ModelRegistry, ask: Ask, warm: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
-    sampler = sampler_of(towards(ask(negative_prompt="blurry"), taste), models, inputs)
+    sampler = sampler_of(towards(ask(negative_prompt="blurry"), warm), models, inputs)
     runner, call = Runner(models), next(sampler)
     texts: list[tuple[type, str]] = []
     while len(texts) < 3:
@@ -94,12 +94,12 @@ def test_only_the_prompt_is_personalized(
 
 
 def test_a_prompt_longer_than_the_context_is_tuned_by_all_of_it(
-    models: ModelRegistry, taste: AestheticEmbedding
+    models: ModelRegistry, warm: AestheticEmbedding
 ) -> None:
     def states(text: str) -> torch.Tensor:
-        tuning = Tuning(taste.digest, 3, 1e-3)
+        tuning = Tuning(warm.digest, 3, 1e-3)
         clip = models.clip("pocket-s")
-        tuned = models.diffusion("pocket").personalize(text, taste.direction, tuning, clip)
+        tuned = models.diffusion("pocket").personalize(text, warm.direction, tuning, clip)
         assert isinstance(tuned, torch.Tensor)
         return tuned
 
@@ -111,11 +111,11 @@ def test_a_prompt_longer_than_the_context_is_tuned_by_all_of_it(
 
 
 def test_a_personalized_job_does_not_affect_its_neighbour_in_the_batch(
-    models: ModelRegistry, ask: Ask, plain: Picture, taste: AestheticEmbedding
+    models: ModelRegistry, ask: Ask, plain: Picture, warm: AestheticEmbedding
 ) -> None:
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
-    engine.admit(Work("personalized", towards(ask(), taste), Inputs(embeddings={taste.digest: taste})))
+    engine.admit(Work("personalized", towards(ask(), warm), Inputs(embeddings={warm.digest: warm})))
     engine.admit(Work("plain", ask()))
     thread = threading.Thread(target=engine.serve)
     thread.start()
@@ -129,15 +129,15 @@ def test_a_personalized_job_does_not_affect_its_neighbour_in_the_batch(
 
 
 def test_a_model_without_an_image_tower_is_refused(
-    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
+    models: ModelRegistry, ask: Ask, warm: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
     with pytest.raises(NoImageTowerError, match="'pocket' cannot be personalized"):
-        generate(towards(ask(), taste), Runner(models), replace(inputs, text_clip=None))
+        generate(towards(ask(), warm), Runner(models), replace(inputs, text_clip=None))
 
 
 @pytest.fixture
 def layer(models: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> nn.Linear:
-    """A linear predictor of any taste, in place of the shipped one."""
+    """A linear predictor with any weights, in place of the shipped one."""
     scorer = models.clip("pocket-s")
     torch.manual_seed(0)
     layer = nn.Linear(scorer.width, 1)
@@ -168,9 +168,7 @@ def guided(request: ResolvedRequest, objective: Objective) -> ResolvedRequest:
 
 
 @pytest.mark.usefixtures("layer")
-def test_guidance_pulls_towards_what_the_predictor_likes(
-    models: ModelRegistry, ask: Ask, inputs: SamplerInputs
-) -> None:
+def test_guidance_raises_the_predictors_score(models: ModelRegistry, ask: Ask, inputs: SamplerInputs) -> None:
     request = guided(
         ask(steps=8, guidance={"scale": 0.5, "cutouts": 4}),
         AestheticObjective(type="aesthetic", clip="pocket-s"),
@@ -193,13 +191,13 @@ def test_guidance_towards_beauty_fails_without_a_predictor(
         generate(request, Runner(models), inputs)
 
 
-def test_guidance_pulls_towards_an_embedding(
-    models: ModelRegistry, ask: Ask, taste: AestheticEmbedding, inputs: SamplerInputs
+def test_guidance_comes_nearer_to_an_embedding(
+    models: ModelRegistry, ask: Ask, warm: AestheticEmbedding, inputs: SamplerInputs
 ) -> None:
     plain = ask(steps=8, guidance={"scale": 0.5, "cutouts": 4})
-    objective = EmbeddingObjective(type="embedding", embedding="warm", digest=taste.digest, clip="pocket-s")
+    objective = EmbeddingObjective(type="embedding", embedding="warm", digest=warm.digest, clip="pocket-s")
     near = [
-        made.embedding @ taste.direction
+        made.embedding @ warm.direction
         for made in (
             generate(each, Runner(models), inputs) for each in (ask(steps=8), guided(plain, objective))
         )
@@ -239,7 +237,7 @@ def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(
     assert sorted(index for index, _ in shown) == list(range(18))
     # The first was there before the last had begun.
     assert shown[0][1] < 18
-    judge = models.clip("pocket-eval")
-    target = judge.embed_text(ask().prompt)
+    scorer = models.clip("pocket-eval")
+    target = scorer.embed_text(ask().prompt)
     for picture in outcome.pictures[:2]:
-        assert picture.clip_score == pytest.approx(judge.score(picture.pixels, target), abs=1e-4)
+        assert picture.clip_score == pytest.approx(scorer.score(picture.pixels, target), abs=1e-4)

@@ -76,7 +76,7 @@ def test_every_first_head_loads(published: Path, name: str, width: int) -> None:
 
 
 def test_a_head_for_another_width_is_refused_by_both_names(published: Path) -> None:
-    with pytest.raises(ModelUnavailableError, match=r"linear\.pth judges .* 768 .* pocket-s have 192"):
+    with pytest.raises(ModelUnavailableError, match=r"linear\.pth scores .* 768 .* pocket-s have 192"):
         load_head(published / "laion-v1/sa_0_4_vit_l_14_linear.pth", clip="pocket-s", width=192)
 
 

@@ -228,7 +228,7 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_worker_stays_well(
     assert_alike([pictures(fits), pictures(later)], alone)
 
 
-def test_guidance_that_does_not_fit_judges_fewer_cutouts_at_a_time(
+def test_guidance_that_does_not_fit_embeds_fewer_cutouts_at_a_time(
     models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [ask(seed=seed, steps=2, guidance={"cutouts": 7}) for seed in range(2)]

@@ -1,4 +1,4 @@
-"""What a job is said to cost, against the calls that its samplers make."""
+"""The estimated cost of a job, against the calls of its samplers."""
 
 from collections.abc import Hashable
 from typing import Any
@@ -35,7 +35,7 @@ SCHEDULER = {
     "beta_end": 0.012,
 }
 CHANNELS, FACTOR, WIDTH = 4, 8, 8
-TASTE = ResolvedPersonalization(
+PERSONALIZATION = ResolvedPersonalization(
     embedding="warm",
     digest="d",
     steps=10,
@@ -84,7 +84,7 @@ class Counter:
         return torch.randn(shape, generator=self._rng)
 
     def _once(self, key: Hashable, cost: float) -> None:
-        """What is remembered is done once for all pictures of a job."""
+        """Cached work is done once for all pictures of a job."""
         if key not in self._read:
             self._read.add(key)
             self.cost += cost
@@ -202,7 +202,7 @@ def test_a_job_s_cost_is_what_its_calls_cost_together(
         request = resolve(GenerateRequest.model_validate(fields), pocket_catalog)
     except (InvalidRequestError, ValidationError):
         reject()
-    request = request.model_copy(update={"personalization": TASTE if personal else None})
+    request = request.model_copy(update={"personalization": PERSONALIZATION if personal else None})
     assert cost_of(request) == pytest.approx(counted(request), rel=1 / 3, abs=1)
 
 

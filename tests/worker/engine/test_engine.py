@@ -201,12 +201,12 @@ def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
 
 
 def personalized(request: ResolvedRequest, name: str, steps: int) -> tuple[ResolvedRequest, Inputs]:
-    """A request with aesthetic gradients towards a taste of its own, and what it needs."""
+    """A request with aesthetic gradients towards an embedding of its own, and its inputs."""
     rng = torch.Generator().manual_seed(sum(map(ord, name)))
-    taste = AestheticEmbedding(F.normalize(torch.randn(192, generator=rng), dim=0), "pocket-s", {})
+    embedding = AestheticEmbedding(F.normalize(torch.randn(192, generator=rng), dim=0), "pocket-s", {})
     asked = ResolvedPersonalization(
         embedding=name,
-        digest=taste.digest,
+        digest=embedding.digest,
         steps=steps,
         lr=1e-4,
         weight=0.5,
@@ -215,7 +215,9 @@ def personalized(request: ResolvedRequest, name: str, steps: int) -> tuple[Resol
         text_angle=0.0,
         text_negative=False,
     )
-    return request.model_copy(update={"personalization": asked}), Inputs(embeddings={taste.digest: taste})
+    return request.model_copy(update={"personalization": asked}), Inputs(
+        embeddings={embedding.digest: embedding}
+    )
 
 
 def test_others_go_on_between_the_steps_of_a_personalization(running: Running, ask: Ask) -> None:

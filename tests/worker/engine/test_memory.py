@@ -1,4 +1,4 @@
-"""What is foretold of a batch's memory."""
+"""The predicted memory of a batch."""
 
 import pytest
 from hypothesis import given

@@ -28,8 +28,8 @@ ODD = "a prompt of another kind"
 
 
 def personalize(text: str, steps: int = 1) -> Personalize:
-    taste = F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
-    return Personalize("pocket", "pocket-s", text, taste, Tuning(f"{text} {steps}", steps, 1e-4))
+    direction = F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
+    return Personalize("pocket", "pocket-s", text, direction, Tuning(f"{text} {steps}", steps, 1e-4))
 
 
 def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others(
@@ -70,15 +70,15 @@ def test_a_call_that_breaks_its_batch_fails_alone(models: ModelRegistry) -> None
 
 
 def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRegistry) -> None:
-    runner, call, turns = Runner(models), personalize(LIKED, steps=60), 0
+    runner, call, iterations = Runner(models), personalize(LIKED, steps=60), 0
     answer: object = None
     while not isinstance(answer, torch.Tensor):
         assert answer is None or isinstance(answer, fitting.Fitting)
         answer = runner.answer(
             Personalize(call.model, call.text_clip, LIKED, call.direction, call.tuning, answer)
         )
-        turns += 1
-    assert turns > 1
+        iterations += 1
+    assert iterations > 1
     whole = Personalize(call.model, call.text_clip, LIKED, call.direction, Tuning("again", 60, 1e-4))
     model = models.diffusion("pocket")
     at_once = model.personalize(whole.text, whole.direction, whole.tuning, models.clip("pocket-s"))
@@ -86,7 +86,7 @@ def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRe
     assert torch.equal(answer, at_once)
 
 
-def test_a_taste_that_is_not_finite_fails_and_says_after_what(models: ModelRegistry) -> None:
+def test_an_embedding_that_is_not_finite_fails_and_says_after_what(models: ModelRegistry) -> None:
     call = personalize(LIKED)
     broken = Personalize(
         call.model,

@@ -32,7 +32,7 @@ def window(picture: Tensor, size: float, x: float, y: float, px: int) -> Tensor:
     return make_cutouts(picture, Cutouts(**place, **count, **tints))
 
 
-def test_a_view_without_motion_or_tint_is_the_picture_itself() -> None:
+def test_a_cutout_without_motion_or_tint_is_the_picture_itself() -> None:
     picture = torch.rand(1, 3, 32, 32)
     cutouts = make_cutouts(picture, draw_cutouts(CutoutSpec(overview=2), SQUARE, 32, rng()))
     assert torch.allclose(cutouts, picture.expand(2, -1, -1, -1), atol=1e-5)
@@ -54,13 +54,13 @@ def test_smaller_windows_are_resized_like_any_picture() -> None:
     assert torch.allclose(window(smooth, 0.5, 0.0, 0.0, 16), crop, atol=0.03)
 
 
-def test_the_same_generator_draws_the_same_views() -> None:
+def test_the_same_generator_draws_the_same_cutouts() -> None:
     one, two = (draw_cutouts(CutoutSpec(3, 2, augmentation=LAION), SQUARE, 16, rng(3)) for _ in range(2))
     assert torch.equal(one.rotation, two.rotation)
     assert torch.equal(one.noise, two.noise)
 
 
-def test_drawing_views_leaves_the_global_generator_alone() -> None:
+def test_drawing_cutouts_leaves_the_global_generator_alone() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
@@ -68,7 +68,7 @@ def test_drawing_views_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_views_made_in_chunks_equal_views_made_at_once() -> None:
+def test_cutouts_made_in_chunks_equal_cutouts_made_at_once() -> None:
     picture = torch.rand(1, 3, 40, 40)
     cutouts = draw_cutouts(CutoutSpec(4, 3, augmentation=LAION), (40, 40), 24, rng(1))
     whole = make_cutouts(picture, cutouts)

@@ -39,7 +39,7 @@ class ToyClip:
 
 
 class Toy:
-    """A decoder, two embedders, and pictures judged by everything there is."""
+    """A decoder, two embedders, and losses of every kind."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -52,9 +52,9 @@ class Toy:
         self.clips = {"one": ToyClip(8), "two": ToyClip(12)}
         self.head = nn.Linear(5, 1).double()
         self.latents = torch.randn(2, 4, 3, 3, dtype=torch.float64)
-        self.losses = [self.judged(1, 6, 0.7), self.judged(2, 4, -1.3)]
+        self.losses = [self.loss_of(1, 6, 0.7), self.loss_of(2, 4, -1.3)]
 
-    def judged(self, seed: int, count: int, weight: float) -> Loss:
+    def loss_of(self, seed: int, count: int, weight: float) -> Loss:
         rng = torch.Generator().manual_seed(seed)
         targets = F.normalize(torch.randn(3, 1, 5, generator=rng, dtype=torch.float64), dim=-1)
         spec = CutoutSpec(count - 2, 2, augmentation=AUGMENTATIONS["disco"])
@@ -78,10 +78,10 @@ class Toy:
             embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts))
             for term in clip_terms.terms:
                 if isinstance(term.loss, SphericalLoss):
-                    judged = spherical_distance(embeddings, term.loss.target)
+                    distance = spherical_distance(embeddings, term.loss.target)
                 else:
-                    judged = 1 - self.head(embeddings)[:, 0] / 10
-                total = total + term.weight * judged.mean()
+                    distance = 1 - self.head(embeddings)[:, 0] / 10
+                total = total + term.weight * distance.mean()
         for pixel_term in loss.pixel_terms:
             total = total + pixel_term.weight * PIXEL_LOSSES[pixel_term.property](picture)[0]
         return total
@@ -101,9 +101,9 @@ def test_it_equals_finite_differences_of_the_whole_loss(toy: Toy) -> None:
         (gradient,) = toy.gradients(own, [loss], chunk=6)
         assert gradient.loss == pytest.approx(toy.loss(own, loss).item())
         for index in range(0, own.numel(), 5):
-            nudge = torch.zeros_like(own)
-            nudge.view(-1)[index] = step
-            difference = (toy.loss(own + nudge, loss) - toy.loss(own - nudge, loss)) / (2 * step)
+            shift = torch.zeros_like(own)
+            shift.view(-1)[index] = step
+            difference = (toy.loss(own + shift, loss) - toy.loss(own - shift, loss)) / (2 * step)
             assert gradient.value.view(-1)[index].item() == pytest.approx(
                 difference.item(), abs=1e-8, rel=1e-6
             )
@@ -144,7 +144,7 @@ def test_the_losses_are_those_of_the_objectives_without_their_weights(toy: Toy) 
     assert set(gradient.losses) == set(range(6))
 
 
-def test_a_sum_over_views_is_their_mean_times_their_number(toy: Toy) -> None:
+def test_a_sum_over_cutouts_is_their_mean_times_their_number(toy: Toy) -> None:
     clip_terms = toy.losses[0].clip_terms[0]
     (mean,) = toy.gradients(toy.latents[:1], [Loss((clip_terms,), (), "mean")], chunk=4)
     (total,) = toy.gradients(toy.latents[:1], [Loss((clip_terms,), (), "sum")], chunk=4)

@@ -60,7 +60,7 @@ def test_what_is_beyond_black_and_white_is_squared_for_range_and_plain_for_satur
 
 
 @pytest.mark.parametrize("name", sorted(PIXEL_LOSSES))
-def test_pixel_losses_judge_each_picture_alone_and_their_gradients_are_right(name: str) -> None:
+def test_pixel_losses_are_of_each_picture_alone_and_their_gradients_are_right(name: str) -> None:
     pictures = torch.rand(2, 3, 4, 6, dtype=torch.float64) * 3 - 1
     loss = PIXEL_LOSSES[name]  # type: ignore[index]
     alone = torch.cat([loss(picture[None]) for picture in pictures])
@@ -68,7 +68,7 @@ def test_pixel_losses_judge_each_picture_alone_and_their_gradients_are_right(nam
     assert torch.autograd.gradcheck(lambda pictures: loss(pictures), (pictures.requires_grad_(True),))
 
 
-def test_a_target_judges_by_its_distance_and_a_predictor_by_its_score() -> None:
+def test_the_loss_of_a_target_is_a_distance_and_of_a_predictor_a_score() -> None:
     embeddings = F.normalize(torch.randn(4, 6, dtype=torch.float64), dim=-1)
     target = F.normalize(torch.randn(1, 6, dtype=torch.float64), dim=-1)
     assert torch.equal(SphericalLoss(target)(embeddings), spherical_distance(embeddings, target))

@@ -1,4 +1,4 @@
-"""How a CLIP computes, and how many cutouts it judges at a time."""
+"""A CLIP's embeddings, and its batches of cutouts."""
 
 from typing import Any
 
@@ -42,13 +42,13 @@ def test_it_sees_what_the_stock_network_sees() -> None:
 @pytest.mark.parametrize(
     ("px", "patch", "cutouts"), [(224, 14, 8), (224, 32, 41), (336, 14, 3), (896, 14, 1)]
 )
-def test_the_finer_a_clip_sees_the_fewer_cutouts_it_judges_at_a_time(
+def test_the_finer_a_clip_sees_the_fewer_cutouts_it_embeds_at_a_time(
     px: int, patch: int, cutouts: int
 ) -> None:
     assert small_clip(px, patch).batch_cutouts == cutouts
 
 
-def test_all_views_are_judged_and_never_too_many_at_a_time(
+def test_all_cutouts_are_embedded_and_never_too_many_at_a_time(
     models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip, diffusion = small_clip(224, 14), models.diffusion("pocket")
@@ -76,7 +76,7 @@ def test_all_views_are_judged_and_never_too_many_at_a_time(
     assert (seen[3:], len(smaller)) == ([5, 4], 1)
 
 
-def test_losses_that_no_clip_judges_need_none(models: ModelRegistry) -> None:
+def test_losses_of_pixels_alone_need_no_clip(models: ModelRegistry) -> None:
     diffusion = models.diffusion("pocket")
     latents = torch.randn(
         1, diffusion.facts.latent_channels, 16, 16, generator=torch.Generator().manual_seed(0)

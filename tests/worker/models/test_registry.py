@@ -1,4 +1,4 @@
-"""Which models are in memory, and when."""
+"""The models in memory over time."""
 
 import shutil
 import threading

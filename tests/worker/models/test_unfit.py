@@ -25,7 +25,7 @@ CPU = Device(WorkerSettings(device="cpu", dtype="fp32"))
 
 
 def refusal(path: Path, **fields: Any) -> str:
-    """What is said of a model that cannot be loaded."""
+    """The error of a model that cannot be loaded."""
     with pytest.raises(ModelUnavailableError) as refused:
         load(path, **fields)
     return refused.value.message

@@ -1,4 +1,4 @@
-"""What a job needs from the artifact store."""
+"""The files of a job in the artifact store."""
 
 import base64
 import threading

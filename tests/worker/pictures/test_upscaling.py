@@ -58,5 +58,5 @@ def test_tiles_fit_together(upscaler: Upscaler, disc: Tensor, monkeypatch: pytes
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upscaling, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'lodestar\[upscale\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[upscale\]'"):
         Upscaler("x4plus", threads=1)

@@ -1,4 +1,4 @@
-"""What a job's owner is told of texts that are longer than what reads them."""
+"""Notes on texts beyond their encoder's limit."""
 
 from collections.abc import Callable
 
@@ -55,10 +55,17 @@ def test_each_reader_of_a_text_that_is_cut_says_how_much_it_left_out(ask: Ask, m
     assert chosen[1:] == [f"the CLIP pocket-eval {clip} the prompt were left out"]
 
 
-def test_a_text_to_turn_a_taste_by_is_measured_too(ask: Ask, models: ModelRegistry) -> None:
+def test_a_text_to_turn_an_embedding_by_is_measured_too(ask: Ask, models: ModelRegistry) -> None:
     request = ask(prompt=LONG)
-    taste = {"embedding": "warm", "digest": "d", "steps": 5, "lr": 1e-4, "weight": 1.0, "blend": "lerp"}
-    asked = {**taste, "text": LONG, "text_angle": 0.1, "text_negative": False}
+    personalization = {
+        "embedding": "warm",
+        "digest": "d",
+        "steps": 5,
+        "lr": 1e-4,
+        "weight": 1.0,
+        "blend": "lerp",
+    }
+    asked = {**personalization, "text": LONG, "text_angle": 0.1, "text_negative": False}
     personal = ResolvedRequest.model_validate({**request.model_dump(), "personalization": asked})
     assert "pocket-s" in said(personal, models)[1]
     assert said(personal, models)[1].endswith("of the text of the personalization were left out")

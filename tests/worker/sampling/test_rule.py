@@ -73,7 +73,7 @@ class Toy:
         return Prediction(batch, 0, 0, rows)
 
     def answer(self, call: Guide | PullBack) -> Gradient | Tensor:
-        """What the engine would answer, by autograd."""
+        """The engine's answer, by autograd."""
         if isinstance(call, Guide):
             (value,) = gradient_of(self.loss, call.latents)
             return Gradient(self.loss(call.latents).item(), {0: self.loss(call.latents).item()}, value, True)
@@ -88,8 +88,8 @@ class Toy:
 
         return gradient_of(product, call.latents)[0]
 
-    def steer(
-        self, row: GuidancePreset, monkeypatch: pytest.MonkeyPatch, steering: ClipGuidance | None = None
+    def guide(
+        self, row: GuidancePreset, monkeypatch: pytest.MonkeyPatch, clip_guidance: ClipGuidance | None = None
     ) -> tuple[Update | None, ClipGuidance, list[Guide | PullBack]]:
         """One step of the engine's own code."""
         monkeypatch.setitem(PRESETS, "tfg", row)
@@ -101,7 +101,7 @@ class Toy:
             trace=True,
             **row.parameters(),
         )
-        steering = steering or ClipGuidance(
+        clip_guidance = clip_guidance or ClipGuidance(
             guidance,
             Targets({0: SphericalLoss(torch.zeros(1, 5))}, {"c": 4}),
             self.solver.steps,
@@ -109,24 +109,24 @@ class Toy:
             size=(8, 8),
             generator=torch.Generator().manual_seed(0),
         )
-        nudging = steering.update(self.index, self.prediction())
+        running = clip_guidance.update(self.index, self.prediction())
         calls: list[Guide | PullBack] = []
         answer: Gradient | Tensor | None = None
         while True:
             try:
-                call = nudging.send(answer)
+                call = running.send(answer)
             except StopIteration as end:
-                nudge: Update | None = end.value
-                return nudge, steering, calls
+                update: Update | None = end.value
+                return update, clip_guidance, calls
             assert isinstance(call, Guide | PullBack)
             calls.append(call)
             answer = self.answer(call)
 
-    def following(self, nudge: Update) -> Tensor:
-        """Where the step leads, guidance included."""
+    def following(self, update: Update) -> Tensor:
+        """The latents after the step, guidance included."""
         output = self.combined(self.x)
         latents = self.solver.advance(self.index, 0, self.x, output)
-        return self.solver.shifted(self.index, latents, nudge.shift)
+        return self.solver.shifted(self.index, latents, update.shift)
 
 
 def gradient_of(loss: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, ...]:
@@ -254,12 +254,12 @@ def toy(request: pytest.FixtureRequest) -> Toy:
 @pytest.mark.parametrize("name", list(ROWS))
 def test_a_preset_does_what_its_method_says(name: str, toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     row, published = ROWS[name]
-    nudge, _, _ = toy.steer(row, monkeypatch)
-    assert nudge is not None
+    update, _, _ = toy.guide(row, monkeypatch)
+    assert update is not None
     expected = published(toy, row)
     assert (expected - toy.following(Update(torch.zeros(SHAPE), torch.zeros(SHAPE)))).abs().max() > 1e-4
     toy.solver = Toy(toy.kind).solver
-    assert torch.allclose(toy.following(nudge), expected, rtol=1e-10, atol=1e-12)
+    assert torch.allclose(toy.following(update), expected, rtol=1e-10, atol=1e-12)
 
 
 TFG = PRESETS["tfg"].but(mu=0.4, smoothing_samples=3)
@@ -278,39 +278,41 @@ def test_tfg_and_its_special_cases_are_those_of_its_algorithm(
     name: str, toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = TFG_ROWS[name]
-    nudge, _, calls = toy.steer(row, monkeypatch)
-    assert nudge is not None
+    update, _, calls = toy.guide(row, monkeypatch)
+    assert update is not None
     x0 = toy.denoised(toy.x, toy.combined(toy.x))
     drawn = [call.latents - x0 for call in calls if isinstance(call, Guide)][: row.smoothing_samples]
     noise = drawn if row.smoothing else [torch.zeros_like(x0)]
     if row.smoothing:
         assert torch.stack(noise).std() == pytest.approx(row.smoothing * toy.step.s, rel=0.3)
-    assert torch.allclose(toy.following(nudge), tfg(toy, row, noise), rtol=1e-10, atol=1e-12)
+    assert torch.allclose(toy.following(update), tfg(toy, row, noise), rtol=1e-10, atol=1e-12)
 
 
 def test_freedom_is_tfg_with_the_strength_times_the_root_of_alpha(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = TFG.but(mu=0.0, smoothing=0.0, rho=0.3, rho_factor="sqrt_alpha")
-    nudge, _, _ = toy.steer(plain, monkeypatch)
-    assert nudge is not None
+    update, _, _ = toy.guide(plain, monkeypatch)
+    assert update is not None
     (g,) = gradient_of(lambda x: toy.loss(toy.denoised(x, toy.combined(x))), toy.x)
     expected = ddim(toy.step, toy.x, toy.denoised(toy.x, toy.combined(toy.x))) - 0.3 * g
-    assert torch.allclose(toy.following(nudge), expected, rtol=1e-10, atol=1e-12)
+    assert torch.allclose(toy.following(update), expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_denoised_pull_never_goes_back_through_the_unet(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gradient_at_the_denoised_picture_never_goes_back_through_the_unet(
+    toy: Toy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, through in (("laion", False), ("mpgd", False), ("diffusers", True), ("tfg", True)):
-        _, _, calls = toy.steer(PRESETS[name], monkeypatch)  # type: ignore[index]
+        _, _, calls = toy.guide(PRESETS[name], monkeypatch)  # type: ignore[index]
         assert any(isinstance(call, PullBack) for call in calls) is through
 
 
 def test_a_gradient_that_is_not_finite_is_skipped_and_told(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     zero = torch.zeros(SHAPE, dtype=torch.float64)
     monkeypatch.setattr(toy, "answer", lambda call: Gradient(math.nan, {0: math.nan}, zero, False))
-    nudge, steering, _ = toy.steer(PRESETS["laion"], monkeypatch)
-    assert nudge is None
-    [step] = steering.trace or ()
+    update, clip_guidance, _ = toy.guide(PRESETS["laion"], monkeypatch)
+    assert update is None
+    [step] = clip_guidance.trace or ()
     assert (step.step, step.skipped, step.loss, step.losses, step.gradient_rms) == (
         2,
         True,
@@ -320,20 +322,20 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_told(toy: Toy, monkeypatch
     )
 
 
-def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def guided_steps(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps of a run of ten that take a gradient, when the loss goes like this."""
     toy = Toy("epsilon")
     toy.solver = SOLVERS[SamplerName.DDIM](STABLE_DIFFUSION | {"prediction_type": "epsilon"}, 10)
     guided: list[int] = []
-    steering: ClipGuidance | None = None
+    clip_guidance: ClipGuidance | None = None
     for toy.index in range(10):
         toy.step = toy.solver.steps[toy.index]
         value = torch.ones(SHAPE, dtype=torch.float64)
         answer = Gradient(losses[len(guided)], {}, value, True)
         monkeypatch.setattr(toy, "answer", lambda call, answer=answer: answer)
-        nudge, steering, calls = toy.steer(PRESETS["laion"].but(**fields), monkeypatch, steering)
+        update, clip_guidance, calls = toy.guide(PRESETS["laion"].but(**fields), monkeypatch, clip_guidance)
         guided += [toy.index] * len(calls)
-        assert (nudge is not None) == (
+        assert (update is not None) == (
             bool(calls) or (bool(fields.get("reuse")) and toy.index < 8 and bool(guided))
         )
     return guided
@@ -341,19 +343,19 @@ def steered(fields: dict[str, Any], losses: list[float], monkeypatch: pytest.Mon
 
 def test_a_gradient_is_taken_within_the_window_at_every_stride(monkeypatch: pytest.MonkeyPatch) -> None:
     falling = [1 / (step + 1) for step in range(10)]
-    assert steered({}, falling, monkeypatch) == list(range(10))
-    assert steered({"start": 0.25, "end": 0.75}, falling, monkeypatch) == [3, 4, 5, 6, 7]
-    assert steered({"stride": 3}, falling, monkeypatch) == [0, 3, 6, 9]
-    assert steered({"stride": 3, "end": 0.8, "reuse": True}, falling, monkeypatch) == [0, 3, 6]
-    assert steered({"stride": 2, "start": 0.3}, falling, monkeypatch) == [3, 5, 7, 9]
-    assert steered({"stride": 2, "start": 0.3, "last_step": False}, falling, monkeypatch) == [3, 5, 7]
+    assert guided_steps({}, falling, monkeypatch) == list(range(10))
+    assert guided_steps({"start": 0.25, "end": 0.75}, falling, monkeypatch) == [3, 4, 5, 6, 7]
+    assert guided_steps({"stride": 3}, falling, monkeypatch) == [0, 3, 6, 9]
+    assert guided_steps({"stride": 3, "end": 0.8, "reuse": True}, falling, monkeypatch) == [0, 3, 6]
+    assert guided_steps({"stride": 2, "start": 0.3}, falling, monkeypatch) == [3, 5, 7, 9]
+    assert guided_steps({"stride": 2, "start": 0.3, "last_step": False}, falling, monkeypatch) == [3, 5, 7]
 
 
 def test_guidance_ends_when_the_loss_no_longer_falls(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = [1.0, 0.9, 0.8, 0.81, 0.79, 0.79, 0.79, 0.79, 0.79, 0.79]
-    assert steered({"patience": 2}, losses, monkeypatch) == [0, 1, 2, 3, 4, 5, 6]
-    assert steered({"patience": 1}, losses, monkeypatch) == [0, 1, 2, 3]
-    assert steered({}, losses, monkeypatch) == list(range(10))
+    assert guided_steps({"patience": 2}, losses, monkeypatch) == [0, 1, 2, 3, 4, 5, 6]
+    assert guided_steps({"patience": 1}, losses, monkeypatch) == [0, 1, 2, 3]
+    assert guided_steps({}, losses, monkeypatch) == list(range(10))
 
 
 def test_factors_are_those_of_the_noise_schedule() -> None:

@@ -99,7 +99,7 @@ def test_guidance_of_scale_zero_changes_nothing_and_costs_nothing(models: ModelR
     assert torch.equal(guided.pixels, run(ask(), models).pixels)
 
 
-def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_views_as_asked(
+def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_cutouts_as_asked(
     models: ModelRegistry, ask: Ask
 ) -> None:
     seen: list[Yield] = []
@@ -114,7 +114,7 @@ def test_guidance_raises_the_similarity_to_the_text(models: ModelRegistry, ask: 
     assert guided.clip_score > plain.clip_score
 
 
-def test_guidance_can_steer_towards_another_text_than_the_prompt(models: ModelRegistry, ask: Ask) -> None:
+def test_guidance_can_aim_at_another_text_than_the_prompt(models: ModelRegistry, ask: Ask) -> None:
     clip = models.clip("pocket-m")
     text = clip.embed_text("a blue fish")
     plain = run(ask(steps=15), models)
@@ -159,7 +159,7 @@ def test_oblong_pictures_can_be_guided(width: int, height: int, models: ModelReg
 
 
 @pytest.mark.parametrize("sampler", list(SamplerName))
-def test_every_sampler_can_be_steered(sampler: SamplerName, models: ModelRegistry, ask: Ask) -> None:
+def test_every_sampler_can_be_guided(sampler: SamplerName, models: ModelRegistry, ask: Ask) -> None:
     clip = models.clip("pocket-m")
     text = clip.embed_text("a blue fish")
     plain, steered = (
@@ -191,7 +191,7 @@ def png_of(picture: torch.Tensor) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def test_texts_pictures_and_pixels_pull_together_through_two_clips(
+def test_texts_pictures_and_pixels_guide_together_through_two_clips(
     models: ModelRegistry, ask: Ask, tmp_path: Path
 ) -> None:
     fish = run(ask(prompt="a blue fish", steps=10), models).pixels

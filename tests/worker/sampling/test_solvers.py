@@ -32,7 +32,7 @@ def model(x: Tensor, t: Tensor) -> Tensor:
 
 
 def stock(sampling: Sampling, config: dict[str, Any], steps: int, eta: float = 0.0) -> Tensor:
-    """What diffusers makes of the noise, as its pipelines call it."""
+    """The latents of diffusers' scheduler from this noise, as its pipelines call it."""
     scheduler = stock_scheduler(sampling, config)
     scheduler.set_timesteps(steps)
     rng = torch.Generator().manual_seed(1)

@@ -13,7 +13,7 @@ from redis import Redis
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import JobStatus
-from tests.worker.serving.test_choosing import run
+from tests.worker.serving.test_best_of_n import run
 from tests.worker.serving.test_executions import House, until
 from worker.models.registry import ModelRegistry
 from worker.pictures import upscaling

@@ -1,4 +1,4 @@
-"""What happens to the jobs that a worker holds, with the shipped model and a real server."""
+"""The executions of a worker, with the shipped model and a real server."""
 
 import socket
 import threading
@@ -164,7 +164,7 @@ def test_a_deleted_job_is_stopped_and_leaves_no_picture(house: House, ask: Ask) 
         assert house.artifacts.keys(job_id) == []
 
 
-def test_a_stop_gives_a_full_batch_back_uncharged(house: House, ask: Ask) -> None:
+def test_a_stop_releases_a_full_batch_uncharged(house: House, ask: Ask) -> None:
     worker = house.worker("one")
     worker.start()
     ids = house.begin(worker, *[ask(steps=250, num_images=4, seed=seed) for seed in range(4)])
@@ -178,7 +178,7 @@ def test_a_stop_gives_a_full_batch_back_uncharged(house: House, ask: Ask) -> Non
     assert WorkerRegistry(house.redis).alive() == ()
 
 
-def test_a_stop_gives_back_what_the_engine_is_stuck_in(
+def test_a_stop_releases_a_job_that_the_engine_is_stuck_in(
     house: House, ask: Ask, models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker, go_on = house.worker("one"), threading.Event()
@@ -193,7 +193,7 @@ def test_a_stop_gives_back_what_the_engine_is_stuck_in(
     go_on.set()
 
 
-def test_a_lost_device_ends_the_worker_and_makes_suspects_of_its_jobs(
+def test_a_lost_device_ends_the_worker_and_quarantines_its_jobs(
     house: House, ask: Ask, models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = house.worker("one")
@@ -212,7 +212,7 @@ def test_a_lost_device_ends_the_worker_and_makes_suspects_of_its_jobs(
     assert all(house.redis.hget(f"{PREFIX}job:{job_id}", "suspect") for job_id in ids)
 
 
-def test_a_worker_that_holds_a_suspect_has_no_room(house: House, ask: Ask) -> None:
+def test_a_worker_that_holds_a_quarantined_job_has_no_room(house: House, ask: Ask) -> None:
     with house.running() as worker:
         job_id = house.queue.submit(ask(steps=250, num_images=4)).job.id
         house.redis.hset(f"{PREFIX}job:{job_id}", "suspect", 1)

@@ -1,4 +1,4 @@
-"""How executions end: by what came of them, and never by an accident of another's."""
+"""The ends of executions: by their own outcome, never by another's accident."""
 
 import threading
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from jobs.requests.tasks import EmbeddingTask
 from jobs.status.job import Job, JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
-from tests.worker.serving.test_choosing import run
+from tests.worker.serving.test_best_of_n import run
 from tests.worker.serving.test_executions import House, until
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
@@ -229,7 +229,7 @@ def test_candidates_wait_for_a_slow_store_in_bounded_number_and_are_made_all_the
     monkeypatch.setattr(house.artifacts, "put", put)
     monkeypatch.setattr(candidates.Candidates, "show", show)
     with house.running() as worker:
-        choosing = house.queue.submit(ask(steps=1, select={"candidates": 60})).job.id
+        best_of_n = house.queue.submit(ask(steps=1, select={"candidates": 60})).job.id
         assert worker.admit()
         until(lambda: len(made) >= candidates.WAITING)
         long = house.queue.submit(ask(steps=100)).job.id
@@ -237,5 +237,5 @@ def test_candidates_wait_for_a_slow_store_in_bounded_number_and_are_made_all_the
         until(lambda: house.queue.get(long).progress.step > 60)
         assert len(made) <= candidates.WAITING + 16  # those that were under way
         go_on.set()
-        until(lambda: house.status(choosing) is JobStatus.SUCCEEDED)
+        until(lambda: house.status(best_of_n) is JobStatus.SUCCEEDED)
     assert len(made) == 60

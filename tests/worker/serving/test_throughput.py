@@ -1,4 +1,4 @@
-"""How fast a worker gets on."""
+"""The speed of a worker."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the solvers of the reverse diffusion share; ``table.py`` lists them.
+"""The base of the solvers of the reverse diffusion; ``table.py`` lists them.
 
 They differ in the estimate D of the clean latents that they hold constant over a step, or in how they integrate over
 several estimates. Symbols are those of ``worker/sampling/step.py``.
@@ -89,7 +89,7 @@ class Solver(ABC):
         """The latents x' after the first call of a step, without fresh noise."""
 
     def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:  # noqa: ARG002 - never called
-        """The latents x' after the second call, whose input was what the first had led to."""
+        """The latents x' after the second call, at the latents that the first one led to."""
         raise AssertionError(f"{type(self).__name__} makes one call in each step")
 
     def shifted(self, index: int, latents: Tensor, shift: Tensor) -> Tensor:

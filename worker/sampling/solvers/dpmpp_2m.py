@@ -6,7 +6,7 @@ from torch import Tensor
 from worker.sampling.noise_schedule import NoiseLevels
 from worker.sampling.solvers.base import Solver
 
-# Lu et al. take a first-order last step when there are few, which is more stable; diffusers draws the line here.
+# Lu et al. take a first-order last step in short runs, for stability; diffusers sets this limit.
 _FEW_STEPS = 15
 
 

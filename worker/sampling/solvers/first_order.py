@@ -1,4 +1,4 @@
-"""First-order solvers: the estimate D of the clean latents stays what it is over a step.
+"""First-order solvers: the estimate D of the clean latents is constant over a step.
 
 DDIM and Euler are one method in two notations, x and z = x / a; they differ in where their noise levels lie.
 """

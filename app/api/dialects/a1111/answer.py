@@ -1,4 +1,4 @@
-"""Finished pictures and progress, as clients of A1111 read them."""
+"""Finished pictures and progress in A1111's form."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def text_to_image_response(services: Services, job: Job, body: TextToImage) -> d
 
 
 def progress(job: Job | None) -> dict[str, Any]:
-    """How far a job is; for None, that nothing is going on."""
+    """The progress of a job; that of an idle server for None."""
     steps = job.progress if job else None
     return {
         "progress": round(steps.fraction, 4) if steps else 0.0,

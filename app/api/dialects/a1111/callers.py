@@ -1,7 +1,7 @@
 """Callers of the A1111 API: their jobs, and the model that each has chosen.
 
-A1111's calls do not say which job they mean, since it has one at a time. Here progress and interruption are the
-caller's own: known by the name that a proxy in front says, by his credentials, or else by his address.
+A1111's calls name no job, since A1111 has one at a time. Here progress and interruption are those of the caller's own
+jobs. The caller is known by the proxy's name for it, by its credentials, or else by its address.
 """
 
 from contextlib import suppress
@@ -24,20 +24,20 @@ _MOST_JOBS = 64
 
 
 def caller_of(request: Request) -> str:
-    """A name for whoever sends a request, from which neither his credentials nor his address can be read."""
+    """A name for the sender of a request; it does not reveal the sender's credentials or address."""
     address = request.client.host if request.client else ""
     known_by = (
         ("user", caller.caller_of(request)),
         ("credentials", request.headers.get("authorization", "")),
         ("address", address),
     )
-    # What it is stands before it, so that nobody can be named like another's address.
+    # The prefix tells the kinds apart, so that no name equals another caller's address.
     found = next((f"{kind}:{value}" for kind, value in known_by if value), "")
     return sha256(found.encode()).hexdigest()[:24]
 
 
 class Callers:
-    """What is remembered of callers, in Redis, since a caller's requests may reach different processes.
+    """The state of callers, in Redis, since a caller's requests may reach different processes.
 
     All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
     """
@@ -47,7 +47,7 @@ class Callers:
 
     @translates_redis_errors
     def add(self, caller: str, job_id: str, task_id: str | None) -> None:
-        """Remember whose a job is, and what he calls it."""
+        """Remember a job's caller, and the caller's name for it."""
         key, entry = _jobs_key(caller), f"{job_id} {task_id or ''}"
         with self._redis.pipeline() as pipeline:
             pipeline.lrem(key, 0, entry)  # the same task may have been sent before
@@ -61,9 +61,9 @@ class Callers:
         """The caller's job that has not ended, the oldest if there are several; None if there is none.
 
         Args:
-            caller: whose.
-            queue: to look them up.
-            task_id: only the job that he calls so.
+            caller: its name.
+            queue: to look up the jobs.
+            task_id: only the job that the caller gave this name.
         """
         for entry in cast("list[str]", self._redis.lrange(_jobs_key(caller), 0, -1)):
             job_id, _, known_as = entry.partition(" ")
@@ -77,7 +77,7 @@ class Callers:
 
     @translates_redis_errors
     def choose(self, caller: str, model_id: str) -> None:
-        """Remember which model the caller's requests are for that name none."""
+        """Remember the model for the caller's requests that name none."""
         self._redis.set(_model_key(caller), model_id, ex=_MODEL_TTL_S)
 
     @translates_redis_errors

@@ -1,4 +1,4 @@
-"""Models by the names that clients of A1111's web UI have for them: its titles end in a file's suffix and a hash."""
+"""Models by A1111's names for them: a title ends in a file's suffix and a hash."""
 
 from typing import Any
 

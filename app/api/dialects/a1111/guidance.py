@@ -1,4 +1,4 @@
-"""CLIP guidance as one of A1111's scripts that are always on."""
+"""CLIP guidance as one of A1111's always-on scripts."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ ARGUMENTS = (*_PLACED, *(name for name in Guidance.model_fields if name not in _
 def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:
     """The fields of guidance that ``alwayson_scripts`` ask for; None for none.
 
-    ``args`` are the arguments in their order, or one object of named ones; what is left out, null or empty has its
+    ``args`` are the arguments in their order, or one object of named ones. A missing, null or empty argument has its
     default.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What A1111's clients can ask for lists of: what there is, and empty lists for what there is not."""
+"""The lists of A1111's API; empty ones for features that do not exist here."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def list_schedules() -> list[dict[str, Any]]:
 
 @router.get("/scripts")
 def list_scripts() -> dict[str, list[str]]:
-    """The one script that there is."""
+    """The only script: CLIP guidance."""
     return {"txt2img": [TITLE.lower()], "img2img": []}
 
 
@@ -74,7 +74,7 @@ def describe_scripts() -> list[dict[str, Any]]:
 @router.get("/cmd-flags")
 @router.get("/memory")
 def nothing_named() -> dict[str, Any]:
-    """Nothing: this process has neither command-line flags of A1111's nor models in its memory."""
+    """An empty object: this process has no command-line flags of A1111's, and no models in its memory."""
     return {}
 
 
@@ -94,7 +94,7 @@ def list_embeddings() -> dict[str, Any]:
 @router.get("/prompt-styles")
 @router.get("/extensions")
 def nothing_listed() -> list[Any]:
-    """There are none."""
+    """An empty list."""
     return []
 
 

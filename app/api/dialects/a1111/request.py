@@ -18,12 +18,12 @@ from jobs.wire import AtMost
 
 _MODEL = "override_settings.sd_model_checkpoint"
 NAMES = {"num_images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
-# All options that there are may come at once, and most change nothing here.
+# Clients may send all options at once, and most change nothing here.
 Options = Annotated[dict[str, Any], AtMost(2000)]
 
 
 class TextToImage(LeavesOut):
-    """The fields of A1111's that mean something here; all others are ignored, as they are there."""
+    """The fields of A1111's with a meaning here. Other fields are ignored, as A1111 does."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -70,7 +70,7 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
 
     Args:
         body: of ``txt2img``.
-        chosen_model: what the caller has set in the options; the body's own setting comes first.
+        chosen_model: of the caller's options; the body's own setting comes first.
         catalog: the models.
 
     Raises:

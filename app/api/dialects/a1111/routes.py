@@ -1,4 +1,4 @@
-"""The HTTP API of A1111's web UI: what ``webuiapi`` calls. Documented in ``docs/a1111.md``."""
+"""The HTTP API of A1111's web UI, as ``webuiapi`` calls it; see ``docs/a1111.md``."""
 
 from functools import partial
 from typing import Annotated, Any
@@ -31,25 +31,25 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
     chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
     wanted = to_native(body, chosen, services.catalog)
     key = body.force_task_id
-    # A name of its own kind: no header of a caller's can say it.
+    # A name of its own kind, which no caller's header can carry.
     job = (await submit(request, wanted, NAMES, key, key_owner=f"a1111\n{caller}")).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
     job = await await_end(request, job, on_hang_up=hang_up_policy(key))
-    if job.status is not JobStatus.CANCELED:  # an interrupted job is none that went wrong
+    if job.status is not JobStatus.CANCELED:  # an interrupted job is no failure
         require_success(job)
-    # Megabytes of base64 are put together in a thread, where they hold nobody up.
+    # A thread builds the megabytes of base64, so that the event loop goes on.
     return await run_in_threadpool(lambda: JSONResponse(text_to_image_response(services, job, body)))
 
 
 @router.get("/progress")
 def get_progress(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
-    """How far the caller's own job is, the oldest if there are several."""
+    """The progress of the caller's own job, the oldest if there are several."""
     return progress(_current(request, services, force_task_id))
 
 
 @router.post("/interrupt")
 def interrupt(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
-    """Stop the caller's own job, the oldest if there are several; nobody else's."""
+    """Stop the caller's own job, the oldest if there are several. It never stops another caller's."""
     if job := _current(request, services, force_task_id):
         services.queue.cancel(job.id)
     return {}
@@ -66,7 +66,7 @@ def skip(request: Request, services: TheServices, force_task_id: TaskId = None) 
 
 @router.get("/options")
 def get_options(request: Request, services: TheServices) -> dict[str, Any]:
-    """What may be set: the model of the caller's requests."""
+    """The only option: the model of the caller's requests."""
     chosen = _chosen_model(caller_of(request), Callers(services.redis), services.catalog)
     return {
         "sd_model_checkpoint": services.catalog.model(chosen).id,
@@ -95,7 +95,7 @@ def refresh_models() -> None:
 @router.post("/png-info")
 @router.post("/interrogate")
 def refuse() -> None:
-    """Refused: nothing here takes a picture."""
+    """Refused: no route here takes a picture."""
     raise NotSupportedError("pictures are made from a prompt alone; no call takes one")
 
 

@@ -1,4 +1,4 @@
-"""The names that A1111's web UI has for samplers and noise schedules."""
+"""A1111's names of samplers and noise schedules."""
 
 from jobs.errors import InvalidRequestError
 from jobs.requests.samplers import FORMER_SAMPLERS, SCHEDULES, SamplerName, ScheduleName
@@ -74,5 +74,5 @@ def schedule_named(name: str) -> ScheduleName:
 
 
 def supported(sampler: SamplerName, schedule: ScheduleName | None) -> ScheduleName | None:
-    """The schedule, unless the sampler has none but its own: A1111 ignores it there too."""
+    """The schedule; None if the sampler does not support it, since A1111 ignores it there too."""
     return schedule if schedule in SCHEDULES[sampler] else None

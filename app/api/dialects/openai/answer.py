@@ -1,4 +1,4 @@
-"""Finished pictures, as OpenAI's clients read them: at once, or as the events of a stream."""
+"""Finished pictures in OpenAI's form: at once, or as the events of a stream."""
 
 import time
 from base64 import b64encode
@@ -16,7 +16,7 @@ from jobs.status.job import Job
 
 Quality = Literal["low", "medium", "high", "auto"]
 _QUALITIES: dict[str, Quality] = {"low": "low", "medium": "medium", "high": "high", "hd": "high"}
-# Nothing here counts tokens, but the clients' types want a number.
+# This service counts no tokens, but the clients' types want a number.
 _NO_USAGE = {
     "input_tokens": 0,
     "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
@@ -26,7 +26,7 @@ _NO_USAGE = {
 
 
 def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[str, Any]:
-    """The answer to ``images.generate``; whoever did not say how it wants its pictures gets them both ways.
+    """The answer to ``images.generate``. Without a ``response_format`` it has the pictures both ways.
 
     Raises:
         LodestarError: as for ``stored_pictures``.
@@ -73,7 +73,7 @@ def completed_events(request: Request, job: Job, body: ImageGeneration) -> list[
 
 
 def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
-    """What every answer and event says of the pictures."""
+    """The fields that every answer and event have in common."""
     return {
         "output_format": str(body.picture_format),
         "quality": _QUALITIES.get(body.quality or "", "auto"),

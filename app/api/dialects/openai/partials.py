@@ -18,7 +18,7 @@ PARTIAL_TYPES = frozenset({PreviewEvent.model_fields["type"].default})
 
 
 class PartialImages:
-    """The partial images that a reader has not had yet, of each picture no more than were asked for."""
+    """The partial images that a reader has not had, at most the requested number of each picture."""
 
     def __init__(self, services: Services, body: ImageGeneration) -> None:
         self._log = services.events
@@ -27,10 +27,10 @@ class PartialImages:
         self._sent: Counter[int] = Counter()
 
     async def new(self, job: Job) -> list[dict[str, Any]]:
-        """The events of those that have come since the last call: of each picture the newest."""
+        """The events of new previews since the last call, the newest of each picture."""
         if not self._body.partial_images:
             return []
-        # They are an extra: a job must not end in an error for want of them.
+        # Partial images are optional: a missing one must not end the job in an error.
         with suppress(EventsMissedError, QueueUnavailableError):
             entries = await self._log.after(job.id, self._seen)
             self._seen = entries[-1].id if entries else self._seen

@@ -14,7 +14,7 @@ from jobs.requests.request import GenerateRequest
 _SIZE = r"^(auto|[0-9]{1,4}x[0-9]{1,4})$"
 _MOST_STEPS = 250
 _MAX_NAME_CHARS = 512  # answers repeat them
-# How many times the model's default number of steps a quality stands for; the others stand for the default.
+# Factor of the model's default number of steps for a quality; 1 for the others.
 _EFFORT = {"low": 0.5, "high": 2.0, "hd": 2.0}
 
 
@@ -42,7 +42,7 @@ class ImageGeneration(LeavesOut, GenerateRequest):
 
     @property
     def picture_format(self) -> Format:
-        """The format that was asked for; PNG by default."""
+        """The requested format; PNG by default."""
         return self.output_format or Format.PNG
 
 
@@ -50,7 +50,7 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> GenerateRequest:
     """The native request that a body stands for.
 
     Raises:
-        InvalidRequestError: fields contradict each other, or ask for what cannot be done.
+        InvalidRequestError: fields contradict each other, or are not supported.
         UnknownModelError: the catalog does not hold the model.
     """
     _refuse_contradictions(body)
@@ -71,7 +71,7 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> GenerateRequest:
 
 
 def names_of(body: ImageGeneration) -> dict[str, str]:
-    """What the caller calls the native fields."""
+    """The caller's names of the native fields."""
     names = {"num_images": "n"} if body.n is not None else {}
     return names | ({"width": "size", "height": "size"} if body.size else {})
 

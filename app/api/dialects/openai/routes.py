@@ -1,4 +1,4 @@
-"""OpenAI's images API: what the ``openai`` SDK calls. Documented in ``docs/openai.md``."""
+"""OpenAI's images API, as the ``openai`` SDK calls it; see ``docs/openai.md``."""
 
 from fastapi import APIRouter, Request
 from fastapi.sse import EventSourceResponse
@@ -40,7 +40,7 @@ async def generate(
         stream = events(request, job, body, on_hang_up=hang_up)
         return EventSourceResponse(stream, headers=_UNBUFFERED, background=ending)
     job = require_success(await await_end(request, job, on_hang_up=hang_up))
-    # Megabytes of base64 are put together in a thread, where they hold nobody up.
+    # A thread builds the megabytes of base64, so that the event loop goes on.
     return await run_in_threadpool(lambda: JSONResponse(images_response(request, job, body)))
 
 

@@ -21,7 +21,7 @@ from jobs.errors import LodestarError
 from jobs.events.events import FINAL_TYPES
 from jobs.status.job import Job
 
-# Proxies close a connection on which nothing is said for long; many of them after a minute.
+# Proxies close silent connections; many of them after a minute.
 HEARTBEAT_S = 15.0
 
 

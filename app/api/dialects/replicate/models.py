@@ -1,4 +1,4 @@
-"""The catalog as Replicate's clients read it: models with an owner, each of one version.
+"""The catalog in Replicate's form: models with an owner, each of one version.
 
 A catalog's id without a slash belongs to the owner ``lodestar``; one with a slash names its owner itself.
 """

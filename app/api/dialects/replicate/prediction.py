@@ -1,4 +1,4 @@
-"""A job as Replicate's clients read it: a prediction."""
+"""A job in Replicate's form: a prediction."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ _BAR_WIDTH = 20
 
 
 def prediction(base_url: str, job: Job) -> dict[str, Any]:
-    """The prediction that a job is; ``base_url`` is where its reader finds this server, with the prefix if any."""
+    """The prediction of a job; ``base_url`` is this server's address for the client, with the prefix if any."""
     address = f"{base_url}/v1/predictions/{job.id}"
     return {
         "id": job.id,
@@ -41,9 +41,9 @@ def prediction(base_url: str, job: Job) -> dict[str, Any]:
 
 
 def unfinished(base_url: str, job: Job) -> dict[str, Any]:
-    """The same after a wait that ran out, when Replicate says ``starting`` whatever the job is doing.
+    """The prediction after a wait that ran out: Replicate then reports ``starting``, whatever the job's status.
 
-    ``client.run`` takes every other status for the end of a wait that was long enough, and returns the output.
+    ``client.run`` takes every other status for the end of the prediction, and returns the output.
     """
     return prediction(base_url, job) | ({} if job.status.is_terminal else {"status": "starting"})
 

@@ -24,7 +24,7 @@ _WEBHOOK_EVENTS = {"start": WebhookEvent.STARTED, "completed": WebhookEvent.DONE
 
 
 class PredictionInput(LeavesOut, GenerateRequest):
-    """The native fields, and beside them those that models on Replicate have by custom."""
+    """The native fields, and the customary fields of models on Replicate."""
 
     num_outputs: int | None = Field(None, description="Number of pictures to make.")
     num_inference_steps: int | None = Field(None, description="Sampling steps for each picture.")
@@ -35,7 +35,7 @@ class PredictionInput(LeavesOut, GenerateRequest):
 
 
 class PredictionBody(LeavesOut, Wire):
-    """What ``predictions.create`` sends for a model that its path names."""
+    """The body of ``predictions.create`` if the path names the model."""
 
     input: PredictionInput
     stream: bool | None = None
@@ -46,7 +46,7 @@ class PredictionBody(LeavesOut, Wire):
 
 
 class VersionedPredictionBody(PredictionBody):
-    """What it sends when the path names no model."""
+    """The body if the path names no model."""
 
     version: str
 
@@ -55,7 +55,7 @@ def to_native(body: PredictionBody, model_id: str) -> GenerateRequest:
     """The native request that a body stands for.
 
     Raises:
-        InvalidRequestError: fields contradict each other, or ask for what cannot be done.
+        InvalidRequestError: fields contradict each other, or are not supported.
         RequestValidationError: a customary field has a value that cannot be served.
     """
     given = body.input.model_fields_set
@@ -90,7 +90,7 @@ def _sampling(scheduler: str, schedule: ScheduleName | None) -> dict[str, Any]:
 
 
 def names_of(body: PredictionBody) -> dict[str, str]:
-    """What the caller calls the native fields."""
+    """The caller's names of the native fields."""
     names = {
         name: f"input.{CUSTOMARY[name]}"
         if name in CUSTOMARY and getattr(body.input, CUSTOMARY[name]) is not None

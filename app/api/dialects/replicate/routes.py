@@ -1,4 +1,4 @@
-"""Replicate's HTTP API: what the ``replicate`` client calls. Documented in ``docs/replicate.md``."""
+"""Replicate's HTTP API, as the ``replicate`` client calls it; see ``docs/replicate.md``."""
 
 import re
 from typing import Any
@@ -64,13 +64,13 @@ def list_predictions(request: Request, services: TheServices, cursor: str | None
 
 @router.get("/predictions/{job_id}")
 def get_prediction(job_id: str, request: Request, services: TheServices) -> dict[str, Any]:
-    """A prediction as it stands."""
+    """A prediction now."""
     return prediction(base_of(request), _drawn(services.queue, job_id))
 
 
 @router.post("/predictions/{job_id}/cancel")
 def cancel_prediction(job_id: str, request: Request, services: TheServices) -> dict[str, Any]:
-    """Cancel a waiting prediction at once, or tell a running one to stop at its next step."""
+    """Cancel a waiting prediction at once, or request that a running one stops at its next step."""
     return prediction(base_of(request), services.queue.cancel(_drawn(services.queue, job_id).id))
 
 
@@ -103,12 +103,12 @@ def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, An
 
 @router.get("/webhooks/default/secret")
 async def get_webhook_secret(services: TheServices) -> WebhookSecret:
-    """What verifies webhook messages; as ``/v1/webhooks/secret``."""
+    """The secret that verifies webhook messages; as ``/v1/webhooks/secret``."""
     return await get_secret(services)
 
 
 def _drawn(queue: JobQueue, job_id: str) -> Job:
-    """A job that generates pictures. Others have nothing that a prediction could show."""
+    """A job that generates pictures; a task is no prediction."""
     job = queue.get(job_id)
     if not job.generates:
         raise UnknownJobError(f"job {job_id!r} is not a prediction")

@@ -1,4 +1,4 @@
-"""The names that models on Replicate have for samplers: those of its own and of diffusers' classes."""
+"""Names of samplers on Replicate: its models' own, and those of diffusers' classes."""
 
 from jobs.errors import InvalidRequestError
 from jobs.requests.samplers import FORMER_SAMPLERS, SamplerName, ScheduleName

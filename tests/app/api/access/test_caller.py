@@ -1,4 +1,4 @@
-"""Who asks is one name, whichever way he asks."""
+"""A caller has one name, on every route."""
 
 from collections.abc import Iterator
 from typing import Any

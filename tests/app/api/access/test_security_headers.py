@@ -1,4 +1,4 @@
-"""What every answer tells a browser."""
+"""The security headers of every answer."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What a page of another site may make the API do: nothing, unless the operator names it."""
+"""A page of another site can make the API do nothing, unless the operator allows its origin."""
 
 from typing import Any
 

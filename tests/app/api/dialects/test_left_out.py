@@ -1,4 +1,4 @@
-"""What the clients of other services send for what nobody filled in, and their usual names for things."""
+"""Fields that other services' clients send without a value, and their customary names."""
 
 from typing import Any
 

@@ -181,6 +181,6 @@ def _first_job(live: httpx.Client) -> dict[str, str]:
 
 
 def _looks(redis: Redis) -> int:
-    """How often a job was read since the server started."""
+    """Number of reads of a job since the server started."""
     commands: Any = redis.info("commandstats")
     return int(commands["cmdstat_hgetall"]["calls"])

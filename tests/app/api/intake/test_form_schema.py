@@ -1,4 +1,4 @@
-"""How forms are described."""
+"""The description of forms."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which picture format a request gets."""
+"""The picture format that a request gets."""
 
 import pytest
 

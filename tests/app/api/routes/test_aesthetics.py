@@ -186,7 +186,7 @@ def test_pictures_are_scored_by_a_worker(client: TestClient, worker: PlayedWorke
     assert job["result"]["pictures"] == [{"clip_score": 0.3, "aesthetic_score": 11.5}]
 
 
-def test_a_job_is_personalised_by_an_embedding_of_its_text_encoders_clip(
+def test_a_job_is_personalized_by_an_embedding_of_its_text_encoders_clip(
     client: TestClient, submit: Callable[..., str], artifacts: ArtifactStore
 ) -> None:
     library = EmbeddingLibrary(artifacts)

@@ -1,4 +1,4 @@
-"""Submitting, looking at, cancelling and deleting jobs."""
+"""Submitting, looking at, canceling and deleting jobs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -148,7 +148,7 @@ def test_a_running_job_is_canceling_until_its_worker_confirms(
     assert (job["status"], job["cancel_requested"]) == ("canceled", False)
 
 
-def test_cancelling_a_finished_job_leaves_it_as_it_is(
+def test_canceling_a_finished_job_leaves_it_as_it_is(
     client: TestClient, submit: Callable[..., str], worker: PlayedWorker
 ) -> None:
     job_id = submit()

@@ -1,4 +1,4 @@
-"""What every answer carries, and what every request leaves in the log."""
+"""The id of every answer, and the log line of every request."""
 
 from collections.abc import Callable
 

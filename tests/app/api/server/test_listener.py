@@ -1,4 +1,4 @@
-"""Where the API listens, and how it is found there."""
+"""The sockets of the API, and their addresses."""
 
 import socket
 

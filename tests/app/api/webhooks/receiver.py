@@ -27,7 +27,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What has come, and what to answer: each status once, the last one for ever."""
+    """The received messages, and the statuses to answer: each once, the last one for ever."""
 
     port: int = 0
     statuses: list[int] = field(default_factory=lambda: [200])

@@ -19,7 +19,7 @@ from tests.app.played_worker import PlayedWorker
 
 
 def on_a_terminal(*words: str, **env: str) -> str:
-    """What the command prints when its output is a terminal."""
+    """The command's output on a terminal."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "app", *words]
     with subprocess.Popen(

@@ -51,7 +51,7 @@ def asked(worker: PlayedWorker) -> list[QueryTask]:
 
 @pytest.fixture
 def answer(worker: PlayedWorker, asked: list[QueryTask]) -> Callable[[str], None]:
-    """Tell that a query lies between the first two axes, nearer to the second."""
+    """Answer with an embedding between the first two axes, nearer to the second."""
 
     def settle(job_id: str) -> None:
         lease = worker.claim(job_id)

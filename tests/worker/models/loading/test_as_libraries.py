@@ -123,7 +123,7 @@ def test_a_diffusion_model_is_what_diffusers_loads(dtype: str) -> None:
     latents, context = torch.randn(1, 8, 8, 8), theirs.text_encoder(tokens)[0].detach()
     assert torch.equal(ours.encode_texts(["a red apple"]), context)
     with torch.inference_mode():
-        predicted: Tensor = theirs.unet(
+        expected: Tensor = theirs.unet(
             latents.to(where.dtype), torch.tensor([500]), context, return_dict=False
         )[0]
-    assert torch.equal(predicted(ours, latents, torch.tensor([500]), context), predicted.float())
+    assert torch.equal(predicted(ours, latents, torch.tensor([500]), context), expected.float())

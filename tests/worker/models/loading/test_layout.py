@@ -1,4 +1,4 @@
-"""Which files are read, of folders and of repositories as the hub lists them."""
+"""The files that are read of folders and of repositories on the hub."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def model(**fields: object) -> ModelCard:
 
 
 def described(kind: str = "") -> set[str]:
-    """What is read of a repository, its weights of one kind."""
+    """The files that are read of a repository with weights of one kind."""
     names = {"model_index.json", "scheduler/scheduler_config.json"}
     names |= {f"tokenizer/{name}" for name in TOKENIZER} | {f"{network}/config.json" for network in STEMS}
     return names | {f"{network}/{stem}{kind}.safetensors" for network, stem in STEMS.items()}

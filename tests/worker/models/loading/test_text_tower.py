@@ -50,7 +50,7 @@ def tokens(models: ModelRegistry) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def taste() -> Tensor:
+def direction() -> Tensor:
     return F.normalize(torch.randn(192, generator=torch.Generator().manual_seed(3)), dim=0)
 
 
@@ -82,14 +82,14 @@ def test_the_missing_layer_is_taken_from_the_clip(
 
 
 def test_a_shortened_encoder_is_tuned_through_the_missing_layer(
-    clip: ClipModel, encoder: CLIPTextModel, shortened: CLIPTextModel, tokens: Tensor, taste: Tensor
+    clip: ClipModel, encoder: CLIPTextModel, shortened: CLIPTextModel, tokens: Tensor, direction: Tensor
 ) -> None:
     """As the whole encoder is, if its last layer and norm stay as they are."""
     tuned = tuned_states(
         shortened,
         clip.text_tower.projection,
         tokens,
-        taste,
+        direction,
         steps=3,
         lr=1e-3,
         completion=clip.text_tower.completion(2, CPU),
@@ -104,7 +104,7 @@ def test_a_shortened_encoder_is_tuned_through_the_missing_layer(
     for _ in range(3):
         pooled = whole(tokens).pooler_output @ clip.text_tower.projection
         adam.zero_grad()
-        (-(F.normalize(pooled, dim=-1) @ taste).mean()).backward()
+        (-(F.normalize(pooled, dim=-1) @ direction).mean()).backward()
         adam.step()
     short = copy.deepcopy(shortened)
     short.load_state_dict(whole.state_dict(), strict=False)

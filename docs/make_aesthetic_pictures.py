@@ -1,8 +1,8 @@
-"""Draw the picture of the aesthetics guide: ``python -m docs.make_taste_pictures`` writes ``docs/images/taste.webp``.
+"""Draw the figure of ``docs/aesthetics.md``: ``python -m docs.make_aesthetic_pictures`` writes it to ``docs/images``.
 
-The same prompt and seed at 0, 5, 10 and 20 steps of personalisation, towards the drawings of one emoji style in the
-upper row and of another in the lower one. Below each: the similarity to other drawings of that style and to the prompt,
-by a CLIP that takes no part. Needs the rendered drawings of ``python -m training.glyphs``.
+The same prompt and seed at 0, 5, 10 and 20 steps of aesthetic gradients, towards the drawings of one emoji style in the
+upper row and of another in the lower one. Below each: its similarity to other drawings of that style and to the prompt,
+by the evaluator, a CLIP that takes no part. Needs the rendered drawings of ``python -m training.glyphs``.
 """
 
 import argparse
@@ -11,8 +11,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torchvision.transforms.functional import to_pil_image
 
-from benchmarks.aesthetics import JUDGE, STEPS
-from benchmarks.methods.style import drawings, look, make, style_embedding, towards
+from benchmarks.aesthetics import EVALUATOR, STEPS
+from benchmarks.methods.style import drawings, embed, make, style_embedding, towards
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, help="learning rate; by default the model's own")
     options = parser.parse_args()
     models = ModelRegistry(load_catalog(ROOT / "models.toml"), Device(WorkerSettings()))
-    card, judge = models.catalog.model(None), models.clip(JUDGE)
+    card, evaluator = models.catalog.model(None), models.clip(EVALUATOR)
     assert card.text_clip is not None
     lr = card.personalization_lr if options.lr is None else options.lr
     plain = resolve(GenerateRequest(prompt=options.prompt, seed=options.seed), models.catalog)
@@ -41,22 +41,24 @@ def main() -> None:
     page = Image.new("RGB", (len(STEPS) * cell[0] + GAP_PX, len(STYLES) * cell[1] + GAP_PX), "white")
     draw = ImageDraw.Draw(page)
     for row, style in enumerate(STYLES):
-        taste = style_embedding(models, style, card.text_clip)
-        others = look(judge, drawings(style, held_out=True))
+        embedding = style_embedding(models, style, card.text_clip)
+        others = embed(evaluator, drawings(style, held_out=True))
         requests = [
-            plain.model_copy(update={"personalization": towards(taste, steps, lr)}) for steps in STEPS
+            plain.model_copy(update={"personalization": towards(embedding, steps, lr)}) for steps in STEPS
         ]
-        for column, (pictures, steps) in enumerate(zip(make(models, requests, taste), STEPS, strict=True)):
+        for column, (pictures, steps) in enumerate(
+            zip(make(models, requests, embedding), STEPS, strict=True)
+        ):
             pixels = pictures[0].pixels
-            seen = look(judge, pixels[None])
+            seen = embed(evaluator, pixels[None])
             near = float((seen @ others.T).mean())
-            fits = float((seen * judge.embed_text(options.prompt)).sum())
+            fits = float((seen * evaluator.embed_text(options.prompt)).sum())
             left, top = GAP_PX + column * cell[0], GAP_PX + row * cell[1]
             shown = to_pil_image(pixels).resize((SHOWN_PX, SHOWN_PX), Image.Resampling.BICUBIC)
             page.paste(shown, (left, top))
             draw.text((left, top + SHOWN_PX + 2), f"{style}, {steps} steps", "black")
             draw.text((left, top + SHOWN_PX + 15), f"style {near:.3f}, prompt {fits:.3f}", "black")
-    path = Path(__file__).parent / "images" / "taste.webp"
+    path = Path(__file__).parent / "images" / "aesthetic.webp"
     page.save(path, quality=90)
     print(path)
 

@@ -31,8 +31,10 @@ from tests.app.played_worker import PlayedWorker
 
 def _documented_commands() -> list[str]:
     page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
-    section = page.partition("## Draw a picture in one call")[2].partition("\n## ")[0]
-    return re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    section = page.partition("## Make a picture in one call")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert blocks  # without any, the test below would be skipped
+    return blocks
 
 
 def first_job(live: httpx.Client) -> dict[str, Any]:
@@ -362,7 +364,7 @@ def test_curl_shows_an_error_and_leaves_no_file_when_told_to_fail(
 
 
 @pytest.mark.parametrize("block", _documented_commands())
-def test_the_documented_commands_draw_pictures(
+def test_the_documented_commands_make_pictures(
     block: str, live: httpx.Client, drawing: None, tmp_path: Path
 ) -> None:
     if shutil.which("curl") is None:

@@ -54,7 +54,7 @@ def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: 
     assert (segment.job_id, sorted(segment.indexes)) == (job.id, sorted(best))
 
 
-def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
+def test_a_best_of_n_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
     with house.running() as worker:
         job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
         assert worker.admit()
@@ -66,7 +66,7 @@ def test_a_choosing_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) 
         assert house.artifacts.keys(job_id) == []
 
 
-def test_a_choosing_job_that_is_given_back_leaves_nothing(house: House, ask: Ask) -> None:
+def test_a_best_of_n_job_that_is_released_leaves_nothing(house: House, ask: Ask) -> None:
     worker = house.worker("one")
     worker.start()
     job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_upscaled_fails_before_it_draws(
         job = run(house, worker, ask(steps=2, upscale={"factor": 4}))
     assert job.error is not None
     assert (job.error.type, job.progress.steps) == ("missing_extra", 0)
-    assert "pip install 'lodestar[upscale]'" in job.error.message
+    assert "pip install '.[upscale]'" in job.error.message
 
 
 def test_tasks_are_done_and_their_results_kept(house: House, ask: Ask) -> None:
