@@ -116,7 +116,7 @@ class Problems:
         return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(holes))
 
     def at(self, step: int, batch: int) -> Holes:
-        """The batch of ``step``: a quarter of it all hole, a quarter of each kind of hole, and one empty text in ten."""
+        """The batch of ``step``: a quarter all hole, a quarter of each kind of hole; one empty text in ten."""
         rng = np.random.default_rng((self._seed, step))
         chosen = rng.integers(len(self.rows), size=batch)
         told = self._whole.repeat(batch, 1, 1, 1)

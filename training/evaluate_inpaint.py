@@ -1,0 +1,177 @@
+"""Measure pocket-inpaint beside plain pocket whose estimate is blended with the picture, and write the card's table.
+
+``python -m training.evaluate_inpaint`` fills the middle of 256 pictures twice, from the same noise and with the same
+captions, and draws some of them to ``inpaint-figures.png`` in the work folder. The judge is pocket-eval.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from training import glyphs
+from training.captions import COLOURS, caption, compose
+from training.cards import write_figures
+from training.delta import materialize
+from training.fill import Texts, fill
+from training.glyphs import Glyph
+from training.hole_figures import Truth, background_error, psnr, seam
+from training.inpaint import NAME
+from training.inpaint_data import Holes, condition, encode, load_vae
+from training.masks import hide, middle
+from training.metrics import retrieval
+from training.settings import models_folder, work_folder
+
+COUNT = 256
+POOL = 256
+AT_ONCE = 64
+SHOWN = 12
+
+
+class Judge:
+    """pocket-eval, asked for the name of a picture whose style and background are told."""
+
+    def __init__(self) -> None:
+        folder = f"local-dir:{models_folder() / 'pocket-eval'}"
+        self._clip = open_clip.create_model(folder).eval()
+        self._tokenizer = open_clip.get_tokenizer(folder)
+        names = glyphs.learned()
+        self._names = names + [name for name in glyphs.vocabulary() if name not in set(names)]
+        self._texts: dict[tuple[str, str], Tensor] = {}
+
+    @torch.no_grad()
+    def top_1(self, pictures: Tensor, shown: list[tuple[Glyph, str]]) -> float:
+        """Share of pictures [N, 3, H, W] in [0, 1] whose own name among 256 is the nearest.
+
+        The 255 others are learned ones first: the nearer the others, the harder to tell apart.
+        """
+        px = self._clip.visual.image_size[0]
+        small = F.interpolate(pictures, (px, px), mode="bicubic", antialias=True).clamp(0, 1)
+        features = torch.cat(
+            [self._clip.encode_image(part * 2 - 1, normalize=True) for part in small.split(64)]
+        )
+        hits = []
+        for feature, (glyph, colour) in zip(features, shown, strict=True):
+            own = self._names.index(glyph.name)
+            pool = [own, *(other for other in range(len(self._names)) if other != own)][:POOL]
+            texts = self._described(glyph.style, colour)[pool]
+            hits.append(retrieval(feature[None], texts, torch.tensor([0]), 1))
+        return sum(hits) / len(hits)
+
+    def _described(self, style: str, colour: str) -> Tensor:
+        if (style, colour) not in self._texts:
+            rng = np.random.default_rng(0)
+            captions = [caption(Glyph(name, style), colour, rng, drop=0) for name in self._names]
+            self._texts[style, colour] = torch.cat(
+                [
+                    self._clip.encode_text(self._tokenizer(captions[at : at + 64]), normalize=True)
+                    for at in range(0, len(captions), 64)
+                ]
+            )
+        return self._texts[style, colour]
+
+
+def problems() -> tuple[Truth, list[tuple[Glyph, str]]]:
+    """256 learned glyphs on backgrounds of all colours alike, with the middle half of each side masked."""
+    rgba, rows = glyphs.load(work_folder())
+    rng, wanted = np.random.default_rng(2), set(glyphs.learned())
+    chosen = rng.permutation([index for index, glyph in enumerate(rows) if glyph.name in wanted])[:COUNT]
+    shown = [(rows[index], list(COLOURS)[int(rng.integers(len(COLOURS)))]) for index in chosen]
+    pictures = np.stack(
+        [compose(rgba[index], colour) for index, (_, colour) in zip(chosen, shown, strict=True)]
+    )
+    alphas = rgba[chosen][..., 3].astype(np.float32)[:, None] / 255
+    return Truth(torch.from_numpy(pictures) / 2 + 0.5, torch.from_numpy(alphas), middle()), shown
+
+
+@torch.no_grad()
+def composites(vae: AutoencoderKL, latents: Tensor, truth: Truth) -> Tensor:
+    """Decoded latents [N, 8, 16, 16] in the hole and the pictures' own pixels around it: [N, 3, 64, 64] in [0, 1]."""
+    decoded = torch.cat([vae.decode(part).sample for part in latents.split(AT_ONCE)])
+    return torch.where(truth.mask, (decoded / 2 + 0.5).clamp(0, 1), truth.pictures)
+
+
+def measured(
+    cfg_scale: float, steps: int, delta: Path
+) -> Iterator[tuple[str, Tensor, Truth, list[tuple[Glyph, str]]]]:
+    """Ways of filling the hole, each by name with its composites."""
+    truth, shown = problems()
+    vae, texts = load_vae(), Texts()
+    pictures = truth.pictures * 2 - 1
+    masks = truth.mask.expand(len(pictures), 1, -1, -1)
+    rng = np.random.default_rng(0)
+    captions = [caption(glyph, colour, rng, drop=0) for glyph, colour in shown]
+    x0 = torch.cat([encode(vae, part) for part in pictures.split(AT_ONCE)])
+    told = torch.cat(
+        [condition(vae, *parts) for parts in zip(pictures.split(AT_ONCE), masks.split(AT_ONCE), strict=True)]
+    )
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+    plain = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
+    yield "the picture itself", truth.pictures, truth, shown
+    yield "the hole left grey", hide(pictures, masks) / 2 + 0.5, truth, shown
+    yield "the picture through the VAE", composites(vae, x0, truth), truth, shown
+    for label, unet in (("pocket, blended", plain), (NAME, materialize(plain, delta))):
+        filled = [
+            fill(
+                unet,
+                Holes(x0[at], told[at], captions[at]),
+                texts,
+                noise[at],
+                steps=steps,
+                cfg_scale=cfg_scale,
+            )
+            for at in (slice(start, start + AT_ONCE) for start in range(0, COUNT, AT_ONCE))
+        ]
+        yield label, composites(vae, torch.cat(filled), truth), truth, shown
+
+
+def save_grid(rows: list[Tensor], path: Path) -> None:
+    """Draw the first pictures of each row [N, 3, 64, 64] in [0, 1], twice as large."""
+    grid = torch.cat([torch.cat(list(row[:SHOWN]), dim=-1) for row in rows], dim=-2)
+    picture = Image.fromarray((grid.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8))
+    picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.BICUBIC).save(path)
+
+
+def main() -> None:
+    """Measure, and write the table and the grid."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--cfg-scale", type=float, default=4.0)
+    parser.add_argument("--delta", type=Path, default=models_folder() / NAME)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    judge = Judge()
+    lines = [
+        f"{COUNT} pictures of learned glyphs whose middle 32 x 32 pixels are masked, filled with the right caption in "
+        f"{options.steps} steps of DDIM at a guidance scale of {options.cfg_scale:g}, and laid into the picture:",
+        "",
+        "| | PSNR in the hole | the judge's top 1 | seam | background |",
+        "|---|---|---|---|---|",
+    ]
+    rows = []
+    for label, made, truth, shown in measured(options.cfg_scale, options.steps, options.delta):
+        exact = made is truth.pictures
+        figures = [
+            "" if exact else f"{psnr(made, truth):.2f} dB",
+            f"{judge.top_1(made, shown):.1%}",
+            f"{seam(made, truth):.2f}",
+            f"{background_error(made, truth):.1f}",
+        ]
+        lines.append(f"| {label} | " + " | ".join(figures) + " |")
+        print(lines[-1], flush=True)
+        rows.append(made)
+    table = "\n".join(lines)
+    save_grid([rows[0], rows[1], *rows[3:]], work_folder() / "inpaint-figures.png")
+    if options.delta == models_folder() / NAME:
+        write_figures(options.delta / "README.md", table)
+
+
+if __name__ == "__main__":
+    main()
