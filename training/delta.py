@@ -49,18 +49,37 @@ class LowRank(nn.Module):
         return weight + product(self.lora_A, self.lora_B)
 
 
+class Whole(nn.Module):
+    """A frozen weight [out, in, ...] plus a trained change of any rank, zero at first.
+
+    A product of two factors moves by more than either; what is trained whole has to make up for it.
+    """
+
+    GAIN = 5.0
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.change = nn.Parameter(torch.zeros_like(weight))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight with its change."""
+        return weight + self.GAIN * self.change
+
+
 def adapt(unet: UNet2DConditionModel, rank: int, replaced: list[str]) -> None:
-    """Freeze a UNet but for ``replaced`` and give every other linear or convolutional weight a delta, in place.
+    """Freeze a UNet and give every linear or convolutional weight a trained change, in place.
+
+    Those named in ``replaced`` learn it whole, the others as two factors.
 
     The merged weight is what the layers compute with. That costs the gradient of the whole weight and saves a second
     convolution beside each: about as much work, in far fewer and larger operations.
     """
     unet.requires_grad_(False)
-    for name in replaced:
-        unet.get_parameter(name).requires_grad_(True)
     for name, module in list(unet.named_modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d) and f"{name}.weight" not in replaced:
-            parametrize.register_parametrization(module, "weight", LowRank(module.weight, rank))
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            whole = f"{name}.weight" in replaced
+            change = Whole(module.weight) if whole else LowRank(module.weight, rank)
+            parametrize.register_parametrization(module, "weight", change)
 
 
 def widen(unet: UNet2DConditionModel, in_channels: int) -> None:
@@ -77,11 +96,14 @@ def widen(unet: UNet2DConditionModel, in_channels: int) -> None:
 
 def export(unet: UNet2DConditionModel, folder: Path, base: str, rank: int, replaced: list[str]) -> None:
     """Write the delta of a UNet that ``adapt`` prepared."""
-    tensors = {name: unet.get_parameter(name) for name in replaced}
+    tensors = {}
     for name, module in unet.named_modules():
         if parametrize.is_parametrized(module, "weight"):
-            delta = module.parametrizations.weight[0]
-            tensors |= {name + A: delta.lora_A, name + B: delta.lora_B}
+            change = module.parametrizations.weight[0]
+            if isinstance(change, LowRank):
+                tensors |= {name + A: change.lora_A, name + B: change.lora_B}
+            else:
+                tensors[f"{name}.weight"] = module.weight
     folder.mkdir(parents=True, exist_ok=True)
     half = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(half, folder / WEIGHTS, metadata={"format": "pt"})

@@ -68,7 +68,7 @@ def main() -> None:
     def look(averaged: nn.Module, step: int) -> None:
         draw_grid(averaged, problems.at(-1 % 2**32, LOOKED_AT), texts, step)
 
-    plan = Plan(steps=options.steps, lr=options.lr, ema_decay=0.998)
+    plan = Plan(steps=options.steps, lr=options.lr, warmup_steps=50, ema_decay=0.998)
     averaged = train(options.run, model, losses, plan, work_folder(), on_checkpoint=look)
     if options.run == "inpaint":
         export(cast("UNet2DConditionModel", averaged), models_folder() / NAME, "pocket", RANK, REPLACED)
