@@ -117,7 +117,8 @@ def measured(
     yield "the picture itself", truth.pictures, truth, shown
     yield "the hole left grey", hide(pictures, masks) / 2 + 0.5, truth, shown
     yield "the picture through the VAE", composites(vae, x0, truth), truth, shown
-    for label, unet in (("pocket, blended", plain), (NAME, materialize(plain, delta))):
+    for label in ("pocket, blended", NAME):
+        unet = plain if label != NAME else materialize(plain, delta)
         filled = [
             fill(
                 unet,
