@@ -1,11 +1,10 @@
 """Measure pocket-inpaint beside plain pocket whose estimate is blended with the picture, and write the card's table.
 
 ``python -m training.evaluate_inpaint`` fills the middle of 256 pictures twice, from the same noise and with the same
-captions, and draws some of them to ``inpaint-figures.png`` in the work folder. The judge is pocket-eval.
+captions, and draws some of them to ``inpaint-figures-SCALE.png`` in the work folder. The judge is pocket-eval.
 """
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +46,8 @@ class Judge:
         self._texts: dict[tuple[str, str], Tensor] = {}
 
     @torch.no_grad()
-    def top_1(self, pictures: Tensor, shown: list[tuple[Glyph, str]]) -> float:
-        """Share of pictures [N, 3, H, W] in [0, 1] whose own name among 256 is the nearest.
+    def names(self, pictures: Tensor, shown: list[tuple[Glyph, str]]) -> tuple[float, float]:
+        """Shares of pictures [N, 3, H, W] in [0, 1] whose own name is the nearest, and one of the nearest 5, of 256.
 
         The 255 others are learned ones first: the nearer the others, the harder to tell apart.
         """
@@ -62,8 +61,9 @@ class Judge:
             own = self._names.index(glyph.name)
             pool = [own, *(other for other in range(len(self._names)) if other != own)][:POOL]
             texts = self._described(glyph.style, colour)[pool]
-            hits.append(retrieval(feature[None], texts, torch.tensor([0]), 1))
-        return sum(hits) / len(hits)
+            hits.append([retrieval(feature[None], texts, torch.tensor([0]), top) for top in (1, 5)])
+        top_1, top_5 = np.mean(hits, axis=0)
+        return float(top_1), float(top_5)
 
     def _described(self, style: str, colour: str) -> Tensor:
         if (style, colour) not in self._texts:
@@ -98,39 +98,27 @@ def composites(vae: AutoencoderKL, latents: Tensor, truth: Truth) -> Tensor:
     return torch.where(truth.mask, (decoded / 2 + 0.5).clamp(0, 1), truth.pictures)
 
 
-def measured(
-    cfg_scale: float, steps: int, delta: Path
-) -> Iterator[tuple[str, Tensor, Truth, list[tuple[Glyph, str]]]]:
-    """Ways of filling the hole, each by name with its composites."""
-    truth, shown = problems()
-    vae, texts = load_vae(), Texts()
-    pictures = truth.pictures * 2 - 1
-    masks = truth.mask.expand(len(pictures), 1, -1, -1)
+@torch.no_grad()
+def encoded(truth: Truth, shown: list[tuple[Glyph, str]], vae: AutoencoderKL) -> Holes:
+    """The same as latents, with full captions."""
     rng = np.random.default_rng(0)
-    captions = [caption(glyph, colour, rng, drop=0) for glyph, colour in shown]
-    x0 = torch.cat([encode(vae, part) for part in pictures.split(AT_ONCE)])
-    told = torch.cat(
-        [condition(vae, *parts) for parts in zip(pictures.split(AT_ONCE), masks.split(AT_ONCE), strict=True)]
+    parts = (truth.pictures * 2 - 1).split(AT_ONCE)
+    return Holes(
+        torch.cat([encode(vae, part) for part in parts]),
+        torch.cat([condition(vae, part, truth.mask.expand(len(part), 1, -1, -1)) for part in parts]),
+        [caption(glyph, colour, rng, drop=0) for glyph, colour in shown],
     )
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-    plain = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
-    yield "the picture itself", truth.pictures, truth, shown
-    yield "the hole left grey", hide(pictures, masks) / 2 + 0.5, truth, shown
-    yield "the picture through the VAE", composites(vae, x0, truth), truth, shown
-    for label in ("pocket, blended", NAME):
-        unet = plain if label != NAME else materialize(plain, delta)
-        filled = [
-            fill(
-                unet,
-                Holes(x0[at], told[at], captions[at]),
-                texts,
-                noise[at],
-                steps=steps,
-                cfg_scale=cfg_scale,
-            )
-            for at in (slice(start, start + AT_ONCE) for start in range(0, COUNT, AT_ONCE))
-        ]
-        yield label, composites(vae, torch.cat(filled), truth), truth, shown
+
+
+def filled(unet: UNet2DConditionModel, holes: Holes, texts: Texts, steps: int, cfg_scale: float) -> Tensor:
+    """The same latents without their holes, from the same noise for every UNet [N, 8, 16, 16]."""
+    noise = torch.randn(holes.x0.shape, generator=torch.Generator().manual_seed(0))
+    done = []
+    for start in range(0, len(noise), AT_ONCE):
+        at = slice(start, start + AT_ONCE)
+        some = Holes(holes.x0[at], holes.condition[at], holes.captions[at])
+        done.append(fill(unet, some, texts, noise[at], steps=steps, cfg_scale=cfg_scale))
+    return torch.cat(done)
 
 
 def save_grid(rows: list[Tensor], path: Path) -> None:
@@ -144,34 +132,44 @@ def main() -> None:
     """Measure, and write the table and the grid."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--cfg-scale", type=float, default=4.0)
+    parser.add_argument("--cfg-scale", type=float, nargs="+", default=[1.0, 2.0, 4.0])
     parser.add_argument("--delta", type=Path, default=models_folder() / NAME)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    judge = Judge()
+    judge, vae, texts = Judge(), load_vae(), Texts()
+    truth, shown = problems()
+    holes = encoded(truth, shown, vae)
+    plain = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
+    inpaint = materialize(plain, options.delta)
     lines = [
         f"{COUNT} pictures of learned glyphs whose middle 32 x 32 pixels are masked, filled with the right caption in "
-        f"{options.steps} steps of DDIM at a guidance scale of {options.cfg_scale:g}, and laid into the picture:",
+        f"{options.steps} steps of DDIM and laid into the picture:",
         "",
-        "| | PSNR in the hole | the judge's top 1 | seam | background |",
-        "|---|---|---|---|---|",
+        "| | guidance scale | PSNR in the hole | top 1 | top 5 | seam | background |",
+        "|---|---|---|---|---|---|---|",
     ]
-    rows = []
-    for label, made, truth, shown in measured(options.cfg_scale, options.steps, options.delta):
-        exact = made is truth.pictures
-        figures = [
-            "" if exact else f"{psnr(made, truth):.2f} dB",
-            f"{judge.top_1(made, shown):.1%}",
-            f"{seam(made, truth):.2f}",
-            f"{background_error(made, truth):.1f}",
-        ]
-        lines.append(f"| {label} | " + " | ".join(figures) + " |")
+
+    def measure(label: str, scale: str, made: Tensor) -> None:
+        top_1, top_5 = judge.names(made, shown)
+        distance = "" if made is truth.pictures else f"{psnr(made, truth):.2f} dB"
+        lines.append(
+            f"| {label} | {scale} | {distance} | {top_1:.1%} | {top_5:.1%} "
+            f"| {seam(made, truth):.2f} | {background_error(made, truth):.1f} |"
+        )
         print(lines[-1], flush=True)
-        rows.append(made)
-    table = "\n".join(lines)
-    save_grid([rows[0], rows[1], *rows[3:]], work_folder() / "inpaint-figures.png")
+
+    grey = hide(truth.pictures * 2 - 1, truth.mask[None]) / 2 + 0.5
+    measure("the picture itself", "", truth.pictures)
+    measure("the hole left grey", "", grey)
+    measure("the picture through the VAE", "", composites(vae, holes.x0, truth))
+    for scale in options.cfg_scale:
+        rows = [truth.pictures, grey]
+        for label, unet in (("pocket, blended", plain), (NAME, inpaint)):
+            rows.append(composites(vae, filled(unet, holes, texts, options.steps, scale), truth))
+            measure(label, f"{scale:g}", rows[-1])
+        save_grid(rows, work_folder() / f"inpaint-figures-{scale:g}.png")
     if options.delta == models_folder() / NAME:
-        write_figures(options.delta / "README.md", table)
+        write_figures(options.delta / "README.md", "\n".join(lines))
 
 
 if __name__ == "__main__":
