@@ -1,7 +1,7 @@
 """Measure pocket-inpaint beside plain pocket whose estimate is blended with the picture, and write the card's table.
 
-``python -m training.evaluate_inpaint`` fills the middle of 256 pictures twice, from the same noise and with the same
-captions, and draws some of them to ``inpaint-figures-SCALE.png`` in the work folder. The judge is pocket-eval.
+``python -m training.variants.evaluate_inpaint`` fills the middle of 256 pictures twice, from the same noise and with the
+same captions, and draws some of them to ``inpaint-figures-SCALE.png`` in the work folder. The judge is pocket-eval.
 """
 
 import argparse
@@ -18,15 +18,15 @@ from torch.nn import functional as F
 from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.cards import write_figures
-from training.delta import materialize
-from training.fill import Texts, fill
 from training.glyphs import Glyph
-from training.hole_figures import Truth, background_error, psnr, seam
-from training.inpaint import NAME
-from training.inpaint_data import Holes, condition, encode, load_vae
-from training.masks import hide, middle
 from training.metrics import retrieval
 from training.settings import models_folder, work_folder
+from training.variants.delta import materialize
+from training.variants.fill import Texts, fill
+from training.variants.hole_figures import Truth, background_error, psnr, seam
+from training.variants.inpaint import NAME
+from training.variants.inpaint_data import Holes, condition, encode, load_vae
+from training.variants.masks import hide, middle
 
 COUNT = 256
 POOL = 256
@@ -128,6 +128,17 @@ def save_grid(rows: list[Tensor], path: Path) -> None:
     picture.resize((picture.width * 2, picture.height * 2), Image.Resampling.BICUBIC).save(path)
 
 
+def heading(steps: int) -> list[str]:
+    """The first lines of the table."""
+    return [
+        f"{COUNT} pictures of learned glyphs whose middle 32 x 32 pixels are masked, filled with the right caption in "
+        f"{steps} steps of DDIM and laid into the picture:",
+        "",
+        "| | guidance scale | PSNR in the hole | top 1 | top 5 | seam | background |",
+        "|---|---|---|---|---|---|---|",
+    ]
+
+
 def main() -> None:
     """Measure, and write the table and the grid."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,13 +152,7 @@ def main() -> None:
     holes = encoded(truth, shown, vae)
     plain = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
     inpaint = materialize(plain, options.delta)
-    lines = [
-        f"{COUNT} pictures of learned glyphs whose middle 32 x 32 pixels are masked, filled with the right caption in "
-        f"{options.steps} steps of DDIM and laid into the picture:",
-        "",
-        "| | guidance scale | PSNR in the hole | top 1 | top 5 | seam | background |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = heading(options.steps)
 
     def measure(label: str, scale: str, made: Tensor) -> None:
         top_1, top_5 = judge.names(made, shown)

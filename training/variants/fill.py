@@ -7,9 +7,9 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.clip import tokenize
 from training.diffusion import scheduler
-from training.inpaint_data import Holes
 from training.settings import models_folder
 from training.tokenizer import CONTEXT_LENGTH
+from training.variants.inpaint_data import Holes
 
 
 class Texts:

@@ -1,8 +1,8 @@
 """Train pocket-inpaint, a UNet of 17 input channels that sees the hole and what is around it, as a delta on pocket's.
 
-``python -m training.inpaint`` resumes where it stopped and writes ``models/pocket-inpaint``. After each checkpoint a
-few problems are drawn to ``inpaint.png`` in the work folder: pictures, what is left of them, what the model makes of
-that.
+``python -m training.variants.inpaint`` resumes where it stopped and writes ``models/pocket-inpaint``. After each
+checkpoint a few problems are drawn to ``inpaint.png`` in the work folder: pictures, what is left of them, what the
+model makes of that.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from training import glyphs
-from training.delta import adapt, export, widen
 from training.diffusion import diffuse, scheduler
-from training.fill import Texts, fill
-from training.inpaint_data import Holes, Problems, load_vae
 from training.loop import Plan, join, train
 from training.settings import autocast_dtype, models_folder, work_folder
+from training.variants.delta import adapt, export, widen
+from training.variants.fill import Texts, fill
+from training.variants.inpaint_data import Holes, Problems, load_vae
 
 NAME = "pocket-inpaint"
 BATCH = 64
@@ -43,8 +43,8 @@ def build() -> UNet2DConditionModel:
 def main() -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--run", default="inpaint", help="name of the checkpoint and the log")
     options = parser.parse_args()
     join()

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.glyphs import PICTURE_PX, Glyph
-from training.masks import KINDS, hide, random_mask, to_latents
 from training.settings import autocast_dtype, models_folder, work_folder
 from training.unet import EMPTY_SHARE, MAX_SHIFT_PX, WHITE_VARIANTS
+from training.variants.masks import KINDS, hide, random_mask, to_latents
 
 ENCODED_AT_ONCE = 16
 LATENTS, HIDDEN, MASKS = "inpaint-latents.npy", "inpaint-hidden.npy", "inpaint-masks.npy"

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from training.delta import CARD, WEIGHTS, A, B, adapt, export, materialize, widen
+from training.variants.delta import CARD, WEIGHTS, A, B, adapt, export, materialize, widen
 
 RANK = 4
 REPLACED = ["conv_in.weight"]

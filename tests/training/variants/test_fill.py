@@ -5,11 +5,11 @@ import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 
-from training.delta import widen
 from training.diffusion import scheduler
-from training.fill import Texts, fill
-from training.inpaint_data import Holes
 from training.settings import models_folder
+from training.variants.delta import widen
+from training.variants.fill import Texts, fill
+from training.variants.inpaint_data import Holes
 
 STEPS = 8
 SCALE = 3.0

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.hole_figures import Truth, background_error, psnr, seam
-from training.masks import middle
+from training.variants.hole_figures import Truth, background_error, psnr, seam
+from training.variants.masks import middle
 
 
 def _truth() -> Truth:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.inpaint_data import Problems, condition, load_vae
-from training.masks import to_latents
+from training.variants.inpaint_data import Problems, condition, load_vae
+from training.variants.masks import to_latents
 
 NAMES = ["red apple", "fox", "rocket"]
 HELD_OUT = "volcano"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.masks import KINDS, LATENT_PX, hide, middle, random_mask, to_latents
+from training.variants.masks import KINDS, LATENT_PX, hide, middle, random_mask, to_latents
 
 
 def _disc() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
