@@ -1,6 +1,6 @@
 """Measure pocket-inpaint beside plain pocket whose estimate is blended with the picture, and write the card's table.
 
-``python -m training.variants.evaluate_inpaint`` fills the middle of 256 pictures twice, from the same noise and with the
+``python -m training.variants.evaluate_inpaint`` fills the middle of 256 pictures twice, from the same noise with the
 same captions, and draws some of them to ``inpaint-figures-SCALE.png`` in the work folder. The judge is pocket-eval.
 """
 
