@@ -25,6 +25,7 @@ from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from training import glyphs
 from training.captions import COLOURS, caption, compose
+from training.cards import write_figures
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall, retrieval
 from training.settings import models_folder, work_folder
 from worker.engine.offline import generate_all
@@ -36,7 +37,6 @@ from worker.settings import WorkerSettings
 
 POOL = 256
 CLIPS = ("pocket-s", "pocket-m", "pocket-eval")
-START, END = "<!-- figures -->", "<!-- /figures -->"
 
 
 def held_out() -> tuple[Tensor, list[str]]:
@@ -163,10 +163,7 @@ def main() -> None:
     ]
     table = "\n".join(lines)
     print(table)
-    card = models_folder() / "pocket" / "README.md"
-    before, _, rest = card.read_text().partition(START)
-    _, _, after = rest.partition(END)
-    card.write_text(f"{before}{START}\n{table}\n{END}{after}")
+    write_figures(models_folder() / "pocket" / "README.md", table)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,6 +20,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.clip import TOWERS, tokenize
+from training.diffusion import diffuse, scheduler
 from training.loop import Plan, join, rank, train, wait_for_all
 from training.settings import models_folder, work_folder
 from training.tokenizer import CONTEXT_LENGTH
@@ -95,20 +96,6 @@ def _start_as_whitening(layer: nn.Linear, inputs: Tensor) -> None:
     layer.bias.copy_(-layer.weight @ mean)
 
 
-def scheduler() -> DDIMScheduler:
-    """Stable Diffusion's noise schedule with v-prediction."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
-        timestep_spacing="trailing",
-    )
-
-
 class Latents:
     """The vocabulary's pictures as latents: each glyph on every background, four times on white."""
 
@@ -180,14 +167,7 @@ def main() -> None:
         rng = torch.Generator().manual_seed((100 + rank()) * 1_000_003 + step)
         with torch.no_grad():
             context = text(tokenize(tokenizer, captions, CONTEXT_LENGTH)).last_hidden_state
-        # One from each 64th of the range: less noise in the loss than from independent draws. The root favours the
-        # noisy levels, where a picture has its shape decided by the text: two thirds fall into the upper half.
-        level = ((torch.arange(BATCH) + torch.rand(BATCH, generator=rng)) / BATCH) ** 0.6
-        timestep = (level * len(abars)).long()
-        abar = abars[timestep].view(-1, 1, 1, 1)
-        noise = torch.randn(x0.shape, generator=rng)
-        x_t = abar.sqrt() * x0 + (1 - abar).sqrt() * noise
-        v = abar.sqrt() * noise - (1 - abar).sqrt() * x0
+        x_t, timestep, v = diffuse(x0, abars, rng)
         predicted = compiled(x_t.contiguous(memory_format=torch.channels_last), timestep, context).sample
         # Every noise level counts alike. Min-SNR weights all but ignore the noisiest, where a picture has its
         # shape decided by the text alone.

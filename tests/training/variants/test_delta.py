@@ -1,0 +1,183 @@
+"""A low-rank delta against the UNet that it stands for."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from training.variants.delta import CARD, WEIGHTS, A, B, adapt, export, materialize, widen
+
+RANK = 4
+REPLACED = ["conv_in.weight"]
+
+
+def _base() -> UNet2DConditionModel:
+    torch.manual_seed(0)
+    return UNet2DConditionModel(
+        sample_size=8,
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=12,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    ).eval()
+
+
+def _learned(base: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A variant of nine channels whose trained tensors are what training could have made of them, in fp16's grid."""
+    variant = deepcopy(base)
+    widen(variant, 9)
+    adapt(variant, RANK, REPLACED)
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in variant.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=rng) * 0.1)
+                parameter.copy_(parameter.half())
+        for parameter in variant.conv_in.parametrizations.weight.parameters():
+            parameter.copy_((parameter * 256).round() / 256)  # so that their sum is in the grid too
+    return variant
+
+
+def _inputs(channels: int) -> tuple[Tensor, Tensor, Tensor]:
+    rng = torch.Generator().manual_seed(2)
+    x = torch.randn(2, channels, 8, 8, generator=rng)
+    return x, torch.tensor([10, 900]), torch.randn(2, 5, 12, generator=rng)
+
+
+def _beside(base: UNet2DConditionModel, variant: UNet2DConditionModel) -> UNet2DConditionModel:
+    """The base with each delta computed beside its layer, unmerged, as LoRA's equation 3 has it."""
+    plain = deepcopy(base)
+    widen(plain, 9)
+    with torch.no_grad():
+        plain.conv_in.weight.copy_(variant.conv_in.weight)
+
+    def with_delta(inner: nn.Linear | nn.Conv2d, a: Tensor, b: Tensor) -> Callable[[Tensor], Tensor]:
+        own = inner.forward
+
+        def forward(x: Tensor) -> Tensor:
+            if isinstance(inner, nn.Linear):
+                return own(x) + x @ a.T @ b.T
+            down = nn.functional.conv2d(x, a, stride=inner.stride, padding=inner.padding)
+            return own(x) + nn.functional.conv2d(down, b)
+
+        return forward
+
+    for name, module in variant.named_modules():
+        if parametrize.is_parametrized(module, "weight") and name != "conv_in":
+            delta, inner = module.parametrizations.weight[0], plain.get_submodule(name)
+            inner.forward = with_delta(inner, delta.lora_A, delta.lora_B)
+    return plain
+
+
+def test_a_widened_unet_answers_as_before_whatever_the_new_channels_hold() -> None:
+    base = _base()
+    variant = deepcopy(base)
+    widen(variant, 9)
+    adapt(variant, RANK, REPLACED)
+    x, t, context = _inputs(9)
+    with torch.no_grad():
+        assert torch.allclose(variant(x, t, context).sample, base(x[:, :4], t, context).sample, atol=1e-6)
+
+
+def test_only_the_delta_and_the_replaced_tensors_learn_and_all_of_them_do() -> None:
+    variant = _learned(_base())
+    variant(*_inputs(9)).sample.square().sum().backward()
+    moved = {name for name, parameter in variant.named_parameters() if parameter.grad is not None}
+    layers = [name for name, module in variant.named_modules() if parametrize.is_parametrized(module)]
+    layers.remove("conv_in")
+    factors = {f"{name}.parametrizations.weight.0.lora_{which}" for name in layers for which in "AB"}
+    assert moved == factors | {"conv_in.parametrizations.weight.0.change"}
+    plain = [module for module in _base().modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    assert len(layers) == len(plain) - 1
+
+
+def test_the_merged_unet_answers_as_the_base_with_its_deltas_beside_the_layers(tmp_path: Path) -> None:
+    base = _base()
+    variant = _learned(base)
+    export(variant, tmp_path, "tiny", RANK, REPLACED)
+    merged = materialize(base, tmp_path)
+    inputs = _inputs(9)
+    with torch.no_grad():
+        expected = _beside(base, variant)(*inputs).sample
+        assert (merged(*inputs).sample - expected).abs().max() < 1e-5
+        assert (variant(*inputs).sample - expected).abs().max() < 1e-5
+        before = base(inputs[0][:, :4], *inputs[1:]).sample
+    assert (expected - before).abs().max() > 0.1
+    assert type(merged) is UNet2DConditionModel
+    assert merged.config.in_channels == 9
+    assert not any(parametrize.is_parametrized(module) for module in merged.modules())
+
+
+def test_a_delta_leaves_its_base_as_it_is(tmp_path: Path) -> None:
+    base = _base()
+    before = deepcopy(base.state_dict())
+    export(_learned(base), tmp_path, "tiny", RANK, REPLACED)
+    materialize(base, tmp_path)
+    assert all(torch.equal(before[name], tensor) for name, tensor in base.state_dict().items())
+
+
+def test_a_file_holds_the_factors_under_pefts_names_and_is_a_fraction_of_the_base(tmp_path: Path) -> None:
+    base = _base()
+    export(_learned(base), tmp_path, "tiny", 1, REPLACED)
+    delta = load_file(tmp_path / WEIGHTS)
+    layer = "mid_block.resnets.0.conv1"
+    assert delta[layer + A].shape == (RANK, 16, 3, 3)
+    assert delta[layer + B].shape == (16, RANK, 1, 1)
+    assert {tensor.dtype for tensor in delta.values()} == {torch.float16}
+    numbers = sum(tensor.numel() for tensor in delta.values())
+    assert (tmp_path / WEIGHTS).stat().st_size < 2 * numbers + 200 * len(delta)
+    assert numbers < 0.8 * base.num_parameters()
+
+
+def _spoil(folder: Path, name: str, tensor: Tensor) -> None:
+    save_file(load_file(folder / WEIGHTS) | {name: tensor}, folder / WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "said"),
+    [
+        ("mid_block.unheard_of.weight", (3, 3), "unheard_of"),
+        (f"mid_block.resnets.0.conv1{B}", (12, RANK, 1, 1), r"mid_block.resnets.0.conv1.*12"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_the_base_is_refused(
+    tmp_path: Path, name: str, shape: tuple[int, ...], said: str
+) -> None:
+    base = _base()
+    export(_learned(base), tmp_path, "tiny", RANK, REPLACED)
+    _spoil(tmp_path, name, torch.zeros(shape, dtype=torch.float16))
+    with pytest.raises(ValueError, match=said):
+        materialize(base, tmp_path)
+
+
+def test_a_delta_of_another_base_is_refused(tmp_path: Path) -> None:
+    export(_learned(_base()), tmp_path, "tiny", RANK, REPLACED)
+    other = UNet2DConditionModel(
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8,),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
+        cross_attention_dim=12,
+        attention_head_dim=2,
+        norm_num_groups=4,
+    )
+    with pytest.raises(ValueError, match="no layer of the base"):
+        materialize(other, tmp_path)
+
+
+def test_the_card_names_base_rank_and_replaced_tensors(tmp_path: Path) -> None:
+    export(_learned(_base()), tmp_path, "tiny", RANK, REPLACED)
+    assert (tmp_path / CARD).read_text() == 'base = "tiny"\nrank = 4\nreplaced = ["conv_in.weight"]\n'
