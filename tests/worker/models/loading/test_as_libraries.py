@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tests.worker.conftest import ROOT
+from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, load
 from worker.models.device import Device
 from worker.models.loading.openclip import load_openclip
