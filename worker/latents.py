@@ -161,18 +161,25 @@ def advance(
     weights = calls[:, 1:].view(len(states), len(PARTS), len(INPUTS), 1, 1, 1)
     inputs = {**{part: before[:, part] for part in range(before.shape[1])}, OUTPUT: output, NOISE: noise}
     terms = frozenset[tuple[int, int]]().union(*(state.run.terms[state.call] for state in states))
-    after = torch.zeros_like(before) if before.shape[1] > 1 else torch.empty_like(before)
+    numbers: list[list[int]] = [[] for _ in PARTS]
+    for part, number in sorted(terms):
+        numbers[part].append(number)
+    after = torch.empty_like(before)
     for part in range(before.shape[1]):
-        first = True
-        for number in sorted(number for other, number in terms if other == part):
-            value = inputs[number]
-            assert value is not None
-            if first:
-                torch.mul(value, weights[:, part, number], out=after[:, part])
-            else:
-                after[:, part].addcmul_(value, weights[:, part, number])
-            first = False
+        _add_up(after[:, part], [(inputs[number], weights[:, part, number]) for number in numbers[part]])
     for row, state in enumerate(states):
         state.whole, state.row = after, row
         state.call += 1
     return after
+
+
+def _add_up(total: Tensor, terms: Sequence[tuple[Tensor | None, Tensor]]) -> None:
+    """Write a weighted sum of values into ``total``; zero without any."""
+    if not terms:
+        total.zero_()
+    for number, (value, weight) in enumerate(terms):
+        assert value is not None
+        if number:
+            total.addcmul_(value, weight)
+        else:
+            torch.mul(value, weight, out=total)
