@@ -57,7 +57,7 @@ def calls_of(sampler: SamplerName, steps: int) -> list[int]:
 
 def _sampling(request: ResolvedRequest) -> float:
     """Cost of the steps of one picture."""
-    rows = 1.0 if request.cfg_scale == 1 else 2.0
+    rows = 1.0 if request.cfg_scale in (0, 1) else 2.0  # a row of weight 0 is left out
     cost = [rows * calls for calls in calls_of(request.sampler, request.steps)]
     guidance = request.guidance
     if guidance is not None:

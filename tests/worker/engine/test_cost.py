@@ -181,7 +181,7 @@ REQUESTS = st.fixed_dictionaries(
         "seed": st.just(1),
         "steps": st.integers(1, 24),
         "sampler": st.sampled_from(list(SamplerName)),
-        "cfg_scale": st.sampled_from([1.0, 4.0]),
+        "cfg_scale": st.sampled_from([0.0, 1.0, 4.0]),
         "width": st.sampled_from([64, 128]),
         "guidance": maybe(GUIDANCE),
     },
