@@ -57,7 +57,7 @@ def calls_of(sampler: SamplerName, steps: int) -> list[int]:
 
 def _sampling(request: ResolvedRequest) -> float:
     """Cost of the steps of one picture."""
-    rows = 1.0 if request.cfg_scale in (0, 1) else 2.0  # a row of weight 0 is left out
+    rows = float(request.rows)
     cost = [rows * calls for calls in calls_of(request.sampler, request.steps)]
     guidance = request.guidance
     if guidance is not None:
@@ -121,11 +121,12 @@ def _enlarging(request: ResolvedRequest) -> float:
 
 def _reading(request: ResolvedRequest) -> float:
     """Cost of the work that all pictures share: texts, and fitting the text encoder to an aesthetic embedding."""
-    texts = 2 + (request.cfg_scale != 1) + (request.select is not None)
+    texts = 1 + request.rows + (request.select is not None)
     if request.guidance is not None and request.guidance.scale:
         texts += sum(isinstance(objective, TextObjective) for objective in request.guidance.objectives)
     personal, windows = request.personalization, max(1, ceil(len(request.prompt) / _WINDOW_CHARS))
-    fitting = 0 if personal is None or not personal.weight else personal.steps
+    fits = personal is not None and personal.weight and request.reads_prompt
+    fitting = personal.steps if personal is not None and fits else 0
     return _TEXT * texts + _FIT * fitting * windows
 
 

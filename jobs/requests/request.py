@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
+from jobs.requests.presets import PRESETS
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
 from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
@@ -168,6 +169,18 @@ class ResolvedRequest(NamesSampler):
         ),
         examples=["normal"],
     )
+
+    @property
+    def reads_prompt(self) -> bool:
+        """Whether the denoiser has a row for the prompt: one of weight 0 is left out, unless guidance passes it."""
+        guidance = self.guidance
+        through = guidance is not None and guidance.rho and PRESETS[guidance.preset].through == "conditional"
+        return self.cfg_scale != 0 or bool(through)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the denoiser for each picture."""
+        return self.reads_prompt + (self.cfg_scale != 1)
 
 
 _field = partial(same_field, ResolvedRequest)

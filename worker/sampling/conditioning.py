@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor
 
 from jobs.errors import NoImageTowerError
-from jobs.requests.presets import PRESETS
 from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import require_clip
 from worker.aesthetics.personalization import blended
@@ -26,7 +25,7 @@ def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yiel
         JobFailedError: the personalized prompt is not finite.
     """
     rows: list[Row] = []
-    if request.cfg_scale != 0 or _guides_through_the_prompt(request):
+    if request.reads_prompt:
         context: Tensor = yield EncodeText(request.model, request.prompt)
         context = yield from _personalized(request, context, inputs)
         rows.append(Row(context, request.cfg_scale))
@@ -34,12 +33,6 @@ def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yiel
         unconditional: Tensor = yield EncodeText(request.model, request.negative_prompt)
         rows.append(Row(unconditional, 1 - request.cfg_scale))
     return tuple(rows)
-
-
-def _guides_through_the_prompt(request: ResolvedRequest) -> bool:
-    """Whether CLIP guidance differentiates the prompt's output, whatever its weight is."""
-    guidance = request.guidance
-    return guidance is not None and bool(guidance.rho) and PRESETS[guidance.preset].through == "conditional"
 
 
 def _personalized(
