@@ -299,6 +299,7 @@ def test_what_a_sampler_does_between_calls_is_seen_and_costs_its_job(
     running.wait_for("slow")
 
 
+@pytest.mark.slow("begins dozens of pictures, each slowly")
 def test_others_have_their_turns_between_the_pictures_that_a_job_begins(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_stop_signal_ends_the_wait_without_taking_a_ticket(redis: Redis) -> No
     assert set(waiting_tickets(tickets)) == {"a"}
 
 
+@pytest.mark.slow("waits for the loop's next look, in real seconds")
 def test_jobs_without_a_ticket_are_found_all_the_same(redis: Redis) -> None:
     admission = Admission(room=4, jobs=3)
     consumer = Consumer(redis, admission, name="w")
@@ -120,6 +121,7 @@ def test_jobs_without_a_ticket_are_found_all_the_same(redis: Redis) -> None:
     assert admission.jobs == -1
 
 
+@pytest.mark.slow("waits for the loop's next looks, in real seconds")
 def test_an_error_that_is_not_redis_ends_no_loop(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     admission = Admission(room=4, jobs=1)
     real, failures = admission.admit, [MemoryError(), ValueError()]

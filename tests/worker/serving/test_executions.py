@@ -106,6 +106,7 @@ def house(redis: Redis, models: ModelRegistry, tmp_path: Path) -> House:
     return House(redis, models, tmp_path)
 
 
+@pytest.mark.slow("generates the pictures of several jobs in full")
 def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: Ask) -> None:
     with house.running() as worker:
         ids = house.begin(worker, ask(steps=200), ask(steps=200, seed=8))
@@ -305,6 +306,7 @@ def link(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link
     link.close()
 
 
+@pytest.mark.slow("waits longer than a lease, in real seconds")
 def test_a_worker_that_was_cut_off_for_too_long_commits_nothing(house: House, ask: Ask, link: Link) -> None:
     with house.running("cut off", redis=connect(link.url, patient=True), lease_s=2) as worker:
         (job_id,) = house.begin(worker, ask(steps=60))
@@ -324,6 +326,7 @@ def test_a_worker_that_was_cut_off_for_too_long_commits_nothing(house: House, as
         assert stale not in image.key
 
 
+@pytest.mark.slow("cuts a real connection for seconds")
 def test_a_short_cut_costs_nothing(house: House, ask: Ask, link: Link) -> None:
     with house.running("cut off", redis=connect(link.url, patient=True)) as worker:
         (job_id,) = house.begin(worker, ask(steps=100))
@@ -335,6 +338,7 @@ def test_a_short_cut_costs_nothing(house: House, ask: Ask, link: Link) -> None:
         assert house.queue.get(job_id).starts == 1
 
 
+@pytest.mark.slow("waits longer than a lease, in real seconds")
 def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
     ask: Ask, models: ModelRegistry, tmp_path: Path
 ) -> None:

@@ -361,6 +361,7 @@ def test_calls_that_take_a_picture_are_refused(client: webuiapi.WebUIApi) -> Non
         assert (code, answer["error"]) == (501, "not_supported")
 
 
+@pytest.mark.slow("stops a Valkey server of its own, and waits until that is noticed")
 def test_a_failed_job_a_full_queue_and_a_lost_redis_are_told_in_the_same_words(
     client: webuiapi.WebUIApi, queue: JobQueue, worker: PlayedWorker, settings: ApiSettings, app: FastAPI
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_stream_ends_with_an_event_for_each_picture(client: openai.OpenAI, wor
     assert {event.usage.total_tokens for event in events} == {0}
 
 
+@pytest.mark.slow("the stream paces its partial images, in real seconds")
 def test_partial_images_are_the_previews(
     client: openai.OpenAI, queue: JobQueue, worker: PlayedWorker
 ) -> None:

@@ -81,6 +81,7 @@ def test_run_takes_a_version_and_polls_when_told_not_to_wait(client: Client, wor
         assert opened(httpx.get(url).content).format == "PNG"
 
 
+@pytest.mark.slow("the client's own wait runs out, in real seconds")
 def test_a_run_whose_wait_runs_out_still_gets_its_output(
     client: Client, queue: JobQueue, worker: PlayedWorker
 ) -> None:
