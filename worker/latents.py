@@ -146,10 +146,10 @@ def calls_of(states: Sequence[LatentState], device: torch.device) -> Tensor:
     return torch.stack([state.run.table(device)[state.call] for state in states])
 
 
-def advance(
+def advanced(
     states: Sequence[LatentState], before: Tensor, calls: Tensor, output: Tensor, noise: Tensor | None
 ) -> Tensor:
-    """Move each state on by one call; their parts after it, [N, depth, C, h, w].
+    """The parts of each state after its next call, [N, depth, C, h, w].
 
     Args:
         states: of the batch.
@@ -167,10 +167,14 @@ def advance(
     after = torch.empty_like(before)
     for part in range(before.shape[1]):
         _add_up(after[:, part], [(inputs[number], weights[:, part, number]) for number in numbers[part]])
+    return after
+
+
+def move_on(states: Sequence[LatentState], after: Tensor) -> None:
+    """Give each state its parts after a call. It cannot fail, so a batch that does is tried again from where it was."""
     for row, state in enumerate(states):
         state.whole, state.row = after, row
         state.call += 1
-    return after
 
 
 def _add_up(total: Tensor, terms: Sequence[tuple[Tensor | None, Tensor]]) -> None:

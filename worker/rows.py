@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import cached_property
 
 from torch import Tensor
 
@@ -18,20 +17,15 @@ class Row:
     Attributes:
         context: states of the text's tokens, [1, L, D].
         weight: of the row's output in the combined one.
-        vector: pooled text and sizes, [1, V]; None for a model that takes none.
-        channels: input channels beside the latents, [1, K, h, w]; None for a model that takes none.
     """
 
     context: Tensor
     weight: float = 1.0
-    vector: Tensor | None = None
-    channels: Tensor | None = None
 
-    @cached_property
+    @property
     def key(self) -> Hashable:
         """The shapes of the conditions, in which the rows of one batch agree."""
-        optional = (None if each is None else each.shape[1:] for each in (self.vector, self.channels))
-        return self.context.shape[1:], *optional
+        return self.context.shape[1:]
 
 
 Rows = tuple[Row, ...]  # of one picture, the conditional one first

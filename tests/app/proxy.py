@@ -1,6 +1,7 @@
 """A reverse proxy that serves an API under a prefix, as people put one in front."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -47,14 +48,16 @@ def proxying(backend: str, prefix: str, *, strips: bool = True, **headers: str) 
         server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler, ABC):
     """Passes a request on and its answer back, piece by piece."""
 
+    @abstractmethod
     def target(self) -> str | None:
-        raise NotImplementedError
+        """Where the request goes; None if it is not this proxy's."""
 
+    @abstractmethod
     def asking(self, target: str, body: bytes | None) -> AbstractContextManager[HTTPResponse]:
-        raise NotImplementedError
+        """The request there, and its answer while the block lasts."""
 
     def forward(self) -> None:
         if (target := self.target()) is None:

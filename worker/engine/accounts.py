@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_LEAD_S = 2.0
-COUNTED_WORK = (
-    0.5  # share of a job's work that decides on its place: 0 for the order of arrival, 1 for the protocol's
-)
+# Share of a job's work that decides on its place: 0 for the order of arrival, 1 for the protocol's.
+COUNTED_WORK = 0.5
 REMEMBERED = 0.9  # of the pace so far, each time that a job ends
 
 

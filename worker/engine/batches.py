@@ -24,7 +24,7 @@ from worker.calls import (
     PullBack,
 )
 from worker.guidance.gradient import Gradient, guidance_gradients
-from worker.latents import advance, calls_of, gathered
+from worker.latents import advanced, calls_of, gathered, move_on
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
 from worker.sampling.prediction import Prediction, Predictions
@@ -66,8 +66,9 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     x, timesteps, rows = before[:, 0], next_calls[:, 0], model.rows([call.rows for call in calls])
     outputs = model.predict(x, timesteps, rows)
     combined = rows.combined(outputs)
-    after = advance(states, before, next_calls, combined, _noise(calls, device))
+    after = advanced(states, before, next_calls, combined, _noise(calls, device))
     finite = Readback(after[:, 0].flatten(1).sum(dim=1).isfinite())
+    move_on(states, after)  # last: nothing has moved if anything before fails
     batch = Predictions(x, timesteps, outputs, combined, finite)
     starts = accumulate((call.size for call in calls[:-1]), initial=0)
     return [

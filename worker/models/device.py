@@ -67,7 +67,7 @@ class Device:
         return DTYPES[self.dtype_name]
 
     def free_bytes(self) -> int:
-        """Memory that a batch could take now; the allocator's cache counts as free."""
+        """Memory that a batch could take, at most ``FREE_FOR_S`` ago; the allocator's cache counts as free."""
         now = time.monotonic()
         if now - self._free_at > FREE_FOR_S:
             self._free_at, self._free_bytes = now, self._read_free_bytes()
@@ -87,6 +87,7 @@ class Device:
 
     def empty_cache(self) -> None:
         """Empty the allocator's cache."""
+        self._free_at = -FREE_FOR_S
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -18,8 +18,6 @@ class RowBatch:
 
     Attributes:
         context: [B, L, D].
-        vector: [B, V], or None.
-        channels: [B, K, h, w], or None.
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
         weights: of these rows, [N, R, 1, 1, 1]; 0 for a repetition.
@@ -27,8 +25,6 @@ class RowBatch:
     """
 
     context: Tensor
-    vector: Tensor | None
-    channels: Tensor | None
     owners: Tensor
     places: Tensor
     weights: Tensor
@@ -106,18 +102,9 @@ class RowBatches:
             places.append([*range(start, start + len(each)), *[start] * missing])
             weights.append([*(row.weight for row in each), *[0.0] * missing])
         return RowBatch(
-            self._together([row.context for row in rows]),
-            self._if_any([row.vector for row in rows]),
-            self._if_any([row.channels for row in rows]),
+            torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
             is_regular=len(rows) == most * len(pictures),
         )
-
-    def _if_any(self, tensors: Sequence[Tensor | None]) -> Tensor | None:
-        given = [tensor for tensor in tensors if tensor is not None]
-        return self._together(given) if given else None
-
-    def _together(self, tensors: Sequence[Tensor]) -> Tensor:
-        return torch.cat([tensor.to(self._device, self._dtype) for tensor in tensors])

@@ -1,4 +1,4 @@
-"""A whole run of a solver as coefficients, so that one product advances all pictures of a batch.
+"""A whole run of a solver as coefficients, by which all pictures of a batch advance together.
 
 Every solver is linear: the latents after a call of the UNet are a weighted sum of the latents before, the output, the
 fresh noise and the solver's memory. So one run on unit vectors in place of tensors gives the weights of any run, and

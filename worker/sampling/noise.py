@@ -1,7 +1,6 @@
 """Fresh noise of a picture's own generator, drawn ahead of need beside the denoiser."""
 
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
@@ -32,15 +31,10 @@ class NoiseStream:
         self._next: Future[list[Tensor]] | None = None
         self._order()
 
-    def __iter__(self) -> Iterator[Tensor]:
-        """One after the other."""
-        return self
-
-    def __next__(self) -> Tensor:
-        """The next one."""
+    def draw(self) -> Tensor:
+        """The next one; there are no more than were announced."""
         if not self._drawn:
-            if self._next is None:
-                raise StopIteration
+            assert self._next is not None
             self._drawn.extend(self._next.result())
             self._order()
         return self._drawn.popleft()

@@ -112,7 +112,7 @@ def _step(
             state.renoise(math.sqrt(step.alpha), forward)
         update: Update | None = None
         for call in run.calls[number]:
-            noise = next(sampling.noise) if call.draws else None
+            noise = sampling.noise.draw() if call.draws else None
             prediction: Prediction = yield Denoise(model, state, sampling.rows, noise)
             if call.stage == 0:
                 first = prediction

@@ -10,13 +10,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from tests.worker import reference
+from tests.worker.running import Running
 from worker.calls import Call, Denoise
 from worker.engine import batches
 from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
+from worker.engine.work import Finished, Work
 from worker.events import Event
-from worker.latents import Coefficients, LatentState, advance, calls_of, gathered
+from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, move_on
 from worker.models.registry import ModelRegistry
+from worker.readback import Readback
 from worker.sampling import sampler
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import linear_run
@@ -120,8 +123,35 @@ def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelR
         for call in range(5):
             before, calls = gathered(states), calls_of(states, torch.device("cpu"))
             noise = torch.cat([torch.cos(x[index] * call) for index in chosen])
-            advance(states, before, calls, torch.tanh(before[:, 0]), noise)
+            move_on(states, advanced(states, before, calls, torch.tanh(before[:, 0]), noise))
         return [state.x for state in states]
 
     together = latents(range(len(runs)))
     assert all(torch.equal(latents([index])[0], together[index]) for index in range(len(runs)))
+
+
+def test_a_batch_that_fails_at_its_end_is_tried_again_from_where_it_was(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [ask(sampler=name, steps=4, seed=seed) for seed, name in enumerate(("ddim", "unipc", "heun"))]
+    alone = [generate(request, Runner(models), SamplerInputs("pocket-m")).pixels for request in pictures]
+    refused = 0
+
+    class Tight(Readback):
+        def __init__(self, values: torch.Tensor) -> None:
+            nonlocal refused
+            if len(values) > 2:
+                refused += 1
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            super().__init__(values)
+
+    monkeypatch.setattr(batches, "Readback", Tight)
+    running = Running(models)
+    for number, request in enumerate(pictures):
+        running.engine.admit(Work(str(number), request))
+    outcomes = running.wait_for("0", "1", "2")
+    running.stop()
+    assert refused
+    for outcome, pixels in zip(outcomes, alone, strict=True):
+        assert isinstance(outcome, Finished)
+        assert (outcome.pictures[0].pixels - pixels).abs().max() < 1e-3

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.latents import LatentState, advance, calls_of, gathered
+from worker.latents import LatentState, advanced, calls_of, gathered, move_on
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.solvers.table import SOLVERS
 
@@ -37,7 +37,8 @@ def run_by_weights(run: LinearRun, shift: Tensor) -> Tensor:
         for call in calls:
             noise = torch.randn(SHAPE, generator=rng) if call.draws else None
             output = model(state.x, call.timestep)
-            advance([state], gathered([state]), calls_of([state], torch.device("cpu")), output, noise)
+            calls_now = calls_of([state], torch.device("cpu"))
+            move_on([state], advanced([state], gathered([state]), calls_now, output, noise))
         state.shift(index, shift * (index % 3))
     return state.x
 
