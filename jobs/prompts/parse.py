@@ -1,6 +1,7 @@
 """Reads a prompt in any of the served syntaxes."""
 
 import re
+from functools import lru_cache
 
 from jobs.prompts.compel import parts_of
 from jobs.prompts.emphasis import emphasized
@@ -11,10 +12,12 @@ _AND = re.compile(r"\bAND\b")
 _BRANCH_WEIGHT = re.compile(
     r"(?P<text>.*?)\s*:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*", re.DOTALL | re.ASCII
 )
+KEPT = 256  # latest prompts; a request's is asked for again and again
 MAX_BRANCHES = 8
 MAX_WORDINGS = 64  # of one prompt; each is encoded
 
 
+@lru_cache(KEPT)
 def branches(
     text: str, syntax: PromptSyntax, long_prompt: LongPrompt, steps: int, *, joins: bool = True
 ) -> Branches:
