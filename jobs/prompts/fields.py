@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.prompts.parse import branches, plain_words
-from jobs.prompts.prompt import Branches, LongPrompt, PromptSyntax
+from jobs.prompts.prompt import Branch, Branches, LongPrompt, PromptSyntax, Wording
 from jobs.wire import Wire
 
 ROUNDING = 1e-9  # of a sum of weights that ought to be 1
@@ -51,6 +51,22 @@ class ResolvedPrompt(Wire):
     def branches(self) -> Branches:
         """What the prompt says, as the rows that it has."""
         return branches(self.prompt, self.prompt_syntax, self.long_prompt, self.steps)
+
+    @property
+    def negative_branch(self) -> Branch:
+        """What the negative prompt says; it has one row."""
+        (branch,) = branches(
+            self.negative_prompt, self.prompt_syntax, self.long_prompt, self.steps, joins=False
+        )
+        return branch
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """All that the text encoder reads, once each."""
+        read = self.branches if self.cfg_scale else ()
+        if self.unconditional_weight:
+            read = (*read, self.negative_branch)
+        return tuple(dict.fromkeys(span.wording for branch in read for span in branch.spans))
 
     @property
     def words(self) -> str:

@@ -61,12 +61,24 @@ class Wording:
     long_prompt: LongPrompt = LongPrompt.CUT
 
     @property
-    def text(self) -> str:
-        """The words alone, without weights."""
+    def texts(self) -> tuple[str, ...]:
+        """The words of each passage, without weights."""
         between = " " if self.syntax == PromptSyntax.COMPEL else ""  # the others keep their spaces
         passages = (passage for part in self.parts for passage in part.passages)
-        texts = (between.join(fragment.text for fragment in passage) for passage in passages)
-        return " ".join(" ".join(texts).split())
+        return tuple(between.join(fragment.text for fragment in passage) for passage in passages)
+
+    @property
+    def text(self) -> str:
+        """All words, with single spaces."""
+        return " ".join(" ".join(self.texts).split())
+
+
+def plain(text: str) -> Wording:
+    """A text as it stands, cut at the encoder's context."""
+    return Wording((Part(((Fragment(text),),)),))
+
+
+EMPTY = plain("")
 
 
 @dataclass(frozen=True)

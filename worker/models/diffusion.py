@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
+from jobs.prompts.prompt import plain
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
 from worker.calls import Tuning
@@ -19,7 +20,8 @@ from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.loading.parts import Parts
 from worker.models.rows import RowBatch, RowBatches
-from worker.models.texts import TextCache, measured
+from worker.models.texts import measured
+from worker.models.wordings import WordingEncoder
 from worker.rows import Rows
 
 
@@ -28,8 +30,7 @@ class DiffusionModel:
 
     Attributes:
         facts: its properties, for samplers.
-        encode_texts: texts to the text encoder's last hidden states [N, L, D]; words beyond its context are cut off.
-            Keeps the latest.
+        encode: wordings to the text encoder's last hidden states [1, k L, D], of k windows. Keeps the latest.
         networks: all that it holds in memory.
     """
 
@@ -46,13 +47,13 @@ class DiffusionModel:
         if self._vae.config.sample_size >= 256:
             checkpoint_activations(self._vae.decoder)
         self._device = device
-        self.encode_texts = TextCache(self._encode_texts)
         self._rows = RowBatches(device.device, device.dtype)
         self._tuned = TuningCache()
         self.networks: tuple[torch.nn.Module, ...] = (self._text_encoder, self._unet, self._vae)
         self._length: int = min(
             self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
         )
+        self.encode = WordingEncoder(self._tokenizer, self._length, self._encode_tokens, device.device)
         self.facts = ModelFacts(
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
@@ -68,16 +69,13 @@ class DiffusionModel:
         return max(8, 1 << (levels - 1))
 
     @torch.inference_mode()
-    def _encode_texts(self, texts: list[str]) -> Tensor:
-        tokens = self._tokenizer(
-            texts,
-            padding="max_length",
-            max_length=self._length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
+    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        hidden: Tensor = self._text_encoder(tokens, attention_mask=mask)[0]
         return hidden
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """The contexts [N, L, D] of texts as they stand; words beyond the encoder's context are cut off."""
+        return torch.cat(self.encode([plain(text) for text in texts]))
 
     def personalize(
         self,
