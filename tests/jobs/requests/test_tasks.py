@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
+from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.objectives import (
     AestheticObjective,
@@ -80,8 +81,8 @@ def guided() -> ResolvedRequest:
         update={
             "guidance": guidance,
             "eta": 0.5,
-            "prompt_syntax": "a1111",
-            "long_prompt": "chunk",
+            "prompt_syntax": PromptSyntax.A1111,
+            "long_prompt": LongPrompt.CHUNK,
             "personalization": ResolvedPersonalization(
                 embedding="warm",
                 digest="d",
