@@ -43,8 +43,8 @@ def require_latents(unet: Any, vae: Any) -> None:
     for field, verb in (("in_channels", "takes"), ("out_channels", "gives")):
         if unet[field] != channels:
             raise ModelUnavailableError(
-                f"the UNet {verb} {unet[field]} channels and the VAE's latents have {channels}: "
-                "one that takes more, to inpaint or to be told of depth, is not served"
+                f"the UNet {verb} {unet[field]} channels and the VAE's latents have {channels}: one that takes more, "
+                "to inpaint (9 for 4), to edit a picture (8) or to be told of depth (5), is not served"
             )
 
 

@@ -138,5 +138,6 @@ STABLE_DIFFUSION = Family(
     tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},
     ignored=frozenset({"safety_checker", "feature_extractor", "image_encoder"}),
     require=_require,
+    require_file=original.require_latents_of_file,
     make=StableDiffusion,
 )

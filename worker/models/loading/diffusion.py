@@ -12,7 +12,7 @@ from worker.models.families.denoiser import Denoiser
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
-from worker.models.loading.single_file import described_by
+from worker.models.loading.single_file import described_by, family_of_file
 from worker.models.shared import SharedNetworks
 from worker.rows import Row
 
@@ -33,9 +33,8 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     path, shared = locate(card), shared or SharedNetworks()
     try:
         if path.is_file():
-            config = card.config or described_by(path)
-            family = family_in(config)
-            parts = load_file_parts(path, config, family, device, shared.digests)
+            family = family_of_file(path, card.config)
+            parts = load_file_parts(path, card.config or described_by(path), family, device, shared.digests)
         else:
             family = family_in(path)
             parts = load_folder_parts(path, family, card.variant, device, shared)
