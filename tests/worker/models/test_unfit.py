@@ -138,6 +138,16 @@ def with_old_attention(tensors: Tensors) -> Tensors:
         ("scheduler/scheduler_config.json", {"prediction_type": "flow_prediction"}, "is 'flow_prediction'"),
         (
             "scheduler/scheduler_config.json",
+            {"rescale_betas_zero_snr": True, "prediction_type": "epsilon"},
+            "rescale_betas_zero_snr needs a prediction_type other than 'epsilon'",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "use_karras_sigmas": True},
+            "use_karras_sigmas spreads its levels from the largest sigma down",
+        ),
+        (
+            "scheduler/scheduler_config.json",
             {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True},
             "by betas",
         ),

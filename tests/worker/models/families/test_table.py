@@ -81,7 +81,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("make", "said"),
     [
         (checkpoints.inpainting, "the UNet takes 9 channels and the VAE's latents have 4"),
-        (checkpoints.instruct_pix2pix, "it is a StableDiffusionInstructPix2PixPipeline"),
+        (checkpoints.instruct_pix2pix, "the UNet takes 8 channels and the VAE's latents have 4"),
     ],
     ids=["inpainting", "edit"],
 )
