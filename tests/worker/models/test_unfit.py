@@ -10,10 +10,10 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
+from benchmarks.loading.single_file import write_single_file
 from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
-from tests.worker.models.loading.single_file import write_single_file
 from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, edit, load, rewrite
 from worker.aesthetics.predictor import load_head

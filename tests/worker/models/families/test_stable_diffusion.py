@@ -106,14 +106,14 @@ def test_in_noise_alone_the_estimate_is_guided_and_the_noise_is_not(
     preset: PresetName, tiny: ModelRegistry
 ) -> None:
     guidance = {"preset": preset, "cutouts": 2, "trace": True, "clip": "pocket-m"}
-    request = ask(tiny, "v, zero terminal SNR", steps=4, guidance=guidance)
+    request = ask(tiny, "v, zero terminal SNR", steps=5, guidance=guidance)
     picture = generate(request, Runner(tiny), SamplerInputs("pocket-m"))
     assert picture.trace is not None
     assert not any(step.skipped for step in picture.trace)
     guided = [step.step for step in picture.trace]
     assert guided
     assert request.guidance is not None
-    assert (0 in guided) is (bool(request.guidance.mu) and 0 in request.guidance.window(4))
+    assert (0 in guided) is (bool(request.guidance.mu) and 0 in request.guidance.window(5))
 
 
 def test_a_schedule_that_it_has_no_level_for_fails_the_job_and_names_one_that_it_has(

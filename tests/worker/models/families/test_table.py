@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.loading.single_file import write_single_file
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import written
-from tests.worker.models.loading.single_file import write_single_file
 from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import load
 from worker.models.families.stable_diffusion import StableDiffusion
