@@ -11,6 +11,7 @@ import structlog
 import torch
 
 from jobs.errors import ConfigurationError
+from worker.models.failures import is_out_of_memory
 from worker.models.footprint import resident_bytes
 from worker.settings import WorkerSettings
 
@@ -84,6 +85,14 @@ class Device:
         if self.device.type == "cuda":
             return torch.cuda.memory_reserved(self.device)
         return resident_bytes()
+
+    def answers(self) -> bool:
+        """Whether the device still computes: one small product, waited for. A full one counts as well."""
+        try:
+            ones = torch.ones(8, 8, device=self.device, dtype=self.dtype)
+            return float((ones @ ones).sum()) == 8**3
+        except Exception as error:
+            return is_out_of_memory(error)
 
     def empty_cache(self) -> None:
         """Empty the allocator's cache."""
