@@ -15,8 +15,8 @@ class Failure(Enum):
     DEVICE = "device"  # they fail too
 
 
-# An allocation that found no room. CUDA's libraries, its driver and its lazy loading of kernels allocate beside PyTorch's
-# allocator, and report it in words of their own. A library that finds no room for its handle is "not initialized".
+# An allocation that found no room. CUDA's libraries, its driver and its lazy loading of kernels allocate beside
+# PyTorch's allocator, and report it in words of their own. A library without room for its handle is "not initialized".
 _NO_ROOM = re.compile(
     r"""
     out[ _]of[ _]memory

@@ -8,7 +8,7 @@ from worker.models.device import Device
 from worker.models.failures import Failure, failure_of, is_out_of_memory
 from worker.settings import WorkerSettings
 
-ASYNC = "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace might be wrong."
+ASYNC = "\nCUDA kernel errors might be asynchronously reported at some other API call."
 DEBUG = "\nFor debugging consider passing CUDA_LAUNCH_BLOCKING=1\nCompile with `TORCH_USE_CUDA_DSA`."
 
 NO_ROOM = [
