@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from worker.models.failures import is_out_of_memory
 from worker.models.networks.wanted import shapes
 
-# Compiled for 1 row, and once for all other numbers of rows.
-ROWS_PREPARED = (1, 2)
+# Rows that are compiled for. The compiler keeps 1 apart, and guards code for 2 by a bound that is below 16.
+ROWS_PREPARED = (1, 2, 16, 64)
+MOST_COMPILATIONS = 256  # of one network class: of every model and prepared shape
 
 log = structlog.get_logger(__name__)
 
@@ -34,28 +35,38 @@ class Compiled:
         self._prepared: set[Hashable] = set()
 
     def prepare(self, *inputs: Tensor) -> None:
-        """Compile for inputs [1, ...] of these shapes, with any number of rows."""
-        try:
-            for rows in ROWS_PREPARED:
+        """Compile for inputs [1, ...] of these shapes, with any number of rows that fits the memory."""
+        for rows in ROWS_PREPARED:
+            try:
                 self._compile(rows, inputs)
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            log.warning("a network is run without compiling", reason=str(error).strip()[:500])
-            return
-        self._prepared.add(shapes(inputs))
+            except Exception as error:
+                if is_out_of_memory(error) and rows == 1:
+                    raise
+                if not is_out_of_memory(error):
+                    log.warning(
+                        "a network is run without compiling", rows=rows, reason=str(error).strip()[:500]
+                    )
+                return
+            self._prepared.add(shapes(inputs))
 
     def _compile(self, rows: int, inputs: tuple[Tensor, ...]) -> None:
         given = tuple(_laid_out(each.repeat(rows, *[1] * (each.ndim - 1))) for each in inputs)
         if rows > 1:
             for each in given:
                 torch._dynamo.mark_dynamic(each, 0)  # type: ignore[no-untyped-call]
-        self._compiled(*given)
+        with torch._dynamo.config.patch(  # type: ignore[no-untyped-call]
+            recompile_limit=MOST_COMPILATIONS, accumulated_recompile_limit=MOST_COMPILATIONS
+        ):
+            self._compiled(*given)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Answer inputs [B, ...]."""
-        run = self._compiled if shapes(inputs) in self._prepared else self._network
-        answer: Tensor = run(*(_laid_out(each) for each in inputs))
+        given = tuple(_laid_out(each) for each in inputs)
+        if shapes(inputs) not in self._prepared:
+            answer: Tensor = self._network(*given)
+            return answer
+        with torch.compiler.set_stance("eager_on_recompile"):
+            answer = self._compiled(*given)
         return answer
 
 

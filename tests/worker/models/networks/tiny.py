@@ -22,9 +22,9 @@ def tiny_unet() -> Output:
     """With random weights, frozen."""
     torch.manual_seed(1)
     unet = UNet2DConditionModel(
-        block_out_channels=(8, 16, 16),
-        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=1,
         cross_attention_dim=12,
         attention_head_dim=4,
