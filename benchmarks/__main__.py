@@ -18,6 +18,7 @@ BENCHMARKS = (
     "serving",
     "queue",
     "idle",
+    "networks",
     "scheduling",
     "neighbours",
     "chaos",
