@@ -28,7 +28,6 @@ class Denoiser(ABC):
 
     Attributes:
         facts: its properties, for samplers.
-        networks: all that it holds in memory.
         least_side: height and width of the smallest latents that every level of the network has something of.
         encode_texts: texts to contexts [N, L, D] on the device; words beyond its context are cut off. Keeps the latest.
     """
@@ -43,8 +42,8 @@ class Denoiser(ABC):
         personalizer: Personalizer | None = None,
     ) -> None:
         """Freeze the networks, and bring them to the device."""
-        self.networks: tuple[Module, ...] = tuple(networks)
-        for network in self.networks:
+        self._networks: tuple[Module, ...] = tuple(networks)
+        for network in self._networks:
             # Not diffusers' own, which warns of weights in single precision even where there are none.
             Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self.facts = facts
@@ -68,6 +67,19 @@ class Denoiser(ABC):
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
+
+    def widen(self) -> bool:
+        """Decode in a wider number format from now on; whether there is one."""
+        return False
+
+    def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
+        """Do what takes long once before ``predict`` is fast for latents and conditions of these shapes."""
+        self.predict(latents, timesteps, rows)
+
+    @property
+    def networks(self) -> tuple[Module, ...]:
+        """All that it holds in memory."""
+        return self._networks
 
     @property
     def personalizer(self) -> Personalizer:
@@ -128,7 +140,12 @@ class Denoiser(ABC):
     def render(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
 
-        Values that are not finite become NaN, since clamping would turn an infinity into black or white.
+        One that overflows is decoded again in the wider format, if there is one. The others of the batch stay as they
+        are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
+        turn an infinity into black or white.
         """
         decoded = self.decode(latents).float()
+        broken = ~decoded.flatten(1).isfinite().all(dim=1)
+        if bool(broken.any()) and self.widen():
+            decoded[broken] = self.decode(latents[broken]).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
