@@ -204,9 +204,9 @@ class DiffusionModel:
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the device.
 
         Values that are not finite become NaN, since clamping would turn an infinity into black or white.
         """
         decoded = self.decode(latents).float()
-        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
+        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)
