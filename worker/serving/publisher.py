@@ -19,7 +19,7 @@ from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
 from worker.pictures.upscaling import Upscaler
-from worker.serving.candidates import Candidates
+from worker.serving.storing import Storing
 
 log = structlog.get_logger(__name__)
 
@@ -45,18 +45,18 @@ class Publisher:
         self._leases = leases
         self._artifacts = artifacts
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._candidates = Candidates(leases, self._put, on_stored)
+        self._storing = Storing(leases, self._put, on_stored)
         self._embeddings = EmbeddingLibrary(artifacts)
         self._upscalers: dict[str, Upscaler] = {}
         self._threads = models.device.threads
 
     def show(self, lease: Lease, picture: Picture) -> None:
         """Publish a candidate of a best-of-n job soon; returns at once."""
-        self._candidates.show(lease, picture)
+        self._storing.show(lease, picture)
 
     def has_room(self, lease: Lease) -> bool:
         """Whether an execution may make another candidate, or should wait until some are stored."""
-        return self._candidates.has_room(lease)
+        return self._storing.has_room(lease)
 
     def publish(
         self, lease: Lease, pictures: tuple[Picture, ...], stored: tuple[StoredImage, ...] | None = None
@@ -131,22 +131,22 @@ class Publisher:
 
     def withdraw(self, lease: Lease) -> None:
         """Delete the candidates of an execution that has ended without its pictures."""
-        if self._candidates.forget(lease):
+        if self._storing.forget(lease):
             self._delete(lease.artifact_prefix)
 
     def discard(self, lease: Lease) -> None:
         """Delete all files of the execution."""
-        self._candidates.forget(lease)
+        self._storing.forget(lease)
         self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
         self._delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:
         """Store nothing more for the execution; another execution may use or delete its files."""
-        self._candidates.forget(lease)
+        self._storing.forget(lease)
 
     def close(self, within_s: float) -> None:
         """Store no more candidates; return when that has ended, or the time is over."""
-        self._candidates.close(within_s)
+        self._storing.close(within_s)
 
     def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
         """Store a job's pictures, or choose the best of its stored candidates."""
@@ -155,7 +155,7 @@ class Publisher:
         return self._best(lease, lease.generation.select)
 
     def _best(self, lease: Lease, select: ResolvedSelection) -> tuple[StoredImage, ...]:
-        candidates = self._candidates.all(lease)
+        candidates = self._storing.all(lease)
         return tuple(candidates[place] for place in best(candidates, select.by, select.keep))
 
     def _whole(self, lease: Lease, pictures: tuple[Picture, ...]) -> Iterator[Picture]:

@@ -21,7 +21,7 @@ from tests.worker.serving.test_executions import House, until
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, read_inputs
-from worker.serving import candidates, publisher
+from worker.serving import publisher, storing
 from worker.serving.executions import Executions
 from worker.serving.publisher import Publisher
 from worker.settings import WorkerSettings
@@ -216,26 +216,26 @@ def test_candidates_wait_for_a_slow_store_in_bounded_number_and_are_made_all_the
     house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, real, made = threading.Event(), house.artifacts.put, list[int]()
-    real_show = candidates.Candidates.show
+    real_show = storing.Storing.show
 
     def put(key: str, data: bytes) -> None:
         assert go_on.wait(60)
         real(key, data)
 
-    def show(self: candidates.Candidates, lease: object, picture: object) -> None:
+    def show(self: storing.Storing, lease: object, picture: object) -> None:
         made.append(1)
         real_show(self, lease, picture)  # type: ignore[arg-type]
 
     monkeypatch.setattr(house.artifacts, "put", put)
-    monkeypatch.setattr(candidates.Candidates, "show", show)
+    monkeypatch.setattr(storing.Storing, "show", show)
     with house.running() as worker:
         best_of_n = house.queue.submit(ask(steps=1, select={"candidates": 60})).job.id
         assert worker.admit()
-        until(lambda: len(made) >= candidates.WAITING)
+        until(lambda: len(made) >= storing.WAITING)
         long = house.queue.submit(ask(steps=100)).job.id
         assert worker.admit()
         until(lambda: house.queue.get(long).progress.step > 60)
-        assert len(made) <= candidates.WAITING + 16  # those that were under way
+        assert len(made) <= storing.WAITING + 16  # those that were under way
         go_on.set()
         until(lambda: house.status(best_of_n) is JobStatus.SUCCEEDED)
     assert len(made) == 60

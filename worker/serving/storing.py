@@ -13,7 +13,7 @@ from worker.serving.lane import Lane
 WAITING = 8  # candidates of one execution that may wait to be stored
 
 
-class Candidates:
+class Storing:
     """Stores candidates on a thread of its own, and keeps their records until their job is settled."""
 
     def __init__(
