@@ -14,7 +14,9 @@ class Picture:
 
     index: int
     seed: int
-    pixels: Tensor  # [3, H, W] in [0, 1], float32, on the model's device; empty once only the raster is needed
+    pixels: (
+        Tensor  # [3, H, W] in [0, 1], float32, on the model's device; empty once only the raster is needed
+    )
     raster: Raster
     clip_score: float
     trace: tuple[GuidedStep, ...] | None = None  # None unless requested

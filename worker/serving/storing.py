@@ -1,46 +1,57 @@
-"""Publishes the candidates of a best-of-n job while it still generates others."""
+"""Encodes and stores pictures as they are finished, while their jobs go on."""
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 
-from jobs.queue.leases import Lease, Leases
+from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
 from worker.serving.lane import Lane
 
-WAITING = 8  # candidates of one execution that may wait to be stored
+THREADS = 4  # python -m benchmarks.gpu store
+WAITING = 8  # pictures of one execution that may wait to be stored
+
+_Futures = list[Future[StoredImage]]
 
 
 class Storing:
-    """Stores candidates on a thread of its own, and keeps their records until their job is settled."""
+    """Stores pictures on threads of its own, and keeps their records until their job is settled.
+
+    The pictures of one execution are announced in the order in which they were added, whichever is stored first.
+    """
 
     def __init__(
         self,
-        leases: Leases,
         put: Callable[[str, bytes], None],
+        announce: Callable[[Lease, StoredImage], None] = lambda *_: None,
         on_stored: Callable[[], None] = lambda: None,
+        threads: int = THREADS,
     ) -> None:
         """Start no thread yet.
 
         Args:
-            leases: announces each.
             put: stores bytes under a key.
-            on_stored: called when fewer candidates wait than before, on the thread that stores them.
+            announce: called for each candidate of a best-of-n job, once it is stored.
+            on_stored: called when fewer pictures wait than before, on a thread that stores them.
+            threads: the most.
         """
-        self._leases = leases
         self._put = put
+        self._announce = announce
         self._on_stored = on_stored
-        self._lane = Lane("candidates")
-        self._storing: dict[str, list[Future[StoredImage]]] = {}
+        self._lane = Lane("storing", threads)
+        self._storing: dict[str, _Futures] = {}
         self._lock = threading.Lock()
 
-    def show(self, lease: Lease, picture: Picture) -> None:
-        """Store a candidate soon; returns at once."""
-        stored = self._lane.submit(self._store, lease, picture)
+    def add(self, lease: Lease, picture: Picture) -> None:
+        """Store a picture soon; returns at once."""
         with self._lock:
-            self._storing.setdefault(lease.artifact_prefix, []).append(stored)
+            storing = self._storing.setdefault(lease.artifact_prefix, [])
+            before = storing[-1] if storing else None
+            stored = self._lane.submit(self._store, lease, picture, before)
+            storing.append(stored)
         stored.add_done_callback(lambda _: self._on_stored())
 
     def has_room(self, lease: Lease) -> bool:
@@ -50,32 +61,53 @@ class Storing:
             return sum(not future.done() for future in storing) < WAITING
 
     def all(self, lease: Lease) -> tuple[StoredImage, ...]:
-        """Every candidate of an execution, by number, once the last one is stored.
+        """Every picture of an execution, by number, once the last one is stored. If one cannot be, no other will be.
 
         Raises:
             OSError: one cannot be stored.
+            LodestarError: one cannot be encoded.
         """
-        stored = [future.result() for future in self._pop(lease)]
+        storing = self._pop(lease)
+        try:
+            stored = [future.result() for future in storing]
+        except BaseException:
+            _stop(storing)
+            raise
         return tuple(sorted(stored, key=lambda image: image.index))
 
     def forget(self, lease: Lease) -> bool:
         """Store nothing more for an execution; whether anything was stored for it."""
         storing = self._pop(lease)
-        for future in storing:
-            if not future.cancel():
-                future.exception()
+        _stop(storing)
         return bool(storing)
 
     def close(self, within_s: float) -> None:
-        """Store no more; return when the thread has ended, or the time is over."""
+        """Store no more; return when the threads have ended, or the time is over."""
         self._lane.close(within_s)
 
-    def _pop(self, lease: Lease) -> list[Future[StoredImage]]:
+    def _pop(self, lease: Lease) -> _Futures:
         with self._lock:
             return self._storing.pop(lease.artifact_prefix, [])
 
-    def _store(self, lease: Lease, picture: Picture) -> StoredImage:
+    def _store(self, lease: Lease, picture: Picture, before: Future[StoredImage] | None) -> StoredImage:
         image = stored_image(lease.artifact_prefix, picture)
         self._put(image.key, encode_png(picture, lease.generation))
-        self._leases.show(lease, image)
+        if lease.generation.select is not None:
+            _wait(before)
+            self._announce(lease, image)
         return image
+
+
+def _stop(storing: _Futures) -> None:
+    """Cancel what has not begun, and wait for the rest."""
+    for future in reversed(storing):
+        future.cancel()
+    for future in storing:
+        _wait(future)
+
+
+def _wait(stored: Future[StoredImage] | None) -> None:
+    """Return when a picture is stored, or will never be. The lane has begun it before all later ones."""
+    if stored is not None:
+        with suppress(BaseException):
+            stored.exception()

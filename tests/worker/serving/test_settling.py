@@ -216,18 +216,18 @@ def test_candidates_wait_for_a_slow_store_in_bounded_number_and_are_made_all_the
     house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, real, made = threading.Event(), house.artifacts.put, list[int]()
-    real_show = storing.Storing.show
+    real_add = storing.Storing.add
 
     def put(key: str, data: bytes) -> None:
         assert go_on.wait(60)
         real(key, data)
 
-    def show(self: storing.Storing, lease: object, picture: object) -> None:
+    def add(self: storing.Storing, lease: object, picture: object) -> None:
         made.append(1)
-        real_show(self, lease, picture)  # type: ignore[arg-type]
+        real_add(self, lease, picture)  # type: ignore[arg-type]
 
     monkeypatch.setattr(house.artifacts, "put", put)
-    monkeypatch.setattr(storing.Storing, "show", show)
+    monkeypatch.setattr(storing.Storing, "add", add)
     with house.running() as worker:
         best_of_n = house.queue.submit(ask(steps=1, select={"candidates": 60})).job.id
         assert worker.admit()
