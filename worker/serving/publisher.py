@@ -6,7 +6,7 @@ from dataclasses import replace
 import stamina
 import structlog
 
-from jobs.errors import JobFailedError, LeaseLostError, LodestarError, NameTakenError
+from jobs.errors import DeviceLostError, JobFailedError, LeaseLostError, LodestarError, NameTakenError
 from jobs.queue.leases import Lease, Leases, Standing
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import best
@@ -79,12 +79,15 @@ class Publisher:
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
+            DeviceLostError: a picture was lost with the device.
         """
         try:
             images = self._kept(lease) if stored is None else stored
             self._index(lease, pictures, images)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
+        except DeviceLostError:
+            raise
         except LodestarError as error:
             status = self._leases.fail(lease, error)
         else:
