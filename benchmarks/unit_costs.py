@@ -52,7 +52,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
 
     def fit() -> object:
         tuning = Tuning(str(next(embeddings)), steps=5, lr=1e-5)  # one that is not remembered
-        return model.personalize("a red apple", direction, tuning, text_clip)
+        return model.personalizer.personalize("a red apple", direction, tuning, text_clip)
 
     step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
     calls: dict[str, tuple[Run, float]] = {
