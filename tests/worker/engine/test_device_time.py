@@ -18,7 +18,7 @@ from worker.engine.device_time import AHEAD, Launched, WallSpan, spans_of
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
-from worker.engine.work import Failed, Finished, Stopped, Work
+from worker.engine.work import Failed, Stopped, Work
 from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 
@@ -128,8 +128,10 @@ def test_a_job_that_leaves_is_charged_for_what_it_had_launched(late: Late, ask: 
 def test_no_job_gets_further_ahead_than_the_bound_and_one_batch_more(models: ModelRegistry, ask: Ask) -> None:
     seconds = 0.8
     late = Late(models, seconds)
-    for number, width in enumerate((48, 64, 80)):  # of three sizes, so that none share a batch
-        late.begin(ask(steps=40, width=width, height=48), str(number))
+    works = [
+        late.begin(ask(steps=100, width=width, height=48), str(width))
+        for width in (48, 64, 80)  # so that none share a batch
+    ]
     until(lambda: len(late.engine._jobs) == 3 and all(job.begun for job in late.engine._jobs))
     jobs, leads = list(late.engine._jobs), []
     while late.device.done < 24:
@@ -139,8 +141,10 @@ def test_no_job_gets_further_ahead_than_the_bound_and_one_batch_more(models: Mod
         leads.append(max(charged) - min(charged))
     assert max(leads) <= MAX_LEAD_S + (1 + AHEAD) * seconds + 0.5  # and the samplers' own computing
     assert max(leads) > 0
+    for work in works:
+        work.stop.set()
     late.device.let_all()
-    assert all(isinstance(outcome, Finished) for outcome in late.wait_for("0", "1", "2"))
+    late.wait_for(*(work.id for work in works))
     late.stop()
 
 
