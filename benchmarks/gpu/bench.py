@@ -1,6 +1,5 @@
 """Times, kernels and memory of calls on a device."""
 
-import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -101,9 +100,9 @@ class Bench:
         return {**self.timed(run, repeats, warming), **self.kernels(run), "mib": self.peak_mib(run)}
 
     def release(self) -> None:
-        """Give back the memory that nothing uses any more."""
-        gc.collect()
-        self.device.empty_cache()
+        """Give back the device's memory that nothing uses any more."""
+        if self.is_cuda:
+            self.device.empty_cache()
 
 
 def bench(report: Report, *, small: bool) -> Bench:

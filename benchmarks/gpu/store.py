@@ -4,6 +4,7 @@ Another thread stands for the engine: it does small operations of PyTorch all th
 batches, and notes how long each takes.
 """
 
+import io
 import statistics
 import tempfile
 import threading
@@ -13,6 +14,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from PIL import Image
+from torch.nn.functional import interpolate
 
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.report import Values
@@ -23,11 +26,13 @@ from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from jobs.storage.artifacts import ArtifactStore
 from worker.pictures.picture import Picture
+from worker.pictures.png import COMPRESSION
 from worker.pictures.raster import Raster
 from worker.serving.storing import Storing
 
 PICTURES = 48
 PX = 512
+GRAIN = 0.03
 OPERATIONS = 200  # of one piece of the busy thread's work; about a millisecond
 
 
@@ -35,7 +40,12 @@ def measure(bench: Bench) -> None:
     """One, two and four threads, and the busy thread alone."""
     report = bench.report
     px, count = (64, 8) if bench.small else (PX, PICTURES)
-    pictures = [_picture(bench, px, index) for index in range(count)]
+    for name, grain in (("photograph", GRAIN), ("soft shapes", 0.0)):
+        picture = _picture(bench, px, 0, grain)
+        for level in (1, COMPRESSION, 6, 9):
+            report.figure(f"{name}, zlib's level {level}", partial(_encode, bench, picture, level))
+    report.rule("the least level that is worth its time, by the megabytes that a store costs")
+    pictures = [_picture(bench, px, index, GRAIN) for index in range(count)]
     alone = report.figure("busy thread alone", lambda: _busy(partial(time.sleep, 0.2 if bench.small else 2)))
     found = {n: report.figure(f"{px} px, {n} threads", partial(_store, pictures, n)) for n in (1, 2, 4)}
     rates = {n: float(values.get("pictures_per_s", 0)) for n, values in found.items()}
@@ -48,11 +58,24 @@ def measure(bench: Bench) -> None:
     report.rule("4 threads at most double the busy thread's p95: they may stay", slow <= 2)
 
 
-def _picture(bench: Bench, px: int, index: int) -> Picture:
-    """A picture of noise that is blurred a little: about as large a file as one of a model."""
-    noise = torch.rand(1, 3, px + 8, px + 8, generator=torch.Generator().manual_seed(index))
-    pixels = torch.nn.functional.avg_pool2d(noise, 9, stride=1)[0].to(bench.device.device)
+def _picture(bench: Bench, px: int, index: int, grain: float) -> Picture:
+    """A picture of soft shapes with some grain, as a photograph has."""
+    rng = torch.Generator().manual_seed(index)
+    shapes = interpolate(torch.rand(1, 3, 16, 16, generator=rng), (px, px), mode="bicubic")[0]
+    grainy = shapes + grain * torch.randn(3, px, px, generator=rng)
+    pixels = grainy.clamp(0, 1).to(bench.device.device)
     return Picture(index, index, pixels, Raster(pixels), 0.0)
+
+
+def _encode(bench: Bench, picture: Picture, level: int) -> Values:
+    file = io.BytesIO()
+
+    def run() -> None:
+        file.seek(0)
+        file.truncate()
+        Image.fromarray(picture.raster.levels()).save(file, "PNG", compress_level=level)
+
+    return {**bench.timed(run, 5, 1), "kib": len(file.getvalue()) // 1024}
 
 
 def _store(pictures: list[Picture], threads: int) -> Values:

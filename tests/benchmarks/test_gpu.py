@@ -35,7 +35,7 @@ def test_without_a_cuda_device_it_says_so_and_measures_nothing(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     file = tmp_path / "figures.json"
     assert gpu.main(["env", "--json", str(file)]) == 2
-    assert "no CUDA device; --small" in capsys.readouterr().err
+    assert "no CUDA device, and these parts need one: env; --small" in capsys.readouterr().err
     assert not file.exists()
 
 

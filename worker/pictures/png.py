@@ -11,6 +11,9 @@ from worker.pictures.picture import Picture
 from worker.pictures.raster import Raster
 
 PREVIEW_PX = 256
+# Of zlib. Its default, 6, takes up to four times as long for files that are up to a seventh smaller
+# (``python -m benchmarks.gpu store``).
+COMPRESSION = 3
 
 
 def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
@@ -24,7 +27,7 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
     # Previews do not change the picture.
     chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every_steps"}))
     file = io.BytesIO()
-    Image.fromarray(picture.raster.levels()).save(file, "PNG", pnginfo=chunks)
+    Image.fromarray(picture.raster.levels()).save(file, "PNG", pnginfo=chunks, compress_level=COMPRESSION)
     return file.getvalue()
 
 
