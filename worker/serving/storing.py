@@ -12,8 +12,8 @@ from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
 from worker.serving.lane import Lane
 
-# More store more pictures a second, up to the cores that nothing else wants; they also make the engine's thread wait for
-# the interpreter's lock (``python -m benchmarks.gpu store``).
+# More store more pictures a second, on cores that nothing else wants, but each makes the engine's thread wait for the
+# interpreter's lock (``python -m benchmarks.gpu store``).
 THREADS = min(4, max(2, (os.cpu_count() or 1) // 4))
 WAITING = 8  # pictures of one execution that may wait to be stored
 
