@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from worker.calls import Call
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 
 
 class Event:

@@ -27,7 +27,7 @@ from jobs.resolve.request import resolve
 from jobs.storage.artifacts import ArtifactStore
 from worker.pictures.picture import Picture
 from worker.pictures.png import COMPRESSION
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.serving.storing import Storing
 
 PICTURES = 48

@@ -24,7 +24,7 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, StoredPicture
 from worker.pictures.png import encode_preview
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from jobs.status.job import GuidedStep
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 
 
 @dataclass(frozen=True)

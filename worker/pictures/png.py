@@ -8,7 +8,7 @@ from PIL.PngImagePlugin import PngInfo
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
 from worker.pictures.picture import Picture
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 
 PREVIEW_PX = 256
 # Of zlib. Its default, 6, takes up to four times as long for files that are up to a seventh smaller

@@ -18,7 +18,7 @@ from worker.events import Preview, Stepped, Yield
 from worker.facts import Facts, ModelFacts
 from worker.latents import LatentState
 from worker.pictures.picture import Picture
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.rows import Rows
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import condition

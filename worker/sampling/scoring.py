@@ -11,7 +11,7 @@ from worker.calls import EmbedImage, EmbedText
 from worker.events import Yield
 from worker.facts import ClipFacts, Facts
 from worker.finite import require_finite
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
 
 

@@ -19,8 +19,8 @@ from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
-from worker.pictures.raster import Raster
 from worker.pictures.upscaling import Upscaler
+from worker.raster import Raster
 from worker.serving.storing import Storing
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from worker.events import Yield
 from worker.facts import Facts
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]

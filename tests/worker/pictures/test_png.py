@@ -11,7 +11,7 @@ from PIL import Image
 from jobs.requests.request import ResolvedRequest
 from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 
 Ask = Callable[..., ResolvedRequest]
 

@@ -14,7 +14,7 @@ from tests.jobs.samples import RESOLVED, claimed
 from tests.worker.serving.test_executions import until
 from worker.events import Preview
 from worker.pictures.png import encode_preview
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.serving.previews import Previews
 
 

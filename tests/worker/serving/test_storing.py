@@ -13,7 +13,7 @@ from jobs.status.job import StoredImage
 from tests.jobs.samples import RESOLVED
 from tests.worker.serving.test_executions import Ask, until
 from worker.pictures.picture import Picture
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 from worker.serving.storing import WAITING, Storing
 
 

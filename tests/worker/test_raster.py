@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from jobs.errors import JobFailedError
-from worker.pictures.raster import Raster
+from worker.raster import Raster
 
 
 def test_it_has_the_nearest_of_256_levels_rows_first() -> None:
