@@ -16,7 +16,7 @@ class Readback:
         is_cuda = values.device.type == "cuda"
         self._copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=is_cuda)
         self._copy.copy_(values, non_blocking=True)
-        self._done = torch.cuda.Event() if is_cuda else None
+        self._done = torch.cuda.Event(blocking=True) if is_cuda else None
         if self._done is not None:
             self._done.record()
 

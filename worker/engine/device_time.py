@@ -66,7 +66,8 @@ class CudaSpan:
     """That of a CUDA device: two events on the current stream. If the device was idle, launching counts too."""
 
     def __init__(self) -> None:
-        self._began, self._ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        # Waiting sleeps: nothing is lost by waking late, since the device has its next batch already.
+        self._began, self._ended = (torch.cuda.Event(enable_timing=True, blocking=True) for _ in range(2))
         self._began.record()
 
     def end(self) -> None:

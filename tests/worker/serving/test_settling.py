@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.catalog.catalog import Catalog
 from jobs.db.scripts import PREFIX
+from jobs.errors import DeviceLostError
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask
 from jobs.status.job import Job, JobStatus
@@ -70,6 +71,24 @@ def test_an_error_after_the_commit_takes_nothing_back(
     (image,) = house.queue.images(job.id)
     assert house.queue.get(job.id).status is JobStatus.SUCCEEDED
     assert house.artifacts.get(image.key)
+
+
+def test_a_picture_that_is_lost_with_the_device_is_made_by_another_worker(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object) -> None:
+        raise DeviceLostError("the device is lost: an illegal memory access was encountered")
+
+    with house.running() as worker:
+        with monkeypatch.context() as patch:
+            patch.setattr(storing, "encode_png", lose)
+            job_id = house.queue.submit(ask(steps=1, num_images=2)).job.id
+            assert worker.admit()
+            until(lambda: not worker._held)
+        assert house.status(job_id) is JobStatus.QUEUED
+        assert house.artifacts.keys(job_id) == []
+        assert worker.admit()
+        until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
 
 
 def test_while_redis_is_away_a_job_is_left_to_its_lease(
