@@ -78,17 +78,19 @@ class CudaSpan:
     def is_over(self) -> bool:
         """Whether the device has reached the end."""
         try:
-            return self._ended.query()
+            is_over: bool = self._ended.query()
         except RuntimeError as error:
             raise DeviceLostError(f"the device is lost: {error}") from error
+        return is_over
 
     def seconds(self) -> float:
         """Seconds from the beginning to the end."""
         try:
             self._ended.synchronize()
-            return self._began.elapsed_time(self._ended) / 1e3
+            milliseconds: float = self._began.elapsed_time(self._ended)
         except RuntimeError as error:
             raise DeviceLostError(f"the device is lost: {error}") from error
+        return milliseconds / 1e3
 
 
 def spans_of(device: torch.device) -> Callable[[], Span]:
