@@ -89,9 +89,8 @@ class Bench:
         with profile(activities=[ProfilerActivity.CUDA]) as seen:
             run()
             self.sync()
-        events: list[Any] = [
-            event for event in seen.events() or () if event.device_type == torch.autograd.DeviceType.CUDA
-        ]
+        seen_events: list[Any] = list(seen.events() or ())
+        events = [event for event in seen_events if event.device_type.name == "CUDA"]
         return {
             "kernels": len(events),
             "kernel_ms": round(sum(event.device_time for event in events) / 1e3, 3),

@@ -1,10 +1,12 @@
 """Part ``vae``: decoding, by the pictures of a call, and the way back that guidance takes."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
+from torch import Tensor
 
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.report import Values, ratio
@@ -38,7 +40,7 @@ def measure(bench: Bench) -> None:
 @torch.inference_mode()
 def _decode(bench: Bench, network: Any, px: int, pictures: int) -> Values:
     latents = torch.randn(pictures, 4, px // 8, px // 8, **bench.place)
-    decode = lambda: network.decode(latents, return_dict=False)[0]  # noqa: E731
+    decode: Callable[[], Tensor] = lambda: network.decode(latents, return_dict=False)[0]  # noqa: E731
     return {**bench.cost(decode, 5, 2), "finite": bool(decode().isfinite().all())}
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -34,6 +35,9 @@ class Late(Running):
         self.device = LateDevice(seconds)
         self.engine._launched = Launched(self.device.begin, self.engine._charge)
 
+    def was_given(self, batches: int) -> bool:
+        return self.device.given == batches
+
     def begin(self, request: ResolvedRequest, job_id: str = "job") -> Work:
         work = Work(job_id, request)
         self.engine.admit(work)
@@ -51,7 +55,7 @@ def late(models: ModelRegistry) -> Iterator[Late]:
 def test_one_batch_is_launched_ahead_and_no_further(late: Late, ask: Ask) -> None:
     late.begin(ask(steps=20))
     for done in range(5):
-        until(lambda done=done: late.device.given == done + 1 + AHEAD)
+        until(partial(late.was_given, done + 1 + AHEAD))
         time.sleep(SETTLED_S / 5)
         assert late.device.given - late.device.done == 1 + AHEAD
         late.device.let()
@@ -87,9 +91,12 @@ def test_a_stop_takes_effect_before_another_batch_is_launched(late: Late, ask: A
 
 def test_a_picture_is_the_same_for_a_late_device(late: Late, models: ModelRegistry, ask: Ask) -> None:
     late.device.let_all()
-    for number, fields in enumerate(
-        ({"sampler": "dpmpp_2m_sde"}, {"guidance": {"cutouts": 2}}, {"num_images": 2})
-    ):
+    kinds: tuple[dict[str, object], ...] = (
+        {"sampler": "dpmpp_2m_sde"},
+        {"guidance": {"cutouts": 2}},
+        {"num_images": 2},
+    )
+    for number, fields in enumerate(kinds):
         request = ask(steps=3, **fields)
         late.begin(request, str(number))
         (outcome,) = late.wait_for(str(number))
@@ -173,7 +180,12 @@ def test_a_device_that_is_lost_in_a_batch_ends_the_loop_and_settles_no_job(
 def test_a_cpu_has_done_a_batch_when_it_is_launched() -> None:
     charged: list[tuple[str, float]] = []
     launched = Launched[str](spans_of(torch.device("cpu")), lambda *batch: charged.append(batch))
-    assert launched.launch("one", lambda: time.sleep(0.02) or "answer") == "answer"
+
+    def run() -> str:
+        time.sleep(0.02)
+        return "answer"
+
+    assert launched.launch("one", run) == "answer"
     launched.settle()
     ((batch, seconds),) = charged
     assert batch == "one"

@@ -31,6 +31,10 @@ class Store:
     def hold(self, *keys: str) -> None:
         self.gates |= {key: threading.Event() for key in keys}
 
+    def open(self) -> None:
+        for gate in self.gates.values():
+            gate.set()
+
     def _put(self, key: str, data: bytes) -> None:
         self.begun.append(key)
         if key in self.gates:
@@ -45,8 +49,7 @@ class Store:
 def store() -> Iterator[Store]:
     store = Store()
     yield store
-    for gate in store.gates.values():
-        gate.set()
+    store.open()
     store.storing.close(60)
 
 
@@ -73,8 +76,7 @@ def test_pictures_are_stored_side_by_side_and_come_out_by_number(store: Store) -
     for index in (2, 0, 1):
         store.storing.add(lease, picture(index))
     until(lambda: len(store.begun) == 3)
-    for gate in store.gates.values():
-        gate.set()
+    store.open()
     assert keys(store.storing.all(lease)) == ["job/1/0.png", "job/1/1.png", "job/1/2.png"]
     assert store.announced == []
 
@@ -108,7 +110,7 @@ def test_when_one_cannot_be_stored_no_other_of_its_execution_is_stored_later(sto
     for index in range(8):
         store.storing.add(lease, picture(index))
     until(lambda: len(store.begun) == 4)
-    threading.Timer(0.1, lambda: [gate.set() for gate in store.gates.values()]).start()
+    threading.Timer(0.1, store.open).start()
     with pytest.raises(OSError, match="no space"):
         store.storing.all(lease)
     put = list(store.put)
@@ -133,7 +135,7 @@ def test_after_an_execution_is_forgotten_nothing_of_it_is_stored_or_announced(st
     for index in range(6):
         store.storing.add(lease, picture(index))
     until(lambda: len(store.begun) == 3)
-    threading.Timer(0.1, lambda: [gate.set() for gate in store.gates.values()]).start()
+    threading.Timer(0.1, store.open).start()
     assert store.storing.forget(lease)
     seen = list(store.put), list(store.announced)
     time.sleep(0.05)
