@@ -138,7 +138,7 @@ class Denoiser(ABC):
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the device.
 
         One that overflows is decoded again in the wider format, if there is one. The others of the batch stay as they
         are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
@@ -148,4 +148,4 @@ class Denoiser(ABC):
         broken = ~decoded.flatten(1).isfinite().all(dim=1)
         if bool(broken.any()) and self.widen():
             decoded[broken] = self.decode(latents[broken]).float()
-        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
+        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)
