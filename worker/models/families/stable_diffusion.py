@@ -50,7 +50,7 @@ class StableDiffusion(Denoiser):
             row=RowSpec(
                 context_length=self._length,
                 context_width=self._text_encoder.config.hidden_size,
-                extra_channels=self._unet.config.in_channels - self._vae.config.latent_channels,
+                extra_channels=self._unet.config.in_channels - vae.config.latent_channels,
             ),
             device=device.device,
             measure=partial(measured, self._tokenizer, limit=self._length),
@@ -81,7 +81,7 @@ class StableDiffusion(Denoiser):
 
     @torch.no_grad()
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
-        row = rows.inputs(latents)[:1], rows.expanded(timesteps)[:1], rows.context[:1]
+        row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
         self._network.prepare(*row)
         super().prepare(latents, timesteps, rows)
 
