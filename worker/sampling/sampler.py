@@ -16,9 +16,9 @@ from jobs.requests.request import ResolvedRequest
 from worker.calls import Decode, Denoise
 from worker.events import Preview, Stepped, Yield
 from worker.facts import Facts, ModelFacts
-from worker.finite import is_finite, require_finite
 from worker.latents import LatentState
 from worker.pictures.picture import Picture
+from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import Conditions, condition
 from worker.sampling.inputs import SamplerInputs
@@ -65,14 +65,15 @@ def sample(
         yield Stepped()
         if _shows(request, number):
             yield from _preview(request, index, number, sampling.run, prediction, update)
-    _require_finite(earlier, index, len(sampling.run.steps))
     pixels: Tensor = yield Decode(request.model, sampling.state.x)
-    require_finite(pixels, f"picture {index}", after="decoding")
-    scores = yield from score(pixels, request.words, index, facts, inputs)
+    _require_finite(earlier, index, len(sampling.run.steps))
+    raster = Raster(pixels)  # leaves the device while the picture is scored there
+    scores = yield from score(pixels, raster, request.words, index, facts, inputs)
     return Picture(
         index,
         request.seed + index,
         pixels,
+        raster,
         scores.clip_score,
         sampling.guidance.trace if sampling.guidance else None,
         scores.aesthetic_score,
@@ -151,9 +152,7 @@ def _preview(
     if update is not None:
         denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(request.model, denoised)
-    # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
-    if is_finite(pixels):
-        yield Preview(index, number + 1, pixels)
+    yield Preview(index, number + 1, Raster(pixels))
 
 
 def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:
