@@ -88,10 +88,8 @@ def test_a_job_whose_vae_overflows_in_fp16_gets_its_picture(
 ) -> None:
     runner, asked = Runner(half), ask(steps=2)
     expected = generate(asked, runner, SamplerInputs("pocket-m")).pixels
-    conv = model._vae.decoder.mid_block.resnets[-1].conv2
-    for part in (conv, model._vae.decoder.mid_block.resnets[-1].conv_shortcut):
-        if part is not None:
-            part.weight.mul_(2.0**17)
+    weight = model._vae.decoder.mid_block.resnets[-1].conv2.weight
+    weight.mul_(3e4 / weight.abs().max())
     assert not bool(model.decode(torch.randn(1, 8, 8, 8)).isfinite().all())
     picture = generate(asked, runner, SamplerInputs("pocket-m")).pixels
     assert bool(picture.isfinite().all())
