@@ -47,7 +47,7 @@ class StableDiffusion(Denoiser):
             row=RowSpec(
                 context_length=self._length,
                 context_width=self._text_encoder.config.hidden_size,
-                extra_channels=self._unet.config.in_channels - self._vae.config.latent_channels,
+                extra_channels=self._unet.config.in_channels - parts["vae"].config.latent_channels,
             ),
             device=device.device,
             measure=partial(measured, self._tokenizer, limit=self._length),
