@@ -14,8 +14,8 @@ from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
 from worker.models.loading.single_file import described_by, family_of_file
+from worker.models.rows import blank
 from worker.models.shared import SharedNetworks
-from worker.rows import Row
 
 
 def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
@@ -64,7 +64,7 @@ def _try_out(model: Denoiser) -> None:
         torch.tensor([500], device=device),
     )
     text = _tried("text encoder", lambda: model.encode_texts([""]))
-    rows = model.rows([(Row(text),)])
+    rows = model.rows([(blank(model.facts.row, text, (side, side)),)])
     _tried("UNet", lambda: model.predict(latents, timestep, rows), latents.shape)
     _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
 

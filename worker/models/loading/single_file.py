@@ -19,8 +19,9 @@ from worker.models.loading.hub import fetch_descriptions
 _PIPELINES = {
     "v1": "StableDiffusionPipeline",
     "v2": "StableDiffusionPipeline",
-    "inpainting": "StableDiffusionInpaintPipeline",
-    "instruct-pix2pix": "StableDiffusionInstructPix2PixPipeline",
+    # By 9 and 8 channels alone, which a family compares with its latents'.
+    "inpainting": "StableDiffusionPipeline",
+    "instruct-pix2pix": "StableDiffusionPipeline",
     "upscale": "StableDiffusionUpscalePipeline",
     "xl_base": "StableDiffusionXLPipeline",
     "xl_refiner": "StableDiffusionXLImg2ImgPipeline",

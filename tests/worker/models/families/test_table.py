@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.loading.single_file import write_single_file
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import written
-from tests.worker.models.loading.single_file import write_single_file
 from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import load
 from worker.models.families.stable_diffusion import StableDiffusion
@@ -81,7 +81,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("make", "said"),
     [
         (checkpoints.inpainting, "the UNet takes 9 channels and the VAE's latents have 4"),
-        (checkpoints.instruct_pix2pix, "it is a StableDiffusionInstructPix2PixPipeline"),
+        (checkpoints.instruct_pix2pix, "the UNet takes 8 channels and the VAE's latents have 4"),
     ],
     ids=["inpainting", "edit"],
 )
