@@ -40,10 +40,12 @@ def test_mates_move_a_picture_by_no_more_than_the_bound_of_its_format(
     dtype: str, pocket_catalog: Catalog, ask: Ask
 ) -> None:
     runner = Runner(registry(pocket_catalog, dtype))
-    for guidance, bound in zip((None, {"cutouts": 4}), BOUNDS[dtype], strict=True):
+    # A CPU's way back in fp16 takes a hundred times as long.
+    names, steps, cutouts = (NAMES[:3], 3, 2) if dtype == "fp16" else (NAMES, 8, 4)
+    for guidance, bound in zip((None, {"cutouts": cutouts}), BOUNDS[dtype], strict=True):
         asked = [
-            ask(prompt=f"a {name}", seed=seed, steps=8, sampler="ddim", guidance=guidance)
-            for seed, name in enumerate(NAMES)
+            ask(prompt=f"a {name}", seed=seed, steps=steps, sampler="ddim", guidance=guidance)
+            for seed, name in enumerate(names)
         ]
         together = [pictures[0].pixels for pictures in generate_all(asked, runner, at_a_time=len(asked))]
         alone = [generate(each, runner, SamplerInputs("pocket-m")).pixels for each in asked[:2]]
