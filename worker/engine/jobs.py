@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from jobs.errors import DeviceLostError
 from worker.engine.accounts import Account
 from worker.engine.fairness import Trajectory
 from worker.engine.plans import AT_ONCE, Plan
@@ -55,7 +56,13 @@ class Job:
 
     @property
     def ending(self) -> Outcome | None:
-        """The outcome of a job that must end: stopped, overdue, or without its models; None for any other."""
+        """The outcome of a job that must end: stopped, overdue, or without its models; None for any other.
+
+        Raises:
+            DeviceLostError: its models met a device that computes no more.
+        """
+        if isinstance(self.pin.error, DeviceLostError):
+            raise self.pin.error
         if self.work.stop.is_set():
             return Stopped()
         if self.work.overdue:

@@ -28,7 +28,6 @@ class Denoiser(ABC):
 
     Attributes:
         facts: its properties, for samplers.
-        networks: all that it holds in memory.
         least_side: height and width of the smallest latents that every level of the network has something of.
         encode_texts: texts to contexts [N, L, D] on the device; words beyond its context are cut off. Keeps the latest.
     """
@@ -43,8 +42,8 @@ class Denoiser(ABC):
         personalizer: Personalizer | None = None,
     ) -> None:
         """Freeze the networks, and bring them to the device."""
-        self.networks: tuple[Module, ...] = tuple(networks)
-        for network in self.networks:
+        self._networks: tuple[Module, ...] = tuple(networks)
+        for network in self._networks:
             # Not diffusers' own, which warns of weights in single precision even where there are none.
             Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self.facts = facts
@@ -60,11 +59,27 @@ class Denoiser(ABC):
 
     @abstractmethod
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
-        """The network's output [B, C, h, w] for the latents [B, C, h, w] and timesteps [B] of B rows."""
+        """The network's output [B, C, h, w] for the latents [B, C + K, h, w] and timesteps [B] of B rows.
+
+        The K channels after those of the latents are the rows' own.
+        """
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
+
+    def widen(self) -> bool:
+        """Decode in a wider number format from now on; whether there is one."""
+        return False
+
+    def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
+        """Do what takes long once before ``predict`` is fast for latents and conditions of these shapes."""
+        self.predict(latents, timesteps, rows)
+
+    @property
+    def networks(self) -> tuple[Module, ...]:
+        """All that it holds in memory."""
+        return self._networks
 
     @property
     def personalizer(self) -> Personalizer:
@@ -93,7 +108,8 @@ class Denoiser(ABC):
         Returns:
             [B, C, h, w], float32 on the device.
         """
-        return self._output(rows.inputs(latents), rows.expanded(timesteps), rows).float()
+        inputs = rows.with_channels(rows.inputs(latents))
+        return self._output(inputs, rows.expanded(timesteps), rows).float()
 
     @torch.enable_grad()
     def pull_back(self, latents: Tensor, timesteps: Tensor, rows: RowBatch, gradients: Tensor) -> Tensor:
@@ -110,7 +126,7 @@ class Denoiser(ABC):
         """
         # A leaf for each row, since the product is scaled row by row.
         leaf = rows.expanded(latents.detach()).requires_grad_(True)
-        output = self._output(leaf, rows.expanded(timesteps), rows)
+        output = self._output(rows.with_channels(leaf), rows.expanded(timesteps), rows)
         return rows.summed(vector_jacobian(output, leaf, gradients.to(output.device)).float())
 
     @cached_property
@@ -124,7 +140,12 @@ class Denoiser(ABC):
     def render(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the device.
 
-        Values that are not finite become NaN, since clamping would turn an infinity into black or white.
+        One that overflows is decoded again in the wider format, if there is one. The others of the batch stay as they
+        are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
+        turn an infinity into black or white.
         """
         decoded = self.decode(latents).float()
+        broken = ~decoded.flatten(1).isfinite().all(dim=1)
+        if bool(broken.any()) and self.widen():
+            decoded[broken] = self.decode(latents[broken]).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

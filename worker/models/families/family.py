@@ -32,7 +32,7 @@ class Network:
         renamed: the tensors of its files by the names that they have now.
         prefix: of its keys in a checkpoint that is one file.
         convert: from the tensors of such a file and the network to its tensors by its own names.
-        is_unread: whether a key of such a file, of this network, is known and not needed.
+        is_unread: whether a key of such a file may have no tensor of the same memory after ``convert``.
     """
 
     title: str
@@ -56,6 +56,7 @@ class Family:
         tokenizers: names of the classes of its tokenizers, likewise.
         ignored: parts of a checkpoint that are not used.
         require: refuses parts that do not fit each other, by their configurations.
+        require_file: refuses a checkpoint that is one file, by its tensors on the meta device.
         make: from filled parts to the denoiser on its device.
     """
 
@@ -64,6 +65,7 @@ class Family:
     tokenizers: Mapping[str, tuple[str, ...]]
     ignored: frozenset[str]
     require: Callable[[Parts], None]
+    require_file: Callable[[Tensors], None]
     make: Callable[[Parts, Device], Denoiser]
 
     @property

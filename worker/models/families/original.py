@@ -13,14 +13,34 @@ from diffusers.loaders.single_file_utils import (
     convert_open_clip_checkpoint,
 )
 
+from worker.models.families.compatibility import require_latents
 from worker.models.families.family import Tensors
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 OPEN_CLIP = f"{TEXT}model."
 # OpenCLIP's parts that Stable Diffusion 2 does not read: all after the last but one layer.
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
+_SPLIT = (
+    "in_proj_weight",
+    "in_proj_bias",
+)  # of OpenCLIP: three matrices in one, of which the conversion makes copies
 # Attention of VAEs that were written by diffusers before 0.17.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def require_latents_of_file(checkpoint: Tensors) -> None:
+    """Refuse a UNet that takes or gives anything but the latents of the VAE, by their shapes.
+
+    Raises:
+        ModelUnavailableError: it does.
+    """
+    taken, given = (checkpoint.get(f"{UNET}{key}.weight") for key in ("input_blocks.0.0", "out.2"))
+    decoded = checkpoint.get(f"{VAE}decoder.conv_in.weight")
+    if taken is not None and given is not None and decoded is not None:
+        require_latents(
+            {"in_channels": taken.shape[1], "out_channels": given.shape[0]},
+            {"latent_channels": decoded.shape[1]},
+        )
 
 
 def unet(checkpoint: Tensors, network: Any) -> Tensors:
@@ -41,8 +61,8 @@ def text_encoder(checkpoint: Tensors, network: Any) -> Tensors:
 
 
 def is_unread_text(key: str) -> bool:
-    """Whether a key is of the part of an OpenCLIP that no text encoder has."""
-    return key.startswith(_UNREAD)
+    """Whether a tensor of an OpenCLIP is none of its text encoder's own: left out, or divided into several."""
+    return key.startswith(_UNREAD) or (key.startswith(OPEN_CLIP) and key.endswith(_SPLIT))
 
 
 def with_new_attention(tensors: Tensors) -> Tensors:
