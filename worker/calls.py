@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from jobs.prompts.prompt import Wording
 from jobs.requests.parameters import Decoder
 from worker.guidance.objectives import Loss
 from worker.latents import LatentState
@@ -51,10 +52,10 @@ class Call(ABC):
 
 @dataclass(frozen=True)
 class EncodeText(Call):
-    """Encode a text. Answer: the text encoder's last hidden state [1, L, D]; L is the same for all texts."""
+    """Encode a prompt's wording. Answer: the text encoder's last hidden state [1, k L, D], of k windows."""
 
     model: str
-    text: str
+    wording: Wording
 
     @property
     def key(self) -> Hashable:

@@ -33,8 +33,8 @@ FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a bat
 
 
 def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tensor]:
-    """The hidden state [1, L, D] of each text."""
-    return _apart(models.diffusion(calls[0].model).encode_texts([call.text for call in calls]))
+    """The hidden state [1, k L, D] of each wording."""
+    return models.diffusion(calls[0].model).encode([call.wording for call in calls])
 
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
