@@ -108,6 +108,8 @@ class Toy:
             self.solver.steps,
             model="m",
             size=(8, 8),
+            shape=(1, *self.x.shape[1:]),
+            device=torch.device("cpu"),
             generator=torch.Generator().manual_seed(0),
         )
         running = clip_guidance.update(self.index, self.prediction())
