@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.guidance.cutouts import Cutouts, make_cutouts
+from worker.guidance.cutouts import Cutouts, add_noise, make_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, SphericalLoss, spherical_distance
 
 
@@ -90,11 +90,10 @@ class ClipLosses:
         made = make_cutouts(pictures, self._all.part(start, stop))
         for own in touched:
             first, last = max(own.start, start), min(own.stop, stop)
-            noise = own.terms.cutouts.part(first - own.start, last - own.start).noise
-            if noise is not None:
-                # A constant, which the gradient passes unchanged: in place, unknown to it, and copied nowhere.
-                noise = noise.to(made.device, made.dtype, non_blocking=True)
-                made.detach()[first - start : last - start].add_(noise)
+            add_noise(
+                made[first - start : last - start],
+                own.terms.cutouts.part(first - own.start, last - own.start),
+            )
         return made
 
     def total(self, embeddings: Tensor, start: int) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
 from worker.models.clip import ClipModel, load_clip
+from worker.models.cutout_batches import CutoutBatches
 from worker.models.device import Device
 from worker.models.diffusion import DiffusionModel
 from worker.models.footprint import taking_memory
@@ -77,6 +78,7 @@ class ModelRegistry:
         self.catalog = catalog
         self.device = device
         self._shared = SharedNetworks(digests)
+        self._cutout_batches = CutoutBatches()
         self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
         self._queue: deque[Pin] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
@@ -224,6 +226,9 @@ class ModelRegistry:
                         warm_up(model, card)
                 else:
                     model = load_clip(card, self.device, self._shared)
+                    # A CPU would spend seconds on it, and keeps the estimate.
+                    if self.device.device.type == "cuda":
+                        model.batch_cutouts = self._cutout_batches.of(ref.id, model)
         except torch.OutOfMemoryError as error:
             self.device.empty_cache()
             raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error

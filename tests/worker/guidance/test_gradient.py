@@ -76,8 +76,8 @@ class Toy:
         for clip_terms in loss.clip_terms:
             drawn = clip_terms.cutouts
             assert drawn.noise is not None
-            cutouts = Cutouts(drawn.px, drawn.numbers.double(), drawn.noise.double())
-            embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts))
+            cutouts = Cutouts(drawn.px, drawn.numbers.double())
+            embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts) + drawn.noise)
             for term in clip_terms.terms:
                 if isinstance(term.loss, SphericalLoss):
                     distance = spherical_distance(embeddings, term.loss.target)
