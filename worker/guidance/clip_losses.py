@@ -98,15 +98,11 @@ class ClipLosses:
 
     def total(self, embeddings: Tensor, start: int) -> Tensor:
         """The weighted loss of the cutouts from ``start`` on, whose embeddings these are, [n, E]."""
-        stop = start + len(embeddings)
-        total = embeddings.new_zeros(())
-        values = []
-        for column in self._columns:
-            losses = column.losses(embeddings, self._owners[start:stop])
-            total = total + (column.weights[start:stop] * losses).sum()
-            values.append(losses.detach())
-        self._values.append(torch.stack(values))
-        return total
+        chunk = slice(start, start + len(embeddings))
+        losses = [column.losses(embeddings, self._owners[chunk]) for column in self._columns]
+        weighted = [column.weights[chunk] * each for column, each in zip(self._columns, losses, strict=True)]
+        self._values.append(torch.stack([each.detach() for each in losses]))
+        return (weighted[0] if len(weighted) == 1 else torch.stack(weighted)).sum()
 
     def values(self) -> Tensor:
         """The losses of all cutouts so far, [columns * N], for ``terms``."""
