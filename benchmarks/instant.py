@@ -56,7 +56,7 @@ class _Stored(torch.autograd.Function):
         return answer.clone()
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc]
+    @once_differentiable
     def backward(ctx: Any, *_: Tensor) -> tuple[Tensor, None]:
         return torch.full((1,), 1e-3, device=ctx.device).expand(ctx.shape), None
 
@@ -83,10 +83,10 @@ def instant_guidance(model: DiffusionModel, clip: ClipModel, cutouts_at_a_time: 
         embedded: Tensor = _Stored.apply(cutouts, embeddings[: len(cutouts)])
         return embedded
 
-    clip_losses.make_cutouts = crop
-    clip_losses.add_noise = lambda _made, _cutouts: None
+    stubs: Any = clip_losses
+    stubs.make_cutouts, stubs.add_noise = crop, lambda _made, _cutouts: None
     model.decode = decode  # type: ignore[method-assign]
-    clip.embed = embed  # type: ignore[method-assign]
+    clip.embed = embed  # type: ignore[method-assign,assignment]
     clip.project_pictures = lambda pictures: embeddings[: len(pictures)]  # type: ignore[method-assign]
     clip.embed_texts = lambda texts: target.expand(len(texts), -1)  # type: ignore[assignment]
     clip.px = CLIP_PX

@@ -221,7 +221,7 @@ def _move(pictures: Tensor, cutouts: Cutouts) -> Tensor:
 
 
 def _tint(pictures: Tensor, cutouts: Cutouts) -> Tensor:
-    saturation, contrast, brightness = cutouts.tints[..., None, None, None]
+    saturation, contrast, brightness = cutouts.tints[..., None, None, None].unbind()
     grey = pictures.mean(dim=1, keepdim=True)
     pictures = grey + saturation * (pictures - grey)
     mean = pictures.mean(dim=(1, 2, 3), keepdim=True)

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.guidance import clip_losses
-from worker.guidance.cutouts import AUGMENTATIONS, Cutouts, CutoutSpec, draw_cutouts, make_cutouts
+from worker.guidance.cutouts import (
+    AUGMENTATIONS,
+    Cutouts,
+    CutoutSpec,
+    add_noise,
+    draw_cutouts,
+    make_cutouts,
+)
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.guidance.objectives import (
     PIXEL_LOSSES,
@@ -157,7 +164,7 @@ def test_a_sum_over_cutouts_is_their_mean_times_their_number(toy: Toy) -> None:
 
 def test_the_noise_of_cutouts_is_used_where_it_was_drawn(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is most of what a guided step holds on the host, and is never put together for a batch."""
-    drawn, real, used = [], clip_losses.add_noise, []
+    drawn, used = [], []
     for terms in (terms for loss in toy.losses for terms in loss.clip_terms):
         assert terms.cutouts.noise is not None
         drawn.append(terms.cutouts.noise.untyped_storage().data_ptr())
@@ -165,7 +172,7 @@ def test_the_noise_of_cutouts_is_used_where_it_was_drawn(toy: Toy, monkeypatch: 
     def watched(made: Tensor, cutouts: Cutouts) -> None:
         assert cutouts.noise is not None
         used.append(cutouts.noise.untyped_storage().data_ptr())
-        real(made, cutouts)
+        add_noise(made, cutouts)
 
     monkeypatch.setattr(clip_losses, "add_noise", watched)
     toy.gradients(toy.latents, toy.losses, chunk=3)
