@@ -37,6 +37,7 @@ from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
+from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
@@ -123,9 +124,10 @@ def registry() -> ModelRegistry:
 def guided() -> list[Idle]:
     """All figures with CLIP guidance."""
     models = registry()
-    unet = instant(models.diffusion("pocket"), time.thread_time)
-    clip = models.catalog.model("pocket").clip
-    instant_guidance(models.diffusion("pocket"), models.clip(clip), AT_A_TIME)
+    model, clip = models.diffusion("pocket"), models.catalog.model("pocket").clip
+    assert isinstance(model, StableDiffusion)
+    unet = instant(model, time.thread_time)
+    instant_guidance(model, models.clip(clip), AT_A_TIME)
     return [measure_guided(Runner(models), unet, pictures) for pictures in (1, 4)]
 
 
@@ -139,7 +141,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     runner = Runner(registry())
-    unet = instant(runner.models.diffusion("pocket"))
+    model = runner.models.diffusion("pocket")
+    assert isinstance(model, StableDiffusion)
+    unet = instant(model)
     plain = [(name, ScheduleName.DEFAULT) for name in SamplerName]
     found = [
         measure(runner, unet, sampler, schedule, pictures)

@@ -12,7 +12,8 @@ from torch.autograd.function import once_differentiable
 from worker.guidance import clip_losses
 from worker.guidance.cutouts import Cutouts
 from worker.models.clip import ClipModel
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.stable_diffusion import StableDiffusion
+from worker.models.networks.network import UNetOutput
 
 CHANNELS, SIDE, TOKENS, WIDTH = 4, 64, 77, 768  # of SD 1.5 at 512 px
 CLIP_PX, CLIP_WIDTH = 224, 1024  # of ViT-H-14
@@ -37,12 +38,12 @@ class Instant(nn.Module):
         return (self._answers[rows],)
 
 
-def instant(model: DiffusionModel, clock: Callable[[], float] = time.perf_counter) -> Instant:
+def instant(model: StableDiffusion, clock: Callable[[], float] = time.perf_counter) -> Instant:
     """Give a model the shapes of SD 1.5, and a UNet that answers at once."""
     unet, contexts = Instant(clock), torch.randn(1, TOKENS, WIDTH)
-    model._unet = unet
+    model._network = UNetOutput(unet)
     model.facts = replace(model.facts, latent_channels=CHANNELS, latent_factor=1)
-    model.encode_texts = lambda texts: contexts.expand(len(texts), -1, -1).clone()  # type: ignore[assignment]
+    model.encode = lambda wordings: [contexts.clone() for _ in wordings]  # type: ignore[method-assign]
     model.render = lambda latents: torch.zeros(len(latents), 3, 64, 64)  # type: ignore[method-assign]
     return unet
 
@@ -61,7 +62,7 @@ class _Stored(torch.autograd.Function):
         return torch.full((1,), 1e-3, device=ctx.device).expand(ctx.shape), None
 
 
-def instant_guidance(model: DiffusionModel, clip: ClipModel, cutouts_at_a_time: int) -> None:
+def instant_guidance(model: StableDiffusion, clip: ClipModel, cutouts_at_a_time: int) -> None:
     """Give a model a decoder, and a CLIP a tower, that answer at once; and have no picture cropped.
 
     Cutouts are shapes without values: on a GPU their crops, and noise on its way there, are work that the host starts.

@@ -12,8 +12,7 @@ from jobs.catalog.catalog import Catalog
 from tests.worker.conftest import ROOT
 from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
-from worker.models.loading.parts import Parts
+from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.registry import ModelRegistry, Ref, _Resident
 from worker.settings import WorkerSettings
 
@@ -33,7 +32,7 @@ def tiny_models(catalog: Catalog) -> ModelRegistry:
     return registry
 
 
-def _diffusion(device: Device) -> DiffusionModel:
+def _diffusion(device: Device) -> StableDiffusion:
     tokenizer: Any = CLIPTokenizer.from_pretrained(MODELS / "pocket" / "tokenizer")
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -63,14 +62,14 @@ def _diffusion(device: Device) -> DiffusionModel:
         sample_size=64,
     )
     schedule = json.loads((MODELS / "pocket" / "scheduler" / "scheduler_config.json").read_text())
-    parts: Any = Parts(
-        tokenizer=tokenizer,
-        text_encoder=CLIPTextModel(text),
-        unet=unet,
-        vae=vae,
-        scheduler=DDIMScheduler.from_config(schedule),
-    )
-    return DiffusionModel(parts, device)
+    parts: Any = {
+        "tokenizer": tokenizer,
+        "text_encoder": CLIPTextModel(text),
+        "unet": unet,
+        "vae": vae,
+        "scheduler": DDIMScheduler.from_config(schedule),
+    }
+    return StableDiffusion(parts, device)
 
 
 def _clip(name: str, device: Device) -> ClipModel:
