@@ -41,7 +41,8 @@ class Instant(nn.Module):
 def instant(model: StableDiffusion, clock: Callable[[], float] = time.perf_counter) -> Instant:
     """Give a model the shapes of SD 1.5, and a UNet that answers at once."""
     unet, contexts = Instant(clock), torch.randn(1, TOKENS, WIDTH)
-    model._network = UNetOutput(unet)
+    stubbed: Any = model
+    stubbed._network = UNetOutput(unet)
     model.facts = replace(model.facts, latent_channels=CHANNELS, latent_factor=1)
     model.encode = lambda wordings: [contexts.clone() for _ in wordings]  # type: ignore[method-assign]
     model.render = lambda latents: torch.zeros(len(latents), 3, 64, 64)  # type: ignore[method-assign]
