@@ -75,7 +75,7 @@ class Instant(nn.Module):
 def instant(model: StableDiffusion) -> Instant:
     """Give a model the shapes of SD 1.5, and a UNet that answers at once."""
     unet, contexts = Instant(), torch.randn(1, TOKENS, WIDTH)
-    model._network = UNetOutput(unet)
+    model._network = UNetOutput(unet)  # type: ignore[assignment]
     model.facts = replace(model.facts, latent_channels=CHANNELS, latent_factor=1)
     model.encode_texts = lambda texts: contexts.expand(len(texts), -1, -1).clone()  # type: ignore[assignment]
     model.render = lambda latents: torch.zeros(len(latents), 3, 64, 64)  # type: ignore[method-assign]
