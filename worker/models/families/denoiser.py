@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn import Module
 
 from jobs.errors import ModelUnavailableError
+from jobs.prompts.prompt import Wording, plain
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.device import Device
 from worker.models.families.personalizer import Personalizer
 from worker.models.rows import RowBatch, RowBatches
-from worker.models.texts import TextCache
 from worker.rows import Rows
 
 
@@ -29,7 +29,6 @@ class Denoiser(ABC):
     Attributes:
         facts: its properties, for samplers.
         least_side: height and width of the smallest latents that every level of the network has something of.
-        encode_texts: texts to contexts [N, L, D] on the device; words beyond its context are cut off. Keeps the latest.
     """
 
     def __init__(
@@ -48,14 +47,17 @@ class Denoiser(ABC):
             Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self.facts = facts
         self.least_side = least_side
-        self.encode_texts = TextCache(self._encode_texts)
         self._device = device
         self._rows = RowBatches(device.device, device.dtype)
         self._personalizer = personalizer
 
     @abstractmethod
-    def _encode_texts(self, texts: list[str]) -> Tensor:
-        """The contexts [N, L, D] of N texts."""
+    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
+        """The context [1, k L, D] of each wording, of k windows, on the device."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """The contexts [N, L, D] of N texts as they stand; words beyond its context are cut off."""
+        return torch.cat(self.encode([plain(text) for text in texts]))
 
     @abstractmethod
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
@@ -138,7 +140,7 @@ class Denoiser(ABC):
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the device.
 
         One that overflows is decoded again in the wider format, if there is one. The others of the batch stay as they
         are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
@@ -148,4 +150,4 @@ class Denoiser(ABC):
         broken = ~decoded.flatten(1).isfinite().all(dim=1)
         if bool(broken.any()) and self.widen():
             decoded[broken] = self.decode(latents[broken]).float()
-        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
+        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

@@ -1,5 +1,6 @@
 """Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from jobs.prompts.prompt import Wording
 from worker.facts import ModelFacts, RowSpec
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.device import Device
@@ -28,6 +30,7 @@ from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch
 from worker.models.texts import measured, require_vocabulary
+from worker.models.wordings import WordingEncoder
 
 # Pictures of this width or more keep no activations of the decoder for the guidance gradient.
 CHECKPOINTED_PX = 256
@@ -43,6 +46,7 @@ class StableDiffusion(Denoiser):
         self._length: int = min(
             self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
         )
+        self._wordings = WordingEncoder(self._tokenizer, self._length, self._encode_tokens, device.device)
         facts = ModelFacts(
             latent_channels=vae.config.latent_channels,
             latent_factor=2 ** (len(vae.config.block_out_channels) - 1),
@@ -50,7 +54,7 @@ class StableDiffusion(Denoiser):
             row=RowSpec(
                 context_length=self._length,
                 context_width=self._text_encoder.config.hidden_size,
-                extra_channels=self._unet.config.in_channels - parts["vae"].config.latent_channels,
+                extra_channels=self._unet.config.in_channels - vae.config.latent_channels,
             ),
             device=device.device,
             measure=partial(measured, self._tokenizer, limit=self._length),
@@ -81,20 +85,16 @@ class StableDiffusion(Denoiser):
 
     @torch.no_grad()
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
-        row = rows.inputs(latents)[:1], rows.expanded(timesteps)[:1], rows.context[:1]
+        row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
         self._network.prepare(*row)
         super().prepare(latents, timesteps, rows)
 
+    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
+        return self._wordings(wordings)
+
     @torch.inference_mode()
-    def _encode_texts(self, texts: list[str]) -> Tensor:
-        tokens = self._tokenizer(
-            texts,
-            padding="max_length",
-            max_length=self._length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
+    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        hidden: Tensor = self._text_encoder(tokens, attention_mask=mask)[0]
         return hidden
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
