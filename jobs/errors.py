@@ -80,6 +80,12 @@ class NameTakenError(LodestarError):
     type = "name_taken"
 
 
+class UnknownKeyError(LodestarError):
+    """No key of callers has this id."""
+
+    type = "unknown_key"
+
+
 class NoImageTowerError(LodestarError):
     """The model's text encoder belongs to no CLIP of the catalog, so nothing compares its words with pictures."""
 

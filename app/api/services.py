@@ -11,11 +11,16 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from app.api.addresses import AddressPolicy
+from app.api.auth_mode import AuthMode, auth_mode
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.decoder import Decoder
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
+from jobs.callers.key_file import KeyFile
+from jobs.callers.keys import KeyStore
+from jobs.callers.ring import KeyRing
+from jobs.callers.sessions import Sessions
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect, connect_async
 from jobs.events.event_log import EventLog
@@ -28,7 +33,7 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
 
-ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
+ASYNC_CONNECTIONS = 10  # shared by all readers of events; two of them wait for what happens
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,9 @@ class Services:
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
+    auth: AuthMode
+    keys: KeyRing
+    sessions: Sessions
     stopping: asyncio.Event
     """Set when the server is about to stop, so that long waits end."""
 
@@ -77,7 +85,8 @@ def build_services(settings: ApiSettings) -> Services:
     """Make every service.
 
     Raises:
-        ConfigurationError: the model catalog is missing or wrong, or a URL is.
+        ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, or nothing says who may
+            call at an address that others can reach.
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
@@ -105,6 +114,9 @@ def build_services(settings: ApiSettings) -> Services:
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
         addresses=AddressPolicy(settings.webhook_networks),
+        auth=auth_mode(settings),
+        keys=KeyRing(KeyStore(redis), KeyFile(settings.keys_file) if settings.keys_file else None),
+        sessions=Sessions(redis),
         stopping=asyncio.Event(),
     )
 

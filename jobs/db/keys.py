@@ -2,10 +2,13 @@
 
 from jobs.db.scripts import PREFIX
 
+CHANGED_KEYS = PREFIX + "changed_keys"
 CHECK = PREFIX + "check"
 FINISHED = PREFIX + "finished"
 INTERRUPTS = PREFIX + "interrupts"
 JOBS = PREFIX + "jobs"
+KEYS = PREFIX + "keys"
+KEY_USES = PREFIX + "key_uses"
 KEPT_BYTES = PREFIX + "kept_bytes"
 LEASES = PREFIX + "leases"
 ORPHANS = PREFIX + "orphans"
@@ -57,3 +60,8 @@ def holders(model: str) -> str:
 def idempotency(key: str, owner_digest: str = "") -> str:
     """The job of an idempotency key; that of an anonymous caller has no owner."""
     return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"
+
+
+def session(digest: str) -> str:
+    """The login of a browser, by the digest of its token."""
+    return f"{PREFIX}session:{digest}"

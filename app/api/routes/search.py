@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.waiting import await_end
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
@@ -18,6 +19,7 @@ from app.api.pictures.uploads import keep_pictures
 from app.api.problems.handlers import documented
 from app.api.search_index import Found
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import (
     ClipMismatchError,
     InvalidRequestError,
@@ -80,6 +82,7 @@ _ERRORS = (
 
 
 @router.get("", summary="Search pictures by text", responses=documented(*_ERRORS))
+@needs(Scope.SEARCH)
 async def by_text(
     request: Request,
     services: TheServices,
@@ -113,6 +116,7 @@ async def by_text(
     summary="Search pictures by picture",
     responses=documented(*_ERRORS, "invalid_form", "unsupported_media_type"),
 )
+@needs(Scope.SEARCH)
 async def by_picture(
     request: Request,
     services: TheServices,
