@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from zlib import crc32
 
-PREFIX = "lsk_"
+START = "lsk_"
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_CHARS, _SECRET_CHARS, _CHECKSUM_CHARS = 10, 32, 6
 KEY_ID = rf"^[0-9A-Za-z]{{{_ID_CHARS}}}$"
 _KEY = re.compile(
-    rf"{PREFIX}([0-9A-Za-z]{{{_ID_CHARS}}})_([0-9A-Za-z]{{{_SECRET_CHARS}}})_([0-9A-Za-z]{{{_CHECKSUM_CHARS}}})"
+    rf"{START}([0-9A-Za-z]{{{_ID_CHARS}}})_([0-9A-Za-z]{{{_SECRET_CHARS}}})_([0-9A-Za-z]{{{_CHECKSUM_CHARS}}})"
 )
 
 
@@ -29,7 +29,7 @@ class KeyText:
 
     def __str__(self) -> str:
         """The whole text, to be shown once."""
-        body = f"{PREFIX}{self.id}_{self.secret}"
+        body = f"{START}{self.id}_{self.secret}"
         return f"{body}_{_checksum(body)}"
 
     def __repr__(self) -> str:

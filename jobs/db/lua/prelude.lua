@@ -41,7 +41,7 @@
 -- keys                             hash     the keys of callers, with hashes of their secrets         callers/keys.py     when revoked
 -- key_uses                         hash     the day of each key's last use                        callers/keys.py     when revoked
 -- changed_keys                     channel  ids of keys that were revoked or rotated              callers/keys.py     at once
--- session:<digest>                 hash     the login of a browser                                callers/sessions.py after 8 h unused
+-- session:<digest>                 hash     the login of a browser                                callers/sessions.py  after 8 h unused
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
 --

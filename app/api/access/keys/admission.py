@@ -12,7 +12,7 @@ from app.api.services import Services, services_of
 from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of
 from jobs.callers.record import DEFAULT_TENANT
 from jobs.callers.scopes import SCOPES_OF, Role
-from jobs.callers.secret import PREFIX
+from jobs.callers.secret import START
 
 
 async def admit(request: Request, need: Need) -> None:
@@ -47,7 +47,7 @@ async def identify(request: Request) -> Identity:
     user = user_of(request) if services.auth == "proxy" else ""
     text = credentials_of(request)
     # A proxy may pass its own credentials on, which are no keys.
-    if text is not None and (not user or text.startswith(PREFIX)):
+    if text is not None and (not user or text.startswith(START)):
         return await run_in_threadpool(_holder, services, text)
     if (token := token_of(request)) is not None:
         known = await run_in_threadpool(_in_session, services, token)

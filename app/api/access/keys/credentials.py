@@ -7,11 +7,11 @@ import re
 from fastapi import Request
 
 from app.api.access.keys.errors import KeyInQueryError, UnauthenticatedError
-from jobs.callers.secret import PREFIX, KeyText, parse_key
+from jobs.callers.secret import START, KeyText, parse_key
 
 HEADER = "x-api-key"
 _SCHEMES = frozenset({"bearer", "token", "key"})
-_IN_QUERY = re.compile(rf"{PREFIX}[0-9A-Za-z]", re.ASCII)
+_IN_QUERY = re.compile(rf"{START}[0-9A-Za-z]", re.ASCII)
 
 
 def key_of(request: Request) -> KeyText | None:
@@ -43,7 +43,7 @@ def read_key(text: str) -> KeyText:
     """
     key = parse_key(text)
     if key is None:
-        wrong = "its checksum is wrong" if text.startswith(PREFIX) else f"it does not begin with {PREFIX}"
+        wrong = "its checksum is wrong" if text.startswith(START) else f"it does not begin with {START}"
         raise UnauthenticatedError(f"this is no key of this service, or it is mistyped: {wrong}")
     return key
 
