@@ -6,8 +6,8 @@ from typing import cast
 
 from redis import Redis
 
-from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
+from jobs.db.scripts import PREFIX
 
 IDLE_S = 8 * 3600
 ABSOLUTE_S = 7 * 24 * 3600
@@ -54,4 +54,4 @@ class Sessions:
 
 
 def _place(token: str) -> str:
-    return keys.session(sha256(token.encode()).hexdigest())
+    return f"{PREFIX}session:{sha256(token.encode()).hexdigest()}"

@@ -60,8 +60,3 @@ def holders(model: str) -> str:
 def idempotency(key: str, owner_digest: str = "") -> str:
     """The job of an idempotency key; that of an anonymous caller has no owner."""
     return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"
-
-
-def session(digest: str) -> str:
-    """The login of a browser, by the digest of its token."""
-    return f"{PREFIX}session:{digest}"

@@ -15,12 +15,16 @@ from app.api.settings import ApiSettings
 from jobs.callers.keys import KeyStore
 from jobs.callers.scopes import Role, Scope
 from jobs.callers.secret import draw_key
-from tests.app.api.access.keys.conftest import MakeKey
-from tests.app.conftest import LocalClient
+from tests.app.conftest import LocalClient, MakeKey
 
 
 def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def of_the_server(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without those of the test's own client, which logs what it asks for."""
+    return [line for line in lines if not line["event"].startswith("HTTP Request")]
 
 
 FORMS: dict[str, Callable[[str], dict[str, str]]] = {
@@ -120,8 +124,9 @@ def test_a_key_in_the_address_is_refused_and_logged_nowhere(
         assert answer.status_code == 400
         assert "key_in_query" in answer.text
         assert key not in answer.text
-    assert json_logs()
-    assert key.split("_")[2] not in str(json_logs())
+    lines = of_the_server(json_logs())
+    assert len(lines) >= 3
+    assert key.split("_")[2] not in str(lines)
 
 
 def test_a_key_in_a_header_is_logged_nowhere(
@@ -130,8 +135,9 @@ def test_a_key_in_a_header_is_logged_nowhere(
     for form in FORMS.values():
         client.post("/v1/jobs", json={"prompt": "a"}, headers=form(key))
         client.post("/v1/jobs", json={"prompt": "a"}, headers=form(key[:-1] + "_"))
-    assert len(json_logs()) >= 2 * len(FORMS)
-    assert key.split("_")[2] not in str(json_logs())
+    lines = of_the_server(json_logs())
+    assert len(lines) >= 2 * len(FORMS)
+    assert key.split("_")[2] not in str(lines)
 
 
 def test_an_expired_key_does_not_count(client: TestClient, make_key: MakeKey) -> None:

@@ -13,8 +13,7 @@ from app.api.intake.intake import IntakeRoute
 from app.api.main import NOUNS, create_app
 from app.api.settings import ApiSettings
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
-from tests.app.api.access.keys.conftest import MakeKey
-from tests.app.conftest import LocalClient
+from tests.app.conftest import LocalClient, MakeKey
 
 PUBLIC = {
     "/",
