@@ -3,6 +3,7 @@
 import threading
 import time
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ class KeyFile:
         self._refresh()
         return tuple(self._keys.values())
 
-    def group(self, names: "list[str]") -> Group | None:
+    def group(self, names: Collection[str]) -> Group | None:
         """The first group of the file among these names."""
         self._refresh()
         return next((group for group in self._groups if group.name in names), None)

@@ -1,7 +1,8 @@
 """The keys that Redis keeps."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from redis import Redis
 
@@ -48,12 +49,16 @@ class KeyStore:
         return tuple(sorted(records, key=lambda record: (record.created_at, record.id)))
 
     @translates_redis_errors
-    def uses(self, key_ids: "list[str]") -> dict[str, date]:
+    def uses(self, key_ids: Sequence[str]) -> dict[str, date]:
         """The day of the last use of these keys, also of those that a file keeps."""
         if not key_ids:
             return {}
-        days = cast("list[str | None]", self._redis.hmget(keys.KEY_USES, key_ids))
-        return {key_id: date.fromisoformat(day) for key_id, day in zip(key_ids, days, strict=True) if day}
+        days = self._redis.hmget(keys.KEY_USES, [*key_ids])
+        return {
+            key_id: date.fromisoformat(day)
+            for key_id, day in zip(key_ids, cast("Sequence[str | None]", days), strict=True)
+            if day
+        }
 
     @translates_redis_errors
     def rotate(self, key_id: str, *, overlap: timedelta = OVERLAP) -> tuple[KeyText, KeyRecord]:
@@ -104,7 +109,7 @@ class KeyStore:
         texts = {
             each.id: each.model_dump_json(exclude_none=True, exclude={"last_used_on"}) for each in records
         }
-        self._redis.hset(keys.KEYS, mapping=cast("dict[str | bytes, bytes | float | int | str]", texts))
+        self._redis.hset(keys.KEYS, mapping=cast("Mapping[Any, Any]", texts))
 
 
 def _read(text: str, used_on: str | None) -> KeyRecord:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 
 from jobs.callers.key_file import Group, KeyFile
@@ -70,7 +71,7 @@ class KeyRing:
         """Whether the file has the key."""
         return self._file is not None and self._file.get(key_id) is not None
 
-    def group(self, names: "list[str]") -> Group | None:
+    def group(self, names: Collection[str]) -> Group | None:
         """The first group of the file among these names; None without one."""
         return self._file.group(names) if self._file else None
 

@@ -1,8 +1,9 @@
 """Logins of browsers: a random token in a cookie stands for a key."""
 
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 from redis import Redis
 
@@ -27,10 +28,10 @@ class Sessions:
     def begin(self, key_id: str) -> str:
         """A session of a key; its token."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
-        seconds, _ = cast("tuple[int, int]", self._redis.time())
+        seconds, _ = self._redis.time()
         with self._redis.pipeline() as pipeline:
             fields = {"key": key_id, "ends_s": seconds + ABSOLUTE_S}
-            pipeline.hset(_place(token), mapping=cast("dict[str | bytes, bytes | float | int | str]", fields))
+            pipeline.hset(_place(token), mapping=cast("Mapping[Any, Any]", fields))
             pipeline.expire(_place(token), IDLE_S)
             pipeline.execute()
         return token

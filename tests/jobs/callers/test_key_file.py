@@ -31,7 +31,8 @@ def test_a_key_of_the_file_has_its_role_s_scopes(path: Path) -> None:
     record = KeyFile(path).get(key.id)
     assert record is not None
     assert record.matches(key)
-    assert (record.tenant, set(record.scopes)) == ("studio", SCOPES_OF[Role.CLIENT])
+    assert record.tenant == "studio"
+    assert set(record.scopes) == SCOPES_OF[Role.CLIENT]
 
 
 def test_a_key_of_the_file_may_name_its_scopes(path: Path) -> None:

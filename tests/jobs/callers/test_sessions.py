@@ -24,7 +24,7 @@ def test_a_session_stands_for_its_key_until_it_is_ended(sessions: Sessions) -> N
 def test_redis_keeps_no_token(redis: Redis, sessions: Sessions) -> None:
     token = sessions.begin("a" * 10)
     (key,) = redis.keys("lodestar:session:*")
-    assert token not in f"{key} {redis.hgetall(key)}"
+    assert token not in f"{key!r} {redis.hgetall(key)}"
 
 
 def test_a_used_session_goes_on_and_an_unused_one_ends(redis: Redis, sessions: Sessions) -> None:
