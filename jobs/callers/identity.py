@@ -5,6 +5,7 @@ from typing import Literal
 
 from jobs.callers.record import DEFAULT_TENANT, KeyInfo
 from jobs.callers.scopes import Scope
+from jobs.status.view import View
 
 Via = Literal["open", "key", "session", "proxy", "nobody"]
 
@@ -28,10 +29,11 @@ class Identity:
     via: Via
     key_id: str | None = None
 
-    @property
-    def sees_all(self) -> bool:
-        """Whether it sees the jobs of every tenant."""
-        return Scope.ADMIN_JOBS in self.scopes
+
+def view_of(identity: Identity) -> View:
+    """What the sender of a request sees of the jobs."""
+    tenant = "" if identity.tenant == DEFAULT_TENANT else identity.tenant
+    return View(tenant, is_whole=Scope.ADMIN_JOBS in identity.scopes)
 
 
 EVERYBODY = Identity(DEFAULT_TENANT, "", frozenset(Scope), "open")

@@ -214,7 +214,7 @@ def _search(services: Services, vector: list[float], limit: int) -> Hits:
     with reaching_the_store():
         wanted = limit
         while True:
-            found = services.search.nearest(vector, wanted)
+            found = services.search.nearest(vector, wanted, services.tenant)
             hits = [hit for hit in (_hit(services, each) for each in found) if hit is not None]
             if len(hits) >= limit or len(found) < wanted:
                 break

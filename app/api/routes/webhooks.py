@@ -35,7 +35,7 @@ class WebhookSecret(Wire):
     summary="Get the webhooks' secret",
     responses=documented("secret_not_served", "missing_scope", "host_not_allowed", "queue_unavailable"),
 )
-@needs(Scope.ADMIN_KEYS)
+@needs(Scope.JOBS_WRITE)
 async def get_secret(services: TheServices) -> WebhookSecret:
     """The secret that signs webhook messages, if the operator allows its disclosure over HTTP."""
     if not services.settings.serve_webhook_secret:

@@ -16,7 +16,7 @@ from jobs.callers.secret import START
 
 
 async def admit(request: Request, need: Need) -> None:
-    """Admit a request to a route, and note its sender in ``request.state.identity``.
+    """Admit a request to a route, and note its sender in ``request.state.identity`` and what that sees in ``services``.
 
     Raises:
         KeyInQueryError: its address holds a key.
@@ -31,6 +31,7 @@ async def admit(request: Request, need: Need) -> None:
         request.state.identity = NOBODY
     else:
         request.state.identity = await identify(request)
+    request.state.services = services_of(request).seen_by(request.state.identity)
     missing = [] if need.is_public else need.missing(request.state.identity)
     if missing:
         raise MissingScopeError(f"this needs a key with the scope {' and '.join(missing)}")

@@ -113,7 +113,7 @@ def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, An
 
 
 @router.get("/webhooks/default/secret")
-@needs(Scope.ADMIN_KEYS)
+@needs(Scope.JOBS_WRITE)
 async def get_webhook_secret(services: TheServices) -> WebhookSecret:
     """The secret that verifies webhook messages; as ``/v1/webhooks/secret``."""
     return await get_secret(services)
