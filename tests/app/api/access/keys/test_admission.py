@@ -140,6 +140,15 @@ def test_a_key_in_a_header_is_logged_nowhere(
     assert key.split("_")[2] not in str(lines)
 
 
+def test_a_log_line_names_the_tenant_and_the_id_of_the_key(
+    client: TestClient, make_key: MakeKey, json_logs: Callable[[], list[dict[str, Any]]]
+) -> None:
+    key = make_key(tenant="studio")
+    client.post("/v1/jobs", json={"prompt": "a"}, headers=FORMS["bearer"](key))
+    (line,) = of_the_server(json_logs())
+    assert (line["tenant"], line["key"]) == ("studio", key.split("_")[1])
+
+
 def test_an_expired_key_does_not_count(client: TestClient, make_key: MakeKey) -> None:
     short = make_key(expires_in=timedelta(seconds=1))
     time.sleep(1.1)
