@@ -93,7 +93,7 @@ def _needs(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], Need]
     """What each path and verb needs."""
     for route in routes:
         if isinstance(route, APIRoute):
-            for verb in route.methods:
+            for verb in route.methods or ():
                 yield (route.path, verb.lower()), need_of(route.endpoint)
         elif hasattr(route, "original_router"):  # as FastAPI keeps an included router
             yield from _needs(route.original_router.routes)

@@ -12,7 +12,7 @@ from fastapi import Request
 from redis import Redis
 
 from app.api.access import caller
-from app.api.services import services_of
+from jobs.callers.identity import view_of
 from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import PREFIX
 from jobs.errors import UnknownJobError
@@ -35,7 +35,7 @@ def caller_of(request: Request) -> str:
     )
     # The prefix tells the kinds apart, so that no name equals another caller's address.
     found = next((f"{kind}:{value}" for kind, value in known_by if value), "")
-    return sha256(of_tenant(found, services_of(request).tenant).encode()).hexdigest()[:24]
+    return sha256(of_tenant(found, view_of(caller.identity_of(request)).tenant).encode()).hexdigest()[:24]
 
 
 class Callers:

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ from tests.app.conftest import LocalClient, MakeKey, serving
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
 from tests.app.sse import Reader
+from tests.jobs.samples import RESOLVED
 
 VARYING = re.compile(
     r"[0-9a-f]{16}(?![0-9a-f])|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z?|\b1[0-9]{9,15}(-[0-9]+)?\b"
@@ -87,7 +89,7 @@ def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore) -> G
         return str(answer.json()["id"])
 
     def make() -> Belongings:
-        picture = {"type": "image", "image": "data:image/png;base64," + _base64(png())}
+        picture = {"type": "image", "image": "data:image/png;base64," + b64encode(png()).decode()}
         jobs = {status: submit() for status in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED)}
         jobs |= {status: submit() for status in (JobStatus.RUNNING, JobStatus.QUEUED)}
         kept = submit(guidance={"objectives": [picture]})
@@ -104,18 +106,12 @@ def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore) -> G
     return make
 
 
-def _base64(data: bytes) -> str:
-    import base64
-
-    return base64.b64encode(data).decode()
-
-
 def routes() -> Iterator[tuple[str, APIRoute]]:
     """Every route, by method."""
     for noun in NOUNS:
         for route in noun.router.routes:
             assert isinstance(route, APIRoute)
-            for method in sorted(route.methods):
+            for method in sorted(route.methods or ()):
                 yield method, route
 
 
@@ -127,7 +123,7 @@ def filled(route: APIRoute, job_id: str, embedding: str) -> str:
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: {**NEUTRAL, **values}[found[1]], route.path)
 
 
-def told(answer: httpx.Response, *own: str) -> tuple[int, dict[str, str], str]:
+def told(answer: Any, *own: str) -> tuple[int, dict[str, str], str]:
     """All of an answer but what always varies: dates, ids of requests, and what was asked for itself."""
     text = answer.text
     for word in own:
@@ -303,7 +299,11 @@ def test_the_same_name_of_two_tenants_is_two_embeddings(
     EmbeddingLibrary(artifacts, "alice").put("fluent", embedding_file("fluent"))
     assert alice.get("/v1/aesthetic-embeddings").json()["data"][0]["name"] == "fluent"
     assert bob.get("/v1/aesthetic-embeddings").json()["data"] == []
-    form = {"name": (None, "fluent"), "clip": (None, "pocket-s"), "pictures": ("a.png", png(), "image/png")}
+    form: Any = {
+        "name": (None, "fluent"),
+        "clip": (None, "pocket-s"),
+        "pictures": ("a.png", png(), "image/png"),
+    }
     assert alice.post("/v1/aesthetic-embeddings", files=form).status_code == 409
     assert bob.post("/v1/aesthetic-embeddings", files=form).status_code == 202
 
@@ -320,8 +320,6 @@ def test_each_tenant_has_a_webhook_secret_of_its_own(alice: TestClient, bob: Tes
 def test_jobs_of_a_version_without_tenants_are_the_default_tenant_s(
     redis: Redis, bob: TestClient, alice: TestClient, make_key: MakeKey
 ) -> None:
-    from tests.jobs.samples import RESOLVED
-
     old = JobQueue(redis, max_queued=100).submit(RESOLVED).job.id
     assert redis.hget(f"lodestar:job:{old}", "tenant") is None
     default = {"Authorization": f"Bearer {make_key()}"}
