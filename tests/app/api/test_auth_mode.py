@@ -35,11 +35,16 @@ def test_no_other_word_is_a_mode() -> None:
         ApiSettings.model_validate({"auth": "off"})
 
 
+@pytest.mark.parametrize("command", ["serve", "up"])
 def test_an_open_address_is_refused_in_one_line(
-    run: Run, models_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run,
+    models_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
 ) -> None:
     monkeypatch.setenv("LODESTAR_MODELS_FILE", str(models_file))
-    assert run("serve", "--host", "0.0.0.0", "--port", "0") == 78
+    assert run(command, "--host", "0.0.0.0", "--port", "0") == 78
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "others can reach 0.0.0.0" in said
