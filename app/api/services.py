@@ -57,8 +57,8 @@ class Services:
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
     search: SearchIndex
-    queries: OrderedDict[str, list[float]]
-    """Embeddings of the latest texts that were searched for."""
+    queries: OrderedDict[tuple[str, str], list[float]]
+    """Embeddings of the latest texts that were searched for, by tenant and text."""
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy

@@ -63,7 +63,8 @@ def file_fields(files: BroughtFiles, tenant: str = "") -> tuple[int | str, ...]:
 
 def of_tenant(caller: str, tenant: str) -> str:
     """The name of a caller among those of all tenants; in the default one it is the caller's own."""
-    return f"{tenant}\n{caller}" if tenant else caller  # a header, in which proxies send names, has one line
+    # A name has one line, and what a dialect puts before it does not begin so.
+    return f"tenant {tenant}\n{caller}" if tenant else caller
 
 
 def _place_of_key(key: str | None, owner: str) -> str:

@@ -1,7 +1,6 @@
 """Search the kept pictures by a text or by a picture."""
 
 import math
-from collections import OrderedDict
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
@@ -102,13 +101,14 @@ async def by_text(
 ) -> Hits:
     """The kept pictures that are most similar to a text."""
     move = await run_in_threadpool(_move, services, aesthetic_score, aesthetic_weight)
-    remembered: OrderedDict[str, list[float]] = services.queries
-    if q not in remembered:
+    # By tenant: a quick answer would tell that somebody else has searched for the same.
+    remembered, asked = services.queries, (services.tenant, q)
+    if asked not in remembered:
         task = QueryTask(clip=services.catalog.aesthetic_scorer.id, text=q, timeout_s=QUERY_TIMEOUT_S)
-        remembered[q] = await _place(request, services, task, new_job_id(), caller)
+        remembered[asked] = await _place(request, services, task, new_job_id(), caller)
         while len(remembered) > REMEMBERED_QUERIES:
             remembered.popitem(last=False)
-    return await run_in_threadpool(_search, services, _moved(remembered[q], *move), limit)
+    return await run_in_threadpool(_search, services, _moved(remembered[asked], *move), limit)
 
 
 @router.post(

@@ -48,7 +48,14 @@ export const listJobs = (status, limit, cursor = null) =>
 export const getJob = (id) => call(jobPath(id));
 export const getQueue = () => call("/v1/queue");
 export const listWorkers = () => call("/v1/workers");
-export const getSender = () => call("/v1/whoami");
+let keyed = false; // whether this server asks for keys
+
+export const asksForKeys = () => keyed;
+export const getSender = () =>
+  call("/v1/whoami").then((sender) => {
+    keyed = sender.via !== "open";
+    return sender;
+  });
 export const logOut = () => call("/logout", { method: "POST" });
 export const logIn = (key) =>
   call("/login", {

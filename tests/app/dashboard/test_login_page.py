@@ -87,6 +87,8 @@ def test_who_is_logged_in_may_generate_and_log_out(
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#jobs li")).to_have_count(1)
     assert violations(page) == []
+    page.locator("#jobs li a").first.click()
+    expect(page.locator("pre").first).to_contain_text("Authorization: Bearer $LODESTAR_KEY")
     button.click()
     expect(page).to_have_url(f"{url}/login")
     page.goto(f"{url}/")

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from urllib.parse import unquote
 
 from fastapi import Request
 
@@ -50,7 +51,7 @@ def read_key(text: str) -> KeyText:
 
 def refuse_key_in_query(request: Request) -> None:
     """Raise KeyInQueryError if the address of a request holds a key: addresses are logged and passed on."""
-    if _IN_QUERY.search(request.scope["query_string"].decode("latin-1")):
+    if _IN_QUERY.search(unquote(request.scope["query_string"].decode("latin-1"))):
         raise KeyInQueryError(
             "a key may not stand in the address, which others log: send it in the header Authorization, and rotate "
             "this one"
