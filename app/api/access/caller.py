@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from jobs.callers.identity import EVERYBODY, Identity
+from jobs.callers.identity import NOBODY, Identity
 
 HEADER = "x-forwarded-user"
 GROUPS_HEADER = "x-forwarded-groups"
@@ -30,7 +30,7 @@ def groups_of(request: Request) -> list[str]:
 
 def identity_of(request: Request) -> Identity:
     """Who makes a request, as ``admit`` found it."""
-    identity: Identity = getattr(request.state, "identity", EVERYBODY)
+    identity: Identity = getattr(request.state, "identity", NOBODY)
     return identity
 
 
