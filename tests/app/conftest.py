@@ -57,7 +57,7 @@ class LocalClient(TestClient):
     """A client in this process that calls the API by a name that is its own, as people do."""
 
     def __init__(self, app: FastAPI, **options: Any) -> None:
-        super().__init__(app, base_url="http://localhost", client=("127.0.0.1", 50000), **options)
+        super().__init__(app, **{"base_url": "http://localhost", "client": ("127.0.0.1", 50000), **options})
 
 
 @pytest.fixture
