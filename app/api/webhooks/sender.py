@@ -12,6 +12,7 @@ import httpx
 from standardwebhooks import Webhook as Signer
 
 from app.api.addresses import AddressPolicy, RefusedAddressError
+from jobs.events.secrets import secret_of
 
 TIMEOUT_S = 15.0
 CONNECT_TIMEOUT_S = 5.0
@@ -44,7 +45,7 @@ class Sender:
 
     def __init__(self, secrets: Sequence[str], policy: AddressPolicy) -> None:
         """Sign with every secret, so that receivers can change from an old one to a new one at their own time."""
-        self._signers = [Signer(secret) for secret in secrets]
+        self._secrets = tuple(secrets)
         self._policy = policy
         # No connection outlives its message: one that was made for a name must not serve another at the same address.
         self._http = httpx.AsyncClient(
@@ -59,15 +60,15 @@ class Sender:
         """Close what is open."""
         await self._http.aclose()
 
-    async def send(self, url: str, message_id: str, body: str) -> None:
-        """Deliver a message.
+    async def send(self, url: str, message_id: str, body: str, tenant: str = "") -> None:
+        """Deliver a message, signed for its tenant; the default one if that is empty.
 
         Raises:
             DeliveryError: it was not accepted.
         """
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                status = await self._post(httpx.URL(url), self._signed(message_id, body), body)
+                status = await self._post(httpx.URL(url), self._signed(message_id, body, tenant), body)
         except RefusedAddressError as error:
             reason = "the name leads to an address that webhooks may not reach"
             raise DeliveryError(reason, detail=str(error), is_final=True) from error
@@ -101,9 +102,10 @@ class Sender:
             return answer.status_code
         raise OSError("the name has no address")
 
-    def _signed(self, message_id: str, body: str) -> dict[str, str]:
+    def _signed(self, message_id: str, body: str, tenant: str) -> dict[str, str]:
         now = datetime.now(UTC)
-        signatures = [signer.sign(message_id, now, body) for signer in self._signers]
+        secrets = [secret_of(tenant, secret) for secret in self._secrets]
+        signatures = [Signer(secret).sign(message_id, now, body) for secret in secrets]
         return {
             "Content-Type": "application/json",
             "User-Agent": f"lodestar/{version('lodestar')}",
