@@ -30,6 +30,7 @@ from app.api.routes import (
     queue,
     scores,
     search,
+    uploads,
     webhooks,
     workers,
 )
@@ -56,6 +57,7 @@ NOUNS = (
     embeddings,
     scores,
     search,
+    uploads,
     workers,
     queue,
     webhooks,
@@ -97,7 +99,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app,
         settings,
         services.metrics,
-        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search, uploads)),
+        raw_upload_paths=(uploads.router.prefix,),
     )
     for noun in NOUNS:
         app.include_router(noun.router)

@@ -27,6 +27,7 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
+from jobs.storage.uploads import UploadLibrary
 
 ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
 
@@ -48,6 +49,7 @@ class Services:
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
+    uploads: UploadLibrary
     search: SearchIndex
     queries: OrderedDict[str, list[float]]
     """Embeddings of the latest texts that were searched for."""
@@ -100,6 +102,12 @@ def build_services(settings: ApiSettings) -> Services:
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
+        uploads=UploadLibrary(
+            redis,
+            artifacts,
+            keep_s=settings.upload_retention_s,
+            max_bytes=settings.max_uploads_kept_bytes,
+        ),
         search=SearchIndex(segments),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
+from jobs.storage.uploads import CALLERS
 
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
@@ -90,6 +91,17 @@ class ApiSettings(BaseSettings):
     max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
     max_upload_bytes: int = Field(
         64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
+    )
+    upload_retention_s: float = Field(
+        24 * 3600,
+        gt=0,
+        description="Seconds that a picture is kept that was uploaded on its own, to /v1/uploads.",
+    )
+    max_uploads_kept_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="Bytes that one caller's uploads may take while they are kept; more are refused with uploads_full. "
+        f"Those of all callers may take {CALLERS} times as much.",
     )
     webhook_secret: SecretStr | None = Field(
         None,

@@ -38,13 +38,14 @@ class Brought:
         return BroughtFiles(inputs=tuple(self.stored_bytes), inputs_bytes=sum(self.stored_bytes.values()))
 
 
-async def bring_pictures(request: Request, job_id: str, wanted: Model) -> tuple[Model, Brought]:
+async def bring_pictures(request: Request, job_id: str, wanted: Model, caller: str) -> tuple[Model, Brought]:
     """A request with digests in place of all its pictures, whatever fields they are in; and these, stored for a job.
 
     Args:
         request: of the client.
         job_id: of the job that is about to be submitted.
         wanted: the request's model.
+        caller: whose uploads it may name.
 
     Raises:
         InvalidFileError: one is no picture that is read, or is not kept any more.
@@ -59,7 +60,7 @@ async def bring_pictures(request: Request, job_id: str, wanted: Model) -> tuple[
         if not names:
             await run_in_threadpool(services.queue.expect_files, job_id)
         # One at a time: what is unpacked or encoded of a request never takes more memory than one picture.
-        source = await find_source(request, picture, ".".join(map(str, place)))
+        source = await find_source(request, picture, caller, ".".join(map(str, place)))
         png, facts = await unpacked(request, partial(_kept, source, _kind(picture)))
         digest = digest_of(png)
         if digest not in brought.stored_bytes:
