@@ -170,6 +170,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await _end(tasks)
     services.decoder.close()
+    if services.fetcher is not None:
+        await services.fetcher.close()
     await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")

@@ -14,6 +14,7 @@ from app.api.addresses import AddressPolicy
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.decoder import Decoder
+from app.api.pictures.fetching import PictureFetcher
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
 from jobs.catalog.catalog import Catalog, load_catalog
@@ -56,6 +57,8 @@ class Services:
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
+    fetcher: PictureFetcher | None
+    """None unless the operator allows addresses of pictures."""
     stopping: asyncio.Event
     """Set when the server is about to stop, so that long waits end."""
 
@@ -87,6 +90,7 @@ def build_services(settings: ApiSettings) -> Services:
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
+    policy = AddressPolicy(settings.webhook_networks)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     return Services(
         settings=settings,
@@ -112,7 +116,8 @@ def build_services(settings: ApiSettings) -> Services:
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
-        addresses=AddressPolicy(settings.webhook_networks),
+        addresses=policy,
+        fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),
     )
 

@@ -103,6 +103,11 @@ class ApiSettings(BaseSettings):
         description="Bytes that one caller's uploads may take while they are kept; more are refused with uploads_full. "
         f"Those of all callers may take {CALLERS} times as much.",
     )
+    allow_picture_urls: bool = Field(
+        False,
+        description="Whether requests may name pictures by addresses of other servers, which the API then fetches: of "
+        "the public internet, and of webhook_networks.",
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="What webhook messages are signed with: whsec_ and 24 to 64 bytes in base64; several, the newest "
@@ -112,7 +117,9 @@ class ApiSettings(BaseSettings):
         False, description="Whether the API discloses the webhooks' secret to callers."
     )
     webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Networks that webhooks may reach besides the public internet, with commas between."
+        (),
+        description="Networks that webhooks may reach besides the public internet, and pictures may come from, with "
+        "commas between.",
     )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds for open requests to end when the server stops."

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -24,7 +24,8 @@ Place = tuple[str | int, ...]
 """The names and numbers that lead to a field."""
 
 
-class OfJob(NamedTuple):
+@dataclass(frozen=True)
+class OfJob:
     """A picture of a finished job."""
 
     job_id: str
@@ -171,9 +172,8 @@ def _replaced(value: Any, place: Place, renamed: Callable[[Place, Picture], Pict
     new = {key: _replaced(inner, (*place, key), renamed) for key, inner in _inside(value)}
     if isinstance(value, BaseModel):
         # Only what has changed: which fields were given stays known.
-        return value.model_copy(
-            update={key: new[key] for key in new if new[key] is not getattr(value, str(key))}
-        )
+        changed = {str(key): inner for key, inner in new.items() if inner is not getattr(value, str(key))}
+        return value.model_copy(update=changed)
     return new if isinstance(value, dict) else type(value)(new.values())
 
 

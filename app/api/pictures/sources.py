@@ -38,7 +38,7 @@ class Source:
         return self.is_ours and kind.keeps(read_header(io.BytesIO(self.data)))
 
 
-async def find_source(request: Request, picture: Picture, caller: str, field: str) -> Source:
+async def find_source(request: Request, picture: Picture, caller: str, field: str, until_s: float) -> Source:
     """The file of a picture.
 
     Args:
@@ -46,9 +46,10 @@ async def find_source(request: Request, picture: Picture, caller: str, field: st
         picture: as the request names it.
         caller: whose uploads it may name.
         field: of the request, for errors.
+        until_s: time of the loop's clock at which a fetched picture must be there.
 
     Raises:
-        InvalidFileError: nobody keeps it any more.
+        InvalidFileError: nobody keeps it any more, or it cannot be fetched.
         InvalidRequestError: addresses are not read.
         UnknownJobError, JobNotFinishedError, UnknownImageError: as for ``find_picture``.
         ArtifactsUnavailableError: the store cannot be reached.
@@ -61,12 +62,18 @@ async def find_source(request: Request, picture: Picture, caller: str, field: st
         png = await run_in_threadpool(_made, services, of_job, field)
         return Source(png, "the job's picture", field)
     if own := _own(request, picture):
-        return await find_source(request, own, caller, field)
+        return await find_source(request, own, caller, field, until_s)
     if picture.url:
-        raise InvalidRequestError(
-            "pictures are not fetched from addresses; upload it, or send it in base64", field=field
-        )
+        return Source(await _fetched(services, picture.url, until_s, field), "the picture", field)
     return Source(picture.data, "the picture", field)
+
+
+async def _fetched(services: Services, url: str, until_s: float, field: str) -> bytes:
+    if services.fetcher is None:
+        raise InvalidRequestError(
+            "pictures are not fetched from other servers; upload it, or send it in base64", field=field
+        )
+    return await services.fetcher.fetch(url, field, until_s)
 
 
 def _own(request: Request, picture: Picture) -> Picture | None:

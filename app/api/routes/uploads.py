@@ -3,12 +3,11 @@
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO, cast
 
 from fastapi import APIRouter, Path, Request, Response, UploadFile
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 
 from app.api.access.caller import TheCaller
 from app.api.intake.bodies import MULTIPART, UnsupportedMediaTypeError, announced
@@ -161,7 +160,7 @@ async def _received(request: Request) -> AsyncIterator[list[Received]]:
         with tempfile.SpooledTemporaryFile(_HELD_BYTES) as file:
             async for part in request.stream():
                 await run_in_threadpool(file.write, part)
-            yield [Received(UploadFile(file, filename="", headers=Headers()), "")]
+            yield [Received(UploadFile(cast("BinaryIO", file), filename=""), "")]
     else:
         raise UnsupportedMediaTypeError(
             "send a picture as the body, with a Content-Type such as image/png; or several in a form, "

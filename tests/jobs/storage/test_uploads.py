@@ -37,7 +37,7 @@ def let_expire(redis: Redis) -> None:
     """Let the life of every upload be over."""
     for key in redis.scan_iter(f"{PREFIX}upload*", _type="zset"):
         for member in redis.zrange(key, 0, -1):
-            redis.zadd(key, {member: 1})
+            redis.zadd(str(key), {str(member): 1})
 
 
 def nothing_is_left(redis: Redis, store: ArtifactStore) -> bool:
@@ -126,7 +126,7 @@ def test_a_file_whose_upload_was_not_recorded_is_collected(
     assert library.list("ann") == ()
     assert len(store.keys("uploads")) == 1
     (place,) = redis.zrange(PREFIX + "orphans", 0, -1)
-    redis.zadd(PREFIX + "orphans", {place: 1})
+    redis.zadd(PREFIX + "orphans", {str(place): 1})
     assert sweep() == 1
     assert nothing_is_left(redis, store)
 
@@ -186,6 +186,6 @@ def test_of_many_who_upload_the_same_at_once_all_have_it(
     assert library.data("ann", png().digest) == b"a picture"
     assert redis.hvals(PREFIX + "upload_bytes") == ["9", "9"]  # of the caller, and of all
     for place in redis.zrange(PREFIX + "orphans", 0, -1):
-        redis.zadd(PREFIX + "orphans", {place: 1})
+        redis.zadd(PREFIX + "orphans", {str(place): 1})
     sweep()
     assert len(store.keys("uploads")) == 1
