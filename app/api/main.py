@@ -161,6 +161,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.files,
         keep_s=services.settings.retention_s,
         max_kept_bytes=services.settings.max_kept_bytes,
+        max_kept_file_bytes=services.settings.max_kept_file_bytes,
     )
     background = (
         sweep_forever(Reaper(services.redis)),

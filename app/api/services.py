@@ -86,7 +86,12 @@ def build_services(settings: ApiSettings) -> Services:
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = JobQueue(redis, max_queued=settings.max_queued, max_kept_bytes=settings.max_kept_bytes)
+    queue = JobQueue(
+        redis,
+        max_queued=settings.max_queued,
+        max_kept_bytes=settings.max_kept_bytes,
+        max_kept_file_bytes=settings.max_kept_file_bytes,
+    )
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
