@@ -73,6 +73,7 @@ NOUNS = (
     replicate_files,
     openai,  # the last takes all else under /v1/models
 )
+UPLOADING = (embeddings, scores, search, uploads, replicate_files)
 
 log = structlog.get_logger(__name__)
 
@@ -101,9 +102,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app,
         settings,
         services.metrics,
-        upload_paths=tuple(
-            noun.router.prefix for noun in (embeddings, scores, search, uploads, replicate_files)
-        ),
+        upload_paths=(f"{images.router.prefix}/images", *(noun.router.prefix for noun in UPLOADING)),
         raw_upload_paths=(uploads.router.prefix,),
     )
     for noun in NOUNS:
