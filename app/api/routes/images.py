@@ -56,6 +56,9 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         **documented(
             "invalid_request",
             "invalid_file",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
             "unknown_model",
             "clip_mismatch",
             "no_image_tower",
