@@ -94,7 +94,7 @@ class ApiSettings(BaseSettings):
         description="Bytes that the pictures and files may take that were sent for all jobs; beyond it as for "
         "max_kept_bytes.",
     )
-    max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
+    max_body_bytes: int = Field(8 << 20, ge=1024, description="Largest request body in bytes.")
     max_upload_bytes: int = Field(
         64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
     )
