@@ -40,6 +40,10 @@ class RowBatch:
         """One of N values [N, ...] for each row, [B, ...]."""
         return pictures.index_select(0, self.owners)
 
+    def with_channels(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] and the rows' channels after them, [B, C + K, h, w]."""
+        return latents if self.channels is None else torch.cat([latents.to(self.channels), self.channels], 1)
+
     def inputs(self, latents: Tensor) -> Tensor:
         """Latents [N, C, h, w] for each row, [B, C, h, w], in the denoiser's number format.
 
@@ -56,10 +60,6 @@ class RowBatch:
         else:
             buffer.copy_(self.expanded(latents))
         return buffer
-
-    def with_channels(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] and the rows' channels after them, [B, C + K, h, w]."""
-        return latents if self.channels is None else torch.cat([latents.to(self.channels), self.channels], 1)
 
     def combined(self, outputs: Tensor) -> Tensor:
         """The weighted sum of each picture's outputs [B, C, h, w], as [N, C, h, w]."""
