@@ -15,6 +15,7 @@ from app.api.auth_mode import AuthMode, auth_mode
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.decoder import Decoder
+from app.api.pictures.fetching import PictureFetcher
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
 from jobs.callers.identity import Identity, view_of
@@ -35,6 +36,7 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
+from jobs.storage.uploads import UploadLibrary
 
 ASYNC_CONNECTIONS = 10  # shared by all readers of events; two of them wait for what happens
 
@@ -56,6 +58,7 @@ class Services:
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
+    uploads: UploadLibrary
     search: SearchIndex
     queries: OrderedDict[tuple[str, str], list[float]]
     """Embeddings of the latest texts that were searched for, by tenant and text."""
@@ -65,6 +68,8 @@ class Services:
     auth: AuthMode
     keys: KeyRing
     sessions: Sessions
+    fetcher: PictureFetcher | None
+    """None unless the operator allows addresses of pictures."""
     stopping: asyncio.Event
     """Set when the server is about to stop, so that long waits end."""
     tenant: str = ""
@@ -111,10 +116,11 @@ def build_services(settings: ApiSettings) -> Services:
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = JobQueue(redis, max_queued=settings.max_queued, max_kept_bytes=settings.max_kept_bytes)
+    queue = _queue(settings, redis)
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
+    policy = AddressPolicy(settings.webhook_networks)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     return Services(
         settings=settings,
@@ -130,16 +136,32 @@ def build_services(settings: ApiSettings) -> Services:
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
+        uploads=_uploads(settings, redis, artifacts),
         search=SearchIndex(segments),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
-        addresses=AddressPolicy(settings.webhook_networks),
+        addresses=policy,
         auth=auth_mode(settings),
         keys=KeyRing(KeyStore(redis), KeyFile(settings.keys_file) if settings.keys_file else None),
         sessions=Sessions(redis),
+        fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),
     )
+
+
+def _queue(settings: ApiSettings, redis: Redis) -> JobQueue:
+    return JobQueue(
+        redis,
+        max_queued=settings.max_queued,
+        max_kept_bytes=settings.max_kept_bytes,
+        max_kept_file_bytes=settings.max_kept_file_bytes,
+    )
+
+
+def _uploads(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore) -> UploadLibrary:
+    keep_s, max_bytes = settings.upload_retention_s, settings.max_uploads_kept_bytes
+    return UploadLibrary(redis, artifacts, keep_s=keep_s, max_bytes=max_bytes)
 
 
 def services_of(request: Request) -> Services:

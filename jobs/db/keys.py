@@ -10,6 +10,7 @@ JOBS = PREFIX + "jobs"
 KEYS = PREFIX + "keys"
 KEY_USES = PREFIX + "key_uses"
 KEPT_BYTES = PREFIX + "kept_bytes"
+KEPT_FILE_BYTES = PREFIX + "kept_file_bytes"
 LEASES = PREFIX + "leases"
 ORPHANS = PREFIX + "orphans"
 PACE = PREFIX + "pace"
@@ -41,6 +42,16 @@ def jobs_of_tenant(tenant: str) -> str:
 def inputs(digest: str, tenant: str = "") -> str:
     """The jobs of a tenant that keep a picture which their callers brought."""
     return f"{PREFIX}inputs_of:{tenant}:{digest}" if tenant else f"{PREFIX}inputs:{digest}"
+
+
+def upload(owner: str, digest: str) -> str:
+    """A picture that a caller has uploaded."""
+    return f"{PREFIX}upload:{owner}:{digest}"
+
+
+def uploads_of(owner: str) -> str:
+    """The uploads of a caller."""
+    return f"{PREFIX}uploads_of:{owner}"
 
 
 def events(job_id: str | None) -> str:
