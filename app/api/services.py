@@ -93,6 +93,7 @@ class Services:
             queue=self.queue.seen_by(view),
             events=self.events.seen_by(view),
             embeddings=EmbeddingLibrary(self.artifacts, view.tenant),
+            uploads=self.uploads.seen_by(view.tenant),
             tenant=view.tenant,
         )
 

@@ -82,3 +82,9 @@ def holders(model: str) -> str:
 def idempotency(key: str, owner_digest: str = "") -> str:
     """The job of an idempotency key; that of an anonymous caller has no owner."""
     return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"
+
+
+def of_tenant(caller: str, tenant: str) -> str:
+    """The name of a caller among those of all tenants; in the default one it is the caller's own."""
+    # A name has one line, and what a dialect puts before it does not begin so.
+    return f"tenant {tenant}\n{caller}" if tenant else caller

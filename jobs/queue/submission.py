@@ -38,7 +38,7 @@ def key_fields(
     """The place of an idempotency key (empty without one), the digest that it is bound to, and its time to live."""
     # Without defaults, so that a version which adds a field still knows the keys of the version before.
     digest = sha256(to_json(dump_as_stored(body))).hexdigest()
-    return _place_of_key(key, of_tenant(owner, tenant)), digest, IDEMPOTENCY_TTL_S
+    return _place_of_key(key, keys.of_tenant(owner, tenant)), digest, IDEMPOTENCY_TTL_S
 
 
 def order_fields(
@@ -46,7 +46,7 @@ def order_fields(
 ) -> tuple[str, int, int, str]:
     """The fields of the queue's order: the job's flow, the flow's weight, its cost, its model."""
     priority = resolved.priority
-    flow = flow_of(of_tenant(caller, tenant), priority)
+    flow = flow_of(keys.of_tenant(caller, tenant), priority)
     return flow, WEIGHTS[priority], cost_of(resolved), resolved.model
 
 
@@ -59,12 +59,6 @@ def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
 def file_fields(files: BroughtFiles, tenant: str = "") -> tuple[int | str, ...]:
     """Bytes of the uploads, which go at the job's end, and of the pictures that it keeps; its tenant; their digests."""
     return files.uploads_bytes, files.inputs_bytes, tenant, *files.inputs
-
-
-def of_tenant(caller: str, tenant: str) -> str:
-    """The name of a caller among those of all tenants; in the default one it is the caller's own."""
-    # A name has one line, and what a dialect puts before it does not begin so.
-    return f"tenant {tenant}\n{caller}" if tenant else caller
 
 
 def _place_of_key(key: str | None, owner: str) -> str:

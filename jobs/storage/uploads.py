@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -75,10 +76,17 @@ class UploadLibrary:
             max_bytes: that the files of one caller may take together.
         """
         self._redis = redis
+        self._tenant = ""
         self._scripts = Scripts(redis)
         self._artifacts = artifacts
         self._keep_s = keep_s
         self._max_bytes = max_bytes
+
+    def seen_by(self, tenant: str) -> "UploadLibrary":
+        """The same library as a tenant sees it; empty for the default one."""
+        seen = copy(self)
+        seen._tenant = tenant
+        return seen
 
     @translates_redis_errors
     def keep(self, caller: str, png: Png, name: str = "") -> tuple[Upload, bool]:
@@ -89,7 +97,7 @@ class UploadLibrary:
             OSError: the artifact store cannot be reached, is full, or refuses.
         """
         # A name of its own for each file: what removes an expired one never removes that of a new upload.
-        place = f"{FOLDER}/{_owner(caller)}/{png.digest}-{secrets.token_hex(4)}.png"
+        place = f"{FOLDER}/{self._owner(caller)}/{png.digest}-{secrets.token_hex(4)}.png"
         is_new = self._record("expect", caller, png, place, name) == "expected"
         if is_new:
             self._artifacts.put(place, png.data)
@@ -118,13 +126,13 @@ class UploadLibrary:
             return self._artifacts.get(record["place"])
         except UnknownImageError as error:
             # Deleted meanwhile, or lost in the store: then it must be possible to upload it again.
-            self._scripts("drop_upload", _owner(caller), digest)
+            self._scripts("drop_upload", self._owner(caller), digest)
             raise _unknown(digest) from error
 
     @translates_redis_errors
     def list(self, caller: str) -> tuple[Upload, ...]:
         """All uploads of a caller, the last ones to expire first."""
-        owner = _owner(caller)
+        owner = self._owner(caller)
         digests = cast("list[str]", self._redis.zrevrange(keys.uploads_of(owner), 0, -1))
         with self._redis.pipeline(transaction=False) as pipeline:
             for digest in digests:
@@ -141,14 +149,18 @@ class UploadLibrary:
         Raises:
             UnknownUploadError: the caller has none of this digest.
         """
-        place = self._scripts("drop_upload", _owner(caller), digest)
+        place = self._scripts("drop_upload", self._owner(caller), digest)
         if not place:
             raise _unknown(digest)
         with suppress(OSError):  # the retention sweep tries again
             self._artifacts.delete(place)
 
+    def _owner(self, caller: str) -> str:
+        """A caller in keys and paths."""
+        return sha256(keys.of_tenant(caller, self._tenant).encode()).hexdigest()[:32]
+
     def _read(self, caller: str, digest: str) -> dict[str, str]:
-        record = cast("dict[str, str]", self._redis.hgetall(keys.upload(_owner(caller), digest)))
+        record = cast("dict[str, str]", self._redis.hgetall(keys.upload(self._owner(caller), digest)))
         if not record:
             raise _unknown(digest)
         return record
@@ -156,7 +168,7 @@ class UploadLibrary:
     def _record(self, step: str, caller: str, png: Png, place: str, name: str) -> str:
         outcome: str = self._scripts(
             "keep_upload",
-            _owner(caller),
+            self._owner(caller),
             png.digest,
             step,
             place,
@@ -187,11 +199,6 @@ class UploadLibrary:
             raise UploadsFullError(
                 "the uploads of all callers take as many bytes as they may; try again later"
             )
-
-
-def _owner(caller: str) -> str:
-    """A caller in keys and paths."""
-    return sha256(caller.encode()).hexdigest()[:32]
 
 
 def _upload(digest: str, record: dict[str, str]) -> Upload:

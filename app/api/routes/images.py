@@ -201,6 +201,7 @@ def get_image(
         **documented("unknown_job", "unknown_image", "queue_unavailable", "artifacts_unavailable"),
     },
 )
+@needs(Scope.IMAGES_READ)
 def get_input(
     job_id: JobId,
     picture_id: Annotated[

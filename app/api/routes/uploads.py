@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.intake.bodies import MULTIPART, UnsupportedMediaTypeError, announced
 from app.api.intake.forms import read_multipart
 from app.api.intake.intake import IntakeRoute
@@ -19,6 +20,7 @@ from app.api.pictures.uploads import Received
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError, UnknownUploadError
 from jobs.pictures.headers import FORMS
 from jobs.storage.uploads import Upload
@@ -88,6 +90,7 @@ class Uploads(Wire):
         }
     },
 )
+@needs(Scope.JOBS_WRITE)
 async def upload(request: Request, caller: TheCaller) -> Uploads:
     """Keep pictures for a day, to name them in requests: `"image": "sha256:..."`.
 
@@ -100,6 +103,7 @@ async def upload(request: Request, caller: TheCaller) -> Uploads:
 
 
 @router.get("", summary="List uploads", responses=documented("queue_unavailable"))
+@needs(Scope.IMAGES_READ)
 def list_uploads(services: TheServices, caller: TheCaller) -> Uploads:
     """The caller's uploads, those that expire last first."""
     return Uploads(data=services.uploads.list(caller))
@@ -108,6 +112,7 @@ def list_uploads(services: TheServices, caller: TheCaller) -> Uploads:
 @router.get(
     "/{upload_id}", summary="Get an upload", responses=documented("unknown_upload", "queue_unavailable")
 )
+@needs(Scope.IMAGES_READ)
 def get_upload(upload_id: UploadId, services: TheServices, caller: TheCaller) -> Upload:
     """The size of an upload, and when it expires."""
     return services.uploads.get(caller, _digest(upload_id))
@@ -123,6 +128,7 @@ def get_upload(upload_id: UploadId, services: TheServices, caller: TheCaller) ->
         **documented("unknown_upload", "queue_unavailable", "artifacts_unavailable"),
     },
 )
+@needs(Scope.IMAGES_READ)
 def get_content(upload_id: UploadId, services: TheServices, caller: TheCaller) -> Response:
     """The stored PNG file."""
     with reaching_the_store():
@@ -137,6 +143,7 @@ def get_content(upload_id: UploadId, services: TheServices, caller: TheCaller) -
     response_description="The upload is gone.",
     responses=documented("unknown_upload", "queue_unavailable"),
 )
+@needs(Scope.JOBS_WRITE)
 def delete_upload(upload_id: UploadId, services: TheServices, caller: TheCaller) -> None:
     """Delete an upload. Jobs that name it keep copies of their own."""
     services.uploads.delete(caller, _digest(upload_id))

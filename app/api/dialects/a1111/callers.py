@@ -14,10 +14,10 @@ from redis import Redis
 from app.api.access import caller
 from jobs.callers.identity import view_of
 from jobs.db.connection import translates_redis_errors
+from jobs.db.keys import of_tenant
 from jobs.db.scripts import PREFIX
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
-from jobs.queue.submission import of_tenant
 from jobs.status.job import Job
 
 _JOBS_TTL_S = 24 * 3600

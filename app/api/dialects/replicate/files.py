@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.dialects.addresses import absolute
 from app.api.intake.bodies import MULTIPART, UnsupportedMediaTypeError, announced
 from app.api.intake.forms import read_multipart
@@ -14,6 +15,7 @@ from app.api.pictures.kept_uploads import keep_uploads
 from app.api.pictures.uploads import Received
 from app.api.routes.uploads import UploadId, delete_upload, get_upload, list_uploads
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError
 from jobs.storage.uploads import Upload
 
@@ -23,6 +25,7 @@ _FILE, _TEXTS = "content", frozenset({"filename", "type", "metadata"})
 
 
 @router.post("", status_code=201)
+@needs(Scope.JOBS_WRITE)
 async def create(request: Request, caller: TheCaller) -> dict[str, Any]:
     """Keep a picture; the file's address can be an input of predictions."""
     if announced(request).get_content_type() != MULTIPART:
@@ -42,6 +45,7 @@ async def create(request: Request, caller: TheCaller) -> dict[str, Any]:
 
 
 @router.get("")
+@needs(Scope.IMAGES_READ)
 def list_files(request: Request, services: TheServices, caller: TheCaller) -> dict[str, Any]:
     """All files of the caller, on one page."""
     uploads = list_uploads(services, caller).data
@@ -49,12 +53,14 @@ def list_files(request: Request, services: TheServices, caller: TheCaller) -> di
 
 
 @router.get("/{file_id}")
+@needs(Scope.IMAGES_READ)
 def get_file(file_id: UploadId, request: Request, services: TheServices, caller: TheCaller) -> dict[str, Any]:
     """A file of the caller."""
     return _file(request, get_upload(file_id, services, caller))
 
 
 @router.delete("/{file_id}", status_code=204)
+@needs(Scope.JOBS_WRITE)
 def delete_file(file_id: UploadId, services: TheServices, caller: TheCaller) -> None:
     """Delete a file. Predictions that name it keep copies of their own."""
     delete_upload(file_id, services, caller)

@@ -36,6 +36,7 @@ ENDLESS = "/v1/events"
 # What stands in a path besides the id of a job or the name of an embedding: there for everyone, or for operators.
 NEUTRAL = {"index": "0", "model_id": "pocket", "owner": "lodestar", "version": "pocket", "key_id": "0" * 10}
 UNKNOWN = {"embedding": "qzzzq"}
+UNKNOWN_DIGEST = "sha256:" + "0" * 64
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Belongings:
     jobs: dict[JobStatus, str]
     embedding: str
     digest: str
+    upload: str
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ Give = Callable[[], Belongings]
 
 @pytest.fixture
 def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore) -> Give:
-    """Let Alice have jobs in every status, pictures, previews, an embedding and a picture of an objective."""
+    """Let Alice have jobs in every status, pictures, previews, an embedding, a picture of an objective, an upload."""
 
     def submit(**fields: Any) -> str:
         answer = alice.post("/v1/jobs", json={"prompt": "a red apple", **fields})
@@ -101,7 +103,9 @@ def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore) -> G
         worker.leases.preview(lease, 0, 1, png(form="JPEG"))
         EmbeddingLibrary(artifacts, "alice").put("qherq", embedding_file("qherq"))
         objectives = alice.get(f"/v1/jobs/{kept}").json()["request"]["guidance"]["objectives"]
-        return Belongings(jobs, "qherq", objectives[0]["image"])
+        uploads = alice.post("/v1/uploads", files={"files": ("hers.png", png())})
+        assert uploads.status_code == 201, uploads.text
+        return Belongings(jobs, "qherq", objectives[0]["image"], uploads.json()["data"][0]["id"])
 
     return make
 
@@ -115,11 +119,12 @@ def routes() -> Iterator[tuple[str, APIRoute]]:
                 yield method, route
 
 
-def filled(route: APIRoute, job_id: str, embedding: str) -> str:
-    """The path of a route that leads to a job, or to an embedding."""
+def filled(route: APIRoute, job_id: str, embedding: str, digest: str, upload: str) -> str:
+    """The path of a route that leads to a job, an embedding, a job's input or an upload."""
     is_of_embeddings = route.path.startswith("/v1/aesthetic-embeddings")
     is_of_job = "{job_id}" in route.path
-    values = {"job_id": job_id, "name": embedding if is_of_embeddings else "0" if is_of_job else "pocket"}
+    values = {"job_id": job_id, "picture_id": digest, "upload_id": upload, "file_id": upload}
+    values["name"] = embedding if is_of_embeddings else "0" if is_of_job else "pocket"
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: {**NEUTRAL, **values}[found[1]], route.path)
 
 
@@ -162,7 +167,7 @@ def bodies(
 
 def test_every_parameter_of_a_path_is_one_that_this_test_knows() -> None:
     for _, route in routes():
-        assert "{" not in filled(route, "0", "0")
+        assert "{" not in filled(route, "0", "0", "0", "0")
 
 
 def test_by_every_route_another_s_thing_is_answered_as_one_that_never_was(
@@ -176,15 +181,11 @@ def test_by_every_route_another_s_thing_is_answered_as_one_that_never_was(
                 continue
             for job_id in hers.jobs.values():
                 unknown = new_job_id()
-                known, other = (
-                    filled(route, job_id, hers.embedding),
-                    filled(route, unknown, UNKNOWN["embedding"]),
-                )
-                answers = [client.request(method, path) for path in (known, other)]
-                said = [
-                    told(answers[0], job_id, hers.embedding),
-                    told(answers[1], unknown, UNKNOWN["embedding"]),
-                ]
+                named = job_id, hers.embedding, hers.digest, hers.upload
+                invented = unknown, UNKNOWN["embedding"], UNKNOWN_DIGEST, UNKNOWN_DIGEST
+                known = filled(route, *named)
+                answers = [client.request(method, path) for path in (known, filled(route, *invented))]
+                said = [told(answers[0], *named), told(answers[1], *invented)]
                 assert said[0] == said[1], (method, known)
                 if client is stranger and not need_of(route.endpoint).is_public:
                     assert answers[0].status_code == 401
@@ -194,8 +195,8 @@ def test_by_every_route_another_s_thing_is_answered_as_one_that_never_was(
 
 def test_what_a_body_names_of_another_s_is_answered_as_if_it_never_was(give: Give, bob: TestClient) -> None:
     hers = give()
-    unknown_digest = re.sub("[0-9a-f]{64}", "0" * 64, hers.digest)
-    assert unknown_digest != hers.digest
+    unknown_digest = UNKNOWN_DIGEST
+    assert unknown_digest not in (hers.digest, hers.upload)
     for job_id in hers.jobs.values():
         unknown = new_job_id()
         mine = bodies(hers, job_id, hers.embedding, hers.digest)
