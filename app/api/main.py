@@ -13,6 +13,7 @@ from app.api.dialects import envelopes
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
 from app.api.dialects.openai import routes as openai
+from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
 from app.api.operation.logs import configure_logs
 from app.api.operation.sweeper import expire_forever, sweep_forever
@@ -67,6 +68,7 @@ NOUNS = (
     a1111,
     a1111_listings,
     replicate,
+    replicate_listings,
     openai,  # the last takes all else under /v1/models
 )
 
@@ -99,6 +101,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         services.metrics,
         upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
     )
+    app.include_router(replicate_listings.own_router)  # before the routes whose paths it shares
     for noun in NOUNS:
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())

@@ -47,7 +47,7 @@ def _openai_type(status: int) -> str:
 
 def _replicate(problem: Problem, kind: Kind) -> JSONResponse:
     # A model in the path is a resource; one in the body is a field.
-    is_missing = kind.name == "unknown_model" and not problem.errors
+    is_missing = kind.name == "unknown_model" and all(field.field == "model" for field in problem.errors)
     status = _NOT_FOUND if is_missing else kind.status
     content: dict[str, Any] = {
         "type": problem.type,

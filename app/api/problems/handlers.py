@@ -47,7 +47,7 @@ _BY_STATUS = {
 }
 
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "QUERY", "POST", "PUT", "PATCH", "DELETE")
 
 
 def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:

@@ -66,6 +66,12 @@ def model_object(request: Request, card: ModelCard) -> dict[str, Any]:
     }
 
 
+def deployment_object(card: ModelCard) -> dict[str, Any]:
+    """A model as its own deployment, which has no releases."""
+    owner, _, name = reference_to(card.id).partition("/")
+    return {"owner": owner, "name": name, "current_release": None}
+
+
 def version_object(services: Services, card: ModelCard) -> dict[str, Any]:
     """The one version of a model, with the schema of its input and output."""
     schema = PredictionInput.model_json_schema(ref_template="#/components/schemas/{model}")
