@@ -94,7 +94,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    errors.install(app, envelopes.DIALECTS)
+    errors.install(app, envelopes.DIALECTS, envelopes.ADDITIONS)
     layers.install(
         app,
         settings,

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from app.api.problems.handlers import MEDIA_TYPE, Dialect
+from app.api.problems.handlers import MEDIA_TYPE, Addition, Dialect
 from app.api.problems.kinds import Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import summary
@@ -72,9 +72,17 @@ def _a1111(problem: Problem, kind: Kind) -> JSONResponse:
 
 
 DIALECTS = (
-    Dialect(re.compile(r"/sdapi(/|$)"), _a1111),
+    Dialect(re.compile(r"/(sdapi|controlnet)(/|$)|/(internal/ping|app_id)$"), _a1111),
     Dialect(
         re.compile(r"/v1/(predictions|deployments|webhooks/default)(/|$)|/v1/models/[^/]+/[^/]+"), _replicate
     ),
     Dialect(re.compile(r"/v1/images/(generations|edits|variations)$|/v1/models/"), _openai),
+)
+# Of calls that no dialect here has, such as chat completions. OpenAI's clients show the message of ``error`` alone.
+ADDITIONS = (
+    Addition(
+        re.compile(r"/v1(/|$)"),
+        frozenset({"not_found", "method_not_allowed"}),
+        lambda problem, kind: {"error": openai_error(problem, kind)},
+    ),
 )

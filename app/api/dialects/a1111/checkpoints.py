@@ -22,11 +22,14 @@ def card_of(title: Any, catalog: Catalog, *, field: str) -> ModelCard:
     """
     if not isinstance(title, str):
         raise InvalidRequestError("Input should be the name of a model", field=field)
-    known = {card.id: card for card in catalog.models}
+    known = {name: card for card in catalog.models for name in card.names}
     for name in (title, _without_hash(title), _plain(title)):
         if name in known:
             return known[name]
-    raise UnknownModelError(f"{title!r} is not in the catalog; it holds: {', '.join(known)}", field=field)
+    raise UnknownModelError(
+        f"{title!r} is not in the catalog; it holds: {', '.join(card.id for card in catalog.models)}",
+        field=field,
+    )
 
 
 def _plain(title: str) -> str:
