@@ -12,6 +12,7 @@ from app.api import openapi
 from app.api.dialects import envelopes
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
+from app.api.dialects.a1111 import upkeep as a1111_upkeep
 from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
@@ -67,6 +68,7 @@ NOUNS = (
     reference,
     a1111,
     a1111_listings,
+    a1111_upkeep,
     replicate,
     replicate_listings,
     openai,  # the last takes all else under /v1/models

@@ -1,6 +1,8 @@
 """The model catalog: the entries of ``models.toml``. It loads no weights."""
 
+import json
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -86,6 +88,18 @@ class ModelCard(NamesSampler, _Entry):
     def names(self) -> tuple[str, ...]:
         """The id, and then the aliases."""
         return (self.id, *self.aliases)
+
+    @property
+    def short_hash(self) -> str:
+        """Ten hexadecimal digits of the files: for a checkpoint whose digest is pinned the first of it, as in A1111.
+
+        For any other, the first of a digest of what the catalog says of its source.
+        """
+        if self.path is not None and self.path.name in self.sha256:
+            return self.sha256[self.path.name][:10]
+        name = self.hub if self.path is None else self.path.name
+        source = [name, self.revision, self.variant, sorted(self.sha256.items())]
+        return sha256(json.dumps(source).encode()).hexdigest()[:10]
 
     @model_validator(mode="after")
     def _makes_its_default(self) -> "ModelCard":

@@ -34,7 +34,7 @@ def infotext(seed: int, request: ResolvedRequest) -> str:
         "Seed": seed,
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
-        **({"Eta": f"{request.eta:g}"} if request.eta else {}),
+        **({"Eta DDIM": f"{request.eta:g}"} if request.eta else {}),
         **_own_fields(request),
     }
     lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in fields.items()))

@@ -40,6 +40,7 @@
 -- check                            string   a write that shows that Redis accepts writes          queue/queue.py      after 1 min
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
+-- a1111:options:<caller>           hash     the options that this caller has set                  a1111/callers.py    after 30 d
 --
 -- RQ keeps its tickets beside these, under rq:*.
 

@@ -73,7 +73,7 @@ def test_every_field_of_a_request_is_read_back(ask: Ask, prompt: str, negative: 
         "Seed": "11",
         "Size": "96x64",
         "Model": "pocket",
-        "Eta": "0.25",
+        "Eta DDIM": "0.25",
         "CLIP guidance": "laion",
         "CLIP guidance model": request.guidance.clip if request.guidance else "",
         "CLIP guidance scale": f"{request.guidance.scale:g}" if request.guidance else "",
