@@ -38,7 +38,7 @@ async def search_models(request: Request, services: TheServices) -> dict[str, An
     text = (await request.body()).decode("utf-8", "replace")
     if len(text) > _MAX_QUERY_CHARS:
         raise InvalidRequestError(f"a query has at most {_MAX_QUERY_CHARS} characters", field="query")
-    words = text.lower().split()
+    words = _unquoted(text).lower().split()
     found = [card for card in services.catalog.models if all(word in _words(card) for word in words)]
     return _page([model_object(request, card) for card in found])
 
@@ -90,6 +90,11 @@ def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, An
 
 def _page(results: list[dict[str, Any]]) -> dict[str, Any]:
     return {"previous": None, "next": None, "results": results}
+
+
+def _unquoted(text: str) -> str:
+    # The client for JavaScript sends a JSON string, the one for Python the text itself.
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
 
 
 def _words(card: ModelCard) -> str:

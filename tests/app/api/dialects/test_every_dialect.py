@@ -6,7 +6,8 @@ from typing import Any
 
 import openai
 import pytest
-import replicate.client
+from replicate.client import Client
+from replicate.exceptions import ReplicateError
 from starlette.testclient import TestClient
 
 from app.api.main import create_app
@@ -40,7 +41,7 @@ def test_an_alias_names_the_model_in_every_dialect(aliased: TestClient, queue: J
     assert aliased.get("/v1/models/stability-ai/sdxl").json()["name"] == "big"
     assert [model["id"] for model in aliased.get("/v1/models").json()["data"]] == ["pocket", "big"]
     catalog = aliased.app.state.services.catalog  # type: ignore[attr-defined]
-    assert resolve(GenerateRequest(**APPLE, model="dall-e-3"), catalog).model == "big"
+    assert resolve(GenerateRequest(prompt="a red apple", model="dall-e-3"), catalog).model == "big"
     for path, body in (
         ("/v1/jobs", {**APPLE, "model": "dall-e-3"}),
         ("/v1/predictions", {"version": "dall-e-3", "input": APPLE}),
@@ -133,9 +134,9 @@ def test_calls_that_no_dialect_has_are_refused_with_a_message(url: str) -> None:
             with pytest.raises(openai.NotFoundError, match="nothing is at /v1/") as caught:
                 call()
             assert (caught.value.code, caught.value.type) == ("not_found", "invalid_request_error")
-    client = replicate.client.Client("none", base_url=url)
-    with client._client, pytest.raises(replicate.exceptions.ReplicateError, match="nothing is at") as refused:
-        client.hardware.list()
+    other = Client("none", base_url=url)
+    with other._client, pytest.raises(ReplicateError, match="nothing is at") as refused:
+        other.hardware.list()
     assert refused.value.status == 404
 
 

@@ -414,7 +414,7 @@ def test_webhooks_are_signed_as_the_client_verifies_them(settings: ApiSettings, 
         prediction.reload()
     told = Prediction(**json.loads(message.body))
     assert (told.id, told.status) == (prediction.id, "succeeded")
-    assert [address.removeprefix(url) for address in told.output] == [
+    assert [address.removeprefix(url) for address in told.output or ()] == [
         f"/v1/jobs/{prediction.id}/images/0.png"
     ]
 
