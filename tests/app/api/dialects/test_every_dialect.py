@@ -110,7 +110,7 @@ def test_every_error_of_a_path_is_in_its_dialect(client: TestClient, path: str, 
         assert speaks(answer.json()), answer.text
 
 
-def test_an_internal_error_is_in_its_dialect_too(settings: ApiSettings) -> None:
+def test_an_internal_error_is_in_its_dialect_too(settings: ApiSettings, json_logs: object) -> None:
     app = create_app(settings)
     app.state.services.catalog.__dict__["models"] = None
     client = LocalClient(app, raise_server_exceptions=False)
