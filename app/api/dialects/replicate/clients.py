@@ -38,9 +38,16 @@ class OwnClientsRoute(IntakeRoute):
         return Match.NONE, {}
 
 
+def reads_no_http(request: Request) -> bool:
+    """Whether the client that has sent a request over plain HTTP makes nothing of ``http:`` addresses."""
+    # The client for JavaScript does not name itself when it opens a stream.
+    asks = request.query_params.get("output") == "data"
+    return request.url.scheme == "http" and (asks or is_replicates_own(request))
+
+
 def output_for(request: Request, services: Services, job: Job) -> list[str] | None:
     """The pictures of a job as ``data:`` addresses, for a client that reads no ``http:`` ones; else None."""
-    if not job.images or request.url.scheme != "http" or not is_replicates_own(request):
+    if not job.images or not reads_no_http(request):
         return None
     wanted, quality = format_and_quality(job.picture_suffix)
     try:

@@ -9,7 +9,7 @@ from fastapi.sse import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
 from app.api.dialects.addresses import base_of
-from app.api.dialects.replicate.clients import output_for
+from app.api.dialects.replicate.clients import output_for, reads_no_http
 from app.api.dialects.replicate.models import model_named, model_of_version
 from app.api.dialects.replicate.prediction import awaited, prediction, prediction_page
 from app.api.dialects.replicate.request import (
@@ -102,7 +102,10 @@ async def get_webhook_secret(services: TheServices) -> WebhookSecret:
 
 
 def _shown(request: Request, services: Services, job: Job) -> dict[str, Any]:
-    return prediction(base_of(request), job, output_for(request, services, job))
+    shown = prediction(base_of(request), job, output_for(request, services, job))
+    if reads_no_http(request):
+        shown["urls"]["stream"] += "?output=data"
+    return shown
 
 
 def _drawn(queue: JobQueue, job_id: str) -> Job:

@@ -151,6 +151,15 @@ def test_a_stream_has_the_pictures_and_then_the_end(own: Client, working: None) 
     assert Image.open(io.BytesIO(file.read())).size == (64, 64)
 
 
+def test_a_stream_has_pictures_also_for_a_client_that_does_not_name_itself_then(
+    client: TestClient, working: None
+) -> None:
+    agent = {"User-Agent": "replicate-javascript/1.4.0"}
+    prediction = client.post(PREDICTIONS, json={"input": APPLE}, headers=agent).json()
+    assert "data: data:image/png;base64," in client.get(prediction["urls"]["stream"]).text
+    assert "data: http://" in client.get(f"/v1/predictions/{prediction['id']}/stream").text
+
+
 def test_a_stream_of_a_failed_prediction_raises(own: Client, queue: JobQueue, worker: PlayedWorker) -> None:
     def fail(job_id: str) -> None:
         worker.fail(job_id, OutOfMemoryError("it does not fit"))
