@@ -52,7 +52,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
 
     def fit() -> object:
         tuning = Tuning(str(next(embeddings)), steps=5, lr=1e-5)  # one that is not remembered
-        return model.personalize("a red apple", direction, tuning, text_clip)
+        return model.personalizer.personalize("a red apple", direction, tuning, text_clip)
 
     step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
     calls: dict[str, tuple[Run, float]] = {
@@ -62,7 +62,10 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         f"cutout of {CUTOUTS}": (guided("linear", CUTOUTS), CUTOUTS),
         "decoding": (lambda: model.render(latents), 1),
         "embedding": (lambda: clip.project_pictures(picture), 1),
-        "text": (lambda: model._encode_texts(["a red apple"]), 1),
+        "text": (
+            lambda: model.encode_texts([f"a red apple {next(embeddings)}"]),
+            1,
+        ),  # one that is not remembered
         "step of fitting": (fit, 5),
     }
     for name in ("x4plus", "x4plus-anime"):

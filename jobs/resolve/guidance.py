@@ -13,9 +13,16 @@ from jobs.storage.embeddings import EmbeddingLibrary
 
 
 def resolve_guidance(
-    request: GenerateRequest, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+    request: GenerateRequest, words: str, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
 ) -> ResolvedGuidance | None:
     """Guidance with its preset's value of every parameter that the request leaves out; None if it asks for none.
+
+    Args:
+        request: of the caller.
+        words: of its prompt, without syntax.
+        card: of its model.
+        catalog: the models and CLIPs.
+        library: the aesthetic embeddings.
 
     Raises:
         InvalidRequestError: the parameters contradict each other, or guide no step.
@@ -33,7 +40,7 @@ def resolve_guidance(
     guidance = ResolvedGuidance(
         preset=asked.preset,
         clip=clip,
-        objectives=resolve_objectives(asked, preset, request.prompt, clip, catalog, library),
+        objectives=resolve_objectives(asked, preset, words, clip, catalog, library),
         cutouts=asked.cutouts or most,
         trace=asked.trace,
         **parameters,

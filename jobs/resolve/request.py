@@ -5,10 +5,10 @@ import secrets
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
-from jobs.requests.selection import Weights
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.limits import NO_LIMITS, Limits
+from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
 from jobs.storage.embeddings import EmbeddingLibrary
 
@@ -34,21 +34,18 @@ def resolve(
         NoImageTowerError: the model's text encoder belongs to no CLIP.
         OSError: the artifact store, which holds the embeddings, cannot be reached.
     """
-    _require_words(request)
     card = catalog.model(request.model)
+    prompt = resolve_prompt(request, card)
     num_images = _num_images(request)
     sampler, schedule = resolve_sampling(request, card)
-    guidance = resolve_guidance(request, card, catalog, library)
+    guidance = resolve_guidance(request, prompt.words, card, catalog, library)
     resolved = ResolvedRequest(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
+        **prompt.model_dump(),
         model=card.id,
         width=_size(request.width or card.width, "width", card),
         height=_size(request.height or card.height, "height", card),
-        steps=request.steps or card.steps,
         seed=_seed(request.seed, num_images),
         num_images=num_images,
-        cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
         sampler=sampler,
         schedule=schedule,
         eta=request.eta,
@@ -63,23 +60,6 @@ def resolve(
     require_classifier_free_guidance(guidance, resolved.cfg_scale)
     limits.check_cost(resolved, card)
     return resolved
-
-
-def _require_words(request: GenerateRequest) -> None:
-    """Refuse to compare pictures with an empty prompt: the scores would mean nothing."""
-    if request.prompt.strip():
-        return
-    guidance, select = request.guidance, request.select
-    if guidance is not None and guidance.objectives is None and not (guidance.prompt or "").strip():
-        raise InvalidRequestError(
-            "the prompt is empty, so guidance has no target; give guidance.prompt or guidance.objectives",
-            field="guidance.prompt",
-        )
-    if select is not None and (select.by == "clip" or (isinstance(select.by, Weights) and select.by.clip)):
-        raise InvalidRequestError(
-            "the prompt is empty, so no candidate is more like it than another; choose by aesthetic",
-            field="select.by",
-        )
 
 
 def _num_images(request: GenerateRequest) -> int:

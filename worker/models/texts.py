@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jobs.errors import ModelUnavailableError
 from worker.facts import Reading
 
 SIZE = 256
@@ -49,3 +50,20 @@ class TextCache:
         while len(self._known) > SIZE:
             self._known.popitem(last=False)
         return found
+
+
+def require_vocabulary(tokenizer: Any, tokens: int) -> None:
+    """Refuse a tokenizer that knows tokens for which the text encoder's table has no row.
+
+    Args:
+        tokenizer: of transformers.
+        tokens: rows of the table.
+
+    Raises:
+        ModelUnavailableError: it does.
+    """
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= tokens:
+        raise ModelUnavailableError(
+            f"the tokenizer numbers its tokens up to {highest}, and the text encoder knows {tokens}"
+        )

@@ -16,12 +16,11 @@ from jobs.requests.request import ResolvedRequest
 from worker.calls import Decode, Denoise
 from worker.events import Preview, Stepped, Yield
 from worker.facts import Facts, ModelFacts
-from worker.finite import is_finite, require_finite
 from worker.latents import LatentState
 from worker.pictures.picture import Picture
-from worker.rows import Rows
+from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
-from worker.sampling.conditioning import condition
+from worker.sampling.conditioning import Conditions, condition
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import NoiseStream
@@ -39,7 +38,7 @@ class _Sampling:
     """A picture on its way: its run, its conditions, its latents, its guidance and its fresh noise."""
 
     run: LinearRun
-    rows: Rows
+    conditions: Conditions
     state: LatentState
     guidance: ClipGuidance | None
     noise: NoiseStream
@@ -66,14 +65,15 @@ def sample(
         yield Stepped()
         if _shows(request, number):
             yield from _preview(request, index, number, sampling.run, prediction, update)
-    _require_finite(earlier, index, len(sampling.run.steps))
     pixels: Tensor = yield Decode(request.model, sampling.state.x)
-    require_finite(pixels, f"picture {index}", after="decoding")
-    scores = yield from score(pixels, request.prompt, index, facts, inputs)
+    _require_finite(earlier, index, len(sampling.run.steps))
+    raster = Raster(pixels)  # leaves the device while the picture is scored there
+    scores = yield from score(pixels, raster, request.words, index, facts, inputs)
     return Picture(
         index,
         request.seed + index,
         pixels,
+        raster,
         scores.clip_score,
         sampling.guidance.trace if sampling.guidance else None,
         scores.aesthetic_score,
@@ -86,7 +86,7 @@ def _begun(
 ) -> Generator[Yield, Any, _Sampling]:
     """The start of a picture: conditions, plan, guidance and pure noise."""
     model, seed = facts.models[request.model], request.seed + index
-    rows = yield from condition(request, inputs)
+    conditions = yield from condition(request, inputs)
     run = linear_run(request.sampler, model.scheduler_config, request.steps, request.schedule, request.eta)
     guidance = yield from _clip_guidance(request, seed, run, facts, inputs)
     rng, shape = torch.Generator().manual_seed(seed), _shape(request, model)
@@ -94,7 +94,7 @@ def _begun(
     state = LatentState(run.coefficients, x.to(model.device))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, rows, state, guidance, NoiseStream(rng, shape, draws))
+    return _Sampling(run, conditions, state, guidance, NoiseStream(rng, shape, draws))
 
 
 def _step(
@@ -102,6 +102,7 @@ def _step(
 ) -> Generator[Yield, Any, tuple[Prediction, Update | None]]:
     """Take step ``number``, several times with recurrences: the first prediction of the last time, and the update."""
     run, state, guidance = sampling.run, sampling.state, sampling.guidance
+    rows = sampling.conditions.at(number)
     rounds = guidance.rounds(number) if guidance else 1
     if rounds > 1:
         state.mark()
@@ -113,7 +114,7 @@ def _step(
         update: Update | None = None
         for call in run.calls[number]:
             noise = sampling.noise.draw() if call.draws else None
-            prediction: Prediction = yield Denoise(model, state, sampling.rows, noise)
+            prediction: Prediction = yield Denoise(model, state, rows, noise)
             if call.stage == 0:
                 first = prediction
                 update = (yield from guidance.update(number, first)) if guidance else None
@@ -151,9 +152,7 @@ def _preview(
     if update is not None:
         denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(request.model, denoised)
-    # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
-    if is_finite(pixels):
-        yield Preview(index, number + 1, pixels)
+    yield Preview(index, number + 1, Raster(pixels))
 
 
 def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:

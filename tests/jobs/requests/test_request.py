@@ -22,6 +22,8 @@ def test_only_the_prompt_is_needed() -> None:
     assert request.model_dump() == {
         "prompt": "a red apple",
         "negative_prompt": "",
+        "prompt_syntax": "plain",
+        "long_prompt": None,
         "model": None,
         "width": None,
         "height": None,
@@ -110,9 +112,9 @@ def test_texts_have_a_length() -> None:
 
 @pytest.mark.parametrize("sign", ["x", "語", "-", "_"])
 def test_a_text_is_in_words(sign: str) -> None:
-    GenerateRequest(prompt=" ".join([sign * 250] * 3))
-    assert problems(prompt="a " + sign * 251) == [
-        ("prompt", "Value error, a text may have 250 letters or signs without a break, and no more")
+    GenerateRequest(prompt=" ".join([sign * 1999] * 2))
+    assert problems(prompt="a " + sign * 2001) == [
+        ("prompt", "Value error, a text may have 2000 letters or signs without a break, and no more")
     ]
 
 

@@ -50,7 +50,12 @@ BROUGHT = "sha256:" + 64 * "0"
 FACTS = facts.Facts(
     {
         "pocket": facts.ModelFacts(
-            CHANNELS, FACTOR, SCHEDULER, torch.device("cpu"), lambda text: facts.Reading(5, 75, 77)
+            CHANNELS,
+            FACTOR,
+            SCHEDULER,
+            facts.RowSpec(77, 8),
+            torch.device("cpu"),
+            lambda text: facts.Reading(5, 75, 77),
         )
     },
     {
@@ -92,7 +97,7 @@ class Counter:
     def answer(self, call: events.Yield) -> Any:
         match call:
             case calls.EncodeText():
-                self._once(("encode", call.text), order._TEXT)
+                self._once(("encode", call.wording), order._TEXT)
                 return self._random(1, 4, WIDTH)
             case calls.EmbedText():
                 self._once((call.clip, call.text), order._TEXT)

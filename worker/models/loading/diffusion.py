@@ -8,14 +8,17 @@ from torch import Tensor
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.failures import is_out_of_memory
+from worker.models.families.denoiser import Denoiser
+from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
+from worker.models.loading.single_file import described_by, family_of_file
+from worker.models.rows import blank
 from worker.models.shared import SharedNetworks
-from worker.rows import Row
 
 
-def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:
+def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
     """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
 
     Args:
@@ -24,29 +27,31 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
         shared: networks in memory; those that a folder has in common with them are not loaded again.
 
     Raises:
-        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its networks are not of the kind
-            that is served, or do not fit their weights or each other.
-        torch.OutOfMemoryError: it does not fit the device's memory.
+        ModelUnavailableError: its files are missing, damaged, or not safetensors; no family serves it; or its networks
+            do not fit their weights or each other.
+        RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
     path, shared = locate(card), shared or SharedNetworks()
     try:
         if path.is_file():
-            parts = load_file_parts(path, card.config, device, shared.digests)
+            family = family_of_file(path, card.config)
+            parts = load_file_parts(path, card.config or described_by(path), family, device, shared.digests)
         else:
-            parts = load_folder_parts(path, card.variant, device, shared)
+            family = family_in(path)
+            parts = load_folder_parts(path, family, card.variant, device, shared)
         require_pinned(card, path, shared.digests)
-        model = DiffusionModel(parts, device)
+        model = family.make(parts, device)
         _try_out(model)
-    except torch.OutOfMemoryError:
-        raise
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{card.id}: {error.message}") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
     return model
 
 
-def _try_out(model: DiffusionModel) -> None:
+def _try_out(model: Denoiser) -> None:
     """Run each network once, on a picture of a few pixels, so that a misfit fails here and not in jobs.
 
     Raises:
@@ -59,7 +64,7 @@ def _try_out(model: DiffusionModel) -> None:
         torch.tensor([500], device=device),
     )
     text = _tried("text encoder", lambda: model.encode_texts([""]))
-    rows = model.rows([(Row(text),)])
+    rows = model.rows([(blank(model.facts.row, text, (side, side)),)])
     _tried("UNet", lambda: model.predict(latents, timestep, rows), latents.shape)
     _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
 
@@ -67,9 +72,9 @@ def _try_out(model: DiffusionModel) -> None:
 def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
     try:
         made = run()
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelUnavailableError(f"the {what} cannot be run: {type(error).__name__}: {error}") from error
     if shape is not None and tuple(made.shape) != tuple(shape):
         raise ModelUnavailableError(

@@ -318,7 +318,7 @@ def test_the_async_client_does_the_same(url: str, working: None) -> None:
     ("input", "field"),
     [
         ({}, "input.prompt"),
-        ({"prompt": "a " * 16_001}, "input.prompt"),
+        ({"prompt": "a " * 2001}, "input.prompt"),
         ({**APPLE, "num_outputs": 99}, "input.num_outputs"),
         ({**APPLE, "num_inference_steps": 0}, "input.num_inference_steps"),
         ({**APPLE, "steps": 0}, "input.steps"),

@@ -1,0 +1,163 @@
+"""Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from jobs.prompts.prompt import Wording
+from worker.facts import ModelFacts, RowSpec
+from worker.models.checkpointing import checkpoint_activations
+from worker.models.device import Device
+from worker.models.families import original
+from worker.models.families.compatibility import (
+    require_autoencoder,
+    require_clip_text_encoder,
+    require_latents,
+    require_only_texts,
+    require_schedule,
+    require_text_width,
+)
+from worker.models.families.denoiser import Denoiser
+from worker.models.families.family import Family, Network, Parts
+from worker.models.families.personalizer import Personalizer
+from worker.models.networks.decoding import Decoder
+from worker.models.networks.network import FastNetwork, UNetOutput
+from worker.models.rows import RowBatch
+from worker.models.texts import measured, require_vocabulary
+from worker.models.wordings import WordingEncoder
+
+# Pictures of this width or more keep no activations of the decoder for the guidance gradient.
+CHECKPOINTED_PX = 256
+
+
+class StableDiffusion(Denoiser):
+    """One Stable Diffusion checkpoint. Its contexts are the last hidden states of the text encoder."""
+
+    def __init__(self, parts: Parts, device: Device) -> None:
+        """Bring the parts of a checkpoint to the device."""
+        self._tokenizer, self._text_encoder = parts["tokenizer"], parts["text_encoder"]
+        self._unet, vae = parts["unet"], parts["vae"]
+        self._length: int = min(
+            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+        )
+        self._wordings = WordingEncoder(self._tokenizer, self._length, self._encode_tokens, device.device)
+        facts = ModelFacts(
+            latent_channels=vae.config.latent_channels,
+            latent_factor=2 ** (len(vae.config.block_out_channels) - 1),
+            scheduler_config=dict(parts["scheduler"].config),
+            row=RowSpec(
+                context_length=self._length,
+                context_width=self._text_encoder.config.hidden_size,
+                extra_channels=self._unet.config.in_channels - vae.config.latent_channels,
+            ),
+            device=device.device,
+            measure=partial(measured, self._tokenizer, limit=self._length),
+        )
+        levels = len(self._unet.config.block_out_channels)
+        networks = (self._text_encoder, self._unet, vae)
+        personalizer = Personalizer(self._tokenizer, self._text_encoder, self._length)
+        super().__init__(
+            networks, facts, device, least_side=max(8, 1 << (levels - 1)), personalizer=personalizer
+        )
+        for network in (self._unet, vae):
+            device.choose_attention(network)
+        # The guidance gradient computes the decoder's activations again instead.
+        if vae.config.sample_size >= CHECKPOINTED_PX:
+            checkpoint_activations(vae.decoder)
+        self._network, self._decoder = FastNetwork(UNetOutput(self._unet), device), Decoder(vae)
+
+    @property
+    def _vae(self) -> Any:
+        return self._decoder.vae
+
+    @property
+    def networks(self) -> tuple[torch.nn.Module, ...]:
+        return self._text_encoder, self._unet, self._vae
+
+    def widen(self) -> bool:
+        return self._decoder.widen()
+
+    @torch.no_grad()
+    def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
+        row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
+        self._network.prepare(*row)
+        super().prepare(latents, timesteps, rows)
+
+    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
+        return self._wordings(wordings)
+
+    @torch.inference_mode()
+    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        hidden: Tensor = self._text_encoder(tokens, attention_mask=mask)[0]
+        return hidden
+
+    def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
+        return self._network(latents.to(self._device.dtype), timesteps, rows.context)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self._decoder(latents)
+
+
+def _require(parts: Parts) -> None:
+    """Refuse parts that do not fit each other, by their configurations.
+
+    Raises:
+        ModelUnavailableError: they do not.
+    """
+    unet, vae, text_encoder = parts["unet"].config, parts["vae"].config, parts["text_encoder"].config
+    require_latents(unet, vae)
+    require_text_width(unet, text_encoder.hidden_size)
+    require_autoencoder(vae)
+    require_vocabulary(parts["tokenizer"], text_encoder.vocab_size)
+    require_schedule(parts["scheduler"].config)
+
+
+def _text_encoder(folder: Path) -> CLIPTextModel:
+    return CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
+
+
+STABLE_DIFFUSION = Family(
+    name="Stable Diffusion 1.x and 2.x",
+    networks={
+        "text_encoder": Network(
+            title="the text encoder",
+            classes=("CLIPTextModel", "CLIPTextModelWithProjection"),
+            stem="model",
+            empty=_text_encoder,
+            require=require_clip_text_encoder,
+            prefix=original.TEXT,
+            convert=original.text_encoder,
+            is_unread=original.is_unread_text,
+        ),
+        "unet": Network(
+            title="the UNet",
+            classes=("UNet2DConditionModel",),
+            stem="diffusion_pytorch_model",
+            empty=lambda folder: UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder)),
+            require=require_only_texts,
+            prefix=original.UNET,
+            convert=original.unet,
+        ),
+        "vae": Network(
+            title="the VAE",
+            classes=("AutoencoderKL",),
+            stem="diffusion_pytorch_model",
+            empty=lambda folder: AutoencoderKL.from_config(AutoencoderKL.load_config(folder)),
+            require=lambda _: None,
+            prefix=original.VAE,
+            convert=original.vae,
+            renamed=original.with_new_attention,
+        ),
+    },
+    tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},
+    ignored=frozenset({"safety_checker", "feature_extractor", "image_encoder"}),
+    require=_require,
+    require_file=original.require_latents_of_file,
+    make=StableDiffusion,
+)
