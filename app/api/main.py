@@ -12,8 +12,10 @@ from app.api import openapi
 from app.api.dialects import envelopes
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
+from app.api.dialects.a1111 import upkeep as a1111_upkeep
 from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import files as replicate_files
+from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
 from app.api.operation.logs import configure_logs
 from app.api.operation.revocations import follow_revocations
@@ -74,8 +76,10 @@ NOUNS = (
     reference,
     a1111,
     a1111_listings,
+    a1111_upkeep,
     replicate,
     replicate_files,
+    replicate_listings,
     openai,  # the last takes all else under /v1/models
 )
 UPLOADING = (embeddings, scores, search, uploads, replicate_files)
@@ -102,7 +106,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    errors.install(app, envelopes.DIALECTS)
+    errors.install(app, envelopes.DIALECTS, envelopes.ADDITIONS)
     layers.install(
         app,
         settings,
@@ -110,6 +114,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         upload_paths=(f"{images.router.prefix}/images", *(noun.router.prefix for noun in UPLOADING)),
         raw_upload_paths=(uploads.router.prefix,),
     )
+    app.include_router(replicate_listings.own_router)  # before the routes whose paths it shares
     for noun in NOUNS:
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())

@@ -12,11 +12,14 @@ from jobs.errors import IdempotencyConflictError, QueueFullError, unknown_job
 from jobs.queue.pace import Backlog, PaceBook
 from jobs.queue.pages import JobPages
 from jobs.queue.submission import (
+    NATIVE,
+    Presentation,
     Submission,
     file_fields,
     key_fields,
     new_job_id,
     order_fields,
+    presentation_fields,
     webhook_fields,
 )
 from jobs.queue.tickets import Tickets
@@ -78,7 +81,7 @@ class JobQueue:
         key_owner: str | None = None,
         original: GenerateRequest | None = None,
         caller: str = "",
-        prediction_base: str = "",
+        presentation: Presentation = NATIVE,
         job_id: str | None = None,
         files: BroughtFiles = NO_FILES,
     ) -> Submission:
@@ -92,8 +95,7 @@ class JobQueue:
                 webhook.
             caller: its name. Callers get equal shares of the work, whatever number of jobs each submits; all anonymous
                 ones count as one.
-            prediction_base: address of this server, to send the webhook a prediction as Replicate does; if empty,
-                the webhook gets the job.
+            presentation: how answers show the job.
             job_id: from ``new_job_id``, for a job whose files are stored before it; else drawn here.
             files: of the job.
 
@@ -110,7 +112,7 @@ class JobQueue:
             *key_fields(idempotency_key, owner, original or resolved, self._view.tenant),
             *order_fields(resolved, caller, self._view.tenant),
             *webhook_fields(original),
-            prediction_base,
+            *presentation_fields(presentation),
             self._max_kept_bytes,
             self._max_kept_file_bytes,
             *file_fields(files, self._view.tenant),

@@ -27,6 +27,25 @@ class Submission:
     replayed: bool
 
 
+@dataclass(frozen=True)
+class Presentation:
+    """How answers show a job, where its caller speaks another service's dialect.
+
+    Attributes:
+        prediction_base: address of this server, to send the webhook a prediction as Replicate does; if empty, the
+            webhook gets the job.
+        picture_suffix: end of the pictures' addresses in predictions, such as ``.webp?quality=80``.
+        notes: what in the request has no effect here, a sentence of one line each. They become the job's first notes.
+    """
+
+    prediction_base: str = ""
+    picture_suffix: str = ""
+    notes: tuple[str, ...] = ()
+
+
+NATIVE = Presentation()
+
+
 def new_job_id() -> str:
     """An id that no other job has; those of later jobs sort after it, which decides between equal tags."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
@@ -54,6 +73,11 @@ def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
     """The webhook's address and its events; both empty without one."""
     webhook = None if request is None else request.webhook
     return ("", "") if webhook is None else (str(webhook.url), ",".join(webhook.events))
+
+
+def presentation_fields(presentation: Presentation) -> tuple[str, str, str]:
+    """The address in predictions, the end of the pictures' addresses, and the notes; each may be empty."""
+    return presentation.prediction_base, presentation.picture_suffix, "\n".join(presentation.notes)
 
 
 def file_fields(files: BroughtFiles, tenant: str = "") -> tuple[int | str, ...]:

@@ -68,6 +68,7 @@ def to_job(
             execution_s=_seconds(started, finished),
         ),
         webhook=_webhook(record),
+        picture_suffix=record.get("picture_suffix", ""),
     )
 
 

@@ -133,7 +133,7 @@ async def _read_body(request: Request) -> dict[str, Any]:
     body = await request.body()
     if not body.strip():
         return {}
-    if is_json(kind, body):
+    if is_json(request, body):
         return parse_object(body)
     if kind == URLENCODED:
         return from_pairs(pairs_of(body, charset_of(request)))

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.pictures.brought_pictures import Brought, bring_pictures
 from app.api.pictures.store_access import forget_files, forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
-from jobs.queue.submission import Submission, new_job_id
+from jobs.queue.submission import NATIVE, Presentation, Submission, new_job_id
 from jobs.requests.pictures import pictures_in
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
@@ -21,7 +21,7 @@ async def submit_job(
     caller: str,
     *,
     key_owner: str | None = None,
-    prediction_base: str = "",
+    presentation: Presentation = NATIVE,
 ) -> Submission:
     """Queue a job; the arguments are those of ``JobQueue.submit``.
 
@@ -47,7 +47,7 @@ async def submit_job(
             key_owner=key_owner,
             original=wanted,
             caller=caller,
-            prediction_base=prediction_base,
+            presentation=presentation,
             job_id=job_id,
             files=brought.files,
         )

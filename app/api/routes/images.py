@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Annotated, Any
 from zipfile import ZipFile
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -146,7 +146,12 @@ def _zip(services: Services, job_id: str) -> bytes:
         200: {"content": {picture.media_type: _BINARY for picture in Format}},
         304: {"description": "The client has this picture already."},
         **documented(
-            "unknown_job", "unknown_image", "job_not_finished", "queue_unavailable", "artifacts_unavailable"
+            "invalid_request",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
+            "queue_unavailable",
+            "artifacts_unavailable",
         ),
     },
 )
@@ -165,6 +170,10 @@ def get_image(
         str | None,
         Header(description="Chooses the format when the name has no suffix.", examples=["image/webp"]),
     ] = None,
+    quality: Annotated[
+        int | None,
+        Query(ge=0, le=100, description="Quality of WebP and JPEG. Default: no visible difference."),
+    ] = None,
     if_none_match: Annotated[str | None, Header(description="ETag of a copy that the client has.")] = None,
 ) -> Response:
     """A picture of a job that has succeeded.
@@ -177,7 +186,7 @@ def get_image(
     wanted = negotiate(accept) if suffix is None else suffix
     with reaching_the_store():
         png = services.artifacts.get(stored.key)
-    picture = encode(png, wanted)
+    picture = encode(png, wanted, quality)
     headers = {
         "ETag": f'"{sha256(picture).hexdigest()[:32]}"',
         "Cache-Control": _UNCHANGING,

@@ -63,6 +63,7 @@ class ModelInfo(Wire):
     """A model, in OpenAI's shape with our fields added."""
 
     id: str = Field(description="Name for `model`.", examples=["pocket"])
+    aliases: tuple[str, ...] = Field((), description="Other names for `model`.", examples=[["dall-e-3"]])
     object: Literal["model"] = Field("model", description="Always `model`.")
     created: int = Field(
         description="When this server read its catalog, in seconds since 1970.", examples=[1767225600]
@@ -99,6 +100,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
     """One model."""
     return ModelInfo(
         id=card.id,
+        aliases=card.aliases,
         created=int(services.catalog_read_at.timestamp()),
         description=card.description,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),

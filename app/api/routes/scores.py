@@ -18,7 +18,7 @@ from app.api.services import Services, TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError
 from jobs.queue.submission import new_job_id
-from jobs.requests.request import MAX_PROMPT_CHARS
+from jobs.requests.request import MAX_QUERY_CHARS
 from jobs.requests.tasks import ScoreTask
 from jobs.status.job import Job
 from jobs.wire import AtMost
@@ -66,7 +66,7 @@ async def score(
         str | None,
         Form(
             min_length=1,
-            max_length=MAX_PROMPT_CHARS,
+            max_length=MAX_QUERY_CHARS,
             description="Text to compare the pictures with; if left out, they have no `clip_score`.",
         ),
     ] = None,

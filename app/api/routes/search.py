@@ -28,7 +28,7 @@ from jobs.errors import (
     UnknownJobError,
 )
 from jobs.queue.submission import new_job_id
-from jobs.requests.request import MAX_PROMPT_CHARS, ResolvedRequest
+from jobs.requests.request import MAX_QUERY_CHARS, ResolvedRequest
 from jobs.requests.tasks import Place, QueryTask
 from jobs.status.hits import Hit, Hits
 from jobs.storage.embeddings import describe
@@ -90,7 +90,7 @@ async def by_text(
         str,
         Query(
             min_length=1,
-            max_length=MAX_PROMPT_CHARS,
+            max_length=MAX_QUERY_CHARS,
             description="Description of the pictures.",
             examples=["a red apple"],
         ),

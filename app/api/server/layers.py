@@ -27,6 +27,7 @@ _EXPOSED = (
     "Preference-Applied",
     "Retry-After",
     "X-Request-Id",
+    "X-Should-Retry",
 )
 
 

@@ -55,6 +55,7 @@
 -- session:<digest>                 hash     the login of a browser                                callers/sessions.py  after 8 h unused
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
+-- a1111:options:<caller>           hash     the options that this caller has set                  a1111/callers.py    after 30 d
 --
 -- RQ keeps its tickets beside these, under rq:*.
 

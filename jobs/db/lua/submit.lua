@@ -1,8 +1,9 @@
 -- ARGV: prefix, id, request, most waiting jobs, idempotency key (its place after the prefix) or '', digest of the body,
 -- seconds to keep the key, flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its
--- events with commas between, the address of this server in its predictions, or '', most bytes of
--- all jobs or 0, most bytes of the files of all jobs or 0, bytes of the files that go at its end, bytes of the pictures
--- that it keeps, the tenant or '' for the default one, digests of these pictures.
+-- events with commas between, the address of this server in its predictions, or '', the end of its pictures' addresses
+-- there, or '', its first notes with line breaks between, or '', most bytes of all jobs or 0, most bytes of the files of
+-- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, the tenant or '' for the
+-- default one, digests of these pictures.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy' | 'laden', id}. The same id again (its answer was
 -- lost) changes nothing.
 --
@@ -13,7 +14,8 @@
 -- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
-  prediction_base, most_bytes, most_file_bytes, uploads_bytes, inputs_bytes, tenant = unpack(ARGV, 1, 19)
+  prediction_base, picture_suffix, notes, most_bytes, most_file_bytes, uploads_bytes, inputs_bytes,
+  tenant = unpack(ARGV, 1, 21)
 tenant = tenant and tenant ~= '' and tenant
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
@@ -72,11 +74,17 @@ if webhook and webhook ~= '' then
     redis.call('HSET', job, 'webhook_base', prediction_base)
   end
 end
+if picture_suffix and picture_suffix ~= '' then
+  redis.call('HSET', job, 'picture_suffix', picture_suffix)
+end
+if notes and notes ~= '' then
+  redis.call('HSET', job, 'notes', notes)
+end
 if tonumber(uploads_bytes or 0) > 0 then
   redis.call('HSET', job, 'uploads_bytes', uploads_bytes)
 end
-if #ARGV > 19 then
-  local inputs = {unpack(ARGV, 20)}
+if #ARGV > 21 then
+  local inputs = {unpack(ARGV, 22)}
   redis.call('HSET', job, 'inputs', table.concat(inputs, ' '), 'inputs_bytes', inputs_bytes)
   for _, digest_of_input in ipairs(inputs) do
     redis.call('SADD', keepers(prefix, tenant, digest_of_input), id)
