@@ -18,6 +18,7 @@ from torch import Tensor
 from jobs.requests.parameters import Decoder
 from worker.guidance.objectives import Loss
 from worker.latents import LatentState
+from worker.pictures.canvas import Canvas
 from worker.rows import Rows
 
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
@@ -103,6 +104,18 @@ class Personalize(Call):
     @property
     def key(self) -> Hashable:
         return Personalize, self.model
+
+
+@dataclass(frozen=True, eq=False)
+class Encode(Call):
+    """Encode a picture. Answer: its latents [1, C, h, w], the mode of the VAE's posterior, scaled for the denoiser."""
+
+    model: str
+    picture: Canvas
+
+    @property
+    def key(self) -> Hashable:
+        return Encode, self.model, self.picture.shape
 
 
 @dataclass(frozen=True, eq=False)

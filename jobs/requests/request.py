@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
+from jobs.requests.init import Init, ResolvedInit
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
+from jobs.requests.plan import MAX_STEPS, StepPlan
 from jobs.requests.presets import PRESETS
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
 from jobs.requests.selection import ResolvedSelection, Selection
@@ -138,6 +140,9 @@ class ResolvedRequest(NamesSampler):
     guidance: ResolvedGuidance | None = Field(
         description="CLIP guidance. Default: none. In a request, `{}` guides with the defaults of `laion`."
     )
+    init: ResolvedInit | None = Field(
+        None, description="Image-to-image: the picture to start from. Default: none, pure noise."
+    )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
         description=(
@@ -178,6 +183,11 @@ class ResolvedRequest(NamesSampler):
         return self.cfg_scale != 0 or bool(through)
 
     @property
+    def plan(self) -> StepPlan:
+        """The steps of each picture."""
+        return StepPlan(self.steps) if self.init is None else self.init.plan
+
+    @property
     def rows(self) -> int:
         """Rows of the denoiser for each picture."""
         return self.reads_prompt + (self.cfg_scale != 1)
@@ -194,7 +204,7 @@ class GenerateRequest(NamesSampler):
     model: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _field("model")
     width: Annotated[int | None, Field(ge=8, le=4096)] = _field("width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")
-    steps: Annotated[int | None, Field(ge=1, le=250)] = _field("steps")
+    steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = _field("steps")
     cfg_scale: Annotated[float | None, Field(ge=0, le=50)] = _field("cfg_scale")
     sampler: SamplerName | None = _field("sampler")
     schedule: ScheduleName | None = _field("schedule")
@@ -202,6 +212,7 @@ class GenerateRequest(NamesSampler):
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
+    init: Init | None = _field("init")
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(
         None,

@@ -5,6 +5,7 @@ from typing import Any
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.guidance import Guidance, ResolvedGuidance
+from jobs.requests.plan import StepPlan
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest
 from jobs.requests.schedules import MAX_CUTOUTS, most_cutouts
@@ -13,9 +14,20 @@ from jobs.storage.embeddings import EmbeddingLibrary
 
 
 def resolve_guidance(
-    request: GenerateRequest, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+    request: GenerateRequest,
+    card: ModelCard,
+    plan: StepPlan,
+    catalog: Catalog,
+    library: EmbeddingLibrary | None,
 ) -> ResolvedGuidance | None:
     """Guidance with its preset's value of every parameter that the request leaves out; None if it asks for none.
+
+    Args:
+        request: of the caller.
+        card: of its model.
+        plan: the steps of each picture.
+        catalog: the CLIPs.
+        library: the aesthetic embeddings; without it, none is known.
 
     Raises:
         InvalidRequestError: the parameters contradict each other, or guide no step.
@@ -38,7 +50,7 @@ def resolve_guidance(
         trace=asked.trace,
         **parameters,
     )
-    _require_a_guided_step(guidance, request.steps or card.steps, asked)
+    _require_a_guided_step(guidance, plan, asked)
     return guidance
 
 
@@ -78,14 +90,15 @@ def _most_cutouts(parameters: dict[str, Any]) -> int:
     return most
 
 
-def _require_a_guided_step(guidance: ResolvedGuidance, steps: int, asked: Guidance) -> None:
+def _require_a_guided_step(guidance: ResolvedGuidance, plan: StepPlan, asked: Guidance) -> None:
     """Refuse guidance with a scale but without a guided step."""
-    if guidance.window(steps) or not guidance.scale:
+    if guidance.window(plan.planned, plan.first) or not guidance.scale:
         return
     chosen = next((name for name in ("start", "end") if getattr(asked, name) is not None), None)
     spared = "" if guidance.last_step else ", the last one spared"
+    skipped = f" (init.strength skips the first {plan.first} of {plan.planned})" if plan.first else ""
     raise InvalidRequestError(
-        f"none of {steps} steps would be guided by preset {guidance.preset!r} "
+        f"none of {plan.run} steps{skipped} would be guided by preset {guidance.preset!r} "
         f"from {guidance.start:g} to {guidance.end:g} of the run{spared}",
         field=f"guidance.{chosen}" if chosen else "steps",
     )

@@ -4,10 +4,12 @@ import secrets
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.requests.plan import StepPlan
 from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import Weights
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
+from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
 from jobs.resolve.sampling import resolve_sampling
 from jobs.storage.embeddings import EmbeddingLibrary
@@ -38,14 +40,17 @@ def resolve(
     card = catalog.model(request.model)
     num_images = _num_images(request)
     sampler, schedule = resolve_sampling(request, card)
-    guidance = resolve_guidance(request, card, catalog, library)
+    steps = request.steps or card.steps
+    init = resolve_init(request.init, steps)
+    plan = StepPlan(steps) if init is None else init.plan
+    guidance = resolve_guidance(request, card, plan, catalog, library)
     resolved = ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         model=card.id,
         width=_size(request.width or card.width, "width", card),
         height=_size(request.height or card.height, "height", card),
-        steps=request.steps or card.steps,
+        steps=steps,
         seed=_seed(request.seed, num_images),
         num_images=num_images,
         cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
@@ -53,6 +58,7 @@ def resolve(
         schedule=schedule,
         eta=request.eta,
         guidance=guidance,
+        init=init,
         preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),

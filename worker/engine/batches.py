@@ -18,6 +18,7 @@ from worker.calls import (
     Denoise,
     EmbedImage,
     EmbedText,
+    Encode,
     EncodeText,
     Guide,
     Personalize,
@@ -88,6 +89,11 @@ def _noise(calls: Sequence[Denoise], device: torch.device) -> Tensor | None:
     return (together.pin_memory() if device.type == "cuda" else together).to(device, non_blocking=True)
 
 
+def encode(calls: Sequence[Encode], models: ModelRegistry) -> list[Tensor]:
+    """The latents [1, C, h, w] of each picture."""
+    return _apart(models.diffusion(calls[0].model).encode_pictures([call.picture for call in calls]))
+
+
 def pull_back(calls: Sequence[PullBack], models: ModelRegistry) -> list[Tensor]:
     """The gradient [1, C, h, w] of each call."""
     model = models.diffusion(calls[0].model)
@@ -131,6 +137,7 @@ BATCHES: dict[type[Call], Callable[..., list[Any]]] = {
     Personalize: personalize,
     EmbedText: embed_texts,
     EmbedImage: embed_images,
+    Encode: encode,
     Denoise: denoise,
     PullBack: pull_back,
     Guide: guide,

@@ -59,6 +59,8 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
     }
+    if request.init is not None:
+        fields["Denoising strength"] = f"{request.init.strength:g}"
     if request.guidance is not None:
         fields |= {
             "CLIP guidance": request.guidance.preset,

@@ -42,6 +42,7 @@ class ClipGuidance:
         targets: Targets,
         steps: Sequence[Step],
         *,
+        first: int,
         model: str,
         size: tuple[int, int],
         generator: torch.Generator,
@@ -52,6 +53,7 @@ class ClipGuidance:
             guidance: of the request.
             targets: the losses of its objectives.
             steps: of the solver.
+            first: number of the first that is taken.
             model: id of the diffusion model.
             size: height and width of the picture in pixels.
             generator: of the picture, for all random numbers of guidance.
@@ -60,7 +62,7 @@ class ClipGuidance:
         self._preset = PRESETS[guidance.preset]
         self._losses = StepLosses(guidance, targets, size, generator)
         self._steps = steps
-        self._window = guidance.window(len(steps))
+        self._window = guidance.window(len(steps), first)
         self._model = model
         self._generator = generator
         self._last: tuple[Tensor | None, Tensor | float] | None = None

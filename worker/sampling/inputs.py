@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.pictures.canvas import Canvas
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class SamplerInputs:
         text_clip: id of the CLIP that the model's text encoder belongs to; personalization needs it.
         embeddings: the aesthetic embeddings that the request names, by their digests.
         prompts: the pictures that guide, uint8 [3, H, W], by the names that the objectives give them.
+        init: the picture that the run starts from.
     """
 
     scorer: str
@@ -25,3 +27,4 @@ class SamplerInputs:
     text_clip: str | None = None
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    init: Canvas | None = None

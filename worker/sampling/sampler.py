@@ -28,6 +28,7 @@ from worker.sampling.noise import NoiseStream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
+from worker.sampling.source import source_of
 from worker.sampling.targets import embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
@@ -58,7 +59,7 @@ def sample(
         yield from note_cut_texts(request, facts, inputs)
     sampling = yield from _begun(request, index, facts, inputs)
     earlier: Prediction | None = None
-    for number in range(len(sampling.run.steps)):
+    for number in request.plan.indexes:
         prediction, update = yield from _step(request.model, sampling, number)
         # Read one step late, so that the device need not be waited for.
         _require_finite(earlier, index, number)
@@ -84,17 +85,30 @@ def sample(
 def _begun(
     request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, _Sampling]:
-    """The start of a picture: conditions, plan, guidance and pure noise."""
+    """The start of a picture: conditions, plan, guidance and the first latents."""
     model, seed = facts.models[request.model], request.seed + index
     rows = yield from condition(request, inputs)
-    run = linear_run(request.sampler, model.scheduler_config, request.steps, request.schedule, request.eta)
+    source = yield from source_of(request, inputs)
+    run = run_of(request, model.scheduler_config)
     guidance = yield from _clip_guidance(request, seed, run, facts, inputs)
     rng, shape = torch.Generator().manual_seed(seed), _shape(request, model)
-    x = run.initial_scale * torch.randn(shape, generator=rng)
-    state = LatentState(run.coefficients, x.to(model.device))
+    x = source.start(torch.randn(shape, generator=rng), run, model.device)
+    state = LatentState(run.coefficients, x)
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
     return _Sampling(run, rows, state, guidance, NoiseStream(rng, shape, draws))
+
+
+def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> LinearRun:
+    """The run of a request's pictures through a model's noise levels.
+
+    Raises:
+        ModelUnavailableError: no solver supports the model's prediction type.
+    """
+    plan = request.plan
+    return linear_run(
+        request.sampler, scheduler_config, plan.planned, request.schedule, request.eta, plan.first
+    )
 
 
 def _step(
@@ -134,8 +148,9 @@ def _require_finite(prediction: Prediction | None, index: int, step: int) -> Non
 
 def _shows(request: ResolvedRequest, number: int) -> bool:
     """Whether the estimate is shown after step ``number``: every ``preview_every_steps`` steps, but the last."""
-    every, done = request.preview_every_steps, number + 1
-    return bool(every) and done % (every or 1) == 0 and done < request.steps
+    every, plan = request.preview_every_steps, request.plan
+    done = number + 1 - plan.first
+    return bool(every) and done % (every or 1) == 0 and done < plan.run
 
 
 def _preview(
@@ -153,7 +168,7 @@ def _preview(
     pixels: Tensor = yield Decode(request.model, denoised)
     # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
     if is_finite(pixels):
-        yield Preview(index, number + 1, pixels)
+        yield Preview(index, number + 1 - run.first, pixels)
 
 
 def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:
@@ -173,6 +188,7 @@ def _clip_guidance(
         guidance,
         (yield from embed_targets(guidance, facts, inputs)),
         run.steps,
+        first=run.first,
         model=request.model,
         size=(request.height, request.width),
         generator=torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63),

@@ -23,6 +23,7 @@ from worker import calls, events, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
 from worker.readback import Readback
+from worker.pictures.canvas import canvas_of
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.prediction import Prediction, Predictions
 from worker.sampling.sampler import sample
@@ -68,6 +69,7 @@ def inputs_of(request: ResolvedRequest) -> SamplerInputs:
         "pocket-s",
         {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
         {BROUGHT: torch.zeros(3, 8, 8, dtype=torch.uint8)},
+        canvas_of(torch.zeros(3, request.height, request.width, dtype=torch.uint8)),
     )
 
 
@@ -114,6 +116,9 @@ class Counter:
                 cutouts = sum(len(terms.cutouts) for terms in call.loss.clip_terms)
                 self.cost += self.area * (order._GRADIENT[call.decoder] + order._CUTOUT * cutouts)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
+            case calls.Encode():
+                self._once("picture", self.area * order._ENCODE)
+                return self._random(1, CHANNELS, *(side // FACTOR for side in call.picture.shape[1:]))
             case calls.Decode():
                 self.cost += self.area * order._DECODE
                 return self._random(3, 8, 8).clamp(0, 1)
@@ -187,6 +192,10 @@ REQUESTS = st.fixed_dictionaries(
     },
     optional={
         "num_images": st.integers(1, 3),
+        "init": st.fixed_dictionaries(
+            {"image": st.just(BROUGHT), "strength": st.sampled_from([0.3, 0.6, 0.9, 1.0])},
+            optional={"exact_steps": st.booleans()},
+        ),
         "preview_every_steps": st.integers(1, 10),
         "select": st.just({"candidates": 3, "scorer": "pocket-eval"}),
     },

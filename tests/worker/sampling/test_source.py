@@ -1,0 +1,183 @@
+"""Runs that start from a picture: against diffusers' pipeline, and against runs that start from noise."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionImg2ImgPipeline
+from diffusers.pipelines.stable_diffusion import pipeline_stable_diffusion_img2img
+from PIL import Image
+
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.samplers import SamplerName, ScheduleName
+from tests.worker.sampling.starting import canvas, from_picture, latents, run
+from tests.worker.sampling.stock import stock_scheduler
+from worker.calls import Denoise, Encode, Guide
+from worker.engine.runner import Runner
+from worker.events import Preview, Stepped, Yield
+from worker.models.registry import ModelRegistry
+
+Ask = Callable[..., ResolvedRequest]
+# Those that diffusers starts in the middle as from the beginning. Its LMS takes the weights of four slopes where it has
+# one; its PNDM is told of less noise than there is.
+DETERMINISTIC = [
+    SamplerName.DDIM,
+    SamplerName.EULER,
+    SamplerName.HEUN,
+    SamplerName.DPMPP_2M,
+    SamplerName.UNIPC,
+]
+
+
+@pytest.fixture(scope="module")
+def pipeline(tiny: Path) -> StableDiffusionImg2ImgPipeline:
+    stock = StableDiffusionImg2ImgPipeline.from_pretrained(tiny).to(torch.float32)
+    stock.set_progress_bar_config(disable=True)
+    return stock
+
+
+def stock_latents(
+    request: ResolvedRequest,
+    models: ModelRegistry,
+    pipeline: StableDiffusionImg2ImgPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> torch.Tensor:
+    """Those of diffusers, which would take a sample of the posterior."""
+    assert request.init is not None
+    monkeypatch.setattr(
+        pipeline_stable_diffusion_img2img,
+        "retrieve_latents",
+        lambda encoded, generator: encoded.latent_dist.mode(),
+    )
+    config = models.diffusion(request.model).facts.scheduler_config
+    pipeline.scheduler = stock_scheduler((request.sampler, request.schedule), config)
+    pixels = canvas(request.width).pixels.permute(1, 2, 0).numpy()
+    made: torch.Tensor = pipeline(
+        request.prompt,
+        image=Image.fromarray(pixels),
+        strength=request.init.strength,
+        negative_prompt=request.negative_prompt,
+        num_inference_steps=request.steps,
+        guidance_scale=request.cfg_scale,
+        generator=torch.Generator().manual_seed(request.seed),
+        output_type="latent",
+    ).images
+    return made
+
+
+@pytest.mark.parametrize("strength", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("schedule", [ScheduleName.DEFAULT, ScheduleName.KARRAS])
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
+def test_a_run_from_a_picture_ends_where_that_of_diffusers_does(
+    sampler: SamplerName,
+    schedule: ScheduleName,
+    strength: float,
+    tiny_models: ModelRegistry,
+    pipeline: StableDiffusionImg2ImgPipeline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if sampler is SamplerName.DDIM and schedule is not ScheduleName.DEFAULT:
+        pytest.skip("ddim has one schedule")
+    request = from_picture(
+        tiny_models.catalog, strength, sampler=sampler, schedule=schedule, negative_prompt="grey"
+    )
+    stock = stock_latents(request, tiny_models, pipeline, monkeypatch)
+    assert (latents(request, tiny_models) - stock).abs().max() < 2e-4
+
+
+@pytest.mark.parametrize("sampler", SamplerName)
+def test_at_full_strength_the_picture_is_the_one_without_a_picture_to_the_bit(
+    sampler: SamplerName, models: ModelRegistry, ask: Ask
+) -> None:
+    seen: list[Yield] = []
+    plain = ask(sampler=sampler)
+    from_one = from_picture(models.catalog, 1, prompt=plain.prompt, sampler=sampler, steps=plain.steps)
+    assert torch.equal(run(from_one, models, seen=seen).pixels, run(plain, models).pixels)
+    assert not any(isinstance(call, Encode) for call in seen)
+
+
+@pytest.mark.parametrize("sampler", SamplerName)
+def test_the_denoiser_is_asked_as_often_as_the_job_is_charged_for(
+    sampler: SamplerName, models: ModelRegistry
+) -> None:
+    from jobs.queue.order import calls_of
+
+    seen: list[Yield] = []
+    request = from_picture(models.catalog, 0.5, sampler=sampler, steps=6)
+    run(request, models, seen=seen)
+    assert sum(isinstance(call, Stepped) for call in seen) == request.plan.run == 3
+    assert sum(isinstance(call, Denoise) for call in seen) == sum(calls_of(sampler, 3))
+
+
+def test_more_strength_leaves_less_of_the_picture(models: ModelRegistry) -> None:
+    start = canvas()
+    far = []
+    for strength in (0.2, 0.4, 0.6, 0.8):
+        request = from_picture(models.catalog, strength, prompt="a green pear", steps=20)
+        made = run(request, models, start=start).pixels
+        far.append(float((made - start.pixels / 255).square().mean()))
+    assert far == sorted(far)
+    assert far[0] < 0.3 * far[-1]
+
+
+def test_pndm_leaves_as_little_noise_from_a_picture_as_from_noise(models: ModelRegistry) -> None:
+    """Its slices in diffusers leave three times as much. Every solver ends near DDIM's picture."""
+    ends = {
+        sampler: latents(from_picture(models.catalog, 0.5, sampler=sampler, steps=20), models)
+        for sampler in (SamplerName.DDIM, SamplerName.DPMPP_2M, SamplerName.PNDM)
+    }
+    reference = ends[SamplerName.DPMPP_2M]
+    errors = {sampler: float((end - reference).std()) for sampler, end in ends.items()}
+    assert errors[SamplerName.PNDM] < 2 * errors[SamplerName.DDIM]
+
+
+def test_exact_steps_run_as_many_as_asked_from_the_same_level(models: ModelRegistry) -> None:
+    seen: list[Yield] = []
+    request = from_picture(models.catalog, 0.5, steps=6, init={"exact_steps": True})
+    run(request, models, seen=seen)
+    assert (request.plan.planned, request.plan.first) == (12, 6)
+    assert sum(isinstance(call, Stepped) for call in seen) == 6
+    plain = from_picture(models.catalog, 0.5, steps=12)
+    assert torch.equal(latents(request, models), latents(plain, models))
+
+
+def test_guidance_steers_a_run_from_a_picture_at_the_steps_that_are_run(models: ModelRegistry) -> None:
+    clip = models.clip("pocket-m")
+    text = clip.embed_text("a blue fish")
+    seen: list[Yield] = []
+    guidance = {"prompt": "a blue fish", "scale": 0.3, "cutouts": 8, "trace": True}
+    plain = from_picture(models.catalog, 0.7, steps=10)
+    steered = from_picture(models.catalog, 0.7, steps=10, guidance=guidance)
+    made = run(steered, models, seen=seen)
+    assert sum(isinstance(call, Guide) for call in seen) == 7
+    assert [step.step for step in made.trace or ()] == list(range(3, 10))
+    assert clip.score(made.pixels, text) > clip.score(run(plain, models).pixels, text) + 0.02
+
+
+def test_previews_count_the_steps_that_are_run(models: ModelRegistry) -> None:
+    seen: list[Yield] = []
+    run(from_picture(models.catalog, 0.5, steps=10, preview_every_steps=2), models, seen=seen)
+    assert [call.step for call in seen if isinstance(call, Preview)] == [2, 4]
+
+
+def test_a_picture_is_encoded_once_for_all_pictures_of_a_batch_and_later(
+    models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, sizes = models.diffusion("pocket"), []
+    cache = model.encode_pictures
+    real = cache._encode
+    monkeypatch.setattr(cache, "_encode", lambda pictures: sizes.append(len(pictures)) or real(pictures))
+    one, other = canvas(80), canvas(96)
+    runner = Runner(models)
+    first = runner.run([Encode("pocket", canvas(80)), Encode("pocket", one)])
+    again = runner.answer(Encode("pocket", one))
+    runner.answer(Encode("pocket", other))
+    assert sizes == [1, 1]
+    assert all(torch.equal(latents, again) for latents in first)  # type: ignore[arg-type]
+
+
+def test_a_picture_comes_back_from_its_latents(models: ModelRegistry) -> None:
+    model, start = models.diffusion("pocket"), canvas()
+    back = model.render(model.encode_pictures([start]))[0]
+    assert (back - start.pixels / 255).square().mean().sqrt() < 0.05

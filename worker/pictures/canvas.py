@@ -1,0 +1,68 @@
+"""A picture at the size of the one to be made: what a run starts from."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from PIL.Image import Resampling
+from torch import Tensor
+
+from jobs.requests.init import Fit
+
+FINE = Resampling.LANCZOS
+
+
+@dataclass(frozen=True, eq=False)
+class Canvas:
+    """A picture of the size of the one to be made.
+
+    Attributes:
+        pixels: uint8 [3, H, W].
+        digest: SHA-256 of size and pixels.
+    """
+
+    pixels: Tensor
+    digest: str
+
+    @property
+    def shape(self) -> torch.Size:
+        """Of the pixels, [3, H, W]."""
+        return self.pixels.shape
+
+
+def canvas_of(pixels: Tensor) -> Canvas:
+    """The canvas of pixels, uint8 [3, H, W]."""
+    return Canvas(
+        pixels, sha256(bytes(str(tuple(pixels.shape)), "ascii") + pixels.numpy().tobytes()).hexdigest()
+    )
+
+
+def fitted(picture: Image.Image, width: int, height: int, fit: Fit) -> Image.Image:
+    """A picture at another size.
+
+    Args:
+        picture: in any mode that Pillow resizes.
+        width: of the result in pixels.
+        height: likewise.
+        fit: ``crop`` cuts off what is too wide or too high, equally on both sides; ``pad`` fits it in whole, and
+            repeats its outermost pixels beside it; ``stretch`` changes its proportions.
+    """
+    if picture.size == (width, height):
+        return picture
+    match fit:
+        case Fit.STRETCH:
+            return picture.resize((width, height), FINE)
+        case Fit.CROP:
+            return ImageOps.fit(picture, (width, height), FINE)
+        case Fit.PAD:
+            return _padded(ImageOps.contain(picture, (width, height), FINE), width, height)
+
+
+def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:
+    levels = np.asarray(picture)
+    left, top = (width - picture.width) // 2, (height - picture.height) // 2
+    beside = [(top, height - picture.height - top), (left, width - picture.width - left)]
+    beside += [(0, 0)] * (levels.ndim - 2)
+    return Image.fromarray(np.pad(levels, beside, mode="edge"))
