@@ -56,8 +56,8 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
         catalog.aesthetic_scorer.id,
         card.text_clip,
         inputs.embeddings,
-        inputs.prompts,
-        inputs.init,
+        inputs.named,
+        inputs.canvas,
     )
     return Plan(
         refs_of(request, needed),

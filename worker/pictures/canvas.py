@@ -1,5 +1,6 @@
 """A picture at the size of the one to be made: what a run starts from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -10,6 +11,8 @@ from PIL.Image import Resampling
 from torch import Tensor
 
 from jobs.requests.init import Fit
+from jobs.requests.request import ResolvedRequest
+from worker.pictures.read import levels
 
 FINE = Resampling.LANCZOS
 
@@ -37,6 +40,20 @@ def canvas_of(pixels: Tensor) -> Canvas:
     return Canvas(
         pixels, sha256(bytes(str(tuple(pixels.shape)), "ascii") + pixels.numpy().tobytes()).hexdigest()
     )
+
+
+def canvas_for(request: ResolvedRequest, pictures: Mapping[str, Tensor]) -> Canvas | None:
+    """The picture that a request starts from; None for pure noise.
+
+    Args:
+        request: of the job.
+        pictures: that it names, uint8 [C, H, W], by these names.
+    """
+    init = request.init
+    if init is None or init.starts_from_noise:
+        return None
+    whole = Image.fromarray(pictures[init.image].permute(1, 2, 0).numpy())
+    return canvas_of(levels(fitted(whole, request.width, request.height, init.fit)))
 
 
 def fitted(picture: Image.Image, width: int, height: int, fit: Fit) -> Image.Image:

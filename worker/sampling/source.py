@@ -42,6 +42,6 @@ def source_of(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yiel
     """The source of a request's pictures. It does not depend on their seeds."""
     if request.init is None or request.init.starts_from_noise:
         return Source()
-    assert inputs.init is not None
-    x0: Tensor = yield Encode(request.model, inputs.init)
+    assert inputs.canvas is not None
+    x0: Tensor = yield Encode(request.model, inputs.canvas)
     return Source(x0)

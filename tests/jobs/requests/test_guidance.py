@@ -68,7 +68,7 @@ def test_objectives_stand_for_themselves_each_with_its_clip(catalog: Catalog) ->
 
 
 def test_the_file_of_a_picture_comes_back_whole() -> None:
-    assert ImageObjective(type="image", image=PNG).data == base64.b64decode(PNG)
+    assert ImageObjective(type="image", image=PNG).image.data == base64.b64decode(PNG)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def run(
     start: Canvas | None = None,
 ) -> Picture:
     """Drive a sampler alone, as the engine would."""
-    runner, inputs = Runner(models), SamplerInputs("pocket-m", init=start or canvas(request.width))
+    runner, inputs = Runner(models), SamplerInputs("pocket-m", canvas=start or canvas(request.width))
     sampler = sampler_of(request, models, inputs, index)
     call = next(sampler)
     while True:
