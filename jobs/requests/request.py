@@ -105,8 +105,11 @@ class ResolvedRequest(NamesSampler):
         description="Id of a model of /v1/models. Default: the first one.",
         examples=["pocket"],
     )
-    width: int = Field(description="Width in pixels. Default: the model's own.", examples=[64])
-    height: int = Field(description="Height in pixels. Default: the model's own.", examples=[64])
+    width: int = Field(
+        description="Width in pixels. Default: the model's own; with `init`, of the picture's shape.",
+        examples=[64],
+    )
+    height: int = Field(description="Height in pixels. Default: likewise.", examples=[64])
     steps: int = Field(
         description="Sampling steps for each picture. Default: the model's own.", examples=[25]
     )

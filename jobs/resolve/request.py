@@ -1,9 +1,12 @@
 """Resolve a request: fill in every default, and refuse a request that its model cannot serve."""
 
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.requests.pictures import PictureFacts
 from jobs.requests.plan import StepPlan
 from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import Weights
@@ -12,7 +15,10 @@ from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guid
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
 from jobs.resolve.sampling import resolve_sampling
+from jobs.resolve.size import resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
+
+NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
 
 
 def resolve(
@@ -20,6 +26,7 @@ def resolve(
     catalog: Catalog,
     library: EmbeddingLibrary | None = None,
     limits: Limits = NO_LIMITS,
+    pictures: Mapping[str, PictureFacts] = NO_PICTURES,
 ) -> ResolvedRequest:
     """The request with every default and the seed filled in.
 
@@ -28,6 +35,7 @@ def resolve(
         catalog: the models.
         library: the aesthetic embeddings; without it, none is known.
         limits: of every job.
+        pictures: what is known of those that the request names; nothing before they are read.
 
     Raises:
         UnknownModelError: the catalog does not hold the model or a CLIP.
@@ -38,18 +46,33 @@ def resolve(
     """
     _require_words(request)
     card = catalog.model(request.model)
+    resolved = _with_defaults(request, card, catalog, library, limits, pictures)
+    require_classifier_free_guidance(resolved.guidance, resolved.cfg_scale)
+    limits.check_cost(resolved, card)
+    return resolved
+
+
+def _with_defaults(
+    request: GenerateRequest,
+    card: ModelCard,
+    catalog: Catalog,
+    library: EmbeddingLibrary | None,
+    limits: Limits,
+    pictures: Mapping[str, PictureFacts],
+) -> ResolvedRequest:
     num_images = _num_images(request)
     sampler, schedule = resolve_sampling(request, card)
     steps = request.steps or card.steps
     init = resolve_init(request.init, steps)
     plan = StepPlan(steps) if init is None else init.plan
+    width, height = resolve_size(request, card, None if init is None else pictures.get(init.image))
     guidance = resolve_guidance(request, card, plan, catalog, library)
-    resolved = ResolvedRequest(
+    return ResolvedRequest(
         prompt=request.prompt,
         negative_prompt=request.negative_prompt,
         model=card.id,
-        width=_size(request.width or card.width, "width", card),
-        height=_size(request.height or card.height, "height", card),
+        width=width,
+        height=height,
         steps=steps,
         seed=_seed(request.seed, num_images),
         num_images=num_images,
@@ -66,9 +89,6 @@ def resolve(
         timeout_s=limits.timeout_of(request),
         priority=request.priority,
     )
-    require_classifier_free_guidance(guidance, resolved.cfg_scale)
-    limits.check_cost(resolved, card)
-    return resolved
 
 
 def _require_words(request: GenerateRequest) -> None:
@@ -96,20 +116,6 @@ def _num_images(request: GenerateRequest) -> int:
             f"select makes {request.select.candidates} candidates; leave num_images out", field="num_images"
         )
     return request.select.candidates
-
-
-def _size(value: int, field: str, card: ModelCard) -> int:
-    if not card.min_px <= value <= card.max_px:
-        raise InvalidRequestError(
-            f"{field} {value} is outside what model {card.id!r} can make: {card.min_px} to {card.max_px} px",
-            field=field,
-        )
-    if value % card.multiple_px:
-        raise InvalidRequestError(
-            f"{field} {value} is not a multiple of {card.multiple_px}, which model {card.id!r} needs",
-            field=field,
-        )
-    return value
 
 
 def _seed(asked: int | None, num_images: int) -> int:

@@ -33,6 +33,7 @@ def test_only_the_prompt_is_needed() -> None:
         "seed": None,
         "num_images": 1,
         "guidance": None,
+        "init": None,
         "preview_every_steps": None,
         "webhook": None,
         "personalization": None,

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
+from jobs.requests.init import ResolvedInit
 from jobs.requests.objectives import (
     AestheticObjective,
     EmbeddingObjective,
@@ -38,6 +39,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     ResolvedRequest: {
         "schedule": "default",
         "eta": 0.0,
+        "init": None,
         "preview_every_steps": None,
         "personalization": None,
         "select": None,
@@ -45,6 +47,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "priority": "normal",
     },
     ResolvedGuidance: {"last_step": True},
+    ResolvedInit: {},
     ResolvedPersonalization: {},
     ResolvedSelection: {},
     ResolvedUpscale: {},
@@ -88,6 +91,14 @@ def guided() -> ResolvedRequest:
                 text=None,
                 text_angle=0,
                 text_negative=False,
+            ),
+            "init": ResolvedInit(
+                image="sha256:" + "b" * 64,
+                strength=0.5,
+                exact_steps=False,
+                fit="crop",
+                steps_planned=20,
+                steps_run=10,
             ),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),

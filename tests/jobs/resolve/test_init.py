@@ -12,6 +12,7 @@ from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.queue.order import cost_of
 from jobs.requests.init import Init
+from jobs.requests.pictures import PictureFacts
 from jobs.requests.plan import StepPlan, plan_from_picture
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.tasks import dump_request, read_request
@@ -103,3 +104,25 @@ def test_a_stored_request_is_read_as_it_was(catalog: Catalog) -> None:
         assert read_request(dump_request(request)) == request
     plain = resolve(GenerateRequest(prompt="x"), catalog)
     assert "init" not in json.loads(dump_request(plain))
+
+
+@pytest.mark.parametrize(
+    ("picture", "given", "size"),
+    [
+        ((640, 480), {}, (64, 48)),  # of some 4096 pixels, in multiples of 16 from 48 to 128
+        ((480, 640), {}, (48, 64)),
+        ((640, 400), {}, (80, 48)),
+        ((500, 500), {}, (64, 64)),
+        ((4000, 100), {}, (128, 48)),
+        ((640, 320), {"height": 48}, (96, 48)),
+        ((640, 320), {"width": 128}, (128, 64)),
+        ((640, 320), {"width": 64, "height": 64}, (64, 64)),
+    ],
+)
+def test_a_size_that_is_left_out_follows_the_picture(
+    picture: tuple[int, int], given: dict[str, int], size: tuple[int, int], catalog: Catalog
+) -> None:
+    facts = {KEPT: PictureFacts(*picture, ((0, 255),) * 3)}
+    wanted = GenerateRequest.model_validate({"prompt": "x", "init": {"image": KEPT}, **given})
+    resolved = resolve(wanted, catalog, pictures=facts)
+    assert (resolved.width, resolved.height) == size

@@ -11,6 +11,7 @@ from jobs.requests.request import GenerateRequest
 
 FORM = dotted(GenerateRequest)["properties"]
 NEEDED = {
+    "init.image": "sha256:" + 64 * "0",
     "personalization.embedding": "warm",
     "select.candidates": "16",
     "upscale.factor": "2",
