@@ -26,8 +26,9 @@ from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
+from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 

@@ -35,8 +35,9 @@ from training.settings import work_folder
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
+from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings

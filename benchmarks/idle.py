@@ -33,7 +33,7 @@ from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
@@ -71,7 +71,7 @@ class Instant(nn.Module):
         return (self._answers[rows],)
 
 
-def instant(model: DiffusionModel) -> Instant:
+def instant(model: StableDiffusion) -> Instant:
     """Give a model the shapes of SD 1.5, and a UNet that answers at once."""
     unet, contexts = Instant(), torch.randn(1, TOKENS, WIDTH)
     model._unet = unet
@@ -129,7 +129,9 @@ def main() -> None:
     torch.set_num_threads(1)
     settings = WorkerSettings(device="cpu", dtype="fp32", threads=1, max_batch=32)
     runner = Runner(ModelRegistry(load_catalog(CATALOG), Device(settings)))
-    unet = instant(runner.models.diffusion("pocket"))
+    model = runner.models.diffusion("pocket")
+    assert isinstance(model, StableDiffusion)
+    unet = instant(model)
     plain = [(name, ScheduleName.DEFAULT) for name in SamplerName]
     found = [
         measure(runner, unet, sampler, schedule, pictures)

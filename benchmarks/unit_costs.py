@@ -23,12 +23,12 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.parameters import Decoder
 from worker.calls import Guide, Tuning
+from worker.canvas import canvas_of
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
-from worker.pictures.canvas import canvas_of
 from worker.pictures.upscaling import Upscaler
 from worker.rows import Row
 from worker.settings import WorkerSettings
@@ -54,7 +54,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
 
     def fit() -> object:
         tuning = Tuning(str(next(embeddings)), steps=5, lr=1e-5)  # one that is not remembered
-        return model.personalize("a red apple", direction, tuning, text_clip)
+        return model.personalizer.personalize("a red apple", direction, tuning, text_clip)
 
     step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
     calls: dict[str, tuple[Run, float]] = {

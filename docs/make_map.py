@@ -42,6 +42,7 @@ ROOMS = {
     "worker.sampling": "one picture's algorithm, as a generator of model calls",
     "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
+    "worker.models.families": "one module for each family of checkpoints: its networks, its denoiser",
     "worker.models.loading": "from files to networks: layouts, weights, checks",
     "worker.pictures": "pixels in and out: reading, PNG, upscaling",
     "worker.aesthetics": "aesthetic embeddings, gradients and predictors",

@@ -18,8 +18,9 @@ from jobs.catalog.catalog import ClipCard
 from training import glyphs
 from training.captions import compose, random_colour
 from training.settings import models_folder, work_folder
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
+from worker.models.loading.clip import load_clip
 from worker.settings import WorkerSettings
 
 CLIP = "pocket-s"

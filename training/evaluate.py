@@ -30,8 +30,9 @@ from training.metrics import frechet_distance, kernel_distance, precision_and_re
 from training.settings import models_folder, work_folder
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
+from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 

@@ -16,9 +16,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from jobs.requests.parameters import Decoder
+from worker.canvas import Canvas
 from worker.guidance.objectives import Loss
 from worker.latents import LatentState
-from worker.pictures.canvas import Canvas
 from worker.rows import Rows
 
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of

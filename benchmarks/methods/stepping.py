@@ -29,10 +29,11 @@ from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Stepped
 from worker.models.checkpointing import checkpoint_activations
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.footprint import peak_memory
+from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
@@ -210,7 +211,7 @@ def _shipped(device: Device) -> Any:
     """The pocket models, and the stock pipeline of the same files."""
     registry = ModelRegistry(load_catalog(CATALOG), device)
     stock = StableDiffusionPipeline.from_pretrained(MODELS / "pocket")
-    model = DiffusionModel(stock, device)
+    model = StableDiffusion(stock.components, device)
     return SimpleNamespace(
         catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model, clip=registry.clip
     )
@@ -238,7 +239,7 @@ def _random(shapes: Shapes, device: Device) -> Any:
         network = open_clip.create_model(shapes.clip, pretrained=None)
         clip = ClipModel(network, open_clip.get_tokenizer(shapes.clip), device)
     torch.set_default_dtype(torch.float32)
-    model = DiffusionModel(stock, device)
+    model = StableDiffusion(stock.components, device)
     px = shapes.px
     card = ModelCard(
         id="model", path=folder, clip="clip", cfg_scale=7.5, width=px, height=px, min_px=8, max_px=px

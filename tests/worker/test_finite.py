@@ -11,6 +11,7 @@ from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
+from tests.worker.models.predicting import pocket_of
 from worker.aesthetics.predictor import AestheticHead
 from worker.calls import EmbedImage
 from worker.engine.runner import Runner
@@ -38,7 +39,7 @@ def broken(pocket_catalog: Catalog) -> ModelRegistry:
 
 def spoil(broken: ModelRegistry, value: float) -> Callable[[], None]:
     """Let the decoder answer a number that is none in one colour; how to mend it."""
-    bias = broken.diffusion("pocket")._vae.decoder.conv_out.bias
+    bias = pocket_of(broken)._vae.decoder.conv_out.bias
     before = bias.detach().clone()
     with torch.no_grad():
         bias[1] = value

@@ -40,9 +40,11 @@ def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Ten
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
     """The hidden state [1, L, D] of each text, or its encoder as far as it is fitted."""
-    model, clip = models.diffusion(calls[0].model), models.clip(calls[0].text_clip)
+    personalizer, clip = models.diffusion(calls[0].model).personalizer, models.clip(calls[0].text_clip)
     return [
-        model.personalize(call.text, call.direction, call.tuning, clip, call.fitting, seconds=FITTING_SLICE_S)
+        personalizer.personalize(
+            call.text, call.direction, call.tuning, clip, call.fitting, seconds=FITTING_SLICE_S
+        )
         for call in calls
     ]
 

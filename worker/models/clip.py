@@ -11,18 +11,12 @@ from open_clip.transformer import ResidualAttentionBlock, Transformer
 from torch import Tensor
 from torch.nn import functional as F
 
-from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
-from worker.aesthetics.predictor import AestheticHead, load_head
+from worker.aesthetics.predictor import AestheticHead
 from worker.facts import ClipFacts, Reading
 from worker.models.device import Device
-from worker.models.loading.compatibility import require_vocabulary
-from worker.models.loading.files import locate, require_pinned
-from worker.models.loading.layout import CLIP_WEIGHTS
-from worker.models.loading.openclip import load_openclip
 from worker.models.loading.text_tower import TextTower
-from worker.models.shared import SharedNetworks
-from worker.models.texts import TextCache, measured
+from worker.models.texts import TextCache, measured, require_vocabulary
 
 BUSY_TOKENS = (
     2048  # of a batch: an estimate of enough work for a device, since more takes memory; not measured
@@ -160,37 +154,3 @@ def _put_tokens_first(model: Any) -> None:
             part.batch_first = False
             for block in part.resblocks:
                 block.attn.batch_first = False
-
-
-def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = None) -> ClipModel:
-    """Load an OpenCLIP folder (or hub id): ``open_clip_config.json`` beside ``open_clip_model.safetensors``.
-
-    Args:
-        card: of the catalog.
-        device: for the network.
-        shared: networks in memory; one whose files are the same is not loaded again.
-
-    Raises:
-        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its weights or its aesthetic head
-            are not its own.
-        torch.OutOfMemoryError: it does not fit the device's memory.
-    """
-    path, shared = locate(card), shared or SharedNetworks()
-    if not (path / CLIP_WEIGHTS).is_file():
-        raise ModelUnavailableError(
-            f"{card.id}: {path} holds no {CLIP_WEIGHTS}, the only weights that are read"
-        )
-    try:
-        model = load_openclip(path, device, shared)
-        require_pinned(card, path, shared.digests)
-        clip = ClipModel(model, open_clip.get_tokenizer(f"local-dir:{path}"), device)
-        clip.try_out()
-    except torch.OutOfMemoryError:
-        raise
-    except ModelUnavailableError as error:
-        raise ModelUnavailableError(f"{card.id}: {error.message}") from error
-    except Exception as error:
-        raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
-    if card.head is not None:
-        clip.head = load_head(card.head, clip=card.id, width=clip.width)
-    return clip

@@ -12,10 +12,11 @@ import torch
 
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
 from worker.models.footprint import taking_memory
+from worker.models.loading.clip import load_clip
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import parameters
@@ -54,7 +55,7 @@ class Pin:
 
 @dataclass
 class _Resident:
-    model: DiffusionModel | ClipModel
+    model: Denoiser | ClipModel
     pins: set[Pin] = field(default_factory=set)
 
 
@@ -85,7 +86,7 @@ class ModelRegistry:
         self._one_at_a_time = threading.Lock()
         self._loader: threading.Thread | None = None
 
-    def diffusion(self, model_id: str) -> DiffusionModel:
+    def diffusion(self, model_id: str) -> Denoiser:
         """A diffusion model. Loads it if it is not in memory.
 
         Raises:
@@ -94,7 +95,7 @@ class ModelRegistry:
             OutOfMemoryError: it does not fit the device's memory.
         """
         model = self._get(Ref("model", model_id))
-        assert isinstance(model, DiffusionModel)
+        assert isinstance(model, Denoiser)
         return model
 
     def clip(self, clip_id: str) -> ClipModel:
@@ -191,7 +192,7 @@ class ModelRegistry:
             tensor.nbytes for network in networks for tensor in (*network.parameters(), *network.buffers())
         )
 
-    def _get(self, ref: Ref, pin: Pin | None = None) -> DiffusionModel | ClipModel:
+    def _get(self, ref: Ref, pin: Pin | None = None) -> Denoiser | ClipModel:
         with self._changed:
             if ref in self._resident:
                 return self._keep(ref, pin)
@@ -203,7 +204,7 @@ class ModelRegistry:
             with self._changed:
                 return self._keep(ref, pin)
 
-    def _keep(self, ref: Ref, pin: Pin | None) -> DiffusionModel | ClipModel:
+    def _keep(self, ref: Ref, pin: Pin | None) -> Denoiser | ClipModel:
         resident = self._use(ref)
         if pin is not None and not pin.released:
             resident.pins.add(pin)
@@ -213,10 +214,10 @@ class ModelRegistry:
         self._resident.move_to_end(ref)
         return self._resident[ref]
 
-    def _load(self, ref: Ref) -> DiffusionModel | ClipModel:
+    def _load(self, ref: Ref) -> Denoiser | ClipModel:
         card, started = self._card(ref), time.monotonic()
         try:
-            model: DiffusionModel | ClipModel
+            model: Denoiser | ClipModel
             with taking_memory(self.device.device):
                 if isinstance(card, ModelCard):
                     model = load_diffusion(card, self.device, self._shared)

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
+from jobs.errors import ModelUnavailableError
 from worker.facts import Reading
 from worker.models.encodings import EncodingCache
 
@@ -35,3 +36,20 @@ class TextCache(EncodingCache[str]):
             encode: N texts to [N, ...].
         """
         super().__init__(encode, str, size=SIZE)
+
+
+def require_vocabulary(tokenizer: Any, tokens: int) -> None:
+    """Refuse a tokenizer that knows tokens for which the text encoder's table has no row.
+
+    Args:
+        tokenizer: of transformers.
+        tokens: rows of the table.
+
+    Raises:
+        ModelUnavailableError: it does.
+    """
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= tokens:
+        raise ModelUnavailableError(
+            f"the tokenizer numbers its tokens up to {highest}, and the text encoder knows {tokens}"
+        )

@@ -6,13 +6,13 @@ import structlog
 import torch
 
 from jobs.catalog.catalog import ModelCard
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
 from worker.rows import Row
 
 log = structlog.get_logger(__name__)
 
 
-def warm_up(model: DiffusionModel, card: ModelCard) -> None:
+def warm_up(model: Denoiser, card: ModelCard) -> None:
     """Denoise and decode one picture of the default size, with classifier-free guidance.
 
     CUDA loads its kernels and chooses its algorithms at the first call of a shape. A CPU has nothing of the kind, and

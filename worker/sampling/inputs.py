@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from worker.aesthetics.embeddings import AestheticEmbedding
-from worker.pictures.canvas import Canvas
+from worker.canvas import Canvas
 
 
 @dataclass(frozen=True)

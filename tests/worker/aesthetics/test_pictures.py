@@ -99,7 +99,7 @@ def test_a_prompt_longer_than_the_context_is_tuned_by_all_of_it(
     def states(text: str) -> torch.Tensor:
         tuning = Tuning(warm.digest, 3, 1e-3)
         clip = models.clip("pocket-s")
-        tuned = models.diffusion("pocket").personalize(text, warm.direction, tuning, clip)
+        tuned = models.diffusion("pocket").personalizer.personalize(text, warm.direction, tuning, clip)
         assert isinstance(tuned, torch.Tensor)
         return tuned
 

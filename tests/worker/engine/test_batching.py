@@ -27,7 +27,7 @@ from worker.engine.work import Failed, Work
 from worker.events import Yield
 from worker.facts import Facts
 from worker.models.clip import ClipModel
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
 from worker.models.registry import ModelRegistry
 from worker.models.rows import RowBatch
 from worker.pictures.picture import Picture
@@ -125,16 +125,16 @@ def test_jobs_that_wait_for_alike_calls_share_one_batch(
     models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    real = DiffusionModel.predict
+    real = Denoiser.predict
 
     def counted(
-        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
+        self: Denoiser, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
     ) -> torch.Tensor:
         sizes.append(len(rows.context))
         return real(self, latents, timesteps, rows)
 
     run_together(models, [ask(steps=1)])
-    monkeypatch.setattr(DiffusionModel, "predict", counted)
+    monkeypatch.setattr(Denoiser, "predict", counted)
     mix = [
         ask(prompt="a fox", steps=3),
         ask(cfg_scale=1, sampler="euler", steps=3),
@@ -187,18 +187,16 @@ def test_a_batch_that_does_not_fit_the_memory_is_split_and_the_size_remembered(
 ) -> None:
     asked = [ask(seed=seed, steps=5) for seed in range(6)]
     alone, refused = run_alone(models, asked), 0
-    real = DiffusionModel.predict
+    real = Denoiser.predict
 
-    def tight(
-        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
-    ) -> torch.Tensor:
+    def tight(self: Denoiser, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch) -> torch.Tensor:
         nonlocal refused
         if len(rows.context) > 5:
             refused += 1
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, latents, timesteps, rows)
 
-    monkeypatch.setattr(DiffusionModel, "predict", tight)
+    monkeypatch.setattr(Denoiser, "predict", tight)
     assert_alike(run_together(models, asked), alone)
     assert 0 < refused <= 3
 
@@ -207,16 +205,14 @@ def test_a_picture_that_does_not_fit_alone_fails_and_the_worker_stays_well(
     models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [ask(seed=1), ask(seed=2, guidance={"cutouts": 2})]
-    alone, real = run_alone(models, asked), DiffusionModel.predict
+    alone, real = run_alone(models, asked), Denoiser.predict
 
-    def tight(
-        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
-    ) -> torch.Tensor:
+    def tight(self: Denoiser, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch) -> torch.Tensor:
         if latents.shape[-1] > 16:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(self, latents, timesteps, rows)
 
-    monkeypatch.setattr(DiffusionModel, "predict", tight)
+    monkeypatch.setattr(Denoiser, "predict", tight)
     running = Running(models)
     running.engine.admit(Work("large", ask(width=128)))
     running.engine.admit(Work("0", asked[0]))
@@ -251,16 +247,14 @@ def test_a_call_that_fails_in_a_batch_fails_alone(
     models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = [ask(seed=1), ask(seed=2)]
-    alone, real = run_alone(models, asked), DiffusionModel.predict
+    alone, real = run_alone(models, asked), Denoiser.predict
 
-    def picky(
-        self: DiffusionModel, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
-    ) -> torch.Tensor:
+    def picky(self: Denoiser, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch) -> torch.Tensor:
         if (latents.abs().amax(dim=(1, 2, 3)) > 1e3).any():
             raise RuntimeError("unsupported value")
         return real(self, latents, timesteps, rows)
 
-    monkeypatch.setattr(DiffusionModel, "predict", picky)
+    monkeypatch.setattr(Denoiser, "predict", picky)
     monkeypatch.setattr(worker.engine.plans, "sample", altered(lambda latents: latents + 1e4))
     running = Running(models)
     for name, request in {"0": asked[0], "guilty": ask(seed=666), "1": asked[1]}.items():

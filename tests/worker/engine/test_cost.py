@@ -21,8 +21,8 @@ from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from worker import calls, events, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.canvas import canvas_of
 from worker.guidance.gradient import Gradient
-from worker.pictures.canvas import canvas_of
 from worker.readback import Readback
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.prediction import Prediction, Predictions

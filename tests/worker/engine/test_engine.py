@@ -24,9 +24,10 @@ from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Stopped, Work
 from worker.events import Yield
 from worker.models import registry
-from worker.models.clip import ClipModel, load_clip
+from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
+from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
 from worker.pictures.picture import Picture
@@ -168,14 +169,14 @@ def test_a_call_that_hangs_can_be_seen_from_outside(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging, go_on = threading.Event(), threading.Event()
-    real = DiffusionModel.predict
+    real = Denoiser.predict
 
     def hang(*args: object) -> object:
         hanging.set()
         assert go_on.wait(60)
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(DiffusionModel, "predict", hang)
+    monkeypatch.setattr(Denoiser, "predict", hang)
     running.engine.admit(Work("job", ask(steps=1)))
     assert hanging.wait(60)
     since = running.engine.calling_since
@@ -191,7 +192,7 @@ def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
     def lost(*args: object) -> object:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
-    monkeypatch.setattr(DiffusionModel, "predict", lost)
+    monkeypatch.setattr(Denoiser, "predict", lost)
     outcomes: list[object] = []
     engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.append(outcome))
     engine.admit(Work("job", ask()))

@@ -14,7 +14,8 @@ from worker.aesthetics import fitting
 from worker.calls import Call, Decode, Denoise, Personalize, Tuning
 from worker.engine.runner import Runner
 from worker.latents import LatentState
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
+from worker.models.families.personalizer import Personalizer
 from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
 from worker.rows import Row
@@ -35,14 +36,14 @@ def personalize(text: str, steps: int = 1) -> Personalize:
 def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others(
     models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = DiffusionModel.personalize
+    real = Personalizer.personalize
 
-    def picky(model: DiffusionModel, text: str, *rest: Any, **options: Any) -> object:
+    def picky(model: Personalizer, text: str, *rest: Any, **options: Any) -> object:
         if text == ODD:
             raise ModelUnavailableError("the cosine similarity of what both say of the prompt is 0.02")
         return real(model, text, *rest, **options)
 
-    monkeypatch.setattr(DiffusionModel, "personalize", picky)
+    monkeypatch.setattr(Personalizer, "personalize", picky)
     texts = [LIKED, "a blue fish", ODD, "a cat"]
     answers = Runner(models).run([personalize(text) for text in texts])
     assert [isinstance(answer, ModelUnavailableError) for answer in answers] == [False, False, True, False]
@@ -81,7 +82,9 @@ def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRe
     assert iterations > 1
     whole = Personalize(call.model, call.text_clip, LIKED, call.direction, Tuning("again", 60, 1e-4))
     model = models.diffusion("pocket")
-    at_once = model.personalize(whole.text, whole.direction, whole.tuning, models.clip("pocket-s"))
+    at_once = model.personalizer.personalize(
+        whole.text, whole.direction, whole.tuning, models.clip("pocket-s")
+    )
     assert isinstance(at_once, torch.Tensor)
     assert torch.equal(answer, at_once)
 
@@ -111,13 +114,13 @@ def test_a_model_that_is_loaded_while_a_batch_is_measured_makes_no_batch_smaller
 ) -> None:
     """The loader takes a gigabyte while the first two sizes of a batch are measured; two gigabytes are free."""
     runner, sizes = Runner(models), []
-    real = DiffusionModel.render
+    real = Denoiser.render
 
     def load() -> None:
         with taking_memory(CPU):
             touch(1024)
 
-    def render(model: DiffusionModel, latents: torch.Tensor) -> torch.Tensor:
+    def render(model: Denoiser, latents: torch.Tensor) -> torch.Tensor:
         sizes.append(len(latents))
         if len(sizes) <= 2:
             loader = threading.Thread(target=load)
@@ -125,7 +128,7 @@ def test_a_model_that_is_loaded_while_a_batch_is_measured_makes_no_batch_smaller
             loader.join()
         return real(model, latents)
 
-    monkeypatch.setattr(DiffusionModel, "render", render)
+    monkeypatch.setattr(Denoiser, "render", render)
     monkeypatch.setattr(models.device, "batch_bytes", 2048 * MIB)
     group: list[Call] = [Decode("pocket", torch.zeros(1, 8, 8, 8)) for _ in range(16)]
     for _ in range(4):

@@ -17,8 +17,8 @@ from tests.worker.models.loading.single_file import write_single_file
 from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, edit, load, rewrite
 from worker.aesthetics.predictor import load_head
-from worker.models.clip import load_clip
 from worker.models.device import Device
+from worker.models.loading.clip import load_clip
 from worker.settings import WorkerSettings
 
 CPU = Device(WorkerSettings(device="cpu", dtype="fp32"))

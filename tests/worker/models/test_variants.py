@@ -11,17 +11,16 @@ from safetensors.torch import load_file, save_file
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.predicting import predicted
-from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, load, weights_of
-from worker.models.diffusion import DiffusionModel
+from tests.worker.models.variants import POCKET, STEMS, Tensors, copy_of_pocket, load, weights_of
+from worker.models.families.denoiser import Denoiser
 from worker.models.loading.files import locate, parameters
-from worker.models.loading.layout import NETWORKS
 
 LATENTS = torch.ones(1, 8, 8, 8)
 
 
 def keep_as(network: Path, variant: str, *, parts: int = 1, marked: bool = False) -> None:
     """Write a network's weights as a variant beside the full ones, and in so many parts with an index."""
-    tensors, stem = load_file(weights_of(network)), NETWORKS[network.name]
+    tensors, stem = load_file(weights_of(network)), STEMS[network.name]
     if marked:
         tensors["decoder.conv_out.bias"] = tensors["decoder.conv_out.bias"] + 1
     keys = list(tensors)
@@ -36,7 +35,7 @@ def keep_as(network: Path, variant: str, *, parts: int = 1, marked: bool = False
         file.write_text(json.dumps({"metadata": {}, "weight_map": index}))
 
 
-def same(one: DiffusionModel, other: DiffusionModel) -> bool:
+def same(one: Denoiser, other: Denoiser) -> bool:
     text = other.encode_texts(["a red apple"])
     outputs = (predicted(model, LATENTS, torch.tensor([500]), text) for model in (one, other))
     return (
@@ -46,7 +45,7 @@ def same(one: DiffusionModel, other: DiffusionModel) -> bool:
     )
 
 
-@pytest.mark.parametrize("networks", [tuple(NETWORKS), ("unet",)], ids=["all", "the UNet"])
+@pytest.mark.parametrize("networks", [tuple(STEMS), ("unet",)], ids=["all", "the UNet"])
 @pytest.mark.parametrize("parts", [1, 3])
 def test_a_folder_with_a_variant_alone_is_loaded(
     networks: tuple[str, ...], parts: int, tmp_path: Path

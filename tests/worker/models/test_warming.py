@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from jobs.catalog.catalog import Catalog
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
 from worker.models.registry import ModelRegistry
 from worker.models.warming import warm_up
 
@@ -13,11 +13,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 @pytest.fixture
-def model(models: ModelRegistry) -> DiffusionModel:
+def model(models: ModelRegistry) -> Denoiser:
     return models.diffusion("pocket")
 
 
-def shapes_of_warming(model: DiffusionModel, catalog: Catalog) -> Shapes:
+def shapes_of_warming(model: Denoiser, catalog: Catalog) -> Shapes:
     """What the networks are given while a model is warmed up."""
     seen: Shapes = {}
     _, unet, vae = model.networks
@@ -36,7 +36,7 @@ def shapes_of_warming(model: DiffusionModel, catalog: Catalog) -> Shapes:
 
 
 def test_a_model_is_warmed_up_in_the_shapes_of_its_default_request(
-    model: DiffusionModel, pocket_catalog: Catalog
+    model: Denoiser, pocket_catalog: Catalog
 ) -> None:
     card = pocket_catalog.model("pocket")
     latents = (
@@ -48,7 +48,7 @@ def test_a_model_is_warmed_up_in_the_shapes_of_its_default_request(
 
 
 def test_a_model_that_finds_no_room_for_its_default_size_stays(
-    model: DiffusionModel, pocket_catalog: Catalog
+    model: Denoiser, pocket_catalog: Catalog
 ) -> None:
     def refuse(_module: torch.nn.Module, _given: tuple[Tensor, ...]) -> None:
         raise torch.OutOfMemoryError("no room")

@@ -12,11 +12,12 @@ from torch import Tensor
 from jobs.catalog.catalog import ModelCard
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
+from worker.models.families.stable_diffusion import STABLE_DIFFUSION
 from worker.models.loading.diffusion import load_diffusion
-from worker.models.loading.layout import NETWORKS
 from worker.settings import WorkerSettings
 
+STEMS = STABLE_DIFFUSION.stems
 POCKET = ROOT / "models" / "pocket"
 Tensors = dict[str, Tensor]
 
@@ -25,7 +26,7 @@ def copy_of_pocket(folder: Path, *touched: str) -> Path:
     """The pocket model in a new folder. Parts that are not going to be touched are links to the real ones."""
     folder.mkdir()
     shutil.copy(POCKET / "model_index.json", folder)
-    for part in ("scheduler", "tokenizer", *NETWORKS):
+    for part in ("scheduler", "tokenizer", *STEMS):
         if part in touched:
             shutil.copytree(POCKET / part, folder / part)
         else:
@@ -35,7 +36,7 @@ def copy_of_pocket(folder: Path, *touched: str) -> Path:
 
 def weights_of(network: Path) -> Path:
     """The file of a network's weights."""
-    return network / f"{NETWORKS[network.name]}.safetensors"
+    return network / f"{STEMS[network.name]}.safetensors"
 
 
 def rewrite(network: Path, change: Callable[[Tensors], Tensors]) -> None:
@@ -51,7 +52,7 @@ def edit(file: Path, **fields: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
-def load(path: Path, *, config: Path | None = None, dtype: str = "fp32", **fields: Any) -> DiffusionModel:
+def load(path: Path, *, config: Path | None = None, dtype: str = "fp32", **fields: Any) -> Denoiser:
     """Load a model as a worker on a CPU does."""
     size = {"width": 64, "height": 64, "min_px": 64, "max_px": 64}
     card = ModelCard.model_validate(

@@ -11,11 +11,11 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from tests.brought_pictures import scene
 from worker.calls import Decode
+from worker.canvas import Canvas, canvas_of
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Yield
 from worker.models.registry import ModelRegistry
-from worker.pictures.canvas import Canvas, canvas_of
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs
 

@@ -6,12 +6,13 @@ import pytest
 
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import QueryTask, ScoreTask
+from tests.worker.models.predicting import pocket_of
 from tests.worker.running import Running
 from worker.engine.plans import facts_of, refs_of
 from worker.engine.tasks import run_task
 from worker.engine.work import Work
 from worker.events import Note
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
 from worker.models.registry import ModelRegistry, Ref
 from worker.pictures.inputs import Inputs
 from worker.sampling.inputs import SamplerInputs
@@ -90,7 +91,7 @@ def test_a_job_of_many_pictures_is_noted_once(ask: Ask, models: ModelRegistry) -
     assert work.notes == (f"{ENCODER} the prompt were left out",)
 
 
-def tokens_of(model: DiffusionModel, text: str) -> int:
+def tokens_of(model: Denoiser, text: str) -> int:
     reading = model.facts.measure(text)
     assert reading is not None
     assert reading.room == 30
@@ -106,7 +107,7 @@ def test_pictures_of_prompts_that_differ_beyond_the_limit_are_the_same(models: M
 
 @pytest.mark.parametrize("text", ["", "a fox", "日本語 🦊", "it's  spaced\n\nand 'quoted'"])
 def test_a_clip_measures_what_its_tokenizer_makes(text: str, models: ModelRegistry) -> None:
-    clip, model = models.clip("pocket-m"), models.diffusion("pocket")
+    clip, model = models.clip("pocket-m"), pocket_of(models)
     reading = clip.measure(text)
     assert reading is not None
     whole = model._tokenizer(text).input_ids

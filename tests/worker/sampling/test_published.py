@@ -18,7 +18,7 @@ from jobs.requests.request import ResolvedRequest
 from tests.worker.conftest import ROOT
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 
@@ -64,9 +64,9 @@ def test_the_preset_diffusers_draws_what_the_community_pipeline_draws(
         output_type="np",
     ).images[0]
 
-    ours = DiffusionModel.decode
+    ours = StableDiffusion.decode
     monkeypatch.setattr(
-        DiffusionModel, "decode", lambda self, latents: 0.5 + CONTRAST * (ours(self, latents) - 0.5)
+        StableDiffusion, "decode", lambda self, latents: 0.5 + CONTRAST * (ours(self, latents) - 0.5)
     )
     guided = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels.permute(1, 2, 0).numpy()
     plain = generate(request.model_copy(update={"guidance": None}), Runner(models), SamplerInputs("pocket-m"))

@@ -16,6 +16,7 @@ from jobs.requests.tasks import EmbeddingTask
 from jobs.status.job import Job, JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
+from tests.worker.models.predicting import pocket_of
 from tests.worker.serving.test_best_of_n import run
 from tests.worker.serving.test_executions import House, until
 from worker.models.device import Device
@@ -145,7 +146,7 @@ def test_a_black_picture_of_an_overflow_is_no_success_chosen_or_not(
 ) -> None:
     models = ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu", dtype="fp32")))
     with torch.no_grad():
-        models.diffusion("pocket")._vae.decoder.conv_out.bias.fill_(float("nan"))
+        pocket_of(models)._vae.decoder.conv_out.bias.fill_(float("nan"))
     house = House(redis, models, tmp_path)
     with house.running() as worker:
         for fields in ({}, {"select": CHOOSING}, {"preview_every_steps": 1}, {"guidance": {"cutouts": 2}}):

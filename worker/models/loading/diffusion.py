@@ -8,14 +8,16 @@ from torch import Tensor
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
-from worker.models.diffusion import DiffusionModel
+from worker.models.families.denoiser import Denoiser
+from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
+from worker.models.loading.single_file import described_by
 from worker.models.shared import SharedNetworks
 from worker.rows import Row
 
 
-def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> DiffusionModel:
+def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
     """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
 
     Args:
@@ -24,18 +26,21 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
         shared: networks in memory; those that a folder has in common with them are not loaded again.
 
     Raises:
-        ModelUnavailableError: its files are missing, damaged, or not safetensors; or its networks are not of the kind
-            that is served, or do not fit their weights or each other.
+        ModelUnavailableError: its files are missing, damaged, or not safetensors; no family serves it; or its networks
+            do not fit their weights or each other.
         torch.OutOfMemoryError: it does not fit the device's memory.
     """
     path, shared = locate(card), shared or SharedNetworks()
     try:
         if path.is_file():
-            parts = load_file_parts(path, card.config, device, shared.digests)
+            config = card.config or described_by(path)
+            family = family_in(config)
+            parts = load_file_parts(path, config, family, device, shared.digests)
         else:
-            parts = load_folder_parts(path, card.variant, device, shared)
+            family = family_in(path)
+            parts = load_folder_parts(path, family, card.variant, device, shared)
         require_pinned(card, path, shared.digests)
-        model = DiffusionModel(parts, device)
+        model = family.make(parts, device)
         _try_out(model)
     except torch.OutOfMemoryError:
         raise
@@ -46,7 +51,7 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     return model
 
 
-def _try_out(model: DiffusionModel) -> None:
+def _try_out(model: Denoiser) -> None:
     """Run each network once, on a picture of a few pixels, so that a misfit fails here and not in jobs.
 
     Raises:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.models.families.family import Family
+from worker.models.loading.description import family_in
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import read_shapes
 from worker.models.loading.hub import fetch
@@ -47,13 +49,13 @@ def _pinned(path: Path, name: str) -> Path:
     return path / name if path.is_dir() else path
 
 
-def weights_in(folder: Path, variant: str | None) -> dict[str, list[Path]]:
+def weights_in(folder: Path, family: Family, variant: str | None) -> dict[str, list[Path]]:
     """The safetensors files of each network of a diffusers folder that are read.
 
     Raises:
         ModelUnavailableError: as for ``network_files``.
     """
-    chosen = network_files(_names(folder), variant)
+    chosen = network_files(_names(folder), family.stems, variant)
     return {network: [folder / name for name in names] for network, names in chosen.items()}
 
 
@@ -67,7 +69,8 @@ def parameters(card: ModelCard | ClipCard) -> int:
     try:
         files = [path] if path.is_file() else [path / CLIP_WEIGHTS]
         if isinstance(card, ModelCard) and (path / INDEX).is_file():
-            files = [file for chosen in weights_in(path, card.variant).values() for file in chosen]
+            weights = weights_in(path, family_in(path), card.variant)
+            files = [file for chosen in weights.values() for file in chosen]
         return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
     except Exception:
         return 0  # loading it will say what is wrong

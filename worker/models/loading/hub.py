@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from glob import escape
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
 from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.layout import clip_files, diffusion_files
+from worker.models.families.family import Family
+from worker.models.loading.description import family_in
+from worker.models.loading.layout import INDEX, clip_files, diffusion_files
 
 # Of a repository that only describes checkpoints which came as one file.
 _DESCRIPTIONS = ["*.json", "*.txt"]
@@ -18,7 +20,8 @@ def fetch(card: ModelCard | ClipCard) -> Path:
     """The folder of a hub's model at its pinned revision, in the ordinary cache.
 
     Raises:
-        ModelUnavailableError: the repository holds no such model, or the hub cannot be reached and the cache lacks it.
+        ModelUnavailableError: the repository holds no such model, or one that no family serves; or the hub cannot be
+            reached and the cache lacks it.
     """
     assert card.hub is not None
     try:
@@ -26,7 +29,7 @@ def fetch(card: ModelCard | ClipCard) -> Path:
     except Exception as error:
         return _cached(card, error)
     try:
-        wanted = files_read(card, names)
+        wanted = files_read(card, names, _family(card, names))
         patterns = [escape(name) for name in wanted]
         return Path(snapshot_download(card.hub, revision=card.revision, allow_patterns=patterns))
     except ModelUnavailableError as error:
@@ -35,18 +38,33 @@ def fetch(card: ModelCard | ClipCard) -> Path:
         raise ModelUnavailableError(f"{card.id}: {card.hub} cannot be fetched: {error}") from error
 
 
-def files_read(card: ModelCard | ClipCard, names: Iterable[str]) -> list[str]:
+def _family(card: ModelCard | ClipCard, names: Iterable[str]) -> Family | None:
+    """The family of a diffusion model, from the one file that names it; None for a CLIP."""
+    if isinstance(card, ClipCard):
+        return None
+    if INDEX not in names:
+        raise ModelUnavailableError(f"it holds no {INDEX}")
+    assert card.hub is not None
+    return family_in(Path(hf_hub_download(card.hub, INDEX, revision=card.revision)).parent)
+
+
+def files_read(card: ModelCard | ClipCard, names: Iterable[str], family: Family | None) -> list[str]:
     """Which files of a repository are read of a model.
 
     Args:
         card: of the model.
         names: of all files.
+        family: of a diffusion model; None for a CLIP.
 
     Raises:
         ModelUnavailableError: they are not those of a model that can be loaded.
     """
     names = list(names)
-    read = diffusion_files(names, card.variant) if isinstance(card, ModelCard) else clip_files(names)
+    if family is None:
+        read = clip_files(names)
+    else:
+        assert isinstance(card, ModelCard)
+        read = diffusion_files(names, family.stems, family.tokenizers, card.variant)
     return [*read, *(name for name in card.sha256 if name not in read)]
 
 

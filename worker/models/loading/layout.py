@@ -7,12 +7,10 @@ A network's weights are one file, or several parts; in full, or as a *variant* s
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from jobs.errors import ModelUnavailableError
 
-# Of a diffusers folder, with the name that the weights of each begin with.
-NETWORKS = {"text_encoder": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
 INDEX = "model_index.json"
 CLIP_WEIGHTS = "open_clip_model.safetensors"
 CLIP_CONFIG = "open_clip_config.json"
@@ -34,11 +32,14 @@ _WEIGHTS = re.compile(
 )
 
 
-def network_files(names: Iterable[str], variant: str | None = None) -> dict[str, list[str]]:
+def network_files(
+    names: Iterable[str], stems: Mapping[str, str], variant: str | None = None
+) -> dict[str, list[str]]:
     """The safetensors files of each network of a diffusers folder.
 
     Args:
         names: of all files, relative to the folder, with slashes.
+        stems: of the networks, the name that the weights of each begin with.
         variant: which is wanted; a network that does not have it is read in full. Without, each is read in full, or in
             the only variant that there is of it.
 
@@ -46,14 +47,22 @@ def network_files(names: Iterable[str], variant: str | None = None) -> dict[str,
         ModelUnavailableError: a network has none, or not all parts, or several variants to choose from.
     """
     names = list(names)
-    kinds = {network: _kinds(names, network) for network in NETWORKS}
+    kinds = {network: _kinds(names, network, stem) for network, stem in stems.items()}
     if variant is not None and not any(variant in known for known in kinds.values()):
         raise ModelUnavailableError(f"none of its networks has weights of the variant {variant!r}")
-    return {network: _chosen(network, known, variant) for network, known in kinds.items()}
+    return {network: _chosen(network, stems[network], known, variant) for network, known in kinds.items()}
 
 
-def diffusion_files(names: Iterable[str], variant: str | None = None) -> list[str]:
+def diffusion_files(
+    names: Iterable[str], stems: Mapping[str, str], tokenizers: Iterable[str], variant: str | None = None
+) -> list[str]:
     """All files of a diffusers repository that are read.
+
+    Args:
+        names: as for ``network_files``.
+        stems: likewise.
+        tokenizers: folders of the tokenizers.
+        variant: as for ``network_files``.
 
     Raises:
         ModelUnavailableError: as for ``network_files``, or it is no diffusers repository.
@@ -62,8 +71,9 @@ def diffusion_files(names: Iterable[str], variant: str | None = None) -> list[st
     if INDEX not in names:
         raise ModelUnavailableError(f"it holds no {INDEX}")
     described = {INDEX, "scheduler/scheduler_config.json"}
-    described |= {f"tokenizer/{name}" for name in _TOKENIZER} | {f"{name}/config.json" for name in NETWORKS}
-    weights = [file for files in network_files(names, variant).values() for file in files]
+    described |= {f"{folder}/{name}" for folder in tokenizers for name in _TOKENIZER}
+    described |= {f"{name}/config.json" for name in stems}
+    weights = [file for files in network_files(names, stems, variant).values() for file in files]
     return [*(name for name in names if name in described), *weights]
 
 
@@ -80,26 +90,28 @@ def clip_files(names: Iterable[str]) -> list[str]:
     return [name for name in names if name in {CLIP_CONFIG, CLIP_WEIGHTS, *_TOKENIZER}]
 
 
-def _kinds(names: Iterable[str], network: str) -> dict[str | None, dict[int, list[str]]]:
+def _kinds(names: Iterable[str], network: str, stem: str) -> dict[str | None, dict[int, list[str]]]:
     """The weights of a network by variant, and by the number of parts that they are in."""
     kinds: dict[str | None, dict[int, list[str]]] = {}
     for name in sorted(names):
         folder, _, file = name.rpartition("/")
         found = _WEIGHTS.fullmatch(file)
-        if folder == network and found is not None and found["stem"] == NETWORKS[network]:
+        if folder == network and found is not None and found["stem"] == stem:
             split = kinds.setdefault(found["variant"] or found["behind"], {})
             split.setdefault(int(found["parts"] or 1), []).append(name)
     return kinds
 
 
-def _chosen(network: str, kinds: dict[str | None, dict[int, list[str]]], variant: str | None) -> list[str]:
+def _chosen(
+    network: str, stem: str, kinds: dict[str | None, dict[int, list[str]]], variant: str | None
+) -> list[str]:
     if not kinds:
-        raise ModelUnavailableError(f"{network} holds no {NETWORKS[network]}.safetensors")
+        raise ModelUnavailableError(f"{network} holds no {stem}.safetensors")
     kind = variant if variant in kinds else _full_or_only(network, kinds, variant)
     parts, files = min(kinds[kind].items())  # one file, where there are parts of the same beside it
     if len(files) != parts:
         raise ModelUnavailableError(
-            f"{network} holds {len(files)} of the {parts} parts of {NETWORKS[network]}.safetensors"
+            f"{network} holds {len(files)} of the {parts} parts of {stem}.safetensors"
         )
     return files
 

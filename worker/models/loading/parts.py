@@ -1,55 +1,36 @@
-"""Load the parts of a Stable Diffusion, each by itself: configurations first, then weights that are exactly theirs."""
+"""Load the parts of a checkpoint, each by itself: configurations first, then weights that are exactly theirs."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import diffusers
 import transformers
 from accelerate import init_empty_weights
-from diffusers import AutoencoderKL, SchedulerMixin, UNet2DConditionModel
-from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel
+from diffusers import SchedulerMixin
 
 from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
-from worker.models.loading.compatibility import (
-    require_compatibility,
-    require_network,
-    require_our_kind,
-    require_schedule,
-    require_vocabulary,
-)
+from worker.models.families.family import Family, Network, Parts
+from worker.models.loading.description import read_object
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import weights_in
 from worker.models.loading.header import outline
-from worker.models.loading.layout import INDEX, NETWORKS
+from worker.models.loading.layout import INDEX
 from worker.models.loading.reading import read_tensors
-from worker.models.loading.single_file import described_by, is_read, split
-from worker.models.loading.weights import fill, require_own, with_new_attention
+from worker.models.loading.single_file import split
+from worker.models.loading.weights import fill, require_own
 from worker.models.shared import SharedNetworks
 
-_NAMES = {"text_encoder": "the text encoder", "unet": "the UNet", "vae": "the VAE"}
 
-
-@dataclass
-class Parts:
-    """The parts of a Stable Diffusion, by their names in diffusers' pipeline."""
-
-    tokenizer: Any
-    text_encoder: Any
-    unet: Any
-    vae: Any
-    scheduler: Any
-
-
-def load_folder_parts(folder: Path, variant: str | None, device: Device, shared: SharedNetworks) -> Parts:
+def load_folder_parts(
+    folder: Path, family: Family, variant: str | None, device: Device, shared: SharedNetworks
+) -> Parts:
     """Load a diffusers folder.
 
     Args:
         folder: with a ``model_index.json``.
+        family: of its checkpoint.
         variant: which weights to read, as for ``network_files``.
         device: where to.
         shared: networks in memory; those with the same files are not loaded again.
@@ -57,86 +38,94 @@ def load_folder_parts(folder: Path, variant: str | None, device: Device, shared:
     Raises:
         ModelUnavailableError: it is of a kind that is not served, or its parts do not fit their weights or each other.
     """
-    weights = weights_in(folder, variant)
-    files = {name: [*(folder / name).glob("*.json"), *weights[name]] for name in NETWORKS}
-    known = {name: network for name in NETWORKS if (network := shared.find(files[name])) is not None}
-    parts = _described(folder, known)
-    for name in [name for name in NETWORKS if name not in known]:
-        network = getattr(parts, name)
-        require_own(network, _renamed(name, outline(weights[name])), _NAMES[name])
-        tensors = read_tensors(weights[name], device, shared.digests)
-        fill(network, _renamed(name, tensors), _NAMES[name], device)
-        shared.add(files[name], network)
+    weights = weights_in(folder, family, variant)
+    files = {name: [*(folder / name).glob("*.json"), *weights[name]] for name in family.networks}
+    known = {name: found for name in family.networks if (found := shared.find(files[name])) is not None}
+    parts = _described(folder, family, known)
+    for name, network in family.networks.items():
+        if name not in known:
+            require_own(parts[name], network.renamed(outline(weights[name])), network.title)
+            tensors = read_tensors(weights[name], device, shared.digests)
+            fill(parts[name], network.renamed(tensors), network.title, device)
+            shared.add(files[name], parts[name])
     return parts
 
 
-def load_file_parts(file: Path, config: Path | None, device: Device, digests: Digests) -> Parts:
+def load_file_parts(file: Path, config: Path, family: Family, device: Device, digests: Digests) -> Parts:
     """Load a checkpoint that is one file.
 
     Args:
         file: in the layout of the original release.
-        config: a diffusers folder that describes it; None fetches that of its kind from the hub.
+        config: a diffusers folder that describes it.
+        family: of that folder.
         device: where to.
         digests: of files.
 
     Raises:
         ModelUnavailableError: as for ``load_folder_parts``.
     """
-    parts = _described(described_by(file) if config is None else config, {})
-    checkpoint = read_tensors([file], device, digests, is_read)
-    tensors = split(checkpoint, unet=parts.unet.config, vae=parts.vae.config, text_encoder=parts.text_encoder)
-    for name in NETWORKS:
-        fill(getattr(parts, name), tensors[name], _NAMES[name], device)
+    parts = _described(config, family, {})
+    for name, tensors in split(outline([file]), family, parts).items():
+        require_own(parts[name], tensors, family.networks[name].title)
+    prefixes = tuple(network.prefix for network in family.networks.values())
+    checkpoint = read_tensors([file], device, digests, lambda key: key.startswith(prefixes))
+    for name, tensors in split(checkpoint, family, parts).items():
+        fill(parts[name], tensors, family.networks[name].title, device)
     return parts
 
 
-def _described(folder: Path, known: Mapping[str, Any]) -> Parts:
+def _described(folder: Path, family: Family, known: Mapping[str, Any]) -> Parts:
     """The parts that a folder describes, fit for each other; networks that are not known have no weights yet."""
-    index = _read(folder / INDEX)
-    require_our_kind(index)
-    if not (folder / "tokenizer").is_dir():
-        raise ModelUnavailableError("there is no tokenizer")  # transformers would look for it on the hub
-    parts = Parts(
-        tokenizer=getattr(transformers, index["tokenizer"][1]).from_pretrained(
-            folder / "tokenizer", local_files_only=True
-        ),
-        **{name: known.get(name) or _empty(folder, name) for name in NETWORKS},
-        scheduler=_scheduler(folder, index["scheduler"][1]),
-    )
-    require_compatibility(parts.text_encoder.config, parts.unet.config, parts.vae.config)
-    require_vocabulary(parts.tokenizer, parts.text_encoder.config.vocab_size)
-    require_schedule(parts.scheduler.config)
+    index = read_object(folder / INDEX)
+    _require_parts(index, family)
+    parts = {name: _tokenizer(folder / name, index[name][1]) for name in family.tokenizers}
+    parts |= {name: known.get(name) or _empty(folder / name, its) for name, its in family.networks.items()}
+    parts["scheduler"] = _scheduler(folder / "scheduler", index["scheduler"][1])
+    family.require(parts)
     return parts
 
 
-def _empty(folder: Path, name: str) -> Any:
+def _require_parts(index: Mapping[str, Any], family: Family) -> None:
+    """Refuse a ``model_index.json`` that lacks a part, or names one of another class or one that is not served.
+
+    Raises:
+        ModelUnavailableError: it does.
+    """
+    classes = {**family.tokenizers, **{name: its.classes for name, its in family.networks.items()}}
+    parts = {name: part[1] for name, part in index.items() if isinstance(part, list) and part[-1]}
+    for name in (*classes, "scheduler"):
+        if name not in parts:
+            raise ModelUnavailableError(f"its {INDEX} names no {name}")
+    for name, allowed in classes.items():
+        _require_class(name, parts[name], allowed)
+    others = sorted(parts.keys() - classes.keys() - family.ignored - {"scheduler"})
+    if others:
+        raise ModelUnavailableError(f"it has parts that are not served: {', '.join(others)}")
+
+
+def _require_class(part: str, name: Any, allowed: tuple[str, ...]) -> None:
+    if name not in allowed:
+        raise ModelUnavailableError(f"its {part} is a {name}, not a {allowed[0]}")
+
+
+def _tokenizer(folder: Path, name: str) -> Any:
+    if not folder.is_dir():
+        raise ModelUnavailableError(f"there is no {folder.name}")  # transformers would look for it on the hub
+    return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
+
+
+def _empty(folder: Path, network: Network) -> Any:
     """A network as its configuration has it, its weights on the meta device."""
-    config = _read(folder / name / "config.json")
-    require_network(name, config)
+    config = read_object(folder / "config.json")
+    _require_class(folder.name, config.get("_class_name", network.classes[0]), network.classes)
+    network.require(config)
     with init_empty_weights():
-        if name == "text_encoder":
-            return CLIPTextModel(CLIPTextConfig.from_pretrained(folder / name, local_files_only=True))
-        kind = UNet2DConditionModel if name == "unet" else AutoencoderKL
-        return kind.from_config(kind.load_config(folder / name))
+        return network.empty(folder)
 
 
 def _scheduler(folder: Path, name: str) -> Any:
     kind = getattr(diffusers, name, None)
     if not (isinstance(kind, type) and issubclass(kind, SchedulerMixin)):
         raise ModelUnavailableError(f"its scheduler, a {name}, is not one of diffusers'")
-    _read(folder / "scheduler" / "scheduler_config.json")
-    return cast("Any", kind).from_pretrained(folder / "scheduler", local_files_only=True)
-
-
-def _renamed(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return with_new_attention(tensors) if name == "vae" else tensors
-
-
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        where = "" if file.name == INDEX else f"{file.parent.name}/"
-        raise ModelUnavailableError(f"there is no {where}{file.name}")
-    content = json.loads(file.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ModelUnavailableError(f"{file.parent.name}/{file.name} holds no object")
-    return content
+    read_object(folder / "scheduler_config.json")
+    return cast("Any", kind).from_pretrained(folder, local_files_only=True)

@@ -19,8 +19,6 @@ _HARMLESS = re.compile(
     # The rest of the CLIP that a text encoder was cut out of.
     r"|(text_projection(\.weight)?|logit_scale|vision_model\..*|visual_projection\..*)"
 )
-# Attention of VAEs that were written by diffusers before 0.17.
-_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -28,15 +26,6 @@ Shapes = Mapping[str, Sequence[int]]
 def shapes_of(network: Module) -> dict[str, Sequence[int]]:
     """The shapes of the tensors that a network's file holds."""
     return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-
-
-def with_new_attention(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A VAE's tensors by the names that its attention has now."""
-    old = re.compile(rf"(.*\battentions\.\d+)\.({'|'.join(_OLD_ATTENTION)})\.(weight|bias)")
-    return {
-        f"{found[1]}.{_OLD_ATTENTION[found[2]]}.{found[3]}" if (found := old.fullmatch(key)) else key: tensor
-        for key, tensor in tensors.items()
-    }
 
 
 def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Device) -> None:

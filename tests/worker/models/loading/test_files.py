@@ -10,8 +10,8 @@ import torch
 from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ConfigurationError, ModelUnavailableError
 from tests.worker.conftest import ROOT
-from worker.models.clip import load_clip
 from worker.models.device import Device
+from worker.models.loading.clip import load_clip
 from worker.models.loading.diffusion import load_diffusion
 from worker.settings import WorkerSettings
 

@@ -4,12 +4,13 @@ import pytest
 
 from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
-from worker.models.loading.hub import files_read
+from worker.models.families.stable_diffusion import STABLE_DIFFUSION
+from worker.models.loading import hub
 from worker.models.loading.layout import network_files
 
 REVISION = "0" * 40
 TOKENIZER = ["merges.txt", "special_tokens_map.json", "tokenizer_config.json", "vocab.json"]
-STEMS = {"text_encoder": "model", "unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model"}
+STEMS = STABLE_DIFFUSION.stems
 
 
 def repository(*more: str, kinds: tuple[str, ...] = ("", ".fp16")) -> list[str]:
@@ -60,6 +61,10 @@ def model(**fields: object) -> ModelCard:
     return ModelCard.model_validate(card)
 
 
+def read_of(card: ModelCard | ClipCard, names: list[str]) -> list[str]:
+    return hub.files_read(card, names, STABLE_DIFFUSION if isinstance(card, ModelCard) else None)
+
+
 def described(kind: str = "") -> set[str]:
     """The files that are read of a repository with weights of one kind."""
     names = {"model_index.json", "scheduler/scheduler_config.json"}
@@ -69,12 +74,12 @@ def described(kind: str = "") -> set[str]:
 
 @pytest.mark.parametrize("names", [SD15, SD21], ids=["1.5", "2.1"])
 def test_of_a_stable_diffusion_only_what_is_read_is_fetched(names: list[str]) -> None:
-    assert set(files_read(model(), names)) == described()
-    assert set(files_read(model(variant="fp16"), names)) == described(".fp16")
+    assert set(read_of(model(), names)) == described()
+    assert set(read_of(model(variant="fp16"), names)) == described(".fp16")
 
 
 def test_a_network_without_the_wanted_variant_is_read_in_full() -> None:
-    read = set(files_read(model(variant="non_ema"), SD15))
+    read = set(read_of(model(variant="non_ema"), SD15))
     assert read ^ described() == {
         "unet/diffusion_pytorch_model.safetensors",
         "unet/diffusion_pytorch_model.non_ema.safetensors",
@@ -82,17 +87,17 @@ def test_a_network_without_the_wanted_variant_is_read_in_full() -> None:
 
 
 def test_where_there_is_one_variant_alone_it_is_read() -> None:
-    assert set(files_read(model(), repository(kinds=(".fp16",)))) == described(".fp16")
+    assert set(read_of(model(), repository(kinds=(".fp16",)))) == described(".fp16")
 
 
 def test_of_an_openclip_its_weights_its_configuration_and_its_tokenizer_are_fetched() -> None:
-    read = files_read(ClipCard(id="c", hub="example/c", revision=REVISION), LAION)
+    read = read_of(ClipCard(id="c", hub="example/c", revision=REVISION), LAION)
     assert set(read) == {"open_clip_config.json", "open_clip_model.safetensors", "tokenizer.json", *TOKENIZER}
 
 
 def test_a_file_whose_digest_is_pinned_is_fetched_too() -> None:
     pinned = model(sha256={"LICENSE": "0" * 64, "unet/config.json": "0" * 64})
-    read = files_read(pinned, [*SD15, "LICENSE"])
+    read = read_of(pinned, [*SD15, "LICENSE"])
     assert set(read) == described() | {"LICENSE"}
     assert len(read) == len(set(read))
 
@@ -102,14 +107,16 @@ def test_parts_of_weights_are_read_together_and_one_file_before_them() -> None:
     behind = [f"unet/diffusion_pytorch_model-0000{part}-of-00003.fp16.safetensors" for part in (1, 2, 3)]
     others = [name for name in repository(kinds=("",)) if not name.startswith("unet/diffusion")]
     assert (
-        network_files([*others, *parts, "unet/diffusion_pytorch_model.fp16.safetensors.index.json"])["unet"]
+        network_files([*others, *parts, "unet/diffusion_pytorch_model.fp16.safetensors.index.json"], STEMS)[
+            "unet"
+        ]
         == parts
     )
-    assert network_files([*others, *behind], "fp16")["unet"] == behind
+    assert network_files([*others, *behind], STEMS, "fp16")["unet"] == behind
     whole = "unet/diffusion_pytorch_model.fp16.safetensors"
-    assert network_files([*others, *parts, whole], "fp16")["unet"] == [whole]
+    assert network_files([*others, *parts, whole], STEMS, "fp16")["unet"] == [whole]
     with pytest.raises(ModelUnavailableError, match="unet holds 2 of the 3 parts"):
-        network_files([*others, *parts[:2]])
+        network_files([*others, *parts[:2]], STEMS)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +138,11 @@ def test_a_repository_without_weights_to_read_is_refused(
     names: list[str], variant: str | None, said: str
 ) -> None:
     with pytest.raises(ModelUnavailableError, match=said):
-        files_read(model(variant=variant), names)
+        read_of(model(variant=variant), names)
 
 
 def test_a_repository_that_is_no_openclip_is_refused() -> None:
     pickled = [name for name in LAION if not name.endswith(".safetensors")]
     for names, missing in ((SD15, "open_clip_config.json"), (pickled, "open_clip_model.safetensors")):
         with pytest.raises(ModelUnavailableError, match=f"holds no {missing}"):
-            files_read(ClipCard(id="c", hub="example/c", revision=REVISION), names)
+            read_of(ClipCard(id="c", hub="example/c", revision=REVISION), names)

@@ -46,7 +46,7 @@ def shortened(encoder: CLIPTextModel) -> CLIPTextModel:
 
 @pytest.fixture(scope="module")
 def tokens(models: ModelRegistry) -> Tensor:
-    return models.diffusion("pocket")._windows(PROMPT)
+    return models.diffusion("pocket").personalizer._windows(PROMPT)
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +137,13 @@ def _with(text: torch.nn.Module) -> torch.nn.Module:
 
 def test_the_encoder_of_another_clip_is_refused(models: ModelRegistry) -> None:
     with pytest.raises(ModelUnavailableError, match="does not belong to the CLIP"):
-        models.diffusion("pocket").personalize(
+        models.diffusion("pocket").personalizer.personalize(
             PROMPT, torch.zeros(192), Tuning("d", 1, 1e-4), models.clip("pocket-m")
         )
     wide = copy.copy(models.clip("pocket-s"))
     vars(wide)["text_tower"] = copy.copy(wide.text_tower)
     wide.text_tower.width = 768
     with pytest.raises(ModelUnavailableError, match=r"states of 192 numbers, .* states of 768"):
-        models.diffusion("pocket").personalize(PROMPT, torch.zeros(192), Tuning("d", 2, 1e-4), wide)
+        models.diffusion("pocket").personalizer.personalize(
+            PROMPT, torch.zeros(192), Tuning("d", 2, 1e-4), wide
+        )

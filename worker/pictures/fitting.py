@@ -1,45 +1,18 @@
-"""A picture at the size of the one to be made: what a run starts from."""
+"""Brings a picture to the size of the one to be made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
 from torch import Tensor
 
 from jobs.requests.init import Fit
 from jobs.requests.request import ResolvedRequest
+from worker.canvas import Canvas, canvas_of
 from worker.pictures.read import levels
 
 FINE = Resampling.LANCZOS
-
-
-@dataclass(frozen=True, eq=False)
-class Canvas:
-    """A picture of the size of the one to be made.
-
-    Attributes:
-        pixels: uint8 [3, H, W].
-        digest: SHA-256 of size and pixels.
-    """
-
-    pixels: Tensor
-    digest: str
-
-    @property
-    def shape(self) -> torch.Size:
-        """Of the pixels, [3, H, W]."""
-        return self.pixels.shape
-
-
-def canvas_of(pixels: Tensor) -> Canvas:
-    """The canvas of pixels, uint8 [3, H, W]."""
-    return Canvas(
-        pixels, sha256(bytes(str(tuple(pixels.shape)), "ascii") + pixels.numpy().tobytes()).hexdigest()
-    )
 
 
 def canvas_for(request: ResolvedRequest, pictures: Mapping[str, Tensor]) -> Canvas | None:

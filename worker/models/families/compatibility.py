@@ -1,0 +1,85 @@
+"""Whether the parts of a checkpoint belong together, by their configurations, before any weight is read.
+
+Each check raises a ``ModelUnavailableError``; a family lists those that hold for it.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.errors import ModelUnavailableError
+from worker.facts import PREDICTIONS
+
+_TEXT_ENCODERS = {None, "clip_text_model", "clip"}
+# Fields of a UNet's configuration that name its conditions besides the text, with the values of one without any.
+_CONDITIONING: dict[str, tuple[Any, ...]] = {
+    "addition_embed_type": (None, "text"),  # SDXL has "text_time"
+    "class_embed_type": (None,),
+    "num_class_embeds": (None,),
+    "encoder_hid_dim_type": (None, "text_proj"),
+    "time_cond_proj_dim": (None,),  # of models conditioned on their guidance scale
+    "dual_cross_attention": (None, False),
+}
+_VAE = {"latents_mean": "shifts", "latents_std": "scales", "shift_factor": "shifts"}
+
+
+def require_clip_text_encoder(config: Mapping[str, Any]) -> None:
+    """Refuse a text encoder that is not a CLIP's."""
+    if config.get("model_type") not in _TEXT_ENCODERS:
+        raise ModelUnavailableError(f"its text encoder is a {config['model_type']}, not a CLIP's")
+
+
+def require_only_texts(unet: Mapping[str, Any]) -> None:
+    """Refuse a UNet with conditions besides the states of a text."""
+    for field, served in _CONDITIONING.items():
+        if unet.get(field) not in served:
+            raise ModelUnavailableError(
+                f"the UNet is told more than a text: its {field} is {unet[field]!r}, which is not served"
+            )
+
+
+def require_latents(unet: Any, vae: Any) -> None:
+    """Refuse a UNet that takes or gives anything but the latents of the VAE."""
+    channels = vae["latent_channels"]
+    for field, verb in (("in_channels", "takes"), ("out_channels", "gives")):
+        if unet[field] != channels:
+            raise ModelUnavailableError(
+                f"the UNet {verb} {unet[field]} channels and the VAE's latents have {channels}: "
+                "one that takes more, to inpaint or to be told of depth, is not served"
+            )
+
+
+def require_text_width(unet: Any, width: int) -> None:
+    """Refuse a UNet that reads texts as states of another width than the text encoder's."""
+    widths = _text_widths(unet)
+    if widths != {width}:
+        raise ModelUnavailableError(
+            f"the UNet reads texts as states of {', '.join(map(str, sorted(widths)))} numbers, "
+            f"and the text encoder's have {width}"
+        )
+
+
+def _text_widths(unet: Any) -> set[int]:
+    if unet.get("encoder_hid_dim") is not None:
+        return {unet["encoder_hid_dim"]}
+    width = unet["cross_attention_dim"]
+    return {width} if isinstance(width, int) else set(width)
+
+
+def require_autoencoder(vae: Any) -> None:
+    """Refuse a VAE whose latents are not merely scaled, or whose pictures are not RGB."""
+    for field, verb in _VAE.items():
+        if vae.get(field):
+            raise ModelUnavailableError(f"the VAE {verb} its latents ({field}), which is not served")
+    if vae["out_channels"] != 3:
+        raise ModelUnavailableError(f"the VAE makes pictures of {vae['out_channels']} channels, not of 3")
+
+
+def require_schedule(scheduler: Mapping[str, Any]) -> None:
+    """Refuse a scheduler whose noise or predictions are of a kind that no solver knows."""
+    prediction = scheduler.get("prediction_type", "epsilon")
+    if prediction not in PREDICTIONS:
+        raise ModelUnavailableError(
+            f"the scheduler's prediction_type is {prediction!r}; known are {', '.join(PREDICTIONS)}"
+        )
+    if "beta_schedule" not in scheduler or scheduler.get("use_flow_sigmas"):
+        raise ModelUnavailableError("the scheduler plans no diffusion by betas, which is what is served")

@@ -1,0 +1,150 @@
+"""A diffusion model in memory, as the engine's calls need any of them."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+
+from jobs.errors import ModelUnavailableError
+from worker.canvas import Canvas
+from worker.facts import ModelFacts
+from worker.guidance.gradient import vector_jacobian
+from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
+from worker.models.device import Device
+from worker.models.encodings import EncodingCache
+from worker.models.families.personalizer import Personalizer
+from worker.models.rows import RowBatch, RowBatches
+from worker.models.texts import TextCache
+from worker.rows import Rows
+
+PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
+
+
+class Denoiser(ABC):
+    """One checkpoint, frozen, on its device.
+
+    A family says how it encodes texts, how its network is called and how latents become pictures. Batches of rows,
+    derivatives and finished pictures follow from that alone.
+
+    Attributes:
+        facts: its properties, for samplers.
+        networks: all that it holds in memory.
+        least_side: height and width of the smallest latents that every level of the network has something of.
+        encode_texts: texts to contexts [N, L, D] on the device; words beyond its context are cut off. Keeps the latest.
+        encode_pictures: canvases of one shape to latents [N, C, h, w], float32 on the device. Keeps the latest.
+    """
+
+    def __init__(
+        self,
+        networks: Iterable[Module],
+        facts: ModelFacts,
+        device: Device,
+        *,
+        least_side: int,
+        personalizer: Personalizer | None = None,
+    ) -> None:
+        """Freeze the networks, and bring them to the device."""
+        self.networks: tuple[Module, ...] = tuple(networks)
+        for network in self.networks:
+            # Not diffusers' own, which warns of weights in single precision even where there are none.
+            Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
+        self.facts = facts
+        self.least_side = least_side
+        self.encode_texts = TextCache(self._encode_texts)
+        self.encode_pictures: EncodingCache[Canvas] = EncodingCache(
+            self._encode_pictures, lambda canvas: canvas.digest, size=PICTURES
+        )
+        self._device = device
+        self._rows = RowBatches(device.device, device.dtype)
+        self._personalizer = personalizer
+
+    @abstractmethod
+    def _encode_texts(self, texts: list[str]) -> Tensor:
+        """The contexts [N, L, D] of N texts."""
+
+    @abstractmethod
+    def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
+        """The network's output [B, C, h, w] for the latents [B, C, h, w] and timesteps [B] of B rows."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
+
+    @abstractmethod
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] in [0, 1] to latents [B, C, h, w], scaled as the network reads them.
+
+        They are the mode of the encoder's posterior: always the same, unlike a sample, and nearer to the picture.
+        """
+
+    @torch.no_grad()
+    def _encode_pictures(self, canvases: list[Canvas]) -> Tensor:
+        pixels = torch.stack([canvas.pixels for canvas in canvases]).to(self._device.device)
+        return self.encode(pixels.float() / 255).float()
+
+    @property
+    def personalizer(self) -> Personalizer:
+        """Aesthetic gradients of its text encoder.
+
+        Raises:
+            ModelUnavailableError: its family has none.
+        """
+        if self._personalizer is None:
+            raise ModelUnavailableError("this model cannot be personalized: it has no CLIP text encoder")
+        return self._personalizer
+
+    def rows(self, pictures: Sequence[Rows]) -> RowBatch:
+        """The batch of some pictures' rows."""
+        return self._rows.of(pictures)
+
+    @torch.no_grad()
+    def predict(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
+        """The network's output for a batch whose rows do not depend on each other.
+
+        Args:
+            latents: [N, C, h, w], variance preserving.
+            timesteps: [N].
+            rows: conditions of the N pictures.
+
+        Returns:
+            [B, C, h, w], float32 on the device.
+        """
+        return self._output(rows.inputs(latents), rows.expanded(timesteps), rows).float()
+
+    @torch.enable_grad()
+    def pull_back(self, latents: Tensor, timesteps: Tensor, rows: RowBatch, gradients: Tensor) -> Tensor:
+        """Gradients with respect to the network's output, carried back to its latents; arguments as above.
+
+        Args:
+            latents: [N, C, h, w].
+            timesteps: [N].
+            rows: conditions of the N pictures.
+            gradients: [B, C, h, w].
+
+        Returns:
+            Summed over the rows of each picture, [N, C, h, w], float32 on the device.
+        """
+        # A leaf for each row, since the product is scaled row by row.
+        leaf = rows.expanded(latents.detach()).requires_grad_(True)
+        output = self._output(leaf, rows.expanded(timesteps), rows)
+        return rows.summed(vector_jacobian(output, leaf, gradients.to(output.device)).float())
+
+    @cached_property
+    def decode_linearly(self) -> LinearDecoder:
+        """The linear decoder that is nearest to ``decode``; fitted when it is first asked for."""
+        return fit_linear_decoder(
+            self.decode, self.facts.latent_channels, self.facts.latent_factor, self._device.device
+        )
+
+    @torch.inference_mode()
+    def render(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
+
+        Values that are not finite become NaN, since clamping would turn an infinity into black or white.
+        """
+        decoded = self.decode(latents).float()
+        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()

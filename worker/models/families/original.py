@@ -1,0 +1,54 @@
+"""Tensors of older layouts, by the names that diffusers and transformers have for them now.
+
+A checkpoint that is one file has the names of the original Stable Diffusion releases.
+"""
+
+import re
+from typing import Any
+
+from diffusers.loaders.single_file_utils import (
+    convert_ldm_clip_checkpoint,
+    convert_ldm_unet_checkpoint,
+    convert_ldm_vae_checkpoint,
+    convert_open_clip_checkpoint,
+)
+
+from worker.models.families.family import Tensors
+
+UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
+OPEN_CLIP = f"{TEXT}model."
+# OpenCLIP's parts that Stable Diffusion 2 does not read: all after the last but one layer.
+_UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
+# Attention of VAEs that were written by diffusers before 0.17.
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def unet(checkpoint: Tensors, network: Any) -> Tensors:
+    """The tensors of a UNet in one file."""
+    return dict(convert_ldm_unet_checkpoint(checkpoint, network.config))
+
+
+def vae(checkpoint: Tensors, network: Any) -> Tensors:
+    """The tensors of a VAE in one file."""
+    return dict(convert_ldm_vae_checkpoint(checkpoint, network.config))
+
+
+def text_encoder(checkpoint: Tensors, network: Any) -> Tensors:
+    """The tensors of a CLIP's or an OpenCLIP's text encoder in one file."""
+    if any(key.startswith(OPEN_CLIP) for key in checkpoint):
+        return dict(convert_open_clip_checkpoint(network, checkpoint))
+    return dict(convert_ldm_clip_checkpoint(checkpoint))
+
+
+def is_unread_text(key: str) -> bool:
+    """Whether a key is of the part of an OpenCLIP that no text encoder has."""
+    return key.startswith(_UNREAD)
+
+
+def with_new_attention(tensors: Tensors) -> Tensors:
+    """A VAE's tensors by the names that its attention has now."""
+    old = re.compile(rf"(.*\battentions\.\d+)\.({'|'.join(_OLD_ATTENTION)})\.(weight|bias)")
+    return {
+        f"{found[1]}.{_OLD_ATTENTION[found[2]]}.{found[3]}" if (found := old.fullmatch(key)) else key: tensor
+        for key, tensor in tensors.items()
+    }

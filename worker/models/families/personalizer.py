@@ -1,0 +1,96 @@
+"""Aesthetic gradients of a CLIP text encoder in memory."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jobs.errors import ModelUnavailableError
+from worker.aesthetics.fitting import Fitting
+from worker.aesthetics.personalization import TuningCache, turned
+from worker.calls import Tuning
+from worker.models.clip import ClipModel
+
+
+class Personalizer:
+    """Fits copies of one model's text encoder to aesthetic embeddings (Gallego 2022)."""
+
+    def __init__(self, tokenizer: Any, text_encoder: Any, length: int) -> None:
+        """Fit nothing yet.
+
+        Args:
+            tokenizer: of transformers.
+            text_encoder: the CLIP's, on its device.
+            length: L, tokens of its context.
+        """
+        self._tokenizer, self._text_encoder, self._length = tokenizer, text_encoder, length
+        self._tuned = TuningCache()
+
+    def personalize(
+        self,
+        text: str,
+        direction: Tensor,
+        tuning: Tuning,
+        clip: ClipModel,
+        fitting: object | None = None,
+        *,
+        seconds: float = math.inf,
+    ) -> Tensor | Fitting:
+        """The hidden states [1, L, D] of a text after aesthetic gradients, float32 on the CPU.
+
+        Of a text that is longer than the encoder's context, every window takes part in the tuning, and the first one
+        conditions, as in ``Denoiser.encode_texts``.
+
+        Args:
+            text: the prompt.
+            direction: of the aesthetic embedding, a unit vector [E].
+            tuning: the parameters of the fit, by which the answer is cached.
+            clip: the CLIP that the text encoder belongs to.
+            fitting: the answer of the call before, if that was not the hidden states.
+            seconds: after these, answer the encoder as far as it is fitted.
+
+        Raises:
+            ModelUnavailableError: the encoder is not of that CLIP.
+            JobFailedError: the encoder overflowed.
+        """
+        known = self._tuned.find(text, tuning)
+        if known is not None:
+            return known
+        if not isinstance(fitting, Fitting):
+            fitting = self._fitting(text, direction, tuning, clip)
+        fitting.advance(seconds)
+        return self._tuned.keep(text, tuning, fitting.states()[:1].cpu()) if fitting.done else fitting
+
+    def _fitting(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Fitting:
+        config, tower = self._text_encoder.config, clip.text_tower
+        if tower.width != config.hidden_size:
+            raise ModelUnavailableError(
+                f"the text encoder has states of {config.hidden_size} numbers, and the CLIP that the catalog says it "
+                f"belongs to has states of {tower.width}"
+            )
+        if tuning.text is not None:
+            goal = clip.embed_text(tuning.text)[0]
+            direction = turned(direction, goal, tuning.text_angle, negative=tuning.text_negative)
+        device = self._text_encoder.device
+        return Fitting(
+            self._text_encoder,
+            tower.projection,
+            self._windows(text).to(device),
+            direction,
+            steps=tuning.steps,
+            lr=tuning.lr,
+            completion=tower.completion(config.num_hidden_layers, device),
+            known=clip.embed_text(text)[0],
+        )
+
+    def _windows(self, text: str) -> Tensor:
+        """The tokens of a text [N, L], in as many windows of the encoder's context as it takes."""
+        tokenizer, length = self._tokenizer, self._length
+        words = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+        starts = range(0, max(len(words), 1), length - 2)
+        parts = [
+            [tokenizer.bos_token_id, *words[start : start + length - 2], tokenizer.eos_token_id]
+            for start in starts
+        ]
+        return torch.tensor([part + [tokenizer.pad_token_id] * (length - len(part)) for part in parts])

@@ -1,0 +1,147 @@
+"""Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
+
+from functools import partial
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from worker.facts import ModelFacts
+from worker.models.checkpointing import checkpoint_activations
+from worker.models.device import Device
+from worker.models.families import original
+from worker.models.families.compatibility import (
+    require_autoencoder,
+    require_clip_text_encoder,
+    require_latents,
+    require_only_texts,
+    require_schedule,
+    require_text_width,
+)
+from worker.models.families.denoiser import Denoiser
+from worker.models.families.family import Family, Network, Parts
+from worker.models.families.personalizer import Personalizer
+from worker.models.rows import RowBatch
+from worker.models.texts import measured, require_vocabulary
+
+# Pictures of this width or more keep no activations of the decoder for the guidance gradient.
+CHECKPOINTED_PX = 256
+
+
+class StableDiffusion(Denoiser):
+    """One Stable Diffusion checkpoint. Its contexts are the last hidden states of the text encoder."""
+
+    def __init__(self, parts: Parts, device: Device) -> None:
+        """Bring the parts of a checkpoint to the device."""
+        self._tokenizer, self._text_encoder = parts["tokenizer"], parts["text_encoder"]
+        self._unet, self._vae = parts["unet"], parts["vae"]
+        self._length: int = min(
+            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
+        )
+        facts = ModelFacts(
+            latent_channels=self._vae.config.latent_channels,
+            latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
+            scheduler_config=dict(parts["scheduler"].config),
+            device=device.device,
+            measure=partial(measured, self._tokenizer, limit=self._length),
+        )
+        levels = len(self._unet.config.block_out_channels)
+        networks = (self._text_encoder, self._unet, self._vae)
+        personalizer = Personalizer(self._tokenizer, self._text_encoder, self._length)
+        super().__init__(
+            networks, facts, device, least_side=max(8, 1 << (levels - 1)), personalizer=personalizer
+        )
+        if device.attention == "xformers":
+            for network in (self._unet, self._vae):
+                network.enable_xformers_memory_efficient_attention()
+        # The guidance gradient computes the decoder's activations again instead.
+        if self._vae.config.sample_size >= CHECKPOINTED_PX:
+            checkpoint_activations(self._vae.decoder)
+
+    @torch.inference_mode()
+    def _encode_texts(self, texts: list[str]) -> Tensor:
+        tokens = self._tokenizer(
+            texts,
+            padding="max_length",
+            max_length=self._length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
+        return hidden
+
+    def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
+        output: Tensor = self._unet(
+            latents.to(self._device.dtype), timesteps, rows.context, return_dict=False
+        )[0]
+        return output
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        posterior = self._vae.encode((2 * pictures - 1).to(self._device.dtype)).latent_dist
+        latents: Tensor = posterior.mode() * self._vae.config.scaling_factor
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents.to(self._device.device, self._device.dtype)
+        picture: Tensor = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
+        return picture / 2 + 0.5
+
+
+def _require(parts: Parts) -> None:
+    """Refuse parts that do not fit each other, by their configurations.
+
+    Raises:
+        ModelUnavailableError: they do not.
+    """
+    unet, vae, text_encoder = parts["unet"].config, parts["vae"].config, parts["text_encoder"].config
+    require_latents(unet, vae)
+    require_text_width(unet, text_encoder.hidden_size)
+    require_autoencoder(vae)
+    require_vocabulary(parts["tokenizer"], text_encoder.vocab_size)
+    require_schedule(parts["scheduler"].config)
+
+
+def _text_encoder(folder: Path) -> CLIPTextModel:
+    return CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
+
+
+STABLE_DIFFUSION = Family(
+    name="Stable Diffusion 1.x and 2.x",
+    networks={
+        "text_encoder": Network(
+            title="the text encoder",
+            classes=("CLIPTextModel", "CLIPTextModelWithProjection"),
+            stem="model",
+            empty=_text_encoder,
+            require=require_clip_text_encoder,
+            prefix=original.TEXT,
+            convert=original.text_encoder,
+            is_unread=original.is_unread_text,
+        ),
+        "unet": Network(
+            title="the UNet",
+            classes=("UNet2DConditionModel",),
+            stem="diffusion_pytorch_model",
+            empty=lambda folder: UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder)),
+            require=require_only_texts,
+            prefix=original.UNET,
+            convert=original.unet,
+        ),
+        "vae": Network(
+            title="the VAE",
+            classes=("AutoencoderKL",),
+            stem="diffusion_pytorch_model",
+            empty=lambda folder: AutoencoderKL.from_config(AutoencoderKL.load_config(folder)),
+            require=lambda _: None,
+            prefix=original.VAE,
+            convert=original.vae,
+            renamed=original.with_new_attention,
+        ),
+    },
+    tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},
+    ignored=frozenset({"safety_checker", "feature_extractor", "image_encoder"}),
+    require=_require,
+    make=StableDiffusion,
+)
