@@ -22,9 +22,9 @@ from worker.sampling.inputs import SamplerInputs
 KEPT = "sha256:" + 64 * "0"  # stands for a picture that a test hands to the sampler itself
 
 
-def canvas(side: int = 64) -> Canvas:
+def canvas(width: int = 64, height: int | None = None) -> Canvas:
     """A smooth picture."""
-    return canvas_of(torch.from_numpy(np.array(scene(side, side))).permute(2, 0, 1))
+    return canvas_of(torch.from_numpy(np.array(scene(width, height or width))).permute(2, 0, 1))
 
 
 def from_picture(catalog: Catalog, strength: float, **fields: Any) -> ResolvedRequest:
