@@ -38,6 +38,18 @@ class UnknownImageError(LodestarError):
     type = "unknown_image"
 
 
+class UnknownUploadError(LodestarError):
+    """The caller has no upload of this id: it never existed, was deleted, or has expired."""
+
+    type = "unknown_upload"
+
+
+class UploadsFullError(LodestarError):
+    """The caller, or all callers together, keep as many uploads as they may."""
+
+    type = "uploads_full"
+
+
 class JobNotFinishedError(LodestarError):
     """The job is still queued or running, and the operation needs a finished one."""
 

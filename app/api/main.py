@@ -30,6 +30,7 @@ from app.api.routes import (
     queue,
     scores,
     search,
+    uploads,
     webhooks,
     workers,
 )
@@ -56,6 +57,7 @@ NOUNS = (
     embeddings,
     scores,
     search,
+    uploads,
     workers,
     queue,
     webhooks,
@@ -97,7 +99,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app,
         settings,
         services.metrics,
-        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search, uploads)),
+        raw_upload_paths=(uploads.router.prefix,),
     )
     for noun in NOUNS:
         app.include_router(noun.router)
@@ -167,6 +170,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await _end(tasks)
     services.decoder.close()
+    if services.fetcher is not None:
+        await services.fetcher.close()
     await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")

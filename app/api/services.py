@@ -14,6 +14,7 @@ from app.api.addresses import AddressPolicy
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.decoder import Decoder
+from app.api.pictures.fetching import PictureFetcher
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
 from jobs.catalog.catalog import Catalog, load_catalog
@@ -27,6 +28,7 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
+from jobs.storage.uploads import UploadLibrary
 
 ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
 
@@ -48,12 +50,15 @@ class Services:
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
+    uploads: UploadLibrary
     search: SearchIndex
     queries: OrderedDict[str, list[float]]
     """Embeddings of the latest texts that were searched for."""
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
+    fetcher: PictureFetcher | None
+    """None unless the operator allows addresses of pictures."""
     stopping: asyncio.Event
     """Set when the server is about to stop, so that long waits end."""
 
@@ -85,6 +90,7 @@ def build_services(settings: ApiSettings) -> Services:
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
+    policy = AddressPolicy(settings.webhook_networks)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     return Services(
         settings=settings,
@@ -100,11 +106,18 @@ def build_services(settings: ApiSettings) -> Services:
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
+        uploads=UploadLibrary(
+            redis,
+            artifacts,
+            keep_s=settings.upload_retention_s,
+            max_bytes=settings.max_uploads_kept_bytes,
+        ),
         search=SearchIndex(segments),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
-        addresses=AddressPolicy(settings.webhook_networks),
+        addresses=policy,
+        fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),
     )
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
+from jobs.storage.uploads import CALLERS
 
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
@@ -91,6 +92,22 @@ class ApiSettings(BaseSettings):
     max_upload_bytes: int = Field(
         64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
     )
+    upload_retention_s: float = Field(
+        24 * 3600,
+        gt=0,
+        description="Seconds that a picture is kept that was uploaded on its own, to /v1/uploads.",
+    )
+    max_uploads_kept_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="Bytes that one caller's uploads may take while they are kept; more are refused with uploads_full. "
+        f"Those of all callers may take {CALLERS} times as much.",
+    )
+    allow_picture_urls: bool = Field(
+        False,
+        description="Whether requests may name pictures by addresses of other servers, which the API then fetches: of "
+        "the public internet, and of webhook_networks.",
+    )
     webhook_secret: SecretStr | None = Field(
         None,
         description="What webhook messages are signed with: whsec_ and 24 to 64 bytes in base64; several, the newest "
@@ -100,7 +117,9 @@ class ApiSettings(BaseSettings):
         False, description="Whether the API discloses the webhooks' secret to callers."
     )
     webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Networks that webhooks may reach besides the public internet, with commas between."
+        (),
+        description="Networks that webhooks may reach besides the public internet, and pictures may come from, with "
+        "commas between.",
     )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds for open requests to end when the server stops."

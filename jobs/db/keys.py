@@ -34,6 +34,16 @@ def inputs(digest: str) -> str:
     return f"{PREFIX}inputs:{digest}"
 
 
+def upload(owner: str, digest: str) -> str:
+    """A picture that a caller has uploaded."""
+    return f"{PREFIX}upload:{owner}:{digest}"
+
+
+def uploads_of(owner: str) -> str:
+    """The uploads of a caller."""
+    return f"{PREFIX}uploads_of:{owner}"
+
+
 def events(job_id: str | None) -> str:
     """The stream of a job's events; for None that of all jobs'."""
     return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"

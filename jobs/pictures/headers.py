@@ -8,13 +8,14 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar, get_args
 
 MAX_SCANS = 50  # libjpeg writes a progressive file in at most 18, and each is a pass over all pixels
 MAX_PARTS = 50_000  # chunks of a PNG or WebP, segments of a JPEG
 MAX_BESIDE_BYTES = 16 << 20  # of profiles, texts and thumbnails
 
 Form = Literal["PNG", "JPEG", "WEBP"]
+FORMS: tuple[Form, ...] = get_args(Form)
 Part = TypeVar("Part")
 
 _BLOCK_BYTES = 16_384

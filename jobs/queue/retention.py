@@ -1,4 +1,4 @@
-"""Deletes jobs that ended long ago, the oldest jobs if all take too much, and files that no job owns."""
+"""Deletes jobs that ended long ago, the oldest jobs if all take too much, expired uploads, and files of nobody."""
 
 from collections.abc import Callable, Iterable
 from itertools import takewhile
@@ -47,8 +47,8 @@ class Retention:
 
     @translates_redis_errors
     def sweep(self) -> int:
-        """Delete the jobs and places that are due; their number."""
-        return self._expire() + self._make_room() + self._collect()
+        """Delete the jobs, uploads and places that are due; their number."""
+        return self._expire() + self._make_room() + self._expire_uploads() + self._collect()
 
     def _expire(self) -> int:
         if self._keep_s == 0:
@@ -81,6 +81,9 @@ class Retention:
                     self._scripts.queue(pipeline, "weigh", job_id)
                 pipeline.execute()
         self._all_weighed = True
+
+    def _expire_uploads(self) -> int:
+        return int(self._scripts("expire_uploads", PORTION))
 
     def _collect(self) -> int:
         """Delete the files of executions that were lost; see ``collect_later`` in the scripts."""

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 REF_PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?(?:\.(?:png|webp|jpe?g))?$"
 MAX_URL_CHARS = 2000
 
-_KEPT = re.compile(r"(?:/v1/(?:uploads|files)/)?sha256:([0-9a-f]{64})", re.ASCII | re.IGNORECASE)
+_KEPT = re.compile(r"(?:/v1/(?:uploads|files)/)?sha256:([0-9a-f]{64})(?:/content)?", re.ASCII | re.IGNORECASE)
 _OF_JOB = re.compile(REF_PATTERN, re.ASCII)
 _URL = re.compile(r"https?://", re.ASCII | re.IGNORECASE)
 _DATA_URL = re.compile(r"\A\s*data:[^,]*;\s*base64\s*,", re.ASCII | re.IGNORECASE)
@@ -24,7 +24,8 @@ Place = tuple[str | int, ...]
 """The names and numbers that lead to a field."""
 
 
-class OfJob(NamedTuple):
+@dataclass(frozen=True)
+class OfJob:
     """A picture of a finished job."""
 
     job_id: str
@@ -89,11 +90,9 @@ class Picture(str):
     @classmethod
     def _in_one_form(cls, text: str) -> Self:
         short = text[: MAX_URL_CHARS + 1].strip()
-        if kept := _KEPT.fullmatch(short):
-            return cls.kept_as(kept[1].lower())
         # No file of a format that is read begins with such letters in base64.
-        if (parts := _OF_JOB.fullmatch(short)) and parts[2]:
-            return cls(f"{parts[1]}/{int(parts[2])}")
+        if named := named_by_path(short):
+            return cls(named)
         if _URL.match(short):
             if len(short) > MAX_URL_CHARS:
                 raise ValueError(f"an address may have at most {MAX_URL_CHARS} characters")
@@ -128,6 +127,14 @@ class PictureFacts:
     width: int
     height: int
     levels: tuple[tuple[int, int], ...]
+
+
+def named_by_path(text: str) -> str | None:
+    """The plain name of a stored picture or a job's, by itself or by its path on the server; None for anything else."""
+    if kept := _KEPT.fullmatch(text):
+        return f"sha256:{kept[1].lower()}"
+    parts = _OF_JOB.fullmatch(text)
+    return f"{parts[1]}/{int(parts[2])}" if parts and parts[2] else None
 
 
 def pictures_in(model: BaseModel) -> dict[Place, Picture]:
@@ -165,9 +172,8 @@ def _replaced(value: Any, place: Place, renamed: Callable[[Place, Picture], Pict
     new = {key: _replaced(inner, (*place, key), renamed) for key, inner in _inside(value)}
     if isinstance(value, BaseModel):
         # Only what has changed: which fields were given stays known.
-        return value.model_copy(
-            update={key: new[key] for key in new if new[key] is not getattr(value, str(key))}
-        )
+        changed = {str(key): inner for key, inner in new.items() if inner is not getattr(value, str(key))}
+        return value.model_copy(update=changed)
     return new if isinstance(value, dict) else type(value)(new.values())
 
 

@@ -39,7 +39,7 @@ async def submit_job(
     has_pictures = bool(pictures_in(wanted))
     async with forgetting_files(services.artifacts, job_id) if has_pictures else nullcontext():
         if has_pictures:
-            stored, brought = await bring_pictures(request, job_id, wanted)
+            stored, brought = await bring_pictures(request, job_id, wanted, caller)
             resolved = await run_in_threadpool(_resolve, stored, services, brought.facts)
         submission = await run_in_threadpool(
             services.queue.submit,

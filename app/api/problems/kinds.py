@@ -81,6 +81,19 @@ KINDS = {
             "unknown_image", 404, "Unknown image", "The job has no picture of this number or in this format."
         ),
         Kind(
+            "unknown_upload",
+            404,
+            "Unknown upload",
+            "No upload of this caller has this id: it never existed, was deleted, or has expired.",
+        ),
+        Kind(
+            "uploads_full",
+            429,
+            "Uploads full",
+            "The uploads that are kept have reached their limit: delete some, or wait until some expire.",
+            60,
+        ),
+        Kind(
             "job_not_finished",
             409,
             "Job not finished",

@@ -12,7 +12,7 @@ from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import reaching_the_store
-from app.api.pictures.uploads import MAX_PICTURES, keep_file, keep_pictures
+from app.api.pictures.uploads import MAX_PICTURES, Received, keep_file, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheServices
@@ -97,9 +97,8 @@ async def make(
     minus_of_jobs = await run_in_threadpool(find_pictures, minus_jobs, services.queue, "minus_jobs")
     _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus_of_jobs))
     job_id = new_job_id()
-    uploads = [(each, "pictures") for each in pictures] + [
-        (each, "minus_pictures") for each in minus_pictures
-    ]
+    uploads = [Received(each, "pictures") for each in pictures]
+    uploads += [Received(each, "minus_pictures") for each in minus_pictures]
     keys, files = await keep_pictures(request, job_id, uploads)
     task = EmbeddingTask(
         clip=clip_id,

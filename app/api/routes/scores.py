@@ -10,7 +10,7 @@ from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import find_pictures
-from app.api.pictures.uploads import keep_pictures
+from app.api.pictures.uploads import Received, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.routes.embeddings import Refs
 from app.api.services import Services, TheServices
@@ -84,7 +84,7 @@ async def score(
     scorer = services.catalog.clip(clip) if clip else services.catalog.aesthetic_scorer
     of_jobs = await run_in_threadpool(_kept_pictures, services, jobs, len(pictures))
     job_id = new_job_id()
-    keys, files = await keep_pictures(request, job_id, [(each, "pictures") for each in pictures])
+    keys, files = await keep_pictures(request, job_id, [Received(each, "pictures") for each in pictures])
     task = ScoreTask(clip=scorer.id, prompt=prompt, pictures=(*keys, *of_jobs))
     job = await submit_task(request, task, job_id, caller, files)
     return await answer_accepted(request, response, job, prefer)

@@ -14,7 +14,7 @@ from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import forget_files, reaching_the_store
-from app.api.pictures.uploads import keep_pictures
+from app.api.pictures.uploads import Received, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.search_index import Found
 from app.api.services import Services, TheServices
@@ -132,7 +132,7 @@ async def by_picture(
     refs = [] if job is None else [job]
     of_job = await run_in_threadpool(find_pictures, refs, services.queue, "job")
     job_id = new_job_id()
-    uploads = [] if picture is None else [(picture, "picture")]
+    uploads = [] if picture is None else [Received(picture, "picture")]
     keys, files = await keep_pictures(request, job_id, uploads)
     key = (*keys, *of_job)[0]
     task = QueryTask(clip=services.catalog.aesthetic_scorer.id, picture=key, timeout_s=QUERY_TIMEOUT_S)

@@ -18,6 +18,10 @@
 -- kept_bytes                       string   bytes of all jobs                                     weigh, delete       never
 -- inputs:<digest>                  set      the jobs that keep a picture                          submit              at deletion
 -- orphans                          zset     folders of files to delete, by time                   collect_later       when deleted
+-- upload:<owner>:<digest>          hash     a picture that a caller has uploaded                  keep_upload         when expired
+-- uploads_of:<owner>               zset     the uploads of a caller by the end of their life      keep_upload         when expired
+-- uploads                          zset     all uploads by the end of their life                  keep_upload         when expired
+-- upload_bytes                     hash     bytes of the uploads of each caller, and of all       keep_upload         when expired
 -- idempotency:<key>                hash     the job of an anonymous caller's key                  submit              after 24 h
 -- idempotency_of:<owner>:<key>     hash     the job of a known caller's key                       submit              after 24 h
 -- events:<id>                      stream   the last 1000 events of a job                         emit                1 h after the end
@@ -173,6 +177,25 @@ end
 -- a quarter of an hour from now.
 local function collect_later(prefix, place)
   redis.call('ZADD', prefix .. 'orphans', whole(now_us() + 900 * 1000000), place)
+end
+
+-- Forget an upload. Its file has a name of its own, so that the same picture can be uploaded again meanwhile.
+local function drop_upload(prefix, owner, digest)
+  local upload = prefix .. 'upload:' .. owner .. ':' .. digest
+  local place, bytes = unpack(redis.call('HMGET', upload, 'place', 'bytes'))
+  redis.call('ZREM', prefix .. 'uploads', owner .. ':' .. digest)
+  redis.call('ZREM', prefix .. 'uploads_of:' .. owner, digest)
+  if not place then
+    return ''
+  end
+  redis.call('DEL', upload)
+  for _, whose in ipairs({owner, 'all'}) do
+    if redis.call('HINCRBY', prefix .. 'upload_bytes', whose, -bytes) == 0 then
+      redis.call('HDEL', prefix .. 'upload_bytes', whose)
+    end
+  end
+  redis.call('ZADD', prefix .. 'orphans', whole(now_us()), place)
+  return place
 end
 
 -- The bytes that a job takes while it is kept: its record, its files, and what else Redis has of it in its indexes and

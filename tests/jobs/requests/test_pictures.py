@@ -7,7 +7,15 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from jobs.requests.objectives import ImageObjective
-from jobs.requests.pictures import MAX_URL_CHARS, MaskPicture, Picture, Thumbnail, pictures_in, with_pictures
+from jobs.requests.pictures import (
+    MAX_URL_CHARS,
+    MaskPicture,
+    OfJob,
+    Picture,
+    Thumbnail,
+    pictures_in,
+    with_pictures,
+)
 from jobs.requests.request import GenerateRequest
 from jobs.wire import Wire
 from tests.brought_pictures import encoded, scene
@@ -62,7 +70,7 @@ def test_a_stored_picture_is_named_by_its_digest(text: str) -> None:
 def test_a_picture_of_a_job_is_named_by_the_job_and_its_number(text: str) -> None:
     picture = read(text)
     assert picture == f"{JOB}/3"
-    assert picture.of_job == (JOB, 3)
+    assert picture.of_job == OfJob(JOB, 3)
     assert (picture.digest, picture.url) == (None, None)
 
 
