@@ -12,11 +12,11 @@ from jobs.requests.personalization import Personalization, ResolvedPersonalizati
 from jobs.requests.plan import MAX_STEPS, StepPlan
 from jobs.requests.presets import PRESETS
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
+from jobs.requests.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
-MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
 
 
@@ -134,7 +134,8 @@ class ResolvedRequest(NamesSampler):
         examples=[0.0],
     )
     seed: int = Field(
-        description="Seed of the first picture; each following picture adds 1. Default: a random seed.",
+        description="Seed of the first picture; each following picture adds 1, unless they are variations of one. "
+        "Default: a random seed.",
         examples=[7],
     )
     num_images: Annotated[int, Formerly("images")] = Field(
@@ -145,6 +146,9 @@ class ResolvedRequest(NamesSampler):
     )
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
+    )
+    variation: ResolvedVariation | None = Field(
+        None, description="Variations of one seed. Default: none, a seed for each picture."
     )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
@@ -185,6 +189,10 @@ class ResolvedRequest(NamesSampler):
         through = guidance is not None and guidance.rho and PRESETS[guidance.preset].through == "conditional"
         return self.cfg_scale != 0 or bool(through)
 
+    def seed_of(self, index: int) -> int:
+        """The seed of a picture."""
+        return self.seed if self.variation else self.seed + index
+
     @property
     def plan(self) -> StepPlan:
         """The steps of each picture."""
@@ -216,6 +224,7 @@ class GenerateRequest(NamesSampler):
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
     init: Init | None = _field("init")
+    variation: Variation | None = _field("variation")
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(
         None,

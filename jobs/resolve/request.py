@@ -8,7 +8,8 @@ from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.pictures import PictureFacts
 from jobs.requests.plan import StepPlan
-from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.seeds import MAX_SEED, ResolvedVariation
 from jobs.requests.selection import Weights
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
@@ -74,7 +75,7 @@ def _with_defaults(
         width=width,
         height=height,
         steps=steps,
-        seed=_seed(request.seed, num_images),
+        seed=_seed(request.seed, 1 if request.variation else num_images, "seed"),
         num_images=num_images,
         cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
         sampler=sampler,
@@ -82,6 +83,7 @@ def _with_defaults(
         eta=request.eta,
         guidance=guidance,
         init=init,
+        variation=_variation(request, num_images),
         preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
@@ -118,13 +120,20 @@ def _num_images(request: GenerateRequest) -> int:
     return request.select.candidates
 
 
-def _seed(asked: int | None, num_images: int) -> int:
+def _variation(request: GenerateRequest, num_images: int) -> ResolvedVariation | None:
+    asked = request.variation
+    if asked is None:
+        return None
+    return ResolvedVariation(seed=_seed(asked.seed, num_images, "variation.seed"), strength=asked.strength)
+
+
+def _seed(asked: int | None, num_images: int, field: str) -> int:
     """The first picture's seed; later pictures count up from it and must not run past the largest."""
     seed = secrets.randbelow(MAX_SEED - num_images) if asked is None else asked
     if seed + num_images - 1 > MAX_SEED:
         raise InvalidRequestError(
-            f"seed {seed} leaves no room for {num_images} pictures: the last one's seed would be over {MAX_SEED}",
-            field="seed",
+            f"{field} {seed} leaves no room for {num_images} pictures: the last one's seed would be over {MAX_SEED}",
+            field=field,
         )
     return seed
 

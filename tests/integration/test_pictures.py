@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -98,3 +99,23 @@ def test_the_demo_leaves_a_picture_and_a_request_to_paste(pocket_model: None, tm
     with Image.open(tmp_path / "demo.png") as picture:
         picture.load()
         assert f"Seed: {SEED}" in str(picture.info["parameters"])
+
+
+def test_a_picture_of_a_job_is_the_start_of_another(shared_stack: Stack, guided: Made) -> None:
+    def apart(one: bytes, other: bytes) -> float:
+        levels = [np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (one, other)]
+        return float(np.abs(levels[0] - levels[1]).mean())
+
+    fields = {"prompt": "a green pear on a white background", "seed": 5, "steps": 10}
+    made = {}
+    for strength in (0.2, 0.8, 1.0):
+        init = {"image": f"{guided.job.id}/0", "strength": strength}
+        made[strength] = make(shared_stack, GenerateRequest.model_validate(fields | {"init": init}))
+        assert made[strength].job.progress.steps == round(10 * strength)
+    assert apart(made[0.2].png, guided.png) < apart(made[0.8].png, guided.png)
+    plain = make(shared_stack, GenerateRequest.model_validate(fields))
+    assert apart(made[1.0].png, plain.png) == 0
+    again = GenerateRequest.model_validate(
+        fields | {"init": {"image": made[0.2].job.generation.init.image, "strength": 0.2}}
+    )
+    assert make(shared_stack, again).png == made[0.2].png

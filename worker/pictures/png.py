@@ -58,9 +58,8 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
         "Seed": picture.seed,
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
+        **_start(picture, request),
     }
-    if request.init is not None:
-        fields["Denoising strength"] = f"{request.init.strength:g}"
     if request.guidance is not None:
         fields |= {
             "CLIP guidance": request.guidance.preset,
@@ -82,6 +81,17 @@ def parameters(picture: Picture, request: ResolvedRequest) -> str:
         }
     lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
     return "\n".join(lines)
+
+
+def _start(picture: Picture, request: ResolvedRequest) -> dict[str, object]:
+    """Where the run started, beside the seed."""
+    fields: dict[str, object] = {}
+    if request.init is not None:
+        fields["Denoising strength"] = f"{request.init.strength:g}"
+    if request.variation is not None:
+        fields["Variation seed"] = request.variation.seed + picture.index
+        fields["Variation seed strength"] = f"{request.variation.strength:g}"
+    return fields
 
 
 def picture_key(prefix: str, index: int) -> str:

@@ -28,7 +28,7 @@ from worker.sampling.noise import NoiseStream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
-from worker.sampling.source import source_of
+from worker.sampling.source import first_noise, source_of
 from worker.sampling.targets import embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
@@ -49,7 +49,7 @@ class _Sampling:
 def sample(
     request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, Picture]:
-    """Make picture ``index`` of a request; its seed is the request's seed plus ``index``.
+    """Make picture ``index`` of a request.
 
     Raises:
         JobFailedError: the latents, the picture or a score is not finite. The picture alone causes that, never another
@@ -73,7 +73,7 @@ def sample(
     scores = yield from score(pixels, request.prompt, index, facts, inputs)
     return Picture(
         index,
-        request.seed + index,
+        request.seed_of(index),
         pixels,
         scores.clip_score,
         sampling.guidance.trace if sampling.guidance else None,
@@ -86,13 +86,13 @@ def _begun(
     request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, _Sampling]:
     """The start of a picture: conditions, plan, guidance and the first latents."""
-    model, seed = facts.models[request.model], request.seed + index
+    model, seed = facts.models[request.model], request.seed_of(index)
     rows = yield from condition(request, inputs)
     source = yield from source_of(request, inputs)
     run = run_of(request, model.scheduler_config)
     guidance = yield from _clip_guidance(request, seed, run, facts, inputs)
     rng, shape = torch.Generator().manual_seed(seed), _shape(request, model)
-    x = source.start(torch.randn(shape, generator=rng), run, model.device)
+    x = source.start(first_noise(request, index, shape, rng), run, model.device)
     state = LatentState(run.coefficients, x)
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)

@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED, GenerateRequest
+from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, GenerateRequest
 from jobs.requests.samplers import SamplerName
+from jobs.requests.seeds import MAX_SEED
 
 
 def problems(**fields: Any) -> list[tuple[str, str]]:
@@ -34,6 +35,7 @@ def test_only_the_prompt_is_needed() -> None:
         "num_images": 1,
         "guidance": None,
         "init": None,
+        "variation": None,
         "preview_every_steps": None,
         "webhook": None,
         "personalization": None,

@@ -20,6 +20,7 @@ from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.pictures import Thumbnail
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.seeds import ResolvedVariation
 from jobs.requests.selection import ResolvedSelection, Weights
 from jobs.requests.tasks import (
     EmbeddingTask,
@@ -41,6 +42,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "schedule": "default",
         "eta": 0.0,
         "init": None,
+        "variation": None,
         "preview_every_steps": None,
         "personalization": None,
         "select": None,
@@ -49,6 +51,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     },
     ResolvedGuidance: {"last_step": True},
     ResolvedInit: {},
+    ResolvedVariation: {},
     ResolvedPersonalization: {},
     ResolvedSelection: {},
     ResolvedUpscale: {},
@@ -101,6 +104,7 @@ def guided() -> ResolvedRequest:
                 steps_planned=20,
                 steps_run=10,
             ),
+            "variation": ResolvedVariation(seed=3, strength=0.5),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),
         }

@@ -7,8 +7,9 @@ from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_SEED, GenerateRequest
+from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
+from jobs.requests.seeds import MAX_SEED
 from jobs.resolve.request import resolve
 
 
@@ -29,6 +30,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "num_images": 1,
         "guidance": None,
         "init": None,
+        "variation": None,
         "preview_every_steps": None,
         "personalization": None,
         "select": None,
@@ -97,6 +99,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
             "trace": True,
         },
         "init": None,
+        "variation": None,
         "preview_every_steps": 2,
         "personalization": None,
         "select": None,

@@ -18,6 +18,7 @@ from worker.calls import Denoise, Encode, Guide
 from worker.engine.runner import Runner
 from worker.events import Preview, Stepped, Yield
 from worker.models.registry import ModelRegistry
+from worker.sampling.source import first_noise
 
 Ask = Callable[..., ResolvedRequest]
 # Those that diffusers starts in the middle as from the beginning. Its LMS takes the weights of four slopes where it has
@@ -183,3 +184,42 @@ def test_a_picture_comes_back_from_its_latents(models: ModelRegistry) -> None:
     model, start = models.diffusion("pocket"), canvas()
     back = model.render(model.encode_pictures([start]))[0]
     assert (back - start.pixels / 255).square().mean().sqrt() < 0.05
+
+
+class TestVariationsOfASeed:
+    def varied(self, models: ModelRegistry, ask: Ask, strength: float, index: int = 0) -> torch.Tensor:
+        request = ask(seed=7, num_images=3, variation={"seed": 20, "strength": strength})
+        return run(request, models, index=index).pixels
+
+    def test_of_no_strength_are_the_seed_s_picture_and_of_full_strength_the_variation_s(
+        self, models: ModelRegistry, ask: Ask
+    ) -> None:
+        assert torch.equal(self.varied(models, ask, 0, index=2), run(ask(seed=7), models).pixels)
+        assert torch.equal(self.varied(models, ask, 1, index=2), run(ask(seed=22), models).pixels)
+
+    def test_are_further_from_the_seed_s_picture_the_stronger_they_are(
+        self, models: ModelRegistry, ask: Ask
+    ) -> None:
+        plain = run(ask(seed=7), models).pixels
+        far = [
+            float((self.varied(models, ask, strength) - plain).square().mean())
+            for strength in (0.0, 0.1, 0.3, 1.0)
+        ]
+        assert far == sorted(set(far))
+
+    def test_have_noise_of_unit_variance_at_every_strength(self, ask: Ask) -> None:
+        shape = (1, 4, 64, 64)
+        for strength in (0.1, 0.5, 0.9):
+            request = ask(variation={"seed": 1, "strength": strength})
+            noise = first_noise(request, 0, shape, torch.Generator().manual_seed(7))
+            assert float(noise.std()) == pytest.approx(1, abs=0.02)
+
+    def test_differ_from_each_other_and_share_their_seed(self, models: ModelRegistry, ask: Ask) -> None:
+        request = ask(seed=7, num_images=2, variation={"seed": 20, "strength": 0.5})
+        one, other = (run(request, models, index=index) for index in range(2))
+        assert one.seed == other.seed == 7
+        assert not torch.equal(one.pixels, other.pixels)
+
+    def test_of_the_seed_itself_change_nothing_to_speak_of(self, models: ModelRegistry, ask: Ask) -> None:
+        same = run(ask(seed=7, variation={"seed": 7, "strength": 0.5}), models).pixels
+        assert (same - run(ask(seed=7), models).pixels).abs().max() < 1e-3
