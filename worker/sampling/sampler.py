@@ -24,7 +24,7 @@ from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import condition
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
-from worker.sampling.noise import NoiseStream
+from worker.sampling.noise import Ahead, noise_stream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
@@ -43,7 +43,7 @@ class _Sampling:
     rows: Rows
     state: LatentState
     guidance: ClipGuidance | None
-    noise: NoiseStream
+    noise: Ahead[Tensor]
 
 
 def sample(
@@ -89,14 +89,14 @@ def _begun(
     model, seed = facts.models[request.model], request.seed_of(index)
     rows = yield from condition(request, inputs)
     source = yield from source_of(request, inputs)
-    run = run_of(request, model.scheduler_config)
-    guidance = yield from _clip_guidance(request, seed, run, facts, inputs)
-    rng, shape = torch.Generator().manual_seed(seed), _shape(request, model)
+    run, shape = run_of(request, model.scheduler_config), _shape(request, model)
+    guidance = yield from _clip_guidance(request, seed, run, shape, facts, inputs)
+    rng = torch.Generator().manual_seed(seed)
     x = source.start(first_noise(request, index, shape, rng), run, model.device)
     state = LatentState(run.coefficients, x)
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, rows, state, guidance, NoiseStream(rng, shape, draws))
+    return _Sampling(run, rows, state, guidance, noise_stream(rng, shape, draws))
 
 
 def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> LinearRun:
@@ -122,11 +122,11 @@ def _step(
     for taken in range(rounds):
         if guidance and taken:
             step = run.steps[number]
-            forward = math.sqrt(step.beta) * guidance.fresh_noise(state.x)
+            forward = math.sqrt(step.beta) * guidance.fresh_noise()
             state.renoise(math.sqrt(step.alpha), forward)
         update: Update | None = None
         for call in run.calls[number]:
-            noise = sampling.noise.draw() if call.draws else None
+            noise = next(sampling.noise) if call.draws else None
             prediction: Prediction = yield Denoise(model, state, sampling.rows, noise)
             if call.stage == 0:
                 first = prediction
@@ -178,7 +178,12 @@ def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, 
 
 
 def _clip_guidance(
-    request: ResolvedRequest, seed: int, run: LinearRun, facts: Facts, inputs: SamplerInputs
+    request: ResolvedRequest,
+    seed: int,
+    run: LinearRun,
+    shape: tuple[int, int, int, int],
+    facts: Facts,
+    inputs: SamplerInputs,
 ) -> Generator[Yield, Any, ClipGuidance | None]:
     """The guidance of the picture; None without any."""
     guidance = request.guidance
@@ -191,5 +196,7 @@ def _clip_guidance(
         first=run.first,
         model=request.model,
         size=(request.height, request.width),
+        shape=shape,
+        device=facts.models[request.model].device,
         generator=torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63),
     )

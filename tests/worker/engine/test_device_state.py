@@ -17,7 +17,7 @@ from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Work
 from worker.events import Event
-from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, move_on
+from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, latents_of, move_on
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
 from worker.sampling import sampler
@@ -121,9 +121,10 @@ def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelR
     def latents(chosen: Sequence[int]) -> list[torch.Tensor]:
         states = [LatentState(runs[index], x[index]) for index in chosen]
         for call in range(5):
-            before, calls = gathered(states), calls_of(states, torch.device("cpu"))
+            before, calls = gathered(states), calls_of(states)
             noise = torch.cat([torch.cos(x[index] * call) for index in chosen])
-            move_on(states, advanced(states, before, calls, torch.tanh(before[:, 0]), noise))
+            outputs = [(torch.tanh(latents_of(before)), torch.ones(len(states), 1, 1, 1))]
+            move_on(states, advanced(states, before, calls, outputs, noise))
         return [state.x for state in states]
 
     together = latents(range(len(runs)))

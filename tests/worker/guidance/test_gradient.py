@@ -74,7 +74,9 @@ class Toy:
         picture = self.decoder(latents)
         total = torch.zeros((), dtype=torch.float64)
         for clip_terms in loss.clip_terms:
-            cutouts = clip_terms.cutouts.to(torch.device("cpu"), torch.float64)
+            drawn = clip_terms.cutouts
+            assert drawn.noise is not None
+            cutouts = Cutouts(drawn.px, drawn.numbers.double(), drawn.noise.double())
             embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts))
             for term in clip_terms.terms:
                 if isinstance(term.loss, SphericalLoss):
