@@ -18,6 +18,7 @@ from torch import Tensor
 from jobs.requests.parameters import Decoder
 from worker.canvas import Canvas
 from worker.guidance.objectives import Loss
+from worker.kept import Kept
 from worker.latents import LatentState
 from worker.rows import Rows
 
@@ -130,6 +131,7 @@ class Denoise(Call):
     model: str
     state: LatentState  # moved on when the call has been answered
     rows: Rows
+    kept: Kept | None = None
     noise: Tensor | None = None  # standard normal, on the CPU, [1, C, h, w]; where the solver draws some
 
     @property

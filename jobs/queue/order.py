@@ -116,7 +116,8 @@ def _finishing(request: ResolvedRequest) -> float:
 
 def _encoding(request: ResolvedRequest) -> float:
     """Cost of the latents of a picture, which all pictures that start from it share."""
-    return 0.0 if request.init is None or request.init.starts_from_noise else _ENCODE
+    init = request.init
+    return 0.0 if init is None or (init.starts_from_noise and request.mask is None) else _ENCODE
 
 
 def _enlarging(request: ResolvedRequest) -> float:

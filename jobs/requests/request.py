@@ -7,13 +7,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, HttpUrl, field_validator
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
-from jobs.requests.init import Init, ResolvedInit
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
-from jobs.requests.plan import MAX_STEPS, StepPlan
 from jobs.requests.presets import PRESETS
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
-from jobs.requests.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.requests.selection import ResolvedSelection, Selection
+from jobs.requests.start.init import Init, ResolvedInit
+from jobs.requests.start.mask import Mask, ResolvedMask
+from jobs.requests.start.plan import MAX_STEPS, StepPlan
+from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
@@ -147,6 +148,10 @@ class ResolvedRequest(NamesSampler):
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
     )
+    mask: ResolvedMask | None = Field(
+        None,
+        description="Inpainting: the part of `init.image` that is painted anew. Default: none, all of it.",
+    )
     variation: ResolvedVariation | None = Field(
         None, description="Variations of one seed. Default: none, a seed for each picture."
     )
@@ -224,6 +229,7 @@ class GenerateRequest(NamesSampler):
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
     init: Init | None = _field("init")
+    mask: Mask | None = _field("mask")
     variation: Variation | None = _field("variation")
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(

@@ -5,10 +5,10 @@ from typing import Any
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.guidance import Guidance, ResolvedGuidance
-from jobs.requests.plan import StepPlan
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest
 from jobs.requests.schedules import MAX_CUTOUTS, most_cutouts
+from jobs.requests.start.plan import StepPlan
 from jobs.resolve.objectives import resolve_objectives
 from jobs.storage.embeddings import EmbeddingLibrary
 

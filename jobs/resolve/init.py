@@ -3,8 +3,8 @@
 from math import ceil
 
 from jobs.errors import InvalidRequestError
-from jobs.requests.init import Init, ResolvedInit
-from jobs.requests.plan import MAX_STEPS, plan_from_picture
+from jobs.requests.start.init import Init, ResolvedInit
+from jobs.requests.start.plan import MAX_STEPS, plan_from_picture
 
 
 def resolve_init(asked: Init | None, steps: int) -> ResolvedInit | None:

@@ -7,14 +7,17 @@ from types import MappingProxyType
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.pictures import PictureFacts
-from jobs.requests.plan import StepPlan
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
-from jobs.requests.seeds import MAX_SEED, ResolvedVariation
 from jobs.requests.selection import Weights
+from jobs.requests.start.init import ResolvedInit
+from jobs.requests.start.mask import Area, ResolvedMask
+from jobs.requests.start.plan import StepPlan
+from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
+from jobs.resolve.mask import resolve_mask
 from jobs.resolve.sampling import resolve_sampling
 from jobs.resolve.size import resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
@@ -66,7 +69,8 @@ def _with_defaults(
     steps = request.steps or card.steps
     init = resolve_init(request.init, steps)
     plan = StepPlan(steps) if init is None else init.plan
-    width, height = resolve_size(request, card, None if init is None else pictures.get(init.image))
+    mask = resolve_mask(request.mask, request.init, pictures)
+    width, height = resolve_size(request, card, _whole(init, mask, pictures))
     guidance = resolve_guidance(request, card, plan, catalog, library)
     return ResolvedRequest(
         prompt=request.prompt,
@@ -83,6 +87,7 @@ def _with_defaults(
         eta=request.eta,
         guidance=guidance,
         init=init,
+        mask=mask,
         variation=_variation(request, num_images),
         preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),
@@ -91,6 +96,15 @@ def _with_defaults(
         timeout_s=limits.timeout_of(request),
         priority=request.priority,
     )
+
+
+def _whole(
+    init: ResolvedInit | None, mask: ResolvedMask | None, pictures: Mapping[str, PictureFacts]
+) -> PictureFacts | None:
+    """The picture that is drawn as a whole, whose shape the result should have; None if only a part of it is."""
+    if init is None or (mask is not None and mask.area is Area.MASKED):
+        return None
+    return pictures.get(init.image)
 
 
 def _require_words(request: GenerateRequest) -> None:

@@ -67,13 +67,17 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     before, next_calls = gathered(states), calls_of(states)
     x, timesteps, rows = latents_of(before), next_calls[:, 0], model.rows([call.rows for call in calls])
     outputs = model.predict(x, timesteps, rows)
+    starts = [0, *accumulate(call.size for call in calls[:-1])]
+    for place, (start, call) in enumerate(zip(starts, calls, strict=True)):
+        if call.kept is not None:
+            own = outputs[start : start + call.size]
+            own.copy_(call.kept.outputs(own, x[place : place + 1]))
     after = advanced(states, before, next_calls, rows.weighted(outputs), _noise(calls, x.device))
     finite = Readback(latents_of(after).flatten(1).sum(dim=1).isfinite())
     move_on(states, after)  # last: nothing has moved if anything before fails
     batch = Predictions(x, timesteps, outputs, rows.weights, finite)
-    starts = accumulate((call.size for call in calls[:-1]), initial=0)
     return [
-        Prediction(batch, place, start, call.rows)
+        Prediction(batch, place, start, call.rows, call.kept and call.kept.mask)
         for place, (start, call) in enumerate(zip(starts, calls, strict=True))
     ]
 

@@ -19,7 +19,7 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.canvas import Canvas
-from worker.pictures.fitting import canvas_for
+from worker.pictures.masking import canvas_for
 from worker.pictures.read import levels, read_named
 
 DELETED = "a picture that the job needs was deleted before it was looked at"

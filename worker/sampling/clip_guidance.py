@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -144,12 +144,13 @@ class ClipGuidance:
         return (noisy, displacement) if gradients and self._note(index, gradients) else None
 
     def _normalized(self, gradient: Gradient, prediction: Prediction) -> Tensor:
-        return rule.scaled_gradient(
-            gradient.value,
+        only, share = _within(prediction)
+        return share * rule.scaled_gradient(
+            only * gradient.value,
             self._preset,
             scale=self._guidance.scale,
             clamp=self._guidance.clamp,
-            correction=prediction.correction,
+            correction=only * prediction.correction,
         )
 
     def _smoothing_noise(self, step: Step, drawn: GuidanceDraw, like: Tensor) -> Tensor | None:
@@ -174,7 +175,7 @@ class ClipGuidance:
         source = prediction.conditional() if self._preset.through == "conditional" else prediction
         blend = step.s if self._preset.blend else 1.0
         point = blend * step.denoised(source.output, source.x) + (1 - blend) * source.x
-        gradient = yield from self._gradient(point, loss, noise)
+        gradient = _masked((yield from self._gradient(point, loss, noise)), source)
         back: Tensor = yield PullBack(
             self._model,
             source.x,
@@ -206,6 +207,24 @@ class ClipGuidance:
         else:
             self._since_best += 1
         return finite
+
+
+def _masked(gradient: Gradient, prediction: Prediction) -> Gradient:
+    """The gradient with respect to what may change."""
+    mask = prediction.mask
+    return gradient if mask is None else replace(gradient, value=mask * gradient.value)
+
+
+def _within(prediction: Prediction) -> tuple[Tensor | float, Tensor | float]:
+    """Weights of the latents [1, 1, h, w], and a factor, so that norms are those of the latents that may change.
+
+    So a small mask is guided as strongly as a whole picture, and nothing outside it is.
+    """
+    if prediction.mask is None:
+        return 1.0, 1.0
+    mask = prediction.mask.to(prediction.x.dtype)
+    share = mask.mean().clamp(min=1e-12).sqrt()
+    return mask / share, share
 
 
 def _smoothed(drawn: Sequence[Gradient]) -> Gradient:

@@ -19,7 +19,7 @@ class SamplerInputs:
         text_clip: id of the CLIP that the model's text encoder belongs to; personalization needs it.
         embeddings: the aesthetic embeddings that the request names, by their digests.
         pictures: those that the request names, uint8 [C, H, W], by these names; see ``read_named``.
-        canvas: the picture that the run starts from.
+        canvas: the picture that the run starts from, with its mask.
     """
 
     scorer: str

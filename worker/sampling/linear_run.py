@@ -59,6 +59,10 @@ class LinearRun:
     coefficients: Coefficients
     initial_scale: float
 
+    def progress(self, step: int) -> float:
+        """Share of the steps that are taken that lies before one of them."""
+        return (step - self.first) / (len(self.steps) - self.first)
+
 
 def linear_run(
     sampler: SamplerName,

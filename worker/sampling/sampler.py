@@ -28,7 +28,8 @@ from worker.sampling.noise import Ahead, noise_stream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
-from worker.sampling.source import first_noise, source_of
+from worker.sampling.sources.first_noise import first_noise
+from worker.sampling.sources.source import Source, filling, source_of
 from worker.sampling.targets import embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
@@ -40,6 +41,7 @@ class _Sampling:
     """A picture on its way: its run, its conditions, its latents, its guidance and its fresh noise."""
 
     run: LinearRun
+    source: Source
     rows: Rows
     state: LatentState
     guidance: ClipGuidance | None
@@ -66,10 +68,11 @@ def sample(
         earlier = prediction
         yield Stepped()
         if _shows(request, number):
-            yield from _preview(request, index, number, sampling.run, prediction, update)
+            yield from _preview(request, index, number, sampling.run, prediction, update, inputs)
     _require_finite(earlier, index, len(sampling.run.steps))
-    pixels: Tensor = yield Decode(request.model, sampling.state.x)
+    pixels: Tensor = yield Decode(request.model, sampling.source.finished(sampling.state.x))
     require_finite(pixels, f"picture {index}", after="decoding")
+    pixels = pasted(pixels, inputs)
     scores = yield from score(pixels, request.prompt, index, facts, inputs)
     return Picture(
         index,
@@ -88,15 +91,15 @@ def _begun(
     """The start of a picture: conditions, plan, guidance and the first latents."""
     model, seed = facts.models[request.model], request.seed_of(index)
     rows = yield from condition(request, inputs)
-    source = yield from source_of(request, inputs)
+    source = yield from source_of(request, model, inputs)
     run, shape = run_of(request, model.scheduler_config), _shape(request, model)
     guidance = yield from _clip_guidance(request, seed, run, shape, facts, inputs)
     rng = torch.Generator().manual_seed(seed)
-    x = source.start(first_noise(request, index, shape, rng), run, model.device)
-    state = LatentState(run.coefficients, x)
+    noise, filled = first_noise(request, index, shape, rng), filling(request, seed, shape)
+    state = LatentState(run.coefficients, source.start(noise, run, model.device, filled))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, rows, state, guidance, noise_stream(rng, shape, draws))
+    return _Sampling(run, source, rows, state, guidance, noise_stream(rng, shape, draws))
 
 
 def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> LinearRun:
@@ -127,7 +130,8 @@ def _step(
         update: Update | None = None
         for call in run.calls[number]:
             noise = next(sampling.noise) if call.draws else None
-            prediction: Prediction = yield Denoise(model, state, sampling.rows, noise)
+            kept = sampling.source.kept(run.steps[number + call.stage], run.progress(number))
+            prediction: Prediction = yield Denoise(model, state, sampling.rows, kept, noise)
             if call.stage == 0:
                 first = prediction
                 update = (yield from guidance.update(number, first)) if guidance else None
@@ -160,6 +164,7 @@ def _preview(
     run: LinearRun,
     prediction: Prediction,
     update: Update | None,
+    inputs: SamplerInputs,
 ) -> Generator[Yield, Any, None]:
     """Decode and show the estimate of step ``number``."""
     denoised = run.steps[number].denoised(prediction.output, prediction.x)
@@ -168,7 +173,13 @@ def _preview(
     pixels: Tensor = yield Decode(request.model, denoised)
     # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
     if is_finite(pixels):
-        yield Preview(index, number + 1 - run.first, pixels)
+        yield Preview(index, number + 1 - run.first, pasted(pixels, inputs))
+
+
+def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
+    """A picture [3, H, W] in [0, 1] as it is shown: pasted into what it is a part of, if it is one."""
+    paste = inputs.canvas.paste if inputs.canvas else None
+    return pixels if paste is None else paste.over(pixels)
 
 
 def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:

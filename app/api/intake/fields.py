@@ -24,7 +24,9 @@ from jobs.requests.request import GenerateRequest
 
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 # Fields that have fields, written guidance.scale in a query or form.
-_GROUPS = frozenset({"guidance", "init", "personalization", "select", "upscale", "variation", "webhook"})
+_GROUPS = frozenset(
+    {"guidance", "init", "mask", "personalization", "select", "upscale", "variation", "webhook"}
+)
 _LISTS = frozenset({"webhook.events"})  # fields that may come several times
 
 

@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
 from jobs.requests.guidance import Guidance, ResolvedGuidance
-from jobs.requests.init import ResolvedInit
 from jobs.requests.objectives import (
     AestheticObjective,
     EmbeddingObjective,
@@ -20,8 +19,10 @@ from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.pictures import Thumbnail
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
-from jobs.requests.seeds import ResolvedVariation
 from jobs.requests.selection import ResolvedSelection, Weights
+from jobs.requests.start.init import ResolvedInit
+from jobs.requests.start.mask import ResolvedMask
+from jobs.requests.start.seeds import ResolvedVariation
 from jobs.requests.tasks import (
     EmbeddingTask,
     ImportTask,
@@ -42,6 +43,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "schedule": "default",
         "eta": 0.0,
         "init": None,
+        "mask": None,
         "variation": None,
         "preview_every_steps": None,
         "personalization": None,
@@ -51,6 +53,16 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     },
     ResolvedGuidance: {"last_step": True},
     ResolvedInit: {},
+    ResolvedMask: {
+        "invert": False,
+        "grow": 0,
+        "blur": 0.0,
+        "fill": "original",
+        "area": "whole",
+        "padding": 32,
+        "soft": False,
+        "paste": True,
+    },
     ResolvedVariation: {},
     ResolvedPersonalization: {},
     ResolvedSelection: {},
@@ -104,6 +116,7 @@ def guided() -> ResolvedRequest:
                 steps_planned=20,
                 steps_run=10,
             ),
+            "mask": ResolvedMask(image="sha256:" + "c" * 64, blur=4),
             "variation": ResolvedVariation(seed=3, strength=0.5),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),

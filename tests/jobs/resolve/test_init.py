@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.queue.order import cost_of
-from jobs.requests.init import Init
 from jobs.requests.pictures import PictureFacts
-from jobs.requests.plan import StepPlan, plan_from_picture
 from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.start.init import Init
+from jobs.requests.start.plan import StepPlan, plan_from_picture
 from jobs.requests.tasks import dump_request, read_request
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import Limits

@@ -9,7 +9,7 @@ from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
-from jobs.requests.seeds import MAX_SEED
+from jobs.requests.start.seeds import MAX_SEED
 from jobs.resolve.request import resolve
 
 
@@ -30,6 +30,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "num_images": 1,
         "guidance": None,
         "init": None,
+        "mask": None,
         "variation": None,
         "preview_every_steps": None,
         "personalization": None,
@@ -99,6 +100,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
             "trace": True,
         },
         "init": None,
+        "mask": None,
         "variation": None,
         "preview_every_steps": 2,
         "personalization": None,

@@ -20,8 +20,9 @@ from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
+from tests.brought_pictures import scene
 from tests.worker.running import TOLERANCE, Running, pictures
-from tests.worker.sampling.starting import KEPT, canvas
+from tests.worker.sampling.starting import KEPT, MASK, canvas, canvas_with
 from worker.calls import Denoise
 from worker.canvas import Canvas
 from worker.engine.runner import Runner
@@ -62,6 +63,18 @@ pictures_asked = st.fixed_dictionaries(
             optional={"exact_steps": st.just(True)},
         )
     },
+) | st.fixed_dictionaries(
+    {
+        "prompt": st.just("a green pear"),
+        "seed": st.integers(0, 99),
+        "steps": st.integers(2, 8),
+        "init": st.fixed_dictionaries({"image": st.just(KEPT), "strength": st.sampled_from([0.6, 1.0])}),
+        "mask": st.fixed_dictionaries(
+            {"image": st.just(MASK)},
+            optional={"soft": st.just(True), "fill": st.sampled_from(["blur", "noise"])},
+        ),
+        "guidance": guidances,
+    }
 )
 solvers = st.fixed_dictionaries({"sampler": st.sampled_from(SamplerName)}) | st.just(
     {"sampler": SamplerName.DDIM, "eta": 0.8}
@@ -93,7 +106,8 @@ def _resolved(fields: dict[str, object], catalog: Catalog) -> ResolvedRequest | 
 
 
 def start_of(request: ResolvedRequest) -> Canvas:
-    return canvas(request.width, request.height)
+    size = request.width, request.height
+    return canvas(*size) if request.mask is None else canvas_with(request, picture=scene(*size))
 
 
 def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
@@ -183,11 +197,13 @@ def test_runs_from_pictures_and_from_noise_share_one_batch_whatever_step_they_st
         ask(steps=3),
         ask(steps=6, init={"image": KEPT, "strength": 0.5}),
         ask(steps=3, sampler="euler", init={"image": KEPT, "strength": 0.3, "exact_steps": True}),
+        ask(steps=6, sampler="heun", init={"image": KEPT, "strength": 0.5}, mask={"image": MASK}),
+        ask(steps=3, init={"image": KEPT, "strength": 1}, mask={"image": MASK}, guidance={"cutouts": 2}),
     ]
     alone = run_alone(models, mix)
     monkeypatch.setattr(Denoiser, "predict", counted)
     together = run_together(models, mix)
-    assert max(sizes) == 6
+    assert max(sizes) == 10
     assert_alike(together, alone)
 
 

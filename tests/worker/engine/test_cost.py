@@ -71,7 +71,10 @@ def inputs_of(request: ResolvedRequest) -> SamplerInputs:
         "pocket-s",
         {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
         {BROUGHT: torch.zeros(3, 8, 8, dtype=torch.uint8)},
-        canvas_of(torch.zeros(3, request.height, request.width, dtype=torch.uint8)),
+        canvas_of(
+            torch.zeros(3, request.height, request.width, dtype=torch.uint8),
+            torch.full((1, request.height, request.width), 255, dtype=torch.uint8),
+        ),
     )
 
 
@@ -198,6 +201,7 @@ REQUESTS = st.fixed_dictionaries(
             {"image": st.just(BROUGHT), "strength": st.sampled_from([0.3, 0.6, 0.9, 1.0])},
             optional={"exact_steps": st.booleans()},
         ),
+        "mask": st.just({"image": BROUGHT}),
         "preview_every_steps": st.integers(1, 10),
         "select": st.just({"candidates": 3, "scorer": "pocket-eval"}),
     },

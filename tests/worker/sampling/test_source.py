@@ -18,7 +18,7 @@ from worker.calls import Denoise, Encode, Guide
 from worker.engine.runner import Runner
 from worker.events import Preview, Stepped, Yield
 from worker.models.registry import ModelRegistry
-from worker.sampling.source import first_noise
+from worker.sampling.sources.first_noise import first_noise
 
 Ask = Callable[..., ResolvedRequest]
 # Those that diffusers starts in the middle as from the beginning. Its LMS takes the weights of four slopes where it has

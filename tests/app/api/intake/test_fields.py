@@ -35,6 +35,7 @@ def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
         ("select.by", "clip"),
         ("upscale.factor", "2"),
         ("init.image", "sha256:" + 64 * "0"),
+        ("mask.image", "sha256:" + 64 * "0"),
         ("variation.strength", "0.1"),
         ("webhook.url", "https://a.example/"),
     ]

@@ -15,6 +15,7 @@ NEEDED = {
     "personalization.embedding": "warm",
     "select.candidates": "16",
     "upscale.factor": "2",
+    "mask.image": "sha256:" + 64 * "0",
     "variation.strength": "0.1",
     "webhook.url": "https://a.example/",
 }

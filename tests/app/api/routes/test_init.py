@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from jobs.storage.artifacts import ArtifactStore
@@ -65,6 +66,26 @@ def test_what_cannot_be_served_names_its_field_and_limit(
     [error] = answer.json()["errors"]
     assert error["field"] == field
     assert words in error["message"]
+
+
+def test_a_mask_is_kept_beside_its_picture(client: TestClient, artifacts: ArtifactStore) -> None:
+    mask = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    mask.paste((0, 0, 0, 255), (10, 10, 20, 20))
+    fields = {**asked(), "mask": {"image": base64.b64encode(encoded(mask)).decode(), "blur": 4}}
+    job = client.post("/v1/jobs", json=fields).json()
+    for field in ("init", "mask"):
+        digest = job["request"][field]["image"].removeprefix("sha256:")
+        assert artifacts.get(input_key(job["id"], digest))
+
+
+def test_an_empty_mask_is_refused(client: TestClient) -> None:
+    black = base64.b64encode(encoded(Image.new("L", (64, 64)))).decode()
+    answer = client.post("/v1/jobs", json={**asked(), "mask": {"image": black}})
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == "mask.image"
+    assert "the mask is empty: no part of it is white" in error["message"]
+    assert client.get("/v1/jobs").json()["data"] == []
 
 
 def test_a_damaged_picture_is_refused_with_its_field(client: TestClient) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.requests.pictures import Picture
-from jobs.requests.plan import StepPlan, plan_from_picture
+from jobs.requests.start.plan import StepPlan, plan_from_picture
 from jobs.wire import Wire, same_field
 
 
