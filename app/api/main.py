@@ -13,6 +13,7 @@ from app.api.dialects import envelopes
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
 from app.api.dialects.openai import routes as openai
+from app.api.dialects.replicate import files as replicate_files
 from app.api.dialects.replicate import routes as replicate
 from app.api.operation.logs import configure_logs
 from app.api.operation.sweeper import expire_forever, sweep_forever
@@ -69,8 +70,10 @@ NOUNS = (
     a1111,
     a1111_listings,
     replicate,
+    replicate_files,
     openai,  # the last takes all else under /v1/models
 )
+UPLOADING = (embeddings, scores, search, uploads, replicate_files)
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +102,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         app,
         settings,
         services.metrics,
-        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search, uploads)),
+        upload_paths=(f"{images.router.prefix}/images", *(noun.router.prefix for noun in UPLOADING)),
         raw_upload_paths=(uploads.router.prefix,),
     )
     for noun in NOUNS:
@@ -157,6 +160,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.files,
         keep_s=services.settings.retention_s,
         max_kept_bytes=services.settings.max_kept_bytes,
+        max_kept_file_bytes=services.settings.max_kept_file_bytes,
     )
     background = (
         sweep_forever(Reaper(services.redis)),

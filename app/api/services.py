@@ -86,7 +86,7 @@ def build_services(settings: ApiSettings) -> Services:
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = JobQueue(redis, max_queued=settings.max_queued, max_kept_bytes=settings.max_kept_bytes)
+    queue = _queue(settings, redis)
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
@@ -106,12 +106,7 @@ def build_services(settings: ApiSettings) -> Services:
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
-        uploads=UploadLibrary(
-            redis,
-            artifacts,
-            keep_s=settings.upload_retention_s,
-            max_bytes=settings.max_uploads_kept_bytes,
-        ),
+        uploads=_uploads(settings, redis, artifacts),
         search=SearchIndex(segments),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
@@ -120,6 +115,20 @@ def build_services(settings: ApiSettings) -> Services:
         fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),
     )
+
+
+def _queue(settings: ApiSettings, redis: Redis) -> JobQueue:
+    return JobQueue(
+        redis,
+        max_queued=settings.max_queued,
+        max_kept_bytes=settings.max_kept_bytes,
+        max_kept_file_bytes=settings.max_kept_file_bytes,
+    )
+
+
+def _uploads(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore) -> UploadLibrary:
+    keep_s, max_bytes = settings.upload_retention_s, settings.max_uploads_kept_bytes
+    return UploadLibrary(redis, artifacts, keep_s=keep_s, max_bytes=max_bytes)
 
 
 def services_of(request: Request) -> Services:

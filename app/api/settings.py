@@ -85,10 +85,16 @@ class ApiSettings(BaseSettings):
     max_kept_bytes: int = Field(
         256 << 20,
         ge=1 << 20,
-        description="Bytes that all jobs may take with the files that were sent for them. From three quarters of it on "
-        "the oldest that have ended are deleted; what goes beyond it is refused with queue_full.",
+        description="Bytes that all jobs may take in Redis. From three quarters of it on the oldest that have ended "
+        "are deleted; what goes beyond it is refused with queue_full.",
     )
-    max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
+    max_kept_file_bytes: int = Field(
+        4 << 30,
+        ge=1 << 20,
+        description="Bytes that the pictures and files may take that were sent for all jobs; beyond it as for "
+        "max_kept_bytes.",
+    )
+    max_body_bytes: int = Field(8 << 20, ge=1024, description="Largest request body in bytes.")
     max_upload_bytes: int = Field(
         64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
     )

@@ -35,13 +35,16 @@ class JobQueue:
     All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
     """
 
-    def __init__(self, redis: Redis, *, max_queued: int, max_kept_bytes: int = 0) -> None:
+    def __init__(
+        self, redis: Redis, *, max_queued: int, max_kept_bytes: int = 0, max_kept_file_bytes: int = 0
+    ) -> None:
         """Make one.
 
         Args:
             redis: the server.
             max_queued: limit of waiting jobs.
-            max_kept_bytes: limit of the size of all jobs, ended ones included; 0 for none.
+            max_kept_bytes: limit of the size of all jobs in Redis, ended ones included; 0 for none.
+            max_kept_file_bytes: limit of the size of all files that were sent for them; 0 for none.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -50,6 +53,7 @@ class JobQueue:
         self._pages = JobPages(redis, self._pace)
         self._max_queued = max_queued
         self._max_kept_bytes = max_kept_bytes
+        self._max_kept_file_bytes = max_kept_file_bytes
 
     @translates_redis_errors
     def expect_files(self, job_id: str) -> None:
@@ -99,6 +103,7 @@ class JobQueue:
             *webhook_fields(original),
             prediction_base,
             self._max_kept_bytes,
+            self._max_kept_file_bytes,
             *file_fields(files),
         )
         self._require_accepted(outcome)
@@ -201,6 +206,11 @@ class JobQueue:
         if outcome == "heavy":
             raise QueueFullError(
                 f"the jobs that are kept take as many bytes as they may, {self._max_kept_bytes}; "
+                "try again when some have ended, or delete some"
+            )
+        if outcome == "laden":
+            raise QueueFullError(
+                f"the files of the jobs that are kept take as many bytes as they may, {self._max_kept_file_bytes}; "
                 "try again when some have ended, or delete some"
             )
         if outcome == "conflict":

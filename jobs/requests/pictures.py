@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, GetCoreSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 REF_PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?(?:\.(?:png|webp|jpe?g))?$"
 MAX_URL_CHARS = 2000
+PICTURE_FORMAT = "picture"
+"""The ``format`` of a field that takes a picture, in JSON schemas."""
 
 _KEPT = re.compile(r"(?:/v1/(?:uploads|files)/)?sha256:([0-9a-f]{64})(?:/content)?", re.ASCII | re.IGNORECASE)
 _OF_JOB = re.compile(REF_PATTERN, re.ASCII)
@@ -55,6 +57,13 @@ class Picture(str):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A string, brought into one form."""
         return core_schema.no_info_after_validator_function(cls._in_one_form, core_schema.str_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A string that forms know for a picture."""
+        return {**handler(schema), "format": PICTURE_FORMAT}
 
     @classmethod
     def kept_as(cls, digest: str) -> Self:

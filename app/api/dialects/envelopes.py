@@ -74,7 +74,8 @@ def _a1111(problem: Problem, kind: Kind) -> JSONResponse:
 DIALECTS = (
     Dialect(re.compile(r"/sdapi(/|$)"), _a1111),
     Dialect(
-        re.compile(r"/v1/(predictions|deployments|webhooks/default)(/|$)|/v1/models/[^/]+/[^/]+"), _replicate
+        re.compile(r"/v1/(predictions|deployments|files|webhooks/default)(/|$)|/v1/models/[^/]+/[^/]+"),
+        _replicate,
     ),
     Dialect(re.compile(r"/v1/images/(generations|edits|variations)$|/v1/models/"), _openai),
 )

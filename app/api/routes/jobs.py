@@ -43,6 +43,9 @@ IdempotencyKey = Annotated[
         **documented(
             "invalid_request",
             "invalid_file",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
             "unknown_model",
             "clip_mismatch",
             "no_image_tower",
@@ -50,6 +53,7 @@ IdempotencyKey = Annotated[
             "idempotency_conflict",
             "queue_full",
             "queue_unavailable",
+            "stopping",
             "invalid_json",
             "unsupported_media_type",
             "body_too_large",

@@ -1,7 +1,7 @@
 -- ARGV: prefix, id. Delete a job in any status; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
-local status, bytes, inputs = unpack(redis.call('HMGET', job, 'status', 'bytes', 'inputs'))
+local status, bytes, file_bytes, inputs = unpack(redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs'))
 if not status then
   return 0
 end
@@ -18,6 +18,9 @@ end
 redis.call('DEL', job)
 if bytes then
   redis.call('DECRBY', prefix .. 'kept_bytes', bytes)
+end
+if file_bytes then
+  redis.call('DECRBY', prefix .. 'kept_file_bytes', file_bytes)
 end
 for digest in string.gmatch(inputs or '', '%x+') do
   redis.call('SREM', prefix .. 'inputs:' .. digest, id)

@@ -15,7 +15,8 @@
 -- held:<worker>                    set      the jobs that a worker runs                           claim               at release or end
 -- claimed:<worker>                 hash     the last claim of a worker, to repeat its answer      claim               after 10 min
 -- drainer                          string   the worker that empties itself for a quarantined job  claim               after 30 s
--- kept_bytes                       string   bytes of all jobs                                     weigh, delete       never
+-- kept_bytes                       string   bytes of all jobs in Redis                            weigh, delete       never
+-- kept_file_bytes                  string   bytes of the files that were sent for all jobs        weigh, delete       never
 -- inputs:<digest>                  set      the jobs that keep a picture                          submit              at deletion
 -- orphans                          zset     folders of files to delete, by time                   collect_later       when deleted
 -- upload:<owner>:<digest>          hash     a picture that a caller has uploaded                  keep_upload         when expired
@@ -198,9 +199,10 @@ local function drop_upload(prefix, owner, digest)
   return place
 end
 
--- The bytes that a job takes while it is kept: its record, its files, and what else Redis has of it in its indexes and
--- events (BYTES_BESIDE, measured). Counted in its record and in the total of all jobs; delete.lua takes them off again,
--- so that the total is exact: a job that was never weighed, being of an older version, counts nothing.
+-- The bytes that a job takes while it is kept. In Redis: its record, and what else there is of it in indexes and events
+-- (BYTES_BESIDE, measured). In the artifact store: the files that were sent for it. Counted in its record and in the
+-- totals of all jobs; delete.lua takes them off again, so that the totals are exact: a job that was never weighed, being
+-- of an older version, counts nothing.
 local BYTES_BESIDE = 2048
 
 local function weigh(prefix, id)
@@ -209,10 +211,15 @@ local function weigh(prefix, id)
   for _, value in ipairs(redis.call('HVALS', job)) do
     record = record + #value
   end
-  local counted, inputs, uploads = unpack(redis.call('HMGET', job, 'bytes', 'inputs_bytes', 'uploads_bytes'))
-  local bytes = BYTES_BESIDE + record + (inputs or 0) + (uploads or 0)
+  local counted, counted_files, inputs, uploads =
+    unpack(redis.call('HMGET', job, 'bytes', 'file_bytes', 'inputs_bytes', 'uploads_bytes'))
+  local bytes, file_bytes = BYTES_BESIDE + record, (inputs or 0) + (uploads or 0)
   redis.call('HSET', job, 'bytes', whole(bytes), 'record_bytes', record)
   redis.call('INCRBY', prefix .. 'kept_bytes', whole(bytes - (counted or 0)))
+  if counted_files or file_bytes > 0 then
+    redis.call('HSET', job, 'file_bytes', whole(file_bytes))
+    redis.call('INCRBY', prefix .. 'kept_file_bytes', whole(file_bytes - (counted_files or 0)))
+  end
 end
 
 -- Enter a terminal status, once.

@@ -1,8 +1,8 @@
 -- ARGV: prefix, id, request, most waiting jobs, idempotency key (its place after the prefix) or '', digest of the body,
 -- seconds to keep the key, flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its
 -- events with commas between, the address of this server in its predictions, or '', most bytes of
--- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, their digests.
--- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy', id}. The same id again (its answer was lost) changes
+-- all jobs or 0, most bytes of the files of all jobs or 0, bytes of the files that go at its end, bytes of the pictures
+-- that it keeps, their digests. Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy' | 'laden', id}. The same id again (its answer was lost) changes
 -- nothing.
 --
 -- The queue is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
@@ -12,7 +12,7 @@
 -- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
-  prediction_base, most_bytes, uploads_bytes, inputs_bytes = unpack(ARGV, 1, 17)
+  prediction_base, most_bytes, most_file_bytes, uploads_bytes, inputs_bytes = unpack(ARGV, 1, 18)
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
   return {'accepted', id}
@@ -27,10 +27,15 @@ end
 if redis.call('ZCARD', prefix .. 'status:queued') >= tonumber(most) then
   return {'full', ''}
 end
-local bytes = BYTES_BESIDE + #request + (uploads_bytes or 0) + (inputs_bytes or 0)
-if tonumber(most_bytes or 0) > 0
-    and (redis.call('GET', prefix .. 'kept_bytes') or 0) + bytes > tonumber(most_bytes) then
+local function exceeds(most_of_all, key, bytes)
+  return tonumber(most_of_all or 0) > 0 and bytes > 0
+    and (redis.call('GET', key) or 0) + bytes > tonumber(most_of_all)
+end
+if exceeds(most_bytes, prefix .. 'kept_bytes', BYTES_BESIDE + #request) then
   return {'heavy', ''}
+end
+if exceeds(most_file_bytes, prefix .. 'kept_file_bytes', (uploads_bytes or 0) + (inputs_bytes or 0)) then
+  return {'laden', ''}
 end
 local created = whole(next_creation(prefix))
 local share = cost / weight
@@ -52,8 +57,8 @@ end
 if tonumber(uploads_bytes or 0) > 0 then
   redis.call('HSET', job, 'uploads_bytes', uploads_bytes)
 end
-if #ARGV > 17 then
-  local inputs = {unpack(ARGV, 18)}
+if #ARGV > 18 then
+  local inputs = {unpack(ARGV, 19)}
   redis.call('HSET', job, 'inputs', table.concat(inputs, ' '), 'inputs_bytes', inputs_bytes)
   for _, digest_of_input in ipairs(inputs) do
     redis.call('SADD', prefix .. 'inputs:' .. digest_of_input, id)

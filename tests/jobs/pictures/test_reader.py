@@ -13,7 +13,7 @@ from PIL import Image
 
 from jobs.errors import InvalidFileError
 from jobs.pictures.headers import MAX_SCANS, read_header
-from jobs.pictures.reader import KEPT_PIXELS, Kept, digest_of, read_picture, to_png
+from jobs.pictures.reader import KEPT_PIXELS, MAX_PIXELS, Kept, digest_of, read_picture, to_png
 from tests.brought_pictures import (
     SIDE,
     encoded,
@@ -54,11 +54,12 @@ def test_what_is_transparent_is_white(name: str, file: bytes) -> None:
     assert apart(read_picture(file, name), Image.new("RGB", (SIDE, SIDE), "white")) == 0
 
 
+@pytest.mark.parametrize("kept", Kept)
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_picture_is_refused_in_one_way_and_by_its_name(name: str) -> None:
+def test_what_is_no_picture_is_refused_in_one_way_and_by_its_name(name: str, kept: Kept) -> None:
     start = time.process_time()
     with pytest.raises(InvalidFileError, match=r"^the file ") as refusal:
-        read_picture(REFUSED[name], "the file", field="pictures")
+        read_picture(REFUSED[name], "the file", field="pictures", kept=kept)
     assert refusal.value.field == "pictures"
     assert time.process_time() - start < 2
 
@@ -255,12 +256,13 @@ def test_a_damaged_file_is_read_or_refused_and_does_nothing_else() -> None:
         for _ in range(rng.choice((1, 2, 10))):
             place, length = rng.randrange(len(data)), rng.choice((0, 1, 1, 8))
             data[place : place + length] = rng.randbytes(rng.choice((0, 1, 1, 8)))
+        kept = rng.choice(list(Kept))
         try:
-            picture = read_picture(bytes(data), "it")
+            picture = read_picture(bytes(data), "it", kept=kept)
         except InvalidFileError:
             continue
-        assert picture.mode == "RGB"
-        assert picture.width * picture.height <= KEPT_PIXELS
+        assert picture.mode == "RGB" or (picture.mode, kept) == ("RGBA", Kept.WITH_ALPHA)
+        assert picture.width * picture.height <= (KEPT_PIXELS if kept is Kept.THUMBNAIL else MAX_PIXELS)
         read += 1
     assert 50 < read < 1000
 

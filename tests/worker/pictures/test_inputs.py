@@ -59,6 +59,19 @@ class TestPicturesThatAJobIsGuidedBy:
         assert read[1].dtype is torch.uint8
         assert torch.equal(read[1], levels(scene()))
 
+    def test_are_read_as_large_and_as_transparent_as_they_are_kept(
+        self, ask: Ask, artifacts: ArtifactStore
+    ) -> None:
+        for mode, channels in (("RGB", 3), ("RGBA", 4)):
+            picture = scene(700, 600).convert(mode)
+            if mode == "RGBA":
+                picture.putalpha(scene(700, 600).getchannel(0))
+            png = to_png(picture)
+            artifacts.put(input_key(JOB, digest_of(png)), png)
+            (read,) = read_inputs(JOB, guided(ask, f"sha256:{digest_of(png)}"), artifacts).named.values()
+            assert read.shape == (channels, 600, 700)
+            assert torch.equal(read, levels(picture))
+
     def test_fail_the_job_if_they_are_others_by_now_or_gone(self, ask: Ask, artifacts: ArtifactStore) -> None:
         digest = digest_of(to_png(scene()))
         request = guided(ask, f"sha256:{digest}")

@@ -203,6 +203,12 @@ def test_a_job_names_an_upload_and_keeps_its_own_copy(client: TestClient, artifa
     assert client.get(f"/v1/uploads/{kept}").status_code == 404
     digest = kept.removeprefix("sha256:")
     assert sha256(artifacts.get(input_key(job["id"], digest))).hexdigest() == digest
+    shown = client.get(f"/v1/jobs/{job['id']}/inputs/{kept}")
+    assert (sha256(shown.content).hexdigest(), shown.headers["content-type"]) == (digest, "image/png")
+    for path in (f"/v1/jobs/{job['id']}/inputs/{NOBODYS}", f"/v1/jobs/{job['id']}/inputs/0.png"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["type"]) == (404, "/errors/unknown_image")
+    assert client.get(f"/v1/jobs/0a/inputs/{kept}").json()["type"] == "/errors/unknown_job"
     again = client.post("/v1/jobs", json=guided_by(kept))  # as long as the job has it
     assert again.status_code == 202, again.text
     for each in (job, again.json()):
