@@ -14,6 +14,7 @@ BENCHMARKS = (
     "guidance_quality",
     "aesthetics",
     "full_size",
+    "real_shapes",
     "loading",
     "serving",
     "queue",

@@ -20,12 +20,25 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class RowSpec:
+    """The conditions that a row of a model's batch carries (``worker/rows.py``)."""
+
+    context_length: int  # L, tokens that its text encoder reads at once
+    context_width: int  # D, of the state of a token
+    vector_width: int = 0  # V; 0 without a vector
+    extra_channels: int = 0  # K, beside the latents
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """Properties of a diffusion model that a sampler depends on."""
 
     latent_channels: int
     latent_factor: int  # pixels along one side of a latent
-    scheduler_config: dict[str, Any]
+    scheduler_config: dict[
+        str, Any
+    ]  # noise levels, their spacing, and what is predicted, as diffusers names them
+    row: RowSpec
     device: torch.device  # of latents and conditions
     measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
 

@@ -17,15 +17,20 @@ class Row:
     Attributes:
         context: states of the text's tokens, [1, L, D].
         weight: of the row's output in the combined one.
+        vector: pooled text and sizes, or an embedding of a picture, [1, V]; for models that are told one.
+        channels: beside the latents, such as a mask or an encoded picture, [1, K, h, w]; likewise.
     """
 
     context: Tensor
     weight: float = 1.0
+    vector: Tensor | None = None
+    channels: Tensor | None = None
 
     @property
     def key(self) -> Hashable:
         """The shapes of the conditions, in which the rows of one batch agree."""
-        return self.context.shape[1:]
+        others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))
+        return self.context.shape[1:], *others
 
 
 Rows = tuple[Row, ...]  # of one picture, the conditional one first

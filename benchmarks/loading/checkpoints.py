@@ -36,19 +36,33 @@ def write_checkpoints(folder: Path, shapes: Shapes, dtype: str) -> None:
     if (folder / "models.toml").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
-    numbers = torch.randn(BLOCK, generator=torch.Generator().manual_seed(0)).mul_(SPREAD).to(DTYPES[dtype])
-    _write_diffusion(folder / "sd", shapes, numbers)
-    _write_clip(folder / "clip", shapes.clip, numbers)
+    write_diffusion(folder / "sd", shapes, dtype)
+    _write_clip(folder / "clip", shapes.clip, _numbers(dtype))
     (folder / "models.toml").write_text(
         f'[models.sd]\npath = "sd"\nclip = "clip"\nwidth = {shapes.px}\nheight = {shapes.px}\nmin_px = 64\n'
         f'max_px = {shapes.px}\n\n[clips.clip]\npath = "clip"\n'
     )
 
 
-def _write_diffusion(folder: Path, shapes: Shapes, numbers: Tensor) -> None:
+def _numbers(dtype: str) -> Tensor:
+    return torch.randn(BLOCK, generator=torch.Generator().manual_seed(0)).mul_(SPREAD).to(DTYPES[dtype])
+
+
+def write_diffusion(folder: Path, shapes: Shapes, dtype: str, **scheduler: Any) -> None:
+    """Write a Stable Diffusion.
+
+    Args:
+        folder: of its own.
+        shapes: of the networks.
+        dtype: of the files, fp32 or fp16.
+        scheduler: fields of its configuration.
+    """
+    numbers = _numbers(dtype)
     for part in ("scheduler", "tokenizer"):
         shutil.copytree(POCKET / part, folder / part, dirs_exist_ok=True)
     shutil.copy(POCKET / "model_index.json", folder)
+    _edit(folder / "scheduler" / "scheduler_config.json", **scheduler)
+    _edit(folder / "tokenizer" / "tokenizer_config.json", model_max_length=77)
     text = CLIPTextConfig(**shapes.text)
     networks: dict[str, tuple[str, Callable[[], Any]]] = {
         "text_encoder": ("model", lambda: CLIPTextModel(text)),
@@ -60,6 +74,10 @@ def _write_diffusion(folder: Path, shapes: Shapes, numbers: Tensor) -> None:
             network = build()
         (network.config.save_pretrained if name == "text_encoder" else network.save_config)(folder / name)
         _write_weights(network, folder / name / f"{stem}.safetensors", numbers)
+
+
+def _edit(file: Path, **fields: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields, indent=2))
 
 
 def _write_clip(folder: Path, architecture: str, numbers: Tensor) -> None:

@@ -27,7 +27,8 @@ START_S, PATIENCE_S = 180, 600
 class Service:
     """The service, as its callers see it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, process: int) -> None:
+        self.process = process  # its id
         self._http = httpx.Client(base_url=url, timeout=PATIENCE_S, trust_env=False)
         self._asked = 0
 
@@ -90,8 +91,14 @@ def _seconds(job: dict[str, Any]) -> float:
 
 
 @contextmanager
-def running(threads: int) -> Iterator[Service]:
-    """The service, with one worker that holds up to 16 jobs."""
+def running(threads: int, catalog: Callable[[Path], Path] = catalog, **settings: str) -> Iterator[Service]:
+    """The service, with one worker that holds up to 16 jobs.
+
+    Args:
+        threads: of the worker.
+        catalog: writes the models into a folder.
+        settings: more variables of its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="lodestar-") as place:
         folder = Path(place)
         port, models, log = _free_port(), catalog(folder), folder / "log"
@@ -101,6 +108,7 @@ def running(threads: int) -> Iterator[Service]:
             "PYTHONPATH": str(ROOT),
             "LODESTAR_THREADS": str(threads),
             "LODESTAR_CAPACITY": "16",
+            **settings,
         }
         with log.open("w") as said:
             process = subprocess.Popen(
@@ -114,7 +122,7 @@ def running(threads: int) -> Iterator[Service]:
             _wait(lambda: process.poll() is not None or "Ready at" in log.read_text())
             if process.poll() is not None:
                 raise RuntimeError(f"the service does not start:\n{log.read_text()}")
-            yield Service(f"http://127.0.0.1:{port}")
+            yield Service(f"http://127.0.0.1:{port}", process.pid)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(60)

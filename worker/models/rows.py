@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from worker.rows import Rows
+from worker.facts import RowSpec
+from worker.rows import Row, Rows
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
 
@@ -18,6 +19,8 @@ class RowBatch:
 
     Attributes:
         context: [B, L, D].
+        vector: [B, V]; None where rows have none.
+        channels: [B, K, h, w]; likewise.
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
         weights: of these rows, [N, R, 1, 1, 1]; 0 for a repetition.
@@ -25,6 +28,8 @@ class RowBatch:
     """
 
     context: Tensor
+    vector: Tensor | None
+    channels: Tensor | None
     owners: Tensor
     places: Tensor
     weights: Tensor
@@ -58,6 +63,10 @@ class RowBatch:
         Row by row, so that a picture's combined output has the same bits in every batch.
         """
         return [(self._nth(outputs, row), self.weights[:, row]) for row in range(self.places.shape[1])]
+
+    def with_channels(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] and the rows' channels after them, [B, C + K, h, w]."""
+        return latents if self.channels is None else torch.cat([latents.to(self.channels), self.channels], 1)
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""
@@ -102,8 +111,28 @@ class RowBatches:
             weights.append([*(row.weight for row in each), *[0.0] * missing])
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
+            self._together([row.vector for row in rows if row.vector is not None]),
+            self._together([row.channels for row in rows if row.channels is not None]),
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
             is_regular=len(rows) == most * len(pictures),
         )
+
+    def _together(self, parts: Sequence[Tensor]) -> Tensor | None:
+        """The parts of all rows as one; None of none."""
+        return torch.cat([part.to(self._device, self._dtype) for part in parts]) if parts else None
+
+
+def blank(spec: RowSpec, context: Tensor, size: tuple[int, int], weight: float = 1.0) -> Row:
+    """A row that tells nothing besides a text.
+
+    Args:
+        spec: what a row carries.
+        context: of the text, [1, L, D].
+        size: h and w of the latents.
+        weight: of the row.
+    """
+    vector = context.new_zeros(1, spec.vector_width) if spec.vector_width else None
+    channels = context.new_zeros(1, spec.extra_channels, *size) if spec.extra_channels else None
+    return Row(context, weight, vector, channels)

@@ -7,7 +7,7 @@ import torch
 
 from jobs.catalog.catalog import ModelCard
 from worker.models.families.denoiser import Denoiser
-from worker.rows import Row
+from worker.models.rows import blank
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +26,9 @@ def warm_up(model: Denoiser, card: ModelCard) -> None:
     size, device = (card.height // factor, card.width // factor), model.facts.device
     latents = torch.zeros(1, model.facts.latent_channels, *size, device=device)
     try:
-        prompt, nothing = (Row(context, 0.5) for context in model.encode_texts(["", ""]).split(1))
-        model.predict(latents, torch.tensor([500], device=device), model.rows([(prompt, nothing)]))
+        contexts = model.encode_texts(["", ""]).split(1)
+        rows = tuple(blank(model.facts.row, context, size, weight=0.5) for context in contexts)
+        model.predict(latents, torch.tensor([500], device=device), model.rows([rows]))
         model.render(latents)
     except torch.OutOfMemoryError:
         log.warning("no memory to warm a model up; smaller pictures may fit", model=card.id)

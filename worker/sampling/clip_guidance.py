@@ -128,7 +128,8 @@ class ClipGuidance:
         assert loss is not None
         gradients: list[Gradient] = []
         noisy: Tensor | None = None
-        if guidance.rho:
+        # D is relative to sigma, which is infinite in noise alone.
+        if guidance.rho and not step.starts_from_noise_alone:
             gradient = yield from self._noisy_gradient(step, prediction, loss, noise)
             gradients.append(gradient)
             strength = guidance.rho * rule.factor(preset.rho_factor, index, self._steps)

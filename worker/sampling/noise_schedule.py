@@ -5,15 +5,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from inspect import signature
 from itertools import accumulate, pairwise
 from typing import Any
 
+import torch
+from diffusers import DDIMScheduler
 from torch import Tensor
 
-from jobs.errors import ModelUnavailableError
+from jobs.errors import JobFailedError, ModelUnavailableError
 from jobs.requests.samplers import ScheduleName
 from worker.facts import PREDICTIONS
-from worker.sampling.step import Step
+from worker.sampling.step import PURE_NOISE, Step, is_noise_alone
 
 Level = tuple[float, float]  # (a, s) of x = a x0 + s eps
 
@@ -86,17 +89,57 @@ def planned(
 
     Raises:
         ModelUnavailableError: no solver supports the model's prediction type.
+        JobFailedError: the schedule needs a largest noise level, and the model has none.
     """
-    scheduler = levels.scheduler.from_config(json.loads(config), **levels.options, **_SPREADS[schedule])
+    scheduler = _scheduler(levels, json.loads(config), schedule)
     scheduler.set_timesteps(steps)
     groups = levels.grouped(list(scheduler.timesteps))
     prediction = scheduler.config.prediction_type
     plan = tuple(
-        step_between(start, end, prediction, timesteps=timesteps, eta=eta)
+        step_between(start, end, prediction, timesteps=_calls(timesteps, start), eta=eta)
         for timesteps, (start, end) in zip(groups, _levels(scheduler, groups), strict=True)
     )
     scale = float(scheduler.init_noise_sigma)
     return plan, scale * plan[0].a if levels.exploding else scale
+
+
+def _scheduler(levels: NoiseLevels, config: dict[str, Any], schedule: ScheduleName) -> Any:
+    """The scheduler that places the noise levels of a model.
+
+    A model with ``rescale_betas_zero_snr`` is trained down to a signal-to-noise ratio of 0 (Lin et al. 2024, "Common
+    Diffusion Noise Schedules and Sample Steps are Flawed", sec. 3.1).
+
+    Raises:
+        JobFailedError: the schedule is spread from the largest sigma, which is infinite there.
+    """
+    if not config.get("rescale_betas_zero_snr"):
+        return levels.scheduler.from_config(config, **levels.options, **_SPREADS[schedule])
+    if _SPREADS[schedule]:
+        raise JobFailedError(
+            f"schedule {schedule} is spread from the largest noise level down, and this model starts from noise alone "
+            f"(zero terminal SNR), where it is infinite: use schedule {ScheduleName.DEFAULT}",
+            field="schedule",
+        )
+    if "rescale_betas_zero_snr" not in signature(levels.scheduler.__init__).parameters:
+        config = config | {"trained_betas": _rescaled_betas(config)}
+    return levels.scheduler.from_config(config, **levels.options)
+
+
+def _rescaled_betas(config: dict[str, Any]) -> list[float]:
+    """The betas of a zero terminal SNR, for schedulers that cannot rescale them by themselves.
+
+    As in those that can, the last abar is as small as their arithmetic allows, and not 0.
+    """
+    abars = DDIMScheduler.from_config(config).alphas_cumprod.double()
+    abars[-1] = PURE_NOISE
+    before = torch.cat([abars.new_ones(1), abars[:-1]])
+    betas: list[float] = (1 - abars / before).tolist()
+    return betas
+
+
+def _calls(timesteps: tuple[Tensor, ...], start: Level) -> tuple[Tensor, ...]:
+    """The UNet's calls of a step; one where it starts from noise alone, since a slope in sigma has no mean there."""
+    return timesteps[:1] if is_noise_alone(start[0]) else timesteps
 
 
 def _levels(scheduler: Any, groups: Sequence[tuple[Tensor, ...]]) -> list[tuple[Level, Level]]:

@@ -9,6 +9,14 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+# abar = a^2 of latents without any signal: some of diffusers' schedulers would divide by 0, and have this in its place.
+PURE_NOISE = 2.0**-24
+
+
+def is_noise_alone(a: float) -> bool:
+    """Whether latents of this level have nothing of x0."""
+    return a**2 < 2 * PURE_NOISE
+
 
 @dataclass(frozen=True)
 class Step:
@@ -35,6 +43,11 @@ class Step:
     up: float
     keep: float
     gain: float
+
+    @property
+    def starts_from_noise_alone(self) -> bool:
+        """Whether x has nothing of x0 yet."""
+        return is_noise_alone(self.a)
 
     @property
     def sigma(self) -> float:

@@ -53,7 +53,12 @@ BROUGHT = "sha256:" + 64 * "0"
 FACTS = facts.Facts(
     {
         "pocket": facts.ModelFacts(
-            CHANNELS, FACTOR, SCHEDULER, torch.device("cpu"), lambda text: facts.Reading(5, 75, 77)
+            CHANNELS,
+            FACTOR,
+            SCHEDULER,
+            facts.RowSpec(77, 8),
+            torch.device("cpu"),
+            lambda text: facts.Reading(5, 75, 77),
         )
     },
     {

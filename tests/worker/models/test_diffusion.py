@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.worker.models.loading.single_file import write_single_file
+from benchmarks.loading.single_file import write_single_file
 from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, load
 

@@ -10,10 +10,10 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
+from benchmarks.loading.single_file import write_single_file
 from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
-from tests.worker.models.loading.single_file import write_single_file
 from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, Tensors, copy_of_pocket, edit, load, rewrite
 from worker.aesthetics.predictor import load_head
@@ -136,6 +136,16 @@ def with_old_attention(tensors: Tensors) -> Tensors:
         ("model_index.json", {"unet": [None, None]}, "names no unet"),
         ("model_index.json", {"scheduler": ["os", "system"]}, "a system, is not one of diffusers'"),
         ("scheduler/scheduler_config.json", {"prediction_type": "flow_prediction"}, "is 'flow_prediction'"),
+        (
+            "scheduler/scheduler_config.json",
+            {"rescale_betas_zero_snr": True, "prediction_type": "epsilon"},
+            "rescale_betas_zero_snr needs a prediction_type other than 'epsilon'",
+        ),
+        (
+            "scheduler/scheduler_config.json",
+            {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction", "use_karras_sigmas": True},
+            "use_karras_sigmas spreads its levels from the largest sigma down",
+        ),
         (
             "scheduler/scheduler_config.json",
             {"_class_name": "UniPCMultistepScheduler", "use_flow_sigmas": True},

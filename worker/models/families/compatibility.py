@@ -19,6 +19,7 @@ _CONDITIONING: dict[str, tuple[Any, ...]] = {
     "time_cond_proj_dim": (None,),  # of models conditioned on their guidance scale
     "dual_cross_attention": (None, False),
 }
+_SPREADS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
 _VAE = {"latents_mean": "shifts", "latents_std": "scales", "shift_factor": "shifts"}
 
 
@@ -43,8 +44,8 @@ def require_latents(unet: Any, vae: Any) -> None:
     for field, verb in (("in_channels", "takes"), ("out_channels", "gives")):
         if unet[field] != channels:
             raise ModelUnavailableError(
-                f"the UNet {verb} {unet[field]} channels and the VAE's latents have {channels}: "
-                "one that takes more, to inpaint or to be told of depth, is not served"
+                f"the UNet {verb} {unet[field]} channels and the VAE's latents have {channels}: one that takes more, "
+                "to inpaint (9 for 4), to edit as InstructPix2Pix does (8) or to be told of depth (5), is not served"
             )
 
 
@@ -81,5 +82,22 @@ def require_schedule(scheduler: Mapping[str, Any]) -> None:
         raise ModelUnavailableError(
             f"the scheduler's prediction_type is {prediction!r}; known are {', '.join(PREDICTIONS)}"
         )
+    if scheduler.get("rescale_betas_zero_snr"):
+        _require_pure_noise(scheduler, prediction)
     if "beta_schedule" not in scheduler or scheduler.get("use_flow_sigmas"):
         raise ModelUnavailableError("the scheduler plans no diffusion by betas, which is what is served")
+
+
+def _require_pure_noise(scheduler: Mapping[str, Any], prediction: str) -> None:
+    """Refuse the start from noise alone where nothing follows from it (Lin et al. 2024, sec. 3.2)."""
+    if prediction == "epsilon":
+        raise ModelUnavailableError(
+            "the scheduler's rescale_betas_zero_snr needs a prediction_type other than 'epsilon': "
+            "the noise in noise alone says nothing of a picture"
+        )
+    spread = [field for field in _SPREADS if scheduler.get(field)]
+    if spread:
+        raise ModelUnavailableError(
+            f"the scheduler's {spread[0]} spreads its levels from the largest sigma down, which is infinite with "
+            "rescale_betas_zero_snr"
+        )

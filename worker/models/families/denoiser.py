@@ -68,7 +68,10 @@ class Denoiser(ABC):
 
     @abstractmethod
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
-        """The network's output [B, C, h, w] for the latents [B, C, h, w] and timesteps [B] of B rows."""
+        """The network's output [B, C, h, w] for the latents [B, C + K, h, w] and timesteps [B] of B rows.
+
+        The K channels after those of the latents are the rows' own.
+        """
 
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
@@ -113,7 +116,8 @@ class Denoiser(ABC):
         Returns:
             [B, C, h, w], float32 on the device.
         """
-        return self._output(rows.inputs(latents), rows.expanded(timesteps), rows).float()
+        inputs = rows.with_channels(rows.inputs(latents))
+        return self._output(inputs, rows.expanded(timesteps), rows).float()
 
     @torch.enable_grad()
     def pull_back(self, latents: Tensor, timesteps: Tensor, rows: RowBatch, gradients: Tensor) -> Tensor:
@@ -130,7 +134,7 @@ class Denoiser(ABC):
         """
         # A leaf for each row, since the product is scaled row by row.
         leaf = rows.expanded(latents.detach()).requires_grad_(True)
-        output = self._output(leaf, rows.expanded(timesteps), rows)
+        output = self._output(rows.with_channels(leaf), rows.expanded(timesteps), rows)
         return rows.summed(vector_jacobian(output, leaf, gradients.to(output.device)).float())
 
     @cached_property

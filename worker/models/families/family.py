@@ -56,6 +56,7 @@ class Family:
         tokenizers: names of the classes of its tokenizers, likewise.
         ignored: parts of a checkpoint that are not used.
         require: refuses parts that do not fit each other, by their configurations.
+        require_file: refuses a checkpoint that is one file, by its tensors on the meta device.
         make: from filled parts to the denoiser on its device.
     """
 
@@ -64,6 +65,7 @@ class Family:
     tokenizers: Mapping[str, tuple[str, ...]]
     ignored: frozenset[str]
     require: Callable[[Parts], None]
+    require_file: Callable[[Tensors], None]
     make: Callable[[Parts, Device], Denoiser]
 
     @property

@@ -13,6 +13,7 @@ from diffusers.loaders.single_file_utils import (
     convert_open_clip_checkpoint,
 )
 
+from worker.models.families.compatibility import require_latents
 from worker.models.families.family import Tensors
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
@@ -21,6 +22,21 @@ OPEN_CLIP = f"{TEXT}model."
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
 # Attention of VAEs that were written by diffusers before 0.17.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def require_latents_of_file(checkpoint: Tensors) -> None:
+    """Refuse a UNet that takes or gives anything but the latents of the VAE, by their shapes.
+
+    Raises:
+        ModelUnavailableError: it does.
+    """
+    taken, given = (checkpoint.get(f"{UNET}{key}.weight") for key in ("input_blocks.0.0", "out.2"))
+    decoded = checkpoint.get(f"{VAE}decoder.conv_in.weight")
+    if taken is not None and given is not None and decoded is not None:
+        require_latents(
+            {"in_channels": taken.shape[1], "out_channels": given.shape[0]},
+            {"latent_channels": decoded.shape[1]},
+        )
 
 
 def unet(checkpoint: Tensors, network: Any) -> Tensors:

@@ -8,7 +8,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from worker.facts import ModelFacts
+from worker.facts import ModelFacts, RowSpec
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.device import Device
 from worker.models.families import original
@@ -44,6 +44,11 @@ class StableDiffusion(Denoiser):
             latent_channels=self._vae.config.latent_channels,
             latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
             scheduler_config=dict(parts["scheduler"].config),
+            row=RowSpec(
+                context_length=self._length,
+                context_width=self._text_encoder.config.hidden_size,
+                extra_channels=self._unet.config.in_channels - self._vae.config.latent_channels,
+            ),
             device=device.device,
             measure=partial(measured, self._tokenizer, limit=self._length),
         )
@@ -143,5 +148,6 @@ STABLE_DIFFUSION = Family(
     tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},
     ignored=frozenset({"safety_checker", "feature_extractor", "image_encoder"}),
     require=_require,
+    require_file=original.require_latents_of_file,
     make=StableDiffusion,
 )

@@ -34,4 +34,8 @@ def family_in(folder: Path) -> Family:
     Raises:
         ModelUnavailableError: it has no ``model_index.json``, or no family serves it.
     """
+    config = folder / "config.json"
+    if not (folder / INDEX).is_file() and config.is_file():
+        kind = read_object(config).get("_class_name")
+        raise ModelUnavailableError(f"there is no {INDEX}, and it is a {kind} alone")
     return family_of(read_object(folder / INDEX).get("_class_name"))

@@ -12,9 +12,9 @@ from worker.models.families.denoiser import Denoiser
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
-from worker.models.loading.single_file import described_by
+from worker.models.loading.single_file import described_by, family_of_file
+from worker.models.rows import blank
 from worker.models.shared import SharedNetworks
-from worker.rows import Row
 
 
 def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
@@ -33,9 +33,8 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     path, shared = locate(card), shared or SharedNetworks()
     try:
         if path.is_file():
-            config = card.config or described_by(path)
-            family = family_in(config)
-            parts = load_file_parts(path, config, family, device, shared.digests)
+            family = family_of_file(path, card.config)
+            parts = load_file_parts(path, card.config or described_by(path), family, device, shared.digests)
         else:
             family = family_in(path)
             parts = load_folder_parts(path, family, card.variant, device, shared)
@@ -64,7 +63,7 @@ def _try_out(model: Denoiser) -> None:
         torch.tensor([500], device=device),
     )
     text = _tried("text encoder", lambda: model.encode_texts([""]))
-    rows = model.rows([(Row(text),)])
+    rows = model.rows([(blank(model.facts.row, text, (side, side)),)])
     _tried("UNet", lambda: model.predict(latents, timestep, rows), latents.shape)
     _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
 

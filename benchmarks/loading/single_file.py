@@ -1,4 +1,4 @@
-"""Write a diffusers folder as one checkpoint file in the layout of the original Stable Diffusion release."""
+"""Writes a diffusers folder as one checkpoint file in the layout of the original Stable Diffusion release."""
 
 import re
 from pathlib import Path

@@ -1,0 +1,156 @@
+"""Tiny checkpoints with random weights, as diffusers itself writes them: one of each class of pipeline."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FluxPipeline,
+    FluxTransformer2DModel,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+    UNet2DModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from tests.worker.models.variants import POCKET
+from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
+
+WIDTH = 32  # of the text encoder's states
+NOTHING: dict[str, Any] = {
+    "safety_checker": None,
+    "feature_extractor": None,
+    "requires_safety_checker": False,
+}
+
+
+def tokenizer() -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(POCKET / "tokenizer", model_max_length=77)
+
+
+def text_config(**fields: Any) -> CLIPTextConfig:
+    shape = {"hidden_size": WIDTH, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+    return CLIPTextConfig(vocab_size=2048, eos_token_id=2047, bos_token_id=2046, **{**shape, **fields})
+
+
+def unet(**fields: Any) -> UNet2DConditionModel:
+    """A UNet of Stable Diffusion's kind on latents of 4 channels."""
+    shape: dict[str, Any] = {
+        "sample_size": 16,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+        "cross_attention_dim": WIDTH,
+        "attention_head_dim": 4,
+        "norm_num_groups": 16,
+    }
+    return UNet2DConditionModel(**{**shape, **fields})
+
+
+def vae(**fields: Any) -> AutoencoderKL:
+    """A VAE of Stable Diffusion's kind, with a pixel for every second latent."""
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
+    shape = {"block_out_channels": (16, 32), "norm_num_groups": 8, "sample_size": 32, **blocks}
+    return AutoencoderKL(**{**shape, **fields})
+
+
+def parts(unet: UNet2DConditionModel, scheduler: Any) -> dict[str, Any]:
+    """The parts of a Stable Diffusion."""
+    return {
+        "vae": vae(),
+        "text_encoder": CLIPTextModel(text_config()),
+        "tokenizer": tokenizer(),
+        "unet": unet,
+        "scheduler": scheduler,
+        **NOTHING,
+    }
+
+
+def ddim(**config: Any) -> DDIMScheduler:
+    return DDIMScheduler.from_config(STABLE_DIFFUSION | config)
+
+
+def stable_diffusion(**config: Any) -> Any:
+    """A Stable Diffusion whose scheduler has these fields."""
+    return StableDiffusionPipeline(**parts(unet(), ddim(**config)))
+
+
+def inpainting() -> Any:
+    return StableDiffusionInpaintPipeline(**parts(unet(in_channels=9), ddim()))
+
+
+def inpainting_under_a_served_class() -> Any:
+    return StableDiffusionPipeline(**parts(unet(in_channels=9), ddim()))
+
+
+def instruct_pix2pix() -> Any:
+    return StableDiffusionInstructPix2PixPipeline(**parts(unet(in_channels=8), ddim()))
+
+
+def stable_diffusion_xl() -> Any:
+    network = unet(
+        cross_attention_dim=2 * WIDTH,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + WIDTH,
+    )
+    return StableDiffusionXLPipeline(
+        vae=vae(),
+        text_encoder=CLIPTextModel(text_config()),
+        text_encoder_2=CLIPTextModelWithProjection(text_config(projection_dim=WIDTH)),
+        tokenizer=tokenizer(),
+        tokenizer_2=tokenizer(),
+        unet=network,
+        scheduler=EulerDiscreteScheduler.from_config(STABLE_DIFFUSION),
+    )
+
+
+def flux() -> Any:
+    transformer = FluxTransformer2DModel(
+        in_channels=4,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=WIDTH,
+        pooled_projection_dim=WIDTH,
+        axes_dims_rope=(4, 4, 8),
+    )
+    return FluxPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+        vae=vae(shift_factor=0.1),
+        text_encoder=CLIPTextModel(text_config()),
+        tokenizer=tokenizer(),
+        text_encoder_2=None,
+        tokenizer_2=None,
+        transformer=transformer,
+    )
+
+
+def pixels() -> Any:
+    network = UNet2DModel(
+        sample_size=16,
+        block_out_channels=(32, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+    )
+    return DDPMPipeline(network, DDPMScheduler())
+
+
+def written(make: Callable[[], Any], folder: Path) -> Path:
+    """The folder of a checkpoint with random weights."""
+    torch.manual_seed(0)
+    make().save_pretrained(folder)
+    return folder

@@ -1,0 +1,167 @@
+"""A checkpoint that no family serves is refused by its class, and nothing of its weights is read for that."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from benchmarks.loading.single_file import write_single_file
+from tests.worker.models.families import checkpoints
+from tests.worker.models.families.checkpoints import written
+from tests.worker.models.test_unfit import refusal
+from tests.worker.models.variants import load
+from worker.models.families.stable_diffusion import StableDiffusion
+from worker.models.families.table import FAMILIES, served
+
+REFUSED = [
+    (checkpoints.stable_diffusion_xl, "it is a StableDiffusionXLPipeline"),
+    (checkpoints.flux, "it is a FluxPipeline"),
+    (checkpoints.instruct_pix2pix, "it is a StableDiffusionInstructPix2PixPipeline"),
+    (checkpoints.pixels, "it is a DDPMPipeline"),
+    (checkpoints.inpainting, "the UNet takes 9 channels and the VAE's latents have 4"),
+    (checkpoints.inpainting_under_a_served_class, "the UNet takes 9 channels and the VAE's latents have 4"),
+]
+
+
+def spoil_weights(folder: Path) -> None:
+    """Cut off all files of weights, so that to read one is to fail with another error."""
+    for file in folder.rglob("*.safetensors"):
+        file.write_bytes(file.read_bytes()[:1000])
+
+
+@pytest.mark.parametrize(("make", "said"), REFUSED, ids=[make.__name__ for make, _ in REFUSED])
+def test_a_folder_that_no_family_serves_is_refused_by_its_class_before_its_weights(
+    make: Callable[[], Any], said: str, tmp_path: Path
+) -> None:
+    folder = written(make, tmp_path / "m")
+    spoil_weights(folder)
+    message = refusal(folder)
+    assert said in message
+    assert "served" in message
+
+
+def test_a_refusal_says_what_is_served(tmp_path: Path) -> None:
+    folder = written(checkpoints.flux, tmp_path / "m")
+    assert refusal(folder) == f"m: it is a FluxPipeline, and what is served is {served()}"
+    assert "Stable Diffusion 1.x and 2.x (StableDiffusionPipeline, " in served()
+
+
+def test_one_network_in_a_folder_is_named(tmp_path: Path) -> None:
+    folder = written(checkpoints.pixels, tmp_path / "m")
+    assert "no model_index.json, and it is a UNet2DModel alone" in refusal(folder / "unet")
+
+
+@pytest.mark.parametrize("pipeline", FAMILIES)
+def test_every_class_of_the_table_is_served(pipeline: str, tmp_path: Path) -> None:
+    folder = written(checkpoints.stable_diffusion, tmp_path / "m")
+    index = folder / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"_class_name": pipeline}))
+    assert isinstance(load(folder), StableDiffusion)
+
+
+def as_one_file(make: Callable[[], Any], tmp_path: Path) -> Path:
+    """A checkpoint with Stable Diffusion's names, in the layout of the original release."""
+    file = tmp_path / "m.safetensors"
+    write_single_file(written(make, tmp_path / "m"), file, layers=1, with_attention=(False, True))
+    return file
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that describes a Stable Diffusion."""
+    return written(checkpoints.stable_diffusion, tmp_path_factory.mktemp("described") / "sd")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (checkpoints.inpainting, "the UNet takes 9 channels and the VAE's latents have 4"),
+        (checkpoints.instruct_pix2pix, "the UNet takes 8 channels and the VAE's latents have 4"),
+    ],
+    ids=["inpainting", "edit"],
+)
+@pytest.mark.parametrize("is_described", [True, False])
+def test_a_file_with_more_channels_is_refused_by_its_shapes(
+    make: Callable[[], Any], said: str, *, is_described: bool, described: Path, tmp_path: Path
+) -> None:
+    file = as_one_file(make, tmp_path)
+    assert said in refusal(file, config=described if is_described else None)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "said"),
+    [
+        (
+            "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias",
+            [1280],
+            "it is a StableDiffusionXLPipeline",
+        ),
+        (
+            "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
+            [1280],
+            "it is a StableDiffusionXLImg2ImgPipeline",
+        ),
+        ("double_blocks.0.img_attn.norm.key_norm.scale", [128], "it is a FluxPipeline"),
+        (
+            "model.diffusion_model.joint_blocks.37.x_block.mlp.fc1.weight",
+            [9728, 2432],
+            "it is a StableDiffusion3Pipeline",
+        ),
+        ("control_model.time_embed.0.weight", [1280, 320], "it is a ControlNetModel"),
+        ("head.modulation", [1, 2, 1536], "it is a checkpoint of the kind wan-"),
+        ("input_blocks.0.0.weight", [256, 3, 3, 3], "it is a UNet alone"),
+        ("lora_unet_down_blocks_0.lora_down.weight", [8, 320], "the file holds no text encoder"),
+    ],
+)  # fmt: skip
+def test_a_file_of_gigabytes_that_no_family_serves_is_refused_by_its_header(
+    key: str, shape: list[int], said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "m.safetensors"
+    write_sparse(file, {key: shape, "patch_embedding.weight": [1536, 16, 1, 2, 2], "rest": [2**31]})
+    began, read = time.monotonic(), bytes_read()
+    assert said in refusal(file)
+    assert file.stat().st_size > 4 * 2**30
+    assert bytes_read() - read < 2**24
+    assert time.monotonic() - began < 30
+
+
+def write_sparse(file: Path, shapes: dict[str, list[int]]) -> None:
+    """A file of zeros in half precision that takes no room on the disk."""
+    header, begin = {}, 0
+    for key, shape in shapes.items():
+        end = begin + 2 * int(torch.tensor(shape).prod())
+        header[key] = {"dtype": "F16", "shape": shape, "data_offsets": [begin, end]}
+        begin = end
+    text = json.dumps(header).encode()
+    with file.open("wb") as stream:
+        stream.write(len(text).to_bytes(8, "little") + text)
+        stream.truncate(8 + len(text) + begin)
+
+
+def bytes_read() -> int:
+    """Bytes that this process has read from files."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_a_file_under_the_configuration_of_another_family_is_refused(tmp_path: Path) -> None:
+    file = as_one_file(checkpoints.stable_diffusion, tmp_path)
+    xl = written(checkpoints.stable_diffusion_xl, tmp_path / "xl")
+    assert "it is a StableDiffusionXLPipeline" in refusal(file, config=xl)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_file_whose_weights_are_not_its_own_is_refused_by_its_header(
+    described: Path, tmp_path: Path
+) -> None:
+    file = as_one_file(checkpoints.stable_diffusion, tmp_path)
+    tensors = load_file(file)
+    tensors["model.diffusion_model.out.2.weight"] = torch.full((4, 16, 3, 3), torch.nan)
+    file.unlink()
+    save_file(tensors, file)
+    # Read, the numbers would be what is named.
+    assert "conv_out.weight is 4 x 16 x 3 x 3 and should be 4 x 32 x 3 x 3" in refusal(file, config=described)

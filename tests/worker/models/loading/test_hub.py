@@ -1,0 +1,122 @@
+"""What is fetched from a hub, by a server of our own that speaks its protocol."""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import huggingface_hub.constants
+import pytest
+
+from jobs.catalog.catalog import ModelCard
+from jobs.errors import ModelUnavailableError
+from tests.worker.models.families import checkpoints
+from tests.worker.models.families.checkpoints import written
+from worker.models.device import Device
+from worker.models.loading.diffusion import load_diffusion
+from worker.settings import WorkerSettings
+
+REVISION = "0123456789" * 4
+CARD = ModelCard.model_validate(
+    {
+        "id": "m",
+        "hub": "example/m",
+        "revision": REVISION,
+        "clip": "c",
+        "width": 32,
+        "height": 32,
+        "min_px": 32,
+        "max_px": 32,
+    }
+)
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Serves one repository from a folder, and counts what is fetched."""
+
+    folder: ClassVar[Path]
+    fetched: ClassVar[list[str]]
+
+    def do_HEAD(self) -> None:
+        self.answer(content=False)
+
+    def do_GET(self) -> None:
+        self.answer(content=True)
+
+    def answer(self, *, content: bool) -> None:
+        files = [file for file in self.folder.rglob("*") if file.is_file()]
+        names = {file.relative_to(self.folder).as_posix(): file for file in files}
+        if "/tree/" in self.path:
+            tree = [
+                {"type": "file", "path": name, "size": file.stat().st_size, "oid": digest(file.read_bytes())}
+                for name, file in names.items()
+            ]
+            body = json.dumps(tree).encode()
+        elif self.path.startswith("/api/models/"):
+            siblings = [{"rfilename": name} for name in names]
+            body = json.dumps({"id": "example/m", "sha": REVISION, "siblings": siblings}).encode()
+        else:
+            name = self.path.removeprefix(f"/example/m/resolve/{REVISION}/")
+            body = names[name].read_bytes()
+            if content:
+                self.fetched.append(name)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("ETag", f'"{digest(body)}"')
+        self.end_headers()
+        if content:
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
+    class Own(Hub):
+        folder, fetched = tmp_path / "repository", []
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Own)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(
+        huggingface_hub.constants,
+        "HUGGINGFACE_CO_URL_TEMPLATE",
+        f"http://127.0.0.1:{server.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+    )
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    yield Own
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def load() -> object:
+    return load_diffusion(CARD, Device(WorkerSettings(device="cpu", dtype="fp32")))
+
+
+def test_of_a_repository_that_no_family_serves_one_file_is_fetched(hub: type[Hub]) -> None:
+    written(checkpoints.stable_diffusion_xl, hub.folder)
+    with pytest.raises(ModelUnavailableError, match="m: example/m: it is a StableDiffusionXLPipeline"):
+        load()
+    assert hub.fetched == ["model_index.json"]
+
+
+def test_of_one_that_is_served_the_files_that_are_read_are_fetched_once(hub: type[Hub]) -> None:
+    written(checkpoints.stable_diffusion, hub.folder)
+    (hub.folder / "v1-5-pruned.safetensors").write_bytes(b"gigabytes")
+    load()
+    load()
+    assert len(hub.fetched) == len(set(hub.fetched))
+    assert "unet/diffusion_pytorch_model.safetensors" in hub.fetched
+    assert "v1-5-pruned.safetensors" not in hub.fetched
