@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -119,3 +120,28 @@ def test_a_picture_of_a_job_is_the_start_of_another(shared_stack: Stack, guided:
         fields | {"init": {"image": made[0.2].job.generation.init.image, "strength": 0.2}}
     )
     assert make(shared_stack, again).png == made[0.2].png
+
+
+def test_a_part_of_a_picture_is_painted_anew_and_its_other_bytes_stay(
+    shared_stack: Stack, guided: Made, tmp_path: Path
+) -> None:
+    whole = Image.open(io.BytesIO(guided.png)).convert("RGB")
+    mask = Image.new("L", whole.size)
+    mask.paste(255, (20, 20, 44, 44))
+    mask.save(tmp_path / "mask.png")
+    whole.save(tmp_path / "whole.png")
+    with (tmp_path / "whole.png").open("rb") as picture, (tmp_path / "mask.png").open("rb") as hole:
+        answer = httpx.post(
+            f"{shared_stack.url}/v1/images",
+            data={"prompt": "a blue fish", "seed": "3", "steps": "8", "guidance": "true"},
+            files={"init.image": picture, "mask.image": hole},
+            headers={"Accept": "image/png"},
+            timeout=PATIENCE_S,
+        )
+    assert answer.status_code == 200, answer.text
+    made, own = (
+        np.asarray(image.convert("RGB")) for image in (Image.open(io.BytesIO(answer.content)), whole)
+    )
+    outside = np.asarray(mask) == 0
+    assert (made[outside] == own[outside]).all()
+    assert (made[~outside] != own[~outside]).mean() > 0.5

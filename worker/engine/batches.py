@@ -77,7 +77,7 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     move_on(states, after)  # last: nothing has moved if anything before fails
     batch = Predictions(x, timesteps, outputs, rows.weights, finite)
     return [
-        Prediction(batch, place, start, call.rows, call.kept and call.kept.mask)
+        Prediction(batch, place, start, call.rows, call.kept.mask if call.kept else None)
         for place, (start, call) in enumerate(zip(starts, calls, strict=True))
     ]
 

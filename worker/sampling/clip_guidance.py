@@ -44,12 +44,12 @@ class ClipGuidance:
         targets: Targets,
         steps: Sequence[Step],
         *,
-        first: int,
         model: str,
         size: tuple[int, int],
         shape: tuple[int, int, int, int],
         device: torch.device,
         generator: torch.Generator,
+        first: int = 0,
     ) -> None:
         """Start a run.
 
@@ -145,13 +145,20 @@ class ClipGuidance:
         return (noisy, displacement) if gradients and self._note(index, gradients) else None
 
     def _normalized(self, gradient: Gradient, prediction: Prediction) -> Tensor:
-        only, share = _within(prediction)
-        return share * rule.scaled_gradient(
-            only * gradient.value,
+        value, correction, mask = gradient.value, prediction.correction, prediction.mask
+        if mask is None:
+            return self._scaled(value, correction)
+        # Norms are those of the latents that may change: so a small mask is guided as strongly as a whole picture.
+        share = mask.to(value.dtype).mean().clamp(min=1e-12).sqrt()
+        return share * self._scaled(mask * value / share, mask * correction / share)
+
+    def _scaled(self, gradient: Tensor, correction: Tensor) -> Tensor:
+        return rule.scaled_gradient(
+            gradient,
             self._preset,
             scale=self._guidance.scale,
             clamp=self._guidance.clamp,
-            correction=only * prediction.correction,
+            correction=correction,
         )
 
     def _smoothing_noise(self, step: Step, drawn: GuidanceDraw, like: Tensor) -> Tensor | None:
@@ -214,18 +221,6 @@ def _masked(gradient: Gradient, prediction: Prediction) -> Gradient:
     """The gradient with respect to what may change."""
     mask = prediction.mask
     return gradient if mask is None else replace(gradient, value=mask * gradient.value)
-
-
-def _within(prediction: Prediction) -> tuple[Tensor | float, Tensor | float]:
-    """Weights of the latents [1, 1, h, w], and a factor, so that norms are those of the latents that may change.
-
-    So a small mask is guided as strongly as a whole picture, and nothing outside it is.
-    """
-    if prediction.mask is None:
-        return 1.0, 1.0
-    mask = prediction.mask.to(prediction.x.dtype)
-    share = mask.mean().clamp(min=1e-12).sqrt()
-    return mask / share, share
 
 
 def _smoothed(drawn: Sequence[Gradient]) -> Gradient:

@@ -52,7 +52,8 @@ def test_what_is_painted_is_what_diffusers_paints(
     tiny_models: ModelRegistry,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    request, seen = asked(tiny_models, strength, sampler=sampler, negative_prompt="grey"), []
+    seen: list[Yield] = []
+    request = asked(tiny_models, strength, sampler=sampler, negative_prompt="grey")
     painted(request, tiny_models, seen=seen)
     (ours,) = [call.latents for call in seen if isinstance(call, Decode)]
     monkeypatch.setattr(
@@ -155,7 +156,8 @@ def test_a_small_mask_is_guided_as_strongly_as_a_large_one(models: ModelRegistry
 
 def test_a_thin_stroke_is_painted(models: ModelRegistry) -> None:
     stroke = mask_of(10, 31, 50, 32)
-    request, seen = asked(models, 1, steps=2), []
+    seen: list[Yield] = []
+    request = asked(models, 1, steps=2)
     painted(request, models, stroke, seen=seen)
     kept = next(call.kept for call in seen if isinstance(call, Denoise))
     assert kept is not None
@@ -169,7 +171,8 @@ def test_a_soft_mask_is_painted_for_as_large_a_part_of_the_run_as_it_is_light(mo
     seen: list[Yield] = []
     request = asked(models, 1, steps=4, sampler="euler", mask={"soft": True})
     painted(request, models, ramp, seen=seen)
-    times = sum(call.kept.mask.int() for call in seen if isinstance(call, Denoise) and call.kept)
+    masks = [call.kept.mask for call in seen if isinstance(call, Denoise) and call.kept]
+    times = torch.cat(masks).sum(dim=0, keepdim=True)
     assert [int(times[0, 0, 8, column]) for column in (2, 6, 10, 14)] == [0, 1, 2, 4]
 
 
@@ -194,16 +197,19 @@ def test_a_mask_that_the_fit_cuts_off_fails_the_job(models: ModelRegistry) -> No
 class TestMasks:
     def test_are_inverted(self, models: ModelRegistry) -> None:
         mask = canvas_with(asked(models, mask={"invert": True})).mask
+        assert mask is not None
         assert torch.equal(mask, 255 - BOX[:1])
 
     def test_of_transparent_pictures_are_their_opaque_parts(self, models: ModelRegistry) -> None:
         drawn = torch.zeros(4, 64, 64, dtype=torch.uint8)
         drawn[3, 8:16, 8:16] = 200
         mask = canvas_with(asked(models), drawn).mask
+        assert mask is not None
         assert torch.equal(mask, mask_of(8, 8, 16, 16)[:1])
 
     def test_grow_by_pixels_on_all_sides(self, models: ModelRegistry) -> None:
         mask = canvas_with(asked(models, mask={"grow": 5})).mask
+        assert mask is not None
         assert torch.equal(mask, mask_of(11, 19, 53, 61)[:1])
 
     def test_are_stretched_to_the_picture(self, models: ModelRegistry) -> None:

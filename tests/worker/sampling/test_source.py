@@ -15,6 +15,7 @@ from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.starting import canvas, from_picture, latents, run
 from tests.worker.sampling.stock import stock_scheduler
 from worker.calls import Denoise, Encode, Guide
+from worker.canvas import Canvas
 from worker.engine.runner import Runner
 from worker.events import Preview, Stepped, Yield
 from worker.models.registry import ModelRegistry
@@ -167,10 +168,15 @@ def test_previews_count_the_steps_that_are_run(models: ModelRegistry) -> None:
 def test_a_picture_is_encoded_once_for_all_pictures_of_a_batch_and_later(
     models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, sizes = models.diffusion("pocket"), []
-    cache = model.encode_pictures
+    sizes: list[int] = []
+    cache = models.diffusion("pocket").encode_pictures
     real = cache._encode
-    monkeypatch.setattr(cache, "_encode", lambda pictures: sizes.append(len(pictures)) or real(pictures))
+
+    def counted(pictures: list[Canvas]) -> torch.Tensor:
+        sizes.append(len(pictures))
+        return real(pictures)
+
+    monkeypatch.setattr(cache, "_encode", counted)
     one, other = canvas(80), canvas(96)
     runner = Runner(models)
     first = runner.run([Encode("pocket", canvas(80)), Encode("pocket", one)])
