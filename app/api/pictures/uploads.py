@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fastapi import Request, UploadFile
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from app.api.pictures.store_access import forgetting_files, reaching_the_store
 from app.api.services import Services, services_of

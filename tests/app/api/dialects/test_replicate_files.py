@@ -10,6 +10,7 @@ import httpx
 import pytest
 from replicate.client import Client
 from replicate.exceptions import ReplicateError
+from replicate.prediction import Prediction
 
 from tests.app.api.dialects.test_replicate import MODEL, client_of
 from tests.brought_pictures import encoded, greys, lying, scene
@@ -24,6 +25,11 @@ def client(url: str) -> Iterator[Client]:
 def guided_by(*images: object) -> dict[str, Any]:
     objectives = [{"type": "image", "image": image} for image in images]
     return {"prompt": "a red apple", "guidance": {"cutouts": 2, "objectives": objectives}}
+
+
+def images_of(prediction: Prediction) -> list[str]:
+    assert prediction.input is not None
+    return [objective["image"] for objective in prediction.input["guidance"]["objectives"]]
 
 
 def test_a_file_is_created_found_and_deleted(client: Client, tmp_path: Path) -> None:
@@ -49,8 +55,7 @@ def test_a_file_is_created_found_and_deleted(client: Client, tmp_path: Path) -> 
 def test_a_files_address_is_an_input_of_a_prediction(client: Client) -> None:
     file = client.files.create(io.BytesIO(encoded(scene())))
     prediction = client.predictions.create(model=MODEL, input=guided_by(file.urls["get"], file.id))
-    images = [each["image"] for each in prediction.input["guidance"]["objectives"]]
-    assert images == [file.id, file.id]
+    assert images_of(prediction) == [file.id, file.id]
 
 
 @pytest.mark.parametrize("strategy", ["base64", "url"])
@@ -59,9 +64,8 @@ def test_an_open_file_is_an_input_however_the_client_sends_it(client: Client, st
     prediction = client.predictions.create(
         model=MODEL, input=guided_by(file), file_encoding_strategy=strategy
     )
-    (objective,) = prediction.input["guidance"]["objectives"]
     kept = client.files.create(io.BytesIO(encoded(greys())))
-    assert objective["image"] == kept.id
+    assert images_of(prediction) == [kept.id]
 
 
 def test_what_is_no_picture_is_refused_as_replicate_does(client: Client) -> None:

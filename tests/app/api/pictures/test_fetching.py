@@ -36,7 +36,7 @@ class Site:
 
 
 @contextmanager
-def serving_site(host: str = "127.0.0.1", port: int = 0, **answers: Answer) -> Iterator[Site]:
+def serving_site(answers: dict[str, Answer], host: str = "127.0.0.1", port: int = 0) -> Iterator[Site]:
     site = Site({f"/{path}": answer for path, answer in answers.items()})
 
     class Handler(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ PICTURE = (200, {"Content-Type": "image/png"}, encoded(scene()))
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    with serving_site(a=PICTURE) as site:
+    with serving_site({"a": PICTURE}) as site:
         yield site
 
 
@@ -148,7 +148,10 @@ def test_a_redirect_is_followed_only_to_where_an_address_may_lead(open_client: T
         "round": (308, {"Location": "/round"}, b""),
         "nowhere": (302, {}, b""),
     }
-    with serving_site(a=PICTURE, **answers) as site, serving_site("127.0.0.2", site.port, a=PICTURE) as other:
+    with (
+        serving_site({"a": PICTURE, **answers}) as site,
+        serving_site({"a": PICTURE}, "127.0.0.2", site.port) as other,
+    ):
         assert open_client.post("/v1/jobs", json=named(site.url("/there"))).status_code == 202
         open_client.delete(open_client.get("/v1/jobs").json()["data"][0]["urls"]["self"])
         for path, words in {
@@ -174,7 +177,7 @@ def test_a_name_is_resolved_once_so_that_it_cannot_change_after_the_check(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", answer)
-    with serving_site("127.0.0.2", site.port, a=PICTURE) as other:
+    with serving_site({"a": PICTURE}, "127.0.0.2", site.port) as other:
         url = site.url(host="pictures.example")
         assert open_client.post("/v1/jobs", json=named(url)).status_code == 202
     assert site.asked == [("/a.png", f"pictures.example:{site.port}")]
@@ -192,7 +195,7 @@ def test_what_a_server_answers_is_bounded_and_refused_in_words(
         "large": (200, {}, bytes((1 << 20) + 1)),
         "packed": (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"),
     }
-    with serving_site(a=PICTURE, **answers) as site:
+    with serving_site({"a": PICTURE, **answers}) as site:
         for path, words in {
             "/missing": "answered 404",
             "/empty": "answered 204",
@@ -210,7 +213,7 @@ def test_a_server_that_drips_its_answer_is_given_up(
     open_client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(brought_pictures, "TIMEOUT_S", 1.0)
-    with serving_site(a=(200, {}, bytes(1 << 20))) as site:
+    with serving_site({"a": (200, {}, bytes(1 << 20))}) as site:
         site.drip_s = 0.2
         start = time.monotonic()
         assert "no answer" in refusal(open_client, site.url())
