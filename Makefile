@@ -20,7 +20,7 @@ SERVICE_EXTRAS := api,worker,search
 ALL_EXTRAS := api,worker,search,upscale,s3,training,dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-gpu lint format bench fuzz lock clean
+.PHONY: help demo up test test-gpu lint format bench bench-gpu fuzz lock clean
 
 help:
 	@echo "make demo      install into $(VENV), start everything, make a guided picture, serve until Ctrl-C (ONCE=1: stop then)"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint      check style, types, import rules, the Dockerfile and the compose file"
 	@echo "make format    rewrite the code as 'make lint' wants it"
 	@echo "make bench     measure speed, memory and quality"
+	@echo "make bench-gpu measure what a CUDA device decides, each figure beside its rule"
 	@echo "make fuzz      send made-up and hostile requests to a service of its own"
 	@echo "make lock      resolve the exact versions in deploy/*.lock anew"
 	@echo "make clean     remove .venv and what the tools leave behind"
@@ -62,6 +63,9 @@ format: $(VENV)/.installed-all
 
 bench: $(VENV)/.installed-all
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: $(VENV)/.installed-all
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 fuzz: $(VENV)/.installed-all
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)

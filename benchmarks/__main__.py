@@ -19,6 +19,7 @@ BENCHMARKS = (
     "serving",
     "queue",
     "idle",
+    "networks",
     "scheduling",
     "neighbours",
     "chaos",

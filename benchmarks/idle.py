@@ -34,6 +34,7 @@ from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
+from worker.models.networks.network import UNetOutput
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
@@ -74,9 +75,9 @@ class Instant(nn.Module):
 def instant(model: StableDiffusion) -> Instant:
     """Give a model the shapes of SD 1.5, and a UNet that answers at once."""
     unet, contexts = Instant(), torch.randn(1, TOKENS, WIDTH)
-    model._unet = unet
+    model._network = UNetOutput(unet)
     model.facts = replace(model.facts, latent_channels=CHANNELS, latent_factor=1)
-    model.encode_texts = lambda texts: contexts.expand(len(texts), -1, -1).clone()  # type: ignore[assignment]
+    model.encode = lambda wordings: [contexts.clone() for _ in wordings]  # type: ignore[method-assign]
     model.render = lambda latents: torch.zeros(len(latents), 3, 64, 64)  # type: ignore[method-assign]
     return unet
 

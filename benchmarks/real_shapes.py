@@ -130,7 +130,7 @@ def measure(name: str, kind: Kind, options: argparse.Namespace) -> Figures:
     with tempfile.TemporaryDirectory(prefix="lodestar-") as place:
         models = write(Path(place), name, kind)
         catalog = load_catalog(models)
-        numbers = sum(parameters(card) for card in (*catalog.models, *catalog.clips))
+        numbers = parameters(catalog.models[0]) + parameters(catalog.clips[0])
         settings = {"LODESTAR_DTYPE": options.dtype, "LODESTAR_BATCH_MEMORY_GIB": str(options.batch_gib)}
         with (
             running(options.threads, lambda _: models, **settings) as service,

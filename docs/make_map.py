@@ -49,6 +49,7 @@ ROOMS = {
     "worker.aesthetics": "aesthetic embeddings, gradients and predictors",
     "worker.guidance": "pure maths: cutouts, losses, gradients",
     "jobs": "the contract of both sides; imports neither torch nor a web framework",
+    "jobs.prompts": "the syntaxes of prompts: emphasis, changes, rows",
     "jobs.queue": "the durable queue: submit, lease, reap, order, retain",
     "jobs.events": "events and webhooks for followers",
     "jobs.resolve": "from a request to one with every default, or to its error",

@@ -1,8 +1,8 @@
 """The model calls that a sampler yields; ``worker/events.py`` has all else that it yields.
 
 A sampler never touches a network itself, so the engine is free to run the calls of many samplers as one batch. Latents,
-conditions and gradients stay on the model's device from the first step to the decoded picture. Pictures and embeddings
-come to the CPU, as float32.
+conditions and gradients stay on the model's device from the first step to the decoded picture. That is scored there and
+leaves as a ``Raster``. Embeddings come to the CPU, as float32.
 
 A new kind of model call is one class here and one entry of ``worker.engine.batches.BATCHES``.
 """
@@ -15,6 +15,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from jobs.prompts.prompt import Wording
 from jobs.requests.parameters import Decoder
 from worker.canvas import Canvas
 from worker.guidance.objectives import Loss
@@ -53,10 +54,10 @@ class Call(ABC):
 
 @dataclass(frozen=True)
 class EncodeText(Call):
-    """Encode a text. Answer: the text encoder's last hidden state [1, L, D]; L is the same for all texts."""
+    """Encode a prompt's wording. Answer: the text encoder's last hidden state [1, k L, D], of k windows."""
 
     model: str
-    text: str
+    wording: Wording
 
     @property
     def key(self) -> Hashable:
@@ -184,7 +185,7 @@ class EmbedImage(Call):
     """Embed a picture with a CLIP. Answer: its image features [1, E], not normalised."""
 
     clip: str
-    picture: Tensor  # [3, H, W] in [0, 1]
+    picture: Tensor  # [3, H, W] in [0, 1], on any device
 
     @property
     def key(self) -> Hashable:
@@ -216,7 +217,7 @@ class Guide(Call):
 
 @dataclass(frozen=True)
 class Decode(Call):
-    """Decode latents. Answer: a picture [3, H, W] in [0, 1], NaN where the decoder's output is not finite."""
+    """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed."""
 
     model: str
     latents: Tensor  # [1, C, h, w]

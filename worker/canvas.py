@@ -31,9 +31,9 @@ class Paste:
         size = bottom - top, right - left
         if made.shape[1:] != size:
             made = F.interpolate(made[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
-        pixels = self.whole.float() / 255
+        pixels, opacity = self.whole.to(made.device).float() / 255, self.opacity.to(made.device)
         place = pixels[:, top:bottom, left:right]
-        place.copy_(torch.where(self.opacity > 0, self.opacity * made + (1 - self.opacity) * place, place))
+        place.copy_(torch.where(opacity > 0, opacity * made + (1 - opacity) * place, place))
         return pixels
 
 

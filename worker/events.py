@@ -7,6 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from worker.calls import Call
+from worker.raster import Raster
 
 
 class Event:
@@ -35,11 +36,11 @@ class Stepped(Event):
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """The estimate of an unfinished picture."""
+    """The estimate of an unfinished picture. There is nothing to show if it is not finite."""
 
     index: int
     step: int  # steps done, from 1
-    pixels: Tensor  # [3, H, W] in [0, 1]
+    raster: Raster
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,41 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from jobs.errors import DeviceLostError
+
 
 class Readback:
-    """A small tensor on its way from the device to the CPU, which starts when this is made."""
+    """A tensor on its way from the device to the CPU, which starts when this is made; any thread may wait for it."""
 
     def __init__(self, values: Tensor) -> None:
         is_cuda = values.device.type == "cuda"
         self._copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=is_cuda)
         self._copy.copy_(values, non_blocking=True)
-        self._done = torch.cuda.Event() if is_cuda else None
+        self._done = torch.cuda.Event(blocking=True) if is_cuda else None
         if self._done is not None:
             self._done.record()
 
+    @property
+    def shape(self) -> torch.Size:
+        """Of the tensor; known at once."""
+        return self._copy.shape
+
+    @property
+    def tensor(self) -> Tensor:
+        """The tensor on the CPU; waits until it has come.
+
+        Raises:
+            DeviceLostError: it will never come.
+        """
+        if self._done is not None:
+            try:
+                self._done.synchronize()
+            except RuntimeError as error:
+                raise DeviceLostError(f"the device is lost: {error}") from error
+        return self._copy
+
     @cached_property
     def values(self) -> Sequence[float]:
-        """The values; waits until they have come."""
-        if self._done is not None:
-            self._done.synchronize()
-        values: Sequence[float] = self._copy.numpy().tolist()
+        """The values; waits as ``tensor`` does."""
+        values: Sequence[float] = self.tensor.numpy().tolist()
         return values

@@ -24,8 +24,13 @@ class WorkerSettings(BaseSettings):
         "auto", description="auto: fp16 on CUDA, fp32 on a CPU."
     )
     attention: Literal["auto", "xformers", "sdpa"] = Field(
-        "auto", description="auto: xformers on CUDA where it is installed, else PyTorch's own."
+        "auto",
+        description="auto: xformers on CUDA, for each attention for which it is at least as fast as PyTorch's own.",
     )
+    compile: Literal["off", "on"] = Field(
+        "off", description="on: compile the denoiser for the default size before a model serves."
+    )
+    cuda_graphs: bool = Field(True, description="Record the denoiser's small batches as CUDA graphs.")
     threads: int | None = Field(None, ge=1, description="CPU threads for computing; all cores if left out.")
     capacity: int | None = Field(
         None,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -41,7 +42,24 @@ VAE_NAMES = {
 }
 
 
-def write_single_file(folder: Path, file: Path, *, layers: int, with_attention: tuple[bool, ...]) -> None:
+OPEN_CLIP_NAMES = {
+    "self_attn.out_proj": "attn.out_proj",
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}
+OPEN_CLIP_ENDS = {
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "final_layer_norm.weight": "ln_final.weight",
+    "final_layer_norm.bias": "ln_final.bias",
+}
+
+
+def write_single_file(
+    folder: Path, file: Path, *, layers: int, with_attention: tuple[bool, ...], open_clip: bool = False
+) -> None:
     """Write ``folder`` as ``file``.
 
     Args:
@@ -49,6 +67,7 @@ def write_single_file(folder: Path, file: Path, *, layers: int, with_attention: 
         file: the checkpoint.
         layers: ``layers_per_block`` of the UNet.
         with_attention: whether each of its up blocks has attention.
+        open_clip: whether the text encoder has OpenCLIP's names, as in Stable Diffusion 2.
     """
     unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
@@ -58,11 +77,30 @@ def write_single_file(folder: Path, file: Path, *, layers: int, with_attention: 
         f"model.diffusion_model.{_unet(key, layers, with_attention)}": value for key, value in unet.items()
     }
     state |= {f"first_stage_model.{_vae(key, blocks)}": _vae_value(key, value) for key, value in vae.items()}
-    state |= {
-        f"cond_stage_model.transformer.text_model.{key.removeprefix('text_model.')}": value
-        for key, value in text.items()
-    }
+    text = {key.removeprefix("text_model."): value for key, value in text.items()}
+    if open_clip:
+        state |= {f"cond_stage_model.model.{key}": value for key, value in _open_clip(text).items()}
+    else:
+        state |= {f"cond_stage_model.transformer.text_model.{key}": value for key, value in text.items()}
     save_file(state, file)
+
+
+def _open_clip(text: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A text encoder by OpenCLIP's names, with its projections of attention in one."""
+    width = len(text["final_layer_norm.weight"])
+    state = {"text_projection": torch.eye(width), "logit_scale": torch.tensor(1.0)}
+    state |= {original: text[key] for key, original in OPEN_CLIP_ENDS.items()}
+    for key, value in text.items():
+        block = re.match(r"encoder\.layers\.(\d+)\.(.*)", key)
+        if block is None:
+            continue
+        place, rest = f"transformer.resblocks.{block[1]}", block[2]
+        if part := re.fullmatch(r"self_attn\.q_proj\.(weight|bias)", rest):
+            three = [text[key.replace("q_proj", f"{name}_proj")] for name in "qkv"]
+            state[f"{place}.attn.in_proj_{part[1]}"] = torch.cat(three)
+        elif not re.match(r"self_attn\.[kv]_proj", rest):
+            state[f"{place}.{_renamed(rest, OPEN_CLIP_NAMES)}"] = value
+    return state
 
 
 def _unet(key: str, layers: int, with_attention: tuple[bool, ...]) -> str:

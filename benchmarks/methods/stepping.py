@@ -123,7 +123,7 @@ def measure(method: Method, steps: int, shapes: Shapes | None = None) -> Cost:
 
 def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
     device = Device(WorkerSettings(dtype=cast(Any, shapes.dtype if shapes else "auto")))
-    models = _random(shapes, device) if shapes else _shipped(device)
+    models = random_models(shapes, device) if shapes else _shipped(device)
     if method.checkpointed is not None:
         checkpoint_activations(models.stock.vae.decoder, enabled=method.checkpointed)
     run = _community(method.pipeline, models) if method.pipeline else _own(method.guidance, models)
@@ -217,7 +217,7 @@ def _shipped(device: Device) -> Any:
     )
 
 
-def _random(shapes: Shapes, device: Device) -> Any:
+def random_models(shapes: Shapes, device: Device) -> Any:
     """Models of these shapes, in the same form."""
     torch.manual_seed(0)
     torch.set_default_dtype(device.dtype)

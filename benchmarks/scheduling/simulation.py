@@ -11,6 +11,7 @@ import torch
 from benchmarks.load.arrivals import mixed
 from benchmarks.scheduling.costs import Curves, seconds
 from jobs.catalog.catalog import Catalog
+from jobs.prompts.prompt import EMPTY
 from jobs.queue.order import cost_of
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
@@ -28,7 +29,7 @@ WHOLE_BATCH = 16  # requests in a batch of whole requests, as in benchmarks/peer
 
 _LATENTS = torch.zeros(1, 4, 8, 8)
 _PICTURE = torch.zeros(3, 8, 8)
-_TEXT, _EMBED = EncodeText("m", ""), EmbedText("c", "")
+_TEXT, _EMBED = EncodeText("m", EMPTY), EmbedText("c", "")
 _RUN = Coefficients(torch.zeros(1, len(PARTS), len(INPUTS)), torch.zeros(1), ((),))
 _DENOISE = Denoise("m", LatentState(_RUN, _LATENTS), (Row(torch.zeros(1, 1, 1)),) * 2)
 _END = (Decode("m", _LATENTS), EmbedImage("c", _PICTURE), EmbedImage("critic", _PICTURE))

@@ -129,7 +129,7 @@ def _enlarging(request: ResolvedRequest) -> float:
 
 def _reading(request: ResolvedRequest) -> float:
     """Cost of the work that all pictures share: texts, and fitting the text encoder to an aesthetic embedding."""
-    texts = 1 + request.rows + (request.select is not None)
+    texts = 1 + len(request.wordings) + (request.select is not None)
     if request.guidance is not None and request.guidance.scale:
         texts += sum(isinstance(objective, TextObjective) for objective in request.guidance.objectives)
     personal, windows = request.personalization, max(1, ceil(len(request.prompt) / _WINDOW_CHARS))

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, HttpUrl, field_validator
 
+from jobs.prompts.fields import PROMPT, ResolvedPrompt
+from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.presets import PRESETS
@@ -82,26 +84,12 @@ class ResolvedUpscale(Wire):
     model: str = Field(description="The Real-ESRGAN network.")
 
 
-_PROMPT = Field(
-    description=(
-        "Description of the picture; may be empty. The model's text encoder reads a limited number of "
-        "tokens, usually 77. The job's `notes` say how many were left out."
-    ),
-    examples=["a red apple on a light blue background"],
-)
-
-
-class ResolvedRequest(NamesSampler):
+class ResolvedRequest(NamesSampler, ResolvedPrompt):
     """A request with every default and the seed filled in. It determines the pictures.
 
     Its fields have the meaning that ``GenerateRequest`` shares, and no bounds: those of another version may differ.
     """
 
-    prompt: Annotated[str, _PROMPT]
-    negative_prompt: str = Field(
-        description="Description of what to avoid; cut off at the same length as the prompt.",
-        examples=["blurry"],
-    )
     model: str = Field(
         description="Id of a model of /v1/models. Default: the first one.",
         examples=["pocket"],
@@ -111,13 +99,6 @@ class ResolvedRequest(NamesSampler):
         examples=[64],
     )
     height: int = Field(description="Height in pixels. Default: likewise.", examples=[64])
-    steps: int = Field(
-        description="Sampling steps for each picture. Default: the model's own.", examples=[25]
-    )
-    cfg_scale: float = Field(
-        description="Classifier-free guidance scale; 1 turns it off. Default: the model's own.",
-        examples=[5.0],
-    )
     sampler: SamplerName = Field(
         description="Solver of the reverse diffusion. Default: the model's own.", examples=["dpmpp_2m"]
     )
@@ -205,8 +186,8 @@ class ResolvedRequest(NamesSampler):
 
     @property
     def rows(self) -> int:
-        """Rows of the denoiser for each picture."""
-        return self.reads_prompt + (self.cfg_scale != 1)
+        """Rows of the denoiser for each picture; one of weight 0 is left out."""
+        return len(self.branches) * self.reads_prompt + (self.unconditional_weight != 0)
 
 
 _field = partial(same_field, ResolvedRequest)
@@ -215,8 +196,10 @@ _field = partial(same_field, ResolvedRequest)
 class GenerateRequest(NamesSampler):
     """A request for pictures. Only the prompt is required."""
 
-    prompt: Annotated[Text, _PROMPT]
+    prompt: Annotated[Text, PROMPT]
     negative_prompt: Text = _field("negative_prompt", "")
+    prompt_syntax: PromptSyntax = _field("prompt_syntax", PromptSyntax.PLAIN)
+    long_prompt: LongPrompt | None = _field("long_prompt")
     model: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _field("model")
     width: Annotated[int | None, Field(ge=8, le=4096)] = _field("width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")

@@ -15,6 +15,7 @@ from jobs.storage.embeddings import EmbeddingLibrary
 
 def resolve_guidance(
     request: GenerateRequest,
+    words: str,
     card: ModelCard,
     plan: StepPlan,
     catalog: Catalog,
@@ -24,9 +25,10 @@ def resolve_guidance(
 
     Args:
         request: of the caller.
+        words: of its prompt, without syntax.
         card: of its model.
         plan: the steps of each picture.
-        catalog: the CLIPs.
+        catalog: the models and CLIPs.
         library: the aesthetic embeddings; without it, none is known.
 
     Raises:
@@ -45,7 +47,7 @@ def resolve_guidance(
     guidance = ResolvedGuidance(
         preset=asked.preset,
         clip=clip,
-        objectives=resolve_objectives(asked, preset, request.prompt, clip, catalog, library),
+        objectives=resolve_objectives(asked, preset, words, clip, catalog, library),
         cutouts=asked.cutouts or most,
         trace=asked.trace,
         **parameters,

@@ -8,7 +8,6 @@ from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.pictures import PictureFacts
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
-from jobs.requests.selection import Weights
 from jobs.requests.start.init import ResolvedInit
 from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.plan import StepPlan
@@ -18,6 +17,7 @@ from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guid
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
 from jobs.resolve.mask import resolve_mask
+from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
 from jobs.resolve.size import resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
@@ -48,7 +48,6 @@ def resolve(
         NoImageTowerError: the model's text encoder belongs to no CLIP.
         OSError: the artifact store, which holds the embeddings, cannot be reached.
     """
-    _require_words(request)
     card = catalog.model(request.model)
     resolved = _with_defaults(request, card, catalog, library, limits, pictures)
     require_classifier_free_guidance(resolved.guidance, resolved.cfg_scale)
@@ -64,24 +63,21 @@ def _with_defaults(
     limits: Limits,
     pictures: Mapping[str, PictureFacts],
 ) -> ResolvedRequest:
+    prompt = resolve_prompt(request, card)
     num_images = _num_images(request)
     sampler, schedule = resolve_sampling(request, card)
-    steps = request.steps or card.steps
-    init = resolve_init(request.init, steps)
-    plan = StepPlan(steps) if init is None else init.plan
+    init = resolve_init(request.init, prompt.steps)
+    plan = StepPlan(prompt.steps) if init is None else init.plan
     mask = resolve_mask(request.mask, request.init, pictures)
     width, height = resolve_size(request, card, _whole(init, mask, pictures))
-    guidance = resolve_guidance(request, card, plan, catalog, library)
+    guidance = resolve_guidance(request, prompt.words, card, plan, catalog, library)
     return ResolvedRequest(
-        prompt=request.prompt,
-        negative_prompt=request.negative_prompt,
+        **prompt.model_dump(),
         model=card.id,
         width=width,
         height=height,
-        steps=steps,
         seed=_seed(request.seed, 1 if request.variation else num_images, "seed"),
         num_images=num_images,
-        cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
         sampler=sampler,
         schedule=schedule,
         eta=request.eta,
@@ -105,23 +101,6 @@ def _whole(
     if init is None or (mask is not None and mask.area is Area.MASKED):
         return None
     return pictures.get(init.image)
-
-
-def _require_words(request: GenerateRequest) -> None:
-    """Refuse to compare pictures with an empty prompt: the scores would mean nothing."""
-    if request.prompt.strip():
-        return
-    guidance, select = request.guidance, request.select
-    if guidance is not None and guidance.objectives is None and not (guidance.prompt or "").strip():
-        raise InvalidRequestError(
-            "the prompt is empty, so guidance has no target; give guidance.prompt or guidance.objectives",
-            field="guidance.prompt",
-        )
-    if select is not None and (select.by == "clip" or (isinstance(select.by, Weights) and select.by.clip)):
-        raise InvalidRequestError(
-            "the prompt is empty, so no candidate is more like it than another; choose by aesthetic",
-            field="select.by",
-        )
 
 
 def _num_images(request: GenerateRequest) -> int:

@@ -39,7 +39,7 @@ def draw(models: ModelRegistry, **fields: object) -> tuple[Picture, list[Gradien
         try:
             call = sampler.send(answer)
         except StopIteration as end:
-            return end.value, gradients
+            return end.value.on_cpu(), gradients
 
 
 def registry(**settings: object) -> ModelRegistry:

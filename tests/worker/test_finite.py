@@ -24,6 +24,7 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, StoredPicture
 from worker.pictures.png import encode_preview
+from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
@@ -79,7 +80,7 @@ def test_a_picture_that_the_decoder_overflows_fails_and_says_so(
         mend()
 
 
-def test_a_preview_that_overflows_is_left_out_and_the_picture_goes_on(
+def test_a_preview_that_overflows_is_no_picture_and_the_picture_goes_on(
     broken: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, decoded = type(broken.diffusion("pocket")), list[int]()
@@ -92,7 +93,8 @@ def test_a_preview_that_overflows_is_left_out_and_the_picture_goes_on(
 
     monkeypatch.setattr(model, "decode", decode)
     seen = run(ask(steps=3, preview_every_steps=1), broken)
-    assert [call.step for call in seen if isinstance(call, Preview)] == [2]
+    previews = [call for call in seen if isinstance(call, Preview)]
+    assert [(each.step, each.raster.is_finite) for each in previews] == [(1, False), (2, True)]
     assert len(decoded) == 3
 
 
@@ -144,7 +146,7 @@ def do(task: Task, inputs: Inputs, embeddings: list[float]) -> None:
 
 def test_no_file_is_made_of_a_picture_that_is_not_finite() -> None:
     with pytest.raises(JobFailedError, match="not finite"):
-        encode_preview(torch.full((3, 8, 8), NAN))
+        encode_preview(Raster(torch.full((3, 8, 8), NAN)))
 
 
 def test_numbers_tensors_and_nothing_are_looked_at_alike() -> None:

@@ -59,6 +59,11 @@ def may_join(account: Account, least: Account) -> bool:
     return account.virtual_s <= least.virtual_s + MAX_LEAD_S
 
 
+def least_served(accounts: Iterable[Account], none: Account) -> Account:
+    """The account that is the furthest behind; ``none`` if there is no account."""
+    return min(accounts, key=lambda account: account.virtual_s, default=none)
+
+
 class EqualShares:
     """What jobs would get that share the model equally.
 

@@ -34,8 +34,8 @@ FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a bat
 
 
 def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tensor]:
-    """The hidden state [1, L, D] of each text."""
-    return _apart(models.diffusion(calls[0].model).encode_texts([call.text for call in calls]))
+    """The hidden state [1, k L, D] of each wording."""
+    return models.diffusion(calls[0].model).encode([call.wording for call in calls])
 
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
@@ -56,7 +56,8 @@ def embed_texts(calls: Sequence[EmbedText], models: ModelRegistry) -> list[Tenso
 
 def embed_images(calls: Sequence[EmbedImage], models: ModelRegistry) -> list[Tensor]:
     """The image features [1, E] of each picture."""
-    pictures = torch.stack([call.picture for call in calls])
+    # Those of a task come from a file, and those of a sampler from the decoder.
+    pictures = torch.stack([call.picture.to(models.device.device) for call in calls])
     return _apart(models.clip(calls[0].clip).project_pictures(pictures))
 
 
@@ -124,7 +125,7 @@ def guide(calls: Sequence[Guide], models: ModelRegistry, micro_batch: int) -> li
 
 
 def decode(calls: Sequence[Decode], models: ModelRegistry) -> list[Tensor]:
-    """The picture [3, H, W] of each call."""
+    """The picture [3, H, W] of each call, on the device."""
     pictures = models.diffusion(calls[0].model).render(torch.cat([call.latents for call in calls]))
     return [picture[0] for picture in _apart(pictures)]
 

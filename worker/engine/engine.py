@@ -2,18 +2,18 @@
 
 Each iteration takes the calls that the samplers wait for, runs some of them as one batch, and sends every sampler its
 own answer. Jobs join and leave between any two iterations. They do not affect each other: the random numbers of a
-sampler, its end and its failure are its own.
+sampler, its end and its failure are its own. The loop is one iteration ahead of a device that computes beside it
+(``device_time.py``): there a cancel, a failure and the charge for a batch take effect one iteration later.
 """
 
 import queue
 import time
 from collections.abc import Callable
 
-import structlog
-
 from jobs.catalog.catalog import Catalog
-from jobs.errors import LodestarError
-from worker.engine.accounts import Account, may_join
+from jobs.errors import DeviceLostError, LodestarError
+from worker.engine.accounts import Account, least_served, may_join
+from worker.engine.device_time import AHEAD, Launched, spans_of
 from worker.engine.events import EventHandlers
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.engine.fetching import Fetches
@@ -28,16 +28,14 @@ from worker.pictures.picture import Picture
 WAKE_S = 0.5  # between two looks at the cancels of jobs that wait for their models
 BEGIN_S = 0.05  # for beginning pictures between two batches; one at least
 
-log = structlog.get_logger(__name__)
-
 
 class Engine:
     """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other.
 
     Attributes, which any thread may read:
-        calling_since: start of the current batch, or of a sampler's own computing between two calls; None while the
-            engine waits. A watchdog that finds a start of long ago has found a hang.
-        busy_s: seconds spent in model calls; its growth over a time is the share of it that the model was busy.
+        calling_since: start of the current batch, of a wait for the device, or of a sampler's own computing between two
+            calls; None while the engine waits for jobs. A watchdog that finds a start of long ago has found a hang.
+        busy_s: seconds of model calls; its growth over a time is the share of it that the model was busy.
     """
 
     def __init__(
@@ -65,6 +63,7 @@ class Engine:
         self._on_picture = on_picture
         self._may_generate = may_generate
         self._scheduler = FairScheduler(runner.max_batch)
+        self._launched = Launched(spans_of(runner.models.device.device), self._charge)
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
         self._fetches: Fetches[Trajectory[Job]] = Fetches(self.wake)
         self._events = EventHandlers(self._fetches, on_preview)
@@ -96,7 +95,8 @@ class Engine:
         """
         while not self._closing:
             self._take_in()
-            self._dismiss()
+            for job in list(self._jobs):
+                self._may_go_on(job)
             self._go_on_with_fetched()
             self._start_loaded()
             self._begin_pictures()
@@ -113,6 +113,7 @@ class Engine:
         """Enter newly admitted jobs; with nothing else to do, wait for one, or for models that are being loaded."""
         try:
             if not self._waiting and not self._closing:
+                self._settle(0)
                 self._enter(self._inbox.get(timeout=WAKE_S if self._jobs else None))
             while True:
                 self._enter(self._inbox.get_nowait())
@@ -129,11 +130,6 @@ class Engine:
         except Exception as error:
             return self._on_outcome(work, Failed(as_failure(error, work.id)))
         self._jobs.append(Job(work, planned, pin))
-
-    def _dismiss(self) -> None:
-        """Let the jobs leave that may not go on."""
-        for job in list(self._jobs):
-            self._may_go_on(job)
 
     def _go_on_with_fetched(self) -> None:
         """Let the samplers go on whose files have been read."""
@@ -181,28 +177,38 @@ class Engine:
         """Whether a job is too far ahead of one that waits for model time."""
         waiting = [trajectory.account for trajectory in self._waiting]
         waiting += [job.account for job in self._jobs if job.account is not None and not job.begun]
-        least = min(waiting, key=lambda other: other.virtual_s, default=account)
-        return not may_join(account, least)
+        return not may_join(account, least_served(waiting, account))
 
     def _iterate(self, batch: list[Trajectory[Job]]) -> None:
         """Run a batch, and let each of its samplers go on."""
-        self.calling_since = began = time.monotonic()
-        answers = self._runner.run([trajectory.call for trajectory in batch])
-        seconds = time.monotonic() - began
-        self.calling_since = None
-        self.busy_s += seconds
-        self._scheduler.charge(batch, seconds)
+        self.calling_since = time.monotonic()
+        answers = self._launched.launch(
+            batch, lambda: self._runner.run([trajectory.call for trajectory in batch])
+        )
+        self._settle(AHEAD)
         served = set(batch)
         self._waiting = [trajectory for trajectory in self._waiting if trajectory not in served]
         for trajectory, answer in zip(batch, answers, strict=True):
             if not trajectory.owner.left:
                 self._advance(trajectory, answer)
 
+    def _settle(self, most: int) -> None:
+        """Charge for the batches that are done; wait until the device has at most ``most`` to do."""
+        self.calling_since = time.monotonic()
+        self._launched.settle(most)
+        self.calling_since = None
+
+    def _charge(self, batch: list[Trajectory[Job]], seconds: float) -> None:
+        self.busy_s += seconds
+        self._scheduler.charge(batch, seconds)
+
     def _advance(self, trajectory: Trajectory[Job], answer: object) -> None:
         """Send a sampler its answer, and follow it to its next model call. Its own computing is charged to its job."""
         self.calling_since = began = time.monotonic()
         try:
             self._follow(trajectory, answer)
+        except DeviceLostError:
+            raise
         except Exception as error:
             # The boundary of a job: an error of its sampler ends this job and no other.
             self._leave(trajectory.owner, trajectory.owner.failure(error))
@@ -237,10 +243,7 @@ class Engine:
     def _leave(self, job: Job, outcome: Outcome) -> None:
         if job.left:
             return
-        if isinstance(outcome, Failed):
-            error = outcome.error
-            log.warning("job failed", job=job.work.id, error=error.type, exc_info=error.__cause__ and error)
         self._jobs.remove(job)
         self._waiting = [trajectory for trajectory in self._waiting if trajectory.owner is not job]
-        job.leave()
+        job.leave(outcome)
         self._on_outcome(job.work, outcome)

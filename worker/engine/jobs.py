@@ -5,6 +5,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
+
+from jobs.errors import DeviceLostError
 from worker.engine.accounts import Account
 from worker.engine.fairness import Trajectory
 from worker.engine.plans import AT_ONCE, Plan
@@ -14,6 +17,8 @@ from worker.events import Yield
 from worker.facts import Facts
 from worker.models.registry import Pin
 from worker.pictures.picture import Picture
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(eq=False)
@@ -51,7 +56,13 @@ class Job:
 
     @property
     def ending(self) -> Outcome | None:
-        """The outcome of a job that must end: stopped, overdue, or without its models; None for any other."""
+        """The outcome of a job that must end: stopped, overdue, or without its models; None for any other.
+
+        Raises:
+            DeviceLostError: its models met a device that computes no more.
+        """
+        if isinstance(self.pin.error, DeviceLostError):
+            raise self.pin.error
         if self.work.stop.is_set():
             return Stopped()
         if self.work.overdue:
@@ -82,8 +93,11 @@ class Job:
             return None
         return Finished(tuple(sorted(self.pictures, key=lambda picture: picture.index)))
 
-    def leave(self) -> None:
-        """Close the samplers, and release the models."""
+    def leave(self, outcome: Outcome) -> None:
+        """Log a failure, close the samplers, and release the models."""
+        if isinstance(outcome, Failed):
+            error = outcome.error
+            log.warning("job failed", job=self.work.id, error=error.type, exc_info=error.__cause__ and error)
         self.left = True
         for trajectory in self.trajectories:
             trajectory.sampler.close()

@@ -22,7 +22,12 @@ def generate_all(
         LodestarError: a request failed.
     """
     answers: dict[str, Future[Outcome]] = {}
-    engine = Engine(runner, runner.models.catalog, lambda work, outcome: answers[work.id].set_result(outcome))
+    engine = Engine(
+        runner,
+        runner.models.catalog,
+        lambda work, outcome: answers[work.id].set_result(outcome),
+        on_picture=lambda _work, picture: picture.on_cpu(),
+    )
     thread = threading.Thread(target=engine.serve, name="engine", daemon=True)
     thread.start()
     ahead: deque[Future[Outcome]] = deque()

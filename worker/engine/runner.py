@@ -4,13 +4,13 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 import structlog
-import torch
 
 from jobs.errors import DeviceLostError, JobFailedError, LodestarError, OutOfMemoryError
 from worker.calls import Call
 from worker.engine.batches import BATCHES
 from worker.engine.memory import MemoryModel
 from worker.events import Event, Fetch
+from worker.models.failures import Failure, failure_of
 from worker.models.footprint import peak_memory
 from worker.models.registry import ModelRegistry
 
@@ -64,8 +64,6 @@ class Runner:
         except DeviceLostError:
             raise
         except Exception as error:
-            if _is_lost(error):
-                raise DeviceLostError(f"the device is lost: {error}") from error
             failure = self._failure(error, part, kind, size)
         if len(part) == 1:
             is_smaller = self._kind(part[0]) != kind  # the micro-batch, since the size before was refused
@@ -77,14 +75,20 @@ class Runner:
         """The answer to a call that failed alone; an out-of-memory error also empties the allocator's cache.
 
         The error of several calls may be the fault of one of them, such as a prompt that a model cannot read.
+
+        Raises:
+            DeviceLostError: it is the device's fault.
         """
+        whose = failure_of(error, self.models.device.answers)
+        if whose is Failure.DEVICE:
+            raise DeviceLostError(f"the device is lost: {error}") from error
         what = type(part[0]).__name__.lower()
         log.warning("batch failed", call=what, calls=len(part), error=str(error))
         # Its frames would keep the tensors of the batch in memory.
         error = error.with_traceback(None)
         if isinstance(error, LodestarError):
             return error
-        if _is_out_of_memory(error):
+        if whose is Failure.MEMORY:
             self._memory.refuse(kind, size)
             self.models.device.empty_cache()
             failure: LodestarError = OutOfMemoryError(
@@ -126,17 +130,3 @@ class Runner:
 def _memory_size(call: Call) -> int:
     """Size of a call in the memory of its batch; with micro-batches, that does not depend on its rows."""
     return 1 if call.micro_batches else call.size
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # A CPU has no error class of its own for it.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _is_lost(error: Exception) -> bool:
-    """Whether CUDA refuses every call after this error."""
-    return (
-        isinstance(error, RuntimeError)
-        and not isinstance(error, torch.OutOfMemoryError)
-        and "CUDA error" in str(error)
-    )

@@ -38,4 +38,4 @@ def generate(request: ResolvedRequest, runner: Runner, inputs: SamplerInputs, in
             asked = sampler.send(answer)
         except StopIteration as end:
             picture: Picture = end.value
-            return picture
+            return picture.on_cpu()

@@ -11,7 +11,11 @@ import structlog
 import torch
 
 from jobs.errors import ConfigurationError
+from worker.models.failures import is_out_of_memory
 from worker.models.footprint import resident_bytes
+from worker.models.networks.attention import choose_attention, xformers_kernel
+from worker.models.networks.capture import CudaCapture
+from worker.models.networks.graphs import GraphPool
 from worker.settings import WorkerSettings
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -19,6 +23,8 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 # A few jobs fill a CPU: more at a time hardly raise the throughput, and delay the last of them a lot
 # (docs/engine.md, Measuring).
 CPU_CAPACITY, CAPACITY = 6, 16
+
+GRAPH_SHARE = 0.1  # of the device's memory, for all CUDA graphs
 
 FREE_FOR_S = 0.05  # that a reading of the free memory is good; it costs as much as a small step
 
@@ -33,7 +39,9 @@ class Device:
     Attributes:
         device: the torch device.
         dtype_name: fp16, bf16 or fp32.
-        attention: "xformers" or "sdpa".
+        attention: "xformers", for the attentions that choose it, or "sdpa".
+        graphs: the CUDA graphs of all networks; None without.
+        compiles: whether denoisers are compiled.
         capacity: jobs at a time.
         max_batch: calls in one batch at most.
         batch_bytes: memory that one batch may take, if so much is free.
@@ -48,7 +56,15 @@ class Device:
         """
         self.device = _device(settings.device)
         self.dtype_name: str = _dtype(settings.dtype, self.device)
-        self.attention = _attention(settings.attention, self.device)
+        self.attention = _attention(settings, self.device)
+        self.compiles = settings.compile == "on"
+        self._kernel = xformers_kernel() if self.attention == "xformers" else None
+        self._by_speed = settings.attention == "auto"
+        self.graphs = (
+            GraphPool(CudaCapture(self.device), GRAPH_SHARE * self.total_bytes())
+            if settings.cuda_graphs and self.device.type == "cuda"
+            else None
+        )
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         self.threads = torch.get_num_threads()
@@ -76,8 +92,24 @@ class Device:
     def _read_free_bytes(self) -> int:
         if self.device.type == "cuda":
             kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            return torch.cuda.mem_get_info(self.device)[0] + kept
+            kept -= self.graphs.taken_bytes if self.graphs else 0  # which no batch can take
+            return torch.cuda.mem_get_info(self.device)[0] + max(0, kept)
         return int(min(_available_bytes(), _container_bytes()))
+
+    @property
+    def compile_mode(self) -> str | None:
+        """Of ``torch.compile``: on CUDA it tries several kernels. CUDA graphs are our own."""
+        return "max-autotune-no-cudagraphs" if self.device.type == "cuda" else None
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether the first calls of a shape take much longer than others."""
+        return self.device.type == "cuda" or self.compiles
+
+    def choose_attention(self, network: torch.nn.Module) -> None:
+        """Choose the kernel of each attention of a network."""
+        if self._kernel is not None:
+            choose_attention(network, self._kernel, self.device, self.dtype, by_speed=self._by_speed)
 
     def used_bytes(self) -> int | None:
         """Memory of the device that this process holds, the cache included; None where the system has no count."""
@@ -85,9 +117,19 @@ class Device:
             return torch.cuda.memory_reserved(self.device)
         return resident_bytes()
 
+    def answers(self) -> bool:
+        """Whether the device still computes: one small product, waited for. A full one counts as well."""
+        try:
+            ones = torch.ones(8, 8, device=self.device, dtype=self.dtype)
+            return float((ones @ ones).sum()) == 8**3
+        except Exception as error:
+            return is_out_of_memory(error)
+
     def empty_cache(self) -> None:
-        """Empty the allocator's cache."""
+        """Empty the allocator's cache, and give up all CUDA graphs."""
         self._free_at = -FREE_FOR_S
+        if self.graphs is not None:
+            self.graphs.clear()
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -138,7 +180,8 @@ def _dtype(name: str, device: torch.device) -> str:
     return name
 
 
-def _attention(name: str, device: torch.device) -> str:
+def _attention(settings: WorkerSettings, device: torch.device) -> str:
+    name = settings.attention
     if name == "sdpa":
         return name
     reason = None
@@ -146,6 +189,8 @@ def _attention(name: str, device: torch.device) -> str:
         reason = "it needs a CUDA device"
     elif find_spec("xformers") is None:
         reason = "it is not installed"
+    elif name == "auto" and settings.compile == "on":
+        reason = "the compiler cannot look into it"
     if reason is None:
         return "xformers"
     if name == "xformers" or device.type == "cuda":

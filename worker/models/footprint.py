@@ -12,7 +12,7 @@ import torch
 CLEAR_PEAK = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
-_beside_lock = threading.Lock()
+_beside_lock = threading.RLock()
 _beside: Counter[str] = Counter()  # blocks of ``taking_memory`` now, by type of device,
 _begun: Counter[str] = Counter()  # and since the start
 
@@ -28,6 +28,18 @@ def taking_memory(device: torch.device) -> Generator[None, None, None]:
     finally:
         with _beside_lock:
             _beside[device.type] -= 1
+
+
+@contextmanager
+def undisturbed(device: torch.device) -> Generator[bool, None, None]:
+    """Whether no other thread takes much memory of a device; one that would begin to waits until the block ends."""
+    with _beside_lock:
+        yield not _beside[device.type]
+
+
+def is_measuring() -> bool:
+    """Whether the memory of a block is being measured."""
+    return bool(_measuring)
 
 
 def _beginnings(device: torch.device) -> int | None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
-import torch
 
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
-from jobs.errors import LodestarError, ModelUnavailableError, OutOfMemoryError
+from jobs.errors import DeviceLostError, LodestarError, ModelUnavailableError, OutOfMemoryError
 from worker.models.clip import ClipModel
 from worker.models.device import Device
+from worker.models.failures import Failure, failure_of
 from worker.models.families.denoiser import Denoiser
 from worker.models.footprint import taking_memory
 from worker.models.loading.clip import load_clip
@@ -221,11 +221,16 @@ class ModelRegistry:
             with taking_memory(self.device.device):
                 if isinstance(card, ModelCard):
                     model = load_diffusion(card, self.device, self._shared)
-                    if self.device.device.type == "cuda":
+                    if self.device.warms_up:
                         warm_up(model, card)
                 else:
                     model = load_clip(card, self.device, self._shared)
-        except torch.OutOfMemoryError as error:
+        except Exception as error:
+            whose = failure_of(_first(error), self.device.answers)
+            if whose is Failure.DEVICE:
+                raise DeviceLostError(f"the device is lost: {error}") from error
+            if whose is Failure.CALL:
+                raise
             self.device.empty_cache()
             raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error
         log.info("loaded", kind=ref.kind, id=ref.id, seconds=round(time.monotonic() - started, 2))
@@ -233,3 +238,8 @@ class ModelRegistry:
 
     def _card(self, ref: Ref) -> ModelCard | ClipCard:
         return self.catalog.model(ref.id) if ref.kind == "model" else self.catalog.clip(ref.id)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that caused another."""
+    return error if error.__cause__ is None else _first(error.__cause__)

@@ -6,6 +6,7 @@ import structlog
 import torch
 
 from jobs.catalog.catalog import ModelCard
+from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
 from worker.models.rows import blank
 
@@ -15,8 +16,9 @@ log = structlog.get_logger(__name__)
 def warm_up(model: Denoiser, card: ModelCard) -> None:
     """Denoise and decode one picture of the default size, with classifier-free guidance.
 
-    CUDA loads its kernels and chooses its algorithms at the first call of a shape. A CPU has nothing of the kind, and
-    would spend two full steps. A CLIP needs none: the call that tries it out has a job's shape.
+    CUDA loads its kernels and chooses its algorithms at the first call of a shape, and a network may have to be
+    compiled. A CPU without a compiled network has nothing of the kind, and would spend two full steps. A CLIP needs
+    none: the call that tries it out has a job's shape.
 
     Args:
         model: in memory.
@@ -28,9 +30,11 @@ def warm_up(model: Denoiser, card: ModelCard) -> None:
     try:
         contexts = model.encode_texts(["", ""]).split(1)
         rows = tuple(blank(model.facts.row, context, size, weight=0.5) for context in contexts)
-        model.predict(latents, torch.tensor([500], device=device), model.rows([rows]))
+        model.prepare(latents, torch.tensor([500], device=device), model.rows([rows]))
         model.render(latents)
-    except torch.OutOfMemoryError:
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
         log.warning("no memory to warm a model up; smaller pictures may fit", model=card.id)
         return
     log.info("warmed up", model=card.id, seconds=round(time.monotonic() - started, 2))

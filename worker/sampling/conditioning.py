@@ -1,11 +1,14 @@
 """The conditions of a denoiser: its encoded prompt, personalized if requested, and its negative prompt."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from jobs.errors import NoImageTowerError
+from jobs.prompts.prompt import EMPTY, Wording
 from jobs.requests.request import ResolvedRequest
 from worker.aesthetics.embeddings import require_clip
 from worker.aesthetics.personalization import blended
@@ -16,23 +19,68 @@ from worker.rows import Row, Rows
 from worker.sampling.inputs import SamplerInputs
 
 
-def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Rows]:
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """The rows of a picture's run.
+
+    Attributes:
+        spans: the last step that has some rows, and these, one after another.
+    """
+
+    spans: tuple[tuple[int, Rows], ...]
+
+    def at(self, step: int) -> Rows:
+        """Those of a step, from 0."""
+        return next((rows for last_step, rows in self.spans if step <= last_step), self.spans[-1][1])
+
+
+def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Conditions]:
     """The rows of classifier-free guidance: the prompt's, then the negative prompt's. One of weight 0 is left out.
+
+    A prompt of several branches has a row for each: u + g sum_k w_k (c_k - u) (Liu et al. 2022, eq. 11).
 
     Raises:
         NoImageTowerError: the request is personalized, and the catalog names no CLIP for its model's text encoder.
         ClipMismatchError: the aesthetic embedding is of another CLIP's space.
         JobFailedError: the personalized prompt is not finite.
     """
-    rows: list[Row] = []
-    if request.reads_prompt:
-        context: Tensor = yield EncodeText(request.model, request.prompt)
-        context = yield from _personalized(request, context, inputs)
-        rows.append(Row(context, request.cfg_scale))
-    if request.cfg_scale != 1:
-        unconditional: Tensor = yield EncodeText(request.model, request.negative_prompt)
-        rows.append(Row(unconditional, 1 - request.cfg_scale))
-    return tuple(rows)
+    weighted = [
+        (branch, branch.weight * request.cfg_scale) for branch in request.branches if request.reads_prompt
+    ]
+    if request.unconditional_weight:
+        weighted.append((request.negative_branch, request.unconditional_weight))
+    wordings = dict.fromkeys(span.wording for branch, _ in weighted for span in branch.spans)
+    contexts = yield from _contexts(request, wordings, inputs)
+    last_steps = sorted({span.last_step for branch, _ in weighted for span in branch.spans})
+    return Conditions(
+        tuple(
+            (step, tuple(Row(contexts[branch.at(step)], weight) for branch, weight in weighted))
+            for step in last_steps
+        )
+    )
+
+
+def _contexts(
+    request: ResolvedRequest, wordings: Iterable[Wording], inputs: SamplerInputs
+) -> Generator[Yield, Any, dict[Wording, Tensor]]:
+    """Contexts of one length, so that all calls of a run share batches: the shorter ones are filled up.
+
+    What fills them are the states of an empty text.
+    """
+    contexts: dict[Wording, Tensor] = {}
+    for wording in wordings:
+        contexts[wording] = yield EncodeText(request.model, wording)
+    if request.reads_prompt and request.personalization is not None:
+        whole = request.branches[0].at(0)
+        contexts[whole] = yield from _personalized(request, contexts[whole], inputs)
+    longest = max(context.shape[1] for context in contexts.values())
+    if all(context.shape[1] == longest for context in contexts.values()):
+        return contexts
+    empty: Tensor = yield EncodeText(request.model, EMPTY)
+    return {
+        wording: torch.cat([context, *[empty] * ((longest - context.shape[1]) // empty.shape[1])], dim=1)
+        for wording, context in contexts.items()
+    }
 
 
 def _personalized(

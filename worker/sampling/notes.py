@@ -1,8 +1,9 @@
 """Notes on texts beyond their encoder's limit: the encoder drops the rest without an error."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
+from jobs.prompts.prompt import LongPrompt
 from jobs.requests.objectives import TextObjective
 from jobs.requests.request import ResolvedRequest
 from worker.events import Note, Yield
@@ -30,21 +31,31 @@ def note_cut_texts(
         facts: of its models.
         inputs: name its CLIPs.
     """
-    texts = [_of_model(request.model, request.prompt, "the prompt", facts)]
-    if request.cfg_scale != 1:
-        texts.append(_of_model(request.model, request.negative_prompt, "the negative prompt", facts))
+    texts = list(_encoded(request, facts))
     guidance, personalization = request.guidance, request.personalization
     for number, objective in enumerate(guidance.objectives if guidance and guidance.scale else ()):
         if guidance and isinstance(objective, TextObjective):
-            what = "the prompt" if objective.text == request.prompt else f"the text of objective {number}"
+            what = "the prompt" if objective.text == request.words else f"the text of objective {number}"
             texts.append(_of_clip(objective.clip or guidance.clip, objective.text, what, facts))
     if personalization and personalization.text is not None and inputs.text_clip is not None:
         texts.append(
             _of_clip(inputs.text_clip, personalization.text, "the text of the personalization", facts)
         )
     if request.select is not None:
-        texts.append(_of_clip(inputs.scorer, request.prompt, "the prompt", facts))
+        texts.append(_of_clip(inputs.scorer, request.words, "the prompt", facts))
     yield from _notes(texts)
+
+
+def _encoded(request: ResolvedRequest, facts: Facts) -> Iterator[_Text]:
+    """The texts of which the model's text encoder reads one window."""
+    if request.long_prompt == LongPrompt.CHUNK:
+        return
+    prompts = [(branch, "the prompt") for branch in request.branches]
+    if request.unconditional_weight:
+        prompts.append((request.negative_branch, "the negative prompt"))
+    for branch, what in prompts:
+        for text in dict.fromkeys(text for span in branch.spans for text in span.wording.texts):
+            yield _of_model(request.model, text, what, facts)
 
 
 def note_cut_text(clip: str, text: str, what: str, facts: Facts) -> Generator[Yield, None, None]:

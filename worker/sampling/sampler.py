@@ -16,12 +16,11 @@ from jobs.requests.request import ResolvedRequest
 from worker.calls import Decode, Denoise
 from worker.events import Preview, Stepped, Yield
 from worker.facts import Facts, ModelFacts
-from worker.finite import is_finite, require_finite
 from worker.latents import LatentState
 from worker.pictures.picture import Picture
-from worker.rows import Rows
+from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
-from worker.sampling.conditioning import condition
+from worker.sampling.conditioning import Conditions, condition
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
@@ -42,7 +41,7 @@ class _Sampling:
 
     run: LinearRun
     source: Source
-    rows: Rows
+    conditions: Conditions
     state: LatentState
     guidance: ClipGuidance | None
     noise: Ahead[Tensor]
@@ -62,22 +61,23 @@ def sample(
     sampling = yield from _begun(request, index, facts, inputs)
     earlier: Prediction | None = None
     for number in request.plan.indexes:
-        prediction, update = yield from _step(request.model, sampling, number)
+        prediction, update = yield from _step(request, sampling, number)
         # Read one step late, so that the device need not be waited for.
         _require_finite(earlier, index, number)
         earlier = prediction
         yield Stepped()
         if _shows(request, number):
             yield from _preview(request, index, number, sampling.run, prediction, update, inputs)
+    decoded: Tensor = yield Decode(request.model, sampling.source.finished(sampling.state.x))
     _require_finite(earlier, index, len(sampling.run.steps))
-    pixels: Tensor = yield Decode(request.model, sampling.source.finished(sampling.state.x))
-    require_finite(pixels, f"picture {index}", after="decoding")
-    pixels = pasted(pixels, inputs)
-    scores = yield from score(pixels, request.prompt, index, facts, inputs)
+    pixels = pasted(decoded, inputs)
+    raster = Raster(pixels)  # leaves the device while the picture is scored there
+    scores = yield from score(pixels, raster, request.words, index, facts, inputs)
     return Picture(
         index,
         request.seed_of(index),
         pixels,
+        raster,
         scores.clip_score,
         sampling.guidance.trace if sampling.guidance else None,
         scores.aesthetic_score,
@@ -90,7 +90,7 @@ def _begun(
 ) -> Generator[Yield, Any, _Sampling]:
     """The start of a picture: conditions, plan, guidance and the first latents."""
     model, seed = facts.models[request.model], request.seed_of(index)
-    rows = yield from condition(request, inputs)
+    conditions = yield from condition(request, inputs)
     source = yield from source_of(request, model, inputs)
     run, shape = run_of(request, model.scheduler_config), _shape(request, model)
     guidance = yield from _clip_guidance(request, seed, run, shape, facts, inputs)
@@ -99,7 +99,7 @@ def _begun(
     state = LatentState(run.coefficients, source.start(noise, run, model.device, filled))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, source, rows, state, guidance, noise_stream(rng, shape, draws))
+    return _Sampling(run, source, conditions, state, guidance, noise_stream(rng, shape, draws))
 
 
 def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> LinearRun:
@@ -115,10 +115,12 @@ def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> Linear
 
 
 def _step(
-    model: str, sampling: _Sampling, number: int
+    request: ResolvedRequest, sampling: _Sampling, number: int
 ) -> Generator[Yield, Any, tuple[Prediction, Update | None]]:
     """Take step ``number``, several times with recurrences: the first prediction of the last time, and the update."""
     run, state, guidance = sampling.run, sampling.state, sampling.guidance
+    # By the noise level, as all times of a run.
+    rows = sampling.conditions.at(number * request.steps // request.plan.planned)
     rounds = guidance.rounds(number) if guidance else 1
     if rounds > 1:
         state.mark()
@@ -131,7 +133,7 @@ def _step(
         for call in run.calls[number]:
             noise = next(sampling.noise) if call.draws else None
             kept = sampling.source.kept(run.steps[number + call.stage], run.progress(number))
-            prediction: Prediction = yield Denoise(model, state, sampling.rows, kept, noise)
+            prediction: Prediction = yield Denoise(request.model, state, rows, kept, noise)
             if call.stage == 0:
                 first = prediction
                 update = (yield from guidance.update(number, first)) if guidance else None
@@ -171,9 +173,7 @@ def _preview(
     if update is not None:
         denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(request.model, denoised)
-    # An estimate may overflow the decoder where the picture itself does not: then there is nothing to show yet.
-    if is_finite(pixels):
-        yield Preview(index, number + 1 - run.first, pasted(pixels, inputs))
+    yield Preview(index, number + 1 - run.first, Raster(pasted(pixels, inputs)))
 
 
 def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:

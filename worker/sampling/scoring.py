@@ -11,6 +11,7 @@ from worker.calls import EmbedImage, EmbedText
 from worker.events import Yield
 from worker.facts import ClipFacts, Facts
 from worker.finite import require_finite
+from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
 
 
@@ -30,16 +31,18 @@ class Scores:
 
 
 def score(
-    pixels: Tensor, prompt: str, index: int, facts: Facts, inputs: SamplerInputs
+    pixels: Tensor, raster: Raster, prompt: str, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, Scores]:
-    """Score a picture [3, H, W] in [0, 1]. Each CLIP embeds it once.
+    """Score a picture [3, H, W] in [0, 1], and its raster. Each CLIP embeds it once.
 
     Raises:
-        JobFailedError: a score or the embedding is not finite.
+        JobFailedError: the picture, a score or the embedding is not finite.
     """
     scorer, aesthetic = inputs.scorer, inputs.aesthetic_scorer
     target: Tensor = yield EmbedText(scorer, prompt)
     features: Tensor = yield EmbedImage(scorer, pixels)
+    # Not before: the features had to be waited for anyway.
+    raster.require_finite(f"picture {index}", after="decoding")
     similarity = cosine_similarity(features, target)
     require_finite(
         similarity, f"the similarity of picture {index} to its prompt", after=f"scoring by {scorer}"

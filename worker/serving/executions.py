@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import structlog
 from redis.exceptions import RedisError
@@ -41,9 +40,9 @@ class Executions:
     """The executions of a worker, between the queue and the engine.
 
     Only model calls and the samplers' own computing run on the engine's thread. Beside it, ``Preparing`` reads inputs,
-    ``Heartbeat`` renews leases, ``Enlarging`` upscales, ``Settling`` encodes, stores and settles, the listener receives
-    cancels, and one thread each shows candidates and previews. Each of their queues is bounded, since a job is held
-    until it is settled.
+    ``Heartbeat`` renews leases, ``Enlarging`` upscales, ``Storing`` encodes and stores, ``Settling`` commits, the
+    listener receives cancels, and one thread shows previews. Each of their queues is bounded: a job is held until it is
+    settled, and begins no other picture while too many of its own wait to be stored.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class Executions:
             models.catalog,
             self._settle_later,
             self._preview_later,
-            self._show_later,
+            self._store_later,
             self._may_generate,
         )
         self._preparing = Preparing(models, leases, artifacts, self._engine.admit, self._settling.add)
@@ -171,17 +170,13 @@ class Executions:
         self._engine.wake()
 
     def _may_generate(self, work: Work) -> bool:
-        return not _is_best_of_n(work) or self._publisher.has_room(work.owner.lease)
+        return self._publisher.has_room(work.owner.lease)
 
     def _preview_later(self, work: Work, preview: Preview) -> None:
         self._previews.show(work.owner.lease, preview)
 
-    def _show_later(self, work: Work, picture: Picture) -> Picture:
-        if not _is_best_of_n(work):
-            return picture
-        self._publisher.show(work.owner.lease, picture)
-        # Hundreds of candidates would fill the memory; the store has them soon.
-        return replace(picture, pixels=picture.pixels.new_empty(3, 0, 0))
+    def _store_later(self, work: Work, picture: Picture) -> Picture:
+        return self._publisher.store(work.owner.lease, picture)
 
     def _settle_later(self, work: Work, outcome: Outcome) -> None:
         execution: Execution = work.owner
@@ -200,7 +195,3 @@ class Executions:
 
 def _daemon(name: str, target: Callable[[], None]) -> threading.Thread:
     return threading.Thread(target=target, name=name, daemon=True)
-
-
-def _is_best_of_n(work: Work) -> bool:
-    return isinstance(work.request, ResolvedRequest) and work.request.select is not None

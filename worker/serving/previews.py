@@ -38,7 +38,9 @@ class Previews:
         with self._lock:
             lease, preview = self._waiting.pop(key)
         try:
-            self._leases.preview(lease, preview.index, preview.step, encode_preview(preview.pixels))
+            # An estimate may overflow the decoder where the picture itself does not.
+            if preview.raster.is_finite:
+                self._leases.preview(lease, preview.index, preview.step, encode_preview(preview.raster))
         except Exception:
             # A missing preview must fail neither the job nor the worker.
             log.exception("preview could not be shown", job=lease.job_id)

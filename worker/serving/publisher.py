@@ -6,9 +6,10 @@ from dataclasses import replace
 import stamina
 import structlog
 
-from jobs.errors import JobFailedError, LeaseLostError, LodestarError, NameTakenError
+from jobs.errors import DeviceLostError, JobFailedError, LeaseLostError, LodestarError, NameTakenError
 from jobs.queue.leases import Lease, Leases, Standing
-from jobs.requests.selection import ResolvedSelection, best
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.selection import best
 from jobs.status.job import JobStatus, StoredImage
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
@@ -19,7 +20,8 @@ from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png, stored_image
 from worker.pictures.upscaling import Upscaler
-from worker.serving.candidates import Candidates
+from worker.raster import Raster
+from worker.serving.storing import Storing
 
 log = structlog.get_logger(__name__)
 
@@ -40,23 +42,30 @@ class Publisher:
             leases: of the executions.
             artifacts: the store of the pictures.
             models: for the CLIP that indexes the pictures, and the CPU threads that upscale them.
-            on_stored: called, on another thread, when a candidate was stored.
+            on_stored: called, on another thread, when a picture was stored.
         """
         self._leases = leases
         self._artifacts = artifacts
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._candidates = Candidates(leases, self._put, on_stored)
+        self._storing = Storing(self._put, leases.show, on_stored)
         self._embeddings = EmbeddingLibrary(artifacts)
         self._upscalers: dict[str, Upscaler] = {}
         self._threads = models.device.threads
 
-    def show(self, lease: Lease, picture: Picture) -> None:
-        """Publish a candidate of a best-of-n job soon; returns at once."""
-        self._candidates.show(lease, picture)
+    def store(self, lease: Lease, picture: Picture) -> Picture:
+        """Store a finished picture soon, and announce a candidate of a best-of-n job; returns at once.
+
+        Returns:
+            What to keep of it until its job is published. Hundreds of pictures would fill the memory.
+        """
+        if stores_enlarged_alone(lease.generation):
+            return picture.as_raster()
+        self._storing.add(lease, picture)
+        return picture.without_pixels()
 
     def has_room(self, lease: Lease) -> bool:
-        """Whether an execution may make another candidate, or should wait until some are stored."""
-        return self._candidates.has_room(lease)
+        """Whether an execution may make another picture, or should wait until some are stored."""
+        return self._storing.has_room(lease)
 
     def publish(
         self, lease: Lease, pictures: tuple[Picture, ...], stored: tuple[StoredImage, ...] | None = None
@@ -70,12 +79,15 @@ class Publisher:
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
+            DeviceLostError: a picture was lost with the device.
         """
         try:
-            images = self._store_kept(lease, pictures) if stored is None else stored
+            images = self._kept(lease) if stored is None else stored
             self._index(lease, pictures, images)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
+        except DeviceLostError:
+            raise
         except LodestarError as error:
             status = self._leases.fail(lease, error)
         else:
@@ -124,47 +136,45 @@ class Publisher:
             self._upscalers[asked.model] = Upscaler(asked.model, self._threads)
         stored = []
         for picture in self._whole(lease, pictures):
-            large = yield from self._upscalers[asked.model].steps(picture.pixels, asked.factor)
-            stored.append(self._store(lease, replace(picture, pixels=large)))
+            large = yield from self._upscalers[asked.model].steps(picture.raster.pixels(), asked.factor)
+            stored.append(self._store(lease, replace(picture, raster=Raster(large))))
             yield
         return tuple(stored)
 
     def withdraw(self, lease: Lease) -> None:
-        """Delete the candidates of an execution that has ended without its pictures."""
-        if self._candidates.forget(lease):
+        """Delete what is stored of an execution that has ended without a result."""
+        if self._storing.forget(lease):
             self._delete(lease.artifact_prefix)
 
     def discard(self, lease: Lease) -> None:
         """Delete all files of the execution."""
-        self._candidates.forget(lease)
+        self._storing.forget(lease)
         self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
         self._delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:
         """Store nothing more for the execution; another execution may use or delete its files."""
-        self._candidates.forget(lease)
+        self._storing.forget(lease)
 
     def close(self, within_s: float) -> None:
-        """Store no more candidates; return when that has ended, or the time is over."""
-        self._candidates.close(within_s)
+        """Store no more pictures; return when that has ended, or the time is over."""
+        self._storing.close(within_s)
 
-    def _store_kept(self, lease: Lease, pictures: tuple[Picture, ...]) -> tuple[StoredImage, ...]:
-        """Store a job's pictures, or choose the best of its stored candidates."""
-        if lease.generation.select is None:
-            return tuple(self._store(lease, picture) for picture in pictures)
-        return self._best(lease, lease.generation.select)
-
-    def _best(self, lease: Lease, select: ResolvedSelection) -> tuple[StoredImage, ...]:
-        candidates = self._candidates.all(lease)
-        return tuple(candidates[place] for place in best(candidates, select.by, select.keep))
+    def _kept(self, lease: Lease) -> tuple[StoredImage, ...]:
+        """The pictures that a job keeps, once all are stored: the best of its candidates, or all."""
+        stored, select = self._storing.all(lease), lease.generation.select
+        if select is None:
+            return stored
+        return tuple(stored[place] for place in best(stored, select.by, select.keep))
 
     def _whole(self, lease: Lease, pictures: tuple[Picture, ...]) -> Iterator[Picture]:
         """The pictures that a job keeps, with their pixels: those of candidates are in the store."""
-        if lease.generation.select is None:
+        if stores_enlarged_alone(lease.generation):
             yield from pictures
             return
-        for image in self._best(lease, lease.generation.select):
-            yield replace(pictures[image.index], pixels=read_whole_picture(self._artifacts.get(image.key)))
+        for image in self._kept(lease):
+            pixels = read_whole_picture(self._artifacts.get(image.key))
+            yield replace(pictures[image.index], raster=Raster(pixels))
 
     def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
         """Store the pictures' embeddings by the aesthetic scorer, for the search."""
@@ -230,3 +240,8 @@ class Publisher:
         """Tries at storing something."""
         # Not the decorator, which logs a call's arguments: the bytes of the picture, at every try.
         return stamina.retry_context(on=OSError, attempts=5, timeout=30.0)
+
+
+def stores_enlarged_alone(request: ResolvedRequest) -> bool:
+    """Whether a job's own pictures are not stored, since only larger ones are kept and nothing is chosen before."""
+    return request.upscale is not None and request.select is None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 from redis.exceptions import RedisError
 
-from jobs.errors import LeaseLostError, LodestarError
+from jobs.errors import DeviceLostError, LeaseLostError, LodestarError
 from jobs.queue.leases import Lease, Leases, Standing
 from jobs.status.job import JobStatus
 from worker.engine.tasks import Done
@@ -91,6 +91,11 @@ class Settling:
             return self._conclude(execution, outcome)
         except (RedisError, OSError, LeaseLostError):
             raise
+        except DeviceLostError:
+            # Another worker can make its pictures; this one is about to end.
+            self._leases.surrender(execution.lease)
+            self._publisher.discard(execution.lease)
+            return JobStatus.QUEUED
         except Exception as error:
             # Every other worker would meet the same error, and count as crashed by this job.
             return self._fail(execution.lease, as_failure(error, execution.lease.job_id))

@@ -6,7 +6,7 @@ import { element, set } from "../parts/dom.js";
 import { fieldsOf } from "./schema.js";
 
 const GROUPS = [
-  ["Prompt", ["prompt", "negative_prompt"]],
+  ["Prompt", ["prompt", "negative_prompt", "prompt_syntax", "long_prompt"]],
   ["Size", ["model", "width", "height", "num_images"]],
   ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "seed"]],
   ["Guidance", ["guidance"]],

@@ -23,6 +23,8 @@ def test_only_the_prompt_is_needed() -> None:
     assert request.model_dump() == {
         "prompt": "a red apple",
         "negative_prompt": "",
+        "prompt_syntax": "plain",
+        "long_prompt": None,
         "model": None,
         "width": None,
         "height": None,

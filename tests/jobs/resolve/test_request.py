@@ -19,6 +19,8 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
     assert resolved.model_dump(exclude={"seed"}) == {
         "prompt": "a red apple",
         "negative_prompt": "",
+        "prompt_syntax": "plain",
+        "long_prompt": "cut",
         "model": card.id,
         "width": card.width,
         "height": card.height,
@@ -53,6 +55,8 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
     given: dict[str, Any] = {
         "prompt": "a red apple",
         "negative_prompt": "blurry",
+        "prompt_syntax": "a1111",
+        "long_prompt": "cut",
         "model": "pocket",
         "width": 96,
         "height": 48,

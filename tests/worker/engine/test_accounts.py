@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.prompts.prompt import EMPTY, plain
 from tests.worker.engine.test_fairness import denoise, idle
 from worker.calls import Call, Decode, EncodeText
 from worker.engine.accounts import COUNTED_WORK, MAX_LEAD_S, Account
@@ -67,7 +68,7 @@ def test_a_job_without_an_estimate_shares_the_time_equally_with_its_like() -> No
     assert sorted(serve(scheduler, waiting, 0.1) for _ in range(10)) == ["a"] * 5 + ["b"] * 5
 
 
-@pytest.mark.parametrize("call", [EncodeText("m", "a fox"), Decode("m", torch.zeros(1, 4, 8, 8))])
+@pytest.mark.parametrize("call", [EncodeText("m", plain("a fox")), Decode("m", torch.zeros(1, 4, 8, 8))])
 def test_a_short_call_goes_before_a_step_of_a_job_with_about_as_much_to_do(call: Call) -> None:
     scheduler = paced()
     waiting = [trajectory(scheduler, "step", 1.0), trajectory(scheduler, "short", 1.5, call)]
@@ -79,7 +80,7 @@ def test_short_calls_do_not_hold_up_a_job_that_came_well_before() -> None:
     waiting = [trajectory(scheduler, "old", 1.0), trajectory(scheduler, "other", 100.0)]
     for _ in range(30):
         serve(scheduler, waiting[1:], 0.1)
-    waiting.append(trajectory(scheduler, "short", 0.1, EncodeText("m", "a fox")))
+    waiting.append(trajectory(scheduler, "short", 0.1, EncodeText("m", plain("a fox"))))
     assert scheduler.choose(waiting)[0].owner == "old"
 
 
@@ -138,7 +139,7 @@ def test_no_job_starves_however_many_others_come_after_it(
 
     def newcomer(stream: int, number: int) -> tuple[Trajectory[str], float, float]:
         seconds, estimate, each_s, is_short = streams[stream][number % len(streams[stream])]
-        call: Call = EncodeText(str(stream), "") if is_short else denoise(side=16 + stream)
+        call: Call = EncodeText(str(stream), EMPTY) if is_short else denoise(side=16 + stream)
         return trajectory(scheduler, str(stream), seconds * estimate, call), seconds, each_s
 
     running = [newcomer(stream, 0) for stream in range(len(streams))]

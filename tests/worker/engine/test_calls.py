@@ -18,6 +18,7 @@ from worker.events import Yield
 from worker.facts import Facts
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
+from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]
@@ -59,7 +60,8 @@ def squares(
         request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
     ) -> Generator[Yield, Any, Picture]:
         square: float = yield kind(request.seed + index)
-        return Picture(index, request.seed, torch.full((3, 1, 1), square), 0.0)
+        pixels = torch.full((3, 1, 1), square)
+        return Picture(index, request.seed, pixels, Raster(pixels), 0.0)
 
     return sample
 

@@ -104,7 +104,7 @@ class Counter:
     def answer(self, call: events.Yield) -> Any:
         match call:
             case calls.EncodeText():
-                self._once(("encode", call.text), order._TEXT)
+                self._once(("encode", call.wording), order._TEXT)
                 return self._random(1, 4, WIDTH)
             case calls.EmbedText():
                 self._once((call.clip, call.text), order._TEXT)

@@ -18,6 +18,7 @@ from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Work
 from worker.events import Event
 from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, latents_of, move_on
+from worker.models.networks.wanted import TIMES
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
 from worker.sampling import sampler
@@ -68,8 +69,9 @@ def test_unguided_steps_read_nothing_from_the_device(models: ModelRegistry, ask:
         while not isinstance(asked, Denoise):
             asked = each.send(runner.answer(asked))
         waiting.append(asked)
-    runner.run(waiting)  # memory of a new kind of batch is measured
-    for _ in range(6):
+    for _ in range(TIMES):  # memory of a new kind of batch is measured, and its network is prepared
+        runner.run(waiting)
+    for _ in range(4):
         with NoReading():
             answers = batches.denoise(waiting, models)
             following = []

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.prompts.prompt import plain
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.aesthetics.fitting import Fitting
@@ -36,7 +37,7 @@ def guide(cutouts: int, *clips: str) -> Guide:
 
 
 def idle() -> Generator[Call, object, None]:
-    yield EncodeText("m", "x")
+    yield EncodeText("m", plain("x"))
 
 
 def trajectory(scheduler: FairScheduler, name: str, call: Call, *, weight: float = 1.0) -> Trajectory[str]:
@@ -54,8 +55,8 @@ def test_calls_share_a_batch_whatever_their_settings_as_long_as_shapes_and_model
     assert guide(3).key == guide(48).key
     assert guide(3).key != guide(3, "c", "d").key
     assert denoise(side=8).key != denoise(side=16).key
-    assert EncodeText("m", "a").key == EncodeText("m", "another").key
-    assert EncodeText("m", "a").key != EncodeText("n", "a").key
+    assert EncodeText("m", plain("a")).key == EncodeText("m", plain("another")).key
+    assert EncodeText("m", plain("a")).key != EncodeText("n", plain("a")).key
 
 
 def test_a_batch_holds_all_that_wait_for_alike_calls_up_to_the_limit() -> None:

@@ -11,12 +11,14 @@ from PIL import Image
 from jobs.requests.request import ResolvedRequest
 from worker.pictures.picture import Picture
 from worker.pictures.png import encode_png
+from worker.raster import Raster
 
 Ask = Callable[..., ResolvedRequest]
 
 
 def picture() -> Picture:
-    return Picture(0, 7, torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0)), 0.5)
+    pixels = torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(0))
+    return Picture(0, 7, pixels, Raster(pixels), 0.5)
 
 
 def test_a_png_holds_the_pixels_to_the_nearest_of_256_values(ask: Ask) -> None:

@@ -138,7 +138,7 @@ def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistr
 def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) -> None:
     seen: list[Yield] = []
     picture = run(ask(steps=20, preview_every_steps=6), models, seen=seen)
-    previews = [call.pixels for call in seen if isinstance(call, Preview)]
+    previews = [call.raster.pixels() for call in seen if isinstance(call, Preview)]
     far = [float((pixels - picture.pixels).abs().mean()) for pixels in previews]
     assert len(far) == 3
     assert far == sorted(far, reverse=True)

@@ -14,6 +14,7 @@ from tests.jobs.samples import RESOLVED, claimed
 from tests.worker.serving.test_executions import until
 from worker.events import Preview
 from worker.pictures.png import encode_preview
+from worker.raster import Raster
 from worker.serving.previews import Previews
 
 
@@ -22,9 +23,9 @@ def lease_of(redis: Redis, leases: Leases) -> Lease:
 
 
 def test_a_preview_is_a_small_jpeg_of_the_pictures_shape() -> None:
-    with Image.open(io.BytesIO(encode_preview(torch.full((3, 512, 1024), 0.5)))) as image:
+    with Image.open(io.BytesIO(encode_preview(Raster(torch.full((3, 512, 1024), 0.5))))) as image:
         assert (image.format, image.size) == ("JPEG", (256, 128))
-    with Image.open(io.BytesIO(encode_preview(torch.full((3, 64, 48), 0.5)))) as image:
+    with Image.open(io.BytesIO(encode_preview(Raster(torch.full((3, 64, 48), 0.5))))) as image:
         assert image.size == (48, 64)
 
 
@@ -34,7 +35,7 @@ def test_the_newest_preview_of_each_picture_is_kept_for_a_while(redis: Redis) ->
     previews = Previews(leases)
     for step in range(1, 21):
         for index in (0, 1):
-            previews.show(lease, Preview(index, step, torch.full((3, 64, 64), step / 20)))
+            previews.show(lease, Preview(index, step, Raster(torch.full((3, 64, 64), step / 20))))
     until(lambda: not previews._waiting)
     previews.close(60)
     kept = redis.hgetall(f"lodestar:previews:{lease.job_id}")
@@ -49,11 +50,22 @@ def test_the_newest_preview_of_each_picture_is_kept_for_a_while(redis: Redis) ->
     assert steps[-1] == 20
 
 
+def test_an_estimate_that_is_not_finite_is_not_shown(redis: Redis) -> None:
+    leases = Leases(redis, worker="w")
+    lease = lease_of(redis, leases)
+    previews = Previews(leases)
+    previews.show(lease, Preview(0, 1, Raster(torch.full((3, 64, 64), float("nan")))))
+    previews.show(lease, Preview(1, 1, Raster(torch.zeros(3, 64, 64))))
+    until(lambda: not previews._waiting)
+    previews.close(60)
+    assert set(redis.hgetall(f"lodestar:previews:{lease.job_id}")) == {"1"}
+
+
 def test_an_execution_that_lost_its_job_shows_nothing(redis: Redis) -> None:
     leases = Leases(redis, worker="w")
     lease = lease_of(redis, leases)
     leases.release(lease)
     previews = Previews(leases)
-    previews.show(lease, Preview(0, 1, torch.zeros(3, 64, 64)))
+    previews.show(lease, Preview(0, 1, Raster(torch.zeros(3, 64, 64))))
     previews.close(60)
     assert redis.exists(f"lodestar:previews:{lease.job_id}") == 0

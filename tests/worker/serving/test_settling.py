@@ -11,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from jobs.catalog.catalog import Catalog
 from jobs.db.scripts import PREFIX
+from jobs.errors import DeviceLostError
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask
 from jobs.status.job import Job, JobStatus
@@ -22,7 +23,7 @@ from tests.worker.serving.test_executions import House, until
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, read_inputs
-from worker.serving import candidates, publisher
+from worker.serving import publisher, storing
 from worker.serving.executions import Executions
 from worker.serving.publisher import Publisher
 from worker.settings import WorkerSettings
@@ -70,6 +71,24 @@ def test_an_error_after_the_commit_takes_nothing_back(
     (image,) = house.queue.images(job.id)
     assert house.queue.get(job.id).status is JobStatus.SUCCEEDED
     assert house.artifacts.get(image.key)
+
+
+def test_a_picture_that_is_lost_with_the_device_is_made_by_another_worker(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(*_: object) -> None:
+        raise DeviceLostError("the device is lost: an illegal memory access was encountered")
+
+    with house.running() as worker:
+        with monkeypatch.context() as patch:
+            patch.setattr(storing, "encode_png", lose)
+            job_id = house.queue.submit(ask(steps=1, num_images=2)).job.id
+            assert worker.admit()
+            until(lambda: not worker._held)
+        assert house.status(job_id) is JobStatus.QUEUED
+        assert house.artifacts.keys(job_id) == []
+        assert worker.admit()
+        until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
 
 
 def test_while_redis_is_away_a_job_is_left_to_its_lease(
@@ -217,26 +236,26 @@ def test_candidates_wait_for_a_slow_store_in_bounded_number_and_are_made_all_the
     house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on, real, made = threading.Event(), house.artifacts.put, list[int]()
-    real_show = candidates.Candidates.show
+    real_add = storing.Storing.add
 
     def put(key: str, data: bytes) -> None:
         assert go_on.wait(60)
         real(key, data)
 
-    def show(self: candidates.Candidates, lease: object, picture: object) -> None:
+    def add(self: storing.Storing, lease: object, picture: object) -> None:
         made.append(1)
-        real_show(self, lease, picture)  # type: ignore[arg-type]
+        real_add(self, lease, picture)  # type: ignore[arg-type]
 
     monkeypatch.setattr(house.artifacts, "put", put)
-    monkeypatch.setattr(candidates.Candidates, "show", show)
+    monkeypatch.setattr(storing.Storing, "add", add)
     with house.running() as worker:
         best_of_n = house.queue.submit(ask(steps=1, select={"candidates": 60})).job.id
         assert worker.admit()
-        until(lambda: len(made) >= candidates.WAITING)
+        until(lambda: len(made) >= storing.WAITING)
         long = house.queue.submit(ask(steps=100)).job.id
         assert worker.admit()
         until(lambda: house.queue.get(long).progress.step > 60)
-        assert len(made) <= candidates.WAITING + 16  # those that were under way
+        assert len(made) <= storing.WAITING + 16  # those that were under way
         go_on.set()
         until(lambda: house.status(best_of_n) is JobStatus.SUCCEEDED)
     assert len(made) == 60

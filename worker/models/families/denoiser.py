@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from jobs.errors import ModelUnavailableError
+from jobs.prompts.prompt import Wording, plain
 from worker.canvas import Canvas
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
@@ -18,7 +19,6 @@ from worker.models.device import Device
 from worker.models.encodings import EncodingCache
 from worker.models.families.personalizer import Personalizer
 from worker.models.rows import RowBatch, RowBatches
-from worker.models.texts import TextCache
 from worker.rows import Rows
 
 PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
@@ -32,9 +32,7 @@ class Denoiser(ABC):
 
     Attributes:
         facts: its properties, for samplers.
-        networks: all that it holds in memory.
         least_side: height and width of the smallest latents that every level of the network has something of.
-        encode_texts: texts to contexts [N, L, D] on the device; words beyond its context are cut off. Keeps the latest.
         encode_pictures: canvases of one shape to latents [N, C, h, w], float32 on the device. Keeps the latest.
     """
 
@@ -48,13 +46,12 @@ class Denoiser(ABC):
         personalizer: Personalizer | None = None,
     ) -> None:
         """Freeze the networks, and bring them to the device."""
-        self.networks: tuple[Module, ...] = tuple(networks)
-        for network in self.networks:
+        self._networks: tuple[Module, ...] = tuple(networks)
+        for network in self._networks:
             # Not diffusers' own, which warns of weights in single precision even where there are none.
             Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self.facts = facts
         self.least_side = least_side
-        self.encode_texts = TextCache(self._encode_texts)
         self.encode_pictures: EncodingCache[Canvas] = EncodingCache(
             self._encode_pictures, lambda canvas: canvas.digest, size=PICTURES
         )
@@ -63,8 +60,12 @@ class Denoiser(ABC):
         self._personalizer = personalizer
 
     @abstractmethod
-    def _encode_texts(self, texts: list[str]) -> Tensor:
-        """The contexts [N, L, D] of N texts."""
+    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
+        """The context [1, k L, D] of each wording, of k windows, on the device."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """The contexts [N, L, D] of N texts as they stand; words beyond its context are cut off."""
+        return torch.cat(self.encode([plain(text) for text in texts]))
 
     @abstractmethod
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
@@ -78,7 +79,7 @@ class Denoiser(ABC):
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
 
     @abstractmethod
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode_pixels(self, pictures: Tensor) -> Tensor:
         """Pictures [B, 3, H, W] in [0, 1] to latents [B, C, h, w], scaled as the network reads them.
 
         They are the mode of the encoder's posterior: always the same, unlike a sample, and nearer to the picture.
@@ -87,7 +88,20 @@ class Denoiser(ABC):
     @torch.no_grad()
     def _encode_pictures(self, canvases: list[Canvas]) -> Tensor:
         pixels = torch.stack([canvas.pixels for canvas in canvases]).to(self._device.device)
-        return self.encode(pixels.float() / 255).float()
+        return self.encode_pixels(pixels.float() / 255).float()
+
+    def widen(self) -> bool:
+        """Decode in a wider number format from now on; whether there is one."""
+        return False
+
+    def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
+        """Do what takes long once before ``predict`` is fast for latents and conditions of these shapes."""
+        self.predict(latents, timesteps, rows)
+
+    @property
+    def networks(self) -> tuple[Module, ...]:
+        """All that it holds in memory."""
+        return self._networks
 
     @property
     def personalizer(self) -> Personalizer:
@@ -146,9 +160,14 @@ class Denoiser(ABC):
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the CPU.
+        """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the device.
 
-        Values that are not finite become NaN, since clamping would turn an infinity into black or white.
+        One that overflows is decoded again in the wider format, if there is one. The others of the batch stay as they
+        are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
+        turn an infinity into black or white.
         """
         decoded = self.decode(latents).float()
-        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1).cpu()
+        broken = ~decoded.flatten(1).isfinite().all(dim=1)
+        if bool(broken.any()) and self.widen():
+            decoded[broken] = self.decode(latents[broken]).float()
+        return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

@@ -32,7 +32,7 @@ class Network:
         renamed: the tensors of its files by the names that they have now.
         prefix: of its keys in a checkpoint that is one file.
         convert: from the tensors of such a file and the network to its tensors by its own names.
-        is_unread: whether a key of such a file, of this network, is known and not needed.
+        is_unread: whether a key of such a file may have no tensor of the same memory after ``convert``.
     """
 
     title: str

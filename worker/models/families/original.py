@@ -20,6 +20,10 @@ UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_mo
 OPEN_CLIP = f"{TEXT}model."
 # OpenCLIP's parts that Stable Diffusion 2 does not read: all after the last but one layer.
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
+_SPLIT = (
+    "in_proj_weight",
+    "in_proj_bias",
+)  # of OpenCLIP: three matrices in one, of which the conversion makes copies
 # Attention of VAEs that were written by diffusers before 0.17.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
@@ -57,8 +61,8 @@ def text_encoder(checkpoint: Tensors, network: Any) -> Tensors:
 
 
 def is_unread_text(key: str) -> bool:
-    """Whether a key is of the part of an OpenCLIP that no text encoder has."""
-    return key.startswith(_UNREAD)
+    """Whether a tensor of an OpenCLIP is none of its text encoder's own: left out, or divided into several."""
+    return key.startswith(_UNREAD) or (key.startswith(OPEN_CLIP) and key.endswith(_SPLIT))
 
 
 def with_new_attention(tensors: Tensors) -> Tensors:

@@ -1,13 +1,16 @@
 """Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from jobs.prompts.prompt import Wording
 from worker.facts import ModelFacts, RowSpec
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.device import Device
@@ -23,8 +26,11 @@ from worker.models.families.compatibility import (
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.personalizer import Personalizer
+from worker.models.networks.decoding import Decoder
+from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch
 from worker.models.texts import measured, require_vocabulary
+from worker.models.wordings import WordingEncoder
 
 # Pictures of this width or more keep no activations of the decoder for the guidance gradient.
 CHECKPOINTED_PX = 256
@@ -36,62 +42,71 @@ class StableDiffusion(Denoiser):
     def __init__(self, parts: Parts, device: Device) -> None:
         """Bring the parts of a checkpoint to the device."""
         self._tokenizer, self._text_encoder = parts["tokenizer"], parts["text_encoder"]
-        self._unet, self._vae = parts["unet"], parts["vae"]
+        self._unet, vae = parts["unet"], parts["vae"]
         self._length: int = min(
             self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
         )
+        self._wordings = WordingEncoder(self._tokenizer, self._length, self._encode_tokens, device.device)
         facts = ModelFacts(
-            latent_channels=self._vae.config.latent_channels,
-            latent_factor=2 ** (len(self._vae.config.block_out_channels) - 1),
+            latent_channels=vae.config.latent_channels,
+            latent_factor=2 ** (len(vae.config.block_out_channels) - 1),
             scheduler_config=dict(parts["scheduler"].config),
             row=RowSpec(
                 context_length=self._length,
                 context_width=self._text_encoder.config.hidden_size,
-                extra_channels=self._unet.config.in_channels - self._vae.config.latent_channels,
+                extra_channels=self._unet.config.in_channels - vae.config.latent_channels,
             ),
             device=device.device,
             measure=partial(measured, self._tokenizer, limit=self._length),
         )
         levels = len(self._unet.config.block_out_channels)
-        networks = (self._text_encoder, self._unet, self._vae)
+        networks = (self._text_encoder, self._unet, vae)
         personalizer = Personalizer(self._tokenizer, self._text_encoder, self._length)
         super().__init__(
             networks, facts, device, least_side=max(8, 1 << (levels - 1)), personalizer=personalizer
         )
-        if device.attention == "xformers":
-            for network in (self._unet, self._vae):
-                network.enable_xformers_memory_efficient_attention()
+        for network in (self._unet, vae):
+            device.choose_attention(network)
         # The guidance gradient computes the decoder's activations again instead.
-        if self._vae.config.sample_size >= CHECKPOINTED_PX:
-            checkpoint_activations(self._vae.decoder)
+        if vae.config.sample_size >= CHECKPOINTED_PX:
+            checkpoint_activations(vae.decoder)
+        self._network, self._decoder = FastNetwork(UNetOutput(self._unet), device), Decoder(vae)
+
+    @property
+    def _vae(self) -> Any:
+        return self._decoder.vae
+
+    @property
+    def networks(self) -> tuple[torch.nn.Module, ...]:
+        return self._text_encoder, self._unet, self._vae
+
+    def widen(self) -> bool:
+        return self._decoder.widen()
+
+    @torch.no_grad()
+    def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
+        row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
+        self._network.prepare(*row)
+        super().prepare(latents, timesteps, rows)
+
+    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
+        return self._wordings(wordings)
 
     @torch.inference_mode()
-    def _encode_texts(self, texts: list[str]) -> Tensor:
-        tokens = self._tokenizer(
-            texts,
-            padding="max_length",
-            max_length=self._length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        hidden: Tensor = self._text_encoder(tokens.input_ids.to(self._device.device))[0]
+    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        hidden: Tensor = self._text_encoder(tokens, attention_mask=mask)[0]
         return hidden
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
-        output: Tensor = self._unet(
-            latents.to(self._device.dtype), timesteps, rows.context, return_dict=False
-        )[0]
-        return output
+        return self._network(latents.to(self._device.dtype), timesteps, rows.context)
 
-    def encode(self, pictures: Tensor) -> Tensor:
-        posterior = self._vae.encode((2 * pictures - 1).to(self._device.dtype)).latent_dist
+    def encode_pixels(self, pictures: Tensor) -> Tensor:
+        posterior = self._vae.encode((2 * pictures - 1).to(self._vae.dtype)).latent_dist
         latents: Tensor = posterior.mode() * self._vae.config.scaling_factor
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        latents = latents.to(self._device.device, self._device.dtype)
-        picture: Tensor = self._vae.decode(latents / self._vae.config.scaling_factor, return_dict=False)[0]
-        return picture / 2 + 0.5
+        return self._decoder(latents)
 
 
 def _require(parts: Parts) -> None:

@@ -1,13 +1,13 @@
 """Loads a CLIP."""
 
 import open_clip
-import torch
 
 from jobs.catalog.catalog import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import load_head
 from worker.models.clip import ClipModel
 from worker.models.device import Device
+from worker.models.failures import is_out_of_memory
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.layout import CLIP_WEIGHTS
 from worker.models.loading.openclip import load_openclip
@@ -25,7 +25,7 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
     Raises:
         ModelUnavailableError: its files are missing, damaged, or not safetensors; or its weights or its aesthetic head
             are not its own.
-        torch.OutOfMemoryError: it does not fit the device's memory.
+        RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
     path, shared = locate(card), shared or SharedNetworks()
     if not (path / CLIP_WEIGHTS).is_file():
@@ -37,11 +37,11 @@ def load_clip(card: ClipCard, device: Device, shared: SharedNetworks | None = No
         require_pinned(card, path, shared.digests)
         clip = ClipModel(model, open_clip.get_tokenizer(f"local-dir:{path}"), device)
         clip.try_out()
-    except torch.OutOfMemoryError:
-        raise
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{card.id}: {error.message}") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
     if card.head is not None:
         clip.head = load_head(card.head, clip=card.id, width=clip.width)

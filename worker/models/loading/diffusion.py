@@ -8,6 +8,7 @@ from torch import Tensor
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
+from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
@@ -28,7 +29,7 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     Raises:
         ModelUnavailableError: its files are missing, damaged, or not safetensors; no family serves it; or its networks
             do not fit their weights or each other.
-        torch.OutOfMemoryError: it does not fit the device's memory.
+        RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
     path, shared = locate(card), shared or SharedNetworks()
     try:
@@ -41,11 +42,11 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
         require_pinned(card, path, shared.digests)
         model = family.make(parts, device)
         _try_out(model)
-    except torch.OutOfMemoryError:
-        raise
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{card.id}: {error.message}") from error
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelUnavailableError(f"{card.id}: {path.name} cannot be loaded: {error}") from error
     return model
 
@@ -71,9 +72,9 @@ def _try_out(model: Denoiser) -> None:
 def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
     try:
         made = run()
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise ModelUnavailableError(f"the {what} cannot be run: {type(error).__name__}: {error}") from error
     if shape is not None and tuple(made.shape) != tuple(shape):
         raise ModelUnavailableError(

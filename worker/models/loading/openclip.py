@@ -35,7 +35,7 @@ def load_openclip(folder: Path, device: Device, shared: SharedNetworks) -> Modul
 
     Raises:
         ModelUnavailableError: the weights are damaged, or not its own.
-        torch.OutOfMemoryError: it does not fit the device's memory.
+        RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
     files = [folder / CLIP_WEIGHTS, folder / CLIP_CONFIG]
     network = shared.find(files)

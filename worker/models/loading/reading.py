@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from worker.models.device import Device
+from worker.models.failures import is_out_of_memory
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import Entry, read_header
 from worker.models.loading.staging import HALF_BYTES, Staging
@@ -63,16 +64,18 @@ def read_tensors(
 
     Raises:
         ModelUnavailableError: a file is damaged.
-        torch.OutOfMemoryError: the device has no room for them.
+        RuntimeError: the device has no room for them; see ``is_out_of_memory``.
     """
     staging = Staging(device.device)
     tensors: dict[str, Tensor] = {}
     for file in files:
         try:
             tensors |= _read(file, device.dtype, digests, staging, wanted)
-        except (torch.OutOfMemoryError, ModelUnavailableError):
+        except ModelUnavailableError:
             raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise ModelUnavailableError(
                 f"{file.parent.name}/{file.name} cannot be loaded: {error}"
             ) from error

@@ -39,7 +39,7 @@ def fill(network: Module, tensors: Mapping[str, Tensor], what: str, device: Devi
 
     Raises:
         ModelUnavailableError: they are not the weights of this network, or not finite.
-        torch.OutOfMemoryError: the device has no room for them.
+        RuntimeError: the device has no room for them; see ``is_out_of_memory``.
     """
     own = {name: tensors[key].contiguous() for name, key in require_own(network, tensors, what).items()}
     network.load_state_dict(own, strict=True, assign=True)

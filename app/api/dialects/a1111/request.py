@@ -12,6 +12,7 @@ from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import native_request
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.prompts.prompt import PromptSyntax
 from jobs.requests.request import MAX_IMAGES, GenerateRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.wire import AtMost
@@ -100,9 +101,9 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
     }
     fields = {name: value for name, value in optional.items() if value is not None}
-    return native_request(
-        {"prompt": body.prompt, "num_images": body.batch_size * body.n_iter, **fields}, NAMES
-    )
+    number = body.batch_size * body.n_iter
+    syntax = {"prompt": body.prompt, "prompt_syntax": PromptSyntax.A1111}
+    return native_request({**syntax, "num_images": number, **fields}, NAMES)
 
 
 def _sampling(body: TextToImage, card: ModelCard) -> dict[str, SamplerName | ScheduleName | None]:

@@ -86,6 +86,13 @@ def stable_diffusion(**config: Any) -> Any:
     return StableDiffusionPipeline(**parts(unet(), ddim(**config)))
 
 
+def stable_diffusion_2() -> Any:
+    """Of the second generation: another text encoder, linear projections, v-prediction."""
+    network = unet(attention_head_dim=(2, 4), use_linear_projection=True)
+    own = parts(network, ddim(prediction_type="v_prediction"))
+    return StableDiffusionPipeline(**own | {"text_encoder": CLIPTextModel(text_config(hidden_act="gelu"))})
+
+
 def inpainting() -> Any:
     return StableDiffusionInpaintPipeline(**parts(unet(in_channels=9), ddim()))
 

@@ -9,6 +9,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
+from benchmarks.loading.single_file import write_single_file
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import JobFailedError, ModelUnavailableError
 from jobs.requests.presets import PRESETS, PresetName
@@ -17,6 +18,7 @@ from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.resolve.request import resolve
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import WIDTH, written
+from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import load
 from tests.worker.sampling.stock import stock_scheduler
 from worker.calls import Decode
@@ -122,6 +124,23 @@ def test_a_schedule_that_it_has_no_level_for_fails_the_job_and_names_one_that_it
     request = ask(tiny, "v, zero terminal SNR", sampler=SamplerName.EULER, schedule=ScheduleName.KARRAS)
     with pytest.raises(JobFailedError, match="use schedule default"):
         latents_of(request, tiny)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_file_with_the_text_encoder_of_stable_diffusion_2_is_the_same_model_as_its_folder(
+    tmp_path: Path,
+) -> None:
+    folder = written(checkpoints.stable_diffusion_2, tmp_path / "m")
+    write_single_file(
+        folder, tmp_path / "f.safetensors", layers=1, with_attention=(False, True), open_clip=True
+    )
+    whole, file = load(folder), load(tmp_path / "f.safetensors", config=folder)
+    texts = ["a red apple", "a fox"]
+    assert torch.allclose(whole.encode_texts(texts), file.encode_texts(texts), atol=1e-6)
+    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    context = whole.encode_texts(["a fox"])
+    one, other = (predicted(model, latents, torch.tensor([500]), context) for model in (whole, file))
+    assert torch.allclose(one, other, atol=1e-5)
 
 
 def test_its_facts_say_what_a_row_must_carry(folders: dict[str, Path]) -> None:

@@ -1,0 +1,80 @@
+"""The prompt of a request with every default filled in."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from jobs.prompts.parse import branches, plain_words
+from jobs.prompts.prompt import Branch, Branches, LongPrompt, PromptSyntax, Wording
+from jobs.wire import Wire
+
+ROUNDING = 1e-9  # of a sum of weights that ought to be 1
+
+PROMPT = Field(
+    description=(
+        "Description of the picture; may be empty. The model's text encoder reads a limited number of "
+        "tokens, usually 77. The job's `notes` say how many were left out."
+    ),
+    examples=["a red apple on a light blue background"],
+)
+
+
+class ResolvedPrompt(Wire):
+    """The prompts, and what makes rows of them."""
+
+    prompt: Annotated[str, PROMPT]
+    negative_prompt: str = Field(
+        description="Description of what to avoid; cut off at the same length as the prompt.",
+        examples=["blurry"],
+    )
+    prompt_syntax: PromptSyntax = Field(
+        PromptSyntax.PLAIN,
+        description="How the prompts are read: `plain` as they stand, `a1111` with AUTOMATIC1111's emphasis, changes, "
+        "`BREAK` and `AND`, `compel` with compel's weights, `.blend()` and `.and()`.",
+        examples=["plain"],
+    )
+    long_prompt: LongPrompt = Field(
+        LongPrompt.CUT,
+        description="What happens to words beyond the text encoder's context: `cut` leaves them out, `chunk` encodes "
+        "them apart and adds them. Default: `chunk` for the syntax `a1111`, else `cut`.",
+        examples=["cut"],
+    )
+    steps: int = Field(
+        description="Sampling steps for each picture. Default: the model's own.", examples=[25]
+    )
+    cfg_scale: float = Field(
+        description="Classifier-free guidance scale; 1 turns it off. Default: the model's own.",
+        examples=[5.0],
+    )
+
+    @property
+    def branches(self) -> Branches:
+        """What the prompt says, as the rows that it has."""
+        return branches(self.prompt, self.prompt_syntax, self.long_prompt, self.steps)
+
+    @property
+    def negative_branch(self) -> Branch:
+        """What the negative prompt says; it has one row."""
+        (branch,) = branches(
+            self.negative_prompt, self.prompt_syntax, self.long_prompt, self.steps, joins=False
+        )
+        return branch
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """All that the text encoder reads, once each."""
+        read = self.branches if self.cfg_scale else ()
+        if self.unconditional_weight:
+            read = (*read, self.negative_branch)
+        return tuple(dict.fromkeys(span.wording for branch in read for span in branch.spans))
+
+    @property
+    def words(self) -> str:
+        """The prompt without its syntax: what a CLIP compares pictures with."""
+        return plain_words(self.prompt, self.prompt_syntax, self.steps)
+
+    @property
+    def unconditional_weight(self) -> float:
+        """The weight of the negative prompt's row; those of all rows sum to 1."""
+        weight = 1 - self.cfg_scale * sum(branch.weight for branch in self.branches)
+        return 0.0 if abs(weight) < ROUNDING else weight

@@ -1,0 +1,33 @@
+"""The shapes that are called real are: their networks have as many parameters as the published ones."""
+
+import pytest
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch.nn import Module
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from benchmarks.full_size import FULL
+from benchmarks.real_shapes import kinds
+
+# Of the UNet, the VAE and the text encoder, as counted in the released files.
+PUBLISHED = {
+    "sd-1.5": (859_520_964, 83_653_863, 123_060_480),
+    "sd-2.1": (865_910_724, 83_653_863, 340_387_840),
+    "sd-1.5-file": (859_520_964, 83_653_863, 123_060_480),
+}
+
+
+def size(network: Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_kind_has_the_parameters_of_the_released_model(name: str) -> None:
+    shapes = kinds(FULL)[name].shapes
+    with init_empty_weights():
+        sizes = (
+            size(UNet2DConditionModel(**shapes.unet)),
+            size(AutoencoderKL(**shapes.vae)),
+            size(CLIPTextModel(CLIPTextConfig(**shapes.text))),
+        )
+    assert sizes == PUBLISHED[name]

@@ -1,0 +1,107 @@
+"""What half precision changes: how far mates move a picture, and decoders that overflow."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from jobs.catalog.catalog import Catalog
+from jobs.errors import JobFailedError
+from jobs.requests.request import ResolvedRequest
+from tests.worker.models.predicting import pocket_of
+from worker.engine.offline import generate_all
+from worker.engine.runner import Runner
+from worker.engine.solo import generate
+from worker.models.device import Device
+from worker.models.families.stable_diffusion import StableDiffusion
+from worker.models.networks.decoding import Decoder
+from worker.models.registry import ModelRegistry
+from worker.sampling.inputs import SamplerInputs
+from worker.settings import WorkerSettings
+
+Ask = Callable[..., ResolvedRequest]
+
+# The bounds of docs/engine.md, of pixels in [0, 1]: without guidance, and with.
+BOUNDS = {"fp32": (1e-3, 1e-3), "fp16": (4e-3, 4e-2), "bf16": (3e-2, 1e-1)}
+NAMES = ("apple", "fox", "car", "cat", "tree", "house")
+
+
+def registry(catalog: Catalog, dtype: str) -> ModelRegistry:
+    """The shipped models on the CPU, in any format: its kernels of fp16 are too slow to serve, but not to test."""
+    device = Device(WorkerSettings(device="cpu", dtype="fp32"))
+    device.dtype_name = dtype
+    return ModelRegistry(catalog, device)
+
+
+@pytest.mark.slow("draws pictures alone and in a batch in every number format")
+@pytest.mark.parametrize("dtype", list(BOUNDS))
+def test_mates_move_a_picture_by_no_more_than_the_bound_of_its_format(
+    dtype: str, pocket_catalog: Catalog, ask: Ask
+) -> None:
+    runner = Runner(registry(pocket_catalog, dtype))
+    for guidance, bound in zip((None, {"cutouts": 4}), BOUNDS[dtype], strict=True):
+        asked = [
+            ask(prompt=f"a {name}", seed=seed, steps=8, sampler="ddim", guidance=guidance)
+            for seed, name in enumerate(NAMES)
+        ]
+        together = [pictures[0].pixels for pictures in generate_all(asked, runner, at_a_time=len(asked))]
+        alone = [generate(each, runner, SamplerInputs("pocket-m")).pixels for each in asked[:2]]
+        moved = max(float((one - other).abs().max()) for one, other in zip(alone, together, strict=False))
+        print(f"{dtype} {'guided' if guidance else 'unguided'}: {moved:.1e}")
+        assert moved < bound
+
+
+@pytest.fixture(scope="module")
+def half(pocket_catalog: Catalog) -> ModelRegistry:
+    return registry(pocket_catalog, "fp16")
+
+
+@pytest.fixture
+def model(half: ModelRegistry) -> StableDiffusion:
+    """The shipped model in fp16, whose VAE's file says nothing of upcasting."""
+    model = pocket_of(half)
+    vae = torch.nn.Module.to(copy.deepcopy(model._vae), dtype=torch.float16)
+    vae.register_to_config(force_upcast=False)
+    model._decoder = Decoder(vae)
+    return model
+
+
+def test_one_picture_that_overflows_is_decoded_again_and_its_mates_keep_their_bits(
+    model: StableDiffusion, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ordinary = torch.randn(2, 8, 8, 8, generator=torch.Generator().manual_seed(4))
+    huge = 1e5 * ordinary[:1]  # more than fp16 holds
+    before = model.render(ordinary)
+    first, overflowing, second = model.render(torch.cat([ordinary[:1], huge, ordinary[1:]])).split(1)
+    assert bool(overflowing.isfinite().all())
+    assert (first - before[:1]).abs().max() < 1e-3
+    assert (second - before[1:]).abs().max() < 1e-3
+    assert model._vae.dtype == torch.float32
+    assert model.networks[2] is model._vae, "its memory counts"
+    model.render(huge)
+    assert capsys.readouterr().out.count("overflows in fp16") == 1
+
+
+def test_a_job_whose_vae_overflows_in_fp16_gets_its_picture(
+    model: StableDiffusion, half: ModelRegistry, ask: Ask
+) -> None:
+    runner, asked = Runner(half), ask(steps=2)
+    expected = generate(asked, runner, SamplerInputs("pocket-m")).pixels
+    conv = model._vae.decoder.mid_block.resnets[-1].conv2
+    for part in (conv, model._vae.decoder.mid_block.resnets[-1].conv_shortcut):
+        if part is not None:
+            part.weight.mul_(2.0**17)
+    assert not bool(model.decode(torch.randn(1, 8, 8, 8)).isfinite().all())
+    picture = generate(asked, runner, SamplerInputs("pocket-m")).pixels
+    assert bool(picture.isfinite().all())
+    assert picture.std() > 0.01, "it is not one colour"
+    assert expected.shape == picture.shape
+
+
+def test_a_picture_that_stays_without_numbers_fails_its_job_instead_of_being_black(
+    model: StableDiffusion, half: ModelRegistry, ask: Ask
+) -> None:
+    model._vae.decoder.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(JobFailedError, match="picture 0 is not finite after decoding"):
+        generate(ask(steps=1), Runner(half), SamplerInputs("pocket-m"))

@@ -1,0 +1,160 @@
+"""Encodes prompts with weights: the states of a text encoder, by the rule of the prompt's syntax."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jobs.prompts.prompt import LongPrompt, Part, Passage, PromptSyntax, Wording
+from worker.models.chunks import Chunk, Chunker, Window
+
+KEPT = 512  # windows
+AT_ONCE = 32  # windows; the memory of a batch must not depend on a prompt's length
+LEAST = 1e-5  # weight of a fragment in compel's tangent
+
+Encode = Callable[[Tensor, Tensor | None], Tensor]
+
+
+class WordingEncoder:
+    """Wordings to contexts; keeps the latest windows' states."""
+
+    def __init__(self, tokenizer: Any, length: int, encode: Encode, device: torch.device) -> None:
+        """For one text encoder.
+
+        Args:
+            tokenizer: of transformers.
+            length: of the encoder's context, L.
+            encode: tokens [N, L] and an attention mask [N, L] or None to states [N, L, D].
+            device: of the tokens.
+        """
+        self._chunker, self._encode, self._device = Chunker(tokenizer, length), encode, device
+        self._known: OrderedDict[Window, Tensor] = OrderedDict()
+
+    def __call__(self, wordings: Sequence[Wording]) -> list[Tensor]:
+        """The context [1, k L, D] of each wording, with k windows."""
+        needed = {window for wording in wordings for window in self._windows(wording)}
+        self._learn(sorted(needed - self._known.keys(), key=lambda window: (window.tokens, window.hidden)))
+        contexts = [self._context(wording) for wording in wordings]
+        for window in needed:
+            self._known.move_to_end(window)
+        while len(self._known) > KEPT:
+            self._known.popitem(last=False)
+        return contexts
+
+    def _learn(self, windows: Sequence[Window]) -> None:
+        """Encode windows, those with hidden places apart, since a mask takes another path through the encoder."""
+        for is_masked in (False, True):
+            some = [window for window in windows if bool(window.hidden) == is_masked]
+            for start in range(0, len(some), AT_ONCE):
+                part = some[start : start + AT_ONCE]
+                tokens = torch.tensor([window.tokens for window in part], device=self._device)
+                mask = torch.ones_like(tokens) if is_masked else None
+                for row, window in enumerate(part if mask is not None else ()):
+                    mask[row, list(window.hidden)] = 0  # type: ignore[index]
+                states = self._encode(tokens, mask)
+                # As views, each window would keep its whole batch in memory.
+                self._known.update(zip(part, (row.clone() for row in states.split(1)), strict=True))
+
+    def _windows(self, wording: Wording) -> Iterator[Window]:
+        """All windows that a wording's context is made of."""
+        for part in wording.parts:
+            for passage in part.passages:
+                chunks = self._chunks(passage, wording)
+                yield from (chunk.window for chunk in chunks)
+                if wording.syntax == PromptSyntax.COMPEL:
+                    for fragment in _weakened(passage):
+                        yield from (_without(chunk, fragment) for chunk in chunks)
+        yield self._empty
+
+    @property
+    def _empty(self) -> Window:
+        """The window of an empty text."""
+        return self._chunker.chunks(())[0].window
+
+    def _chunks(self, passage: Passage, wording: Wording) -> list[Chunk]:
+        chunks = self._chunker.chunks(passage)
+        return chunks[:1] if wording.long_prompt == LongPrompt.CUT else chunks
+
+    def _context(self, wording: Wording) -> Tensor:
+        return torch.cat([self._part(part, wording) for part in wording.parts], dim=1)
+
+    def _part(self, part: Part, wording: Wording) -> Tensor:
+        """The states of a part: the mean of its passages, the shorter ones filled up with the empty text's."""
+        passages = [self._passage(passage, wording) for passage in part.passages]
+        longest = max(passage.shape[1] for passage in passages)
+        if len(passages) == 1:
+            mean = passages[0]
+        else:
+            filled = [self._filled(passage, longest) for passage in passages]
+            mean = sum(
+                (share * passage for share, passage in zip(part.shares, filled, strict=True)),
+                start=torch.zeros_like(filled[0]),
+            )
+        if part.weight == 1:
+            return mean
+        nothing = self._filled(mean[:, :0], longest)
+        return nothing + part.weight * (mean - nothing)
+
+    def _filled(self, states: Tensor, length: int) -> Tensor:
+        """States, and those of the empty text up to a length."""
+        empty = self._known[self._empty]
+        times = (length - states.shape[1]) // empty.shape[1]
+        return torch.cat([states, *[empty] * times], dim=1)
+
+    def _passage(self, passage: Passage, wording: Wording) -> Tensor:
+        chunks = self._chunks(passage, wording)
+        if wording.syntax == PromptSyntax.COMPEL:
+            return self._by_compel(passage, chunks)
+        return torch.cat([_scaled(self._known[chunk.window], chunk.weights) for chunk in chunks], dim=1)
+
+    def _by_compel(self, passage: Passage, chunks: Sequence[Chunk]) -> Tensor:
+        """States by compel's rule.
+
+        Each place moves away from the empty text's state by its weight, z0 + w (z - z0). For each fragment of a weight
+        below 1 the states without it, its places hidden, are mixed in with the weight tan(pi / 2 (1 - w)).
+        """
+        mixed, total = self._moved(chunks, None), 1.0
+        for fragment in _weakened(passage):
+            share = math.tan((1 - max(LEAST, passage[fragment].weight)) * math.pi / 2)
+            mixed, total = mixed + share * self._moved(chunks, fragment), total + share
+        return mixed / total
+
+    def _moved(self, chunks: Iterable[Chunk], hidden: int | None) -> Tensor:
+        empty = self._known[self._empty]
+        moved = []
+        for chunk in chunks:
+            window = chunk.window if hidden is None else _without(chunk, hidden)
+            states, weights = self._known[window], _column(chunk.weights, empty)
+            moved.append(torch.where(weights == 1, states, empty + weights * (states - empty)))
+        return torch.cat(moved, dim=1)
+
+
+def _scaled(states: Tensor, weights: Sequence[float]) -> Tensor:
+    """States [1, L, D] by the web UI's rule: each place times its weight, then all so that their mean stays.
+
+    The mean is that of this window alone, so that a picture does not depend on who shares its batch.
+    """
+    if all(weight == 1 for weight in weights):
+        return states
+    wide = states.float()
+    scaled = wide * _column(weights, wide)
+    return (scaled * (wide.mean() / scaled.mean())).to(states.dtype)
+
+
+def _column(weights: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(weights, dtype=like.dtype, device=like.device).view(1, -1, 1)
+
+
+def _weakened(passage: Passage) -> list[int]:
+    """The numbers of the fragments with weights below 1."""
+    return [number for number, fragment in enumerate(passage) if fragment.weight < 1]
+
+
+def _without(chunk: Chunk, fragment: int) -> Window:
+    """The window of a chunk with a fragment's places hidden."""
+    hidden = tuple(place for place, number in enumerate(chunk.fragments) if number == fragment)
+    return replace(chunk.window, hidden=hidden)
