@@ -181,7 +181,7 @@ def test_previews_show_the_whole_picture(models: ModelRegistry) -> None:
     request = asked(models, 0.8, steps=5, preview_every_steps=2, mask={"area": "masked", "padding": 2})
     big = scene(96, 96)
     made = painted(request, models, mask_of(40, 40, 60, 60, 96), seen=seen, picture=big)
-    (preview,) = [call.pixels for call in seen if isinstance(call, Preview)]
+    (preview,) = [call.raster.pixels() for call in seen if isinstance(call, Preview)]
     assert preview.shape == made.shape == (3, 96, 96)
     assert torch.equal((preview * 255).round().to(torch.uint8)[:, :30], levels(big)[:, :30])
 
