@@ -1,7 +1,8 @@
 """Time of the pocket model's UNet on a CPU: as it is, from its trace, and compiled.
 
-``python -m benchmarks.networks [--compile] [--dtype fp32|bf16] [--quick] [--json FILE]``. The ways take turns, call by call, on one
-thread, so that a machine whose speed varies slows all of them alike. Compiling takes minutes.
+``python -m benchmarks.networks [--compile] [--dtype fp32|bf16] [--quick] [--json FILE]``. The ways take
+turns, call by call, on one thread, so that a machine whose speed varies slows all of them alike. Compiling takes
+minutes.
 """
 
 import argparse

@@ -31,7 +31,7 @@ from benchmarks.places import MODELS
 from jobs.catalog.catalog import load_catalog
 from worker.models.loading.files import parameters
 
-PROCESS_GIB = 1.5  # interpreter, libraries, the allocator's leftovers
+PROCESS_GIB = 1.25  # interpreter, libraries, what the allocator keeps
 GIB = 2**30
 BYTES = {"fp32": 4, "bf16": 2}
 SAMPLED_S = 0.02
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=kinds(FULL), default=list(kinds(FULL)))
     parser.add_argument("--dtype", choices=BYTES, default="fp32", help="of the computation")
     parser.add_argument("--threads", type=int, default=2, help="of the worker")
-    parser.add_argument("--batch-gib", type=float, default=4.0, help="LODESTAR_BATCH_MEMORY_GIB")
+    parser.add_argument("--batch-gib", type=float, default=1.0, help="LODESTAR_BATCH_MEMORY_GIB")
     options = parser.parse_args()
     known = kinds(SMALL if options.quick else FULL)
     figures = {name: measure(name, known[name], options) for name in options.kinds}

@@ -44,7 +44,7 @@ ROOMS = {
     "worker.sampling.sources": "where a run starts: noise, pictures, what a mask keeps",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
     "worker.models.families": "one module for each family of checkpoints: its networks, its denoiser",
-    "worker.models.networks": "networks made fast: attention, traces, graphs, number formats",
+    "worker.models.networks": "a denoiser's network as its device runs it fastest: traces, graphs, attention",
     "worker.models.loading": "from files to networks: layouts, weights, checks",
     "worker.pictures": "pixels in and out: reading, PNG, upscaling",
     "worker.aesthetics": "aesthetic embeddings, gradients and predictors",

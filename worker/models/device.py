@@ -59,6 +59,8 @@ class Device:
         self.attention = _attention(settings, self.device)
         self.compiles = settings.compile == "on"
         self._kernel = xformers_kernel() if self.attention == "xformers" else None
+        if self._kernel is None:
+            self.attention = "sdpa"
         self._by_speed = settings.attention == "auto"
         self.graphs = (
             GraphPool(CudaCapture(self.device), GRAPH_SHARE * self.total_bytes())

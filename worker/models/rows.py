@@ -40,6 +40,10 @@ class RowBatch:
         """One of N values [N, ...] for each row, [B, ...]."""
         return pictures.index_select(0, self.owners)
 
+    def with_channels(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, h, w] and the rows' channels after them, [B, C + K, h, w]."""
+        return latents if self.channels is None else torch.cat([latents.to(self.channels), self.channels], 1)
+
     def inputs(self, latents: Tensor) -> Tensor:
         """Latents [N, C, h, w] for each row, [B, C, h, w], in the denoiser's number format.
 
@@ -63,10 +67,6 @@ class RowBatch:
         Row by row, so that a picture's combined output has the same bits in every batch.
         """
         return [(self._nth(outputs, row), self.weights[:, row]) for row in range(self.places.shape[1])]
-
-    def with_channels(self, latents: Tensor) -> Tensor:
-        """Latents [B, C, h, w] and the rows' channels after them, [B, C + K, h, w]."""
-        return latents if self.channels is None else torch.cat([latents.to(self.channels), self.channels], 1)
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""

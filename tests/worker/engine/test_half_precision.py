@@ -40,10 +40,12 @@ def test_mates_move_a_picture_by_no_more_than_the_bound_of_its_format(
     dtype: str, pocket_catalog: Catalog, ask: Ask
 ) -> None:
     runner = Runner(registry(pocket_catalog, dtype))
-    for guidance, bound in zip((None, {"cutouts": 4}), BOUNDS[dtype], strict=True):
+    # A CPU's way back in fp16 takes a hundred times as long.
+    names, steps, cutouts = (NAMES[:3], 3, 2) if dtype == "fp16" else (NAMES, 8, 4)
+    for guidance, bound in zip((None, {"cutouts": cutouts}), BOUNDS[dtype], strict=True):
         asked = [
-            ask(prompt=f"a {name}", seed=seed, steps=8, sampler="ddim", guidance=guidance)
-            for seed, name in enumerate(NAMES)
+            ask(prompt=f"a {name}", seed=seed, steps=steps, sampler="ddim", guidance=guidance)
+            for seed, name in enumerate(names)
         ]
         together = [pictures[0].pixels for pictures in generate_all(asked, runner, at_a_time=len(asked))]
         alone = [generate(each, runner, SamplerInputs("pocket-m")).pixels for each in asked[:2]]
@@ -88,10 +90,8 @@ def test_a_job_whose_vae_overflows_in_fp16_gets_its_picture(
 ) -> None:
     runner, asked = Runner(half), ask(steps=2)
     expected = generate(asked, runner, SamplerInputs("pocket-m")).pixels
-    conv = model._vae.decoder.mid_block.resnets[-1].conv2
-    for part in (conv, model._vae.decoder.mid_block.resnets[-1].conv_shortcut):
-        if part is not None:
-            part.weight.mul_(2.0**17)
+    weight = model._vae.decoder.mid_block.resnets[-1].conv2.weight
+    weight.mul_(3e4 / weight.abs().max())
     assert not bool(model.decode(torch.randn(1, 8, 8, 8)).isfinite().all())
     picture = generate(asked, runner, SamplerInputs("pocket-m")).pixels
     assert bool(picture.isfinite().all())

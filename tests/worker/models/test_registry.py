@@ -5,12 +5,14 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
-from jobs.errors import ModelUnavailableError
+from jobs.errors import DeviceLostError, ModelUnavailableError, OutOfMemoryError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
+from worker.models.families.denoiser import Denoiser
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import parameters
 from worker.models.registry import ModelRegistry, Pin, Ref
@@ -152,3 +154,25 @@ def test_what_cannot_be_loaded_fails_its_pin(fails: str, tmp_path: Path) -> None
     assert settled.wait(60)
     assert pin.error is not None
     assert not pin.ready
+
+
+def test_a_device_that_is_lost_while_a_model_is_loaded_is_no_fault_of_the_model(
+    pocket_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(Denoiser, "predict", lost)
+    with pytest.raises(DeviceLostError, match="illegal memory access"):
+        ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))).diffusion("pocket")
+
+
+def test_a_library_that_finds_no_memory_while_a_model_is_loaded_says_so(
+    pocket_catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> torch.Tensor:
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    monkeypatch.setattr(Denoiser, "predict", full)
+    with pytest.raises(OutOfMemoryError, match="pocket does not fit the device's memory"):
+        ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))).diffusion("pocket")

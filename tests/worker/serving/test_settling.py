@@ -1,10 +1,12 @@
 """The ends of executions: by their own outcome, never by another's accident."""
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import stamina
 import torch
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -89,6 +91,30 @@ def test_a_picture_that_is_lost_with_the_device_is_made_by_another_worker(
         assert house.artifacts.keys(job_id) == []
         assert worker.admit()
         until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
+
+
+def test_a_job_of_which_one_picture_cannot_be_stored_fails_and_leaves_none(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, put = house.artifacts.put, list[str]()
+
+    def full(key: str, data: bytes) -> None:
+        if key.endswith("/2.png"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(key, data)
+        put.append(key)
+
+    monkeypatch.setattr(house.artifacts, "put", full)
+    stamina.set_active(False)  # a disk does not empty itself between two attempts
+    try:
+        with house.running() as worker:
+            job = run(house, worker, ask(steps=1, num_images=4))
+            until(lambda: not worker._held)
+    finally:
+        stamina.set_active(True)
+    assert reason(job) == ("job_failed", "the picture could not be stored: No space left on device")
+    assert put
+    assert house.artifacts.keys(job.id) == []
 
 
 def test_while_redis_is_away_a_job_is_left_to_its_lease(

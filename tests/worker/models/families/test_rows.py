@@ -58,7 +58,7 @@ def test_channels_come_after_the_latents_and_three_rows_are_weighed(editor: Stab
     x, scales = normal(2, 4, 16, 16), [(7.5, 1.5), (3.0, 1.2)]
     pictures = [edit_rows(10 * number, *scale) for number, scale in enumerate(scales)]
     rows = editor.rows(pictures)
-    combined = rows.combined(editor.predict(x, TIMES, rows))
+    outputs = editor.predict(x, TIMES, rows).split(3)
     for number, (text, image) in enumerate(scales):
         told, not_told, nothing = (
             editor._unet(torch.cat([x[number : number + 1], row.channels], 1), TIMES[number], row.context)[0]
@@ -66,7 +66,8 @@ def test_channels_come_after_the_latents_and_three_rows_are_weighed(editor: Stab
             if row.channels is not None
         )
         expected = nothing + text * (told - not_told) + image * (not_told - nothing)
-        assert torch.allclose(combined[number], expected[0], atol=1e-4)
+        weights = torch.tensor([row.weight for row in pictures[number]]).view(-1, 1, 1, 1)
+        assert torch.allclose((weights * outputs[number]).sum(dim=0), expected[0], atol=1e-4)
 
 
 def test_gradients_are_pulled_back_to_the_latents_alone(editor: StableDiffusion) -> None:

@@ -144,8 +144,9 @@ def write_sparse(file: Path, shapes: dict[str, list[int]]) -> None:
 
 
 def bytes_read() -> int:
-    """Bytes that this process has read from files."""
-    return int(Path("/proc/self/io").read_text().split()[1])
+    """Bytes that this process has read from files; 0 where the system has no count."""
+    count = Path("/proc/self/io")
+    return int(count.read_text().split()[1]) if count.exists() else 0
 
 
 def test_a_file_under_the_configuration_of_another_family_is_refused(tmp_path: Path) -> None:
