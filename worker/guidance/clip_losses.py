@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.guidance.cutouts import Cutouts, make_cutouts
+from worker.guidance.cutouts import Cutouts, add_noise, make_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, SphericalLoss, spherical_distance
 
 
@@ -90,24 +90,19 @@ class ClipLosses:
         made = make_cutouts(pictures, self._all.part(start, stop))
         for own in touched:
             first, last = max(own.start, start), min(own.stop, stop)
-            noise = own.terms.cutouts.part(first - own.start, last - own.start).noise
-            if noise is not None:
-                # A constant, which the gradient passes unchanged: in place, unknown to it, and copied nowhere.
-                noise = noise.to(made.device, made.dtype, non_blocking=True)
-                made.detach()[first - start : last - start].add_(noise)
+            add_noise(
+                made[first - start : last - start],
+                own.terms.cutouts.part(first - own.start, last - own.start),
+            )
         return made
 
     def total(self, embeddings: Tensor, start: int) -> Tensor:
         """The weighted loss of the cutouts from ``start`` on, whose embeddings these are, [n, E]."""
-        stop = start + len(embeddings)
-        total = embeddings.new_zeros(())
-        values = []
-        for column in self._columns:
-            losses = column.losses(embeddings, self._owners[start:stop])
-            total = total + (column.weights[start:stop] * losses).sum()
-            values.append(losses.detach())
-        self._values.append(torch.stack(values))
-        return total
+        chunk = slice(start, start + len(embeddings))
+        losses = [column.losses(embeddings, self._owners[chunk]) for column in self._columns]
+        weighted = [column.weights[chunk] * each for column, each in zip(self._columns, losses, strict=True)]
+        self._values.append(torch.stack([each.detach() for each in losses]))
+        return (weighted[0] if len(weighted) == 1 else torch.stack(weighted)).sum()
 
     def values(self) -> Tensor:
         """The losses of all cutouts so far, [columns * N], for ``terms``."""

@@ -176,7 +176,7 @@ def _window_sizes(spec: CutoutSpec, inner: Tensor, u: Tensor, least: float) -> T
 
 
 def make_cutouts(pictures: Tensor, cutouts: Cutouts) -> Tensor:
-    """Crop and augment N cutouts of one picture, or one of each of N pictures.
+    """Crop and tint N cutouts of one picture, or one of each of N pictures; ``add_noise`` does the rest.
 
     Args:
         pictures: [1, 3, H, W] or [N, 3, H, W], nominally in [0, 1]; not clamped, since that would cut the gradient.
@@ -189,8 +189,16 @@ def make_cutouts(pictures: Tensor, cutouts: Cutouts) -> Tensor:
     resized = F.interpolate(
         moved, (cutouts.px, cutouts.px), mode="bilinear", antialias=True, align_corners=False
     )
-    tinted = _tint(resized, cutouts)
-    return tinted if cutouts.noise is None else tinted + cutouts.noise
+    return _tint(resized, cutouts)
+
+
+def add_noise(made: Tensor, cutouts: Cutouts) -> None:
+    """Add the noise of some cutouts to what ``make_cutouts`` has made of them, [N, 3, px, px].
+
+    Their gradient passes a constant unchanged. So it is added in place, unknown to the gradient and without a copy.
+    """
+    if cutouts.noise is not None:
+        made.detach().add_(cutouts.noise.to(made.device, made.dtype, non_blocking=True))
 
 
 def _move(pictures: Tensor, cutouts: Cutouts) -> Tensor:
@@ -213,7 +221,7 @@ def _move(pictures: Tensor, cutouts: Cutouts) -> Tensor:
 
 
 def _tint(pictures: Tensor, cutouts: Cutouts) -> Tensor:
-    saturation, contrast, brightness = cutouts.tints[..., None, None, None]
+    saturation, contrast, brightness = cutouts.tints[..., None, None, None].unbind()
     grey = pictures.mean(dim=1, keepdim=True)
     pictures = grey + saturation * (pictures - grey)
     mean = pictures.mean(dim=(1, 2, 3), keepdim=True)

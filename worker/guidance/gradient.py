@@ -82,7 +82,7 @@ def _add_clip_gradients(
     terms = ClipLosses(name, losses, pictures)
     for start in range(0, len(terms), chunk):
         embeddings = clip.embed(terms.cutouts(start, min(start + chunk, len(terms))))
-        (terms.total(embeddings, start) * LOSS_SCALE).backward()
+        _propagate(terms.total(embeddings, start))
     return terms
 
 
@@ -96,8 +96,13 @@ def _add_pixel_gradients(pictures: Tensor, losses: Sequence[Loss]) -> Tensor:
             values.append(value.detach())
     if not values:
         return pictures.new_zeros(0)
-    (torch.cat(weighted).sum() * LOSS_SCALE).backward()
+    _propagate(torch.cat(weighted).sum())
     return torch.cat(values)
+
+
+def _propagate(loss: Tensor) -> None:
+    """Add the scaled gradient of a loss to those of the leaves."""
+    torch.autograd.backward(loss, torch.full_like(loss, LOSS_SCALE))
 
 
 def _gradients(

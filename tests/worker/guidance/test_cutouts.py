@@ -12,6 +12,7 @@ from worker.guidance.cutouts import (
     Augmentation,
     Cutouts,
     CutoutSpec,
+    add_noise,
     draw_cutouts,
     make_cutouts,
 )
@@ -92,6 +93,19 @@ def test_noise_is_standard_normal_noise_times_its_strength() -> None:
     torch.rand(11, 3, generator=generator)
     assert drawn.noise is not None
     assert torch.equal(drawn.noise, LAION.noise_std * torch.randn(3, 3, 16, 16, generator=generator))
+
+
+def test_noise_is_added_where_it_is_and_the_gradient_passes_it() -> None:
+    picture = torch.rand(1, 3, 32, 32, requires_grad=True)
+    drawn = draw_cutouts(CutoutSpec(3, augmentation=LAION), SQUARE, 16, rng(5))
+    made = make_cutouts(picture, drawn)
+    assert drawn.noise is not None
+    expected = made.detach() + drawn.noise
+    add_noise(made, drawn)
+    assert torch.equal(made, expected)
+    (gradient,) = torch.autograd.grad(made.square().sum(), picture)
+    (whole,) = torch.autograd.grad((make_cutouts(picture, drawn) + drawn.noise).square().sum(), picture)
+    assert torch.equal(gradient, whole)
 
 
 def test_cutouts_without_noise_hold_none() -> None:
