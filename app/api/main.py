@@ -16,9 +16,10 @@ from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import files as replicate_files
 from app.api.dialects.replicate import routes as replicate
 from app.api.operation.logs import configure_logs
+from app.api.operation.revocations import follow_revocations
 from app.api.operation.sweeper import expire_forever, sweep_forever
 from app.api.operation.wakeups import wake_readers
-from app.api.pages import dashboard, reference
+from app.api.pages import dashboard, login, reference
 from app.api.problems import handlers as errors
 from app.api.routes import (
     embeddings,
@@ -36,6 +37,7 @@ from app.api.routes import (
     workers,
 )
 from app.api.routes import errors as error_pages
+from app.api.routes.admin import keys, whoami
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -62,9 +64,12 @@ NOUNS = (
     workers,
     queue,
     webhooks,
+    keys,
+    whoami,
     health,
     metrics,
     error_pages,
+    login,
     dashboard,
     reference,
     a1111,
@@ -82,7 +87,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """The whole API. Opens no connection: Redis may come later, and /readyz reports it.
 
     Raises:
-        ConfigurationError: the model catalog is missing or wrong, or a URL is, or the prefix is a path of our own.
+        ConfigurationError: as for ``build_services``, or the prefix is a path of our own.
     """
     services = build_services(settings)
     app = FastAPI(
@@ -168,6 +173,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         wake_readers(services.async_redis, services.wakeups),
         _wake_at_stop(services),
         deliver_webhooks(services),
+        *(() if services.auth == "none" else (follow_revocations(services.async_redis, services.keys),)),
     )
     with links.placed_under(services.settings.root_path):  # what is told behind no request
         tasks = [asyncio.create_task(work) for work in background]

@@ -55,8 +55,17 @@ class ApiSettings(BaseSettings):
     forwarded_allow_ips: str = Field(
         "127.0.0.1,::1",
         validation_alias=AliasChoices("LODESTAR_FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS"),
-        description="Addresses and networks of proxies whose X-Forwarded-Proto, -For and -Prefix are believed, with "
-        "commas between; * is everyone.",
+        description="Addresses and networks of proxies whose X-Forwarded-Proto, -For, -Prefix, -User and -Groups are "
+        "believed, with commas between; * is everyone.",
+    )
+    auth: Literal["auto", "keys", "proxy", "none"] = Field(
+        "auto",
+        description="Who may call: keys asks for a key, proxy also takes the users of a trusted proxy, none lets "
+        "everyone in. auto is keys with a keys file, else none on a loopback address; on any other nothing starts.",
+    )
+    keys_file: Path | None = Field(
+        None,
+        description="TOML file of keys, by their hashes, and of a proxy's groups; read again when it changes.",
     )
     keep_alive_s: int = Field(
         75,

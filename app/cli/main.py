@@ -9,6 +9,7 @@ import typer
 from app.cli.commands import (
     assets,
     embeddings,
+    keys,
     listings,
     measuring,
     pictures,
@@ -27,7 +28,7 @@ cli = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli.add_typer(processes.commands)
-for group in (pictures, searching, embeddings, listings, watching, measuring, assets, secrets):
+for group in (pictures, searching, embeddings, keys, listings, watching, measuring, assets, secrets):
     cli.add_typer(group.commands)
 
 

@@ -62,11 +62,15 @@ class Client:
     All methods raise ServerUnreachableError, ServerUnavailableError or RefusedError.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, *, key: str | None = None, timeout_s: float = 30.0) -> None:
+        """Make one; it sends the key, if any, with every request."""
         self.url = url.rstrip("/")
         # A proxy from the environment is meant for other machines.
         is_local = httpx.URL(self.url).host in {"127.0.0.1", "localhost", "::1"}
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_s, trust_env=not is_local)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(
+            base_url=self.url, timeout=timeout_s, trust_env=not is_local, headers=headers
+        )
 
     def __enter__(self) -> Self:
         return self

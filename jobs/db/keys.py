@@ -2,10 +2,13 @@
 
 from jobs.db.scripts import PREFIX
 
+CHANGED_KEYS = PREFIX + "changed_keys"
 CHECK = PREFIX + "check"
 FINISHED = PREFIX + "finished"
 INTERRUPTS = PREFIX + "interrupts"
 JOBS = PREFIX + "jobs"
+KEYS = PREFIX + "keys"
+KEY_USES = PREFIX + "key_uses"
 KEPT_BYTES = PREFIX + "kept_bytes"
 KEPT_FILE_BYTES = PREFIX + "kept_file_bytes"
 LEASES = PREFIX + "leases"
@@ -13,6 +16,7 @@ ORPHANS = PREFIX + "orphans"
 PACE = PREFIX + "pace"
 PARKED = PREFIX + "aside"
 REISSUED = PREFIX + "reissued"
+TENANTS = PREFIX + "tenants"
 WAITING = PREFIX + "waiting"
 WAITING_COST = PREFIX + "waiting_cost"
 WEBHOOKS = PREFIX + "webhooks"
@@ -25,14 +29,19 @@ def job(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}"
 
 
-def jobs_of(status: str) -> str:
-    """The jobs of one status."""
-    return f"{PREFIX}status:{status}"
+def jobs_of(status: str, tenant: str = "") -> str:
+    """The jobs of one status, of one tenant or of all."""
+    return f"{PREFIX}status_of:{tenant}:{status}" if tenant else f"{PREFIX}status:{status}"
 
 
-def inputs(digest: str) -> str:
-    """The jobs that keep a picture which their callers brought."""
-    return f"{PREFIX}inputs:{digest}"
+def jobs_of_tenant(tenant: str) -> str:
+    """All jobs of a tenant."""
+    return f"{PREFIX}jobs_of:{tenant}"
+
+
+def inputs(digest: str, tenant: str = "") -> str:
+    """The jobs of a tenant that keep a picture which their callers brought."""
+    return f"{PREFIX}inputs_of:{tenant}:{digest}" if tenant else f"{PREFIX}inputs:{digest}"
 
 
 def upload(owner: str, digest: str) -> str:
@@ -48,6 +57,11 @@ def uploads_of(owner: str) -> str:
 def events(job_id: str | None) -> str:
     """The stream of a job's events; for None that of all jobs'."""
     return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
+
+
+def events_of(tenant: str) -> str:
+    """The stream of the events of a tenant's jobs."""
+    return f"{PREFIX}events_of:{tenant}"
 
 
 def previews(job_id: str) -> str:

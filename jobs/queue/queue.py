@@ -1,5 +1,6 @@
 """The job queue as its callers see it: submit, get, cancel, delete."""
 
+from copy import copy
 from typing import cast
 
 from redis import Redis
@@ -7,7 +8,7 @@ from redis import Redis
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import Scripts
-from jobs.errors import IdempotencyConflictError, QueueFullError, UnknownJobError
+from jobs.errors import IdempotencyConflictError, QueueFullError, unknown_job
 from jobs.queue.pace import Backlog, PaceBook
 from jobs.queue.pages import JobPages
 from jobs.queue.submission import (
@@ -24,6 +25,7 @@ from jobs.requests.tasks import Task, dump_request
 from jobs.status.candidates import load_candidates
 from jobs.status.job import Job, JobPage, JobStatus, StoredImage
 from jobs.status.records import load_images, to_job
+from jobs.status.view import WHOLE, View
 from jobs.storage.job_files import NO_FILES, BroughtFiles
 
 HOLDERS_TRIED = 8  # jobs of which one may be deleted at any time
@@ -54,6 +56,13 @@ class JobQueue:
         self._max_queued = max_queued
         self._max_kept_bytes = max_kept_bytes
         self._max_kept_file_bytes = max_kept_file_bytes
+        self._view = WHOLE
+
+    def seen_by(self, view: View) -> "JobQueue":
+        """The same queue as somebody sees it: to this one, jobs outside of the view do not exist."""
+        seen = copy(self)
+        seen._view, seen._pages = view, JobPages(self._redis, self._pace, view)
+        return seen
 
     @translates_redis_errors
     def expect_files(self, job_id: str) -> None:
@@ -98,13 +107,13 @@ class JobQueue:
             job_id or new_job_id(),
             dump_request(resolved),
             self._max_queued,
-            *key_fields(idempotency_key, owner, original or resolved),
-            *order_fields(resolved, caller),
+            *key_fields(idempotency_key, owner, original or resolved, self._view.tenant),
+            *order_fields(resolved, caller, self._view.tenant),
             *webhook_fields(original),
             prediction_base,
             self._max_kept_bytes,
             self._max_kept_file_bytes,
-            *file_fields(files),
+            *file_fields(files, self._view.tenant),
         )
         self._require_accepted(outcome)
         job = self.get(accepted_id)
@@ -118,21 +127,22 @@ class JobQueue:
         """The job now.
 
         Raises:
-            UnknownJobError: there is none of this id.
+            UnknownJobError: there is none of this id, or the view does not show it.
         """
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(keys.job(job_id))
             pipeline.zrank(keys.WAITING, job_id)
             record, position = pipeline.execute()
-        if not record:
-            raise _unknown(job_id)
+        if not record or not self._view.shows(record):
+            raise unknown_job(job_id)
         eta_s = None if position is None else self._pace.backlog().eta_of(record, position)
         return to_job(job_id, record, position, eta_s)
 
     @translates_redis_errors
     def holders(self, digest: str) -> tuple[str, ...]:
-        """Ids of some of the jobs that keep this picture; empty if none does."""
-        found = cast("list[str]", self._redis.srandmember(keys.inputs(digest), HOLDERS_TRIED))
+        """Ids of some of the tenant's jobs that keep this picture; empty if none does."""
+        place = keys.inputs(digest, self._view.tenant)
+        found = cast("list[str]", self._redis.srandmember(place, HOLDERS_TRIED))
         return tuple(found)
 
     @translates_redis_errors
@@ -169,10 +179,7 @@ class JobQueue:
     @translates_redis_errors
     def counts(self) -> dict[JobStatus, int]:
         """Number of jobs of each status."""
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for status in JobStatus:
-                pipeline.zcard(keys.jobs_of(status))
-            return dict(zip(JobStatus, pipeline.execute(), strict=True))
+        return self._pages.counts()
 
     @translates_redis_errors
     def cancel(self, job_id: str) -> Job:
@@ -181,8 +188,9 @@ class JobQueue:
         Raises:
             UnknownJobError: there is none of this id.
         """
+        self._require_shown(job_id)
         if not self._scripts("cancel", job_id):
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
         return self.get(job_id)
 
     @translates_redis_errors
@@ -192,8 +200,9 @@ class JobQueue:
         Raises:
             UnknownJobError: there is none of this id.
         """
+        self._require_shown(job_id)
         if not self._scripts("delete", job_id):
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
 
     @translates_redis_errors
     def check(self) -> None:
@@ -220,10 +229,13 @@ class JobQueue:
 
     def _record(self, job_id: str) -> dict[str, str]:
         record = cast("dict[str, str]", self._redis.hgetall(keys.job(job_id)))
-        if not record:
-            raise _unknown(job_id)
+        if not record or not self._view.shows(record):
+            raise unknown_job(job_id)
         return record
 
-
-def _unknown(job_id: str) -> UnknownJobError:
-    return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")
+    def _require_shown(self, job_id: str) -> None:
+        # A job never changes its tenant, so the answer is good for the next step.
+        if not self._view.is_whole and not self._view.shows_tenant(
+            cast("str | None", self._redis.hget(keys.job(job_id), "tenant"))
+        ):
+            raise unknown_job(job_id)

@@ -33,18 +33,21 @@ def new_job_id() -> str:
 
 
 def key_fields(
-    key: str | None, owner: str, body: GenerateRequest | ResolvedRequest | Task
+    key: str | None, owner: str, body: GenerateRequest | ResolvedRequest | Task, tenant: str = ""
 ) -> tuple[str, str, int]:
     """The place of an idempotency key (empty without one), the digest that it is bound to, and its time to live."""
     # Without defaults, so that a version which adds a field still knows the keys of the version before.
     digest = sha256(to_json(dump_as_stored(body))).hexdigest()
-    return _place_of_key(key, owner), digest, IDEMPOTENCY_TTL_S
+    return _place_of_key(key, of_tenant(owner, tenant)), digest, IDEMPOTENCY_TTL_S
 
 
-def order_fields(resolved: ResolvedRequest | Task, caller: str) -> tuple[str, int, int, str]:
+def order_fields(
+    resolved: ResolvedRequest | Task, caller: str, tenant: str = ""
+) -> tuple[str, int, int, str]:
     """The fields of the queue's order: the job's flow, the flow's weight, its cost, its model."""
     priority = resolved.priority
-    return flow_of(caller, priority), WEIGHTS[priority], cost_of(resolved), resolved.model
+    flow = flow_of(of_tenant(caller, tenant), priority)
+    return flow, WEIGHTS[priority], cost_of(resolved), resolved.model
 
 
 def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
@@ -53,9 +56,15 @@ def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
     return ("", "") if webhook is None else (str(webhook.url), ",".join(webhook.events))
 
 
-def file_fields(files: BroughtFiles) -> tuple[int | str, ...]:
-    """Bytes of the uploads, which go at the job's end; bytes of the pictures that the job keeps, and their digests."""
-    return files.uploads_bytes, files.inputs_bytes, *files.inputs
+def file_fields(files: BroughtFiles, tenant: str = "") -> tuple[int | str, ...]:
+    """Bytes of the uploads, which go at the job's end, and of the pictures that it keeps; its tenant; their digests."""
+    return files.uploads_bytes, files.inputs_bytes, tenant, *files.inputs
+
+
+def of_tenant(caller: str, tenant: str) -> str:
+    """The name of a caller among those of all tenants; in the default one it is the caller's own."""
+    # A name has one line, and what a dialect puts before it does not begin so.
+    return f"tenant {tenant}\n{caller}" if tenant else caller
 
 
 def _place_of_key(key: str | None, owner: str) -> str:

@@ -66,8 +66,10 @@ class Inputs:
     file: bytes = b""
 
 
-def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore) -> Inputs:
-    """All files of a job; of a task with many pictures, their places.
+def read_inputs(
+    job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore, tenant: str = ""
+) -> Inputs:
+    """All files of a job, of which the embeddings are its tenant's; of a task with many pictures, their places.
 
     Raises:
         JobFailedError: a file is gone, is damaged, or has changed since the job was submitted.
@@ -76,7 +78,7 @@ def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: Artifac
     try:
         match request:
             case ResolvedRequest():
-                library, named = EmbeddingLibrary(artifacts), read_named(job_id, request, artifacts)
+                library, named = EmbeddingLibrary(artifacts, tenant), read_named(job_id, request, artifacts)
                 return Inputs(
                     embeddings={
                         digest: _embedding(name, digest, library) for name, digest in _named(request)

@@ -76,7 +76,7 @@ class Preparing:
             if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
                 require_upscaler()
             with taking_memory(_CPU):
-                work.inputs = read_inputs(work.id, work.request, self._artifacts)
+                work.inputs = read_inputs(work.id, work.request, self._artifacts, execution.lease.tenant)
         except OSError as error:
             log.exception("artifact store failed", job=work.id)
             reason = f"what the job needs could not be read: {error.strerror or type(error).__name__}"

@@ -13,7 +13,11 @@ from app.api.problems.validation import summary
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 # The errors for which OpenAI's own service has another code than ours.
 _OPENAI_STATUS = {422: _BAD_REQUEST, 501: _BAD_REQUEST}
-_OPENAI_CODES = {"unknown_model": "model_not_found", "not_supported": "unsupported_operation"}
+_OPENAI_CODES = {
+    "unknown_model": "model_not_found",
+    "not_supported": "unsupported_operation",
+    "unauthenticated": "invalid_api_key",
+}
 
 
 def openai_error(problem: Problem, kind: Kind) -> dict[str, Any]:

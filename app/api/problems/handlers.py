@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from app.api.pictures.formats import prefers
-from app.api.problems.kinds import KINDS, TIMED_OUT, TOO_LARGE, Kind
+from app.api.problems.kinds import KINDS, TIMED_OUT, TOO_LARGE, UNAUTHENTICATED, Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import field_errors, summary
 from app.api.proxies import own_path
@@ -165,7 +165,15 @@ def _worded(request: Request, problem: Problem, kind: Kind) -> Response:
     answer = speaks(problem, kind) if speaks else _native(request, problem, kind)
     if kind.retry_after_s is not None:
         answer.headers["Retry-After"] = str(kind.retry_after_s)
+    if kind.status == UNAUTHENTICATED:
+        answer.headers["WWW-Authenticate"] = _challenge(path)
     return answer
+
+
+def _challenge(path: str) -> str:
+    """The schemes to send a key with. Basic only where A1111's clients need it, since browsers open a window for it."""
+    basic = 'Basic realm="lodestar", ' if path.startswith("/sdapi") else ""
+    return f'{basic}Bearer realm="lodestar"'
 
 
 def _native(request: Request, problem: Problem, kind: Kind) -> Response:

@@ -11,6 +11,7 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.fields import query_parameters, read_request
 from app.api.intake.form_schema import dotted
@@ -22,6 +23,7 @@ from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.routes.jobs import IdempotencyKey, JobId
 from app.api.services import Services, TheServices, services_of
+from jobs.callers.scopes import Scope
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue.queue import JobQueue
 from jobs.requests.request import GenerateRequest
@@ -82,6 +84,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         },
     },
 )
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def generate(
     request: Request,
     caller: TheCaller,
@@ -147,6 +150,7 @@ def _zip(services: Services, job_id: str) -> bytes:
         ),
     },
 )
+@needs(Scope.IMAGES_READ)
 def get_image(
     job_id: JobId,
     name: Annotated[

@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
@@ -88,6 +89,7 @@ class ModelList(Wire):
 
 
 @router.get("", summary="List models")
+@needs_key
 def list_models(services: TheServices) -> ModelList:
     """The models that a request may name, with their limits and defaults."""
     return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))

@@ -6,6 +6,7 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
@@ -14,6 +15,7 @@ from app.api.pictures.uploads import Received, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.routes.embeddings import Refs
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError
 from jobs.queue.submission import new_job_id
 from jobs.requests.request import MAX_PROMPT_CHARS
@@ -50,6 +52,7 @@ MAX_SCORED = 64
         ),
     },
 )
+@needs(Scope.JOBS_WRITE)
 async def score(
     request: Request,
     response: Response,

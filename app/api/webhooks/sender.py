@@ -9,6 +9,7 @@ from standardwebhooks import Webhook as Signer
 
 from app.api.addresses import AddressPolicy, RefusedAddressError
 from app.api.guarded_http import FAILURES, GuardedHttp, in_words
+from jobs.events.secrets import secret_of
 
 TIMEOUT_S = 15.0
 _GONE = 410
@@ -39,15 +40,15 @@ class Sender:
 
     def __init__(self, secrets: Sequence[str], policy: AddressPolicy) -> None:
         """Sign with every secret, so that receivers can change from an old one to a new one at their own time."""
-        self._signers = [Signer(secret) for secret in secrets]
+        self._secrets = tuple(secrets)
         self._http = GuardedHttp(policy, timeout_s=TIMEOUT_S)
 
     async def close(self) -> None:
         """Close what is open."""
         await self._http.close()
 
-    async def send(self, url: str, message_id: str, body: str) -> None:
-        """Deliver a message.
+    async def send(self, url: str, message_id: str, body: str, tenant: str = "") -> None:
+        """Deliver a message, signed for its tenant; the default one if that is empty.
 
         Raises:
             DeliveryError: it was not accepted.
@@ -55,7 +56,7 @@ class Sender:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 async with self._http.send(
-                    "POST", httpx.URL(url), self._signed(message_id, body), body
+                    "POST", httpx.URL(url), self._signed(message_id, body, tenant), body
                 ) as answer:
                     status = answer.status_code
         except RefusedAddressError as error:
@@ -68,9 +69,10 @@ class Sender:
             note = ", and redirects are not followed" if 300 <= status < 400 else ""
             raise DeliveryError(f"the receiver answered {status}{note}", is_final=status == _GONE)
 
-    def _signed(self, message_id: str, body: str) -> dict[str, str]:
+    def _signed(self, message_id: str, body: str, tenant: str) -> dict[str, str]:
         now = datetime.now(UTC)
-        signatures = [signer.sign(message_id, now, body) for signer in self._signers]
+        secrets = [secret_of(tenant, secret) for secret in self._secrets]
+        signatures = [Signer(secret).sign(message_id, now, body) for secret in secrets]
         return {
             "Content-Type": "application/json",
             "webhook-id": message_id,

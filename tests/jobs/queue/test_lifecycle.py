@@ -108,8 +108,8 @@ class Lifecycle(RuleBasedStateMachine):
         assert answers[0] == answers[1]
         if answers[0] is None:
             return multiple()
-        job_id, fence, _request, alone = answers[0]
-        return Lease(job_id, fence, RESOLVED, bool(alone))
+        job_id, fence, _request, alone, tenant = answers[0]
+        return Lease(job_id, fence, RESOLVED, bool(alone), tenant)
 
     @rule(name=st.sampled_from(WORKERS))
     def a_worker_dies_with_all_it_holds(self, name: str) -> None:

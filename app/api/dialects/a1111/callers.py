@@ -12,10 +12,12 @@ from fastapi import Request
 from redis import Redis
 
 from app.api.access import caller
+from jobs.callers.identity import view_of
 from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import PREFIX
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
+from jobs.queue.submission import of_tenant
 from jobs.status.job import Job
 
 _JOBS_TTL_S = 24 * 3600
@@ -33,7 +35,7 @@ def caller_of(request: Request) -> str:
     )
     # The prefix tells the kinds apart, so that no name equals another caller's address.
     found = next((f"{kind}:{value}" for kind, value in known_by if value), "")
-    return sha256(found.encode()).hexdigest()[:24]
+    return sha256(of_tenant(found, view_of(caller.identity_of(request)).tenant).encode()).hexdigest()[:24]
 
 
 class Callers:

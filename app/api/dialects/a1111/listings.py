@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.api.access.keys.needs import needs_key
 from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
 from app.api.dialects.a1111.samplers import ALIASES, LABELS, SCHEDULE_LABELS
 from app.api.intake.intake import IntakeRoute
@@ -14,6 +15,7 @@ router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=Inta
 
 
 @router.get("/sd-models")
+@needs_key
 def list_models(services: TheServices) -> list[dict[str, Any]]:
     """The models of the catalog; their title is their id."""
     return [
@@ -30,6 +32,7 @@ def list_models(services: TheServices) -> list[dict[str, Any]]:
 
 
 @router.get("/samplers")
+@needs_key
 def list_samplers() -> list[dict[str, Any]]:
     """The samplers, by A1111's names."""
     return [
@@ -43,6 +46,7 @@ def list_samplers() -> list[dict[str, Any]]:
 
 
 @router.get("/schedulers")
+@needs_key
 def list_schedules() -> list[dict[str, Any]]:
     """The noise schedules, by A1111's names."""
     return [
@@ -58,12 +62,14 @@ def list_schedules() -> list[dict[str, Any]]:
 
 
 @router.get("/scripts")
+@needs_key
 def list_scripts() -> dict[str, list[str]]:
     """The only script: CLIP guidance."""
     return {"txt2img": [TITLE.lower()], "img2img": []}
 
 
 @router.get("/script-info")
+@needs_key
 def describe_scripts() -> list[dict[str, Any]]:
     """The same with its arguments, in their order."""
     properties = Guidance.model_json_schema()["properties"]
@@ -73,12 +79,14 @@ def describe_scripts() -> list[dict[str, Any]]:
 
 @router.get("/cmd-flags")
 @router.get("/memory")
+@needs_key
 def nothing_named() -> dict[str, Any]:
     """An empty object: this process has no command-line flags of A1111's, and no models in its memory."""
     return {}
 
 
 @router.get("/embeddings")
+@needs_key
 def list_embeddings() -> dict[str, Any]:
     """No textual inversions."""
     return {"loaded": {}, "skipped": {}}
@@ -93,6 +101,7 @@ def list_embeddings() -> dict[str, Any]:
 @router.get("/realesrgan-models")
 @router.get("/prompt-styles")
 @router.get("/extensions")
+@needs_key
 def nothing_listed() -> list[Any]:
     """An empty list."""
     return []

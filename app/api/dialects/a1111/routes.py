@@ -7,6 +7,7 @@ from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.a1111.answer import progress, text_to_image_response
 from app.api.dialects.a1111.callers import Callers, caller_of
 from app.api.dialects.a1111.checkpoints import card_of
@@ -16,6 +17,7 @@ from app.api.dialects.submission import submit
 from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.catalog.catalog import Catalog
 from jobs.status.job import Job, JobStatus
 
@@ -25,6 +27,7 @@ TaskId = Annotated[str | None, Query(max_length=200)]
 
 
 @router.post("/txt2img")
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def text_to_image(request: Request, body: TextToImage, services: TheServices) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
     caller, callers = caller_of(request), Callers(services.redis)
@@ -42,12 +45,14 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
 
 
 @router.get("/progress")
+@needs(Scope.JOBS_READ)
 def get_progress(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
     """The progress of the caller's own job, the oldest if there are several."""
     return progress(_current(request, services, force_task_id))
 
 
 @router.post("/interrupt")
+@needs(Scope.JOBS_WRITE)
 def interrupt(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
     """Stop the caller's own job, the oldest if there are several. It never stops another caller's."""
     if job := _current(request, services, force_task_id):
@@ -56,6 +61,7 @@ def interrupt(request: Request, services: TheServices, force_task_id: TaskId = N
 
 
 @router.post("/skip")
+@needs(Scope.JOBS_WRITE)
 def skip(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
     """Stop the caller's own job of a single picture; of several pictures, none can be left out."""
     job = _current(request, services, force_task_id)
@@ -65,6 +71,7 @@ def skip(request: Request, services: TheServices, force_task_id: TaskId = None) 
 
 
 @router.get("/options")
+@needs_key
 def get_options(request: Request, services: TheServices) -> dict[str, Any]:
     """The only option: the model of the caller's requests."""
     chosen = _chosen_model(caller_of(request), Callers(services.redis), services.catalog)
@@ -77,6 +84,7 @@ def get_options(request: Request, services: TheServices) -> dict[str, Any]:
 
 
 @router.post("/options")
+@needs(Scope.JOBS_WRITE)
 def set_options(request: Request, options: Annotated[Options, Body()], services: TheServices) -> None:
     """Choose the model of the caller's further requests; other options are ignored."""
     if title := options.get("sd_model_checkpoint"):
@@ -85,6 +93,7 @@ def set_options(request: Request, options: Annotated[Options, Body()], services:
 
 
 @router.post("/refresh-checkpoints")
+@needs_key
 def refresh_models() -> None:
     """Do nothing: the catalog is read when the server starts."""
 
@@ -94,6 +103,7 @@ def refresh_models() -> None:
 @router.post("/extra-batch-images")
 @router.post("/png-info")
 @router.post("/interrogate")
+@needs_key
 def refuse() -> None:
     """Refused: no route here takes a picture."""
     raise NotSupportedError("pictures are made from a prompt alone; no call takes one")

@@ -6,6 +6,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.openai.answer import images_response
 from app.api.dialects.openai.request import ImageGeneration, names_of, to_native
 from app.api.dialects.openai.stream import events
@@ -17,6 +18,7 @@ from app.api.intake.intake import IntakeRoute
 from app.api.routes.jobs import IdempotencyKey
 from app.api.routes.models import ModelInfo, model_info
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 
@@ -24,6 +26,7 @@ _UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 @router.post("/images/generations")
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def generate(
     request: Request,
     body: ImageGeneration,
@@ -46,6 +49,7 @@ async def generate(
 
 @router.post("/images/edits")
 @router.post("/images/variations")
+@needs_key
 async def edit() -> None:
     """Refused: no model here starts from a picture."""
     raise NotSupportedError(
@@ -54,6 +58,7 @@ async def edit() -> None:
 
 
 @router.get("/models/{model_id:path}")
+@needs_key
 async def get_model(model_id: str, services: TheServices) -> ModelInfo:
     """One model, as the list at ``/v1/models`` has it."""
     return model_info(services.catalog.model(model_id), services)

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.addresses import base_of
 from app.api.dialects.replicate.models import model_named, model_object, model_of_version, version_object
 from app.api.dialects.replicate.prediction import prediction, prediction_page, unfinished
@@ -15,6 +16,7 @@ from app.api.intake.intake import IntakeRoute
 from app.api.routes.jobs import IdempotencyKey
 from app.api.routes.webhooks import WebhookSecret, get_secret
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job
@@ -26,6 +28,7 @@ _PAGE = 100
 
 
 @router.post("/predictions", status_code=201)
+@needs(Scope.JOBS_WRITE)
 async def create(
     request: Request,
     response: Response,
@@ -41,6 +44,7 @@ async def create(
 
 @router.post("/models/{owner}/{name}/predictions", status_code=201)
 @router.post("/deployments/{owner}/{name}/predictions", status_code=201)
+@needs(Scope.JOBS_WRITE)
 async def create_with_model(
     owner: str,
     name: str,
@@ -57,30 +61,35 @@ async def create_with_model(
 
 
 @router.get("/predictions")
+@needs(Scope.JOBS_READ)
 def list_predictions(request: Request, services: TheServices, cursor: str | None = None) -> dict[str, Any]:
     """One page of all jobs that generate pictures, by whatever route they came."""
     return prediction_page(base_of(request), services.queue.list(cursor=cursor, limit=_PAGE))
 
 
 @router.get("/predictions/{job_id}")
+@needs(Scope.JOBS_READ)
 def get_prediction(job_id: str, request: Request, services: TheServices) -> dict[str, Any]:
     """A prediction now."""
     return prediction(base_of(request), _drawn(services.queue, job_id))
 
 
 @router.post("/predictions/{job_id}/cancel")
+@needs(Scope.JOBS_WRITE)
 def cancel_prediction(job_id: str, request: Request, services: TheServices) -> dict[str, Any]:
     """Cancel a waiting prediction at once, or request that a running one stops at its next step."""
     return prediction(base_of(request), services.queue.cancel(_drawn(services.queue, job_id).id))
 
 
 @router.get("/models/{owner}/{name}")
+@needs_key
 def get_model(owner: str, name: str, request: Request, services: TheServices) -> dict[str, Any]:
     """A model of the catalog."""
     return model_object(request, model_named(owner, name, services.catalog))
 
 
 @router.get("/models/{owner}/{name}/versions")
+@needs_key
 def list_versions(owner: str, name: str, services: TheServices) -> dict[str, Any]:
     """The one version of a model."""
     card = model_named(owner, name, services.catalog)
@@ -88,6 +97,7 @@ def list_versions(owner: str, name: str, services: TheServices) -> dict[str, Any
 
 
 @router.get("/models/{owner}/{name}/versions/{version:path}")
+@needs_key
 def get_version(owner: str, name: str, version: str, services: TheServices) -> dict[str, Any]:
     """A version of a model, with the schema of its input."""
     card = model_of_version(f"{owner}/{name}:{version}", services.catalog)
@@ -95,6 +105,7 @@ def get_version(owner: str, name: str, version: str, services: TheServices) -> d
 
 
 @router.get("/deployments/{owner}/{name}")
+@needs_key
 def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, Any]:
     """A model as its own deployment."""
     model_named(owner, name, services.catalog)
@@ -102,6 +113,7 @@ def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, An
 
 
 @router.get("/webhooks/default/secret")
+@needs(Scope.JOBS_WRITE)
 async def get_webhook_secret(services: TheServices) -> WebhookSecret:
     """The secret that verifies webhook messages; as ``/v1/webhooks/secret``."""
     return await get_secret(services)

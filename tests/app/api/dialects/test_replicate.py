@@ -40,10 +40,10 @@ APPLE = {"prompt": "a red apple"}
 
 
 @contextmanager
-def client_of(url: str, **options: Any) -> Iterator[Client]:
+def client_of(url: str, token: str = "none", **options: Any) -> Iterator[Client]:
     """A client that closes its connections at the end, for which it has no method."""
     with httpx.HTTPTransport(**options) as transport:
-        client = Client("none", base_url=url, transport=transport)
+        client = Client(token, base_url=url, transport=transport)
         client.poll_interval = 0.05
         yield client
 
