@@ -25,7 +25,9 @@ from jobs.requests.request import GenerateRequest
 
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 # Fields that have fields, written guidance.scale in a query or form.
-_GROUPS = frozenset({"guidance", "personalization", "select", "upscale", "webhook"})
+_GROUPS = frozenset(
+    {"guidance", "init", "mask", "personalization", "select", "upscale", "variation", "webhook"}
+)
 _MAX_FIELD_BYTES = 256 << 10  # of a form with files, which may be longer than other bodies
 _LISTS = frozenset({"webhook.events"})  # fields that may come several times
 

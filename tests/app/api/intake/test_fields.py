@@ -34,6 +34,9 @@ def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
         ("select.candidates", "16"),
         ("select.by", "clip"),
         ("upscale.factor", "2"),
+        ("init.image", "sha256:" + 64 * "0"),
+        ("mask.image", "sha256:" + 64 * "0"),
+        ("variation.strength", "0.1"),
         ("webhook.url", "https://a.example/"),
     ]
     request = GenerateRequest.model_validate(from_pairs(pairs))
