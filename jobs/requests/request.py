@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, HttpUrl, field_validator
+from pydantic import Field, HttpUrl, field_validator
 
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
+from jobs.requests.enlarging import ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.presets import PRESETS
@@ -62,27 +63,6 @@ class Webhook(Wire):
         if url.username or url.password:
             raise ValueError("the address of a webhook may hold no user name or password")
         return url
-
-
-def _number_from_text(factor: object) -> object:
-    # Queries and forms hold text, which pydantic takes for numbers but not for one of several.
-    return int(factor) if isinstance(factor, str) and factor.isdecimal() else factor
-
-
-_FACTOR = Field(description="Factor of the width and of the height.", examples=[2])
-
-
-class Upscale(Wire):
-    """Real-ESRGAN on the finished pictures."""
-
-    factor: Annotated[Literal[2, 4], BeforeValidator(_number_from_text), _FACTOR]
-
-
-class ResolvedUpscale(Wire):
-    """Upscaling with every default filled in."""
-
-    factor: Annotated[int, _FACTOR]
-    model: str = Field(description="The Real-ESRGAN network.")
 
 
 class ResolvedRequest(NamesSampler, ResolvedPrompt):

@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.pictures import PictureFacts
-from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.start.init import ResolvedInit
 from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.plan import StepPlan

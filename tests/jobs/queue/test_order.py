@@ -16,9 +16,10 @@ from jobs.queue.order import cost_of, flow_of
 from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
+from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import ResolvedPersonalization
-from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest, ResolvedUpscale
+from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask
 from jobs.resolve.request import resolve

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
+from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.objectives import (
     AestheticObjective,
@@ -19,7 +20,7 @@ from jobs.requests.objectives import (
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.pictures import Thumbnail
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.selection import ResolvedSelection, Weights
 from jobs.requests.start.init import ResolvedInit
 from jobs.requests.start.mask import ResolvedMask

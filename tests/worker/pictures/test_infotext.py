@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.requests.personalization import ResolvedPersonalization
-from jobs.requests.request import ResolvedRequest, ResolvedUpscale
+from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
 from tests.infotext import read_infotext
 from worker.pictures.infotext import infotext

@@ -4,8 +4,9 @@ import pytest
 
 from app.api.intake.fields import from_pairs
 from jobs.errors import InvalidRequestError
+from jobs.requests.enlarging import Upscale
 from jobs.requests.personalization import Personalization
-from jobs.requests.request import GenerateRequest, Upscale
+from jobs.requests.request import GenerateRequest
 from jobs.requests.selection import Selection
 
 
