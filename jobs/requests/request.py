@@ -16,6 +16,7 @@ from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
 from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.requests.start.init import Init, ResolvedInit
 from jobs.requests.start.mask import Mask, ResolvedMask
+from jobs.requests.start.outpaint import Outpaint, ResolvedOutpaint
 from jobs.requests.start.plan import MAX_STEPS, StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
@@ -114,6 +115,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         None,
         description="Inpainting: the part of `init.image` that is painted anew. Default: none, all of it.",
     )
+    outpaint: ResolvedOutpaint | None = Field(
+        None, description="Outpainting: pixels to add around `init.image`, and to paint. Default: none."
+    )
     variation: ResolvedVariation | None = Field(
         None, description="Variations of one seed. Default: none, a seed for each picture."
     )
@@ -194,6 +198,7 @@ class GenerateRequest(NamesSampler):
     guidance: Guidance | None = _field("guidance")
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
+    outpaint: Outpaint | None = _field("outpaint")
     variation: Variation | None = _field("variation")
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(

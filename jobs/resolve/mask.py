@@ -5,38 +5,46 @@ from collections.abc import Mapping
 from jobs.errors import InvalidRequestError
 from jobs.requests.pictures import PictureFacts
 from jobs.requests.start.init import Init
-from jobs.requests.start.mask import REPAINTED, Area, Mask, ResolvedMask
+from jobs.requests.start.mask import REPAINTED, Area, Fill, Mask, ResolvedMask
 
 MOST_PASTED_PIXELS = 4_194_304
 
 
 def resolve_mask(
-    asked: Mask | None, init: Init | None, pictures: Mapping[str, PictureFacts]
+    asked: Mask | None, init: Init | None, pictures: Mapping[str, PictureFacts], *, grows: bool = False
 ) -> ResolvedMask | None:
-    """The mask of a request; None without one.
+    """The mask of a request; None without one. Outpainting has one, of what it adds.
 
     Args:
         asked: of the request.
         init: the picture that it belongs to.
         pictures: what is known of those that the request names; nothing before they are read.
+        grows: whether pixels are added around the picture.
 
     Raises:
         InvalidRequestError: there is no picture, it is too large to be pasted into, or the mask is empty.
     """
+    asked = Mask() if asked is None and grows else asked
     if asked is None:
         return None
     if init is None:
         raise InvalidRequestError("a mask needs a picture to paint on: give init.image", field="mask")
-    if (facts := pictures.get(asked.image)) is not None:
+    if asked.image is None and not grows:
+        raise InvalidRequestError(
+            "give the picture of the mask, or outpaint to paint around init.image", field="mask.image"
+        )
+    if asked.image is not None and not grows and (facts := pictures.get(asked.image)) is not None:
         _require_some(asked, facts)
+    area = asked.area or (Area.MASKED if grows else Area.WHOLE)
     whole = pictures.get(init.image)
-    if whole is not None and asked.area is Area.MASKED and whole.width * whole.height > MOST_PASTED_PIXELS:
+    if whole is not None and area is Area.MASKED and whole.width * whole.height > MOST_PASTED_PIXELS:
         raise InvalidRequestError(
             f"the picture has {whole.width} x {whole.height} pixels, and area 'masked' pastes into one of "
             f"{MOST_PASTED_PIXELS} pixels at most; make it smaller, or take area 'whole'",
             field="mask.area",
         )
-    return ResolvedMask(**{name: getattr(asked, name) for name in ResolvedMask.model_fields})
+    fill = asked.fill or (Fill.BLUR if grows else Fill.ORIGINAL)
+    return ResolvedMask(**asked.model_dump(exclude={"area", "fill"}), area=area, fill=fill)
 
 
 def _require_some(asked: Mask, facts: PictureFacts) -> None:

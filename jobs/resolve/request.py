@@ -11,6 +11,7 @@ from jobs.requests.pictures import PictureFacts
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.start.init import ResolvedInit
 from jobs.requests.start.mask import Area, ResolvedMask
+from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.plan import StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
@@ -18,9 +19,10 @@ from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guid
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
 from jobs.resolve.mask import resolve_mask
+from jobs.resolve.outpaint import resolve_outpaint
 from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
-from jobs.resolve.size import resolve_size
+from jobs.resolve.size import Size, resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
 
 NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
@@ -69,8 +71,10 @@ def _with_defaults(
     sampler, schedule = resolve_sampling(request, card)
     init = resolve_init(request.init, prompt.steps)
     plan = StepPlan(prompt.steps) if init is None else init.plan
-    mask = resolve_mask(request.mask, request.init, pictures)
-    width, height = resolve_size(request, card, _whole(init, mask, pictures))
+    outpaint = resolve_outpaint(request, card, pictures)
+    mask = resolve_mask(request.mask, request.init, pictures, grows=outpaint is not None)
+    like = _like(init, mask, outpaint, pictures)
+    width, height = resolve_size(request, card, like, whole=outpaint is not None)
     guidance = resolve_guidance(request, prompt.words, card, plan, catalog, library)
     return ResolvedRequest(
         **prompt.model_dump(),
@@ -85,6 +89,7 @@ def _with_defaults(
         guidance=guidance,
         init=init,
         mask=mask,
+        outpaint=outpaint,
         variation=_variation(request, num_images),
         preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),
@@ -95,13 +100,18 @@ def _with_defaults(
     )
 
 
-def _whole(
-    init: ResolvedInit | None, mask: ResolvedMask | None, pictures: Mapping[str, PictureFacts]
-) -> PictureFacts | None:
-    """The picture that is drawn as a whole, whose shape the result should have; None if only a part of it is."""
-    if init is None or (mask is not None and mask.area is Area.MASKED):
+def _like(
+    init: ResolvedInit | None,
+    mask: ResolvedMask | None,
+    outpaint: ResolvedOutpaint | None,
+    pictures: Mapping[str, PictureFacts],
+) -> Size | None:
+    """Width and height of the picture whose shape is drawn; None if only a part of it is, or it is not known."""
+    if init is None or (facts := pictures.get(init.image)) is None:
         return None
-    return pictures.get(init.image)
+    if outpaint is not None:
+        return outpaint.grown(facts.width, facts.height)
+    return None if mask is not None and mask.area is Area.MASKED else (facts.width, facts.height)
 
 
 def _num_images(request: GenerateRequest) -> int:

@@ -4,12 +4,14 @@ from math import log
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import InvalidRequestError
-from jobs.requests.pictures import PictureFacts
 from jobs.requests.request import GenerateRequest
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
 
 
 def resolve_size(
-    request: GenerateRequest, card: ModelCard, like: PictureFacts | None = None
+    request: GenerateRequest, card: ModelCard, like: Size | None = None, *, whole: bool = False
 ) -> tuple[int, int]:
     """Width and height in pixels.
 
@@ -17,14 +19,26 @@ def resolve_size(
         request: of the caller.
         card: of its model.
         like: of the picture that the run starts from: what is left out follows its shape. None without one.
+        whole: whether the picture is rather drawn at its own size, if the model can.
 
     Raises:
         InvalidRequestError: the model cannot make this size.
     """
     width, height = request.width, request.height
     if like is not None and None in (width, height):
-        width, height = _like(like.width / like.height, width, height, card)
+        width, height = (whole and _own(like, width, height, card)) or _like(
+            like[0] / like[1], width, height, card
+        )
     return _checked(width or card.width, "width", card), _checked(height or card.height, "height", card)
+
+
+def _own(like: Size, width: int | None, height: int | None, card: ModelCard) -> Size | None:
+    """The size of the picture itself, to the nearest that the model can make; None if it is too large or too small."""
+    if (width, height) != (None, None) or not all(card.min_px <= px <= card.max_px for px in like):
+        return None
+    each = card.multiple_px
+    own = [min(max(round(px / each), -(-card.min_px // each)), card.max_px // each) for px in like]
+    return each * own[0], each * own[1]
 
 
 def _like(aspect: float, width: int | None, height: int | None, card: ModelCard) -> tuple[int, int]:

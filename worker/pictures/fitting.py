@@ -34,8 +34,25 @@ def fitted(
 
 
 def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:
-    levels = np.asarray(picture)
     left, top = (width - picture.width) // 2, (height - picture.height) // 2
-    beside = [(top, height - picture.height - top), (left, width - picture.width - left)]
-    beside += [(0, 0)] * (levels.ndim - 2)
-    return Image.fromarray(np.pad(levels, beside, mode="edge"))
+    return extended(picture, left, width - picture.width - left, top, height - picture.height - top)
+
+
+def extended(
+    picture: Image.Image, left: int, right: int, up: int, down: int, *, level: int | None = None
+) -> Image.Image:
+    """A picture with pixels added on its sides.
+
+    Args:
+        picture: grey or in colour.
+        left: pixels to add there.
+        right: likewise.
+        up: likewise.
+        down: likewise.
+        level: of the new pixels; None repeats the outermost ones.
+    """
+    levels = np.asarray(picture)
+    beside = [(up, down), (left, right)] + [(0, 0)] * (levels.ndim - 2)
+    if level is None:
+        return Image.fromarray(np.pad(levels, beside, mode="edge"))
+    return Image.fromarray(np.pad(levels, beside, constant_values=level))

@@ -16,7 +16,7 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.start.init import Fit
 from jobs.requests.start.mask import REPAINTED, Area, Fill, ResolvedMask
 from worker.canvas import Canvas, Paste, canvas_of
-from worker.pictures.fitting import fitted
+from worker.pictures.fitting import extended, fitted
 from worker.pictures.read import levels
 
 Box = tuple[int, int, int, int]
@@ -56,8 +56,8 @@ def masked_canvas(request: ResolvedRequest, mask: ResolvedMask, pictures: Mappin
         JobFailedError: the mask is empty.
     """
     assert request.init is not None
-    whole, size = _image(pictures[request.init.image]), (request.width, request.height)
-    painted = _levels_of(pictures[mask.image], whole.size, mask)
+    whole, painted = _outpainted(request, mask, pictures)
+    size = request.width, request.height
     if mask.area is Area.WHOLE:
         whole, painted = (fitted(each, *size, request.init.fit) for each in (whole, painted))
     grown = _grown(_grey(painted), mask.grow)
@@ -65,12 +65,29 @@ def masked_canvas(request: ResolvedRequest, mask: ResolvedMask, pictures: Mappin
         raise JobFailedError("the mask is empty: nothing would be painted anew")
     box: Box = (0, 0, *whole.size)
     if mask.area is Area.MASKED:
-        box = _box(grown, max(mask.padding, ceil(REACH * mask.blur)), request.width / request.height)
+        # What is added has the scale of the picture, not a finer one.
+        least = size if request.outpaint else (0, 0)
+        box = _box(grown, max(mask.padding, ceil(REACH * mask.blur)), request.width / request.height, least)
     crop = fitted(whole.crop(box), *size, Fit.STRETCH)
     inner = fitted(_image(grown).crop(box), *size, Fit.STRETCH, resample=Resampling.BILINEAR)
     start = crop if mask.fill is Fill.ORIGINAL else _filled(crop, inner)
     paste = Paste(levels(whole), box, _opacity(grown, mask.blur, box)) if mask.paste else None
     return canvas_of(levels(start), _grey(inner), paste)
+
+
+def _outpainted(
+    request: ResolvedRequest, mask: ResolvedMask, pictures: Mapping[str, Tensor]
+) -> tuple[Image.Image, Image.Image]:
+    """The picture and the levels of its mask, with the pixels that are added."""
+    assert request.init is not None
+    whole = _image(pictures[request.init.image])
+    painted = Image.new("L", whole.size)
+    if mask.image is not None:
+        painted = _levels_of(pictures[mask.image], whole.size, mask)
+    if request.outpaint is None:
+        return whole, painted
+    sides = request.outpaint.sides
+    return extended(whole, **sides), extended(painted, **sides, level=255)
 
 
 def _image(pixels: Tensor) -> Image.Image:
@@ -103,14 +120,14 @@ def _grown(mask: Tensor, by: int) -> Tensor:
     return F.max_pool2d(across, (2 * by + 1, 1), 1, (by, 0)).to(torch.uint8)
 
 
-def _box(mask: Tensor, padding: int, aspect: float) -> Box:
+def _box(mask: Tensor, padding: int, aspect: float, least: tuple[int, int]) -> Box:
     """The surroundings of a mask, uint8 [1, H, W], in the shape of what is drawn as far as the picture allows."""
     height, width = mask.shape[1:]
     columns, rows = mask[0].any(dim=0).nonzero(), mask[0].any(dim=1).nonzero()
     left, right = max(int(columns[0]) - padding, 0), min(int(columns[-1]) + 1 + padding, width)
     top, bottom = max(int(rows[0]) - padding, 0), min(int(rows[-1]) + 1 + padding, height)
-    left, right = _widened(left, right, round((bottom - top) * aspect), width)
-    top, bottom = _widened(top, bottom, round((right - left) / aspect), height)
+    left, right = _widened(left, right, max(least[0], round((bottom - top) * aspect)), width)
+    top, bottom = _widened(top, bottom, max(least[1], round((right - left) / aspect)), height)
     return left, top, right, bottom
 
 

@@ -33,9 +33,11 @@ class Area(StrEnum):
 class ResolvedMask(Wire):
     """The mask with every default filled in."""
 
-    image: MaskPicture = Field(
+    image: MaskPicture | None = Field(
+        None,
         description="The mask: white is painted anew, black is kept. Of a picture with transparency, the opaque "
-        f"part is painted anew. It is stretched to the size of `init.image`. {MaskPicture.forms}"
+        f"part is painted anew. It is stretched to the size of `init.image`. Needed without "
+        f"`outpaint`. {MaskPicture.forms}",
     )
     invert: bool = Field(False, description="Paint anew what would be kept, and keep the rest.")
     grow: int = Field(0, description="Pixels of `init.image` by which the mask grows on all sides.")
@@ -47,12 +49,14 @@ class ResolvedMask(Wire):
     fill: Fill = Field(
         Fill.ORIGINAL,
         description="What the run finds in the masked part: `original`, its colours; `blur`, those around it; `noise`, "
-        "random latents; `nothing`, latents of zero. The last two suit a `strength` near 1.",
+        "random latents; `nothing`, latents of zero. The last two suit a `strength` near 1. Default: `original`; with "
+        "`outpaint`, `blur`.",
     )
     area: Area = Field(
         Area.WHOLE,
         description="`whole`: the picture is brought to `width` and `height`, and drawn as a whole. `masked`: only the "
-        "surroundings of the mask are, at `width` and `height`, and pasted into the picture at its own size.",
+        "surroundings of the mask are, at `width` and `height`, and pasted into the picture at its own size. "
+        "Default: `whole`; with `outpaint`, `masked`.",
     )
     padding: int = Field(32, description="Pixels of `init.image` around the mask that `area: masked` draws.")
     soft: bool = Field(
@@ -68,14 +72,14 @@ class ResolvedMask(Wire):
 
 
 class Mask(Wire):
-    """Paint a part of `init.image` anew, and keep the rest."""
+    """Paint a part of `init.image` anew, and keep the rest. What `outpaint` adds is painted too."""
 
-    image: MaskPicture = same_field(ResolvedMask, "image", ...)
+    image: MaskPicture | None = same_field(ResolvedMask, "image")
     invert: bool = same_field(ResolvedMask, "invert", False)
     grow: Annotated[int, Field(ge=0, le=MAX_GROW_PX)] = same_field(ResolvedMask, "grow", 0)
     blur: Annotated[float, Field(ge=0, le=MAX_BLUR_PX)] = same_field(ResolvedMask, "blur", 0.0)
-    fill: Fill = same_field(ResolvedMask, "fill", Fill.ORIGINAL)
-    area: Area = same_field(ResolvedMask, "area", Area.WHOLE)
+    fill: Fill | None = same_field(ResolvedMask, "fill")
+    area: Area | None = same_field(ResolvedMask, "area")
     padding: Annotated[int, Field(ge=0, le=MAX_PADDING_PX)] = same_field(ResolvedMask, "padding", 32)
     soft: bool = same_field(ResolvedMask, "soft", False)
     paste: bool = same_field(ResolvedMask, "paste", True)

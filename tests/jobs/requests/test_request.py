@@ -38,6 +38,7 @@ def test_only_the_prompt_is_needed() -> None:
         "guidance": None,
         "init": None,
         "mask": None,
+        "outpaint": None,
         "variation": None,
         "preview_every_steps": None,
         "webhook": None,

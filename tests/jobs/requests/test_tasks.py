@@ -24,6 +24,7 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.selection import ResolvedSelection, Weights
 from jobs.requests.start.init import ResolvedInit
 from jobs.requests.start.mask import ResolvedMask
+from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.seeds import ResolvedVariation
 from jobs.requests.tasks import (
     EmbeddingTask,
@@ -48,6 +49,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "eta": 0.0,
         "init": None,
         "mask": None,
+        "outpaint": None,
         "variation": None,
         "preview_every_steps": None,
         "personalization": None,
@@ -58,6 +60,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     ResolvedGuidance: {"last_step": True},
     ResolvedInit: {},
     ResolvedMask: {
+        "image": None,
         "invert": False,
         "grow": 0,
         "blur": 0.0,
@@ -67,6 +70,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "soft": False,
         "paste": True,
     },
+    ResolvedOutpaint: {"left": 0, "right": 0, "up": 0, "down": 0},
     ResolvedVariation: {},
     ResolvedPersonalization: {},
     ResolvedSelection: {},
@@ -123,6 +127,7 @@ def guided() -> ResolvedRequest:
                 steps_run=10,
             ),
             "mask": ResolvedMask(image="sha256:" + "c" * 64, blur=4),
+            "outpaint": ResolvedOutpaint(right=16),
             "variation": ResolvedVariation(seed=3, strength=0.5),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),

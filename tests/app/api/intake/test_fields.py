@@ -37,6 +37,7 @@ def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
         ("upscale.factor", "2"),
         ("init.image", "sha256:" + 64 * "0"),
         ("mask.image", "sha256:" + 64 * "0"),
+        ("outpaint.right", "16"),
         ("variation.strength", "0.1"),
         ("webhook.url", "https://a.example/"),
     ]
