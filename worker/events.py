@@ -30,6 +30,11 @@ class Fetch(Event):
 
 
 @dataclass(frozen=True)
+class Compute(Fetch):
+    """Compute for seconds beside the engine, where it delays no file that others wait for."""
+
+
+@dataclass(frozen=True)
 class Stepped(Event):
     """One step is done."""
 

@@ -4,14 +4,17 @@ The scripts keep the order itself: see ``lua/submit.lua``.
 """
 
 from hashlib import sha256
+from itertools import accumulate, pairwise
 from math import ceil
 
+from jobs.requests.enlarging import LATENT_MODES
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
+from jobs.requests.start.plan import Pass, StepPlan
 from jobs.requests.tasks import Task
 
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
@@ -41,9 +44,19 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     """
     if not isinstance(request, ResolvedRequest):
         return max(1, ceil(request.num_inputs * _EMBEDDING))
-    area = max(1.0, request.width * request.height / _UNIT_PX)
-    pictures = request.num_images * (_sampling(request) + _finishing(request))
-    return max(1, ceil(area * (_encoding(request) + pictures + _enlarging(request)) + _reading(request)))
+    each = _between(request) + sum(
+        _area(part) * (_sampling(request, part.plan) + _DECODE * previews)
+        for part, previews in zip(request.passes, _previews(request), strict=True)
+    )
+    first, last = _area(request.passes[0]), _area(request.passes[-1])
+    pictures = request.num_images * (each + last * _finishing(request))
+    return max(
+        1, ceil(first * _encoding(request) + pictures + last * _enlarging(request) + _reading(request))
+    )
+
+
+def _area(part: Pass) -> float:
+    return max(1.0, part.width * part.height / _UNIT_PX)
 
 
 def calls_of(sampler: SamplerName, steps: int) -> list[int]:
@@ -56,9 +69,9 @@ def calls_of(sampler: SamplerName, steps: int) -> list[int]:
     return calls
 
 
-def _sampling(request: ResolvedRequest) -> float:
-    """Cost of the steps of one picture."""
-    rows, plan = float(request.rows), request.plan
+def _sampling(request: ResolvedRequest, plan: StepPlan) -> float:
+    """Cost of the steps of one pass of a picture."""
+    rows = float(request.rows)
     cost = [rows * calls for calls in calls_of(request.sampler, plan.run)]
     guidance = request.guidance
     if guidance is not None:
@@ -101,17 +114,32 @@ class _Cutouts:
         return each * len(clips) if (each and clips) or len(active) > len(prompts) else None
 
 
-def _finishing(request: ResolvedRequest) -> float:
-    """Cost of a picture besides its steps: previews, decoding, and embeddings by the CLIPs."""
+def _previews(request: ResolvedRequest) -> list[int]:
+    """Number of previews in each pass of a picture."""
     every = request.preview_every_steps
-    previews = (request.plan.run - 1) // every if every else 0
+    if not every:
+        return [0 for _ in request.passes]
+    ends = [*accumulate(part.plan.run for part in request.passes[:-1]), request.steps_run - 1]
+    return [end // every - start // every for start, end in pairwise((0, *ends))]
+
+
+def _between(request: ResolvedRequest) -> float:
+    """Cost of enlarging the result of the first pass for the second."""
+    if request.hires is None or request.hires.upscaler in LATENT_MODES:
+        return 0.0
+    first, second = map(_area, request.passes)
+    return first * (_DECODE + _ENLARGE[request.hires.upscaler]) + second * _ENCODE
+
+
+def _finishing(request: ResolvedRequest) -> float:
+    """Cost of a picture besides its passes: decoding, and embeddings by the CLIPs."""
     guidance = request.guidance
     models = [
         objective
         for objective in (guidance.objectives if guidance and guidance.scale else ())
         if isinstance(objective, ImageObjective)
     ]
-    return _DECODE * (previews + 1) + _EMBEDDING * (2 + len(models))
+    return _DECODE + _EMBEDDING * (2 + len(models))
 
 
 def _encoding(request: ResolvedRequest) -> float:

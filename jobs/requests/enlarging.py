@@ -1,10 +1,12 @@
-"""Pictures larger than a model draws them: upscaling."""
+"""Pictures larger than a model draws them at first: upscaling, and a second pass at a larger size."""
 
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from jobs.wire import Wire
+from jobs.requests.start.plan import MAX_STEPS, StepPlan, plan_from_picture
+from jobs.wire import Wire, same_field
 
 
 def _number_from_text(factor: object) -> object:
@@ -26,3 +28,67 @@ class ResolvedUpscale(Wire):
 
     factor: Annotated[int, _FACTOR]
     model: str = Field(description="The Real-ESRGAN network.")
+
+
+class HiresUpscaler(StrEnum):
+    """What enlarges the result of the first pass: an interpolation of its latents, or a Real-ESRGAN network."""
+
+    LATENT = "latent"
+    LATENT_ANTIALIASED = "latent_antialiased"
+    LATENT_BICUBIC = "latent_bicubic"
+    LATENT_BICUBIC_ANTIALIASED = "latent_bicubic_antialiased"
+    LATENT_NEAREST = "latent_nearest"
+    LATENT_NEAREST_EXACT = "latent_nearest_exact"
+    X4PLUS = "x4plus"
+    X4PLUS_ANIME = "x4plus-anime"
+
+
+LATENT_MODES = {
+    HiresUpscaler.LATENT: ("bilinear", False),
+    HiresUpscaler.LATENT_ANTIALIASED: ("bilinear", True),
+    HiresUpscaler.LATENT_BICUBIC: ("bicubic", False),
+    HiresUpscaler.LATENT_BICUBIC_ANTIALIASED: ("bicubic", True),
+    HiresUpscaler.LATENT_NEAREST: ("nearest", False),
+    HiresUpscaler.LATENT_NEAREST_EXACT: ("nearest-exact", False),
+}
+"""Those that interpolate latents: the mode, as PyTorch names it, and whether it is antialiased."""
+
+
+class ResolvedHires(Wire):
+    """The second pass with every default filled in."""
+
+    scale: float = Field(
+        description="Factor of the width and of the height, which are then rounded to what the model can make.",
+        examples=[2],
+    )
+    upscaler: HiresUpscaler = Field(
+        description="What enlarges the result of the first pass: `latent` and its kinds interpolate the latents, which "
+        "needs a `strength` of about 0.5 or more to become sharp; `x4plus` and `x4plus-anime` are Real-ESRGAN "
+        "networks, for which workers need the extra `upscale`.",
+    )
+    strength: float = Field(
+        description="How far the second pass may go from the enlarged result of the first: the share of the noise "
+        "schedule that it runs. At 1 nothing of the first pass remains.",
+        examples=[0.7],
+    )
+    steps: int = Field(
+        description="Steps that the second pass runs, whatever `strength` is, of a longer schedule. Default: the "
+        "request's `steps`.",
+        examples=[25],
+    )
+    width: int = Field(description="Width of the finished picture in pixels.")
+    height: int = Field(description="Height of the finished picture in pixels.")
+
+    @property
+    def plan(self) -> StepPlan:
+        """The steps of the second pass."""
+        return plan_from_picture(self.steps, self.strength, exact=True)
+
+
+class Hires(Wire):
+    """A second pass at a larger size, which starts from the result of the first."""
+
+    scale: Annotated[float, Field(gt=1, le=8)] = same_field(ResolvedHires, "scale", 2.0)
+    upscaler: HiresUpscaler = same_field(ResolvedHires, "upscaler", HiresUpscaler.LATENT)
+    strength: Annotated[float, Field(gt=0, le=1)] = same_field(ResolvedHires, "strength", 0.7)
+    steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = same_field(ResolvedHires, "steps")

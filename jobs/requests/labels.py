@@ -1,5 +1,6 @@
-"""Samplers and noise schedules by the names of A1111's web UI, which pictures carry and other tools know."""
+"""Samplers, noise schedules and upscalers by the names of A1111's web UI, which pictures carry and other tools know."""
 
+from jobs.requests.enlarging import HiresUpscaler
 from jobs.requests.samplers import SamplerName, ScheduleName
 
 LABELS = {
@@ -17,4 +18,14 @@ SCHEDULE_LABELS = {
     ScheduleName.DEFAULT: "Automatic",
     ScheduleName.KARRAS: "Karras",
     ScheduleName.EXPONENTIAL: "Exponential",
+}
+HIRES_LABELS = {
+    HiresUpscaler.LATENT: "Latent",
+    HiresUpscaler.LATENT_ANTIALIASED: "Latent (antialiased)",
+    HiresUpscaler.LATENT_BICUBIC: "Latent (bicubic)",
+    HiresUpscaler.LATENT_BICUBIC_ANTIALIASED: "Latent (bicubic antialiased)",
+    HiresUpscaler.LATENT_NEAREST: "Latent (nearest)",
+    HiresUpscaler.LATENT_NEAREST_EXACT: "Latent (nearest-exact)",
+    HiresUpscaler.X4PLUS: "R-ESRGAN 4x+",
+    HiresUpscaler.X4PLUS_ANIME: "R-ESRGAN 4x+ Anime6B",
 }

@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, field_validator
 
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
-from jobs.requests.enlarging import ResolvedUpscale, Upscale
+from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.presets import PRESETS
@@ -17,7 +17,7 @@ from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.requests.start.init import Init, ResolvedInit
 from jobs.requests.start.mask import Mask, ResolvedMask
 from jobs.requests.start.outpaint import Outpaint, ResolvedOutpaint
-from jobs.requests.start.plan import MAX_STEPS, StepPlan
+from jobs.requests.start.plan import MAX_STEPS, Pass, StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
 
@@ -121,6 +121,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     variation: ResolvedVariation | None = Field(
         None, description="Variations of one seed. Default: none, a seed for each picture."
     )
+    hires: ResolvedHires | None = Field(
+        None, description="A second pass at a larger size, from the result of the first. Default: none."
+    )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
         description=(
@@ -166,8 +169,19 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
 
     @property
     def plan(self) -> StepPlan:
-        """The steps of each picture."""
+        """The steps of each picture, of its first pass."""
         return StepPlan(self.steps) if self.init is None else self.init.plan
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes of each picture, one after another."""
+        first, hires = Pass(self.plan, self.width, self.height), self.hires
+        return (first,) if hires is None else (first, Pass(hires.plan, hires.width, hires.height))
+
+    @property
+    def steps_run(self) -> int:
+        """Steps that each picture takes, in all its passes."""
+        return sum(each.plan.run for each in self.passes)
 
     @property
     def rows(self) -> int:
@@ -200,6 +214,7 @@ class GenerateRequest(NamesSampler):
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")
     variation: Variation | None = _field("variation")
+    hires: Hires | None = _field("hires")
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(
         None,

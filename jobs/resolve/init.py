@@ -4,7 +4,7 @@ from math import ceil
 
 from jobs.errors import InvalidRequestError
 from jobs.requests.start.init import Init, ResolvedInit
-from jobs.requests.start.plan import MAX_STEPS, plan_from_picture
+from jobs.requests.start.plan import MAX_STEPS, StepPlan, plan_from_picture
 
 
 def resolve_init(asked: Init | None, steps: int) -> ResolvedInit | None:
@@ -26,12 +26,7 @@ def resolve_init(asked: Init | None, steps: int) -> ResolvedInit | None:
             f"{_next_thousandth(1 / steps):g}, or set init.exact_steps",
             field="init.strength",
         )
-    if plan.planned > MAX_STEPS:
-        raise InvalidRequestError(
-            f"{steps} exact steps at a strength of {asked.strength:g} are the end of {plan.planned} planned ones, and "
-            f"at most {MAX_STEPS} are planned; give a strength of {_next_thousandth(steps / MAX_STEPS):g} or more",
-            field="init.strength",
-        )
+    require_planned(plan, asked.strength, "init.strength")
     return ResolvedInit(
         image=asked.image,
         strength=asked.strength,
@@ -40,6 +35,20 @@ def resolve_init(asked: Init | None, steps: int) -> ResolvedInit | None:
         steps_planned=plan.planned,
         steps_run=plan.run,
     )
+
+
+def require_planned(plan: StepPlan, strength: float, field: str) -> None:
+    """Refuse an exact number of steps of too long a plan.
+
+    Raises:
+        InvalidRequestError: the strength of this field plans too many.
+    """
+    if plan.planned > MAX_STEPS:
+        raise InvalidRequestError(
+            f"{plan.run} exact steps at a strength of {strength:g} are the end of {plan.planned} planned ones, and "
+            f"at most {MAX_STEPS} are planned; give a strength of {_next_thousandth(plan.run / MAX_STEPS):g} or more",
+            field=field,
+        )
 
 
 def _next_thousandth(value: float) -> float:

@@ -69,6 +69,7 @@ def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[s
         "select" if request.select else "num_images": {"num_images": 1, "select": None},
         "steps": _of_steps(request, min(request.steps, card.steps)),
         "guidance": {"guidance": None},
+        "hires": {"hires": None},
         "width" if request.width > request.height else "height": {"width": card.width, "height": card.height},
         "preview_every_steps": {"preview_every_steps": None},
         "personalization": {"personalization": None},

@@ -16,6 +16,7 @@ from jobs.requests.start.plan import StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
+from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
 from jobs.resolve.mask import resolve_mask
@@ -90,6 +91,7 @@ def _with_defaults(
         init=init,
         mask=mask,
         outpaint=outpaint,
+        hires=resolve_hires(request.hires, card, (width, height), prompt.steps, mask),
         variation=_variation(request, num_images),
         preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),

@@ -16,7 +16,6 @@ from worker.engine.accounts import Account, least_served, may_join
 from worker.engine.device_time import AHEAD, Launched, spans_of
 from worker.engine.events import EventHandlers
 from worker.engine.fairness import FairScheduler, Trajectory
-from worker.engine.fetching import Fetches
 from worker.engine.jobs import Job
 from worker.engine.plans import facts_of, plan
 from worker.engine.runner import Runner
@@ -65,8 +64,7 @@ class Engine:
         self._scheduler = FairScheduler(runner.max_batch)
         self._launched = Launched(spans_of(runner.models.device.device), self._charge)
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
-        self._fetches: Fetches[Trajectory[Job]] = Fetches(self.wake)
-        self._events = EventHandlers(self._fetches, on_preview)
+        self._events = EventHandlers(self.wake, on_preview)
         self._jobs: list[Job] = []
         self._waiting: list[Trajectory[Job]] = []  # for a call, longest first
         self._closing = False
@@ -97,7 +95,7 @@ class Engine:
             self._take_in()
             for job in list(self._jobs):
                 self._may_go_on(job)
-            self._go_on_with_fetched()
+            self._go_on_with_answered()
             self._start_loaded()
             self._begin_pictures()
             if self._waiting:
@@ -105,7 +103,7 @@ class Engine:
                 batch = self._scheduler.choose(self._waiting)
                 self._iterate(sorted(batch, key=lambda trajectory: trajectory.number))
         self._take_in()
-        self._fetches.close()
+        self._events.close()
         for job in list(self._jobs):
             self._leave(job, Stopped())
 
@@ -131,9 +129,9 @@ class Engine:
             return self._on_outcome(work, Failed(as_failure(error, work.id)))
         self._jobs.append(Job(work, planned, pin))
 
-    def _go_on_with_fetched(self) -> None:
-        """Let the samplers go on whose files have been read."""
-        for trajectory, answer in self._fetches.done():
+    def _go_on_with_answered(self) -> None:
+        """Let the samplers go on whose events have been answered."""
+        for trajectory, answer in self._events.answered():
             if self._may_go_on(trajectory.owner):
                 self._advance(trajectory, answer)
 

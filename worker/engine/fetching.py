@@ -10,7 +10,7 @@ import structlog
 from jobs.errors import JobFailedError, LodestarError
 from worker.events import Fetch
 
-THREADS = 2  # one waits for the store while the other unpacks
+READERS = 2  # one waits for the store while the other unpacks
 
 log = structlog.get_logger(__name__)
 
@@ -20,13 +20,14 @@ Owner = TypeVar("Owner")
 class Fetches(Generic[Owner]):
     """Files that are being read. The engine calls ``begin`` and ``done``; the rest runs on other threads."""
 
-    def __init__(self, on_done: Callable[[], None]) -> None:
+    def __init__(self, on_done: Callable[[], None], threads: int = READERS) -> None:
         """Start no thread before the first call.
 
         Args:
             on_done: called on any thread when ``done`` has another answer.
+            threads: the most.
         """
-        self._on_done = on_done
+        self._on_done, self._most = on_done, threads
         self._asked: queue.SimpleQueue[tuple[Owner, Fetch] | None] = queue.SimpleQueue()
         self._answered: queue.SimpleQueue[tuple[Owner, object]] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -34,7 +35,7 @@ class Fetches(Generic[Owner]):
     def begin(self, owner: Owner, call: Fetch) -> None:
         """Read a file; returns at once."""
         self._asked.put((owner, call))
-        if len(self._threads) < THREADS:
+        if len(self._threads) < self._most:
             self._threads.append(threading.Thread(target=self._serve, name="fetcher", daemon=True))
             self._threads[-1].start()
 

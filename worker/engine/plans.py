@@ -61,7 +61,7 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     )
     return Plan(
         refs_of(request, needed),
-        request.plan.run * request.num_images,
+        request.steps_run * request.num_images,
         lambda facts: (sample(request, index, facts, needed) for index in range(request.num_images)),
         request.num_images,
     )

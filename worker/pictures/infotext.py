@@ -10,7 +10,7 @@ that of ``modules/infotext_utils.py`` in AUTOMATIC1111/stable-diffusion-webui.
 import json
 from typing import Any
 
-from jobs.requests.labels import LABELS, SCHEDULE_LABELS
+from jobs.requests.labels import HIRES_LABELS, LABELS, SCHEDULE_LABELS
 from jobs.requests.request import ResolvedRequest
 
 _SPECIAL = frozenset(',:\n\r"')
@@ -52,6 +52,13 @@ def _start(request: ResolvedRequest, index: int) -> dict[str, Any]:
     if request.variation is not None:
         fields["Variation seed"] = request.variation.seed + index
         fields["Variation seed strength"] = f"{request.variation.strength:g}"
+    if request.hires is not None:
+        fields |= {
+            "Hires upscale": f"{request.hires.scale:g}",
+            "Hires steps": request.hires.steps,
+            "Hires upscaler": HIRES_LABELS[request.hires.upscaler],
+        }
+        fields.setdefault("Denoising strength", f"{request.hires.strength:g}")
     return fields
 
 

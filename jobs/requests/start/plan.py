@@ -28,6 +28,21 @@ class StepPlan:
         return range(self.first, self.planned)
 
 
+@dataclass(frozen=True)
+class Pass:
+    """A run through the noise schedule at one size. A picture takes one, or a second one with hires.
+
+    Attributes:
+        plan: its steps.
+        width: in pixels.
+        height: likewise.
+    """
+
+    plan: StepPlan
+    width: int
+    height: int
+
+
 def plan_from_picture(steps: int, strength: float, *, exact: bool) -> StepPlan:
     """The plan of a run that starts from a picture with noise on it.
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
-from jobs.requests.enlarging import ResolvedUpscale
+from jobs.requests.enlarging import HiresUpscaler, ResolvedHires, ResolvedUpscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.objectives import (
     AestheticObjective,
@@ -51,6 +51,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "mask": None,
         "outpaint": None,
         "variation": None,
+        "hires": None,
         "preview_every_steps": None,
         "personalization": None,
         "select": None,
@@ -72,6 +73,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     },
     ResolvedOutpaint: {"left": 0, "right": 0, "up": 0, "down": 0},
     ResolvedVariation: {},
+    ResolvedHires: {},
     ResolvedPersonalization: {},
     ResolvedSelection: {},
     ResolvedUpscale: {},
@@ -129,6 +131,9 @@ def guided() -> ResolvedRequest:
             "mask": ResolvedMask(image=MaskPicture("sha256:" + "c" * 64), blur=4),
             "outpaint": ResolvedOutpaint(right=16),
             "variation": ResolvedVariation(seed=3, strength=0.5),
+            "hires": ResolvedHires(
+                scale=2, upscaler=HiresUpscaler.X4PLUS, strength=0.4, steps=9, width=128, height=128
+            ),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),
         }

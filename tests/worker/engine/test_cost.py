@@ -14,6 +14,7 @@ from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.queue import order
 from jobs.queue.order import calls_of, cost_of
+from jobs.requests.enlarging import HiresUpscaler
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest
@@ -87,10 +88,14 @@ class Counter:
     """Answers calls with random numbers of the right shapes, and adds up what they would cost."""
 
     def __init__(self, request: ResolvedRequest) -> None:
-        self.area = max(1.0, request.width * request.height / (64 * 64))
+        self._request = request
         self.cost = 0.0
         self._rng = torch.Generator().manual_seed(0)
         self._read: set[Hashable] = set()
+
+    @staticmethod
+    def _area(height: int, width: int, factor: int = FACTOR) -> float:
+        return max(1.0, factor * factor * height * width / (64 * 64))
 
     def _random(self, *shape: int) -> torch.Tensor:
         return torch.randn(shape, generator=self._rng)
@@ -113,27 +118,38 @@ class Counter:
                 self._once("fit", order._FIT * call.tuning.steps)
                 return self._random(1, 4, WIDTH)
             case calls.Denoise():
-                self.cost += self.area * call.size
+                self.cost += self._area(*call.state.shape[1:]) * call.size
                 move_on([call.state], (call.state.x.clone(),) * len(PARTS))
                 outputs, x = self._random(call.size, *call.state.shape), call.state.x
                 weights, finite = torch.full((1, call.size, 1, 1, 1), 1 / call.size), Readback(torch.ones(1))
                 batch = Predictions(x, torch.ones(1), outputs, weights, finite)
                 return Prediction(batch, 0, 0, call.rows)
             case calls.PullBack():
-                self.cost += self.area * order._PULL_BACK * call.size
+                self.cost += self._area(*call.latents.shape[2:]) * order._PULL_BACK * call.size
                 return self._random(*call.latents.shape)
             case calls.Guide():
                 cutouts = sum(len(terms.cutouts) for terms in call.loss.clip_terms)
-                self.cost += self.area * (order._GRADIENT[call.decoder] + order._CUTOUT * cutouts)
+                area = self._area(*call.latents.shape[2:])
+                self.cost += area * (order._GRADIENT[call.decoder] + order._CUTOUT * cutouts)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
             case calls.Encode():
-                self._once("picture", self.area * order._ENCODE)
-                return self._random(1, CHANNELS, *(side // FACTOR for side in call.picture.shape[1:]))
+                height, width = call.picture.shape[1:]
+                self._once(call.picture.digest, self._area(height, width, 1) * order._ENCODE)
+                return self._random(1, CHANNELS, height // FACTOR, width // FACTOR)
             case calls.Decode():
-                self.cost += self.area * order._DECODE
-                return self._random(3, 8, 8).clamp(0, 1)
+                height, width = call.latents.shape[2:]
+                self.cost += self._area(height, width) * order._DECODE
+                return self._random(3, FACTOR * height, FACTOR * width).clamp(0, 1)
+            case events.Compute():
+                hires = self._request.hires
+                assert hires is not None
+                self.cost += (
+                    self._area(self._request.height, self._request.width, 1) * order._ENLARGE[hires.upscaler]
+                )
+                return (255 * torch.rand(3, hires.height, hires.width, generator=self._rng)).to(torch.uint8)
             case calls.EmbedImage():
-                self.cost += self.area * order._EMBEDDING
+                finished = self._request.passes[-1]
+                self.cost += self._area(finished.height, finished.width, 1) * order._EMBEDDING
                 return self._random(1, WIDTH)
             case _:
                 return None
@@ -207,6 +223,10 @@ REQUESTS = st.fixed_dictionaries(
             optional={"exact_steps": st.booleans()},
         ),
         "mask": st.just({"image": BROUGHT}),
+        "hires": st.fixed_dictionaries(
+            {"scale": st.sampled_from([1.5, 2]), "strength": st.sampled_from([0.3, 0.7])},
+            optional={"steps": st.integers(1, 30), "upscaler": st.sampled_from(list(HiresUpscaler))},
+        ),
         "preview_every_steps": st.integers(1, 10),
         "select": st.just({"candidates": 3, "scorer": "pocket-eval"}),
     },

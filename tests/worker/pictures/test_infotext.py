@@ -88,6 +88,21 @@ def test_every_field_of_a_request_is_read_back(ask: Ask, prompt: str, negative: 
     }
 
 
+def test_a_second_pass_is_written_as_hires_fix_is(ask: Ask) -> None:
+    request = ask(hires={"strength": 0.6, "steps": 3, "upscaler": "latent_nearest_exact", "scale": 1.5})
+    fields = read_infotext(infotext(7, request))[2]
+    assert (
+        fields.items()
+        >= {
+            "Size": "64x64",
+            "Hires upscale": "1.5",
+            "Hires steps": "3",
+            "Hires upscaler": "Latent (nearest-exact)",
+            "Denoising strength": "0.6",
+        }.items()
+    )
+
+
 def test_no_value_can_forge_a_field(ask: Ask) -> None:
     forged = ask().model_copy(update={"model": 'x", Seed: 1\nSteps: 2'})
     _, _, fields = read_infotext(infotext(7, forged))

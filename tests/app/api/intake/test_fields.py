@@ -40,6 +40,7 @@ def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
         ("mask.image", "sha256:" + 64 * "0"),
         ("outpaint.right", "16"),
         ("variation.strength", "0.1"),
+        ("hires.scale", "1.5"),
         ("webhook.url", "https://a.example/"),
     ]
     request = GenerateRequest.model_validate(from_pairs(pairs))
