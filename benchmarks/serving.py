@@ -30,7 +30,7 @@ def show_batching(results: dict[str, Any]) -> None:
     for row in results["limit"]:
         limit.add_row(str(row["rows"]), f"{row['rows_per_s']:.1f}")
     gains = Table("16 jobs", "one at a time", "at once", "ratio", "model busy")
-    for name in ("unguided", "half_guided"):
+    for name in ("unguided", "half_guided", "mixed_starts"):
         row = results[name]
         gains.add_row(
             name.replace("_", " "),

@@ -17,11 +17,15 @@ from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
+from worker.pictures.inputs import Inputs
+from worker.pictures.masking import canvas_for
 from worker.rows import Row
 from worker.settings import WorkerSettings
 
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 CUTOUTS = 8
+STRENGTH = 0.6
+PICTURE, MASK = (f"sha256:{digit * 64}" for digit in "01")  # stand for pictures that are made here
 NAMES = ("apple", "fox", "car", "cat", "tree", "house", "fish", "star")
 
 
@@ -58,6 +62,29 @@ def jobs(count: int, steps: int, *, guided: bool) -> list[dict[str, Any]]:
     ]
 
 
+def mixed(count: int, steps: int) -> list[dict[str, Any]]:
+    """Requests for as many pictures: a third each from text, from a picture, and with a mask on one."""
+    starts = (
+        {},
+        {"init": {"image": PICTURE, "strength": STRENGTH}},
+        {"init": {"image": PICTURE, "strength": STRENGTH}, "mask": {"image": MASK}},
+    )
+    return [
+        fields | starts[number % len(starts)]
+        for number, fields in enumerate(jobs(count, steps, guided=False))
+    ]
+
+
+def inputs_of(request: ResolvedRequest) -> Inputs:
+    """A picture of the request's own, and a mask of its left half."""
+    size = request.height, request.width
+    picture = torch.rand(3, *size, generator=torch.Generator().manual_seed(request.seed))
+    mask = torch.zeros(3, *size)
+    mask[:, :, : request.width // 2] = 1
+    levels = {name: (255 * pixels).to(torch.uint8) for name, pixels in ((PICTURE, picture), (MASK, mask))}
+    return Inputs(canvas=canvas_for(request, levels))
+
+
 class Bench:
     """Models, and engines on them."""
 
@@ -82,10 +109,11 @@ class Bench:
         engine = Engine(self.runner, self.models.catalog, note)
         thread = threading.Thread(target=engine.serve)
         thread.start()
+        works = [Work(str(number), request, inputs_of(request)) for number, request in enumerate(requests)]
         began = time.perf_counter()
-        for number, request in enumerate(requests):
+        for work in works:
             room.acquire()
-            engine.admit(Work(str(number), request))
+            engine.admit(work)
         for _ in range(at_a_time):
             room.acquire()
         seconds = time.perf_counter() - began
@@ -136,4 +164,5 @@ def measure(threads: int, *, quick: bool) -> dict[str, Any]:
         "limit": [asdict(limit) for limit in bench.limit(3 if quick else 10)],
         "unguided": asdict(bench.compare(jobs(count, steps, guided=False))),
         "half_guided": asdict(bench.compare(jobs(count, steps, guided=True))),
+        "mixed_starts": asdict(bench.compare(mixed(count, steps))),
     }

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from worker.engine.fairness import Trajectory
-from worker.engine.fetching import Fetches
+from worker.engine.fetching import NICENESS, Fetches
 from worker.engine.jobs import Job
 from worker.engine.work import Work
 from worker.events import Compute, Event, Fetch, Note, Preview, Stepped
@@ -23,7 +23,7 @@ class EventHandlers:
         """
         self._files: Fetches[Trajectory[Job]] = Fetches(on_answer)
         # One at a time, each with as many threads as the device has.
-        self._computations: Fetches[Trajectory[Job]] = Fetches(on_answer, threads=1)
+        self._computations: Fetches[Trajectory[Job]] = Fetches(on_answer, threads=1, niceness=NICENESS)
         self._on_preview = on_preview
         self._handlers: dict[type[Event], Callable[[Trajectory[Job], Any], None]] = {
             Stepped: self._count,

@@ -12,14 +12,12 @@ from jobs.errors import JobFailedError
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from worker.engine.accounts import Account
+from worker.engine.fetching import NICENESS, stand_back
 from worker.engine.work import Failed, Finished, Stopped, as_failure
 from worker.models.footprint import taking_memory
 from worker.pictures.picture import Picture
 from worker.serving.held_jobs import Execution
-from worker.serving.lane import stand_back
 
-# The engine computes with the same cores on a CPU, and drives the device with one of them elsewhere.
-NICENESS = 10
 _CPU = torch.device("cpu")
 
 log = structlog.get_logger(__name__)

@@ -1,14 +1,13 @@
 """Threads that run tasks beside the engine, in order."""
 
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
+
+from worker.engine.fetching import stand_back
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -79,16 +78,3 @@ class Lane:
                     future.set_exception(error)
             # Or the task's objects would be kept until the next one comes.
             del task, future, do
-
-
-def stand_back(niceness: int) -> None:
-    """Leave the cores of the CPU to less nice threads, as long as they have work.
-
-    Linux counts niceness by thread, and a thread inherits it from its starter; elsewhere nothing happens.
-
-    Args:
-        niceness: of the calling thread, 0 to 19. While all cores are wanted, 5 gets a third of what 0 gets, 10 a tenth.
-    """
-    if niceness and sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

@@ -58,10 +58,11 @@ pictures_asked = st.fixed_dictionaries(
         "guidance": guidances,
     },
     optional={
+        "hires": st.fixed_dictionaries({"scale": st.just(1.5), "steps": st.integers(1, 4)}),
         "init": st.fixed_dictionaries(
             {"image": st.just(KEPT), "strength": st.sampled_from([0.5, 0.7, 1.0])},
             optional={"exact_steps": st.just(True)},
-        )
+        ),
     },
 ) | st.fixed_dictionaries(
     {
@@ -204,6 +205,27 @@ def test_runs_from_pictures_and_from_noise_share_one_batch_whatever_step_they_st
     monkeypatch.setattr(Denoiser, "predict", counted)
     together = run_together(models, mix)
     assert max(sizes) == 10
+    assert_alike(together, alone)
+
+
+def test_a_second_pass_shares_batches_with_pictures_of_its_size(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[tuple[int, int]] = []
+    real = Denoiser.predict
+
+    def counted(
+        self: Denoiser, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
+    ) -> torch.Tensor:
+        batches.append((latents.shape[-1], len(rows.context)))
+        return real(self, latents, timesteps, rows)
+
+    mix = [ask(steps=2, hires={"scale": 1.5, "steps": 3}), ask(steps=12, width=96, height=96)]
+    alone = run_alone(models, mix)
+    monkeypatch.setattr(Denoiser, "predict", counted)
+    together = run_together(models, mix)
+    assert batches.count((16, 2)) == 2
+    assert batches.count((24, 4)) == 3
     assert_alike(together, alone)
 
 

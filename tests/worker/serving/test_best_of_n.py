@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -88,12 +89,22 @@ def test_what_is_kept_is_upscaled(house: House, ask: Ask) -> None:
     assert (image.width, image.height) == size_of(house, stored.key) == (128, 128)
 
 
+def test_candidates_are_drawn_at_the_size_of_their_second_pass(house: House, ask: Ask) -> None:
+    with house.running() as worker:
+        job = run(house, worker, ask(steps=2, select={"candidates": 2}, hires={"steps": 1}))
+    assert (job.progress.step, job.progress.steps) == (6, 6)
+    (image,) = job.images
+    (stored,) = house.queue.images(job.id)
+    assert (image.width, image.height) == size_of(house, stored.key) == (128, 128)
+
+
+@pytest.mark.parametrize("fields", [{"upscale": {"factor": 4}}, {"hires": {"upscaler": "x4plus"}}])
 def test_a_job_that_cannot_be_upscaled_fails_before_it_draws(
-    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    fields: dict[str, Any], house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upscaling, "find_spec", lambda _: None)
     with house.running() as worker:
-        job = run(house, worker, ask(steps=2, upscale={"factor": 4}))
+        job = run(house, worker, ask(steps=2, **fields))
     assert job.error is not None
     assert (job.error.type, job.progress.steps) == ("missing_extra", 0)
     assert "pip install '.[upscale]'" in job.error.message

@@ -75,6 +75,26 @@ def test_other_jobs_are_settled_and_claimed_while_pictures_are_upscaled(
         until(lambda: not worker._held)
 
 
+def test_others_go_on_while_a_first_pass_is_enlarged_and_it_ends_within_a_tile_of_its_job(
+    house: House, ask: Ask, tiles: Tiles
+) -> None:
+    with house.running() as worker:
+        hires = {"upscaler": "x4plus-anime", "steps": 1, "strength": 0.5}
+        drawn, canceled = (
+            house.queue.submit(ask(steps=1, seed=seed, hires=hires)).job.id for seed in range(2)
+        )
+        for _ in range(2):
+            assert worker.wait_for_room(60)
+            assert worker.admit()
+        assert run(house, worker, ask(steps=2)).status is JobStatus.SUCCEEDED
+        house.queue.cancel(canceled)
+        until(lambda: house.status(canceled) is JobStatus.CANCELED)
+        assert house.status(drawn) is JobStatus.RUNNING
+        tiles.go_on.set()
+        until(lambda: house.status(drawn) is JobStatus.SUCCEEDED)
+        assert tiles.done <= 64 + 1
+
+
 def test_no_more_jobs_wait_to_be_upscaled_than_a_worker_may_hold(
     house: House, ask: Ask, tiles: Tiles
 ) -> None:
