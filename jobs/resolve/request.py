@@ -74,8 +74,7 @@ def _with_defaults(
     plan = StepPlan(prompt.steps) if init is None else init.plan
     outpaint = resolve_outpaint(request, card, pictures)
     mask = resolve_mask(request.mask, request.init, pictures, grows=outpaint is not None)
-    like = _like(init, mask, outpaint, pictures)
-    width, height = resolve_size(request, card, like, whole=outpaint is not None)
+    width, height = resolve_size(request, card, _like(init, mask, outpaint, pictures))
     guidance = resolve_guidance(request, prompt.words, card, plan, catalog, library)
     return ResolvedRequest(
         **prompt.model_dump(),

@@ -10,25 +10,22 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 
-def resolve_size(
-    request: GenerateRequest, card: ModelCard, like: Size | None = None, *, whole: bool = False
-) -> tuple[int, int]:
+def resolve_size(request: GenerateRequest, card: ModelCard, like: Size | None = None) -> tuple[int, int]:
     """Width and height in pixels.
 
     Args:
         request: of the caller.
         card: of its model.
-        like: of the picture that the run starts from: what is left out follows its shape. None without one.
-        whole: whether the picture is rather drawn at its own size, if the model can.
+        like: of the picture that the run starts from: what is left out follows its shape. An outpainted one is rather
+            drawn at its own size, if the model can. None without one.
 
     Raises:
         InvalidRequestError: the model cannot make this size.
     """
     width, height = request.width, request.height
     if like is not None and None in (width, height):
-        width, height = (whole and _own(like, width, height, card)) or _like(
-            like[0] / like[1], width, height, card
-        )
+        own = None if request.outpaint is None else _own(like, width, height, card)
+        width, height = own or _like(like[0] / like[1], width, height, card)
     return _checked(width or card.width, "width", card), _checked(height or card.height, "height", card)
 
 

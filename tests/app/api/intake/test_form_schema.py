@@ -23,7 +23,12 @@ NEEDED = {
 
 def a_value_of(field: dict[str, Any]) -> str:
     kind = next(iter(field.get("anyOf", (field,))))
-    words = {"boolean": "true", "string": "a", "number": "0.05", "integer": str(kind.get("minimum", 1))}
+    words = {
+        "boolean": "true",
+        "string": "a",
+        "number": str(kind.get("exclusiveMinimum", 0) + 0.05),
+        "integer": str(kind.get("minimum", 1)),
+    }
     return str(kind["enum"][0]) if "enum" in kind else words[kind["type"]]
 
 

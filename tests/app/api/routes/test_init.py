@@ -92,3 +92,34 @@ def test_a_damaged_picture_is_refused_with_its_field(client: TestClient) -> None
     answer = client.post("/v1/jobs", json=asked(image=base64.b64encode(encoded(scene())[:60]).decode()))
     assert (answer.status_code, answer.json()["type"]) == (422, "/errors/invalid_file")
     assert [error["field"] for error in answer.json()["errors"]] == ["init.image"]
+
+
+def test_a_picture_can_be_made_wider(client: TestClient) -> None:
+    answer = client.post("/v1/jobs", json=asked() | {"outpaint": {"right": 16}})
+    assert answer.status_code == 202, answer.text
+    request = answer.json()["request"]
+    assert (request["width"], request["height"]) == (80, 64)
+    assert request["outpaint"] == {"left": 0, "right": 16, "up": 0, "down": 0}
+    assert (request["mask"]["image"], request["mask"]["area"]) == (None, "masked")
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "words"),
+    [
+        ({"outpaint": {"left": 200}}, "outpaint.left", "128"),
+        ({"outpaint": {"left": -1}}, "outpaint.left", "greater than or equal to 0"),
+        ({"outpaint": {"top": 1}}, "outpaint.top", "there is no field of this name"),
+        ({"hires": {"scale": 1}}, "hires.scale", "greater than 1"),
+        ({"hires": {"upscaler": "lanczos"}}, "hires.upscaler", "'latent'"),
+        ({"hires": {"scale": 4}}, "hires.scale", "128 px at most"),
+        ({"mask": {}}, "mask.image", "give the picture of the mask"),
+    ],
+)
+def test_what_cannot_be_drawn_larger_names_its_field_and_limit(
+    fields: dict[str, Any], field: str, words: str, client: TestClient
+) -> None:
+    answer = client.post("/v1/jobs", json=asked() | fields)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == field
+    assert words in error["message"]
