@@ -23,12 +23,8 @@ NEEDED = {
 
 def a_value_of(field: dict[str, Any]) -> str:
     kind = next(iter(field.get("anyOf", (field,))))
-    words = {
-        "boolean": "true",
-        "string": "a",
-        "number": str(kind.get("exclusiveMinimum", 0) + 0.05),
-        "integer": str(kind.get("minimum", 1)),
-    }
+    number = str(kind.get("exclusiveMinimum", 0) + 0.05)
+    words = {"boolean": "true", "string": "a", "number": number, "integer": str(kind.get("minimum", 1))}
     return str(kind["enum"][0]) if "enum" in kind else words[kind["type"]]
 
 
