@@ -64,7 +64,7 @@ def jobs(count: int, steps: int, *, guided: bool) -> list[dict[str, Any]]:
 
 def mixed(count: int, steps: int) -> list[dict[str, Any]]:
     """Requests for as many pictures: a third each from text, from a picture, and with a mask on one."""
-    starts = (
+    starts: tuple[dict[str, Any], ...] = (
         {},
         {"init": {"image": PICTURE, "strength": STRENGTH}},
         {"init": {"image": PICTURE, "strength": STRENGTH}, "mask": {"image": MASK}},
