@@ -124,7 +124,7 @@ def _init(body: CustomaryFields, names: dict[str, str], within: str) -> dict[str
         chosen = next((each for each in customary if getattr(body, each) is not None), None)
         if chosen is None:
             continue
-        if name in init:
+        if init.get(name, getattr(body, chosen)) != getattr(body, chosen):
             raise InvalidRequestError(
                 f"{chosen} and init.{name} are the same: give one of them", field=within + chosen
             )
