@@ -21,7 +21,8 @@ CUSTOMARY = {
     "cfg_scale": ("true_cfg_scale", "guidance_scale"),
     "sampler": ("scheduler",),
 }
-# Those of a field's field: the picture that a run starts from.
+# Those of the fields of ``init``, the picture that a run starts from. Every snippet for SDXL on Replicate has a
+# strength, whether it sends a picture or not; without one it counts as without effect.
 CUSTOMARY_OF_INIT = {"image": ("image", "init_image"), "strength": ("prompt_strength", "strength")}
 
 
@@ -71,11 +72,8 @@ def notes_on(names: list[str]) -> tuple[str, ...]:
 
 def ignored_switches(body: WithoutEffect) -> list[str]:
     """The given fields that have no effect, in the order of their declaration."""
-    ignored = [name for name in WithoutEffect.model_fields if getattr(body, name) is not None]
-    if isinstance(body, CustomaryFields) and not _has_picture(body):
-        # Every snippet for SDXL on Replicate has it, whether it sends a picture or not.
-        ignored += [name for name in CUSTOMARY_OF_INIT["strength"] if getattr(body, name) is not None]
-    return ignored
+    names = [*WithoutEffect.model_fields, *(() if _has_picture(body) else CUSTOMARY_OF_INIT["strength"])]
+    return [name for name in names if getattr(body, name, None) is not None]
 
 
 def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, Any], dict[str, str]]:
@@ -105,9 +103,8 @@ def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, An
     return fields | _init(body, names, within), names
 
 
-def _has_picture(body: CustomaryFields) -> bool:
-    given = getattr(body, "init", None), *(getattr(body, name) for name in CUSTOMARY_OF_INIT["image"])
-    return any(each is not None for each in given)
+def _has_picture(body: BaseModel) -> bool:
+    return any(getattr(body, name, None) is not None for name in ("init", *CUSTOMARY_OF_INIT["image"]))
 
 
 def _init(body: CustomaryFields, names: dict[str, str], within: str) -> dict[str, Any]:

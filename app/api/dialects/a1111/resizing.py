@@ -13,7 +13,7 @@ from jobs.errors import InvalidRequestError
 RESAMPLERS = {"Lanczos": Resampling.LANCZOS, "Nearest": Resampling.NEAREST}
 MOST_PIXELS = 16_000_000
 _NONE = "None"
-_BY_FACTOR = 0
+_BY_FACTOR = 0  # of resize_mode; 1 is to a size
 
 
 class Resizing(LeavesOut):
@@ -21,7 +21,7 @@ class Resizing(LeavesOut):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    resize_mode: Literal[0, 1] = _BY_FACTOR
+    resize_mode: Literal[0, 1] = 0
     upscaling_resize: float = Field(2, gt=0, le=8)
     upscaling_resize_w: int = Field(512, ge=1, le=16_384)
     upscaling_resize_h: int = Field(512, ge=1, le=16_384)

@@ -18,7 +18,7 @@ _STATUSES = {
 }
 _BAR_WIDTH = 20
 # What no input takes: the model is in the path, and the plan of steps follows from the others.
-_NOT_INPUT = {"model": True, "init": {"steps_planned", "steps_run"}}
+_NOT_INPUT: dict[str, bool | set[str]] = {"model": True, "init": {"steps_planned", "steps_run"}}
 # The names that a prediction's input has for native fields.
 _NAMES = {name: customary[-1] for name, customary in CUSTOMARY.items()}
 

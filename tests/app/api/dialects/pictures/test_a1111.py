@@ -81,9 +81,8 @@ def test_as_many_steps_run_as_in_the_web_ui(strength: float, steps: int) -> None
 
 def test_a_mask_has_the_defaults_of_the_web_uis_api(requested: Callable[..., ResolvedRequest]) -> None:
     mask = requested(mask_image=HOLE).mask
-    assert mask == ResolvedMask(
-        image=mask.image if mask else "", blur=4, fill=Fill.BLUR, area=Area.MASKED, padding=0
-    )
+    assert mask is not None
+    assert mask == ResolvedMask(image=mask.image, blur=4, fill=Fill.BLUR, area=Area.MASKED, padding=0)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +182,7 @@ def test_a_picture_is_resized_to_a_size(client: webuiapi.WebUIApi, crop: bool, s
 
 
 def test_two_ways_of_resizing_are_blended(client: webuiapi.WebUIApi) -> None:
-    def made(**fields: Any) -> tuple[int, ...]:
+    def made(**fields: Any) -> Any:
         return client.extra_single_image(scene(), upscaler_1="Nearest", **fields).image.getpixel((51, 40))
 
     first, other = made(), client.extra_single_image(scene(), upscaler_1="Lanczos").image.getpixel((51, 40))

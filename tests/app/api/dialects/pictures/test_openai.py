@@ -187,12 +187,12 @@ def test_a_body_may_be_json(url: str, working: None, first_job: FirstJob, form: 
     picture, mask = (
         f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (plain(), erased())
     )
-    body: dict[str, Any] = {"prompt": PROMPT, "n": 1}
-    body |= {
+    forms: dict[str, dict[str, Any]] = {
         "image": {"image": picture, "mask": mask},
         "images": {"images": [picture], "mask": mask},
         "object": {"images": [{"image_url": picture}], "mask": {"image_url": mask}},
-    }[form]
+    }
+    body = {"prompt": PROMPT, "n": 1, **forms[form]}
     answer = httpx.post(f"{url}/v1/images/edits", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     request: ResolvedRequest = first_job().generation
