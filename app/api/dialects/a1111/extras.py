@@ -1,7 +1,6 @@
 """A1111's calls that work on a finished picture: resizing it, and reading the request in its file."""
 
 import asyncio
-import io
 from base64 import b64encode
 from functools import partial
 from typing import Annotated, Any
@@ -20,7 +19,7 @@ from app.api.pictures.fetching import TIMEOUT_S
 from app.api.pictures.sources import find_source
 from app.api.pictures.uploads import unpacked
 from jobs.callers.scopes import Scope
-from jobs.pictures.reader import Kept, check_header, read_picture, to_png
+from jobs.pictures.reader import Kept, read_picture, to_png
 from jobs.requests.pictures import Picture
 from jobs.wire import AtMost
 
@@ -80,8 +79,7 @@ async def resize_some(request: Request, body: ResizeSome) -> dict[str, Any]:
 async def read_texts(request: Request, body: OnePicture) -> dict[str, Any]:
     """The request that a picture's file carries, as it is written and in parts."""
     source = await _found(request, body.image, "image")
-    check_header(io.BytesIO(source), "the picture", field="image")
-    texts = await unpacked(request, partial(texts_of, source))
+    texts = await unpacked(request, partial(texts_of, source, field="image"))
     text = texts.pop("parameters", "")
     return {
         "info": text,

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import input_key
 from tests.app.api.dialects.conftest import FirstJob
 from tests.app.api.dialects.test_a1111 import client_of, failure
-from tests.brought_pictures import encoded, scene
+from tests.brought_pictures import encoded, refused, scene
 from tests.jobs.samples import RESOLVED
 from worker.pictures.infotext import infotext
 
@@ -253,6 +254,29 @@ def test_a_text_of_the_web_ui_is_taken_apart() -> None:
         "Hashes": '{"x": 1, 2}',
     }
     assert parameters_of("a: b") == {"Prompt": "a: b", "Negative prompt": ""}
+
+
+def test_the_request_is_read_from_a_jpeg_of_the_web_ui(url: str) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9286] = b"UNICODE\0" + "a fox\nSteps: 3, Seed: 4, CFG scale: 5".encode("utf-16-be")
+    picture = base64.b64encode(encoded(scene(), "JPEG", exif=exif)).decode()
+    answer = httpx.post(f"{url}/sdapi/v1/png-info", json={"image": picture}).json()
+    assert (answer["parameters"]["Prompt"], answer["parameters"]["Seed"]) == ("a fox", "4")
+
+
+@pytest.mark.parametrize("fault", sorted(refused()))
+def test_a_file_that_is_no_picture_is_refused_or_without_texts(url: str, fault: str) -> None:
+    picture = base64.b64encode(refused()[fault]).decode()
+    for path in ("png-info", "extra-single-image"):
+        answer = httpx.post(f"{url}/sdapi/v1/{path}", json={"image": picture}, timeout=60)
+        assert answer.status_code == 422 or (path == "png-info" and answer.status_code == 200), answer.text
+
+
+def test_a_long_text_is_taken_apart_at_once() -> None:
+    for text in (" " * 20_000, "a" * 20_000, "a:" * 10_000, 'a:"' * 6_000, '\\"' * 10_000):
+        began = time.monotonic()
+        parameters_of(f"a\n{text}x")
+        assert time.monotonic() - began < 1
 
 
 def test_a_description_of_a_picture_is_refused(client: webuiapi.WebUIApi) -> None:
