@@ -33,7 +33,7 @@ def texts_of(file: bytes, *, field: str) -> dict[str, str]:
     try:
         with Image.open(io.BytesIO(file), formats=[header.form]) as picture:
             texts = {str(name): value for name, value in picture.info.items() if isinstance(value, str)}
-            comment = b""
+            comment: object = None
             if "exif" in picture.info:  # else Pillow decodes all pixels of a PNG to look for it
                 comment = picture.getexif().get_ifd(_EXIF_IFD).get(_USER_COMMENT)
     except Exception as error:  # each of Pillow's plugins raises its own kinds for a damaged file

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, PrivateAttr
 
 from app.api.dialects.customary import CUSTOMARY_OF_INIT
 from app.api.dialects.openai.request import ImageGeneration
@@ -25,6 +25,7 @@ class ImageEdit(ImageGeneration):
     mask: Annotated[Mask | None, BeforeValidator(_picture_alone)] = None
     input_fidelity: Literal["low", "high"] | None = None
     markup: Any = None
+    _has_own_mask: bool = PrivateAttr(False)  # its own transparency
 
     @property
     def default_strength(self) -> float:
@@ -45,6 +46,7 @@ class ImageEdit(ImageGeneration):
             body = body.model_copy(update={"mask": Mask(**{**fields, "image": MaskPicture(mask)})})
         if not self._names_strength:
             body = body.model_copy(update={"strength": body.default_strength})
+        body._has_own_mask = mask is not None and self.mask is None
         return body
 
     def notes(self) -> tuple[str, ...]:
@@ -52,6 +54,8 @@ class ImageEdit(ImageGeneration):
         notes = super().notes()
         if self.markup is not None:
             notes += ("markup has no effect on this server",)
+        if self._has_own_mask:
+            notes += ("there is no mask, so what is transparent in the picture is painted anew",)
         if self.mask is None:
             return (*notes, self._on_the_whole())
         if self.input_fidelity is not None:
