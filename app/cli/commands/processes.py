@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, reassure, say
 from jobs.errors import ConfigurationError
+from lodestar.cli.exits import Exit, reassure, say
 
 commands = typer.Typer()
 

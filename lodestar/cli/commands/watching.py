@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.connection import DEFAULT_URL, AsJson, Url, connected
-from app.cli.exits import Exit, end_as, say
+from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
+from lodestar.cli.exits import Exit, end_as, say
 
 if TYPE_CHECKING:
-    from app.client.jobs import StreamedEvent
+    from lodestar.http.streams import StreamedEvent
 
 commands = typer.Typer()
 
@@ -26,7 +26,7 @@ def watch(
     Exit codes: 0 the job succeeded, 1 error, 3 it failed, 5 it was canceled, 130 Ctrl-C.
     """
     with connected(url) as client:
-        events = client.events(job_id)
+        events = client.jobs.events(job_id)
         try:
             if job_id is None:
                 _print_all(events, as_json)
@@ -37,9 +37,9 @@ def watch(
 
 
 def _show_one(job_id: str, events: "Iterator[StreamedEvent]", *, quiet: bool) -> None:
-    from app.client.follow import follow_with_bar
+    from lodestar.cli.following import follow
 
-    job = follow_with_bar(events, quiet=quiet)
+    job = follow(events, quiet=quiet)
     if job is None:
         say(f"lodestar: job {job_id} was deleted")
         raise typer.Exit(Exit.ERROR)

@@ -10,10 +10,10 @@ from typing import get_args
 
 import pytest
 
-from app.cli.commands.listings import Status
 from jobs.errors import DeadlineExceededError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import JobStatus
+from lodestar.cli.commands.listings import Status
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 
@@ -69,7 +69,7 @@ def test_more_jobs_than_a_page_holds_are_listed(
     run: Run, url: str, queue: JobQueue, worker: PlayedWorker, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("app.cli.commands.listings.MAX_PAGE", 2)
+    monkeypatch.setattr("lodestar.cli.commands.listings.MAX_PAGE", 2)
     for number in range(5):
         run("generate", f"job {number}", "--wait", "0")
     capsys.readouterr()

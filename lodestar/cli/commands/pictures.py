@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli import generation_options as options
-from app.cli.connection import DEFAULT_URL, JobId, Url, connected
-from app.cli.exits import end_as, reassure
-from app.cli.finishing import Quiet, Wait, wait_for_end
-from app.cli.generation_options import Output
+from lodestar.cli import generation_options as options
+from lodestar.cli.connection import DEFAULT_URL, JobId, Url, connected
+from lodestar.cli.exits import end_as, reassure
+from lodestar.cli.finishing import Quiet, Wait, wait_for_end
+from lodestar.cli.generation_options import Output
 
 if TYPE_CHECKING:
-    from app.client.jobs import Client
+    from lodestar.client import Client
 
 commands = typer.Typer()
 
@@ -90,10 +90,12 @@ def _finish(
     quiet: bool,
     show: bool,
 ) -> None:
-    from app.client.follow import save_pictures
+    from jobs.status.job import JobStatus
+    from lodestar.generation import save_pictures
 
     job = wait_for_end(client, job_id, wait, as_json=as_json, quiet=quiet)
-    paths = save_pictures(client, job, output)
+    pictures = list(client.jobs.pictures(job)) if job.status is JobStatus.SUCCEEDED else []
+    paths = save_pictures(pictures, output)
     typer.echo(
         job.model_dump_json(indent=2) if as_json else "".join(f"{path}\n" for path in paths), nl=as_json
     )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import quantiles
 from typing import Any
 
-from app.client.follow import follow_with_bar
-from app.client.jobs import Client
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
+from lodestar.cli.following import follow
+from lodestar.client import Client
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def measure(client: Client, fields: Mapping[str, Any], *, jobs: int, concurrency
 def _run(client: Client, request: GenerateRequest) -> _Done:
     start = time.perf_counter()
     job_id = client.submit(request).id
-    job = follow_with_bar(client.events(job_id), quiet=True)
+    job = follow(client.jobs.events(job_id), quiet=True)
     return _Done(job, time.perf_counter() - start)
 
 

@@ -50,15 +50,14 @@ def request_of(**options: Any) -> "GenerateRequest":
     Raises:
         typer.BadParameter: one is out of its bounds.
     """
-    from pydantic import ValidationError
+    from lodestar.errors import InvalidRequestError
+    from lodestar.http import calls
 
-    from jobs.requests.request import GenerateRequest
-
+    given = _given(options)
     try:
-        return GenerateRequest(**_given(options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise typer.BadParameter(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
+        return calls.request_of(given.pop("prompt"), given)
+    except InvalidRequestError as error:
+        raise typer.BadParameter(error.message) from error
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lodestar.http.connection import DEFAULT_URL as DEFAULT_URL
+
 if TYPE_CHECKING:
-    from app.client.jobs import Client
+    from lodestar.client import Client
 
 Url = Annotated[str, typer.Option(envvar="LODESTAR_URL", help="Address of the service.")]
 JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has it.")]
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 
 @contextmanager
 def connected(url: str) -> Iterator["Client"]:
-    """A client of the service."""
-    from app.client.jobs import Client
+    """A client of the service; its key is ``LODESTAR_KEY``, since others see the words of a command line."""
+    from lodestar.client import Client
 
     with Client(url) as client:
         yield client

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.connection import DEFAULT_URL, AsJson, Url, connected
-from app.cli.exits import end_as
-from app.cli.finishing import Quiet, Wait, wait_for_end
+from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
+from lodestar.cli.exits import end_as
+from lodestar.cli.finishing import Quiet, Wait, wait_for_end
 
 if TYPE_CHECKING:
-    from app.client.jobs import Client
     from jobs.requests.embeddings import EmbeddingInfo
     from jobs.status.job import Job
+    from lodestar.client import Client
 
 commands = typer.Typer(name="embeddings", help="Aesthetic embeddings that a request may name.")
 
@@ -27,11 +27,10 @@ JobAsJson = Annotated[bool, typer.Option("--json", help="Print the job as JSON i
 @commands.command("list")
 def list_(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """List the embeddings, by name. Off a terminal: lines with tabs between name, CLIP and origin."""
-    from app.cli.table import print_table
-    from app.client.aesthetics import AestheticsClient
+    from lodestar.cli.table import print_table
 
     with connected(url) as client:
-        found = AestheticsClient(client).list()
+        found = client.embeddings.list()
     if as_json:
         typer.echo(json.dumps([info.model_dump(mode="json") for info in found], indent=2))
     else:
@@ -43,11 +42,10 @@ def list_(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 @commands.command()
 def show(name: Name, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Show the description of an embedding."""
-    from app.cli.table import print_table
-    from app.client.aesthetics import AestheticsClient
+    from lodestar.cli.table import print_table
 
     with connected(url) as client:
-        info = AestheticsClient(client).get(name)
+        info = client.embeddings.get(name)
     if as_json:
         typer.echo(info.model_dump_json(indent=2))
         return
@@ -85,10 +83,8 @@ def make(
     quiet: Quiet = False,
 ) -> None:
     """Make an embedding from pictures; prints its name. Exit codes as for generate."""
-    from app.client.aesthetics import AestheticsClient
-
     with connected(url) as client:
-        job = AestheticsClient(client).make(name, pictures, minus=minus or (), clip=clip, normalize=normalize)
+        job = client.embeddings.make(name, pictures, minus=minus or (), clip=clip, normalize=normalize)
         _finish(client, job, name, wait, as_json=as_json, quiet=quiet)
 
 
@@ -105,11 +101,9 @@ def import_(
     quiet: Quiet = False,
 ) -> None:
     """Import a published embedding; prints its name. Exit codes as for generate."""
-    from app.client.aesthetics import AestheticsClient
-
     name = file.stem if name is None else name
     with connected(url) as client:
-        job = AestheticsClient(client).import_(name, file, clip=clip)
+        job = client.embeddings.import_(name, file, clip=clip)
         _finish(client, job, name, wait, as_json=as_json, quiet=quiet)
 
 
@@ -123,12 +117,11 @@ def export(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Write an embedding as a safetensors file, which can be imported again; prints the path."""
-    from app.client.aesthetics import AestheticsClient
-    from app.client.follow import write_file
+    from lodestar.picture import write_file
 
     path = output or Path(f"{name}.safetensors")
     with connected(url) as client:
-        write_file(path, AestheticsClient(client).export(name))
+        write_file(path, client.embeddings.export(name))
     typer.echo(path)
 
 
@@ -138,11 +131,9 @@ def delete(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Delete embeddings; jobs that wait with them will fail."""
-    from app.client.aesthetics import AestheticsClient
-
     with connected(url) as client:
         for name in names:
-            AestheticsClient(client).delete(name)
+            client.embeddings.delete(name)
             typer.echo("deleted")
 
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.exits import Exit, say
+from lodestar.cli.exits import Exit, say
 
 if TYPE_CHECKING:
-    from app.client.jobs import Client
     from jobs.status.job import Job
+    from lodestar.client import Client
 
 Wait = Annotated[float | None, typer.Option(min=0, help="Seconds to wait; by default as long as it takes.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
@@ -16,18 +16,17 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress.")]
 
 def wait_for_end(client: "Client", job_id: str, wait: float | None, *, as_json: bool, quiet: bool) -> "Job":
     """The job once it has ended, a bar moving meanwhile. If that takes too long, or at Ctrl-C, the command ends."""
-    from app.client.follow import wait_with_bar
-    from app.client.jobs import WaitTimeoutError
+    from lodestar.errors import WaitTimeoutError
 
     try:
-        return wait_with_bar(client, job_id, timeout_s=float("inf") if wait is None else wait, quiet=quiet)
+        return client.jobs.wait(job_id, progress=not quiet, timeout_s=wait)
     except KeyboardInterrupt as error:
         _say_how_to_come_back(client, job_id)
         raise typer.Exit(Exit.INTERRUPTED) from error
     except WaitTimeoutError as error:
         _say_how_to_come_back(client, job_id)
         if as_json:
-            typer.echo(client.get(job_id).model_dump_json(indent=2))
+            typer.echo(client.jobs.get(job_id).model_dump_json(indent=2))
         raise typer.Exit(Exit.WAIT_TIMED_OUT) from error
 
 

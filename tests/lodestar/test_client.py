@@ -1,5 +1,5 @@
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from fastapi import FastAPI
@@ -8,29 +8,17 @@ from PIL import Image
 
 from app.api.main import create_app
 from app.api.settings import ApiSettings
-from app.client.jobs import (
-    Client,
-    RefusedError,
-    ServerUnavailableError,
-    ServerUnreachableError,
-    WaitTimeoutError,
-)
 from app.stack.preflight import free_port
 from jobs.errors import DeadlineExceededError
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import JobStatus
+from lodestar.client import Client
+from lodestar.errors import RefusedError, ServerUnavailableError, ServerUnreachableError, WaitTimeoutError
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 
 REQUEST = GenerateRequest(prompt="a red apple", seed=7, num_images=2)
-
-
-@pytest.fixture
-def api(settings: ApiSettings) -> Iterator[Client]:
-    """Our client, of an API behind real HTTP."""
-    with serving(create_app(settings)) as url, Client(url) as client:
-        yield client
 
 
 def then(*steps: Callable[[], object]) -> Callable[[float], None]:
@@ -50,21 +38,19 @@ def test_a_job_is_submitted_as_it_was_asked_for(api: Client) -> None:
     assert (job.generation.seed, job.generation.model) == (7, "pocket")
     assert job.generation.guidance is not None
     assert job.generation.guidance.cutouts == 48
-    assert api.get(job.id) == job
+    assert api.jobs.get(job.id) == job
 
 
 def test_waiting_shows_every_step_and_returns_the_finished_job(api: Client, worker: PlayedWorker) -> None:
     job_id = api.submit(REQUEST).id
     seen: list[tuple[JobStatus, int]] = []
     lease = worker.claim(job_id)
-    job = api.wait(
-        job_id,
-        on_look=lambda job: seen.append((job.status, job.progress.step)),
-        sleep=then(
-            lambda: worker.report(lease, step=12, steps=50),
-            lambda: worker.leases.succeed(lease, worker.store(lease)),
-        ),
+    sleep = then(
+        lambda: worker.report(lease, step=12, steps=50),
+        lambda: worker.leases.succeed(lease, worker.store(lease)),
     )
+    with Client(api.url, sleep=sleep) as client:
+        job = client.jobs.wait(job_id, progress=lambda job: seen.append((job.status, job.progress.step)))
     assert job.status is JobStatus.SUCCEEDED
     assert seen[:2] == [(JobStatus.RUNNING, 0), (JobStatus.RUNNING, 12)]
     assert seen[-1][0] is JobStatus.SUCCEEDED
@@ -73,35 +59,37 @@ def test_waiting_shows_every_step_and_returns_the_finished_job(api: Client, work
 def test_pictures_come_as_png(api: Client, worker: PlayedWorker) -> None:
     job_id = api.submit(REQUEST).id
     worker.succeed(job_id)
-    pictures = [Image.open(io.BytesIO(api.image(job_id, image.index))) for image in api.get(job_id).images]
+    pictures = [
+        Image.open(io.BytesIO(api.jobs.image(job_id, image.index))) for image in api.jobs.get(job_id).images
+    ]
     assert [(picture.format, picture.size) for picture in pictures] == [("PNG", (64, 64))] * 2
 
 
 def test_a_failed_job_says_why(api: Client, worker: PlayedWorker) -> None:
     job_id = api.submit(REQUEST).id
     worker.fail(job_id, DeadlineExceededError("it took too long"))
-    job = api.wait(job_id)
+    job = api.jobs.wait(job_id)
     assert job.error is not None
     assert (job.error.type, job.error.message) == ("deadline_exceeded", "it took too long")
 
 
 def test_a_waiting_job_is_canceled_at_once(api: Client) -> None:
     job_id = api.submit(REQUEST).id
-    assert api.cancel(job_id).status is JobStatus.CANCELED
-    assert api.wait(job_id).status is JobStatus.CANCELED
+    assert api.jobs.cancel(job_id).status is JobStatus.CANCELED
+    assert api.jobs.wait(job_id).status is JobStatus.CANCELED
 
 
 def test_a_wait_ends_when_its_time_is_over(api: Client) -> None:
     job_id = api.submit(REQUEST).id
     with pytest.raises(WaitTimeoutError, match=job_id):
-        api.wait(job_id, timeout_s=0.2)
+        api.jobs.wait(job_id, timeout_s=0.2)
 
 
 def test_a_refusal_says_what_is_wrong(api: Client) -> None:
     with pytest.raises(RefusedError, match="'nope' is not in the catalog"):
         api.submit(GenerateRequest(prompt="a red apple", model="nope"))
     with pytest.raises(RefusedError, match="there is no job 'nope'"):
-        api.get("nope")
+        api.jobs.get("nope")
 
 
 def test_no_server_is_one_line() -> None:
@@ -116,9 +104,9 @@ def test_something_that_is_no_lodestar_is_one_line() -> None:
     app.get("/v1/jobs/2", status_code=418)(lambda: PlainTextResponse("tea", status_code=418))
     with serving(app) as url, Client(url) as client:
         with pytest.raises(RefusedError, match="/v1/jobs/1 does not answer as a lodestar server does"):
-            client.get("1")
+            client.jobs.get("1")
         with pytest.raises(RefusedError, match="/v1/jobs/2 answers 418"):
-            client.get("2")
+            client.jobs.get("2")
 
 
 def test_a_wait_gives_up_on_a_server_that_stays_away(settings: ApiSettings) -> None:
@@ -126,10 +114,14 @@ def test_a_wait_gives_up_on_a_server_that_stays_away(settings: ApiSettings) -> N
         client = Client(url)
         job_id = client.submit(REQUEST).id
     with client, pytest.raises(ServerUnreachableError):
-        client.wait(job_id, patience_s=0.3)
+        client.jobs.wait(job_id, patience_s=0.3)
 
 
 def test_a_server_without_its_redis_is_waited_for(settings: ApiSettings) -> None:
     alone = settings.model_copy(update={"redis_url": f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"})
-    with serving(create_app(alone)) as url, Client(url) as client, pytest.raises(ServerUnavailableError):
-        client.wait("1", patience_s=0.0)
+    with (
+        serving(create_app(alone)) as url,
+        Client(url, retries=0) as client,
+        pytest.raises(ServerUnavailableError),
+    ):
+        client.jobs.wait("1", patience_s=0.0)

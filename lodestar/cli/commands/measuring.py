@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from app.cli.connection import DEFAULT_URL, AsJson, Url, connected
-from app.cli.exits import Exit, reassure
+from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
+from lodestar.cli.exits import Exit, reassure
 
 commands = typer.Typer()
 
@@ -27,8 +27,8 @@ def bench(
 
     Latency runs from the request to the end of its job. Exit codes: 0 done, 1 error, 3 a job did not succeed.
     """
-    from app.cli.bench import measure
-    from app.cli.table import print_table
+    from lodestar.cli.bench import measure
+    from lodestar.cli.table import print_table
 
     given: dict[str, object] = {"prompt": prompt, "model": model, "steps": steps}
     given |= {"guidance": {} if guide else None}

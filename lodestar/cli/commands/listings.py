@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.cli.connection import DEFAULT_URL, AsJson, Url, connected
+from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -27,13 +27,13 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List jobs, newest first. Off a terminal: lines of id, status, time and prompt with tabs between."""
-    from app.cli.table import print_table
+    from lodestar.cli.table import print_table
 
     found: list[Job] = []
     cursor: str | None = None
     with connected(url) as client:
         while len(found) < limit:
-            page = client.list(status=status, cursor=cursor, limit=min(limit - len(found), MAX_PAGE))
+            page = client.jobs.list(status=status, cursor=cursor, limit=min(limit - len(found), MAX_PAGE))
             found += page.data
             cursor = page.next_cursor
             if cursor is None:
@@ -53,14 +53,14 @@ def cancel(
     """Cancel jobs; prints the status of each. A running job stays `running` until its worker stops it."""
     with connected(url) as client:
         for job_id in job_ids:
-            job = client.cancel(job_id)
+            job = client.jobs.cancel(job_id)
             typer.echo(job.model_dump_json(indent=2) if as_json else job.status)
 
 
 @commands.command("models")
 def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """List the models that a job may name, and the methods of guidance."""
-    from app.cli.table import print_table
+    from lodestar.cli.table import print_table
 
     with connected(url) as client:
         models = client.models()

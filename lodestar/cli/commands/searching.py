@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.connection import DEFAULT_URL, AsJson, Url, connected
+from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
 
 if TYPE_CHECKING:
-    from app.client.jobs import Client
     from jobs.status.hits import Hit
+    from lodestar.client import Client
 
 commands = typer.Typer()
 
@@ -38,17 +38,15 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search the kept pictures by a text or by another picture; with -o, prints the paths written."""
-    from app.cli.table import print_table
-    from app.client.aesthetics import AestheticsClient
+    from lodestar.cli.table import print_table
 
     if (text is None) == (picture is None):
         raise typer.BadParameter("give either a text or --picture")
     if aesthetic_weight is not None and aesthetic_score is None:
         raise typer.BadParameter("--aesthetic-weight needs --aesthetic-score")
     with connected(url) as client:
-        aesthetics = AestheticsClient(client)
-        search_by = aesthetics.search_picture if picture is not None else aesthetics.search_text
-        found = search_by(picture or text or "", score=aesthetic_score, weight=aesthetic_weight, limit=limit)
+        moved = {"aesthetic_score": aesthetic_score, "aesthetic_weight": aesthetic_weight}
+        found = client.search(text, picture=picture, limit=limit, **moved)
         paths = [] if output is None else [_save(client, hit, output) for hit in found.data]
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
@@ -69,8 +67,8 @@ def _row(hit: "Hit") -> tuple[str, str, str, str]:
 
 
 def _save(client: "Client", hit: "Hit", folder: Path) -> Path:
-    from app.client.follow import write_file
+    from lodestar.picture import write_file
 
     path = folder / f"{hit.job_id}-{hit.image.index}.png"
-    write_file(path, client.image(hit.job_id, hit.image.index))
+    write_file(path, client.jobs.image(hit.job_id, hit.image.index))
     return path

@@ -11,11 +11,11 @@ from jobs.queue.queue import JobQueue
 from jobs.requests.tasks import EmbeddingTask, ImportTask
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary, describe
-from tests.app.cli.commands.test_listings import on_a_terminal
 from tests.app.cli.conftest import settling
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
+from tests.lodestar.cli.commands.test_listings import on_a_terminal
 
 
 @pytest.fixture

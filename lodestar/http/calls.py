@@ -1,0 +1,235 @@
+"""Every call of the API that the clients have, as a flow."""
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList
+from jobs.requests.request import GenerateRequest
+from jobs.status import links
+from jobs.status.hits import Hits
+from jobs.status.job import Job, JobPage
+from lodestar.errors import (
+    InvalidRequestError,
+    ServerUnavailableError,
+    ServerUnreachableError,
+    WaitTimeoutError,
+    invalid_request,
+)
+from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
+from lodestar.inputs import PictureLike, named_file, split, with_files_inline
+
+EMBEDDINGS = "/v1/aesthetic-embeddings"
+FIRST_LOOK_S = 0.1
+SLOWEST_LOOK_S = 1.0
+# Longer than the server itself waits for a worker to read a query, or takes to decode the most pictures.
+PATIENCE_S = 120.0
+
+
+def request_of(prompt: str | GenerateRequest, fields: Mapping[str, Any]) -> GenerateRequest:
+    """The request of a prompt and further fields; ``guidance`` may be a preset's name, True or False.
+
+    Raises:
+        InvalidRequestError: a field is unknown or out of its bounds.
+        NotReadableError: a picture in a field cannot be read.
+    """
+    given = with_files_inline(fields)
+    if isinstance(prompt, GenerateRequest):
+        given = {**prompt.model_dump(mode="json", exclude_unset=True), **given}
+    else:
+        given["prompt"] = prompt
+    guidance = given.get("guidance")
+    if isinstance(guidance, bool):
+        given["guidance"] = {} if guidance else None
+    elif isinstance(guidance, str):
+        given["guidance"] = {"preset": guidance}
+    try:
+        return GenerateRequest.model_validate(given)
+    except ValidationError as error:
+        raise invalid_request(error) from error
+
+
+def submit(request: GenerateRequest) -> Flow[Job]:
+    """Queue a job. Its key is the call's own, so that a repetition draws nothing twice."""
+    options = {
+        "json": request.model_dump(mode="json", exclude_unset=True),
+        "headers": {"Idempotency-Key": uuid.uuid4().hex},
+    }
+    return parsed(Job, (yield Call("POST", "/v1/jobs", options)))
+
+
+def get_job(job_id: str) -> Flow[Job]:
+    """The job now."""
+    return parsed(Job, (yield Call("GET", job_path(job_id))))
+
+
+def list_jobs(status: str | None, cursor: str | None, limit: int) -> Flow[JobPage]:
+    """One page of jobs."""
+    params = given(status=status, cursor=cursor, limit=limit)
+    return parsed(JobPage, (yield Call("GET", "/v1/jobs", {"params": params})))
+
+
+def cancel_job(job_id: str) -> Flow[Job]:
+    """Cancel; the job after that."""
+    return parsed(Job, (yield Call("POST", job_path(job_id) + "/cancel")))
+
+
+def delete(path: str) -> Flow[None]:
+    """Delete what has this path."""
+    yield Call("DELETE", path)
+
+
+def content(path: str, accept: str = "*/*") -> Flow[bytes]:
+    """The file at this path."""
+    data: bytes = (yield Call("GET", path, {"headers": {"Accept": accept}})).content
+    return data
+
+
+def picture_file(job_id: str, index: int) -> Flow[bytes]:
+    """A job's picture, as PNG."""
+    return (yield from content(f"{job_path(job_id)}/images/{index}", "image/png"))
+
+
+def wait(
+    job_id: str, on_look: Callable[[Job], object] | None, timeout_s: float, patience_s: float
+) -> Flow[Job]:
+    """Poll a job until it is finished; the finished job.
+
+    Raises:
+        WaitTimeoutError: ``timeout_s`` is over.
+    """
+    last_seen = time.monotonic()
+    end = last_seen + timeout_s
+    pause_s = FIRST_LOOK_S
+    while True:
+        try:
+            job = yield from get_job(job_id)
+            last_seen = time.monotonic()
+            if on_look is not None:
+                on_look(job)
+            if job.status.is_terminal:
+                return job
+        except (ServerUnreachableError, ServerUnavailableError):
+            # The job goes on without its server.
+            if time.monotonic() - last_seen > patience_s:
+                raise
+        if time.monotonic() >= end:
+            raise WaitTimeoutError(f"job {job_id} is not finished after {timeout_s:g} s; it goes on")
+        yield Pause(min(pause_s, max(0.0, end - time.monotonic())))
+        pause_s = min(SLOWEST_LOOK_S, pause_s * 1.2)
+
+
+def raw(call: Call) -> Flow[httpx.Response]:
+    """Any call; its answer."""
+    response: httpx.Response = yield call
+    return response
+
+
+def listed(path: str, params: Mapping[str, Any] | None = None) -> Flow[tuple[dict[str, Any], ...]]:
+    """The ``data`` of a list, as JSON."""
+    response = yield Call("GET", path, {"params": dict(params or {})})
+    found = document(response).get("data")
+    if not isinstance(found, list):
+        raise stranger(response)
+    return tuple(found)
+
+
+def described(path: str) -> Flow[dict[str, Any]]:
+    """The document at this path, as JSON."""
+    return document((yield Call("GET", path)))
+
+
+def document(response: Any) -> dict[str, Any]:
+    """The JSON object of an answer."""
+    try:
+        found = response.json()
+    except ValueError as error:
+        raise stranger(response) from error
+    if not isinstance(found, dict):
+        raise stranger(response)
+    return found
+
+
+def search(query: str | None, picture: PictureLike, moved: Mapping[str, Any]) -> Flow[Hits]:
+    """The kept pictures that are most similar to a text, or else to a picture.
+
+    Raises:
+        InvalidRequestError: neither is given, or both.
+    """
+    if (query is None) == (picture is None):
+        raise InvalidRequestError("give either a text or a picture", status=422)
+    if query is not None:
+        options: dict[str, Any] = {"params": {"q": query, **moved}, "timeout": PATIENCE_S}
+        return parsed(Hits, (yield Call("GET", "/v1/search", options)))
+    files, refs = split(picture, "picture")
+    return parsed(Hits, (yield _form("/v1/search", {**moved, **given(job=refs[0] if refs else None)}, files)))
+
+
+def score(pictures: PictureLike, prompt: str | None, clip: str | None) -> Flow[Job]:
+    """Have pictures scored; the job that does it."""
+    files, refs = split(pictures, "pictures")
+    return parsed(Job, (yield _form("/v1/scores", {"jobs": refs, **given(prompt=prompt, clip=clip)}, files)))
+
+
+def make_embedding(
+    name: str, pictures: PictureLike, minus: PictureLike, clip: str | None, normalize: bool
+) -> Flow[Job]:
+    """Have an embedding made; the job that does it."""
+    files, refs = split(pictures, "pictures")
+    minus_files, minus_refs = split(minus, "minus_pictures")
+    fields = {
+        "name": name,
+        "normalize": str(normalize).lower(),
+        "jobs": refs,
+        "minus_jobs": minus_refs,
+        **given(clip=clip),
+    }
+    return parsed(Job, (yield _form(EMBEDDINGS, fields, files + minus_files)))
+
+
+def import_embedding(name: str, file: Path, clip: str | None) -> Flow[Job]:
+    """Have a file read as an embedding; the job that does it."""
+    files = [("file", named_file(file))]
+    return parsed(Job, (yield _form(f"{EMBEDDINGS}/import", {"name": name, **given(clip=clip)}, files)))
+
+
+def list_embeddings() -> Flow[tuple[EmbeddingInfo, ...]]:
+    """All embeddings, by name."""
+    return parsed(EmbeddingList, (yield Call("GET", EMBEDDINGS))).data
+
+
+def get_embedding(name: str) -> Flow[EmbeddingInfo]:
+    """The description of an embedding."""
+    return parsed(EmbeddingInfo, (yield Call("GET", embedding_path(name))))
+
+
+def job_path(job_id: str) -> str:
+    """Path of a job, whatever its id is."""
+    return links.job(quote(job_id, safe=""))
+
+
+def embedding_path(name: str) -> str:
+    """Path of an embedding, whatever its name is."""
+    return f"{EMBEDDINGS}/{quote(name, safe='')}"
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def patience(timeout_s: float | None) -> float:
+    """Seconds, where None is for ever."""
+    return math.inf if timeout_s is None else timeout_s
+
+
+def _form(path: str, fields: dict[str, Any], files: list[Any]) -> Call:
+    options = {"data": fields, "files": files, "timeout": PATIENCE_S}
+    return Call("POST", path, options, is_repeatable=False)
