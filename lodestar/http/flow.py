@@ -64,6 +64,7 @@ def attempts(call: Call, retries: Retries, url: str) -> Flow[httpx.Response]:
     while True:
         outcome: httpx.Response | Exception = yield Attempt(call)
         if isinstance(outcome, httpx.Response) and outcome.is_success:
+            retries.succeeded()
             return outcome
         wait_s = retries.wait_s(outcome, tried, is_repeatable=call.is_repeatable)
         if wait_s is None:

@@ -29,6 +29,10 @@ class Retries:
         self._most = most
         self._was_reached = False
 
+    def succeeded(self) -> None:
+        """Note that the server has answered a call."""
+        self._was_reached = True
+
     def wait_s(self, outcome: httpx.Response | Exception, tried: int, *, is_repeatable: bool) -> float | None:
         """Seconds until the next try; None if there is none.
 
