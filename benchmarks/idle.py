@@ -3,6 +3,10 @@
 ``python -m benchmarks.idle [--quick] [--json FILE]``. Latents and contexts have the shapes of SD 1.5 at 512 px. A
 stored answer takes the UNet's place; everything else is the engine's own code, on one CPU thread. Reports the median
 over a run of 25 steps with classifier-free guidance. Exits with 1 if one exceeds its bound.
+
+With CLIP guidance by 48 cutouts of 224 px, in chunks of 8 as for ViT-H-14, decoder and tower are stored answers too,
+and cutouts are shapes without values. There it reports the processor time of the engine's thread for each picture and
+step. It leaves out the thread that draws the cutouts' noise, since networks that answer at once give it no time.
 """
 
 import os
@@ -15,15 +19,15 @@ import statistics
 import sys
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
 
+from benchmarks.instant import Instant, instant, instant_guidance
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
@@ -34,13 +38,13 @@ from worker.engine.runner import Runner
 from worker.engine.work import Finished, Outcome, Work
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
-from worker.models.networks.network import UNetOutput
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-CHANNELS, SIDE, TOKENS, WIDTH = 4, 64, 77, 768
 BOUNDS_MS = {8: 0.5, 32: 1.0}  # by the pictures of a batch, for DDIM and DPM++ 2M Karras
 SOLVER_MS = 2.0  # for every other solver
+GUIDED_MS = 5.0  # for a picture and step with CLIP guidance
+AT_A_TIME = 8  # cutouts of ViT-H-14
 BOUND = {(SamplerName.DDIM, ScheduleName.DEFAULT), (SamplerName.DPMPP_2M, ScheduleName.KARRAS)}
 
 
@@ -53,33 +57,6 @@ class Idle:
     pictures: int
     median_ms: float
     bound_ms: float
-
-
-class Instant(nn.Module):
-    """Answers at once, and notes when it was called and left."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[tuple[float, float, int]] = []
-        self._answers: dict[int, Tensor] = {}
-
-    def forward(self, latents: Tensor, *_: Tensor, **__: bool) -> tuple[Tensor]:
-        """A stored output for as many rows."""
-        began, rows = time.perf_counter(), len(latents)
-        if rows not in self._answers:
-            self._answers[rows] = 0.5 * torch.randn(latents.shape)
-        self.times.append((began, time.perf_counter(), rows))
-        return (self._answers[rows],)
-
-
-def instant(model: StableDiffusion) -> Instant:
-    """Give a model the shapes of SD 1.5, and a UNet that answers at once."""
-    unet, contexts = Instant(), torch.randn(1, TOKENS, WIDTH)
-    model._network = UNetOutput(unet)
-    model.facts = replace(model.facts, latent_channels=CHANNELS, latent_factor=1)
-    model.encode = lambda wordings: [contexts.clone() for _ in wordings]  # type: ignore[method-assign]
-    model.render = lambda latents: torch.zeros(len(latents), 3, 64, 64)  # type: ignore[method-assign]
-    return unet
 
 
 def run(runner: Runner, requests: list[ResolvedRequest]) -> None:
@@ -119,6 +96,41 @@ def measure(
     return Idle(sampler, schedule, pictures, 1e3 * statistics.median(gaps), bound)
 
 
+def measure_guided(runner: Runner, unet: Instant, pictures: int) -> Idle:
+    """The median for each picture over the guided steps of full batches."""
+    asked = {"prompt": "a fox", "steps": 12, "sampler": SamplerName.DDIM, "guidance": {"preset": "laion"}}
+    requests = [
+        resolve(GenerateRequest.model_validate({**asked, "seed": seed}), runner.models.catalog)
+        for seed in range(pictures)
+    ]
+    run(runner, requests)
+    unet.times.clear()
+    run(runner, requests)
+    gaps = [
+        after[0] - before[1]
+        for before, after in pairwise(unet.times)
+        if before[2] == after[2] == 2 * pictures
+    ]
+    median_ms = 1e3 * statistics.median(gaps) / pictures
+    return Idle(SamplerName.DDIM, "48 cutouts", pictures, median_ms, GUIDED_MS)
+
+
+def registry() -> ModelRegistry:
+    """The models of the catalog on one thread of the CPU."""
+    settings = WorkerSettings(device="cpu", dtype="fp32", threads=1, max_batch=32)
+    return ModelRegistry(load_catalog(CATALOG), Device(settings))
+
+
+def guided() -> list[Idle]:
+    """All figures with CLIP guidance."""
+    models = registry()
+    model, clip = models.diffusion("pocket"), models.catalog.model("pocket").clip
+    assert isinstance(model, StableDiffusion)
+    unet = instant(model, time.thread_time)
+    instant_guidance(model, models.clip(clip), AT_A_TIME)
+    return [measure_guided(Runner(models), unet, pictures) for pictures in (1, 4)]
+
+
 def main() -> None:
     """Measure every solver, print a table, and write JSON if asked."""
     parser = argparse.ArgumentParser(
@@ -128,8 +140,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    settings = WorkerSettings(device="cpu", dtype="fp32", threads=1, max_batch=32)
-    runner = Runner(ModelRegistry(load_catalog(CATALOG), Device(settings)))
+    runner = Runner(registry())
     model = runner.models.diffusion("pocket")
     assert isinstance(model, StableDiffusion)
     unet = instant(model)
@@ -139,6 +150,7 @@ def main() -> None:
         for sampler, schedule in dict.fromkeys([*sorted(BOUND), *([] if options.quick else plain)])
         for pictures in (1, *BOUNDS_MS)
     ]
+    found += guided()
     table = Table("sampler", "schedule", "pictures", "idle ms", "bound ms")
     for row in found:
         style = "" if row.median_ms <= row.bound_ms else "red"

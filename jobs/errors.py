@@ -32,10 +32,27 @@ class UnknownJobError(LodestarError):
     type = "unknown_job"
 
 
+def unknown_job(job_id: str) -> UnknownJobError:
+    """The error of a job that is not there, or that the sender may not see: word for word the same."""
+    return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")
+
+
 class UnknownImageError(LodestarError):
     """The job has no picture of this number, or not yet."""
 
     type = "unknown_image"
+
+
+class UnknownUploadError(LodestarError):
+    """The caller has no upload of this id: it never existed, was deleted, or has expired."""
+
+    type = "unknown_upload"
+
+
+class UploadsFullError(LodestarError):
+    """The caller, or all callers together, keep as many uploads as they may."""
+
+    type = "uploads_full"
 
 
 class JobNotFinishedError(LodestarError):
@@ -78,6 +95,12 @@ class NameTakenError(LodestarError):
     """An aesthetic embedding of this name exists, and jobs may rely on it."""
 
     type = "name_taken"
+
+
+class UnknownKeyError(LodestarError):
+    """No key of callers has this id."""
+
+    type = "unknown_key"
 
 
 class NoImageTowerError(LodestarError):

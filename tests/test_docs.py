@@ -78,6 +78,18 @@ def test_every_fault_that_is_documented_is_injected_by_a_test_that_exists() -> N
             assert f"def {name}(" in tests, name
 
 
+def test_every_threat_is_answered_and_tested() -> None:
+    tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    _, _, threats = PAGES["security.md"].partition("## Threats")
+    rows = [line for line in threats.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 5
+    for row in rows:
+        named = re.findall(r"`(test_\w+)`", row)
+        assert named, row
+        for name in named:
+            assert f"def {name}(" in tests, name
+
+
 def test_the_pictures_of_the_dashboard_load_quickly() -> None:
     shots = list((ROOT / "docs" / "images").glob("dashboard-*"))
     assert shots

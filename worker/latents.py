@@ -4,6 +4,9 @@ Every solver is linear (``worker/sampling/linear_run.py``): the state after a ca
 the state before it, of the output, and of fresh noise. The weights lie on the model's device, a row for each call of a
 run, so a batch advances by elementwise sums there, whatever its pictures' solvers, steps and guidance scales are.
 Nothing is read from the device, and no sum runs over pictures: a picture has the same bits alone and in a batch.
+
+Each part of a state is a tensor by itself. Most of a long memory only grows older at a call: such a part stays where it
+is under another name, and no value is copied (``worker/patterns.py``).
 """
 
 from collections.abc import Sequence
@@ -12,11 +15,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-# Parts of a state, in an order in which every solver needs only the first few: the latents, the value of the last step,
-# the latents at its start, and the values of the steps before.
-PARTS = ("x", "past 0", "start", "past 1", "past 2", "past 3")
-INPUTS = (*PARTS, "output", "noise")  # of a call
-OUTPUT, NOISE = INPUTS.index("output"), INPUTS.index("noise")
+from worker.patterns import INPUTS, NOISE, ORDER, OUTPUT, PARTS, Made, Pattern, X, joined, pattern
+
+Parts = tuple[
+    Tensor | None, ...
+]  # by their place in PARTS, [N, C, h, w] each; None for one that no picture has
+Term = tuple[Tensor, Tensor]  # of a sum: values [N, C, h, w] with their weights [N, 1, 1, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,46 +31,42 @@ class Coefficients:
         weights: of the inputs in each part of the state after a call, [calls, PARTS, INPUTS], float32 on the CPU.
         timesteps: of the calls, [calls], likewise.
         moves: the parts that move with the latents after a step, each with its weight, for each step.
-        depth: number of parts that the run needs.
-        terms: the weights of each call that are not zero, as (part, input).
+        patterns: what each call makes the parts of.
     """
 
     weights: Tensor
     timesteps: Tensor
     moves: tuple[tuple[tuple[int, float], ...], ...]
-    depth: int
-    terms: tuple[frozenset[tuple[int, int]], ...] = field(init=False)
-    _tables: dict[torch.device, Tensor] = field(default_factory=dict, init=False)
+    patterns: tuple[Pattern, ...] = field(init=False)
+    _rows: dict[torch.device, tuple[Tensor, ...]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        """Find the terms."""
-        terms = tuple(
-            frozenset((part, number) for part, number in call.nonzero().tolist()) for call in self.weights
-        )
-        object.__setattr__(self, "terms", terms)
+        """Find the patterns."""
+        moved = frozenset(part for step in self.moves for part, _ in step)
+        object.__setattr__(self, "patterns", tuple(pattern(call, moved) for call in self.weights))
 
-    def table(self, device: torch.device) -> Tensor:
-        """A row for each call: its timestep, then its weights, [calls, 1 + PARTS * INPUTS]; uploaded once."""
-        if device not in self._tables:
+    def rows(self, device: torch.device) -> tuple[Tensor, ...]:
+        """A row for each call: its timestep, then its weights, [1 + PARTS * INPUTS]; uploaded once."""
+        if device not in self._rows:
             flat = torch.cat([self.timesteps[:, None], self.weights.flatten(1)], dim=1)
-            self._tables[device] = flat.to(device)
-        return self._tables[device]
+            self._rows[device] = flat.to(device).unbind()
+        return self._rows[device]
 
 
 class LatentState:
     """One picture on its way from noise to finished latents.
 
-    Its parts are a row of the tensor that the last batch has made, so that pictures which meet again need not be
+    Its parts are a row of the tensors that the last batch has made, so that pictures which meet again need not be
     gathered.
 
     Attributes:
         run: the coefficients of its solver.
         call: number of the next call of the denoiser.
-        whole: the tensor, [N, depth or more, C, h, w]; parts beyond the run's depth are zero.
-        row: of the tensor.
+        parts: the tensors.
+        row: of each.
     """
 
-    __slots__ = ("_marked", "call", "row", "run", "whole")
+    __slots__ = ("_marked", "call", "parts", "row", "run")
 
     def __init__(self, run: Coefficients, x: Tensor) -> None:
         """Start a run.
@@ -76,27 +76,24 @@ class LatentState:
             x: the latents to start from, [1, C, h, w], on the model's device.
         """
         self.run = run
-        self.call = 0
-        self._set(torch.cat([x, x.new_zeros(run.depth - 1, *x.shape[1:])]))
+        self.call, self.row = 0, 0
+        self.parts: Parts = (x, *(None for _ in PARTS[1:]))
         self._marked = self.parts, self.call
-
-    def _set(self, parts: Tensor) -> None:
-        self.whole, self.row = parts[None], 0
-
-    @property
-    def parts(self) -> Tensor:
-        """The state, [depth or more, C, h, w]."""
-        return self.whole[self.row]
 
     @property
     def shape(self) -> torch.Size:
         """Of the latents, without the batch: [C, h, w]."""
-        return self.whole.shape[2:]
+        return latents_of(self.parts).shape[1:]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the latents are."""
+        return latents_of(self.parts).device
 
     @property
     def x(self) -> Tensor:
         """The latents, [1, C, h, w]."""
-        return self.whole[self.row, :1]
+        return latents_of(self.parts)[self.row : self.row + 1]
 
     def shift(self, step: int, shift: Tensor) -> None:
         """Move the latents after a step, and the memory as if they had always been on that trajectory.
@@ -105,13 +102,16 @@ class LatentState:
             step: its number.
             shift: [1, C, h, w].
         """
-        for part, weight in self.run.moves[step]:
-            # In place: the row is this picture's own, and nothing else holds it yet.
-            self.whole[self.row, part].add_(shift[0], alpha=weight)
+        for place, weight in self.run.moves[step]:
+            # In place: the row is this picture's own. No prediction holds it, since none of these parts is ever a
+            # call's input under another name (``pattern``).
+            part = self.parts[place]
+            assert part is not None
+            part[self.row].add_(shift[0], alpha=weight)
 
     def mark(self) -> None:
         """Save the state before a step that may be repeated."""
-        self._marked = self.parts, self.call
+        self._marked = self._copied(self.parts, self.row), self.call
 
     def renoise(self, keep: float, noise: Tensor) -> None:
         """Go back to the marked memory, with the latents that the forward process makes of the present ones.
@@ -121,69 +121,109 @@ class LatentState:
             noise: to add to them, [1, C, h, w].
         """
         marked, self.call = self._marked
-        self._set(torch.cat([keep * self.x + noise, marked[1:]]))
+        # A copy again: the memory moves with the latents, and the step may be repeated once more.
+        self.parts = (keep * self.x + noise, *self._copied(marked, 0)[1:])
+        self.row = 0
+
+    @staticmethod
+    def _copied(parts: Parts, row: int) -> Parts:
+        return tuple(None if part is None else part[row : row + 1].clone() for part in parts)
 
 
-def gathered(states: Sequence[LatentState]) -> Tensor:
-    """The states of a batch, [N, depth, C, h, w]; without a copy if they are one tensor already."""
-    depth = max(state.run.depth for state in states)
-    whole = states[0].whole
-    if len(whole) == len(states) and all(
-        state.whole is whole and state.row == row for row, state in enumerate(states)
+def latents_of(parts: Parts) -> Tensor:
+    """The latents among the parts, which every picture has, [N, C, h, w]."""
+    latents = parts[X]
+    assert latents is not None
+    return latents
+
+
+def gathered(states: Sequence[LatentState]) -> Parts:
+    """The parts of a batch's states, [N, C, h, w] each; without a copy if they are together already."""
+    parts = states[0].parts
+    latents = latents_of(parts)
+    if len(latents) == len(states) and all(
+        state.parts is parts and state.row == row for row, state in enumerate(states)
     ):
-        return whole[:, :depth]
-    return torch.stack([_padded(state.parts, depth) for state in states])
+        return parts
+    nothing = torch.zeros_like(latents[0])
+    return tuple(_stacked(states, place, nothing) for place in range(len(PARTS)))
 
 
-def _padded(parts: Tensor, depth: int) -> Tensor:
-    if len(parts) >= depth:
-        return parts[:depth]
-    return torch.cat([parts, parts.new_zeros(depth - len(parts), *parts.shape[1:])])
+def _stacked(states: Sequence[LatentState], place: int, nothing: Tensor) -> Tensor | None:
+    """One part of each state; zero where a state lacks it. None if all do."""
+    if all(state.parts[place] is None for state in states):
+        return None
+    found = ((state.parts[place], state.row) for state in states)
+    return torch.stack([nothing if part is None else part[row] for part, row in found])
 
 
-def calls_of(states: Sequence[LatentState], device: torch.device) -> Tensor:
+def calls_of(states: Sequence[LatentState]) -> Tensor:
     """The timestep and the weights of each state's next call, [N, 1 + PARTS * INPUTS]."""
-    return torch.stack([state.run.table(device)[state.call] for state in states])
+    device = states[0].device
+    return torch.stack([state.run.rows(device)[state.call] for state in states])
 
 
 def advanced(
-    states: Sequence[LatentState], before: Tensor, calls: Tensor, output: Tensor, noise: Tensor | None
-) -> Tensor:
-    """The parts of each state after its next call, [N, depth, C, h, w].
+    states: Sequence[LatentState],
+    before: Parts,
+    calls: Tensor,
+    outputs: Sequence[Term],
+    noise: Tensor | None,
+) -> Parts:
+    """The parts of each state after its next call.
 
     Args:
         states: of the batch.
-        before: their parts, [N, depth, C, h, w].
+        before: their parts, [N, C, h, w] each.
         calls: as of ``calls_of``.
-        output: the denoiser's, combined over the rows of each picture, [N, C, h, w].
+        outputs: of the denoiser, one for each row of a picture, with its weight.
         noise: standard normal where a run draws some, [N, C, h, w]; None if none does.
     """
-    weights = calls[:, 1:].view(len(states), len(PARTS), len(INPUTS), 1, 1, 1)
-    inputs = {**{part: before[:, part] for part in range(before.shape[1])}, OUTPUT: output, NOISE: noise}
-    terms = frozenset[tuple[int, int]]().union(*(state.run.terms[state.call] for state in states))
-    numbers: list[list[int]] = [[] for _ in PARTS]
-    for part, number in sorted(terms):
-        numbers[part].append(number)
-    after = torch.empty_like(before)
-    for part in range(before.shape[1]):
-        _add_up(after[:, part], [(inputs[number], weights[:, part, number]) for number in numbers[part]])
-    return after
+    made = joined(frozenset(state.run.patterns[state.call] for state in states)).parts
+    sums = _Sums([*before, *[None] * (len(INPUTS) - len(before))], outputs, calls[:, 1:, None, None, None])
+    sums.inputs[NOISE] = noise
+    after: list[Tensor | None] = [None for _ in PARTS]
+    for place, found_at in ORDER:
+        after[place] = sums.of(place, made[place])
+        if found_at is not None:
+            sums.inputs[found_at] = after[place]
+    return tuple(after)
 
 
-def move_on(states: Sequence[LatentState], after: Tensor) -> None:
+def move_on(states: Sequence[LatentState], after: Parts) -> None:
     """Give each state its parts after a call. It cannot fail, so a batch that does is tried again from where it was."""
     for row, state in enumerate(states):
-        state.whole, state.row = after, row
+        state.parts, state.row = after, row
         state.call += 1
 
 
-def _add_up(total: Tensor, terms: Sequence[tuple[Tensor | None, Tensor]]) -> None:
-    """Write a weighted sum of values into ``total``; zero without any."""
-    if not terms:
-        total.zero_()
-    for number, (value, weight) in enumerate(terms):
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """Weighted sums of the inputs of a call.
+
+    Attributes:
+        inputs: by their place in INPUTS, [N, C, h, w] each.
+        outputs: in place of the denoiser's combined one.
+        weights: of the inputs in each part, [N, PARTS * INPUTS, 1, 1, 1].
+    """
+
+    inputs: list[Tensor | None]
+    outputs: Sequence[Term]
+    weights: Tensor
+
+    def of(self, place: int, made: Made) -> Tensor | None:
+        """A part; None if no picture has it."""
+        if not isinstance(made, tuple):
+            return None if made is None else self.inputs[made]
+        total: Tensor | None = None
+        for value, weight in (term for number in made for term in self._terms(place, number)):
+            total = value * weight if total is None else total.addcmul_(value, weight)
+        return total
+
+    def _terms(self, place: int, number: int) -> Sequence[Term]:
+        weight = self.weights.select(1, place * len(INPUTS) + number)
+        if number == OUTPUT:
+            return [(output, weight * share) for output, share in self.outputs]
+        value = self.inputs[number]
         assert value is not None
-        if number:
-            total.addcmul_(value, weight)
-        else:
-            torch.mul(value, weight, out=total)
+        return [(value, weight)]

@@ -12,12 +12,16 @@ from app.api import openapi
 from app.api.dialects import envelopes
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
+from app.api.dialects.a1111 import upkeep as a1111_upkeep
 from app.api.dialects.openai import routes as openai
+from app.api.dialects.replicate import files as replicate_files
+from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
 from app.api.operation.logs import configure_logs
+from app.api.operation.revocations import follow_revocations
 from app.api.operation.sweeper import expire_forever, sweep_forever
 from app.api.operation.wakeups import wake_readers
-from app.api.pages import dashboard, reference
+from app.api.pages import dashboard, login, reference
 from app.api.problems import handlers as errors
 from app.api.routes import (
     embeddings,
@@ -30,10 +34,12 @@ from app.api.routes import (
     queue,
     scores,
     search,
+    uploads,
     webhooks,
     workers,
 )
 from app.api.routes import errors as error_pages
+from app.api.routes.admin import keys, whoami
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -56,19 +62,27 @@ NOUNS = (
     embeddings,
     scores,
     search,
+    uploads,
     workers,
     queue,
     webhooks,
+    keys,
+    whoami,
     health,
     metrics,
     error_pages,
+    login,
     dashboard,
     reference,
     a1111,
     a1111_listings,
+    a1111_upkeep,
     replicate,
+    replicate_files,
+    replicate_listings,
     openai,  # the last takes all else under /v1/models
 )
+UPLOADING = (embeddings, scores, search, uploads, replicate_files)
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +91,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """The whole API. Opens no connection: Redis may come later, and /readyz reports it.
 
     Raises:
-        ConfigurationError: the model catalog is missing or wrong, or a URL is, or the prefix is a path of our own.
+        ConfigurationError: as for ``build_services``, or the prefix is a path of our own.
     """
     services = build_services(settings)
     app = FastAPI(
@@ -92,13 +106,15 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     app.state.services = services
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
-    errors.install(app, envelopes.DIALECTS)
+    errors.install(app, envelopes.DIALECTS, envelopes.ADDITIONS)
     layers.install(
         app,
         settings,
         services.metrics,
-        upload_paths=tuple(noun.router.prefix for noun in (embeddings, scores, search)),
+        upload_paths=(f"{images.router.prefix}/images", *(noun.router.prefix for noun in UPLOADING)),
+        raw_upload_paths=(uploads.router.prefix,),
     )
+    app.include_router(replicate_listings.own_router)  # before the routes whose paths it shares
     for noun in NOUNS:
         app.include_router(noun.router)
     app.mount("/dashboard", dashboard.DashboardFiles())
@@ -154,6 +170,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.files,
         keep_s=services.settings.retention_s,
         max_kept_bytes=services.settings.max_kept_bytes,
+        max_kept_file_bytes=services.settings.max_kept_file_bytes,
     )
     background = (
         sweep_forever(Reaper(services.redis)),
@@ -161,12 +178,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         wake_readers(services.async_redis, services.wakeups),
         _wake_at_stop(services),
         deliver_webhooks(services),
+        *(() if services.auth == "none" else (follow_revocations(services.async_redis, services.keys),)),
     )
     with links.placed_under(services.settings.root_path):  # what is told behind no request
         tasks = [asyncio.create_task(work) for work in background]
     yield
     await _end(tasks)
     services.decoder.close()
+    if services.fetcher is not None:
+        await services.fetcher.close()
     await services.async_redis.aclose()
     services.redis.close()
     log.info("stopped")

@@ -1,15 +1,19 @@
 """The API's own description."""
 
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
+from app.api.access.keys.needs import Need, need_of
 from app.api.access.site_guard import WORKING_PATHS
 from app.api.intake.form_schema import without_null
 from app.api.problems.handlers import documented
-from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
+from app.api.problems.kinds import TIMED_OUT, TOO_LARGE, UNAUTHENTICATED
 from app.api.problems.problem import FieldError, Problem
 
 TITLE = "Lodestar"
@@ -26,10 +30,24 @@ TAGS = [
     {"name": "images", "description": "The pictures of a job."},
     {"name": "models", "description": "The models and CLIPs of this installation."},
     {"name": "aesthetics", "description": "Personalize, score and search pictures."},
+    {"name": "keys", "description": "Keys of callers, and logins with them."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},
     {"name": "errors", "description": "The pages that the `type` of a problem document points to."},
 ]
 VERSION = version("lodestar")
+_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key, as `Authorization: Bearer lsk_...`.",
+    },
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The same, in its own header.",
+    },
+}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -43,10 +61,18 @@ def describe(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
         )
         schemas = document["components"]["schemas"]
+        document["components"]["securitySchemes"] = _SCHEMES
+        needed, open_to_all = dict(_needs(app.routes)), app.state.services.auth == "none"
         for path, verbs in document["paths"].items():
             for verb, operation in verbs.items():
                 _drop_framework_errors(operation["responses"])
-                _add_errors_of_layers(path, verb, operation["responses"])
+                need = needed.get((path, verb), Need(is_public=True))
+                _add_errors_of_layers(path, verb, operation["responses"], need)
+                if not need.is_public:
+                    operation["security"] = [
+                        *([{}] if open_to_all else []),
+                        *({name: []} for name in _SCHEMES),
+                    ]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for name, schema in schemas.items():
@@ -63,11 +89,25 @@ def _drop_framework_errors(responses: dict[str, Any]) -> None:
         del responses["422"]
 
 
-def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any]) -> None:
-    """Add the errors of the layers before a route, and of the reading of a body."""
+def _needs(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], Need]]:
+    """What each path and verb needs."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            for verb in route.methods or ():
+                yield (route.path, verb.lower()), need_of(route.endpoint)
+        elif hasattr(route, "original_router"):  # as FastAPI keeps an included router
+            yield from _needs(route.original_router.routes)
+
+
+def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any], need: Need) -> None:
+    """Add the errors of the layers before a route, of admission, and of the reading of a body."""
     only_reads = verb == "get" and path not in WORKING_PATHS
-    kinds = ("host_not_allowed",) if only_reads else ("host_not_allowed", "cross_site")
+    kinds = ["host_not_allowed"] if only_reads else ["host_not_allowed", "cross_site"]
+    if need.scopes:
+        kinds.append("missing_scope")
     responses.setdefault("403", documented(*kinds)[403])
+    if not need.is_public:
+        responses.setdefault(str(UNAUTHENTICATED), documented("unauthenticated")[UNAUTHENTICATED])
     if str(TOO_LARGE) in responses:
         responses.setdefault(str(TIMED_OUT), documented("request_timeout")[TIMED_OUT])
 

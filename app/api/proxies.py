@@ -1,4 +1,4 @@
-"""The headers of a proxy in front of this server: the scheme, the client, and the prefix of a request."""
+"""The headers of a proxy in front of this server: the scheme, the client, its user, and the prefix of a request."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from jobs.status import links
 
 _MAPPED = "::ffff:"
+# Whom a proxy has logged in; from anyone else they would be a claim.
+_OF_USERS = frozenset({b"x-forwarded-user", b"x-forwarded-groups"})
 
 
 def own_path(scope: Scope) -> str:
@@ -22,7 +24,8 @@ class ProxyLayer:
     """ASGI middleware; puts every request, and all paths that are written for it, under the service's prefix.
 
     The prefix is ``X-Forwarded-Prefix`` of a trusted proxy, else ``root_path``. The proxy may have stripped it from the
-    path or not. ``X-Forwarded-Proto`` and ``X-Forwarded-For`` of a trusted proxy count likewise.
+    path or not. ``X-Forwarded-Proto`` and ``X-Forwarded-For`` of a trusted proxy count likewise. What another peer
+    says of its user, in ``X-Forwarded-User`` and ``X-Forwarded-Groups``, is dropped.
 
     Args:
         app: the layer within.
@@ -38,6 +41,8 @@ class ProxyLayer:
         """Serve one request."""
         if scope["type"] == "http":
             scope["client"] = _unmapped(scope.get("client"))
+            if not self._is_trusted(scope):
+                scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _OF_USERS]
             prefix = self._prefix(scope)
             _place(scope, prefix)
             with links.placed_under(prefix):
@@ -46,14 +51,17 @@ class ProxyLayer:
             await self._believing(scope, receive, send)  # type: ignore[arg-type]
 
     def _prefix(self, scope: Scope) -> str:
-        peer = scope["client"][0] if scope["client"] else None
-        if peer in self._believing.trusted_hosts:
+        if self._is_trusted(scope):
             # Each of several proxies may add the prefix that it stripped, the outermost first.
             said = ",".join(Headers(scope=scope).getlist("x-forwarded-prefix")).split(",")
             prefix = "".join(part.strip().rstrip("/") for part in said)
             if links.is_prefix(prefix):
                 return prefix
         return self._root_path
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        peer = scope["client"][0] if scope["client"] else None
+        return peer in self._believing.trusted_hosts
 
 
 def _place(scope: Scope, prefix: str) -> None:

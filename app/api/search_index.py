@@ -34,6 +34,7 @@ class _Entry:
     job_id: str
     fence: str
     index: int
+    tenant: str = ""
 
 
 class SearchIndex:
@@ -53,12 +54,13 @@ class SearchIndex:
         self._known: set[str] = set()
         self._since_snapshot = 0
 
-    def nearest(self, vector: Sequence[float], limit: int) -> list[Found]:
-        """The nearest pictures, nearest first.
+    def nearest(self, vector: Sequence[float], limit: int, tenant: str = "") -> list[Found]:
+        """The nearest pictures of a tenant, nearest first.
 
         Args:
             vector: unit vector of the CLIP whose segments these are.
             limit: pictures at most.
+            tenant: whose; the default one if it is empty.
 
         Raises:
             MissingExtraError: FAISS is not installed.
@@ -70,8 +72,12 @@ class SearchIndex:
             # FAISS takes no empty index: all pictures may have been deleted.
             if not self._entries or self._index.d != len(vector):
                 return []
+            own = [place for place, entry in enumerate(self._entries) if entry.tenant == tenant]
+            if not own:
+                return []
             query = np.asarray([vector], dtype=np.float32)
-            similarities, places = self._index.search(query, min(limit, len(self._entries)))
+            among = faiss.SearchParameters(sel=faiss.IDSelectorBatch(own))
+            similarities, places = self._index.search(query, min(limit, len(own)), params=among)
             return [
                 Found(entry.job_id, entry.fence, entry.index, float(similarity))
                 for similarity, entry in (
@@ -117,7 +123,9 @@ class SearchIndex:
         if self._index.d != segment.width:
             raise ValueError(f"its vectors have {segment.width} numbers, the others {self._index.d}")
         self._index.add(rows)
-        self._entries += [_Entry(key, segment.job_id, segment.fence, index) for index in segment.indexes]
+        self._entries += [
+            _Entry(key, segment.job_id, segment.fence, index, segment.tenant) for index in segment.indexes
+        ]
         self._known.add(key)
         self._since_snapshot += 1
 
@@ -144,7 +152,7 @@ class SearchIndex:
             self._known = {entry.key for entry in entries}
 
     def _save_snapshot(self, faiss: Any, np: Any) -> None:
-        rows = [[entry.key, entry.job_id, entry.fence, entry.index] for entry in self._entries]
+        rows = [[entry.key, entry.job_id, entry.fence, entry.index, entry.tenant] for entry in self._entries]
         out = io.BytesIO()
         entries = np.frombuffer(json.dumps(rows).encode(), dtype=np.uint8)
         np.savez(out, index=faiss.serialize_index(self._index), entries=entries)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,24 +11,34 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from app.api.addresses import AddressPolicy
+from app.api.auth_mode import AuthMode, auth_mode
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.decoder import Decoder
+from app.api.pictures.fetching import PictureFetcher
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
+from jobs.callers.identity import Identity, view_of
+from jobs.callers.key_file import KeyFile
+from jobs.callers.keys import KeyStore
+from jobs.callers.ring import KeyRing
+from jobs.callers.sessions import Sessions
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect, connect_async
 from jobs.events.event_log import EventLog
+from jobs.events.secrets import secret_of
 from jobs.events.webhooks import WebhookQueue
 from jobs.queue.queue import JobQueue
 from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
+from jobs.status.view import WHOLE
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
+from jobs.storage.uploads import UploadLibrary
 
-ASYNC_CONNECTIONS = 10  # shared by all readers of events; one of them waits for what happens
+ASYNC_CONNECTIONS = 10  # shared by all readers of events; two of them wait for what happens
 
 
 @dataclass(frozen=True)
@@ -48,43 +58,70 @@ class Services:
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
+    uploads: UploadLibrary
     search: SearchIndex
-    queries: OrderedDict[str, list[float]]
-    """Embeddings of the latest texts that were searched for."""
+    queries: OrderedDict[tuple[str, str], list[float]]
+    """Embeddings of the latest texts that were searched for, by tenant and text."""
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
+    auth: AuthMode
+    keys: KeyRing
+    sessions: Sessions
+    fetcher: PictureFetcher | None
+    """None unless the operator allows addresses of pictures."""
     stopping: asyncio.Event
     """Set when the server is about to stop, so that long waits end."""
+    tenant: str = ""
+    """Whose services these are: see ``seen_by``; empty for the default tenant."""
 
     @property
     def limits(self) -> Limits:
         """The limits of one job."""
         return Limits(self.settings.max_cost, self.settings.max_timeout_s)
 
+    def seen_by(self, identity: Identity) -> "Services":
+        """The same services for the sender of a request: jobs, events, embeddings and pictures of its tenant alone.
+
+        An operator sees the jobs and events of all tenants; embeddings and search are of its own.
+        """
+        view = view_of(identity)
+        if view == WHOLE:
+            return self
+        return replace(
+            self,
+            queue=self.queue.seen_by(view),
+            events=self.events.seen_by(view),
+            embeddings=EmbeddingLibrary(self.artifacts, view.tenant),
+            uploads=self.uploads.seen_by(view.tenant),
+            tenant=view.tenant,
+        )
+
     def webhook_secrets(self) -> list[str]:
-        """The secrets that sign webhook messages, the newest first.
+        """The secrets that sign webhook messages of the tenant, the newest first.
 
         Raises:
             QueueUnavailableError: none is set, and Redis is away.
         """
         given = self.settings.webhook_secret
         chosen = given.get_secret_value().split() if given else []
-        return chosen or [self.webhooks.own_secret()]
+        return [secret_of(self.tenant, secret) for secret in chosen or [self.webhooks.own_secret()]]
 
 
 def build_services(settings: ApiSettings) -> Services:
     """Make every service.
 
     Raises:
-        ConfigurationError: the model catalog is missing or wrong, or a URL is.
+        ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, or nothing says who may
+            call at an address that others can reach.
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = JobQueue(redis, max_queued=settings.max_queued, max_kept_bytes=settings.max_kept_bytes)
+    queue = _queue(settings, redis)
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
+    policy = AddressPolicy(settings.webhook_networks)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     return Services(
         settings=settings,
@@ -100,18 +137,37 @@ def build_services(settings: ApiSettings) -> Services:
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
+        uploads=_uploads(settings, redis, artifacts),
         search=SearchIndex(segments),
         queries=OrderedDict(),
         metrics=Metrics(queue, workers, webhooks),
         webhooks=webhooks,
-        addresses=AddressPolicy(settings.webhook_networks),
+        addresses=policy,
+        auth=auth_mode(settings),
+        keys=KeyRing(KeyStore(redis), KeyFile(settings.keys_file) if settings.keys_file else None),
+        sessions=Sessions(redis),
+        fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),
     )
 
 
+def _queue(settings: ApiSettings, redis: Redis) -> JobQueue:
+    return JobQueue(
+        redis,
+        max_queued=settings.max_queued,
+        max_kept_bytes=settings.max_kept_bytes,
+        max_kept_file_bytes=settings.max_kept_file_bytes,
+    )
+
+
+def _uploads(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore) -> UploadLibrary:
+    keep_s, max_bytes = settings.upload_retention_s, settings.max_uploads_kept_bytes
+    return UploadLibrary(redis, artifacts, keep_s=keep_s, max_bytes=max_bytes)
+
+
 def services_of(request: Request) -> Services:
-    """The services of the app that serves a request."""
-    services: Services = request.app.state.services
+    """The services for the sender of a request, as admission has noted them; before it, those of the whole app."""
+    services: Services = getattr(request.state, "services", request.app.state.services)
     return services
 
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
+from jobs.storage.uploads import CALLERS
 
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
@@ -54,8 +55,17 @@ class ApiSettings(BaseSettings):
     forwarded_allow_ips: str = Field(
         "127.0.0.1,::1",
         validation_alias=AliasChoices("LODESTAR_FORWARDED_ALLOW_IPS", "FORWARDED_ALLOW_IPS"),
-        description="Addresses and networks of proxies whose X-Forwarded-Proto, -For and -Prefix are believed, with "
-        "commas between; * is everyone.",
+        description="Addresses and networks of proxies whose X-Forwarded-Proto, -For, -Prefix, -User and -Groups are "
+        "believed, with commas between; * is everyone.",
+    )
+    auth: Literal["auto", "keys", "proxy", "none"] = Field(
+        "auto",
+        description="Who may call: keys asks for a key, proxy also takes the users of a trusted proxy, none lets "
+        "everyone in. auto is keys with a keys file, else none on a loopback address; on any other nothing starts.",
+    )
+    keys_file: Path | None = Field(
+        None,
+        description="TOML file of keys, by their hashes, and of a proxy's groups; read again when it changes.",
     )
     keep_alive_s: int = Field(
         75,
@@ -84,12 +94,34 @@ class ApiSettings(BaseSettings):
     max_kept_bytes: int = Field(
         256 << 20,
         ge=1 << 20,
-        description="Bytes that all jobs may take with the files that were sent for them. From three quarters of it on "
-        "the oldest that have ended are deleted; what goes beyond it is refused with queue_full.",
+        description="Bytes that all jobs may take in Redis. From three quarters of it on the oldest that have ended "
+        "are deleted; what goes beyond it is refused with queue_full.",
     )
-    max_body_bytes: int = Field(1 << 20, ge=1024, description="Largest request body in bytes.")
+    max_kept_file_bytes: int = Field(
+        4 << 30,
+        ge=1 << 20,
+        description="Bytes that the pictures and files may take that were sent for all jobs; beyond it as for "
+        "max_kept_bytes.",
+    )
+    max_body_bytes: int = Field(8 << 20, ge=1024, description="Largest request body in bytes.")
     max_upload_bytes: int = Field(
         64 << 20, ge=1024, description="Largest body of a request that uploads files, in bytes."
+    )
+    upload_retention_s: float = Field(
+        24 * 3600,
+        gt=0,
+        description="Seconds that a picture is kept that was uploaded on its own, to /v1/uploads.",
+    )
+    max_uploads_kept_bytes: int = Field(
+        1 << 30,
+        ge=1 << 20,
+        description="Bytes that one caller's uploads may take while they are kept; more are refused with uploads_full. "
+        f"Those of all callers may take {CALLERS} times as much.",
+    )
+    allow_picture_urls: bool = Field(
+        False,
+        description="Whether requests may name pictures by addresses of other servers, which the API then fetches: of "
+        "the public internet, and of webhook_networks.",
     )
     webhook_secret: SecretStr | None = Field(
         None,
@@ -100,7 +132,9 @@ class ApiSettings(BaseSettings):
         False, description="Whether the API discloses the webhooks' secret to callers."
     )
     webhook_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        (), description="Networks that webhooks may reach besides the public internet, with commas between."
+        (),
+        description="Networks that webhooks may reach besides the public internet, and pictures may come from, with "
+        "commas between.",
     )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds for open requests to end when the server stops."

@@ -10,6 +10,7 @@ import { JobList } from "./pages/jobs.js";
 import { watchKeys } from "./parts/keys.js";
 import { Live } from "./server/live.js";
 import { Poll } from "./server/poll.js";
+import { showSender } from "./parts/sender.js";
 import { Workers } from "./pages/workers.js";
 import { count, duration, promptOf, shortened } from "./parts/words.js";
 
@@ -118,6 +119,7 @@ function open({ isFirst = false } = {}) {
 
 watchForm(showAccepted);
 watchKeys();
+showSender(announce).catch(() => {}); // without an answer everything is offered, and the server decides
 addEventListener("hashchange", () => open());
 addEventListener("popstate", () => jobs.showChoice());
 setInterval(() => {

@@ -19,8 +19,9 @@ from worker.calls import Call, Decode, Denoise, EmbedImage, EmbedText, EncodeTex
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
-from worker.latents import INPUTS, PARTS, Coefficients, LatentState
+from worker.latents import Coefficients, LatentState
 from worker.models.device import CPU_CAPACITY
+from worker.patterns import INPUTS, PARTS
 from worker.rows import Row
 
 ITERATION_S = 0.002  # between two batches
@@ -29,7 +30,7 @@ WHOLE_BATCH = 16  # requests in a batch of whole requests, as in benchmarks/peer
 _LATENTS = torch.zeros(1, 4, 8, 8)
 _PICTURE = torch.zeros(3, 8, 8)
 _TEXT, _EMBED = EncodeText("m", EMPTY), EmbedText("c", "")
-_RUN = Coefficients(torch.zeros(1, len(PARTS), len(INPUTS)), torch.zeros(1), ((),), depth=1)
+_RUN = Coefficients(torch.zeros(1, len(PARTS), len(INPUTS)), torch.zeros(1), ((),))
 _DENOISE = Denoise("m", LatentState(_RUN, _LATENTS), (Row(torch.zeros(1, 1, 1)),) * 2)
 _END = (Decode("m", _LATENTS), EmbedImage("c", _PICTURE), EmbedImage("critic", _PICTURE))
 

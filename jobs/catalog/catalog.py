@@ -1,6 +1,8 @@
 """The model catalog: the entries of ``models.toml``. It loads no weights."""
 
+import json
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -8,11 +10,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
-from jobs.wire import Wire
+from jobs.wire import AtMost, Wire
+
+Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
 
 class _Entry(Wire):
-    id: str = Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    id: Id
     description: str = ""
     path: Path | None = Field(None, description="A local folder, or a single .safetensors checkpoint.")
     hub: str | None = Field(None, description="A hub id, instead of a path.")
@@ -45,6 +49,9 @@ class ClipCard(_Entry):
 class ModelCard(NamesSampler, _Entry):
     """A diffusion model: its files, its limits and the defaults of its requests."""
 
+    aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
+        (), description="Other names of the model, such as those that applications have built in."
+    )
     config: Path | None = Field(
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
     )
@@ -77,6 +84,23 @@ class ModelCard(NamesSampler, _Entry):
         description="Default learning rate of personalization; a small text encoder needs less.",
     )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The id, and then the aliases."""
+        return (self.id, *self.aliases)
+
+    @property
+    def short_hash(self) -> str:
+        """Ten hexadecimal digits of the files: for a checkpoint whose digest is pinned the first of it, as in A1111.
+
+        For any other, the first of a digest of what the catalog says of its source.
+        """
+        if self.path is not None and self.path.name in self.sha256:
+            return self.sha256[self.path.name][:10]
+        name = self.hub if self.path is None else self.path.name
+        source = [name, self.revision, self.variant, sorted(self.sha256.items())]
+        return sha256(json.dumps(source).encode()).hexdigest()[:10]
+
     @model_validator(mode="after")
     def _makes_its_default(self) -> "ModelCard":
         for name, px in (("width", self.width), ("height", self.height)):
@@ -107,18 +131,31 @@ class Catalog(Wire):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _has_each_name_once(self) -> "Catalog":
+        known: dict[str, str] = {}
+        for model in self.models:
+            for name in model.names:
+                if name in known:
+                    raise ValueError(f"models {known[name]!r} and {model.id!r} both have the name {name!r}")
+                known[name] = model.id
+        return self
+
     @property
     def aesthetic_scorer(self) -> ClipCard:
         """The CLIP that embeds and scores every picture: the first with an aesthetic head, else the first."""
         return next((clip for clip in self.clips if clip.head is not None), self.clips[0])
 
     def model(self, model_id: str | None) -> ModelCard:
-        """The card of a model; the first of the catalog for None.
+        """The card of a model by its id or an alias; the first of the catalog for None.
 
         Raises:
-            UnknownModelError: no model has this id.
+            UnknownModelError: no model has this name.
         """
-        return self.models[0] if model_id is None else _find(self.models, model_id, field="model")
+        if model_id is None:
+            return self.models[0]
+        named = next((card for card in self.models if model_id in card.aliases), None)
+        return named or _find(self.models, model_id, field="model")
 
     def clip(self, clip_id: str) -> ClipCard:
         """The card of a CLIP.

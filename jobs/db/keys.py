@@ -2,16 +2,21 @@
 
 from jobs.db.scripts import PREFIX
 
+CHANGED_KEYS = PREFIX + "changed_keys"
 CHECK = PREFIX + "check"
 FINISHED = PREFIX + "finished"
 INTERRUPTS = PREFIX + "interrupts"
 JOBS = PREFIX + "jobs"
+KEYS = PREFIX + "keys"
+KEY_USES = PREFIX + "key_uses"
 KEPT_BYTES = PREFIX + "kept_bytes"
+KEPT_FILE_BYTES = PREFIX + "kept_file_bytes"
 LEASES = PREFIX + "leases"
 ORPHANS = PREFIX + "orphans"
 PACE = PREFIX + "pace"
 PARKED = PREFIX + "aside"
 REISSUED = PREFIX + "reissued"
+TENANTS = PREFIX + "tenants"
 WAITING = PREFIX + "waiting"
 WAITING_COST = PREFIX + "waiting_cost"
 WEBHOOKS = PREFIX + "webhooks"
@@ -24,19 +29,39 @@ def job(job_id: str) -> str:
     return f"{PREFIX}job:{job_id}"
 
 
-def jobs_of(status: str) -> str:
-    """The jobs of one status."""
-    return f"{PREFIX}status:{status}"
+def jobs_of(status: str, tenant: str = "") -> str:
+    """The jobs of one status, of one tenant or of all."""
+    return f"{PREFIX}status_of:{tenant}:{status}" if tenant else f"{PREFIX}status:{status}"
 
 
-def inputs(digest: str) -> str:
-    """The jobs that keep a picture which their callers brought."""
-    return f"{PREFIX}inputs:{digest}"
+def jobs_of_tenant(tenant: str) -> str:
+    """All jobs of a tenant."""
+    return f"{PREFIX}jobs_of:{tenant}"
+
+
+def inputs(digest: str, tenant: str = "") -> str:
+    """The jobs of a tenant that keep a picture which their callers brought."""
+    return f"{PREFIX}inputs_of:{tenant}:{digest}" if tenant else f"{PREFIX}inputs:{digest}"
+
+
+def upload(owner: str, digest: str) -> str:
+    """A picture that a caller has uploaded."""
+    return f"{PREFIX}upload:{owner}:{digest}"
+
+
+def uploads_of(owner: str) -> str:
+    """The uploads of a caller."""
+    return f"{PREFIX}uploads_of:{owner}"
 
 
 def events(job_id: str | None) -> str:
     """The stream of a job's events; for None that of all jobs'."""
     return PREFIX + "events" if job_id is None else f"{PREFIX}events:{job_id}"
+
+
+def events_of(tenant: str) -> str:
+    """The stream of the events of a tenant's jobs."""
+    return f"{PREFIX}events_of:{tenant}"
 
 
 def previews(job_id: str) -> str:
@@ -57,3 +82,9 @@ def holders(model: str) -> str:
 def idempotency(key: str, owner_digest: str = "") -> str:
     """The job of an idempotency key; that of an anonymous caller has no owner."""
     return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"
+
+
+def of_tenant(caller: str, tenant: str) -> str:
+    """The name of a caller among those of all tenants; in the default one it is the caller's own."""
+    # A name has one line, and what a dialect puts before it does not begin so.
+    return f"tenant {tenant}\n{caller}" if tenant else caller

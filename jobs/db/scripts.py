@@ -24,6 +24,9 @@ NAMES = (
     "show",
     "deliver",
     "delivered",
+    "keep_upload",
+    "drop_upload",
+    "expire_uploads",
 )
 
 

@@ -15,10 +15,11 @@ from redis.asyncio.client import Pipeline
 
 from jobs.db import keys
 from jobs.db.connection import translating_redis_errors
-from jobs.errors import UnknownJobError
+from jobs.errors import UnknownJobError, unknown_job
 from jobs.events.events import DoneEvent, Event, read_event
 from jobs.status.job import Job
 from jobs.status.records import to_job
+from jobs.status.view import WHOLE, View
 
 # Entries that the scripts keep at least, see jobs/db/lua/prelude.lua.
 KEPT_OF_A_JOB = 1000
@@ -47,8 +48,13 @@ class EventLog:
     All methods raise QueueUnavailableError when Redis cannot be reached.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, view: View = WHOLE) -> None:
         self._redis = redis
+        self._view = view
+
+    def seen_by(self, view: View) -> "EventLog":
+        """The same events as somebody sees them: to this one, jobs outside of the view do not exist."""
+        return EventLog(self._redis, view)
 
     async def look(self, job_id: str) -> tuple[Job, str]:
         """The job now, and the id of its last event.
@@ -61,16 +67,14 @@ class EventLog:
             together.zrank(keys.WAITING, job_id)
             together.xrevrange(keys.events(job_id), count=1)
             record, position, last = await _answers(together)
-        if not record:
-            raise UnknownJobError(
-                f"there is no job {job_id!r}: it never existed, was deleted, or has expired"
-            )
+        if not record or not self._view.shows(record):
+            raise unknown_job(job_id)
         return to_job(job_id, record, position), last[0][0] if last else START
 
     async def last_id(self) -> str:
         """Id of the last event of all jobs."""
         with translating_redis_errors():
-            last: Any = await self._redis.xrevrange(keys.events(None), count=1)
+            last: Any = await self._redis.xrevrange(self._stream(None), count=1)
         return str(last[0][0]) if last else START
 
     async def after(self, job_id: str | None, seen: str, limit: int = 100) -> list[Entry]:
@@ -83,7 +87,7 @@ class EventLog:
         """
         if not _is_an_id(seen):
             raise EventsMissedError
-        stream = keys.events(job_id)
+        stream = self._stream(job_id)
         async with self._transaction() as together:
             together.xlen(stream)
             together.xrange(stream, count=1)
@@ -99,11 +103,24 @@ class EventLog:
 
     async def preview(self, job_id: str, index: int) -> str | None:
         """The newest preview of a picture, a JPEG in base64; None before the first and after the last one expired."""
-        with translating_redis_errors():
-            found: Any = await self._redis.hget(keys.previews(job_id), str(index))
-        return None if found is None else str(found)
+        async with self._transaction() as together:
+            together.hget(keys.job(job_id), "tenant")
+            together.hget(keys.previews(job_id), str(index))
+            tenant, found = await _answers(together)
+        return None if found is None or not self._view.shows_tenant(tenant) else str(found)
+
+    def _stream(self, job_id: str | None) -> str:
+        """The stream of a job's events, or of those of all jobs that the view shows.
+
+        The default tenant reads the one of all tenants, and passes over what is not its own.
+        """
+        if job_id is None and self._view.tenant and not self._view.is_whole:
+            return keys.events_of(self._view.tenant)
+        return keys.events(job_id)
 
     async def _entry(self, stream_id: str, fields: dict[str, str], job_id: str | None) -> Entry:
+        if fields.pop("tenant", None) and not self._view.is_whole:
+            return Entry(stream_id, None)  # another tenant's, in the stream of all that the default one reads
         try:
             event = read_event(stream_id, fields, job_id)
         except ValidationError:

@@ -35,6 +35,8 @@ class Delivery:
     event: WebhookEvent
     attempt: int
     age_s: float
+    tenant: str
+    """Of the job; empty for the default one."""
 
 
 class WebhookQueue:
@@ -78,8 +80,9 @@ class WebhookQueue:
                 break
         if not answer or answer == "again":
             return None
-        message_id, job_id, event, attempts, age_us = answer
-        return Delivery(message_id, token, job_id, WebhookEvent(event), int(attempts), int(age_us) / 1e6)
+        message_id, job_id, event, attempts, age_us, tenant = answer
+        age_s = int(age_us) / 1e6
+        return Delivery(message_id, token, job_id, WebhookEvent(event), int(attempts), age_s, tenant)
 
     @translates_redis_errors
     def delivered(self, delivery: Delivery) -> None:

@@ -8,16 +8,18 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeVar
+from typing import BinaryIO, Literal, TypeVar, get_args
 
 MAX_SCANS = 50  # libjpeg writes a progressive file in at most 18, and each is a pass over all pixels
 MAX_PARTS = 50_000  # chunks of a PNG or WebP, segments of a JPEG
 MAX_BESIDE_BYTES = 16 << 20  # of profiles, texts and thumbnails
 
 Form = Literal["PNG", "JPEG", "WEBP"]
+FORMS: tuple[Form, ...] = get_args(Form)
 Part = TypeVar("Part")
 
 _BLOCK_BYTES = 16_384
+_RGB = 2
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MARKER = re.compile(
     rb"\xff[^\x00\xff\xd0-\xd7]"
@@ -34,6 +36,12 @@ class Header:
     width: int
     height: int
     bits: int = 8  # of one sample; only PNG has others
+    colour: int | None = None  # PNG's type of colour
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a PNG of opaque pixels of three bytes."""
+        return self.colour == _RGB and self.bits == 8
 
 
 def read_header(file: BinaryIO) -> Header:
@@ -78,9 +86,9 @@ def _png(file: BinaryIO) -> Header:
     beside = 0
     for kind, length in _counted(_chunks(file, ">L4s", padding=1, after=4)):
         if found is None:
-            if kind != b"IHDR" or len(fields := file.read(9)) < 9:
+            if kind != b"IHDR" or len(fields := file.read(10)) < 10:
                 raise ValueError("is a damaged PNG file")
-            found = Header("PNG", *struct.unpack(">LLB", fields))
+            found = Header("PNG", *struct.unpack(">LLBB", fields))
         elif kind == b"IEND":
             break
         elif kind != b"IDAT":

@@ -51,12 +51,14 @@ class Lease:
         fence: of this execution alone.
         request: of the job.
         alone: whether the job is quarantined: its last worker may have died of it, so this one holds no other.
+        tenant: of the job; empty for the default one.
     """
 
     job_id: str
     fence: str
     request: ResolvedRequest | Task
     alone: bool = False
+    tenant: str = ""
 
     @property
     def generation(self) -> ResolvedRequest:
@@ -101,8 +103,10 @@ class Leases:
                 return lease
         return None
 
-    def _claim(self, models: Collection[str], readable: Collection[str]) -> tuple[str, str, str, int] | None:
-        answer: tuple[str, str, str, int] | None = self._scripts(
+    def _claim(
+        self, models: Collection[str], readable: Collection[str]
+    ) -> tuple[str, str, str, int, str] | None:
+        answer: tuple[str, str, str, int, str] | None = self._scripts(
             "claim",
             self._worker,
             self._lease_ms,
@@ -114,9 +118,9 @@ class Leases:
         )
         return answer
 
-    def _read(self, job_id: str, fence: str, request: str, alone: int) -> Lease | None:
+    def _read(self, job_id: str, fence: str, request: str, alone: int, tenant: str) -> Lease | None:
         try:
-            return Lease(job_id, fence, read_request(request), bool(alone))
+            return Lease(job_id, fence, read_request(request), bool(alone), tenant)
         except ValidationError as error:
             # Out of the queue, so that no worker of this version claims it again and none behind it waits.
             release(self._scripts, job_id, fence=fence, place="parked")

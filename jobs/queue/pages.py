@@ -12,7 +12,9 @@ from jobs.errors import InvalidRequestError
 from jobs.queue.pace import PaceBook
 from jobs.status.job import JobPage, JobStatus
 from jobs.status.records import to_job
+from jobs.status.view import WHOLE, View
 
+READ_AT_A_TIME = 500
 PAGE_BYTES = 4 << 20  # of the records on one page
 CURSOR = r"^[0-9]{1,17}$"
 _CURSOR = re.compile(CURSOR, re.ASCII)
@@ -21,9 +23,10 @@ _CURSOR = re.compile(CURSOR, re.ASCII)
 class JobPages:
     """Pages of the indexes of jobs, newest first."""
 
-    def __init__(self, redis: Redis, pace: PaceBook) -> None:
+    def __init__(self, redis: Redis, pace: PaceBook, view: View = WHOLE) -> None:
         self._redis = redis
         self._pace = pace
+        self._view = view
 
     def read(self, status: JobStatus | None, cursor: str | None, limit: int) -> JobPage:
         """Read one page; see ``JobQueue.list``."""
@@ -47,12 +50,59 @@ class JobPages:
         )
         return JobPage(data=jobs, next_cursor=f"{page[-1][1]:.0f}" if len(rows) > len(page) else None)
 
+    def counts(self) -> dict[JobStatus, int]:
+        """Number of jobs of each status; see ``JobQueue.counts``."""
+        if self._view.is_whole or self._view.tenant:
+            tenants = [self._index_tenant]
+        else:  # all but those of named tenants
+            tenants = ["", *cast("set[str]", self._redis.smembers(keys.TENANTS))]
+        with self._redis.pipeline() as pipeline:
+            for status in JobStatus:
+                for tenant in tenants:
+                    pipeline.zcard(keys.jobs_of(status, tenant))
+            numbers = pipeline.execute()
+        by_status = (numbers[start : start + len(tenants)] for start in range(0, len(numbers), len(tenants)))
+        return {
+            status: first - sum(named) for status, (first, *named) in zip(JobStatus, by_status, strict=True)
+        }
+
+    @property
+    def _index_tenant(self) -> str:
+        """The tenant whose indexes hold the jobs of the view; empty for the indexes of all jobs."""
+        return "" if self._view.is_whole else self._view.tenant
+
     def _rows(self, status: JobStatus | None, cursor: str | None, number: int) -> list[tuple[str, float]]:
         """Ids with their times of creation."""
-        index = keys.JOBS if status is None else keys.jobs_of(status)
+        tenant = self._index_tenant
+        if status is not None:
+            index = keys.jobs_of(status, tenant)
+        else:
+            index = keys.jobs_of_tenant(tenant) if tenant else keys.JOBS
         top = "+inf" if cursor is None else f"({cursor}"
+        if self._view.is_whole or tenant:
+            return self._range(index, top, number)
+        return self._of_default(index, top, number)
+
+    def _range(self, index: str, top: str, number: int) -> list[tuple[str, float]]:
         found = self._redis.zrevrangebyscore(index, top, "-inf", start=0, num=number, withscores=True)
         return cast("list[tuple[str, float]]", found)
+
+    def _of_default(self, index: str, top: str, number: int) -> list[tuple[str, float]]:
+        """Those of the default tenant, which has no index of its own: its jobs may be of a version without tenants."""
+        found: list[tuple[str, float]] = []
+        while len(found) < number:
+            rows = self._range(index, top, READ_AT_A_TIME)
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for job_id, _ in rows:
+                    pipeline.hget(keys.job(job_id), "tenant")
+                tenants = pipeline.execute()
+            found += [
+                row for row, tenant in zip(rows, tenants, strict=True) if self._view.shows_tenant(tenant)
+            ]
+            if len(rows) < READ_AT_A_TIME:
+                break
+            top = f"({rows[-1][1]:.0f}"
+        return found[:number]
 
     def _fitting(self, rows: Sequence[tuple[str, float]]) -> int:
         """The number of these jobs that fit on a page, at least one. It bounds the size of an answer."""

@@ -1,5 +1,6 @@
 """The job queue as its callers see it: submit, get, cancel, delete."""
 
+from copy import copy
 from typing import cast
 
 from redis import Redis
@@ -7,15 +8,18 @@ from redis import Redis
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import Scripts
-from jobs.errors import IdempotencyConflictError, QueueFullError, UnknownJobError
+from jobs.errors import IdempotencyConflictError, QueueFullError, unknown_job
 from jobs.queue.pace import Backlog, PaceBook
 from jobs.queue.pages import JobPages
 from jobs.queue.submission import (
+    NATIVE,
+    Presentation,
     Submission,
     file_fields,
     key_fields,
     new_job_id,
     order_fields,
+    presentation_fields,
     webhook_fields,
 )
 from jobs.queue.tickets import Tickets
@@ -24,6 +28,7 @@ from jobs.requests.tasks import Task, dump_request
 from jobs.status.candidates import load_candidates
 from jobs.status.job import Job, JobPage, JobStatus, StoredImage
 from jobs.status.records import load_images, to_job
+from jobs.status.view import WHOLE, View
 from jobs.storage.job_files import NO_FILES, BroughtFiles
 
 HOLDERS_TRIED = 8  # jobs of which one may be deleted at any time
@@ -35,13 +40,16 @@ class JobQueue:
     All methods raise QueueUnavailableError when Redis cannot be reached or refuses to write.
     """
 
-    def __init__(self, redis: Redis, *, max_queued: int, max_kept_bytes: int = 0) -> None:
+    def __init__(
+        self, redis: Redis, *, max_queued: int, max_kept_bytes: int = 0, max_kept_file_bytes: int = 0
+    ) -> None:
         """Make one.
 
         Args:
             redis: the server.
             max_queued: limit of waiting jobs.
-            max_kept_bytes: limit of the size of all jobs, ended ones included; 0 for none.
+            max_kept_bytes: limit of the size of all jobs in Redis, ended ones included; 0 for none.
+            max_kept_file_bytes: limit of the size of all files that were sent for them; 0 for none.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -50,6 +58,14 @@ class JobQueue:
         self._pages = JobPages(redis, self._pace)
         self._max_queued = max_queued
         self._max_kept_bytes = max_kept_bytes
+        self._max_kept_file_bytes = max_kept_file_bytes
+        self._view = WHOLE
+
+    def seen_by(self, view: View) -> "JobQueue":
+        """The same queue as somebody sees it: to this one, jobs outside of the view do not exist."""
+        seen = copy(self)
+        seen._view, seen._pages = view, JobPages(self._redis, self._pace, view)
+        return seen
 
     @translates_redis_errors
     def expect_files(self, job_id: str) -> None:
@@ -65,7 +81,7 @@ class JobQueue:
         key_owner: str | None = None,
         original: GenerateRequest | None = None,
         caller: str = "",
-        prediction_base: str = "",
+        presentation: Presentation = NATIVE,
         job_id: str | None = None,
         files: BroughtFiles = NO_FILES,
     ) -> Submission:
@@ -79,8 +95,7 @@ class JobQueue:
                 webhook.
             caller: its name. Callers get equal shares of the work, whatever number of jobs each submits; all anonymous
                 ones count as one.
-            prediction_base: address of this server, to send the webhook a prediction as Replicate does; if empty,
-                the webhook gets the job.
+            presentation: how answers show the job.
             job_id: from ``new_job_id``, for a job whose files are stored before it; else drawn here.
             files: of the job.
 
@@ -94,12 +109,13 @@ class JobQueue:
             job_id or new_job_id(),
             dump_request(resolved),
             self._max_queued,
-            *key_fields(idempotency_key, owner, original or resolved),
-            *order_fields(resolved, caller),
+            *key_fields(idempotency_key, owner, original or resolved, self._view.tenant),
+            *order_fields(resolved, caller, self._view.tenant),
             *webhook_fields(original),
-            prediction_base,
+            *presentation_fields(presentation),
             self._max_kept_bytes,
-            *file_fields(files),
+            self._max_kept_file_bytes,
+            *file_fields(files, self._view.tenant),
         )
         self._require_accepted(outcome)
         job = self.get(accepted_id)
@@ -113,21 +129,22 @@ class JobQueue:
         """The job now.
 
         Raises:
-            UnknownJobError: there is none of this id.
+            UnknownJobError: there is none of this id, or the view does not show it.
         """
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hgetall(keys.job(job_id))
             pipeline.zrank(keys.WAITING, job_id)
             record, position = pipeline.execute()
-        if not record:
-            raise _unknown(job_id)
+        if not record or not self._view.shows(record):
+            raise unknown_job(job_id)
         eta_s = None if position is None else self._pace.backlog().eta_of(record, position)
         return to_job(job_id, record, position, eta_s)
 
     @translates_redis_errors
     def holders(self, digest: str) -> tuple[str, ...]:
-        """Ids of some of the jobs that keep this picture; empty if none does."""
-        found = cast("list[str]", self._redis.srandmember(keys.inputs(digest), HOLDERS_TRIED))
+        """Ids of some of the tenant's jobs that keep this picture; empty if none does."""
+        place = keys.inputs(digest, self._view.tenant)
+        found = cast("list[str]", self._redis.srandmember(place, HOLDERS_TRIED))
         return tuple(found)
 
     @translates_redis_errors
@@ -164,10 +181,7 @@ class JobQueue:
     @translates_redis_errors
     def counts(self) -> dict[JobStatus, int]:
         """Number of jobs of each status."""
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for status in JobStatus:
-                pipeline.zcard(keys.jobs_of(status))
-            return dict(zip(JobStatus, pipeline.execute(), strict=True))
+        return self._pages.counts()
 
     @translates_redis_errors
     def cancel(self, job_id: str) -> Job:
@@ -176,8 +190,9 @@ class JobQueue:
         Raises:
             UnknownJobError: there is none of this id.
         """
+        self._require_shown(job_id)
         if not self._scripts("cancel", job_id):
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
         return self.get(job_id)
 
     @translates_redis_errors
@@ -187,8 +202,9 @@ class JobQueue:
         Raises:
             UnknownJobError: there is none of this id.
         """
+        self._require_shown(job_id)
         if not self._scripts("delete", job_id):
-            raise _unknown(job_id)
+            raise unknown_job(job_id)
 
     @translates_redis_errors
     def check(self) -> None:
@@ -203,6 +219,11 @@ class JobQueue:
                 f"the jobs that are kept take as many bytes as they may, {self._max_kept_bytes}; "
                 "try again when some have ended, or delete some"
             )
+        if outcome == "laden":
+            raise QueueFullError(
+                f"the files of the jobs that are kept take as many bytes as they may, {self._max_kept_file_bytes}; "
+                "try again when some have ended, or delete some"
+            )
         if outcome == "conflict":
             raise IdempotencyConflictError(
                 "this idempotency key was used with a different request", field="Idempotency-Key"
@@ -210,10 +231,13 @@ class JobQueue:
 
     def _record(self, job_id: str) -> dict[str, str]:
         record = cast("dict[str, str]", self._redis.hgetall(keys.job(job_id)))
-        if not record:
-            raise _unknown(job_id)
+        if not record or not self._view.shows(record):
+            raise unknown_job(job_id)
         return record
 
-
-def _unknown(job_id: str) -> UnknownJobError:
-    return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")
+    def _require_shown(self, job_id: str) -> None:
+        # A job never changes its tenant, so the answer is good for the next step.
+        if not self._view.is_whole and not self._view.shows_tenant(
+            cast("str | None", self._redis.hget(keys.job(job_id), "tenant"))
+        ):
+            raise unknown_job(job_id)

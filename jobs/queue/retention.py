@@ -1,4 +1,4 @@
-"""Deletes jobs that ended long ago, the oldest jobs if all take too much, and files that no job owns."""
+"""Deletes jobs that ended long ago, the oldest jobs if all take too much, expired uploads, and files of nobody."""
 
 from collections.abc import Callable, Iterable
 from itertools import takewhile
@@ -28,6 +28,7 @@ class Retention:
         *,
         keep_s: float,
         max_kept_bytes: int = 0,
+        max_kept_file_bytes: int = 0,
     ) -> None:
         """Make one.
 
@@ -37,18 +38,23 @@ class Retention:
             keep_s: seconds that a job is kept after its end; 0 keeps it until somebody deletes it.
             max_kept_bytes: of all jobs, as ``JobQueue`` has it. From three quarters of it on, ended jobs go, the oldest
                 first, so that there is room for the next.
+            max_kept_file_bytes: likewise of their files.
         """
         self._redis = redis
         self._scripts = Scripts(redis)
         self._files = files
         self._keep_s = keep_s
-        self._most_bytes = max_kept_bytes * 3 // 4
+        self._most_bytes = {
+            key: most * 3 // 4
+            for key, most in ((keys.KEPT_BYTES, max_kept_bytes), (keys.KEPT_FILE_BYTES, max_kept_file_bytes))
+            if most
+        }
         self._all_weighed = False
 
     @translates_redis_errors
     def sweep(self) -> int:
-        """Delete the jobs and places that are due; their number."""
-        return self._expire() + self._make_room() + self._collect()
+        """Delete the jobs, uploads and places that are due; their number."""
+        return self._expire() + self._make_room() + self._expire_uploads() + self._collect()
 
     def _expire(self) -> int:
         if self._keep_s == 0:
@@ -68,7 +74,10 @@ class Retention:
         self._scripts("delete", job_id)
 
     def _is_heavy(self) -> bool:
-        return int(cast("str | None", self._redis.get(keys.KEPT_BYTES)) or 0) > self._most_bytes
+        kept = cast("list[str | None]", self._redis.mget(list(self._most_bytes)))
+        return any(
+            int(bytes or 0) > most for bytes, most in zip(kept, self._most_bytes.values(), strict=True)
+        )
 
     def _weigh_all(self) -> None:
         """Record the size of jobs that ended under an older version, once."""
@@ -81,6 +90,9 @@ class Retention:
                     self._scripts.queue(pipeline, "weigh", job_id)
                 pipeline.execute()
         self._all_weighed = True
+
+    def _expire_uploads(self) -> int:
+        return int(self._scripts("expire_uploads", PORTION))
 
     def _collect(self) -> int:
         """Delete the files of executions that were lost; see ``collect_later`` in the scripts."""

@@ -27,24 +27,46 @@ class Submission:
     replayed: bool
 
 
+@dataclass(frozen=True)
+class Presentation:
+    """How answers show a job, where its caller speaks another service's dialect.
+
+    Attributes:
+        prediction_base: address of this server, to send the webhook a prediction as Replicate does; if empty, the
+            webhook gets the job.
+        picture_suffix: end of the pictures' addresses in predictions, such as ``.webp?quality=80``.
+        notes: what in the request has no effect here, a sentence of one line each. They become the job's first notes.
+    """
+
+    prediction_base: str = ""
+    picture_suffix: str = ""
+    notes: tuple[str, ...] = ()
+
+
+NATIVE = Presentation()
+
+
 def new_job_id() -> str:
     """An id that no other job has; those of later jobs sort after it, which decides between equal tags."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(8)}"
 
 
 def key_fields(
-    key: str | None, owner: str, body: GenerateRequest | ResolvedRequest | Task
+    key: str | None, owner: str, body: GenerateRequest | ResolvedRequest | Task, tenant: str = ""
 ) -> tuple[str, str, int]:
     """The place of an idempotency key (empty without one), the digest that it is bound to, and its time to live."""
     # Without defaults, so that a version which adds a field still knows the keys of the version before.
     digest = sha256(to_json(dump_as_stored(body))).hexdigest()
-    return _place_of_key(key, owner), digest, IDEMPOTENCY_TTL_S
+    return _place_of_key(key, keys.of_tenant(owner, tenant)), digest, IDEMPOTENCY_TTL_S
 
 
-def order_fields(resolved: ResolvedRequest | Task, caller: str) -> tuple[str, int, int, str]:
+def order_fields(
+    resolved: ResolvedRequest | Task, caller: str, tenant: str = ""
+) -> tuple[str, int, int, str]:
     """The fields of the queue's order: the job's flow, the flow's weight, its cost, its model."""
     priority = resolved.priority
-    return flow_of(caller, priority), WEIGHTS[priority], cost_of(resolved), resolved.model
+    flow = flow_of(keys.of_tenant(caller, tenant), priority)
+    return flow, WEIGHTS[priority], cost_of(resolved), resolved.model
 
 
 def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
@@ -53,9 +75,14 @@ def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
     return ("", "") if webhook is None else (str(webhook.url), ",".join(webhook.events))
 
 
-def file_fields(files: BroughtFiles) -> tuple[int | str, ...]:
-    """Bytes of the uploads, which go at the job's end; bytes of the pictures that the job keeps, and their digests."""
-    return files.uploads_bytes, files.inputs_bytes, *files.inputs
+def presentation_fields(presentation: Presentation) -> tuple[str, str, str]:
+    """The address in predictions, the end of the pictures' addresses, and the notes; each may be empty."""
+    return presentation.prediction_base, presentation.picture_suffix, "\n".join(presentation.notes)
+
+
+def file_fields(files: BroughtFiles, tenant: str = "") -> tuple[int | str, ...]:
+    """Bytes of the uploads, which go at the job's end, and of the pictures that it keeps; its tenant; their digests."""
+    return files.uploads_bytes, files.inputs_bytes, tenant, *files.inputs
 
 
 def _place_of_key(key: str | None, owner: str) -> str:

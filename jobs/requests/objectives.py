@@ -1,23 +1,17 @@
 """The objectives of guidance: terms of the loss that its gradient decreases."""
 
-import base64
-import binascii
-import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from jobs.requests.embeddings import EmbeddingName
+from jobs.requests.pictures import Thumbnail
 from jobs.requests.presets import PixelProperty
 from jobs.wire import SomeText, Wire
 
 MAX_OBJECTIVES = 32
-MAX_IMAGE_CHARS = 200_000  # CLIP sees a few hundred pixels across, so a thumbnail is enough
 ZERO = 1e-6
-_KEPT = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
-_DATA_URL = re.compile(r"\A\s*data:[^,]*;\s*base64\s*,", re.ASCII | re.IGNORECASE)
-_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class _Objective(Wire):
@@ -77,41 +71,9 @@ class ImageObjective(_OfClip):
     type: Literal["image"] = Field(
         description="`image`: spherical distance between the picture and another one."
     )
-    image: str = Field(
-        max_length=MAX_IMAGE_CHARS,
-        description="A PNG, JPEG or WebP file in base64, also as a data URL. CLIP sees a few hundred pixels "
-        "across, so a thumbnail will do. Or `sha256:` and 64 digits, as a job that is kept shows it: the same picture.",
+    image: Thumbnail = Field(
+        description=f"{Thumbnail.forms} CLIP sees a few hundred pixels across, so a thumbnail will do.",
     )
-
-    @field_validator("image")
-    @classmethod
-    def _in_one_form(cls, image: str) -> str:
-        kept = image.strip().lower()
-        return kept if _KEPT.fullmatch(kept) else base64.b64encode(_decoded(image)).decode()
-
-    @property
-    def digest(self) -> str | None:
-        """SHA-256 of a picture that jobs keep; None if the file is in the request."""
-        kept = _KEPT.fullmatch(self.image)
-        return kept[1] if kept else None
-
-    @property
-    def data(self) -> bytes:
-        """The file, if it is in the request."""
-        return base64.b64decode(self.image)
-
-    def kept_as(self, digest: str) -> "ImageObjective":
-        """The same with the digest of a picture that the job keeps."""
-        return self.model_copy(update={"image": f"sha256:{digest}"})
-
-
-def _decoded(image: str) -> bytes:
-    """Decode base64 in lines, of either alphabet, with or without padding, in a data URL or not."""
-    text = "".join(_DATA_URL.sub("", image, count=1).split()).translate(_URL_SAFE).rstrip("=")
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"it is not base64: {error}") from error
 
 
 class EmbeddingObjective(_OfClip):

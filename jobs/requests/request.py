@@ -16,6 +16,7 @@ from jobs.requests.selection import ResolvedSelection, Selection
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
+MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
 MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field, computed_field
+from pydantic.json_schema import SkipJsonSchema
 
 from jobs.requests.request import ResolvedRequest, WebhookEvent
 from jobs.requests.tasks import AnyRequest, AnyResult, generation_of
@@ -197,6 +198,8 @@ class Job(Wire):
     )
     metrics: Metrics = Field(default_factory=lambda: Metrics(), description="Times taken.")
     webhook: WebhookState | None = Field(None, description="Its webhook; null if it has none.")
+    # Of predictions alone, which show it in their addresses.
+    picture_suffix: SkipJsonSchema[str] = Field("", exclude=True)
 
     @property
     def generates(self) -> bool:

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from pydantic import TypeAdapter
 
+from jobs.db.times import instant
 from jobs.requests.tasks import read_request, read_result
 from jobs.status import links
 from jobs.status.candidates import to_candidates
@@ -44,9 +44,9 @@ def to_job(
     return Job(
         id=job_id,
         status=status,
-        created_at=_instant(created or 0),
-        started_at=None if started is None else _instant(started),
-        finished_at=None if finished is None else _instant(finished),
+        created_at=instant(created or 0),
+        started_at=None if started is None else instant(started),
+        finished_at=None if finished is None else instant(finished),
         queue_position=queue_position if status is JobStatus.QUEUED else None,
         cancel_requested=not status.is_terminal and "cancel_requested" in record,
         attempts=int(record["attempts"]),
@@ -68,6 +68,7 @@ def to_job(
             execution_s=_seconds(started, finished),
         ),
         webhook=_webhook(record),
+        picture_suffix=record.get("picture_suffix", ""),
     )
 
 
@@ -103,7 +104,3 @@ def _microseconds(record: Mapping[str, str], name: str) -> int | None:
 def _seconds(start_us: int | None, end_us: int | None) -> float | None:
     # The server's clock may have been set back in between.
     return None if start_us is None or end_us is None else max(0, end_us - start_us) / 1e6
-
-
-def _instant(microseconds: int) -> datetime:
-    return datetime.fromtimestamp(microseconds / 1e6, tz=UTC)

@@ -24,9 +24,10 @@ class Segment(Wire):
     indexes: tuple[int, ...] = Field(description="Numbers of the pictures within their job.")
     width: int = Field(gt=0, description="Length of a vector.")
     vectors: str = Field(description="Unit vectors, one after the other: float32, little-endian, base64.")
+    tenant: str = Field("", description="Tenant of the job; empty for the default one.")
 
     @classmethod
-    def of(cls, job_id: str, fence: str, rows: dict[int, list[float]]) -> "Segment":
+    def of(cls, job_id: str, fence: str, rows: dict[int, list[float]], tenant: str = "") -> "Segment":
         """The segment of vectors by the pictures' numbers; at least one."""
         numbers = array("f", (number for row in rows.values() for number in row))
         if sys.byteorder == "big":
@@ -37,6 +38,7 @@ class Segment(Wire):
             indexes=tuple(rows),
             width=len(next(iter(rows.values()))),
             vectors=base64.b64encode(numbers.tobytes()).decode(),
+            tenant=tenant,
         )
 
     @property
@@ -57,7 +59,9 @@ class Segments:
 
     def encode(self, segment: Segment) -> tuple[str, bytes]:
         """A segment as a file: its key and its bytes."""
-        return self.key(segment.job_id, segment.fence), segment.model_dump_json().encode()
+        return self.key(segment.job_id, segment.fence), segment.model_dump_json(
+            exclude_defaults=True
+        ).encode()
 
     def get(self, key: str) -> Segment:
         """Read a segment.

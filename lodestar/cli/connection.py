@@ -18,7 +18,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has
 
 @contextmanager
 def connected(url: str) -> Iterator["Client"]:
-    """A client of the service; its key is ``LODESTAR_KEY``, since others see the words of a command line."""
+    """A client of the service, with the key in LODESTAR_KEY if that is set.
+
+    The key is not an option: every user of the machine sees the words of a command line.
+    """
     from lodestar.client import Client
 
     with Client(url) as client:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,15 @@ from app.api.server.listener import listening, url_of
 from app.api.server.server import Server, configured
 from app.api.settings import ApiSettings
 from app.cli import main as cli
+from jobs.callers.keys import KeyStore
+from jobs.callers.record import new_record
+from jobs.callers.scopes import SCOPES_OF, Role, Scope
+from jobs.callers.secret import draw_key
 from jobs.storage.artifacts import ArtifactStore
 from tests.app.played_worker import PlayedWorker
 
 Run = Callable[..., int]
+MakeKey = Callable[..., str]
 
 
 @pytest.fixture
@@ -51,13 +57,40 @@ class LocalClient(TestClient):
     """A client in this process that calls the API by a name that is its own, as people do."""
 
     def __init__(self, app: FastAPI, **options: Any) -> None:
-        super().__init__(app, base_url="http://localhost", **options)
+        super().__init__(app, **{"base_url": "http://localhost", "client": ("127.0.0.1", 50000), **options})
 
 
 @pytest.fixture
 def client(settings: ApiSettings) -> Iterator[TestClient]:
     """A client of an API whose lifespan runs."""
     with LocalClient(create_app(settings)) as client:
+        yield client
+
+
+@pytest.fixture
+def make_key(redis: Redis) -> MakeKey:
+    """Make a key; its text."""
+
+    def make(
+        *scopes: Scope,
+        role: Role = Role.CLIENT,
+        tenant: str = "default",
+        name: str = "farm",
+        expires_in: timedelta | None = None,
+    ) -> str:
+        key = draw_key()
+        wanted = tuple(scopes or SCOPES_OF[role])
+        KeyStore(redis).add(new_record(key, tenant=tenant, name=name, scopes=wanted, expires_in=expires_in))
+        return str(key)
+
+    return make
+
+
+@pytest.fixture
+def operator(settings: ApiSettings, make_key: MakeKey) -> Iterator[TestClient]:
+    """A client with an operator's key."""
+    headers = {"Authorization": f"Bearer {make_key(role=Role.OPERATOR, name='boss')}"}
+    with LocalClient(create_app(settings), headers=headers) as client:
         yield client
 
 

@@ -1,16 +1,20 @@
 """A prompt becomes a guided picture, over HTTP and from the command line."""
 
+import base64
 import io
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
 from app.cli.demo import PROMPT, SEED
 from jobs.requests.guidance import Guidance
+from jobs.requests.objectives import ImageObjective
+from jobs.requests.pictures import Thumbnail, pictures_in
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
 from tests.integration.stack import LONG, PATIENCE_S, ROOT, Stack
@@ -58,6 +62,28 @@ def test_guidance_changes_the_picture(stack: Stack, guided: Made) -> None:
         Image.open(io.BytesIO(guided.png)) as guided_picture,
     ):
         assert picture.tobytes() != guided_picture.tobytes()
+
+
+def test_a_picture_guides_alike_by_whatever_name_it_comes(stack: Stack, guided: Made) -> None:
+    headers = {"Content-Type": "image/png"}
+    sent = httpx.post(f"{stack.url}/v1/uploads", content=guided.png, headers=headers).raise_for_status()
+    upload = sent.json()["data"][0]["id"]
+    made = []
+    for name in (upload, f"{guided.job.id}/0", base64.b64encode(guided.png).decode()):
+        image = ImageObjective(type="image", image=Thumbnail(name))
+        made.append(
+            make(
+                stack,
+                GenerateRequest(
+                    prompt="", seed=3, steps=3, guidance=Guidance(cutouts=2, objectives=(image,))
+                ),
+            )
+        )
+    assert len({each.png for each in made}) == 1
+    (shown,) = {str(picture) for each in made for picture in pictures_in(each.job.generation).values()}
+    kept = httpx.get(f"{stack.url}/v1/jobs/{made[0].job.id}/inputs/{shown}").raise_for_status().content
+    with Image.open(io.BytesIO(kept)) as target, Image.open(io.BytesIO(guided.png)) as picture:
+        assert target.tobytes() == picture.tobytes()
 
 
 def test_a_running_job_stops_when_it_is_canceled(stack: Stack, guided: Made) -> None:

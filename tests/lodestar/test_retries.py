@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = _answer
+    do_GET = do_POST = _answer  # noqa: N815 -- http.server finds them by these names
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing."""

@@ -62,4 +62,4 @@ def _denoise(call: Denoise, models: ModelRegistry) -> Prediction:
     output = (weights * outputs).sum(dim=0, keepdim=True)
     state.advance(output, call.noise)
     finite = Readback(state.x.sum().isfinite()[None])
-    return Prediction(Predictions(x, timesteps, outputs, output, finite), 0, 0, call.rows)
+    return Prediction(Predictions(x, timesteps, outputs, weights[None], finite), 0, 0, call.rows)

@@ -24,7 +24,7 @@ from worker.calls import (
     PullBack,
 )
 from worker.guidance.gradient import Gradient, guidance_gradients
-from worker.latents import advanced, calls_of, gathered, move_on
+from worker.latents import advanced, calls_of, gathered, latents_of, move_on
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
 from worker.sampling.prediction import Prediction, Predictions
@@ -64,15 +64,13 @@ def embed_images(calls: Sequence[EmbedImage], models: ModelRegistry) -> list[Ten
 def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]:
     """The prediction of each call, whose solver goes on; one pass of the denoiser holds the rows of all calls."""
     model, states = models.diffusion(calls[0].model), [call.state for call in calls]
-    device = states[0].whole.device
-    before, next_calls = gathered(states), calls_of(states, device)
-    x, timesteps, rows = before[:, 0], next_calls[:, 0], model.rows([call.rows for call in calls])
+    before, next_calls = gathered(states), calls_of(states)
+    x, timesteps, rows = latents_of(before), next_calls[:, 0], model.rows([call.rows for call in calls])
     outputs = model.predict(x, timesteps, rows)
-    combined = rows.combined(outputs)
-    after = advanced(states, before, next_calls, combined, _noise(calls, device))
-    finite = Readback(after[:, 0].flatten(1).sum(dim=1).isfinite())
+    after = advanced(states, before, next_calls, rows.weighted(outputs), _noise(calls, x.device))
+    finite = Readback(latents_of(after).flatten(1).sum(dim=1).isfinite())
     move_on(states, after)  # last: nothing has moved if anything before fails
-    batch = Predictions(x, timesteps, outputs, combined, finite)
+    batch = Predictions(x, timesteps, outputs, rows.weights, finite)
     starts = accumulate((call.size for call in calls[:-1]), initial=0)
     return [
         Prediction(batch, place, start, call.rows)

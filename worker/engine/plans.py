@@ -52,7 +52,7 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     if request.select is not None:
         scorer = request.select.scorer
     needed = SamplerInputs(
-        scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.prompts
+        scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.named
     )
     return Plan(
         refs_of(request, needed),

@@ -6,12 +6,13 @@ result.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from worker.random_numbers import CPU, normal
 
 
 @dataclass(frozen=True)
@@ -59,45 +60,66 @@ class CutoutSpec:
         return self.overview + self.inner
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cutouts:
-    """N square cutouts. All fields but ``noise`` are [N]; places are in [-1, 1] as for ``grid_sample``."""
+    """N square cutouts.
 
-    size: Tensor  # side of the window, as a share of the picture's shorter side
-    x: Tensor  # its centre
-    y: Tensor
-    rotation: Tensor  # in radians
-    mirror: Tensor  # 1, or -1 for a mirrored cutout
-    saturation: Tensor  # factors; 0 is grey
-    contrast: Tensor
-    brightness: Tensor
-    noise: Tensor  # [N, 3, px, px]
+    Attributes:
+        px: width and height in pixels.
+        numbers: the eight properties below of each, [8, N].
+        noise: to add, [N, 3, px, px] on the CPU; None without any.
+    """
+
+    px: int
+    numbers: Tensor
+    noise: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.size)
+        return self.numbers.shape[1]
 
     @property
-    def px(self) -> int:
-        """Width and height in pixels."""
-        return self.noise.shape[-1]
+    def size(self) -> Tensor:
+        """Sides of the windows, as shares of the picture's shorter side, [N]."""
+        return self.numbers[0]
+
+    @property
+    def x(self) -> Tensor:
+        """Their centres, in [-1, 1] as for ``grid_sample``, [N]."""
+        return self.numbers[1]
+
+    @property
+    def y(self) -> Tensor:
+        """Likewise."""
+        return self.numbers[2]
+
+    @property
+    def rotation(self) -> Tensor:
+        """In radians, [N]."""
+        return self.numbers[3]
+
+    @property
+    def mirror(self) -> Tensor:
+        """1, or -1 for a mirrored cutout, [N]."""
+        return self.numbers[4]
+
+    @property
+    def tints(self) -> Tensor:
+        """Factors of saturation, contrast and brightness, [3, N]; a saturation of 0 is grey."""
+        return self.numbers[5:]
 
     def part(self, start: int, stop: int) -> "Cutouts":
         """Cutouts ``start`` to ``stop``."""
-        return Cutouts(*(getattr(self, field.name)[start:stop] for field in fields(self)))
-
-    @classmethod
-    def together(cls, several: Sequence["Cutouts"]) -> "Cutouts":
-        """The cutouts of several pictures, one after the other."""
-        if len(several) == 1:
-            return several[0]
-        return cls(*(torch.cat([getattr(one, field.name) for one in several]) for field in fields(cls)))
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> "Cutouts":
-        """The same numbers on another device."""
-        return Cutouts(*(getattr(self, field.name).to(device, dtype) for field in fields(self)))
+        noise = None if self.noise is None else self.noise[start:stop]
+        return replace(self, numbers=self.numbers[:, start:stop], noise=noise)
 
 
-def draw_cutouts(spec: CutoutSpec, size: tuple[int, int], px: int, generator: torch.Generator) -> Cutouts:
+def draw_cutouts(
+    spec: CutoutSpec,
+    size: tuple[int, int],
+    px: int,
+    generator: torch.Generator,
+    device: torch.device = CPU,
+) -> Cutouts:
     """Draw the cutouts of one step.
 
     Args:
@@ -105,14 +127,15 @@ def draw_cutouts(spec: CutoutSpec, size: tuple[int, int], px: int, generator: to
         size: height and width of the picture in pixels.
         px: width of the CLIP's input.
         generator: the picture's own.
+        device: that needs them.
     """
     count, changes = len(spec), spec.augmentation
     uniform = torch.rand(11, count, generator=generator, dtype=torch.float32)
     u, place_x, place_y, mirror, grey = uniform[:5]
     rotation, shift_x, shift_y, *tints = uniform[5:] * 2 - 1
-    noise = torch.zeros(()).expand(count, 3, px, px)
+    noise = None
     if changes.noise_std:
-        noise = changes.noise_std * torch.randn(count, 3, px, px, generator=generator, dtype=torch.float32)
+        noise = normal((count, 3, px, px), generator, device, std=changes.noise_std)
 
     inner, shorter, (height, width) = torch.arange(count) >= spec.overview, min(size), size
     window = _window_sizes(spec, inner, u, min(px / shorter, 1))
@@ -125,17 +148,17 @@ def draw_cutouts(spec: CutoutSpec, size: tuple[int, int], px: int, generator: to
     is_grey = grey < torch.where(
         inner, torch.full((), max(changes.grey, spec.inner_grey)), torch.full((), changes.grey)
     )
-    return Cutouts(
-        size=window,
-        x=(1 - share_x) * place_x + 2 * share_x * changes.shift * shift_x,
-        y=(1 - share_y) * place_y + 2 * share_y * changes.shift * shift_y,
-        rotation=math.radians(changes.rotation_deg) * rotation,
-        mirror=torch.where(mirror < changes.mirrored, -torch.ones(()), torch.ones(())),
-        saturation=torch.where(is_grey, torch.zeros(()), saturation),
-        contrast=contrast,
-        brightness=brightness,
-        noise=noise,
+    numbers = (
+        window,
+        (1 - share_x) * place_x + 2 * share_x * changes.shift * shift_x,
+        (1 - share_y) * place_y + 2 * share_y * changes.shift * shift_y,
+        math.radians(changes.rotation_deg) * rotation,
+        torch.where(mirror < changes.mirrored, -torch.ones(()), torch.ones(())),
+        torch.where(is_grey, torch.zeros(()), saturation),
+        contrast,
+        brightness,
     )
+    return Cutouts(px, torch.stack(numbers), noise)
 
 
 def _window_sizes(spec: CutoutSpec, inner: Tensor, u: Tensor, least: float) -> Tensor:
@@ -153,7 +176,7 @@ def _window_sizes(spec: CutoutSpec, inner: Tensor, u: Tensor, least: float) -> T
 
 
 def make_cutouts(pictures: Tensor, cutouts: Cutouts) -> Tensor:
-    """Crop and augment N cutouts of one picture, or one of each of N pictures.
+    """Crop and tint N cutouts of one picture, or one of each of N pictures; ``add_noise`` does the rest.
 
     Args:
         pictures: [1, 3, H, W] or [N, 3, H, W], nominally in [0, 1]; not clamped, since that would cut the gradient.
@@ -166,7 +189,16 @@ def make_cutouts(pictures: Tensor, cutouts: Cutouts) -> Tensor:
     resized = F.interpolate(
         moved, (cutouts.px, cutouts.px), mode="bilinear", antialias=True, align_corners=False
     )
-    return _tint(resized, cutouts) + cutouts.noise
+    return _tint(resized, cutouts)
+
+
+def add_noise(made: Tensor, cutouts: Cutouts) -> None:
+    """Add the noise of some cutouts to what ``make_cutouts`` has made of them, [N, 3, px, px].
+
+    Their gradient passes a constant unchanged. So it is added in place, unknown to the gradient and without a copy.
+    """
+    if cutouts.noise is not None:
+        made.detach().add_(cutouts.noise.to(made.device, made.dtype, non_blocking=True))
 
 
 def _move(pictures: Tensor, cutouts: Cutouts) -> Tensor:
@@ -189,9 +221,7 @@ def _move(pictures: Tensor, cutouts: Cutouts) -> Tensor:
 
 
 def _tint(pictures: Tensor, cutouts: Cutouts) -> Tensor:
-    saturation, contrast, brightness = (
-        factor.view(-1, 1, 1, 1) for factor in (cutouts.saturation, cutouts.contrast, cutouts.brightness)
-    )
+    saturation, contrast, brightness = cutouts.tints[..., None, None, None].unbind()
     grey = pictures.mean(dim=1, keepdim=True)
     pictures = grey + saturation * (pictures - grey)
     mean = pictures.mean(dim=(1, 2, 3), keepdim=True)

@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from worker.guidance.cutouts import Cutouts, make_cutouts
-from worker.guidance.objectives import PIXEL_LOSSES, ClipTerms, Loss
+from worker.guidance.clip_losses import ClipLosses, TermLoss
+from worker.guidance.objectives import PIXEL_LOSSES, Loss
 
 # Gradients through a CLIP underflow in fp16. A power of two scales them without rounding, for all types alike.
 LOSS_SCALE = 2.0**12
@@ -55,55 +55,81 @@ def guidance_gradients(
         chunk: cutouts in one pass through a CLIP.
     """
     leaf = latents.detach().requires_grad_(True)
-    tally = [_Tally() for _ in losses]
     with torch.enable_grad():
         decoded = decode(leaf)
         # Sums over many cutouts are kept in single precision at least.
         wide = torch.promote_types(decoded.dtype, torch.float32)
         pictures = decoded.detach().to(wide).requires_grad_(True)
-        for clip in dict.fromkeys(terms.clip for loss in losses for terms in loss.clip_terms):
-            _add_clip_gradients(pictures, losses, clip, clips[clip], chunk, tally)
-        _add_pixel_gradients(pictures, losses, tally)
+        by_clip = [
+            _add_clip_gradients(pictures, losses, clip, clips[clip], chunk)
+            for clip in dict.fromkeys(terms.clip for loss in losses for terms in loss.clip_terms)
+        ]
+        by_pixels = _add_pixel_gradients(pictures, losses)
         if pictures.grad is None:
             raise ValueError("no loss has any term")
         values = vector_jacobian(decoded, leaf, pictures.grad / LOSS_SCALE)
-    return [one.gradient(value) for one, value in zip(tally, values.split(1), strict=True)]
+    finite = values.isfinite().flatten(1).all(dim=1)
+    values = torch.where(finite.view(-1, 1, 1, 1), values, torch.zeros_like(values))
+    # All that the host has to know, in the only read from the device.
+    read = torch.cat([finite.to(wide), by_pixels, *(each.values() for each in by_clip)]).tolist()
+    return _gradients(values, losses, by_clip, read)
 
 
 def _add_clip_gradients(
-    pictures: Tensor, losses: Sequence[Loss], name: str, clip: Embeds, chunk: int, tally: "list[_Tally]"
-) -> None:
+    pictures: Tensor, losses: Sequence[Loss], name: str, clip: Embeds, chunk: int
+) -> ClipLosses:
     """Add the gradients of the terms of one CLIP to those of the pictures."""
-    by_owner: dict[int, tuple[ClipTerms, float]] = {}
-    for owner, loss in enumerate(losses):
-        for terms in (terms for terms in loss.clip_terms if terms.clip == name):
-            by_owner[owner] = terms, 1 / len(terms.cutouts) if loss.reduction == "mean" else 1.0
-    every = Cutouts.together([terms.cutouts for terms, _ in by_owner.values()])
-    owner_of = torch.tensor(
-        [owner for owner, (terms, _) in by_owner.items() for _ in range(len(terms.cutouts))]
-    )
-    for start in range(0, len(every), chunk):
-        owners = owner_of[start : start + chunk]
-        part = every.part(start, start + chunk).to(pictures.device, pictures.dtype)
-        embeddings = clip.embed(make_cutouts(pictures.index_select(0, owners.to(pictures.device)), part))
-        total = embeddings.new_zeros(())
-        for owner in owners.unique().tolist():
-            terms, share = by_owner[owner]
-            own = embeddings[(owners == owner).to(embeddings.device)]
-            for term in terms.terms:
-                value = share * term.loss(own).sum()
-                tally[owner].add(term.objective, term.weight, value)
-                total = total + term.weight * value
-        (total * LOSS_SCALE).backward()
+    terms = ClipLosses(name, losses, pictures)
+    for start in range(0, len(terms), chunk):
+        embeddings = clip.embed(terms.cutouts(start, min(start + chunk, len(terms))))
+        _propagate(terms.total(embeddings, start))
+    return terms
 
 
-def _add_pixel_gradients(pictures: Tensor, losses: Sequence[Loss], tally: "list[_Tally]") -> None:
-    """Add the gradients of the pixel losses to those of the pictures."""
-    for owner, loss in enumerate(losses):
+def _add_pixel_gradients(pictures: Tensor, losses: Sequence[Loss]) -> Tensor:
+    """Add the gradients of the pixel losses to those of the pictures; the losses of all terms, without weights."""
+    weighted, values = [], []
+    for picture, loss in zip(pictures.split(1), losses, strict=True):
         for term in loss.pixel_terms:
-            value = PIXEL_LOSSES[term.property](pictures[owner : owner + 1])[0]
-            tally[owner].add(term.objective, term.weight, value)
-            (term.weight * value * LOSS_SCALE).backward()
+            value = PIXEL_LOSSES[term.property](picture)
+            weighted.append(term.weight * value)
+            values.append(value.detach())
+    if not values:
+        return pictures.new_zeros(0)
+    _propagate(torch.cat(weighted).sum())
+    return torch.cat(values)
+
+
+def _propagate(loss: Tensor) -> None:
+    """Add the scaled gradient of a loss to those of the leaves."""
+    torch.autograd.backward(loss, torch.full_like(loss, LOSS_SCALE))
+
+
+def _gradients(
+    values: Tensor, losses: Sequence[Loss], by_clip: Sequence[ClipLosses], read: list[float]
+) -> list[Gradient]:
+    """The gradient of each picture, from what was read: finite or not, losses of pixels, losses of cutouts."""
+    finite, read = read[: len(losses)], read[len(losses) :]
+    found = [
+        (picture, term.objective, term.weight)
+        for picture, loss in enumerate(losses)
+        for term in loss.pixel_terms
+    ]
+    terms = [TermLoss(*term, value) for term, value in zip(found, read, strict=False)]
+    read = read[len(found) :]
+    for each in by_clip:
+        count = each.values().numel()
+        terms += each.terms(read[:count])
+        read = read[count:]
+    gradients = []
+    for picture, value in enumerate(values.split(1)):
+        own = [term for term in terms if term.picture == picture]
+        by_objective: dict[int, float] = {}
+        for term in own:
+            by_objective[term.objective] = by_objective.get(term.objective, 0.0) + term.value
+        total = sum(term.weight * term.value for term in own)
+        gradients.append(Gradient(total, by_objective, value, bool(finite[picture])))
+    return gradients
 
 
 def vector_jacobian(outputs: Tensor, inputs: Tensor, gradients: Tensor) -> Tensor:
@@ -121,21 +147,3 @@ def vector_jacobian(outputs: Tensor, inputs: Tensor, gradients: Tensor) -> Tenso
     scale = torch.exp2(-torch.floor(torch.log2(torch.where(largest > 0, largest, torch.ones_like(largest)))))
     (scaled,) = torch.autograd.grad(outputs, inputs, (gradients * scale).to(outputs.dtype))
     return scaled / scale.to(scaled)
-
-
-class _Tally:
-    """The losses of one picture as they add up, on its device until the end."""
-
-    def __init__(self) -> None:
-        self._losses: dict[int, Tensor] = {}
-        self._total: Tensor | float = 0.0
-
-    def add(self, objective: int, weight: float, loss: Tensor) -> None:
-        loss = loss.detach()
-        self._losses[objective] = self._losses.get(objective, torch.zeros_like(loss)) + loss
-        self._total = self._total + weight * loss
-
-    def gradient(self, value: Tensor) -> Gradient:
-        finite = bool(value.isfinite().all())
-        losses = {objective: float(loss) for objective, loss in self._losses.items()}
-        return Gradient(float(self._total), losses, value if finite else torch.zeros_like(value), finite)

@@ -12,6 +12,7 @@ import structlog
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import DeviceLostError, LodestarError, ModelUnavailableError, OutOfMemoryError
 from worker.models.clip import ClipModel
+from worker.models.cutout_batches import CutoutBatches
 from worker.models.device import Device
 from worker.models.failures import Failure, failure_of
 from worker.models.families.denoiser import Denoiser
@@ -78,6 +79,7 @@ class ModelRegistry:
         self.catalog = catalog
         self.device = device
         self._shared = SharedNetworks(digests)
+        self._cutout_batches = CutoutBatches()
         self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
         self._queue: deque[Pin] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
@@ -225,6 +227,9 @@ class ModelRegistry:
                         warm_up(model, card)
                 else:
                     model = load_clip(card, self.device, self._shared)
+                    # A CPU would spend seconds on it, and keeps the estimate.
+                    if self.device.device.type == "cuda":
+                        model.batch_cutouts = self._cutout_batches.of(ref.id, model)
         except Exception as error:
             whose = failure_of(_first(error), self.device.answers)
             if whose is Failure.DEVICE:

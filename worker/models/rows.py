@@ -61,19 +61,18 @@ class RowBatch:
             buffer.copy_(self.expanded(latents))
         return buffer
 
-    def combined(self, outputs: Tensor) -> Tensor:
-        """The weighted sum of each picture's outputs [B, C, h, w], as [N, C, h, w]."""
-        return self._sum(outputs, self.weights)
+    def weighted(self, outputs: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The outputs [B, C, h, w] of each picture's first row, second row and so on, with their weights.
+
+        Row by row, so that a picture's combined output has the same bits in every batch.
+        """
+        return [(self._nth(outputs, row), self.weights[:, row]) for row in range(self.places.shape[1])]
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""
-        return self._sum(values, (self.weights != 0).to(values.dtype))
-
-    def _sum(self, values: Tensor, weights: Tensor) -> Tensor:
-        # Row by row, so that the sum of one picture has the same bits in every batch.
-        total = self._nth(values, 0) * weights[:, 0]
-        for row in range(1, self.places.shape[1]):
-            total.addcmul_(self._nth(values, row), weights[:, row])
+        total = torch.zeros_like(self._nth(values, 0))
+        for value, weight in self.weighted(values):
+            total.addcmul_(value, (weight != 0).to(values.dtype))
         return total
 
     def _nth(self, values: Tensor, row: int) -> Tensor:

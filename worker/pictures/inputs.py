@@ -18,7 +18,7 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
-from worker.pictures.read import levels, read_prompts
+from worker.pictures.read import levels, read_named
 
 DELETED = "a picture that the job needs was deleted before it was looked at"
 MOST_PIXELS_OF_OURS = 1 << 28  # of a picture that a worker has made and enlarged
@@ -51,19 +51,21 @@ class Inputs:
 
     Attributes:
         embeddings: the aesthetic embeddings that it names, by their digests.
-        prompts: the pictures that guide it, as ``read_prompts`` returns them.
+        named: the pictures that its request names, as ``read_named`` returns them.
         pictures: those that it embeds, one after another; none is read yet.
         file: a file to import.
     """
 
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
-    prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    named: Mapping[str, Tensor] = field(default_factory=dict)
     pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
 
-def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore) -> Inputs:
-    """All files of a job; of a task with many pictures, their places.
+def read_inputs(
+    job_id: str, request: ResolvedRequest | Task, artifacts: ArtifactStore, tenant: str = ""
+) -> Inputs:
+    """All files of a job, of which the embeddings are its tenant's; of a task with many pictures, their places.
 
     Raises:
         JobFailedError: a file is gone, is damaged, or has changed since the job was submitted.
@@ -72,12 +74,12 @@ def read_inputs(job_id: str, request: ResolvedRequest | Task, artifacts: Artifac
     try:
         match request:
             case ResolvedRequest():
-                library = EmbeddingLibrary(artifacts)
+                library = EmbeddingLibrary(artifacts, tenant)
                 return Inputs(
                     embeddings={
                         digest: _embedding(name, digest, library) for name, digest in _named(request)
                     },
-                    prompts=read_prompts(job_id, request, artifacts),
+                    named=read_named(job_id, request, artifacts),
                 )
             case EmbeddingTask():
                 return Inputs(

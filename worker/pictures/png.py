@@ -7,6 +7,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
+from worker.pictures.infotext import infotext
 from worker.pictures.picture import Picture
 from worker.raster import Raster
 
@@ -22,8 +23,7 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
     The same picture and request give the same bytes.
     """
     chunks = PngInfo()
-    # NUL may not be in a text chunk, and readers end the text there. JSON escapes it.
-    chunks.add_itxt("parameters", parameters(picture, request).replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    chunks.add_itxt("parameters", infotext(picture.seed, request))
     # Previews do not change the picture.
     chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every_steps"}))
     file = io.BytesIO()
@@ -38,43 +38,6 @@ def encode_preview(raster: Raster) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=80)
     return file.getvalue()
-
-
-def parameters(picture: Picture, request: ResolvedRequest) -> str:
-    """The request in the text form of A1111's web UI, which other tools read."""
-    lines = [request.prompt]
-    if request.negative_prompt:
-        lines.append(f"Negative prompt: {request.negative_prompt}")
-    fields = {
-        "Steps": request.steps,
-        "Sampler": request.sampler.value,
-        "Schedule type": request.schedule.value,
-        "CFG scale": f"{request.cfg_scale:g}",
-        "Seed": picture.seed,
-        "Size": f"{request.width}x{request.height}",
-        "Model": request.model,
-    }
-    if request.guidance is not None:
-        fields |= {
-            "CLIP guidance": request.guidance.preset,
-            "CLIP guidance model": request.guidance.clip,
-            "CLIP guidance scale": f"{request.guidance.scale:g}",
-            "CLIP guidance cutouts": request.guidance.cutouts,
-        }
-    if request.personalization is not None:
-        fields |= {
-            "Aesthetic embedding": request.personalization.embedding,
-            "Aesthetic steps": request.personalization.steps,
-            "Aesthetic LR": f"{request.personalization.lr:g}",
-            "Aesthetic weight": f"{request.personalization.weight:g}",
-        }
-    if request.upscale is not None:
-        fields |= {
-            "Upscaler": f"Real-ESRGAN {request.upscale.model}",
-            "Upscale factor": request.upscale.factor,
-        }
-    lines.append(", ".join(f"{name}: {value}" for name, value in fields.items()))
-    return "\n".join(lines)
 
 
 def picture_key(prefix: str, index: int) -> str:

@@ -1,4 +1,4 @@
-"""Reads the pictures of a request's objectives."""
+"""Reads the pictures that a request names."""
 
 from hashlib import sha256
 
@@ -8,37 +8,37 @@ from PIL import Image
 from torch import Tensor
 
 from jobs.errors import JobFailedError
-from jobs.pictures.reader import read_picture
-from jobs.requests.objectives import ImageObjective
+from jobs.pictures.reader import Kept, read_picture
+from jobs.requests.pictures import Picture, pictures_in
 from jobs.requests.request import ResolvedRequest
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import input_key
 
 
-def read_prompts(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:
-    """The pictures of a request's objectives, uint8 [3, H, W], by the names that the objectives give them.
+def read_named(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:
+    """The pictures of a request, in whatever fields, by the names that it gives them.
+
+    Each is uint8 [3, H, W], sRGB, as large as it is kept; or [4, H, W] with its opacity, if its field keeps that and it
+    is not opaque.
 
     Raises:
         JobFailedError: one has changed since the job was submitted.
         UnknownImageError: one is gone.
         OSError: the artifact store cannot be reached.
     """
-    objectives = request.guidance.objectives if request.guidance else ()
-    asked = {each.image: each for each in objectives if isinstance(each, ImageObjective)}
-    return {image: levels(_opened(job_id, each, artifacts)) for image, each in asked.items()}
+    named = {str(picture): picture for picture in pictures_in(request).values()}
+    return {name: levels(_opened(job_id, picture, artifacts)) for name, picture in named.items()}
 
 
 def levels(picture: Image.Image) -> Tensor:
-    """An RGB picture as uint8 [3, H, W], a quarter of its size in float32."""
+    """A picture as uint8 [C, H, W], a quarter of its size in float32."""
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
-def _opened(job_id: str, objective: ImageObjective, artifacts: ArtifactStore) -> Image.Image:
-    if objective.digest is None:  # of an older version, which kept the file in the request
-        return read_picture(objective.data, "a picture to be guided by")
-    png = artifacts.get(input_key(job_id, objective.digest))
-    if sha256(png).hexdigest() != objective.digest:
-        raise JobFailedError(
-            "a picture to be guided by is not the one that it was when the job was submitted"
-        )
-    return read_picture(png, "a stored picture")
+def _opened(job_id: str, picture: Picture, artifacts: ArtifactStore) -> Image.Image:
+    if picture.digest is None:  # of an older version, which kept the file in the request
+        return read_picture(picture.data, "a picture of the request")
+    png = artifacts.get(input_key(job_id, picture.digest))
+    if sha256(png).hexdigest() != picture.digest:
+        raise JobFailedError("a picture of the request is not the one that it was when the job was submitted")
+    return read_picture(png, "a stored picture", kept=Kept.WITH_ALPHA)

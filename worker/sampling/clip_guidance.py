@@ -16,6 +16,8 @@ from worker.events import Yield
 from worker.guidance.gradient import Gradient
 from worker.guidance.objectives import Loss
 from worker.sampling import rule
+from worker.sampling.guidance_draws import GuidanceDraw, guidance_draws
+from worker.sampling.noise import Ahead
 from worker.sampling.prediction import Prediction
 from worker.sampling.step import Step
 from worker.sampling.step_losses import StepLosses
@@ -44,6 +46,8 @@ class ClipGuidance:
         *,
         model: str,
         size: tuple[int, int],
+        shape: tuple[int, int, int, int],
+        device: torch.device,
         generator: torch.Generator,
     ) -> None:
         """Start a run.
@@ -54,15 +58,22 @@ class ClipGuidance:
             steps: of the solver.
             model: id of the diffusion model.
             size: height and width of the picture in pixels.
+            shape: of its latents.
+            device: of its latents.
             generator: of the picture, for all random numbers of guidance.
         """
         self._guidance = guidance
         self._preset = PRESETS[guidance.preset]
-        self._losses = StepLosses(guidance, targets, size, generator)
         self._steps = steps
         self._window = guidance.window(len(steps))
+        self._due = self._window[:: guidance.stride]
         self._model = model
-        self._generator = generator
+        self._device = device
+        losses = StepLosses(guidance, targets, size, generator, device)
+        progress = [index / len(steps) for index in self._due]
+        draws = guidance_draws(guidance, losses, progress, shape, generator, device)
+        self._draws: Ahead[GuidanceDraw] = Ahead(draws, 1)  # one step ahead, since cutouts take much memory
+        self._drawn: GuidanceDraw | None = None  # for the next gradient
         self._last: tuple[Tensor | None, Tensor | float] | None = None
         self._best, self._since_best = math.inf, 0
         self._trace: list[GuidedStep] = []
@@ -76,16 +87,18 @@ class ClipGuidance:
         """How often to take step ``index``."""
         return self._guidance.recurrences if self._is_due(index) else 1
 
-    def fresh_noise(self, like: Tensor) -> Tensor:
+    def fresh_noise(self) -> Tensor:
         """Noise for taking a step again."""
-        return torch.randn(like.shape, generator=self._generator, dtype=torch.float32).to(like.device)
+        self._drawn = next(self._draws)
+        assert self._drawn.fresh is not None
+        return self._drawn.fresh.to(self._device, non_blocking=True)
 
     def update(self, index: int, prediction: Prediction) -> Generator[Yield, Any, Update | None]:
         """The update of step ``index``; None for no change."""
         if self._is_due(index):
-            loss = self._losses.draw(index / len(self._steps))
+            drawn, self._drawn = self._drawn or next(self._draws), None
             self._last = (
-                None if loss is None else (yield from self._scaled_gradients(index, prediction, loss))
+                None if drawn.loss is None else (yield from self._scaled_gradients(index, prediction, drawn))
             )
         elif not (self._guidance.reuse and self._is_within(index)):
             return None
@@ -102,14 +115,15 @@ class ClipGuidance:
         return index in self._window and not (patience and self._since_best >= patience)
 
     def _is_due(self, index: int) -> bool:
-        return self._is_within(index) and index in self._window[:: self._guidance.stride]
+        return self._is_within(index) and index in self._due
 
     def _scaled_gradients(
-        self, index: int, prediction: Prediction, loss: Loss
+        self, index: int, prediction: Prediction, drawn: GuidanceDraw
     ) -> Generator[Yield, Any, tuple[Tensor | None, Tensor | float] | None]:
         """The noisy gradient D and the displacement of x0 (see ``rule``); None when a gradient is not finite."""
         guidance, preset, step = self._guidance, self._preset, self._steps[index]
-        noise = self._smoothing_noise(step, prediction.x)
+        loss, noise = drawn.loss, self._smoothing_noise(step, drawn, prediction.x)
+        assert loss is not None
         gradients: list[Gradient] = []
         noisy: Tensor | None = None
         # D is relative to sigma, which is infinite in noise alone.
@@ -137,12 +151,10 @@ class ClipGuidance:
             correction=prediction.correction,
         )
 
-    def _smoothing_noise(self, step: Step, like: Tensor) -> Tensor | None:
-        if not self._guidance.smoothing:
+    def _smoothing_noise(self, step: Step, drawn: GuidanceDraw, like: Tensor) -> Tensor | None:
+        if drawn.smoothing is None:
             return None
-        shape = (self._guidance.smoothing_samples, *like.shape[1:])
-        drawn = torch.randn(shape, generator=self._generator, dtype=torch.float32)
-        return self._guidance.smoothing * step.s * drawn.to(like)
+        return self._guidance.smoothing * step.s * drawn.smoothing.to(like, non_blocking=True)
 
     def _gradient(self, latents: Tensor, loss: Loss, noise: Tensor | None) -> Generator[Yield, Any, Gradient]:
         """The gradient at these latents, of -log mean exp(-L) over the noise where there is any."""
@@ -177,16 +189,17 @@ class ClipGuidance:
         """Add a step to the trace and to the patience; whether the gradients are finite."""
         first = gradients[0]
         finite = all(gradient.finite for gradient in gradients)
-        losses = [first.losses.get(number) for number in range(len(self._guidance.objectives))]
-        self._trace.append(
-            GuidedStep(
-                step=index,
-                loss=_or_none(first.loss),
-                losses=tuple(_or_none(loss) for loss in losses),
-                gradient_rms=float(rule.rms(first.value)) if finite else None,
-                skipped=not finite,
+        if self._guidance.trace:
+            losses = [first.losses.get(number) for number in range(len(self._guidance.objectives))]
+            self._trace.append(
+                GuidedStep(
+                    step=index,
+                    loss=_or_none(first.loss),
+                    losses=tuple(_or_none(loss) for loss in losses),
+                    gradient_rms=float(rule.rms(first.value)) if finite else None,
+                    skipped=not finite,
+                )
             )
-        )
         if first.loss < self._best - PATIENCE_TOLERANCE * abs(first.loss):
             self._best, self._since_best = first.loss, 0
         else:

@@ -17,11 +17,11 @@ class SamplerInputs:
         aesthetic_scorer: id of the CLIP that gives the aesthetic score and the embedding for the search.
         text_clip: id of the CLIP that the model's text encoder belongs to; personalization needs it.
         embeddings: the aesthetic embeddings that the request names, by their digests.
-        prompts: the pictures that guide, uint8 [3, H, W], by the names that the objectives give them.
+        pictures: those that the request names, uint8 [C, H, W], by these names; see ``read_named``.
     """
 
     scorer: str
     aesthetic_scorer: str | None = None
     text_clip: str | None = None
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
-    prompts: Mapping[str, Tensor] = field(default_factory=dict)
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)

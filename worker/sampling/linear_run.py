@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from jobs.requests.samplers import SamplerName, ScheduleName
-from worker.latents import INPUTS, PARTS, Coefficients
+from worker.latents import Coefficients
+from worker.patterns import INPUTS, ORDER, OUTPUT, PARTS, REUSED
 from worker.sampling.solvers.base import Solver
 from worker.sampling.solvers.table import SOLVERS
 from worker.sampling.step import Step
 
+ROUNDING = 1e-12  # of a sum whose terms cancel, relative to them
 PAST = sum(part.startswith("past") for part in PARTS)  # values of past steps that a solver remembers at most
 
 
@@ -90,7 +92,6 @@ def _linear_run(
         torch.stack(weights).float(),
         torch.tensor([call.timestep for call in calls]),
         tuple(moves),
-        depth=1 + max(number for matrix in weights for number, row in enumerate(matrix) if row.any()),
     )
     scale = float(solver.initial(torch.ones((), dtype=torch.float64)))
     return LinearRun(tuple(solver.steps), _grouped(calls, len(solver.steps)), coefficients, scale)
@@ -107,10 +108,32 @@ def _unit(name: str) -> Tensor:
 
 
 def _weights(solver: Solver, index: int, stage: int, *, draws: bool) -> Tensor:
-    """The state after a call as weights of its inputs, [PARTS, INPUTS]."""
+    """The state after a call as weights of its inputs, [PARTS, INPUTS], those of ``REUSED`` parts among them."""
     _remember(solver, [_unit(f"past {age}") for age in range(PAST)], _unit("start"))
     x = solver.advance(index, stage, _unit("x"), _unit("output"), _unit("noise") if draws else None)
-    return torch.stack(_state(solver, x, torch.zeros(len(INPUTS), dtype=torch.float64)))
+    return _shortened(torch.stack(_state(solver, x, torch.zeros(len(INPUTS), dtype=torch.float64))))
+
+
+def _shortened(weights: Tensor) -> Tensor:
+    """The same state with parts made of others that are made before, where that leaves no more terms.
+
+    A solver computes its estimate D from the output, and all else from D. Its memory holds D, or a slope made of it. So
+    one part takes the output, and the others take that part.
+    """
+    for made, (place, found_at) in enumerate(ORDER[: len(REUSED)]):
+        pivot = (
+            OUTPUT if weights[place, OUTPUT] else place
+        )  # a part that takes no output has it by another part
+        if not weights[place, pivot]:
+            continue
+        for other, _ in ORDER[made + 1 :]:
+            share = weights[other, pivot] / weights[place, pivot]
+            shorter = weights[other] - share * weights[place]
+            shorter[shorter.abs() < ROUNDING * weights[other].abs().max()] = 0
+            shorter[found_at] = share
+            if share and shorter.count_nonzero() <= weights[other].count_nonzero():
+                weights[other] = shorter
+    return weights
 
 
 def _moves(solver: Solver, index: int) -> tuple[tuple[int, float], ...]:

@@ -1,49 +1,73 @@
-"""Fresh noise of a picture's own generator, drawn ahead of need beside the denoiser."""
+"""Random numbers of a picture's own generators, drawn ahead of need beside the device's work.
 
+They come from generators on the CPU, one after the other, so that a seed gives one picture on every device. PyTorch
+draws without Python's lock, and a step of the device takes longer than its noise. A counter-based generator on the
+device would need no thread, but the same numbers on a CPU would take it several times as long.
+"""
+
+import os
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from itertools import islice
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-AT_A_TIME = 4  # so that handing the work over costs little for each
+from worker.random_numbers import normal
+
+T = TypeVar("T")
+
+AT_A_TIME = 4  # latents, so that handing the work over costs little for each
+MOST_DRAWERS = 4
 
 
 @cache
 def _drawers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1, thread_name_prefix="noise")
+    count = max(1, min(MOST_DRAWERS, (os.cpu_count() or 1) // 4))
+    return ThreadPoolExecutor(count, thread_name_prefix="noise")
 
 
-class NoiseStream:
-    """Standard normal tensors, the same as if they were drawn one by one when they are needed."""
+class Ahead(Generic[T]):
+    """The values of an iterator, which another thread computes before they are asked for."""
 
-    def __init__(self, generator: torch.Generator, shape: tuple[int, ...], count: int) -> None:
-        """Start to draw.
+    def __init__(self, values: Iterator[T], at_a_time: int) -> None:
+        """Start.
 
         Args:
-            generator: on the CPU; nothing else may draw from it any more.
-            shape: of each.
-            count: of all that will be needed.
+            values: nothing else may use it any more, nor what it draws from.
+            at_a_time: values that are computed together, while those before them are used.
         """
-        self._generator, self._shape, self._left = generator, shape, count
-        self._drawn: deque[Tensor] = deque()
-        self._next: Future[list[Tensor]] | None = None
-        self._order()
+        self._values, self._at_a_time = values, at_a_time
+        self._ready: deque[T] = deque()
+        self._next = self._order()
 
-    def draw(self) -> Tensor:
-        """The next one; there are no more than were announced."""
-        if not self._drawn:
-            assert self._next is not None
-            self._drawn.extend(self._next.result())
-            self._order()
-        return self._drawn.popleft()
+    def __next__(self) -> T:
+        """The next one.
 
-    def _order(self) -> None:
-        """Have the next ones drawn."""
-        count = min(AT_A_TIME, self._left)
-        self._left -= count
-        self._next = _drawers().submit(self._draw, count) if count else None
+        Raises:
+            StopIteration: there is none.
+        """
+        if not self._ready:
+            self._ready.extend(self._next.result())
+            if not self._ready:
+                raise StopIteration
+            self._next = self._order()
+        return self._ready.popleft()
 
-    def _draw(self, count: int) -> list[Tensor]:
-        return [torch.randn(self._shape, generator=self._generator) for _ in range(count)]
+    def _order(self) -> Future[list[T]]:
+        return _drawers().submit(lambda: list(islice(self._values, self._at_a_time)))
+
+
+def noise_stream(generator: torch.Generator, shape: tuple[int, ...], count: int) -> Ahead[Tensor]:
+    """Standard normal tensors, the same as if they were drawn one by one when they are needed.
+
+    Args:
+        generator: on the CPU.
+        shape: of each.
+        count: of all.
+    """
+    # Not page-locked: a batch puts them together first.
+    return Ahead((normal(shape, generator) for _ in range(count)), AT_A_TIME)

@@ -18,14 +18,14 @@ class Predictions:
         x: latents before the call, [N, C, h, w].
         timesteps: [N].
         outputs: of the denoiser, [B, C, h, w].
-        combined: the weighted sums of each picture's outputs, [N, C, h, w].
+        weights: of each picture's rows in its combined output, [N, R or more, 1, 1, 1].
         finite: whether the latents after the call are finite, [N].
     """
 
     x: Tensor
     timesteps: Tensor
     outputs: Tensor
-    combined: Tensor
+    weights: Tensor
     finite: Readback
 
 
@@ -61,15 +61,14 @@ class Prediction:
         return self.batch.outputs[self.start : self.start + len(self.rows)]
 
     @property
-    def output(self) -> Tensor:
-        """The combined output, [1, C, h, w]."""
-        return self.batch.combined[self.place : self.place + 1]
-
-    @cached_property
     def weights(self) -> Tensor:
         """Of the rows in the combined output, [R, 1, 1, 1]."""
-        weights = torch.tensor([row.weight for row in self.rows], dtype=self.outputs.dtype)
-        return weights.view(-1, 1, 1, 1).to(self.outputs.device)
+        return self.batch.weights[self.place, : len(self.rows)]
+
+    @cached_property
+    def output(self) -> Tensor:
+        """The combined output, [1, C, h, w]."""
+        return (self.weights * self.outputs).sum(dim=0, keepdim=True)
 
     @property
     def correction(self) -> Tensor:
@@ -79,7 +78,9 @@ class Prediction:
     def conditional(self) -> "Prediction":
         """The prediction of the first row alone."""
         first = self.outputs[:1]
-        alone = Predictions(self.x, self.timestep, first, first, self.batch.finite)
+        alone = Predictions(
+            self.x, self.timestep, first, torch.ones_like(self.weights[None, :1]), self.batch.finite
+        )
         return Prediction(alone, 0, 0, (replace(self.rows[0], weight=1.0),))
 
     @property

@@ -23,7 +23,7 @@ from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import Conditions, condition
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
-from worker.sampling.noise import NoiseStream
+from worker.sampling.noise import Ahead, noise_stream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
@@ -41,7 +41,7 @@ class _Sampling:
     conditions: Conditions
     state: LatentState
     guidance: ClipGuidance | None
-    noise: NoiseStream
+    noise: Ahead[Tensor]
 
 
 def sample(
@@ -88,13 +88,14 @@ def _begun(
     model, seed = facts.models[request.model], request.seed + index
     conditions = yield from condition(request, inputs)
     run = linear_run(request.sampler, model.scheduler_config, request.steps, request.schedule, request.eta)
-    guidance = yield from _clip_guidance(request, seed, run, facts, inputs)
-    rng, shape = torch.Generator().manual_seed(seed), _shape(request, model)
+    shape = _shape(request, model)
+    guidance = yield from _clip_guidance(request, seed, run, shape, facts, inputs)
+    rng = torch.Generator().manual_seed(seed)
     x = run.initial_scale * torch.randn(shape, generator=rng)
     state = LatentState(run.coefficients, x.to(model.device))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, conditions, state, guidance, NoiseStream(rng, shape, draws))
+    return _Sampling(run, conditions, state, guidance, noise_stream(rng, shape, draws))
 
 
 def _step(
@@ -109,11 +110,11 @@ def _step(
     for taken in range(rounds):
         if guidance and taken:
             step = run.steps[number]
-            forward = math.sqrt(step.beta) * guidance.fresh_noise(state.x)
+            forward = math.sqrt(step.beta) * guidance.fresh_noise()
             state.renoise(math.sqrt(step.alpha), forward)
         update: Update | None = None
         for call in run.calls[number]:
-            noise = sampling.noise.draw() if call.draws else None
+            noise = next(sampling.noise) if call.draws else None
             prediction: Prediction = yield Denoise(model, state, rows, noise)
             if call.stage == 0:
                 first = prediction
@@ -162,7 +163,12 @@ def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, 
 
 
 def _clip_guidance(
-    request: ResolvedRequest, seed: int, run: LinearRun, facts: Facts, inputs: SamplerInputs
+    request: ResolvedRequest,
+    seed: int,
+    run: LinearRun,
+    shape: tuple[int, int, int, int],
+    facts: Facts,
+    inputs: SamplerInputs,
 ) -> Generator[Yield, Any, ClipGuidance | None]:
     """The guidance of the picture; None without any."""
     guidance = request.guidance
@@ -174,5 +180,7 @@ def _clip_guidance(
         run.steps,
         model=request.model,
         size=(request.height, request.width),
+        shape=shape,
+        device=facts.models[request.model].device,
         generator=torch.Generator().manual_seed((seed ^ GUIDANCE_STREAM) % 2**63),
     )

@@ -15,7 +15,12 @@ class StepLosses:
     """Draws the loss of a step, with cutouts from the picture's own generator."""
 
     def __init__(
-        self, guidance: ResolvedGuidance, targets: Targets, size: tuple[int, int], generator: torch.Generator
+        self,
+        guidance: ResolvedGuidance,
+        targets: Targets,
+        size: tuple[int, int],
+        generator: torch.Generator,
+        device: torch.device,
     ) -> None:
         """Draw nothing yet.
 
@@ -24,12 +29,14 @@ class StepLosses:
             targets: the losses of its objectives.
             size: height and width of the picture in pixels.
             generator: of the picture.
+            device: that needs the cutouts.
         """
         self._guidance = guidance
         self._preset = PRESETS[guidance.preset]
         self._targets = targets
         self._size = size
         self._generator = generator
+        self._device = device
 
     def draw(self, progress: float) -> Loss | None:
         """The loss at a share of the run, from 0 to 1; None without an active objective or cutouts."""
@@ -60,7 +67,8 @@ class StepLosses:
                 if (getattr(objective, "clip", None) or self._guidance.clip) == clip
             )
             if terms and len(spec):
-                found.append(ClipTerms(clip, draw_cutouts(spec, self._size, px, self._generator), terms))
+                cutouts = draw_cutouts(spec, self._size, px, self._generator, self._device)
+                found.append(ClipTerms(clip, cutouts, terms))
         return tuple(found)
 
     def _cutout_spec(self, progress: float) -> CutoutSpec:

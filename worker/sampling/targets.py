@@ -55,7 +55,7 @@ def embed_targets(
                 require_clip(embedding, clip, name=objective.embedding)
                 losses[index] = SphericalLoss(embedding.direction[None])
             case ImageObjective():
-                features = yield EmbedImage(clip, inputs.prompts[objective.image] / 255)
+                features = yield EmbedImage(clip, inputs.pictures[objective.image] / 255)
                 losses[index] = SphericalLoss(F.normalize(features, dim=-1))
             case TextObjective():
                 losses[index] = SphericalLoss((yield EmbedText(clip, objective.text)))

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from jobs.errors import JobFailedError
 from jobs.queue.leases import Leases
 from jobs.queue.order import cost_of
-from jobs.requests.objectives import ImageObjective
+from jobs.requests.pictures import pictures_in
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
@@ -76,7 +76,7 @@ class Preparing:
             if isinstance(work.request, ResolvedRequest) and work.request.upscale is not None:
                 require_upscaler()
             with taking_memory(_CPU):
-                work.inputs = read_inputs(work.id, work.request, self._artifacts)
+                work.inputs = read_inputs(work.id, work.request, self._artifacts, execution.lease.tenant)
         except OSError as error:
             log.exception("artifact store failed", job=work.id)
             reason = f"what the job needs could not be read: {error.strerror or type(error).__name__}"
@@ -100,6 +100,5 @@ def _engine_cost(request: ResolvedRequest | Task) -> int:
 def _has_pictures(request: ResolvedRequest | Task) -> bool:
     """Whether a job reads pictures before it starts, or while it runs."""
     if isinstance(request, ResolvedRequest):
-        objectives = request.guidance.objectives if request.guidance else ()
-        return any(isinstance(objective, ImageObjective) for objective in objectives)
+        return bool(pictures_in(request))
     return isinstance(request, EmbeddingTask | ScoreTask | QueryTask)

@@ -48,7 +48,6 @@ class Publisher:
         self._artifacts = artifacts
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
         self._storing = Storing(self._put, leases.show, on_stored)
-        self._embeddings = EmbeddingLibrary(artifacts)
         self._upscalers: dict[str, Upscaler] = {}
         self._threads = models.device.threads
 
@@ -184,7 +183,7 @@ class Publisher:
             if (embedding := pictures[image.index].embedding) is not None
         }
         if rows:
-            key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows))
+            key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows, lease.tenant))
             self._put(key, segment)
 
     def _store(self, lease: Lease, picture: Picture) -> StoredImage:
@@ -198,11 +197,13 @@ class Publisher:
             raise LeaseLostError(lease.job_id)
         for attempt in self._attempts():
             with attempt:
-                self._embeddings.put_new(done.name, done.file, lease.artifact_prefix)
+                EmbeddingLibrary(self._artifacts, lease.tenant).put_new(
+                    done.name, done.file, lease.artifact_prefix
+                )
 
     def _revoke(self, lease: Lease, name: str) -> None:
         try:
-            self._embeddings.take_back(name, lease.artifact_prefix)
+            EmbeddingLibrary(self._artifacts, lease.tenant).take_back(name, lease.artifact_prefix)
         except OSError:
             # Its name stays taken until it is deleted.
             log.exception("embedding could not be deleted", job=lease.job_id, embedding=name)

@@ -17,7 +17,8 @@ LEAST_BYTES_PER_S = 500.0  # on average: no connection is slower, and a byte now
 class BodyLimit:
     """ASGI middleware; reading a body of more bytes raises an HTTPException.
 
-    Forms with files go to disk, so under some paths they may be longer than other bodies, which are held in memory. A
+    Forms with files go to disk, and so do pictures that are sent as they are: under some paths they may be longer than
+    other bodies, which are held in memory. A
     body that pauses for ``patience_s`` seconds, or is slower than a trickle after that time, raises an HTTPException
     too.
     """
@@ -29,10 +30,11 @@ class BodyLimit:
         max_bytes: int,
         max_upload_bytes: int,
         upload_paths: tuple[str, ...],
+        raw_upload_paths: tuple[str, ...] = (),
         patience_s: float = BODY_PATIENCE_S,
     ) -> None:
         self._app = app
-        self._upload_paths = upload_paths
+        self._paths = {"multipart/form-data": upload_paths, "image/": raw_upload_paths}
         self._max_bytes = max_bytes
         self._max_upload_bytes = max_upload_bytes
         self._patience_s = patience_s
@@ -44,8 +46,8 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         announced = headers.get("content-length", "")
-        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        is_upload = is_form and own_path(scope).startswith(self._upload_paths)
+        kind, path = headers.get("content-type", "").lower(), own_path(scope)
+        is_upload = any(kind.startswith(each) and path.startswith(self._paths[each]) for each in self._paths)
         most = self._max_upload_bytes if is_upload else self._max_bytes
         length = int(announced) if announced.isdecimal() else 0
         await self._app(scope, _Body(receive, length, most, self._patience_s).receive, send)

@@ -49,13 +49,29 @@ class SiteGuard:
             await self._app(scope, receive, send)
 
     def _is_foreign(self, headers: Headers) -> bool:
-        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-        # The browser's own header is enough: a proxy may have changed Host.
-        if site == "same-origin" or "*" in self._origins or origin in self._origins:
+        if "*" in self._origins or headers.get("origin") in self._origins:
             return False
-        if site not in {None, "none"}:
-            return True
-        return origin is not None and not _is_own(origin, headers.get("host", ""))
+        return not _is_of_own_page(headers)
+
+
+def is_of_own_site(method: str, headers: Headers) -> bool:
+    """Whether a request is this server's own page's, or, if it only reads, its user's: by a link or the address bar.
+
+    Allowed origins do not count here: they may call, but not with the rights of whoever is logged in.
+    """
+    if method not in _SAFE and "sec-fetch-site" not in headers and "origin" not in headers:
+        return False  # every browser that keeps a cookie says where such a request comes from
+    return _is_of_own_page(headers) and (method in _SAFE or headers.get("sec-fetch-site") != "none")
+
+
+def _is_of_own_page(headers: Headers) -> bool:
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    # The browser's own header is enough: a proxy may have changed Host.
+    if site == "same-origin":
+        return True
+    if site not in {None, "none"}:
+        return False
+    return origin is None or _is_own(origin, headers.get("host", ""))
 
 
 def _works(scope: Scope) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from app.api.problems.handlers import MEDIA_TYPE, Dialect
+from app.api.problems.handlers import MEDIA_TYPE, Addition, Dialect
 from app.api.problems.kinds import Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import summary
@@ -13,7 +13,11 @@ from app.api.problems.validation import summary
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 # The errors for which OpenAI's own service has another code than ours.
 _OPENAI_STATUS = {422: _BAD_REQUEST, 501: _BAD_REQUEST}
-_OPENAI_CODES = {"unknown_model": "model_not_found", "not_supported": "unsupported_operation"}
+_OPENAI_CODES = {
+    "unknown_model": "model_not_found",
+    "not_supported": "unsupported_operation",
+    "unauthenticated": "invalid_api_key",
+}
 
 
 def openai_error(problem: Problem, kind: Kind) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def _openai_type(status: int) -> str:
 
 def _replicate(problem: Problem, kind: Kind) -> JSONResponse:
     # A model in the path is a resource; one in the body is a field.
-    is_missing = kind.name == "unknown_model" and not problem.errors
+    is_missing = kind.name == "unknown_model" and all(field.field == "model" for field in problem.errors)
     status = _NOT_FOUND if is_missing else kind.status
     content: dict[str, Any] = {
         "type": problem.type,
@@ -72,9 +76,18 @@ def _a1111(problem: Problem, kind: Kind) -> JSONResponse:
 
 
 DIALECTS = (
-    Dialect(re.compile(r"/sdapi(/|$)"), _a1111),
+    Dialect(re.compile(r"/(sdapi|controlnet)(/|$)|/(internal/ping|app_id)$"), _a1111),
     Dialect(
-        re.compile(r"/v1/(predictions|deployments|webhooks/default)(/|$)|/v1/models/[^/]+/[^/]+"), _replicate
+        re.compile(r"/v1/(predictions|deployments|files|webhooks/default)(/|$)|/v1/models/[^/]+/[^/]+"),
+        _replicate,
     ),
     Dialect(re.compile(r"/v1/images/(generations|edits|variations)$|/v1/models/"), _openai),
+)
+# Of calls that no dialect here has, such as chat completions. OpenAI's clients show the message of ``error`` alone.
+ADDITIONS = (
+    Addition(
+        re.compile(r"/v1(/|$)"),
+        frozenset({"not_found", "method_not_allowed"}),
+        lambda problem, kind: {"error": openai_error(problem, kind)},
+    ),
 )

@@ -7,11 +7,10 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from app.api.access.caller import caller_of
-from app.api.dialects.addresses import base_of
 from app.api.intake.submission import submit_job
 from app.api.problems.validation import Place, in_body
 from jobs.errors import LodestarError
-from jobs.queue.submission import Submission
+from jobs.queue.submission import NATIVE, Presentation, Submission
 from jobs.requests.request import GenerateRequest
 
 
@@ -38,7 +37,7 @@ async def submit(
     idempotency_key: str | None,
     *,
     key_owner: str | None = None,
-    told_as_prediction: bool = False,
+    presentation: Presentation = NATIVE,
 ) -> Submission:
     """Queue the job of a native request.
 
@@ -48,12 +47,11 @@ async def submit(
         names: the dialect's name of every native field that it calls otherwise.
         idempotency_key: as for ``JobQueue.submit``.
         key_owner: likewise.
-        told_as_prediction: whether its webhook gets a prediction of Replicate's.
+        presentation: how answers show the job.
 
     Raises:
         LodestarError: as for ``submit_job``.
     """
-    base_url = base_of(request) if told_as_prediction else ""
     try:
         return await submit_job(
             request,
@@ -61,7 +59,7 @@ async def submit(
             idempotency_key,
             caller_of(request),
             key_owner=key_owner,
-            prediction_base=base_url,
+            presentation=presentation,
         )
     except LodestarError as error:
         raise type(error)(error.message, field=_renamed(error.field, names)) from error

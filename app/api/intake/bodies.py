@@ -11,6 +11,7 @@ from jobs.errors import LodestarError
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 _TYPE_CHARS = 500
+_BROWSERS_OWN = frozenset({"origin", "sec-fetch-site"})  # headers that no page can leave out
 
 
 class InvalidJsonError(LodestarError):
@@ -47,13 +48,20 @@ def announced(request: Request) -> Message:
     return message
 
 
-def is_json(kind: str, body: bytes) -> bool:
-    """Whether a body of a media type is JSON.
+def is_json(request: Request, body: bytes) -> bool:
+    """Whether a request's body is JSON, by its media type.
 
     ``curl -d '{...}'`` declares its body a form, so a form that begins with a brace counts as JSON. This opens no door
     to other sites: no page's form begins so, and the site guard refuses scripts of other sites by their origin. Any
-    other type, such as the ``text/plain`` of a form, is refused.
+    other type, such as the ``text/plain`` of a form, is refused. A body of no type at all is JSON, if no browser sends
+    it: ``requests.post(url, data=json.dumps(...))`` does so.
+
+    Raises:
+        UnsupportedMediaTypeError: the body is compressed.
     """
+    kind = announced(request).get_content_type()
+    if "content-type" not in request.headers:
+        return _BROWSERS_OWN.isdisjoint(request.headers)
     return (
         kind == "application/json"
         or (kind.startswith("application/") and kind.endswith("+json"))
@@ -68,11 +76,11 @@ async def read_object(request: Request) -> dict[str, Any] | None:
         UnsupportedMediaTypeError: the body is announced as something else, or compressed.
         InvalidJsonError, RequestValidationError: as for ``parse_object``.
     """
-    kind = announced(request).get_content_type()
+    announced(request)
     body = await request.body()
     if not body:
         return None
-    if not is_json(kind, body):
+    if not is_json(request, body):
         raise UnsupportedMediaTypeError("send the body with Content-Type: application/json")
     return parse_object(body)
 

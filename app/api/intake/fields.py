@@ -15,6 +15,7 @@ from app.api.intake.bodies import (
     parse_object,
     too_much,
 )
+from app.api.intake.form_pictures import MAX_FILES, with_pictures_as_text
 from app.api.intake.form_schema import without_null
 from app.api.intake.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
 from app.api.intake.json_text import NotJsonError, TooMuchError, read_json, require_modest
@@ -25,6 +26,7 @@ from jobs.requests.request import GenerateRequest
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 # Fields that have fields, written guidance.scale in a query or form.
 _GROUPS = frozenset({"guidance", "personalization", "select", "upscale", "webhook"})
+_MAX_FIELD_BYTES = 256 << 10  # of a form with files, which may be longer than other bodies
 _LISTS = frozenset({"webhook.events"})  # fields that may come several times
 
 
@@ -33,7 +35,7 @@ async def read_request(request: Request) -> GenerateRequest:
 
     Raises:
         RequestValidationError: a field is unknown or wrong, just as for a JSON body alone.
-        InvalidRequestError: a field came twice, or is no text.
+        InvalidRequestError: a field came twice, or is a file where it takes none.
         InvalidJsonError, InvalidFormError: the body is neither JSON nor a form.
         UnsupportedMediaTypeError: the body is of another type.
     """
@@ -68,19 +70,17 @@ def query_parameters() -> list[dict[str, Any]]:
     ]
 
 
-def from_pairs(pairs: Iterable[tuple[str, object]]) -> dict[str, Any]:
+def from_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The fields in the pairs of a query or a form.
 
     ``guidance.scale=0.1`` sets a field of a field, and ``guidance=true`` sets one with its defaults. An empty value is
     a field that was not filled in.
 
     Raises:
-        InvalidRequestError: a field came twice, or is a file.
+        InvalidRequestError: a field came twice.
     """
     fields: dict[str, Any] = {}
     for name, value in pairs:
-        if not isinstance(value, str):
-            raise InvalidRequestError(f"{name} is a file, and no field takes one", field=name)
         group, dot, part = name.partition(".")
         if value == "" and name != "prompt":
             continue
@@ -125,15 +125,15 @@ def _group(name: str, value: str) -> Any:
 async def _read_body(request: Request) -> dict[str, Any]:
     kind = announced(request).get_content_type()
     if kind == MULTIPART:
-        form = await read_multipart(request, MAX_FIELDS, max_files=1)
+        form = await read_multipart(request, MAX_FIELDS, MAX_FILES, _MAX_FIELD_BYTES)
         try:
-            return from_pairs(form.multi_items())
+            return from_pairs(with_pictures_as_text(form.multi_items(), GenerateRequest))
         finally:
             await form.close()
     body = await request.body()
     if not body.strip():
         return {}
-    if is_json(kind, body):
+    if is_json(request, body):
         return parse_object(body)
     if kind == URLENCODED:
         return from_pairs(pairs_of(body, charset_of(request)))

@@ -1,4 +1,4 @@
-"""The intake of every route: our readers parse queries and bodies, and FastAPI gets their results."""
+"""The intake of every route: it admits the sender, our readers parse queries and bodies, FastAPI gets their results."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -8,6 +8,8 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, QueryParams
 from starlette.types import Scope
 
+from app.api.access.keys.admission import admit
+from app.api.access.keys.needs import need_of
 from app.api.intake.bodies import read_object
 from app.api.intake.forms import lenient_pairs, read_upload
 
@@ -16,19 +18,22 @@ Content = dict[str, Any] | FormData | None
 
 
 class IntakeRoute(APIRoute):
-    """The ``route_class`` of every router, so that no body reaches FastAPI's own parsers, which have no bounds.
+    """The ``route_class`` of every router: nobody reaches a route unadmitted, and no body FastAPI's unbounded parsers.
 
-    The readers' errors are answered as any other error.
+    A route's function declares what it needs: see ``app/api/access/keys/needs.py``. Errors of admission and of the
+    readers are answered as any other error.
     """
 
     def get_route_handler(self) -> Handler:
-        """Read first, then do as before."""
+        """Admit the sender, then read, then do as before."""
+        need = need_of(self.endpoint)
         handle, field = super().get_route_handler(), self.body_field
         read: Callable[[Request], Coroutine[Any, Any, Content]] = _nothing
         if field is not None:
             read = read_upload if isinstance(field.field_info, params.Form) else read_object
 
         async def read_and_handle(request: Request) -> Response:
+            await admit(request, need)
             return await handle(_Read(request, await read(request)))
 
         return read_and_handle

@@ -12,9 +12,10 @@ MAX_ITEMS = 1000
 MAX_FIELDS = 2000
 """Of all objects together: each unknown name may become an error."""
 
-# A megabyte of these takes longest to parse, so they are counted first. Texts may hold them too.
+# Megabytes of these take longest to parse, so they are counted first. Texts may hold them too.
 _MAX_BRACKETS = 10_000
 _MAX_COMMAS = 600_000
+_MAX_COLONS = 100_000
 _DEEP = b"[" * 1000
 _TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -111,5 +112,7 @@ def _require_few(data: bytes) -> None:
         if _DEEP in data.translate(_TO_SQUARE, _ALL_BUT_BRACKETS):
             raise NotJsonError("is nested too deep to be read")
         raise TooMuchError(f"it has more than {_MAX_BRACKETS} lists and objects", _MAX_BRACKETS)
+    if data.count(b":") > _MAX_COLONS:
+        raise TooMuchError(f"it has more than {_MAX_COLONS} fields", _MAX_COLONS)
     if data.count(b",") > _MAX_COMMAS:
         raise TooMuchError(f"it has more than {_MAX_COMMAS} values", _MAX_COMMAS)

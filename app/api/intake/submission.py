@@ -5,10 +5,11 @@ from contextlib import nullcontext
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from app.api.pictures.objective_pictures import keep_objective_pictures, names_pictures
+from app.api.pictures.brought_pictures import Brought, bring_pictures
 from app.api.pictures.store_access import forget_files, forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
-from jobs.queue.submission import Submission, new_job_id
+from jobs.queue.submission import NATIVE, Presentation, Submission, new_job_id
+from jobs.requests.pictures import pictures_in
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 
@@ -20,21 +21,25 @@ async def submit_job(
     caller: str,
     *,
     key_owner: str | None = None,
-    prediction_base: str = "",
+    presentation: Presentation = NATIVE,
 ) -> Submission:
     """Queue a job; the arguments are those of ``JobQueue.submit``.
 
     Raises:
-        LodestarError: as for ``resolve``, ``AddressPolicy.check``, ``keep_objective_pictures`` and ``JobQueue.submit``.
+        LodestarError: as for ``resolve``, ``AddressPolicy.check``, ``bring_pictures`` and ``JobQueue.submit``.
         ArtifactsUnavailableError: the store, which holds the aesthetic embeddings, cannot be reached.
     """
     services = services_of(request)
+    # All that can be refused without the pictures is refused before they are read.
     resolved = await run_in_threadpool(_resolve, wanted, services)
     if wanted.webhook is not None:
         services.addresses.check(wanted.webhook.url)
-    job_id = new_job_id()
-    async with forgetting_files(services.artifacts, job_id) if names_pictures(resolved) else nullcontext():
-        resolved, files = await keep_objective_pictures(request, job_id, resolved)
+    job_id, brought = new_job_id(), Brought()
+    has_pictures = bool(pictures_in(wanted))
+    async with forgetting_files(services.artifacts, job_id) if has_pictures else nullcontext():
+        if has_pictures:
+            stored, brought = await bring_pictures(request, job_id, wanted, caller)
+            resolved = await run_in_threadpool(_resolve, stored, services)
         submission = await run_in_threadpool(
             services.queue.submit,
             resolved,
@@ -42,11 +47,11 @@ async def submit_job(
             key_owner=key_owner,
             original=wanted,
             caller=caller,
-            prediction_base=prediction_base,
+            presentation=presentation,
             job_id=job_id,
-            files=files,
+            files=brought.files,
         )
-    if submission.job.id != job_id and files.inputs:
+    if submission.job.id != job_id and has_pictures:
         await run_in_threadpool(forget_files, services.artifacts, job_id)  # the first job has them
     request.state.job_id = submission.job.id
     return submission

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.pages.files import PageFiles, page, policy
 from jobs.status import links
@@ -21,6 +22,7 @@ class DashboardFiles(PageFiles):
 
 
 @router.get("/")
+@public
 def index() -> HTMLResponse:
     """The page."""
     return page(_FOLDER, _HEADERS)
@@ -28,6 +30,7 @@ def index() -> HTMLResponse:
 
 @router.get("/dashboard")
 @router.get("/dashboard/")
+@public
 def where_it_is_looked_for() -> RedirectResponse:
     """The page is at the root; its files are here."""
     return RedirectResponse(links.here("/"))

@@ -20,9 +20,9 @@ def policy(images: str = "'self'") -> dict[str, str]:
     }
 
 
-def page(folder: str, headers: dict[str, str]) -> HTMLResponse:
-    """The page in a folder of this package, its addresses put under the prefix that the request came by."""
-    text = (files("app") / folder / "index.html").read_text(encoding="utf-8")
+def page(folder: str, headers: dict[str, str], name: str = "index.html") -> HTMLResponse:
+    """A page in a folder of this package, its addresses put under the prefix that the request came by."""
+    text = (files("app") / folder / name).read_text(encoding="utf-8")
     return HTMLResponse(text.replace('="/', f'="{links.here("/")}'), headers=headers)
 
 

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.pages.files import PageFiles, page, policy
 
@@ -21,6 +22,7 @@ class ReferenceFiles(PageFiles):
 
 
 @router.get("/docs")
+@public
 def show() -> HTMLResponse:
     """The page."""
     return page(_FOLDER, _HEADERS)

@@ -22,6 +22,17 @@ class Format(StrEnum):
 SUFFIXES = {"png": Format.PNG, "webp": Format.WEBP, "jpeg": Format.JPEG, "jpg": Format.JPEG}
 
 
+def address_end(wanted: Format, quality: int | None = None) -> str:
+    """The end of a picture's address that asks for a format: ``.webp?quality=80``."""
+    return f".{wanted}" + ("" if quality is None else f"?quality={quality}")
+
+
+def format_and_quality(end: str) -> tuple[Format, int | None]:
+    """What ``address_end`` was made of; PNG for an empty text."""
+    suffix, _, quality = end.partition("?quality=")
+    return SUFFIXES.get(suffix.removeprefix("."), Format.PNG), int(quality) if quality else None
+
+
 def negotiate(accept: str | None) -> Format:
     """The best format by an Accept header; PNG when it names none of ours, or there is no header."""
     ranges = media_ranges(accept)

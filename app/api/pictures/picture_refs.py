@@ -8,12 +8,12 @@ from pydantic import WithJsonSchema
 
 from jobs.errors import InvalidRequestError, JobNotFinishedError, UnknownImageError
 from jobs.queue.queue import JobQueue
+from jobs.requests.pictures import REF_PATTERN, OfJob
 
-_PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?$"
-_REF = re.compile(_PATTERN)
+_REF = re.compile(REF_PATTERN)
 
 # ``find_pictures`` parses it, since its error explains the form; that of a pattern would not.
-Ref = Annotated[str, WithJsonSchema({"type": "string", "pattern": _PATTERN})]
+Ref = Annotated[str, WithJsonSchema({"type": "string", "pattern": REF_PATTERN})]
 
 
 def find_pictures(refs: Iterable[str], queue: JobQueue, field: str) -> list[str]:
@@ -34,14 +34,27 @@ def _find(ref: str, queue: JobQueue, field: str) -> list[str]:
         raise InvalidRequestError(
             f"{ref[:80]!r} is neither the id of a job nor id/index of one of its pictures", field=field
         )
-    job = queue.get(parts[1])
+    index = None if parts[2] is None else int(parts[2])
+    return _keys(parts[1], index, ref[:80], queue, field)
+
+
+def find_picture(picture: OfJob, queue: JobQueue, field: str) -> str:
+    """Key of one picture in the artifact store; errors as for ``find_pictures``."""
+    (key,) = _keys(picture.job_id, picture.index, f"{picture.job_id}/{picture.index}", queue, field)
+    return key
+
+
+def _keys(job_id: str, index: int | None, ref: str, queue: JobQueue, field: str) -> list[str]:
+    job = queue.get(job_id)
     if not job.status.is_terminal:
         raise JobNotFinishedError(
-            f"job {job.id} is {job.status}; its pictures can be used once it has succeeded"
+            f"job {job.id} is {job.status}; its pictures can be used once it has succeeded", field=field
         )
     keys = {stored.index: stored.key for stored in queue.images(job.id)}
-    if parts[2] is None and keys:
+    if index is None and keys:
         return list(keys.values())
-    if parts[2] is None or int(parts[2]) not in keys:
-        raise UnknownImageError(f"job {job.id} has {job.status} and has no such picture: {ref[:80]!r}")
-    return [keys[int(parts[2])]]
+    if index is None or index not in keys:
+        raise UnknownImageError(
+            f"job {job.id} has {job.status} and has no such picture: {ref!r}", field=field
+        )
+    return [keys[index]]

@@ -1,11 +1,13 @@
 """Pictures and files that clients send: checked, bounded, and kept beside their job."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from fastapi import Request, UploadFile
+from fastapi import Request
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from app.api.pictures.store_access import forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
@@ -18,12 +20,28 @@ MAX_PIXELS_TOGETHER = 32 * MAX_PIXELS
 MAX_FILE_BYTES = 8 << 20  # an embedding takes some kilobytes
 
 Made = TypeVar("Made")
-Upload = tuple[UploadFile, str]
-"""A file, and the field that it came in."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A file as it came.
+
+    Attributes:
+        file: its content.
+        field: that it came in; empty for a body.
+    """
+
+    file: UploadFile
+    field: str
+
+    @property
+    def name(self) -> str:
+        """Its name, for an error."""
+        return repr((self.file.filename or "the upload")[:100])
 
 
 async def keep_pictures(
-    request: Request, job_id: str, uploads: Sequence[Upload]
+    request: Request, job_id: str, uploads: Sequence[Received]
 ) -> tuple[tuple[str, ...], BroughtFiles]:
     """Keep the pictures of a job that is about to be submitted, as PNG files of ours; their keys.
 
@@ -37,7 +55,7 @@ async def keep_pictures(
     services = services_of(request)
     if not uploads:
         return (), BroughtFiles()
-    await unpacked(request, partial(_check_all, uploads))
+    await unpacked(request, partial(check_together, uploads))
     await run_in_threadpool(services.queue.expect_files, job_id)
     keys, stored_bytes = [], 0
     async with forgetting_files(services.artifacts, job_id):
@@ -61,7 +79,8 @@ async def keep_file(request: Request, job_id: str, file: UploadFile, suffix: str
     key, length = upload_key(job_id, 0, suffix), file.size or 0
     if length > MAX_FILE_BYTES:
         raise InvalidFileError(
-            f"{_name(file)} has {length} bytes; at most {MAX_FILE_BYTES >> 20} MiB are read", field="file"
+            f"{Received(file, 'file').name} has {length} bytes; at most {MAX_FILE_BYTES >> 20} MiB are read",
+            field="file",
         )
     await run_in_threadpool(services.queue.expect_files, job_id)
     async with forgetting_files(services.artifacts, job_id):
@@ -87,28 +106,28 @@ async def unpacked(request: Request, work: Callable[[], Made]) -> Made:
     return await services.decoder.run(work, still_wanted)
 
 
-def _check_all(uploads: Sequence[Upload]) -> None:
+def check_together(uploads: Sequence[Received]) -> None:
+    """Check the headers of pictures, and their size together.
+
+    Raises:
+        InvalidFileError: one is no picture of an allowed format, or they are too large.
+    """
     together = 0
-    for file, field in uploads:
-        header = check_header(file.file, _name(file), field=field)
+    for upload in uploads:
+        header = check_header(upload.file.file, upload.name, field=upload.field)
         together += header.width * header.height
         if together > MAX_PIXELS_TOGETHER:
             raise InvalidFileError(
                 f"these pictures are too large together: at most {MAX_PIXELS_TOGETHER // 10**6} megapixels are read "
                 "in one request",
-                field=field,
+                field=upload.field,
             )
 
 
-def _normalised(upload: Upload) -> bytes:
-    file, field = upload
-    return to_png(read_picture(file.file, _name(file), field=field))
+def _normalised(upload: Received) -> bytes:
+    return to_png(read_picture(upload.file.file, upload.name, field=upload.field))
 
 
 def _put(services: Services, key: str, data: bytes) -> None:
     with reaching_the_store():
         services.artifacts.put(key, data)
-
-
-def _name(file: UploadFile) -> str:
-    return repr((file.filename or "the upload")[:100])

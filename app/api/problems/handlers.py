@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from app.api.pictures.formats import prefers
-from app.api.problems.kinds import KINDS, TIMED_OUT, TOO_LARGE, Kind
+from app.api.problems.kinds import KINDS, TIMED_OUT, TOO_LARGE, UNAUTHENTICATED, Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import field_errors, summary
 from app.api.proxies import own_path
@@ -37,6 +37,15 @@ class Dialect:
     answer: Callable[[Problem, Kind], JSONResponse]
 
 
+@dataclass(frozen=True)
+class Addition:
+    """More members of a problem document, for clients that look for a message elsewhere (RFC 9457, section 3.2)."""
+
+    paths: re.Pattern[str]
+    kinds: frozenset[str]
+    members: Callable[[Problem, Kind], dict[str, Any]]
+
+
 _BY_STATUS = {
     400: "invalid_request",
     404: "not_found",
@@ -47,12 +56,13 @@ _BY_STATUS = {
 }
 
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "QUERY", "POST", "PUT", "PATCH", "DELETE")
 
 
-def install(app: FastAPI, dialects: tuple[Dialect, ...] = ()) -> None:
+def install(app: FastAPI, dialects: tuple[Dialect, ...] = (), additions: tuple[Addition, ...] = ()) -> None:
     """Answer every error of the app with a problem document, or in the dialect that its path belongs to."""
     app.state.dialects = dialects
+    app.state.additions = additions
 
     # The body is incomplete, and the client is gone.
     app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=400))
@@ -165,7 +175,15 @@ def _worded(request: Request, problem: Problem, kind: Kind) -> Response:
     answer = speaks(problem, kind) if speaks else _native(request, problem, kind)
     if kind.retry_after_s is not None:
         answer.headers["Retry-After"] = str(kind.retry_after_s)
+    if kind.status == UNAUTHENTICATED:
+        answer.headers["WWW-Authenticate"] = _challenge(path)
     return answer
+
+
+def _challenge(path: str) -> str:
+    """The schemes to send a key with. Basic only where A1111's clients need it, since browsers open a window for it."""
+    basic = 'Basic realm="lodestar", ' if path.startswith("/sdapi") else ""
+    return f'{basic}Bearer realm="lodestar"'
 
 
 def _native(request: Request, problem: Problem, kind: Kind) -> Response:
@@ -173,7 +191,12 @@ def _native(request: Request, problem: Problem, kind: Kind) -> Response:
     if prefers(request.headers.get("accept"), "text/plain", "application/json", MEDIA_TYPE):
         line = f"{kind.name}: {problem.detail} (request {problem.request_id})\n"
         return PlainTextResponse(line, kind.status, headers)
-    return _ProblemResponse(problem.model_dump(mode="json", exclude_defaults=True), kind.status, headers)
+    document = problem.model_dump(mode="json", exclude_defaults=True)
+    additions: tuple[Addition, ...] = request.app.state.additions
+    for more in additions:
+        if kind.name in more.kinds and more.paths.match(own_path(request.scope)):
+            document |= more.members(problem, kind)
+    return _ProblemResponse(document, kind.status, headers)
 
 
 class _ProblemResponse(JSONResponse):

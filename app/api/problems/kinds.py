@@ -5,6 +5,7 @@ from dataclasses import dataclass
 NOT_READY = 503
 TOO_LARGE = 413
 TIMED_OUT = 408
+UNAUTHENTICATED = 401
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,19 @@ KINDS = {
         Kind("unknown_job", 404, "Unknown job", "The job never existed, was deleted, or has expired."),
         Kind(
             "unknown_image", 404, "Unknown image", "The job has no picture of this number or in this format."
+        ),
+        Kind(
+            "unknown_upload",
+            404,
+            "Unknown upload",
+            "No upload of this caller has this id: it never existed, was deleted, or has expired.",
+        ),
+        Kind(
+            "uploads_full",
+            429,
+            "Uploads full",
+            "The uploads that are kept have reached their limit: delete some, or wait until some expire.",
+            60,
         ),
         Kind(
             "job_not_finished",
@@ -166,6 +180,31 @@ KINDS = {
             "Secret not served",
             "The command lodestar webhook-secret prints the webhooks' secret. HTTP discloses it only if the operator "
             "wants that.",
+        ),
+        Kind(
+            "unauthenticated",
+            401,
+            "Unauthenticated",
+            "The request needs a key, and brings none that counts. Send it as Authorization: Bearer, or as X-API-Key.",
+        ),
+        Kind(
+            "missing_scope",
+            403,
+            "Missing scope",
+            "The key may not do this; the detail names the scope that it lacks.",
+        ),
+        Kind(
+            "key_in_query",
+            400,
+            "Key in the address",
+            "Addresses are logged and passed on, so a key in one is refused. Send it in a header, and rotate it.",
+        ),
+        Kind("unknown_key", 404, "Unknown key", "No key of callers has this id, or it was revoked."),
+        Kind(
+            "key_in_file",
+            409,
+            "Key in a file",
+            "The keys file of the server has this key. Change it there; the server reads the file again.",
         ),
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
         Kind("not_found", 404, "Not found", "No route has this path; /openapi.json lists them."),

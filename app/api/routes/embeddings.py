@@ -7,15 +7,17 @@ from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import reaching_the_store
-from app.api.pictures.uploads import MAX_PICTURES, keep_file, keep_pictures
+from app.api.pictures.uploads import MAX_PICTURES, Received, keep_file, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
 from jobs.queue.submission import new_job_id
 from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList, EmbeddingName
@@ -71,6 +73,7 @@ Refs = Annotated[list[Ref], AtMost(MAX_PICTURES), Form(description=_REFS)]
         **documented(*_ERRORS, "unknown_job", "unknown_image", "job_not_finished", "no_image_tower"),
     },
 )
+@needs(Scope.EMBEDDINGS)
 async def make(
     request: Request,
     response: Response,
@@ -97,9 +100,8 @@ async def make(
     minus_of_jobs = await run_in_threadpool(find_pictures, minus_jobs, services.queue, "minus_jobs")
     _require_pictures(len(pictures) + len(of_jobs), len(minus_pictures) + len(minus_of_jobs))
     job_id = new_job_id()
-    uploads = [(each, "pictures") for each in pictures] + [
-        (each, "minus_pictures") for each in minus_pictures
-    ]
+    uploads = [Received(each, "pictures") for each in pictures]
+    uploads += [Received(each, "minus_pictures") for each in minus_pictures]
     keys, files = await keep_pictures(request, job_id, uploads)
     task = EmbeddingTask(
         clip=clip_id,
@@ -122,6 +124,7 @@ async def make(
         **documented(*_ERRORS, "no_image_tower"),
     },
 )
+@needs(Scope.EMBEDDINGS)
 async def import_(
     request: Request,
     response: Response,
@@ -147,6 +150,7 @@ async def import_(
 
 
 @router.get("", summary="List aesthetic embeddings", responses=documented("artifacts_unavailable"))
+@needs(Scope.EMBEDDINGS)
 def list_embeddings(services: TheServices) -> EmbeddingList:
     """The embeddings that a request may name."""
     with reaching_the_store():
@@ -158,6 +162,7 @@ def list_embeddings(services: TheServices) -> EmbeddingList:
     summary="Get an aesthetic embedding",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
+@needs(Scope.EMBEDDINGS)
 def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:
     """The description of an embedding."""
     with reaching_the_store():
@@ -174,6 +179,7 @@ def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:
         **documented("unknown_embedding", "artifacts_unavailable"),
     },
 )
+@needs(Scope.EMBEDDINGS)
 def export(name: TakenName, services: TheServices) -> Response:
     """The embedding as a file; its metadata name the CLIP, and it can be imported again."""
     with reaching_the_store():
@@ -192,6 +198,7 @@ def export(name: TakenName, services: TheServices) -> Response:
     response_description="It is gone; jobs that wait with it will fail.",
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
+@needs(Scope.EMBEDDINGS)
 def delete_embedding(name: TakenName, services: TheServices) -> None:
     """Delete an embedding."""
     with reaching_the_store():

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.problems.kinds import KINDS
@@ -24,12 +25,14 @@ class ErrorKind(Wire):
 
 
 @router.get("", summary="List the kinds of errors")
+@public
 async def list_kinds() -> tuple[ErrorKind, ...]:
     """Every kind of error that this server answers with."""
     return tuple(_kind(name) for name in KINDS)
 
 
 @router.get("/{name}", summary="Explain a kind of error", responses=documented("not_found"))
+@public
 async def get_kind(
     name: Annotated[str, Path(description="Last part of a problem's `type`.", examples=["queue_full"])],
 ) -> ErrorKind:

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BeforeValidator, Field
 
+from app.api.access.keys.needs import needs
 from app.api.following.event_stream import open_stream
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.routes.jobs import JobId
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import UnknownImageError
 from jobs.requests.selection import MAX_CANDIDATES
 
@@ -62,6 +64,7 @@ PictureNumber = Annotated[
         **documented("unknown_job", "queue_unavailable"),
     },
 )
+@needs(Scope.JOBS_READ)
 async def follow_job(
     job_id: JobId,
     services: TheServices,
@@ -82,6 +85,7 @@ async def follow_job(
     response_class=Response,
     responses={**_STREAM, **documented("queue_unavailable")},
 )
+@needs(Scope.JOBS_READ)
 async def follow_all(
     services: TheServices, last_event_id: LastEventId = None, resume_after: LastEventIdInQuery = None
 ) -> Response:
@@ -99,6 +103,7 @@ async def follow_all(
         **documented("unknown_job", "unknown_image", "queue_unavailable"),
     },
 )
+@needs(Scope.IMAGES_READ)
 async def get_preview(
     job_id: JobId,
     index: PictureNumber,

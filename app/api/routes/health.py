@@ -8,6 +8,7 @@ import structlog
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.kinds import NOT_READY
 from app.api.services import Services, TheServices
@@ -47,6 +48,7 @@ class Readiness(Wire):
 
 
 @router.get("/healthz", summary="Liveness")
+@public
 async def live() -> Health:
     """Answers as long as the process runs; depends on nothing else."""
     return Health()
@@ -57,6 +59,7 @@ async def live() -> Health:
     summary="Readiness",
     responses={NOT_READY: {"model": Readiness, "description": "Something that the API needs does not work."}},
 )
+@public
 def ready(services: TheServices, response: Response) -> Readiness:
     """Try what the API needs: Redis and the artifact store take writes."""
     checks = {

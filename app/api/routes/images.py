@@ -6,10 +6,12 @@ from hashlib import sha256
 from typing import Annotated, Any
 from zipfile import ZipFile
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.fields import query_parameters, read_request
 from app.api.intake.form_schema import dotted
@@ -18,18 +20,22 @@ from app.api.intake.submission import submit_job
 from app.api.pictures.formats import SUFFIXES, Format, encode, negotiate, prefers
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
+from app.api.problems.validation import otherwise
 from app.api.routes.jobs import IdempotencyKey, JobId
 from app.api.services import Services, TheServices, services_of
+from jobs.callers.scopes import Scope
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue.queue import JobQueue
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, StoredImage
+from jobs.storage.job_files import input_key
 
 router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
 
 _NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
+_UNCHANGING = "private, max-age=31536000, immutable"
 _JSON, _ZIP = "application/json", "application/zip"
 _IMAGES = (*(picture.media_type for picture in Format), "image/*")
 _FIELDS = {"schema": {"$ref": "#/components/schemas/GenerateRequest"}}
@@ -52,6 +58,9 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         **documented(
             "invalid_request",
             "invalid_file",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
             "unknown_model",
             "clip_mismatch",
             "no_image_tower",
@@ -75,6 +84,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
         },
     },
 )
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def generate(
     request: Request,
     caller: TheCaller,
@@ -136,10 +146,16 @@ def _zip(services: Services, job_id: str) -> bytes:
         200: {"content": {picture.media_type: _BINARY for picture in Format}},
         304: {"description": "The client has this picture already."},
         **documented(
-            "unknown_job", "unknown_image", "job_not_finished", "queue_unavailable", "artifacts_unavailable"
+            "invalid_request",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
+            "queue_unavailable",
+            "artifacts_unavailable",
         ),
     },
 )
+@needs(Scope.IMAGES_READ)
 def get_image(
     job_id: JobId,
     name: Annotated[
@@ -154,6 +170,10 @@ def get_image(
         str | None,
         Header(description="Chooses the format when the name has no suffix.", examples=["image/webp"]),
     ] = None,
+    quality: Annotated[
+        int | None,
+        Query(ge=0, le=100, description="Quality of WebP and JPEG. Default: no visible difference."),
+    ] = None,
     if_none_match: Annotated[str | None, Header(description="ETag of a copy that the client has.")] = None,
 ) -> Response:
     """A picture of a job that has succeeded.
@@ -166,10 +186,10 @@ def get_image(
     wanted = negotiate(accept) if suffix is None else suffix
     with reaching_the_store():
         png = services.artifacts.get(stored.key)
-    picture = encode(png, wanted)
+    picture = encode(png, wanted, quality)
     headers = {
         "ETag": f'"{sha256(picture).hexdigest()[:32]}"',
-        "Cache-Control": "private, max-age=31536000, immutable",
+        "Cache-Control": _UNCHANGING,
         "Content-Disposition": f'inline; filename="{job_id}-{index}.{wanted}"',
         "X-Content-Type-Options": "nosniff",
     }
@@ -178,6 +198,33 @@ def get_image(
     if _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(picture, headers=headers, media_type=wanted.media_type)
+
+
+@router.get(
+    "/jobs/{job_id}/inputs/{picture_id}",
+    summary="Get a picture that a job was given",
+    response_class=Response,
+    response_description="The picture.",
+    responses={
+        200: {"content": {Format.PNG.media_type: _BINARY}},
+        **documented("unknown_job", "unknown_image", "queue_unavailable", "artifacts_unavailable"),
+    },
+)
+@needs(Scope.IMAGES_READ)
+def get_input(
+    job_id: JobId,
+    picture_id: Annotated[
+        Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")],
+        otherwise(lambda name: UnknownImageError(f"{name!r} names no picture: sha256: and 64 digits do")),
+        Path(description="Its name in the job's `request`.", examples=["sha256:" + "3f" * 32]),
+    ],
+    services: TheServices,
+) -> Response:
+    """A picture that a job's request names, as the server keeps it: a PNG file."""
+    services.queue.get(job_id)
+    with reaching_the_store():
+        png = services.artifacts.get(input_key(job_id, picture_id.removeprefix("sha256:")))
+    return Response(png, headers={"Cache-Control": _UNCHANGING}, media_type=Format.PNG.media_type)
 
 
 def _parse(name: str) -> tuple[int, Format | None]:

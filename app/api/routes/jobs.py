@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
@@ -13,6 +14,7 @@ from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.queue.pages import CURSOR
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobPage, JobStatus
@@ -43,6 +45,9 @@ IdempotencyKey = Annotated[
         **documented(
             "invalid_request",
             "invalid_file",
+            "unknown_job",
+            "unknown_image",
+            "job_not_finished",
             "unknown_model",
             "clip_mismatch",
             "no_image_tower",
@@ -50,12 +55,14 @@ IdempotencyKey = Annotated[
             "idempotency_conflict",
             "queue_full",
             "queue_unavailable",
+            "stopping",
             "invalid_json",
             "unsupported_media_type",
             "body_too_large",
         ),
     },
 )
+@needs(Scope.JOBS_WRITE)
 async def submit(
     request: Request,
     response: Response,
@@ -72,6 +79,7 @@ async def submit(
 
 
 @router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
+@needs(Scope.JOBS_READ)
 def list_jobs(
     services: TheServices,
     status: Annotated[
@@ -91,6 +99,7 @@ def list_jobs(
 
 
 @router.get("/{job_id}", summary="Get a job", responses=documented("unknown_job", "queue_unavailable"))
+@needs(Scope.JOBS_READ)
 def get_job(job_id: JobId, services: TheServices) -> Job:
     """The job now."""
     return services.queue.get(job_id)
@@ -99,6 +108,7 @@ def get_job(job_id: JobId, services: TheServices) -> Job:
 @router.post(
     "/{job_id}/cancel", summary="Cancel a job", responses=documented("unknown_job", "queue_unavailable")
 )
+@needs(Scope.JOBS_WRITE)
 def cancel_job(job_id: JobId, services: TheServices) -> Job:
     """Cancel a waiting job at once, or request that a running one stops at its next step.
 
@@ -115,6 +125,7 @@ def cancel_job(job_id: JobId, services: TheServices) -> Job:
     response_description="The job and its pictures are gone.",
     responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
+@needs(Scope.JOBS_WRITE)
 def delete_job(job_id: JobId, services: TheServices) -> None:
     """Delete a job in any status, and its pictures; a running job stops."""
     job = services.queue.get(job_id)

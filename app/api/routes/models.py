@@ -5,6 +5,7 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import Field
 
+from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
@@ -62,6 +63,7 @@ class ModelInfo(Wire):
     """A model, in OpenAI's shape with our fields added."""
 
     id: str = Field(description="Name for `model`.", examples=["pocket"])
+    aliases: tuple[str, ...] = Field((), description="Other names for `model`.", examples=[["dall-e-3"]])
     object: Literal["model"] = Field("model", description="Always `model`.")
     created: int = Field(
         description="When this server read its catalog, in seconds since 1970.", examples=[1767225600]
@@ -88,6 +90,7 @@ class ModelList(Wire):
 
 
 @router.get("", summary="List models")
+@needs_key
 def list_models(services: TheServices) -> ModelList:
     """The models that a request may name, with their limits and defaults."""
     return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))
@@ -97,6 +100,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
     """One model."""
     return ModelInfo(
         id=card.id,
+        aliases=card.aliases,
         created=int(services.catalog_read_at.timestamp()),
         description=card.description,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),

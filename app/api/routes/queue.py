@@ -3,9 +3,11 @@
 from fastapi import APIRouter
 from pydantic import Field
 
+from app.api.access.keys.needs import needs
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.status.job import JobStatus
 from jobs.wire import Wire
 
@@ -30,6 +32,7 @@ class QueueInfo(Wire):
 
 
 @router.get("", summary="Count jobs and workers", responses=documented("queue_unavailable"))
+@needs(Scope.JOBS_READ)
 def get_queue(services: TheServices) -> QueueInfo:
     """Numbers of jobs and workers; each is exact, but not all are of one instant."""
     backlog = services.queue.backlog()

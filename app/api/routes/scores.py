@@ -6,17 +6,19 @@ from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import find_pictures
-from app.api.pictures.uploads import keep_pictures
+from app.api.pictures.uploads import Received, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.routes.embeddings import Refs
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError
 from jobs.queue.submission import new_job_id
-from jobs.requests.request import MAX_PROMPT_CHARS
+from jobs.requests.request import MAX_QUERY_CHARS
 from jobs.requests.tasks import ScoreTask
 from jobs.status.job import Job
 from jobs.wire import AtMost
@@ -50,6 +52,7 @@ MAX_SCORED = 64
         ),
     },
 )
+@needs(Scope.JOBS_WRITE)
 async def score(
     request: Request,
     response: Response,
@@ -63,7 +66,7 @@ async def score(
         str | None,
         Form(
             min_length=1,
-            max_length=MAX_PROMPT_CHARS,
+            max_length=MAX_QUERY_CHARS,
             description="Text to compare the pictures with; if left out, they have no `clip_score`.",
         ),
     ] = None,
@@ -84,7 +87,7 @@ async def score(
     scorer = services.catalog.clip(clip) if clip else services.catalog.aesthetic_scorer
     of_jobs = await run_in_threadpool(_kept_pictures, services, jobs, len(pictures))
     job_id = new_job_id()
-    keys, files = await keep_pictures(request, job_id, [(each, "pictures") for each in pictures])
+    keys, files = await keep_pictures(request, job_id, [Received(each, "pictures") for each in pictures])
     task = ScoreTask(clip=scorer.id, prompt=prompt, pictures=(*keys, *of_jobs))
     job = await submit_task(request, task, job_id, caller, files)
     return await answer_accepted(request, response, job, prefer)

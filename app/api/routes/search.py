@@ -1,7 +1,6 @@
 """Search the kept pictures by a text or by a picture."""
 
 import math
-from collections import OrderedDict
 from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
@@ -9,15 +8,17 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.needs import needs
 from app.api.following.waiting import await_end
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import forget_files, reaching_the_store
-from app.api.pictures.uploads import keep_pictures
+from app.api.pictures.uploads import Received, keep_pictures
 from app.api.problems.handlers import documented
 from app.api.search_index import Found
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import (
     ClipMismatchError,
     InvalidRequestError,
@@ -27,7 +28,7 @@ from jobs.errors import (
     UnknownJobError,
 )
 from jobs.queue.submission import new_job_id
-from jobs.requests.request import MAX_PROMPT_CHARS, ResolvedRequest
+from jobs.requests.request import MAX_QUERY_CHARS, ResolvedRequest
 from jobs.requests.tasks import Place, QueryTask
 from jobs.status.hits import Hit, Hits
 from jobs.storage.embeddings import describe
@@ -80,6 +81,7 @@ _ERRORS = (
 
 
 @router.get("", summary="Search pictures by text", responses=documented(*_ERRORS))
+@needs(Scope.SEARCH)
 async def by_text(
     request: Request,
     services: TheServices,
@@ -88,7 +90,7 @@ async def by_text(
         str,
         Query(
             min_length=1,
-            max_length=MAX_PROMPT_CHARS,
+            max_length=MAX_QUERY_CHARS,
             description="Description of the pictures.",
             examples=["a red apple"],
         ),
@@ -99,13 +101,14 @@ async def by_text(
 ) -> Hits:
     """The kept pictures that are most similar to a text."""
     move = await run_in_threadpool(_move, services, aesthetic_score, aesthetic_weight)
-    remembered: OrderedDict[str, list[float]] = services.queries
-    if q not in remembered:
+    # By tenant: a quick answer would tell that somebody else has searched for the same.
+    remembered, asked = services.queries, (services.tenant, q)
+    if asked not in remembered:
         task = QueryTask(clip=services.catalog.aesthetic_scorer.id, text=q, timeout_s=QUERY_TIMEOUT_S)
-        remembered[q] = await _place(request, services, task, new_job_id(), caller)
+        remembered[asked] = await _place(request, services, task, new_job_id(), caller)
         while len(remembered) > REMEMBERED_QUERIES:
             remembered.popitem(last=False)
-    return await run_in_threadpool(_search, services, _moved(remembered[q], *move), limit)
+    return await run_in_threadpool(_search, services, _moved(remembered[asked], *move), limit)
 
 
 @router.post(
@@ -113,6 +116,7 @@ async def by_text(
     summary="Search pictures by picture",
     responses=documented(*_ERRORS, "invalid_form", "unsupported_media_type"),
 )
+@needs(Scope.SEARCH)
 async def by_picture(
     request: Request,
     services: TheServices,
@@ -132,7 +136,7 @@ async def by_picture(
     refs = [] if job is None else [job]
     of_job = await run_in_threadpool(find_pictures, refs, services.queue, "job")
     job_id = new_job_id()
-    uploads = [] if picture is None else [(picture, "picture")]
+    uploads = [] if picture is None else [Received(picture, "picture")]
     keys, files = await keep_pictures(request, job_id, uploads)
     key = (*keys, *of_job)[0]
     task = QueryTask(clip=services.catalog.aesthetic_scorer.id, picture=key, timeout_s=QUERY_TIMEOUT_S)
@@ -210,7 +214,7 @@ def _search(services: Services, vector: list[float], limit: int) -> Hits:
     with reaching_the_store():
         wanted = limit
         while True:
-            found = services.search.nearest(vector, wanted)
+            found = services.search.nearest(vector, wanted, services.tenant)
             hits = [hit for hit in (_hit(services, each) for each in found) if hit is not None]
             if len(hits) >= limit or len(found) < wanted:
                 break

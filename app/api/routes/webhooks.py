@@ -4,9 +4,11 @@ from fastapi import APIRouter
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.keys.needs import needs
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.errors import LodestarError
 from jobs.wire import Wire
 
@@ -31,8 +33,9 @@ class WebhookSecret(Wire):
 @router.get(
     "/secret",
     summary="Get the webhooks' secret",
-    responses=documented("secret_not_served", "host_not_allowed", "queue_unavailable"),
+    responses=documented("secret_not_served", "missing_scope", "host_not_allowed", "queue_unavailable"),
 )
+@needs(Scope.JOBS_WRITE)
 async def get_secret(services: TheServices) -> WebhookSecret:
     """The secret that signs webhook messages, if the operator allows its disclosure over HTTP."""
     if not services.settings.serve_webhook_secret:

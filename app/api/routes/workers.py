@@ -3,9 +3,11 @@
 from fastapi import APIRouter
 from pydantic import Field
 
+from app.api.access.keys.needs import needs
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.queue.workers import WorkerInfo
 from jobs.wire import Wire
 
@@ -19,6 +21,7 @@ class WorkerList(Wire):
 
 
 @router.get("", summary="List workers", responses=documented("queue_unavailable"))
+@needs(Scope.ADMIN_WORKERS)
 def list_workers(services: TheServices) -> WorkerList:
     """The live workers and their heartbeats."""
     return WorkerList(data=services.workers.alive())

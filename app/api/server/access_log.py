@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.operation.metrics import Metrics
 from app.api.proxies import own_path
+from jobs.callers.identity import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,7 @@ class AccessLayer:
         fields = {"job": job} if (job := _job_id(request)) else {}
         polled = route in _POLLED or own_path(request.scope).startswith(_FILES)
         is_routine = polled and request.method in {"GET", "HEAD"} and status < 400
+        fields |= _sender(request)
         write = log.debug if is_routine else log.info
         facts = {"status": status, "ms": round(seconds * 1000, 1), **fields}
         write("request", method=request.method, path=request.url.path, **facts)
@@ -88,6 +90,14 @@ class _Exchange:
             self.status = message["status"]
             MutableHeaders(scope=message)["x-request-id"] = self.request.state.request_id
         await self._send(message)
+
+
+def _sender(request: Request) -> dict[str, str]:
+    """The sender's tenant and the id of its key, if it has one."""
+    identity: Identity | None = getattr(request.state, "identity", None)
+    if identity is None or identity.key_id is None:
+        return {}
+    return {"tenant": identity.tenant, "key": identity.key_id}
 
 
 def _job_id(request: Request) -> str | None:

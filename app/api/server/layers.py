@@ -27,6 +27,7 @@ _EXPOSED = (
     "Preference-Applied",
     "Retry-After",
     "X-Request-Id",
+    "X-Should-Retry",
 )
 
 
@@ -36,6 +37,7 @@ def install(
     metrics: Metrics,
     *,
     upload_paths: tuple[str, ...],
+    raw_upload_paths: tuple[str, ...],
 ) -> None:
     """Put the layers around an app.
 
@@ -44,6 +46,7 @@ def install(
         settings: of the operator.
         metrics: where request times go.
         upload_paths: where forms with files are taken.
+        raw_upload_paths: where pictures are taken as the body.
     """
     # The last one added is the outermost.
     app.add_middleware(
@@ -51,6 +54,7 @@ def install(
         max_bytes=settings.max_body_bytes,
         max_upload_bytes=settings.max_upload_bytes,
         upload_paths=upload_paths,
+        raw_upload_paths=raw_upload_paths,
     )
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=5)
     app.add_middleware(HeadLayer)

@@ -93,7 +93,8 @@ class Deliverer:
             return
         try:
             url = job.webhook.url if job.webhook else ""
-            await self._sender.send(url, delivery.message_id, message_of(job, delivery.event))
+            body = message_of(job, delivery.event)
+            await self._sender.send(url, delivery.message_id, body, delivery.tenant)
         except DeliveryError as error:
             settle, outcome = self._after(delivery, error)
             log.warning(

@@ -3,12 +3,15 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.errors import ConfigurationError
 from lodestar.cli.exits import Exit, reassure, say
+
+if TYPE_CHECKING:
+    from app.api.settings import ApiSettings
 
 commands = typer.Typer()
 
@@ -50,6 +53,7 @@ def up(
     from app.stack.stack import StackOptions, running_stack
     from app.stack.supervisor import StopRequested
 
+    _require_known_callers(host)
     options = StackOptions(
         host, port or free_port(host), data_dir, models, workers, redis_url, verbose, root_path
     )
@@ -136,16 +140,31 @@ def worker_health(redis_url: RedisUrl = None) -> None:
     say(f"alive: {', '.join(alive)}")
 
 
+def _require_known_callers(host: str) -> None:
+    """End the command if its API would not start, before anything else does."""
+    from app.api.auth_mode import auth_mode
+
+    try:
+        auth_mode(_settings({"host": host}))
+    except ConfigurationError as error:
+        say(f"lodestar: {error.message}")
+        raise typer.Exit(Exit.CONFIGURATION) from error
+
+
 def _serve(given: dict[str, Any]) -> None:
+    from app.api.main import serve as serve_api
+
+    serve_api(_settings(given))
+
+
+def _settings(given: dict[str, Any]) -> "ApiSettings":
     from pydantic import ValidationError
 
-    from app.api.main import serve as serve_api
     from app.api.settings import ApiSettings
 
     try:
-        settings = ApiSettings(**{name: value for name, value in given.items() if value is not None})
+        return ApiSettings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = "LODESTAR_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(f"{name}: {first['msg']}") from error
-    serve_api(settings)

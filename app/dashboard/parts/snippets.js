@@ -1,18 +1,22 @@
 // A request as code that makes it.
 
-import { address } from "../server/api.js";
+import { address, asksForKeys } from "../server/api.js";
 
-export function asCurl(request, server = address) {
-  return `curl -s ${server}/v1/jobs -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(request))}`;
+const KEY = 'os.environ["LODESTAR_KEY"]';
+
+export function asCurl(request, server = address, keyed = asksForKeys()) {
+  const key = keyed ? ` -H "Authorization: Bearer $LODESTAR_KEY"` : "";
+  return `curl -s ${server}/v1/jobs${key} -H 'Content-Type: application/json' \\\n  -d ${quoted(JSON.stringify(request))}`;
 }
 
-export function asPython(request, server = address) {
-  return `import time
+export function asPython(request, server = address, keyed = asksForKeys()) {
+  const headers = keyed ? `, headers={"Authorization": "Bearer " + ${KEY}}` : "";
+  return `${keyed ? "import os\n" : ""}import time
 
 import httpx
 
 request = ${python(request)}
-with httpx.Client(base_url=${python(server)}, timeout=30) as client:
+with httpx.Client(base_url=${python(server)}, timeout=30${headers}) as client:
     job = client.post("/v1/jobs", json=request).raise_for_status().json()
     while job["status"] in {"queued", "running"}:
         time.sleep(0.5)
@@ -24,16 +28,16 @@ print(job["status"], job["error"] or "")
 `;
 }
 
-export function asOpenAi(request, server = address) {
+export function asOpenAi(request, server = address, keyed = asksForKeys()) {
   const { prompt, model, width, height, num_images = 1, ...others } = request;
   const named = { model: model ?? null, prompt, n: num_images, size: width && height ? `${width}x${height}` : null, response_format: "b64_json" };
   const lines = Object.entries(named).filter(([, value]) => value !== null).map(([name, value]) => `    ${name}=${python(value)},\n`);
   if (Object.keys(others).length) lines.push(`    extra_body=${python(others, 1)},\n`);
   return `import base64
-
+${keyed ? "import os\n" : ""}
 from openai import OpenAI
 
-client = OpenAI(base_url=${python(`${server}/v1`)}, api_key="none")
+client = OpenAI(base_url=${python(`${server}/v1`)}, api_key=${keyed ? KEY : '"none"'})
 answer = client.images.generate(
 ${lines.join("")})
 for number, image in enumerate(answer.data):

@@ -34,6 +34,9 @@ async function call(path, options = {}) {
   if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
   const json = answer.headers.get("content-type")?.includes("json");
   const body = json ? await answer.json().catch(unreachable) : {};
+  if (answer.status === 401 && !path.startsWith("/log")) {
+    location.replace(at("/login") + location.hash); // the session has ended, or there is none yet
+  }
   if (!answer.ok) throw new Refused(json ? body : { status: answer.status, detail: `the server answered ${answer.status}` });
   return body;
 }
@@ -45,6 +48,21 @@ export const listJobs = (status, limit, cursor = null) =>
 export const getJob = (id) => call(jobPath(id));
 export const getQueue = () => call("/v1/queue");
 export const listWorkers = () => call("/v1/workers");
+let keyed = false; // whether this server asks for keys
+
+export const asksForKeys = () => keyed;
+export const getSender = () =>
+  call("/v1/whoami").then((sender) => {
+    keyed = sender.via !== "open";
+    return sender;
+  });
+export const logOut = () => call("/logout", { method: "POST" });
+export const logIn = (key) =>
+  call("/login", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ key }),
+  });
 export const listModels = () => call("/v1/models");
 export const cancelJob = (id) => call(`${jobPath(id)}/cancel`, { method: "POST" });
 export const submitJob = (request, key) =>

@@ -70,6 +70,7 @@ def _send_picture(sender: Sender, sample: Sample, number: int, chance: Random, *
         )
         if path == _EMBEDDINGS:
             sender.send(f"DELETE {_EMBEDDINGS}/{{name}}", f"{_EMBEDDINGS}/fuzz-{number}", "what was made")
+    _upload(sender, sample, fit=fit)
     encoded = base64.b64encode(sample.data).decode()
     if len(encoded) <= _MOST_BASE64_CHARS and not (sample.is_damaged and chance.random() < 0.7):
         objective = {"type": "image", "image": encoded}
@@ -85,6 +86,19 @@ def _uploads(sample: Sample, number: int) -> Iterator[tuple[str, dict[str, Any]]
     yield "/v1/scores", {"files": {"pictures": file}, "data": {"prompt": "a red apple"}}
     yield "/v1/search", {"files": {"picture": file}}
     yield _EMBEDDINGS, {"files": {"pictures": file}, "data": {"name": f"fuzz-{number}"}}
+
+
+def _upload(sender: Sender, sample: Sample, *, fit: bool | None) -> None:
+    """As a picture to be named later; what is kept is deleted again, since a caller may not keep many."""
+    files = {"files": (sample.name, sample.data)}
+    answer = sender.send("POST /v1/uploads", "/v1/uploads", sample.name, files=files)
+    if answer is not None and answer.is_success:
+        if fit is False:
+            sender.found("a wrong file is refused", "POST /v1/uploads", repr(sample.name), answer.request)
+        path = f"/v1/uploads/{answer.json()['data'][0]['id']}"
+        sender.send("DELETE /v1/uploads/{upload_id}", path, "what was kept")
+    elif answer is not None and fit:
+        sender.found("a right file is served", "POST /v1/uploads", answer.text[:200], answer.request)
 
 
 def _import(sender: Sender, sample: Sample, number: int, *, is_picture: bool) -> None:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-LIMIT_BYTES = 1 << 20  # of a body, by default
+from app.api.settings import ApiSettings
+
+LIMIT_BYTES: int = ApiSettings.model_fields["max_body_bytes"].default
+LONG_BYTES = 1 << 20  # more than any field may have
 _JSON = "application/json"
 
 
@@ -104,7 +107,7 @@ def _numbers_and_texts(right: dict[str, Any]) -> Iterator[OddBody]:
 
 def _long(chance: Random, right: dict[str, Any]) -> Iterator[OddBody]:
     """Within the limit of a body, and each longer than the limit of its own."""
-    number = LIMIT_BYTES // 2 - 2000
+    number = LONG_BYTES // 2 - 2000
     lists: dict[str, list[Any]] = {
         "zeros": [0],
         "objects": [{}],
@@ -119,17 +122,17 @@ def _long(chance: Random, right: dict[str, Any]) -> Iterator[OddBody]:
             yield OddBody(f"{name} of many {about}", _with_field(right, group, f'{{{url}"{part}":[{text}]}}'))
         yield OddBody(f"a prompt of many {about}", _with_field(right, "prompt", f"[{text}]"))
         yield OddBody(f"a list of many {about}", f"[{text}]".encode())
-    unknown = ",".join(f'"x{index}":0' for index in range(LIMIT_BYTES // 11 - 1000))
+    unknown = ",".join(f'"x{index}":0' for index in range(LONG_BYTES // 11 - 1000))
     yield OddBody("unknown fields by the thousand", f"{{{unknown}}}".encode())
     yield OddBody("unknown fields of guidance", _with_field(right, "guidance", f"{{{unknown}}}"))
-    yield OddBody("a long name", _with_field(right, "n" * (LIMIT_BYTES - 2000), "0"))
+    yield OddBody("a long name", _with_field(right, "n" * (LONG_BYTES - 2000), "0"))
     for name in ("prompt", "model", "sampler", "webhook", "version", "size"):
-        yield OddBody(f"a long {name}", _with_field(right, name, '"' + "é" * (LIMIT_BYTES // 2 - 2000) + '"'))
-    yield OddBody("a longer body than is read", b'{"prompt":"' + b"a" * (3 * LIMIT_BYTES) + b'"}')
-    schedule = "[" + ",".join(["1"] * (LIMIT_BYTES // 2 - 5000)) + "]"
+        yield OddBody(f"a long {name}", _with_field(right, name, '"' + "é" * (LONG_BYTES // 2 - 2000) + '"'))
+    yield OddBody("a longer body than is read", b'{"prompt":"' + b"a" * LIMIT_BYTES + b'"}')
+    schedule = "[" + ",".join(["1"] * (LONG_BYTES // 2 - 5000)) + "]"
     yield OddBody("a long schedule", _with_field(right, "guidance", json.dumps({"inner_cuts": schedule})))
     yield OddBody("a schedule of many", _with_field(right, "guidance", '{"inner_cuts":"[1]*1000000000"}'))
-    noise = "".join(chance.choice("[{\"',:") for _ in range(LIMIT_BYTES - 2000))
+    noise = "".join(chance.choice("[{\"',:") for _ in range(LONG_BYTES - 2000))
     yield OddBody("brackets at random", noise.encode())
 
 

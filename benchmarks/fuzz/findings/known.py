@@ -28,6 +28,7 @@ class Known:
 _VALID = "positive_data_acceptance"
 _JOBS, _IMAGES, _SCORES = "POST /v1/jobs", "POST /v1/images", "POST /v1/scores"
 _MAKE, _IMPORT = "POST /v1/aesthetic-embeddings", "POST /v1/aesthetic-embeddings/import"
+_UPLOADS = "POST /v1/uploads"
 _SEARCH, _FIND = "POST /v1/search", "GET /v1/search"
 
 KNOWN = (
@@ -82,10 +83,16 @@ KNOWN = (
         "a body without the prompt is no good alone, but the query may hold the prompt",
     ),
     Known(
-        (_JOBS, _IMAGES, _SCORES, _MAKE, _SEARCH),
+        (_JOBS, _IMAGES, _SCORES, _MAKE, _SEARCH, _UPLOADS),
         _VALID,
         "is no whole picture|is no PNG|is not a PNG|it is not base64",
         "a schema says that there are bytes, not that they are a picture",
+    ),
+    Known(
+        (_JOBS, _IMAGES),
+        _VALID,
+        "have no such upload|not fetched from other servers",
+        "a picture may be named by an id, and by an address if the operator allows it",
     ),
     Known((_IMPORT,), _VALID, "file's name must end in", "no schema says how a file is called"),
     Known(

@@ -1,6 +1,6 @@
 -- ARGV: prefix, worker, lease in milliseconds, a random token of this call, patience in milliseconds, number of the
 -- worker's models, these models, ids of parked jobs that this worker can read.
--- Returns {id, fence, request, 1 if it must run alone}, or nothing. The same token again (its answer was lost) gets the
+-- Returns {id, fence, request, 1 if it must run alone, its tenant or ''}, or nothing. The same token again (its answer was lost) gets the
 -- same answer.
 --
 -- The first of the queue is claimed, with two exceptions. A job whose model the worker does not hold is passed over for
@@ -19,9 +19,9 @@ for i = 7, 6 + known do
 end
 
 local function answer(id)
-  local fence, request, quarantined =
-    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'fence', 'request', 'suspect'))
-  return {id, fence, request, quarantined and 1 or 0}
+  local fence, request, quarantined, tenant =
+    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'fence', 'request', 'suspect', 'tenant'))
+  return {id, fence, request, quarantined and 1 or 0, tenant or ''}
 end
 
 local receipt = redis.call('HMGET', prefix .. 'claimed:' .. worker, 'token', 'id', 'fence')

@@ -1,7 +1,8 @@
 -- ARGV: prefix, id. Delete a job in any status; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
-local status, bytes, inputs = unpack(redis.call('HMGET', job, 'status', 'bytes', 'inputs'))
+local status, bytes, file_bytes, inputs, tenant = unpack(
+  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant'))
 if not status then
   return 0
 end
@@ -19,13 +20,20 @@ redis.call('DEL', job)
 if bytes then
   redis.call('DECRBY', prefix .. 'kept_bytes', bytes)
 end
+if file_bytes then
+  redis.call('DECRBY', prefix .. 'kept_file_bytes', file_bytes)
+end
 for digest in string.gmatch(inputs or '', '%x+') do
-  redis.call('SREM', prefix .. 'inputs:' .. digest, id)
+  redis.call('SREM', keepers(prefix, tenant, digest), id)
 end
 redis.call('ZREM', prefix .. 'jobs', id)
 redis.call('ZREM', prefix .. 'status:' .. status, id)
+if tenant then
+  redis.call('ZREM', prefix .. 'jobs_of:' .. tenant, id)
+  redis.call('ZREM', prefix .. 'status_of:' .. tenant .. ':' .. status, id)
+end
 redis.call('ZREM', prefix .. 'finished', id)
 redis.call('DEL', prefix .. 'previews:' .. id)
-emit(prefix, id, 'deleted')
+emit_of(prefix, tenant, id, 'deleted')
 redis.call('EXPIRE', prefix .. 'events:' .. id, 60) -- for its followers
 return 1

@@ -5,23 +5,34 @@
 -- job:<id>                         hash     the record of a job                                   submit              at deletion
 -- jobs                             zset     all jobs by creation                                  submit              at deletion
 -- status:<status>                  zset     the jobs of a status by creation                      submit, move        at deletion
+-- tenants                          set      the tenants that have had a job, without the default    submit              never
+-- jobs_of:<tenant>                 zset     the jobs of a tenant by creation                      submit              at deletion
+-- status_of:<tenant>:<status>      zset     those of a status by creation                         submit, move        at deletion
 -- finished                         zset     the ended jobs by their end                           finish              at deletion
 -- waiting                          zset     the queue: waiting jobs by tag                        enqueue             at claim or end
 -- waiting_cost                     string   units of work that they need together                 enqueue, dequeue    never
 -- aside                            zset     parked jobs, unreadable to old workers, by tag        release             at claim or end
 -- flows                            zset     the flows by the tag of their last job                submit, refund      when passed
+-- flows_of:<tenant>:<weight>       zset     those of a tenant, to divide its share among them      submit              after 24 h
 -- virtual_time                     string   the least tag of the queue at the last claim          claim               never
 -- leases                           zset     the running jobs by the end of their lease            claim, renew        at release or end
 -- held:<worker>                    set      the jobs that a worker runs                           claim               at release or end
 -- claimed:<worker>                 hash     the last claim of a worker, to repeat its answer      claim               after 10 min
 -- drainer                          string   the worker that empties itself for a quarantined job  claim               after 30 s
--- kept_bytes                       string   bytes of all jobs                                     weigh, delete       never
--- inputs:<digest>                  set      the jobs that keep a picture                          submit              at deletion
+-- kept_bytes                       string   bytes of all jobs in Redis                            weigh, delete       never
+-- kept_file_bytes                  string   bytes of the files that were sent for all jobs        weigh, delete       never
+-- inputs:<digest>                  set      the jobs that keep a picture                          keepers             at deletion
+-- inputs_of:<tenant>:<digest>      set      likewise the jobs of a tenant                         keepers             at deletion
 -- orphans                          zset     folders of files to delete, by time                   collect_later       when deleted
+-- upload:<owner>:<digest>          hash     a picture that a caller has uploaded                  keep_upload         when expired
+-- uploads_of:<owner>               zset     the uploads of a caller by the end of their life      keep_upload         when expired
+-- uploads                          zset     all uploads by the end of their life                  keep_upload         when expired
+-- upload_bytes                     hash     bytes of the uploads of each caller, and of all       keep_upload         when expired
 -- idempotency:<key>                hash     the job of an anonymous caller's key                  submit              after 24 h
 -- idempotency_of:<owner>:<key>     hash     the job of a known caller's key                       submit              after 24 h
--- events:<id>                      stream   the last 1000 events of a job                         emit                1 h after the end
--- events                           stream   the last 10000 events of all jobs                     emit                never; capped
+-- events:<id>                      stream   the last 1000 events of a job                         emit_of             1 h after the end
+-- events                           stream   the last 10000 events of all jobs                     emit_of             never; capped
+-- events_of:<tenant>               stream   the last 10000 events of a tenant's jobs              emit_of             after 24 h
 -- previews:<id>                    hash     the newest preview of each picture                    note                1 min after the end
 -- interrupts                       channel  ids of running jobs that are to stop                  cancel, delete      at once
 -- webhook:<message>                hash     a message that is owed                                owe_webhook         when settled
@@ -38,8 +49,13 @@
 -- pace                             string   speed and load of all workers                         queue/pace.py       after 30 s
 -- reissued                         string   a mark that lost tickets were written again           queue/reaper.py     after 5 s
 -- check                            string   a write that shows that Redis accepts writes          queue/queue.py      after 1 min
+-- keys                             hash     the keys of callers, with hashes of their secrets         callers/keys.py     when revoked
+-- key_uses                         hash     the day of each key's last use                        callers/keys.py     when revoked
+-- changed_keys                     channel  ids of keys that were revoked or rotated              callers/keys.py     at once
+-- session:<digest>                 hash     the login of a browser                                callers/sessions.py  after 8 h unused
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
+-- a1111:options:<caller>           hash     the options that this caller has set                  a1111/callers.py    after 30 d
 --
 -- RQ keeps its tickets beside these, under rq:*.
 
@@ -61,11 +77,32 @@ local function next_creation(prefix)
   return math.max(now_us(), (tonumber(newest) or 0) + 1)
 end
 
--- Append an event to the streams of the job and of all jobs; the rest of the arguments are pairs of field and value.
--- It is part of the change that it describes: no reader can miss one, or see one that did not happen.
-local function emit(prefix, id, event, ...)
+-- The tenant of a job; nothing for the default one, of which are also the jobs of versions without tenants.
+local function tenant_of(prefix, id)
+  return redis.call('HGET', prefix .. 'job:' .. id, 'tenant')
+end
+
+-- Append an event to the streams of the job, of its tenant and of all jobs; the rest of the arguments are pairs of field
+-- and value. It is part of the change that it describes: no reader can miss one, or see one that did not happen.
+local function emit_of(prefix, tenant, id, event, ...)
   redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
-  redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
+  if tenant then
+    local stream = prefix .. 'events_of:' .. tenant
+    redis.call('XADD', stream, 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
+    redis.call('EXPIRE', stream, 86400)
+    redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'tenant', tenant, 'type', event, ...)
+  else
+    redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
+  end
+end
+
+local function emit(prefix, id, event, ...)
+  emit_of(prefix, tenant_of(prefix, id), id, event, ...)
+end
+
+-- The jobs of a tenant that keep a picture; nobody finds out whether another tenant's do.
+local function keepers(prefix, tenant, digest)
+  return tenant and prefix .. 'inputs_of:' .. tenant .. ':' .. digest or prefix .. 'inputs:' .. digest
 end
 
 -- Owe the job's webhook a message, if it asked for this event. The message is stored in the same step as the change that
@@ -135,6 +172,11 @@ local function move(prefix, id, from, to)
   redis.call('HSET', prefix .. 'job:' .. id, 'status', to)
   redis.call('ZREM', prefix .. 'status:' .. from, id)
   redis.call('ZADD', prefix .. 'status:' .. to, created, id)
+  local tenant = tenant_of(prefix, id)
+  if tenant then
+    redis.call('ZREM', prefix .. 'status_of:' .. tenant .. ':' .. from, id)
+    redis.call('ZADD', prefix .. 'status_of:' .. tenant .. ':' .. to, created, id)
+  end
 end
 
 -- Wait at the job's own tag: see submit.lua.
@@ -175,9 +217,29 @@ local function collect_later(prefix, place)
   redis.call('ZADD', prefix .. 'orphans', whole(now_us() + 900 * 1000000), place)
 end
 
--- The bytes that a job takes while it is kept: its record, its files, and what else Redis has of it in its indexes and
--- events (BYTES_BESIDE, measured). Counted in its record and in the total of all jobs; delete.lua takes them off again,
--- so that the total is exact: a job that was never weighed, being of an older version, counts nothing.
+-- Forget an upload. Its file has a name of its own, so that the same picture can be uploaded again meanwhile.
+local function drop_upload(prefix, owner, digest)
+  local upload = prefix .. 'upload:' .. owner .. ':' .. digest
+  local place, bytes = unpack(redis.call('HMGET', upload, 'place', 'bytes'))
+  redis.call('ZREM', prefix .. 'uploads', owner .. ':' .. digest)
+  redis.call('ZREM', prefix .. 'uploads_of:' .. owner, digest)
+  if not place then
+    return ''
+  end
+  redis.call('DEL', upload)
+  for _, whose in ipairs({owner, 'all'}) do
+    if redis.call('HINCRBY', prefix .. 'upload_bytes', whose, -bytes) == 0 then
+      redis.call('HDEL', prefix .. 'upload_bytes', whose)
+    end
+  end
+  redis.call('ZADD', prefix .. 'orphans', whole(now_us()), place)
+  return place
+end
+
+-- The bytes that a job takes while it is kept. In Redis: its record, and what else there is of it in indexes and events
+-- (BYTES_BESIDE, measured). In the artifact store: the files that were sent for it. Counted in its record and in the
+-- totals of all jobs; delete.lua takes them off again, so that the totals are exact: a job that was never weighed, being
+-- of an older version, counts nothing.
 local BYTES_BESIDE = 2048
 
 local function weigh(prefix, id)
@@ -186,10 +248,15 @@ local function weigh(prefix, id)
   for _, value in ipairs(redis.call('HVALS', job)) do
     record = record + #value
   end
-  local counted, inputs, uploads = unpack(redis.call('HMGET', job, 'bytes', 'inputs_bytes', 'uploads_bytes'))
-  local bytes = BYTES_BESIDE + record + (inputs or 0) + (uploads or 0)
+  local counted, counted_files, inputs, uploads =
+    unpack(redis.call('HMGET', job, 'bytes', 'file_bytes', 'inputs_bytes', 'uploads_bytes'))
+  local bytes, file_bytes = BYTES_BESIDE + record, (inputs or 0) + (uploads or 0)
   redis.call('HSET', job, 'bytes', whole(bytes), 'record_bytes', record)
   redis.call('INCRBY', prefix .. 'kept_bytes', whole(bytes - (counted or 0)))
+  if counted_files or file_bytes > 0 then
+    redis.call('HSET', job, 'file_bytes', whole(file_bytes))
+    redis.call('INCRBY', prefix .. 'kept_file_bytes', whole(file_bytes - (counted_files or 0)))
+  end
 end
 
 -- Enter a terminal status, once.

@@ -1,9 +1,11 @@
 -- ARGV: prefix, id, request, most waiting jobs, idempotency key (its place after the prefix) or '', digest of the body,
 -- seconds to keep the key, flow, weight of the flow, cost (a whole number), model, the webhook's address or '', its
--- events with commas between, the address of this server in its predictions, or '', most bytes of
--- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, their digests.
--- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy', id}. The same id again (its answer was lost) changes
--- nothing.
+-- events with commas between, the address of this server in its predictions, or '', the end of its pictures' addresses
+-- there, or '', its first notes with line breaks between, or '', most bytes of all jobs or 0, most bytes of the files of
+-- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, the tenant or '' for the
+-- default one, digests of these pictures.
+-- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy' | 'laden', id}. The same id again (its answer was
+-- lost) changes nothing.
 --
 -- The queue is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
 -- proportion to its weight: a job's tag is the virtual time at which it would be done if all flows were served at once,
@@ -12,7 +14,9 @@
 -- future, and another flow's one job goes between the first of them; and whatever waits comes first some day, since
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
-  prediction_base, most_bytes, uploads_bytes, inputs_bytes = unpack(ARGV, 1, 17)
+  prediction_base, picture_suffix, notes, most_bytes, most_file_bytes, uploads_bytes, inputs_bytes,
+  tenant = unpack(ARGV, 1, 21)
+tenant = tenant and tenant ~= '' and tenant
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
   return {'accepted', id}
@@ -27,21 +31,42 @@ end
 if redis.call('ZCARD', prefix .. 'status:queued') >= tonumber(most) then
   return {'full', ''}
 end
-local bytes = BYTES_BESIDE + #request + (uploads_bytes or 0) + (inputs_bytes or 0)
-if tonumber(most_bytes or 0) > 0
-    and (redis.call('GET', prefix .. 'kept_bytes') or 0) + bytes > tonumber(most_bytes) then
+local function exceeds(most_of_all, key, bytes)
+  return tonumber(most_of_all or 0) > 0 and bytes > 0
+    and (redis.call('GET', key) or 0) + bytes > tonumber(most_of_all)
+end
+if exceeds(most_bytes, prefix .. 'kept_bytes', BYTES_BESIDE + #request) then
   return {'heavy', ''}
 end
+if exceeds(most_file_bytes, prefix .. 'kept_file_bytes', (uploads_bytes or 0) + (inputs_bytes or 0)) then
+  return {'laden', ''}
+end
 local created = whole(next_creation(prefix))
-local share = cost / weight
 local last = tonumber(redis.call('ZSCORE', prefix .. 'flows', flow) or 0)
 local virtual_time = tonumber(redis.call('GET', prefix .. 'virtual_time') or 0)
+-- The callers of a tenant that have work in the queue divide its share.
+local siblings, active = prefix .. 'flows_of:' .. (tenant or '') .. ':' .. weight, 1
+if tenant then
+  redis.call('ZREMRANGEBYSCORE', siblings, '-inf', virtual_time)
+  active = redis.call('ZCARD', siblings) + (redis.call('ZSCORE', siblings, flow) and 0 or 1)
+end
+local share = cost / weight * active
 local tag = string.format('%.17g', math.max(virtual_time, last) + share)
 redis.call('ZADD', prefix .. 'flows', tag, flow)
+if tenant then
+  redis.call('ZADD', siblings, tag, flow)
+  redis.call('EXPIRE', siblings, 86400)
+end
 redis.call('HSET', job, 'status', 'queued', 'request', request, 'created_us', created, 'attempts', 0, 'claims', 0,
   'starts', 0, 'model', model, 'flow', flow, 'cost', cost, 'share', string.format('%.17g', share), 'tag', tag)
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
+if tenant then
+  redis.call('HSET', job, 'tenant', tenant)
+  redis.call('SADD', prefix .. 'tenants', tenant)
+  redis.call('ZADD', prefix .. 'jobs_of:' .. tenant, created, id)
+  redis.call('ZADD', prefix .. 'status_of:' .. tenant .. ':queued', created, id)
+end
 enqueue(prefix, id)
 if webhook and webhook ~= '' then
   redis.call('HSET', job, 'webhook_url', webhook, 'webhook_events', webhook_events)
@@ -49,14 +74,20 @@ if webhook and webhook ~= '' then
     redis.call('HSET', job, 'webhook_base', prediction_base)
   end
 end
+if picture_suffix and picture_suffix ~= '' then
+  redis.call('HSET', job, 'picture_suffix', picture_suffix)
+end
+if notes and notes ~= '' then
+  redis.call('HSET', job, 'notes', notes)
+end
 if tonumber(uploads_bytes or 0) > 0 then
   redis.call('HSET', job, 'uploads_bytes', uploads_bytes)
 end
-if #ARGV > 17 then
-  local inputs = {unpack(ARGV, 18)}
+if #ARGV > 21 then
+  local inputs = {unpack(ARGV, 22)}
   redis.call('HSET', job, 'inputs', table.concat(inputs, ' '), 'inputs_bytes', inputs_bytes)
   for _, digest_of_input in ipairs(inputs) do
-    redis.call('SADD', prefix .. 'inputs:' .. digest_of_input, id)
+    redis.call('SADD', keepers(prefix, tenant, digest_of_input), id)
   end
 end
 redis.call('ZREM', prefix .. 'orphans', id) -- its files have an owner now: see expect.lua

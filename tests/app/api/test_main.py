@@ -116,7 +116,7 @@ def test_a_port_in_use_is_one_clear_line(settings: ApiSettings) -> None:
 
 def test_an_address_of_another_host_is_one_clear_line(settings: ApiSettings) -> None:
     with pytest.raises(ConfigurationError, match=r"192\.0\.2\.1:0: "):
-        serve(settings.model_copy(update={"host": "192.0.2.1", "port": 0}))
+        serve(settings.model_copy(update={"host": "192.0.2.1", "port": 0, "auth": "none"}))
 
 
 def test_a_missing_catalog_is_one_clear_line(settings: ApiSettings) -> None:

@@ -109,7 +109,7 @@ def test_dialects_tell_whole_addresses(stripped: str, worker: PlayedWorker) -> N
     prediction = httpx.post(f"{stripped}/v1/predictions", json={"version": "pocket", "input": APPLE}).json()
     worker.succeed(prediction["id"])
     told = httpx.get(prediction["urls"]["get"]).json()
-    assert len(paths_in(told)) == 3
+    assert len(paths_in(told)) == 4
     model = httpx.get(f"{stripped}/v1/models/lodestar/pocket").json()
     for address in (*paths_in(told), model["url"]):
         assert address.startswith(f"{stripped}/v1/"), address
@@ -179,7 +179,7 @@ def test_webhooks_name_the_prefix_that_is_set(settings: ApiSettings, worker: Pla
             worker.succeed(job["id"])
         told = [json.loads(message.body) for message in receiver.wait_for(2)]
     paths = [path for message in told for path in paths_in(message)]
-    assert len(paths) == 4 + 3
+    assert len(paths) == 4 + 4
     assert all(path.startswith((f"{SD}/v1/", f"{url}{SD}/v1/")) for path in paths), paths
 
 

@@ -131,3 +131,26 @@ def test_a_damaged_segment_hides_no_other(segments: Segments, tmp_path: Path) ->
     (file,) = tmp_path.rglob(f"{1:024x}/*/*")
     file.write_bytes(file.read_bytes()[:40])
     assert nearest(SearchIndex(segments), 200) == (f"{2:024x}", 0, 1.0)
+
+
+def test_a_tenant_finds_its_own_pictures_alone(segments: Segments) -> None:
+    for job, tenant in enumerate(["", "alice", "bob", "alice", ""]):
+        rows = {index: unit(100 * job + index) for index in range(3)}
+        segments.write(*segments.encode(Segment.of(f"{job:024x}", "1-aa", rows, tenant)))
+    index = SearchIndex(segments)
+    for tenant, jobs in (("", {0, 4}), ("alice", {1, 3}), ("bob", {2}), ("carol", set())):
+        found = index.nearest(unit(200), 50, tenant)
+        assert {int(each.job_id, 16) for each in found} == jobs
+        assert len(found) == 3 * len(jobs)
+    index.forget(f"{1:024x}", "1-aa")
+    assert {int(each.job_id, 16) for each in index.nearest(unit(200), 50, "alice")} == {3}
+
+
+def test_a_snapshot_keeps_apart_whose_pictures_they_are(
+    segments: Segments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.api.search_index.SNAPSHOT_EVERY", 1)
+    for job, tenant in enumerate(["", "alice"]):
+        segments.write(*segments.encode(Segment.of(f"{job:024x}", "1-aa", {0: unit(job)}, tenant)))
+    SearchIndex(segments).nearest(unit(0), 1)
+    assert [each.job_id for each in SearchIndex(segments).nearest(unit(0), 5, "alice")] == [f"{1:024x}"]

@@ -66,6 +66,13 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert load(tmp_path, absolute + CLIP).model("small").path == Path("/srv/small")
 
 
+def test_a_model_is_known_by_its_aliases_too(tmp_path: Path) -> None:
+    catalog = load(tmp_path, MODEL + 'aliases = ["dall-e-3", "acme/app"]' + CLIP)
+    assert catalog.model("dall-e-3") is catalog.model("acme/app") is catalog.model("small")
+    with pytest.raises(UnknownModelError, match=r"it holds: small$"):
+        catalog.model("dall-e-2")
+
+
 def test_models_keep_the_order_of_the_file_and_the_first_is_the_default(tmp_path: Path) -> None:
     catalog = load(tmp_path, MODEL.replace("small", "zebra") + MODEL.replace("small", "ant") + CLIP)
     assert [model.id for model in catalog.models] == ["zebra", "ant"]
@@ -121,6 +128,15 @@ class TestRefusals:
                 "is wrong: models.small.schedule: sampler dpmpp_2m_karras implies schedule karras",
             ),
             (MODEL + 'hub = "org/x"' + CLIP, "is wrong: models.small: give either path or hub"),
+            (
+                MODEL.replace("small", "ant") + MODEL + 'aliases = ["ant"]' + CLIP,
+                "is wrong: models 'ant' and 'small' both have the name 'ant'",
+            ),
+            (
+                MODEL + 'aliases = ["x", "x"]' + CLIP,
+                "is wrong: models 'small' and 'small' both have the name 'x'",
+            ),
+            (MODEL + 'aliases = ["a b"]' + CLIP, "is wrong: models.small.aliases.0: String should match"),
             (
                 MODEL.replace('path = "weights/small"', "") + CLIP,
                 "is wrong: models.small: give either path or hub",

@@ -17,6 +17,7 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import GenerateRequest
+from jobs.status.view import View
 from jobs.storage.job_files import BroughtFiles
 from tests.jobs.queue.test_workers import worker
 from tests.jobs.samples import RESOLVED, claimed, pictures_of
@@ -126,6 +127,7 @@ def live(redis: Redis) -> None:
     owed.own_secret()
     deliveries = [delivery for _ in range(3) if (delivery := owed.take())]
     owed.retry(deliveries[0], 60, "nobody answered", is_silent=True)
+    queue.seen_by(View("studio", is_whole=False)).submit(RESOLVED, original=asked, files=files)
     Reaper(redis, ticket_grace_s=0, outage_grace_s=0).sweep()
     reaper.sweep()
 

@@ -143,7 +143,8 @@ def test_previews_go_with_the_job(queue: JobQueue, leases: Leases, redis: Redis)
 def test_the_reader_knows_how_many_events_the_scripts_keep() -> None:
     prelude = (files("jobs.db") / "lua" / "prelude.lua").read_text()
     caps = [int(cap) for cap in re.findall(r"'MAXLEN', '~', (\d+)", prelude)]
-    assert caps == [event_log.KEPT_OF_A_JOB, event_log.KEPT_OF_ALL]
+    assert len(caps) == 4
+    assert set(caps) == {event_log.KEPT_OF_A_JOB, event_log.KEPT_OF_ALL}
 
 
 def test_reading_goes_on_where_it_was_left_in_portions(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jobs.errors import InvalidFileError
 from jobs.pictures.headers import MAX_SCANS, read_header
-from jobs.pictures.reader import KEPT_PIXELS, digest_of, read_picture, to_png
+from jobs.pictures.reader import KEPT_PIXELS, MAX_PIXELS, Kept, digest_of, read_picture, to_png
 from tests.brought_pictures import (
     SIDE,
     encoded,
@@ -54,11 +54,12 @@ def test_what_is_transparent_is_white(name: str, file: bytes) -> None:
     assert apart(read_picture(file, name), Image.new("RGB", (SIDE, SIDE), "white")) == 0
 
 
+@pytest.mark.parametrize("kept", Kept)
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_picture_is_refused_in_one_way_and_by_its_name(name: str) -> None:
+def test_what_is_no_picture_is_refused_in_one_way_and_by_its_name(name: str, kept: Kept) -> None:
     start = time.process_time()
     with pytest.raises(InvalidFileError, match=r"^the file ") as refusal:
-        read_picture(REFUSED[name], "the file", field="pictures")
+        read_picture(REFUSED[name], "the file", field="pictures", kept=kept)
     assert refusal.value.field == "pictures"
     assert time.process_time() - start < 2
 
@@ -137,6 +138,68 @@ def test_the_same_pixels_are_the_same_file_under_the_same_digest() -> None:
     assert read_picture(files[0], "it").tobytes() == scene().tobytes()
 
 
+@pytest.mark.parametrize("kept", [Kept.WHOLE, Kept.WITH_ALPHA])
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_large_picture_is_kept_whole_if_asked_for(form: str, kept: Kept) -> None:
+    large = scene(1100, 900)
+    lossless = {"lossless": True} if form == "WEBP" else {}
+    picture = read_picture(encoded(large, form, quality=95, **lossless), "it", kept=kept)
+    assert apart(picture, large) <= (LEVELS if form == "JPEG" else 0)
+
+
+@pytest.mark.parametrize("kept", [Kept.WHOLE, Kept.WITH_ALPHA])
+def test_a_picture_kept_whole_is_the_same_in_whatever_encoding_it_comes(kept: Kept) -> None:
+    for name, file in same_scene().items():
+        assert apart(read_picture(file, name, kept=kept), scene()) <= LEVELS, name
+
+
+def test_transparency_is_white_or_kept() -> None:
+    greyscale = {"black behind alpha"}
+    for name, file in (*same_white().items(), *same_greys().items()):
+        white = read_picture(file, name, kept=Kept.WHOLE)
+        kept = read_picture(file, name, kept=Kept.WITH_ALPHA)
+        assert white.mode == "RGB"
+        assert kept.size == white.size
+        if name in same_white() and name != "white":
+            assert (kept.mode, kept.getchannel("A").getextrema()) == ("RGBA", (0, 0)), name
+        elif name in greyscale:
+            assert kept.mode == "RGBA"
+            shown = Image.alpha_composite(Image.new("RGBA", kept.size, "white"), kept)
+            assert apart(shown.convert("RGB"), white) <= 1
+        else:
+            assert kept.mode == "RGB", name  # wholly opaque
+            assert kept.tobytes() == white.tobytes()
+
+
+def test_the_opacity_is_turned_with_the_picture_and_its_colours_come_to_srgb() -> None:
+    alpha = scene().getchannel(0)
+    seen = scene().copy()
+    seen.putalpha(alpha)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying_down = encoded(seen.transpose(Image.Transpose.ROTATE_90), exif=exif)
+    kept = read_picture(lying_down, "it", kept=Kept.WITH_ALPHA)
+    assert kept.mode == "RGBA"
+    assert kept.tobytes() == seen.tobytes()
+    with Image.open(io.BytesIO(same_scene()["swapped profile"])) as swapped:
+        clear, profile = swapped.convert("RGBA"), swapped.info["icc_profile"]
+    clear.putalpha(alpha)
+    kept = read_picture(encoded(clear, icc_profile=profile), "it", kept=Kept.WITH_ALPHA)
+    assert apart(kept.convert("RGB"), scene()) <= LEVELS
+    assert kept.getchannel("A").tobytes() == alpha.tobytes()
+
+
+def test_a_stored_picture_is_kept_as_it_is_where_its_kind_fits() -> None:
+    clear = scene().convert("RGBA")
+    clear.putalpha(9)
+    small, large, with_alpha = (
+        read_header(io.BytesIO(to_png(picture))) for picture in (scene(), scene(600, 600), clear)
+    )
+    assert all(kind.keeps(small) for kind in Kept)
+    assert [kind.keeps(large) for kind in Kept] == [False, True, True]
+    assert [kind.keeps(with_alpha) for kind in Kept] == [False, False, True]
+
+
 _MOST = """
 import io, sys
 from PIL import Image
@@ -151,27 +214,39 @@ file = open(sys.argv[2], "wb")
 file.write(out.getvalue())
 """
 _READ = """
-import resource, sys
+import sys
 from jobs.pictures.reader import read_picture, to_png
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # of this process alone: ru_maxrss begins with its parent's
+    with open("/proc/self/status") as status:
+        return int(next(line for line in status if line.startswith("VmHWM:")).split()[1])
 before = peak()
+from jobs.pictures.reader import Kept
 with open(sys.argv[1], "rb") as file:
-    to_png(read_picture(file, "it"))
+    to_png(read_picture(file, "it", kept=Kept[sys.argv[2]]))
 print((peak() - before) // 1024)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere")
-@pytest.mark.parametrize("kind", ["png", "jpeg"])
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("kind", "kept", "most"),
+    [
+        ("png", "THUMBNAIL", 130),  # MiB; four copies took 256 more
+        ("jpeg", "THUMBNAIL", 130),
+        ("png", "WHOLE", 170),
+        ("jpeg", "WHOLE", 170),
+        ("png", "WITH_ALPHA", 190),
+    ],
+)
 def test_the_largest_pictures_take_little_more_memory_than_the_decoder_does(
-    kind: str, tmp_path: object
+    kind: str, kept: str, most: int, tmp_path: object
 ) -> None:
     file = f"{tmp_path}/largest"
     subprocess.run([sys.executable, "-c", _MOST, kind, file], check=True, timeout=60)
     done = subprocess.run(
-        [sys.executable, "-c", _READ, file], check=True, timeout=60, capture_output=True, text=True
+        [sys.executable, "-c", _READ, file, kept], check=True, timeout=60, capture_output=True, text=True
     )
-    assert int(done.stdout) < 130  # MiB; four copies took 256 more
+    assert int(done.stdout) < most
 
 
 def test_a_damaged_file_is_read_or_refused_and_does_nothing_else() -> None:
@@ -183,12 +258,13 @@ def test_a_damaged_file_is_read_or_refused_and_does_nothing_else() -> None:
         for _ in range(rng.choice((1, 2, 10))):
             place, length = rng.randrange(len(data)), rng.choice((0, 1, 1, 8))
             data[place : place + length] = rng.randbytes(rng.choice((0, 1, 1, 8)))
+        kept = rng.choice(list(Kept))
         try:
-            picture = read_picture(bytes(data), "it")
+            picture = read_picture(bytes(data), "it", kept=kept)
         except InvalidFileError:
             continue
-        assert picture.mode == "RGB"
-        assert picture.width * picture.height <= KEPT_PIXELS
+        assert picture.mode == "RGB" or (picture.mode, kept) == ("RGBA", Kept.WITH_ALPHA)
+        assert picture.width * picture.height <= (KEPT_PIXELS if kept is Kept.THUMBNAIL else MAX_PIXELS)
         read += 1
     assert 50 < read < 1000
 

@@ -25,8 +25,8 @@ ONE, OTHER = "1" * 64, "2" * 64
 
 @pytest.fixture
 def bounded(redis: Redis) -> JobQueue:
-    """A queue whose jobs may take ``LIMIT`` bytes together."""
-    return JobQueue(redis, max_queued=1000, max_kept_bytes=LIMIT)
+    """A queue whose jobs may take ``LIMIT`` bytes together, and their files as many."""
+    return JobQueue(redis, max_queued=1000, max_kept_bytes=LIMIT, max_kept_file_bytes=LIMIT)
 
 
 @pytest.fixture
@@ -36,11 +36,15 @@ def artifacts(tmp_path: Path) -> ArtifactStore:
 
 @pytest.fixture
 def retention(redis: Redis, artifacts: ArtifactStore) -> Retention:
-    return Retention(redis, JobFiles(artifacts), keep_s=0, max_kept_bytes=LIMIT)
+    return Retention(redis, JobFiles(artifacts), keep_s=0, max_kept_bytes=LIMIT, max_kept_file_bytes=LIMIT)
 
 
 def kept_bytes(redis: Redis) -> int:
     return int(str(redis.get(PREFIX + "kept_bytes") or 0))
+
+
+def kept_file_bytes(redis: Redis) -> int:
+    return int(str(redis.get(PREFIX + "kept_file_bytes") or 0))
 
 
 def canceled(queue: JobQueue, files: BroughtFiles = NO_FILES) -> str:
@@ -49,19 +53,19 @@ def canceled(queue: JobQueue, files: BroughtFiles = NO_FILES) -> str:
 
 def test_a_job_counts_its_request_and_its_files(queue: JobQueue, redis: Redis) -> None:
     queue.submit(RESOLVED, files=BroughtFiles(inputs=(ONE,), inputs_bytes=5000, uploads_bytes=300))
-    least = BESIDE + len(dump_request(RESOLVED)) + 5300
+    least = BESIDE + len(dump_request(RESOLVED))
     assert least < kept_bytes(redis) < least + 500
+    assert kept_file_bytes(redis) == 5300
 
 
 @pytest.mark.parametrize("end", ["succeeded", "failed", "canceled"])
 def test_whatever_its_end_what_it_brought_for_it_counts_no_more_and_what_came_of_it_does(
     queue: JobQueue, leases: Leases, redis: Redis, end: str
 ) -> None:
-    plain, brought = (
-        queue.submit(RESOLVED).job.id,
-        queue.submit(RESOLVED, files=BroughtFiles(uploads_bytes=30_000)),
-    )
+    kept = BroughtFiles(inputs=(ONE,), inputs_bytes=7, uploads_bytes=30_000)
+    plain, brought = queue.submit(RESOLVED).job.id, queue.submit(RESOLVED, files=kept)
     before = kept_bytes(redis)
+    assert kept_file_bytes(redis) == 30_007
     lease = claimed(leases, brought.job.id)
     if end == "succeeded":
         leases.succeed(lease, pictures_of(lease))
@@ -70,10 +74,11 @@ def test_whatever_its_end_what_it_brought_for_it_counts_no_more_and_what_came_of
     else:
         queue.cancel(lease.job_id)
         leases.cancel(lease)
-    assert before - 30_000 < kept_bytes(redis) < before - 29_000
+    assert before < kept_bytes(redis) < before + 1000
+    assert kept_file_bytes(redis) == 7
     queue.delete(plain)
     queue.delete(lease.job_id)
-    assert kept_bytes(redis) == 0
+    assert kept_bytes(redis) == kept_file_bytes(redis) == 0
 
 
 def test_the_files_that_it_brought_are_collected_at_once_and_the_pictures_that_it_keeps_are_not(
@@ -122,8 +127,14 @@ def test_who_keeps_a_picture_is_known_until_the_job_is_deleted(queue: JobQueue, 
 def test_beyond_the_limit_a_submission_is_refused_and_says_why_and_a_replay_is_not(bounded: JobQueue) -> None:
     first = bounded.submit(RESOLVED, idempotency_key="key").job.id
     bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=90_000))
-    with pytest.raises(QueueFullError, match=r"kept take as many bytes as they may, 100000"):
-        bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=10_000))
+    with pytest.raises(QueueFullError, match=r"the files of the jobs .* as they may, 100000"):
+        bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=10_001))
+    long = resolved("x" * 90_000)
+    bounded.submit(long)
+    with pytest.raises(
+        QueueFullError, match=r"the jobs that are kept take as many bytes as they may, 100000"
+    ):
+        bounded.submit(long)
     assert bounded.submit(RESOLVED, idempotency_key="key").job.id == first
     assert bounded.submit(RESOLVED).job.status is JobStatus.QUEUED
 
@@ -136,13 +147,13 @@ def test_the_oldest_ended_jobs_go_until_there_is_room_again(
     for job_id in ids:
         artifacts.put(input_key(job_id, ONE), b"picture")
     with pytest.raises(QueueFullError):
-        bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=20_000))
+        bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=20_001))
     assert retention.sweep() == 1
     assert {job.id for job in bounded.list().data} == {waiting, *ids[1:]}
     assert artifacts.keys(ids[0]) == []
-    assert kept_bytes(redis) <= LIMIT * 3 // 4
+    assert kept_file_bytes(redis) <= LIMIT * 3 // 4
     assert retention.sweep() == 0
-    assert bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=20_000)).job.status is JobStatus.QUEUED
+    assert bounded.submit(RESOLVED, files=BroughtFiles(uploads_bytes=20_001)).job.status is JobStatus.QUEUED
 
 
 def test_jobs_that_have_not_ended_are_never_deleted_to_make_room(

@@ -108,8 +108,8 @@ class Lifecycle(RuleBasedStateMachine):
         assert answers[0] == answers[1]
         if answers[0] is None:
             return multiple()
-        job_id, fence, _request, alone = answers[0]
-        return Lease(job_id, fence, RESOLVED, bool(alone))
+        job_id, fence, _request, alone, tenant = answers[0]
+        return Lease(job_id, fence, RESOLVED, bool(alone), tenant)
 
     @rule(name=st.sampled_from(WORKERS))
     def a_worker_dies_with_all_it_holds(self, name: str) -> None:
@@ -244,8 +244,9 @@ class Lifecycle(RuleBasedStateMachine):
 
     @invariant()
     def the_bytes_of_all_jobs_are_the_sum_of_each_ones(self) -> None:
-        total = int(self.redis.get(PREFIX + "kept_bytes") or 0)
-        assert total == sum(int(self._field(job_id, "bytes") or 0) for job_id in self.accepted)
+        for key, field in (("kept_bytes", "bytes"), ("kept_file_bytes", "file_bytes")):
+            total = int(self.redis.get(PREFIX + key) or 0)
+            assert total == sum(int(self._field(job_id, field) or 0) for job_id in self.accepted)
         for job_id in self.accepted:
             assert job_id in self.redis.smembers(f"{PREFIX}inputs:{INPUT}")
         assert self.redis.scard(f"{PREFIX}inputs:{INPUT}") == len(self.accepted)

@@ -10,6 +10,7 @@ from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.objectives import ImageObjective, PixelObjective, TextObjective
+from jobs.requests.pictures import Thumbnail
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 
@@ -60,7 +61,7 @@ def test_objectives_stand_for_themselves_each_with_its_clip(catalog: Catalog) ->
     guidance = resolved(catalog, preset="crowson", objectives=asked)
     assert guidance.objectives == (
         TextObjective(type="text", text="a pear", clip="pocket-m"),
-        ImageObjective(type="image", image=PNG, clip="pocket-s", weight=-0.5, end=0.5),
+        ImageObjective(type="image", image=Thumbnail(PNG), clip="pocket-s", weight=-0.5, end=0.5),
         PixelObjective(type="saturation"),
     )
     assert guidance.clips == ("pocket-m", "pocket-s")
@@ -68,7 +69,7 @@ def test_objectives_stand_for_themselves_each_with_its_clip(catalog: Catalog) ->
 
 
 def test_the_file_of_a_picture_comes_back_whole() -> None:
-    assert ImageObjective(type="image", image=PNG).data == base64.b64decode(PNG)
+    assert ImageObjective(type="image", image=Thumbnail(PNG)).image.data == base64.b64decode(PNG)
 
 
 @pytest.mark.parametrize(

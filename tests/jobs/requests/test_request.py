@@ -97,7 +97,7 @@ def test_what_is_no_whole_number_is_refused_naming_the_field(field: str, value: 
 
 
 def test_texts_have_a_length() -> None:
-    longest = "x" * MAX_PROMPT_CHARS
+    longest = "x " * (MAX_PROMPT_CHARS // 2)
     GenerateRequest(prompt=longest, negative_prompt=longest, guidance=Guidance(prompt=longest))
     for field in ("prompt", "negative_prompt", "guidance.prompt"):
         assert problems(**nested(field, longest + "x")) == [
@@ -108,6 +108,14 @@ def test_texts_have_a_length() -> None:
     ]
     for field in ("model", "guidance.clip"):
         assert problems(**nested(field, "x" * 101)) == [(field, "String should have at most 100 characters")]
+
+
+@pytest.mark.parametrize("sign", ["x", "語", "-", "_"])
+def test_a_text_is_in_words(sign: str) -> None:
+    GenerateRequest(prompt=" ".join([sign * 1999] * 2))
+    assert problems(prompt="a " + sign * 2001) == [
+        ("prompt", "Value error, a text may have 2000 letters or signs without a break, and no more")
+    ]
 
 
 def test_an_unknown_field_is_refused_at_any_depth() -> None:

@@ -17,6 +17,7 @@ from jobs.requests.objectives import (
     TextObjective,
 )
 from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.pictures import Thumbnail
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import ResolvedSelection, Weights
@@ -64,7 +65,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
 }
 OBJECTIVES = (
     TextObjective(type="text", text="a pear", clip="pocket-m"),
-    ImageObjective(type="image", image="sha256:" + "a" * 64, clip="pocket-s", weight=2),
+    ImageObjective(type="image", image=Thumbnail("sha256:" + "a" * 64), clip="pocket-s", weight=2),
     EmbeddingObjective(type="embedding", embedding="warm", digest="d", clip="pocket-s"),
     AestheticObjective(type="aesthetic", clip="pocket-s", start=0.5),
     PixelObjective(type="tv", weight=0.1),

@@ -86,11 +86,13 @@ def test_only_the_prompt_is_personalized(
     runner, call = Runner(models), next(sampler)
     texts: list[tuple[type, str]] = []
     while len(texts) < 3:
-        if isinstance(call, EncodeText) or (isinstance(call, Personalize) and call.fitting is None):
-            texts.append((type(call), call.text))
+        if isinstance(call, EncodeText):
+            texts.append((EncodeText, call.wording.text))
+        elif isinstance(call, Personalize) and call.fitting is None:
+            texts.append((Personalize, call.text))
         call = sampler.send(runner.answer(call))
     prompt = "a red apple on a light blue background"
-    assert texts == [(EncodeText, prompt), (Personalize, prompt), (EncodeText, "blurry")]
+    assert texts == [(EncodeText, prompt), (EncodeText, "blurry"), (Personalize, prompt)]
 
 
 def test_a_prompt_longer_than_the_context_is_tuned_by_all_of_it(

@@ -110,7 +110,7 @@ def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Gen
         call = next(inner)
         while True:
             if isinstance(call, Denoise) and request.seed == 666:
-                call.state.whole = change(call.state.whole)
+                call.state.parts = tuple(None if part is None else change(part) for part in call.state.parts)
             answer = yield call
             try:
                 call = inner.send(answer)

@@ -22,6 +22,8 @@ from jobs.resolve.request import resolve
 from worker import calls, events, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.guidance.gradient import Gradient
+from worker.latents import move_on
+from worker.patterns import PARTS
 from worker.readback import Readback
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.prediction import Prediction, Predictions
@@ -107,10 +109,10 @@ class Counter:
                 return self._random(1, 4, WIDTH)
             case calls.Denoise():
                 self.cost += self.area * call.size
-                call.state.call += 1
+                move_on([call.state], (call.state.x.clone(),) * len(PARTS))
                 outputs, x = self._random(call.size, *call.state.shape), call.state.x
-                finite = Readback(torch.ones(1))
-                batch = Predictions(x, torch.ones(1), outputs, outputs.mean(dim=0, keepdim=True), finite)
+                weights, finite = torch.full((1, call.size, 1, 1, 1), 1 / call.size), Readback(torch.ones(1))
+                batch = Predictions(x, torch.ones(1), outputs, weights, finite)
                 return Prediction(batch, 0, 0, call.rows)
             case calls.PullBack():
                 self.cost += self.area * order._PULL_BACK * call.size

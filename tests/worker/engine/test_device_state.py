@@ -1,6 +1,7 @@
 """Latents stay on the device: a whole batch moves on at once, and nothing is read in between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -11,15 +12,16 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from tests.worker import reference
 from tests.worker.running import Running
-from worker.calls import Call, Denoise
+from worker.calls import Call, Decode, Denoise
 from worker.engine import batches
 from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Work
-from worker.events import Event
-from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, move_on
+from worker.events import Event, Yield
+from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, latents_of, move_on
 from worker.models.networks.wanted import TIMES
 from worker.models.registry import ModelRegistry
+from worker.pictures.picture import Picture
 from worker.readback import Readback
 from worker.sampling import sampler
 from worker.sampling.inputs import SamplerInputs
@@ -33,6 +35,23 @@ GUIDANCES: tuple[dict[str, Any] | None, ...] = (
     {"cutouts": 2},
     {"preset": "freedom", "recurrences": 2, "cutouts": 2},
 )
+
+
+DRAWS = {
+    "rand",
+    "randn",
+    "normal_",
+    "uniform_",
+    "random_",
+    "randint",
+    "bernoulli_",
+    "randperm",
+    "exponential_",
+}
+
+
+class DrawingError(Exception):
+    """Random numbers were drawn."""
 
 
 class ReadingError(Exception):
@@ -51,6 +70,52 @@ class NoReading(TorchDispatchMode):
         if func._schema.name.removeprefix("aten::") in READS:
             raise ReadingError(func._schema.name)
         return func(*args, **(kwargs or {}))
+
+
+class NoDrawing(TorchDispatchMode):
+    """Raises where this thread would draw random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func._schema.name.removeprefix("aten::") in DRAWS:
+            raise DrawingError(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_drawing_is_noticed() -> None:
+    with NoDrawing(), pytest.raises(DrawingError):
+        torch.rand(3)
+    with NoDrawing(), pytest.raises(DrawingError):
+        torch.empty(3).normal_()
+
+
+def steps_of(
+    sampler: Generator[Yield, Any, Picture], runner: Runner, guard: AbstractContextManager[Any]
+) -> int:
+    """Run a picture to its last step, and guard all from its second step on; the number of calls guarded."""
+    asked, denoised, guarded = next(sampler), 0, 0
+    while not isinstance(asked, Decode):
+        denoised += isinstance(asked, Denoise)
+        if denoised < 2:  # the memory of a new kind of batch is measured
+            asked = sampler.send(runner.answer(asked))
+            continue
+        with guard:
+            asked = sampler.send(runner.answer(asked))
+        guarded += 1
+    sampler.close()
+    return guarded
+
+
+@pytest.mark.parametrize("name", ["laion", "disco", "freedom", "tfg"])
+def test_guided_steps_draw_nothing_on_the_engine_s_thread(name: str, models: ModelRegistry, ask: Ask) -> None:
+    guidance = {"preset": name, "cutouts": 2, "start": 0.0, "end": 1.0, "recurrences": 2}
+    request = ask(sampler="dpmpp_2m_sde", steps=3, guidance=guidance)
+    guided = sampler_of(request, models, SamplerInputs("pocket-m"))
+    assert steps_of(guided, Runner(models), NoDrawing()) > 4
 
 
 def test_reading_is_noticed() -> None:
@@ -123,9 +188,10 @@ def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelR
     def latents(chosen: Sequence[int]) -> list[torch.Tensor]:
         states = [LatentState(runs[index], x[index]) for index in chosen]
         for call in range(5):
-            before, calls = gathered(states), calls_of(states, torch.device("cpu"))
+            before, calls = gathered(states), calls_of(states)
             noise = torch.cat([torch.cos(x[index] * call) for index in chosen])
-            move_on(states, advanced(states, before, calls, torch.tanh(before[:, 0]), noise))
+            outputs = [(torch.tanh(latents_of(before)), torch.ones(len(states), 1, 1, 1))]
+            move_on(states, advanced(states, before, calls, outputs, noise))
         return [state.x for state in states]
 
     together = latents(range(len(runs)))

@@ -12,6 +12,7 @@ from worker.guidance.cutouts import (
     Augmentation,
     Cutouts,
     CutoutSpec,
+    add_noise,
     draw_cutouts,
     make_cutouts,
 )
@@ -26,10 +27,7 @@ def rng(seed: int = 0) -> torch.Generator:
 
 def window(picture: Tensor, size: float, x: float, y: float, px: int) -> Tensor:
     """One untouched window of a picture."""
-    count = {"noise": torch.zeros(1, 3, px, px), "rotation": torch.zeros(1), "mirror": torch.ones(1)}
-    tints = {name: torch.ones(1) for name in ("saturation", "contrast", "brightness")}
-    place = {"size": torch.tensor([size]), "x": torch.tensor([x]), "y": torch.tensor([y])}
-    return make_cutouts(picture, Cutouts(**place, **count, **tints))
+    return make_cutouts(picture, Cutouts(px, torch.tensor([size, x, y, 0, 1, 1, 1, 1])[:, None]))
 
 
 def test_a_cutout_without_motion_or_tint_is_the_picture_itself() -> None:
@@ -56,7 +54,9 @@ def test_smaller_windows_are_resized_like_any_picture() -> None:
 
 def test_the_same_generator_draws_the_same_cutouts() -> None:
     one, two = (draw_cutouts(CutoutSpec(3, 2, augmentation=LAION), SQUARE, 16, rng(3)) for _ in range(2))
-    assert torch.equal(one.rotation, two.rotation)
+    assert torch.equal(one.numbers, two.numbers)
+    assert one.noise is not None
+    assert two.noise is not None
     assert torch.equal(one.noise, two.noise)
 
 
@@ -78,10 +78,38 @@ def test_cutouts_made_in_chunks_equal_cutouts_made_at_once() -> None:
 
 def test_cutouts_of_several_pictures_equal_those_of_each() -> None:
     pictures = torch.rand(2, 3, 40, 40)
-    cutouts = [draw_cutouts(CutoutSpec(1, augmentation=LAION), (40, 40), 24, rng(seed)) for seed in (1, 2)]
-    together = make_cutouts(pictures, Cutouts.together(cutouts))
-    alone = [make_cutouts(picture[None], own) for picture, own in zip(pictures, cutouts, strict=True)]
-    assert torch.allclose(together, torch.cat(alone), atol=1e-6)
+    spec = CutoutSpec(1, augmentation=LAION)
+    one, other = (draw_cutouts(spec, (40, 40), 24, rng(seed)) for seed in (1, 2))
+    assert one.noise is not None
+    assert other.noise is not None
+    both = Cutouts(24, torch.cat([one.numbers, other.numbers], dim=1), torch.cat([one.noise, other.noise]))
+    alone = [make_cutouts(picture[None], own) for picture, own in zip(pictures, (one, other), strict=True)]
+    assert torch.allclose(make_cutouts(pictures, both), torch.cat(alone), atol=1e-6)
+
+
+def test_noise_is_standard_normal_noise_times_its_strength() -> None:
+    generator = rng(5)
+    drawn = draw_cutouts(CutoutSpec(3, augmentation=LAION), SQUARE, 16, rng(5))
+    torch.rand(11, 3, generator=generator)
+    assert drawn.noise is not None
+    assert torch.equal(drawn.noise, LAION.noise_std * torch.randn(3, 3, 16, 16, generator=generator))
+
+
+def test_noise_is_added_where_it_is_and_the_gradient_passes_it() -> None:
+    picture = torch.rand(1, 3, 32, 32, requires_grad=True)
+    drawn = draw_cutouts(CutoutSpec(3, augmentation=LAION), SQUARE, 16, rng(5))
+    made = make_cutouts(picture, drawn)
+    assert drawn.noise is not None
+    expected = made.detach() + drawn.noise
+    add_noise(made, drawn)
+    assert torch.equal(made, expected)
+    (gradient,) = torch.autograd.grad(made.square().sum(), picture)
+    (whole,) = torch.autograd.grad((make_cutouts(picture, drawn) + drawn.noise).square().sum(), picture)
+    assert torch.equal(gradient, whole)
+
+
+def test_cutouts_without_noise_hold_none() -> None:
+    assert draw_cutouts(CutoutSpec(3), SQUARE, 16, rng()).noise is None
 
 
 def test_cutouts_of_laion_differ_by_a_few_percent_only() -> None:
@@ -100,7 +128,7 @@ def test_cutouts_of_disco_are_mirrored_half_of_the_time_and_grey_now_and_then() 
         CutoutSpec(0, 1000, inner_grey=0.2, augmentation=AUGMENTATIONS["disco"]), SQUARE, 8, rng()
     )
     assert (drawn.mirror < 0).float().mean() == pytest.approx(0.5, abs=0.05)
-    assert (drawn.saturation == 0).float().mean() == pytest.approx(0.2, abs=0.04)
+    assert (drawn.tints[0] == 0).float().mean() == pytest.approx(0.2, abs=0.04)
 
 
 def test_a_mirrored_cutout_is_the_picture_from_right_to_left_and_a_grey_one_has_no_colour() -> None:

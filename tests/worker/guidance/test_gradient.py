@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from worker.guidance.cutouts import AUGMENTATIONS, Cutouts, CutoutSpec, draw_cutouts, make_cutouts
+from worker.guidance import clip_losses
+from worker.guidance.cutouts import (
+    AUGMENTATIONS,
+    Cutouts,
+    CutoutSpec,
+    add_noise,
+    draw_cutouts,
+    make_cutouts,
+)
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.guidance.objectives import (
     PIXEL_LOSSES,
@@ -74,8 +82,10 @@ class Toy:
         picture = self.decoder(latents)
         total = torch.zeros((), dtype=torch.float64)
         for clip_terms in loss.clip_terms:
-            cutouts = clip_terms.cutouts.to(torch.device("cpu"), torch.float64)
-            embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts))
+            drawn = clip_terms.cutouts
+            assert drawn.noise is not None
+            cutouts = Cutouts(drawn.px, drawn.numbers.double())
+            embeddings = self.clips[clip_terms.clip].embed(make_cutouts(picture, cutouts) + drawn.noise)
             for term in clip_terms.terms:
                 if isinstance(term.loss, SphericalLoss):
                     distance = spherical_distance(embeddings, term.loss.target)
@@ -150,6 +160,23 @@ def test_a_sum_over_cutouts_is_their_mean_times_their_number(toy: Toy) -> None:
     (total,) = toy.gradients(toy.latents[:1], [Loss((clip_terms,), (), "sum")], chunk=4)
     assert torch.allclose(total.value, mean.value * len(clip_terms.cutouts))
     assert total.loss == pytest.approx(mean.loss * len(clip_terms.cutouts))
+
+
+def test_the_noise_of_cutouts_is_used_where_it_was_drawn(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is most of what a guided step holds on the host, and is never put together for a batch."""
+    drawn, used = [], []
+    for terms in (terms for loss in toy.losses for terms in loss.clip_terms):
+        assert terms.cutouts.noise is not None
+        drawn.append(terms.cutouts.noise.untyped_storage().data_ptr())
+
+    def watched(made: Tensor, cutouts: Cutouts) -> None:
+        assert cutouts.noise is not None
+        used.append(cutouts.noise.untyped_storage().data_ptr())
+        add_noise(made, cutouts)
+
+    monkeypatch.setattr(clip_losses, "add_noise", watched)
+    toy.gradients(toy.latents, toy.losses, chunk=3)
+    assert set(used) == set(drawn)
 
 
 def test_it_leaves_no_gradient_on_the_models(toy: Toy) -> None:

@@ -54,10 +54,23 @@ class TestPicturesThatAJobIsGuidedBy:
         png = to_png(scene())
         artifacts.put(input_key(JOB, digest_of(png)), png)
         name = f"sha256:{digest_of(png)}"
-        (read,) = read_inputs(JOB, guided(ask, name), artifacts).prompts.items()
+        (read,) = read_inputs(JOB, guided(ask, name), artifacts).named.items()
         assert read[0] == name
         assert read[1].dtype is torch.uint8
         assert torch.equal(read[1], levels(scene()))
+
+    def test_are_read_as_large_and_as_transparent_as_they_are_kept(
+        self, ask: Ask, artifacts: ArtifactStore
+    ) -> None:
+        for mode, channels in (("RGB", 3), ("RGBA", 4)):
+            picture = scene(700, 600).convert(mode)
+            if mode == "RGBA":
+                picture.putalpha(scene(700, 600).getchannel(0))
+            png = to_png(picture)
+            artifacts.put(input_key(JOB, digest_of(png)), png)
+            (read,) = read_inputs(JOB, guided(ask, f"sha256:{digest_of(png)}"), artifacts).named.values()
+            assert read.shape == (channels, 600, 700)
+            assert torch.equal(read, levels(picture))
 
     def test_fail_the_job_if_they_are_others_by_now_or_gone(self, ask: Ask, artifacts: ArtifactStore) -> None:
         digest = digest_of(to_png(scene()))
@@ -71,10 +84,10 @@ class TestPicturesThatAJobIsGuidedBy:
     def test_are_read_of_requests_that_hold_them(self, ask: Ask, artifacts: ArtifactStore) -> None:
         """As older versions stored them: upright, on white, of 8 bits, and no larger than is needed."""
         large = guided(ask, in_base64(encoded(scene(2000, 1000), "JPEG", quality=50)))
-        (kept,) = read_inputs(JOB, large, artifacts).prompts.values()
+        (kept,) = read_inputs(JOB, large, artifacts).named.values()
         assert kept.shape[1] * kept.shape[2] <= KEPT_PIXELS
         turned, upright = (
-            next(iter(read_inputs(JOB, guided(ask, in_base64(file)), artifacts).prompts.values()))
+            next(iter(read_inputs(JOB, guided(ask, in_base64(file)), artifacts).named.values()))
             for file in (lying(6, "PNG"), encoded(scene()))
         )
         assert torch.equal(turned, upright)
@@ -84,7 +97,7 @@ class TestPicturesThatAJobIsGuidedBy:
         self, ask: Ask, artifacts: ArtifactStore, name: str
     ) -> None:
         request = guided(ask, in_base64(refused()[name]))
-        with pytest.raises(InvalidFileError, match="a picture to be guided by is"):
+        with pytest.raises(InvalidFileError, match="a picture of the request is"):
             read_inputs(JOB, request, artifacts)
 
     def test_with_a_thousand_scans_take_no_time(self, ask: Ask, artifacts: ArtifactStore) -> None:

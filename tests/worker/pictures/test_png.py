@@ -34,7 +34,7 @@ def test_it_carries_the_request_as_other_tools_write_it_and_as_json(ask: Ask) ->
     lines = image.info["parameters"].split("\n")
     assert lines[:2] == ["a café on a white background", "Negative prompt: grey"]
     assert (
-        "Steps: 4, Sampler: ddim, Schedule type: default, CFG scale: 4, Seed: 7, Size: 64x64, Model: pocket"
+        "Steps: 4, Sampler: DDIM, Schedule type: Automatic, CFG scale: 4, Seed: 7, Size: 64x64, Model: pocket"
         in lines[2]
     )
     assert "CLIP guidance cutouts: 9" in lines[2]

@@ -69,7 +69,8 @@ class Toy:
         rows = Row(self.context[:1], CFG), Row(self.context[1:], 1 - CFG)
         outputs = torch.cat(self.outputs(self.x))
         finite = Readback(torch.ones(1))
-        batch = Predictions(self.x, torch.ones(1), outputs, self.combined(self.x), finite)
+        weights = torch.tensor([row.weight for row in rows], dtype=outputs.dtype).view(1, -1, 1, 1, 1)
+        batch = Predictions(self.x, torch.ones(1), outputs, weights, finite)
         return Prediction(batch, 0, 0, rows)
 
     def answer(self, call: Guide | PullBack) -> Gradient | Tensor:
@@ -107,6 +108,8 @@ class Toy:
             self.solver.steps,
             model="m",
             size=(8, 8),
+            shape=(1, *self.x.shape[1:]),
+            device=torch.device("cpu"),
             generator=torch.Generator().manual_seed(0),
         )
         running = clip_guidance.update(self.index, self.prediction())

@@ -23,7 +23,7 @@ from worker.engine.solo import sampler_of
 from worker.events import Preview, Stepped, Yield
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
-from worker.pictures.read import read_prompts
+from worker.pictures.read import read_named
 from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]
@@ -34,12 +34,12 @@ def run(
     models: ModelRegistry,
     index: int = 0,
     seen: list[Yield] | None = None,
-    prompts: Mapping[str, torch.Tensor] | None = None,
+    pictures: Mapping[str, torch.Tensor] | None = None,
 ) -> Picture:
     """Drive a sampler alone, as the engine would."""
     runner = Runner(models)
     scorer = request.guidance.clip if request.guidance else "pocket-m"
-    sampler = sampler_of(request, models, SamplerInputs(scorer, prompts=prompts or {}), index)
+    sampler = sampler_of(request, models, SamplerInputs(scorer, pictures=pictures or {}), index)
     call = next(sampler)
     while True:
         if seen is not None:
@@ -204,8 +204,8 @@ def test_texts_pictures_and_pixels_guide_together_through_two_clips(
     guidance = {"objectives": objectives, "scale": 0.3, "overview_cuts": 4, "inner_cuts": 2, "trace": True}
     seen: list[Yield] = []
     request = ask(steps=8, guidance=guidance)
-    prompts = read_prompts("a-job", request, ArtifactStore(str(tmp_path)))
-    steered = run(request, models, seen=seen, prompts=prompts)
+    pictures = read_named("a-job", request, ArtifactStore(str(tmp_path)))
+    steered = run(request, models, seen=seen, pictures=pictures)
     assert [call.loss.clips for call in seen if isinstance(call, Guide)] == [("pocket-m", "pocket-s")] * 8
     active = [[loss is not None for loss in step.losses] for step in steered.trace or ()]
     assert active == [[True, True, True, False]] * 4 + [[False, True, True, True]] * 4

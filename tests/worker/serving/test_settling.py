@@ -137,10 +137,10 @@ def test_whatever_goes_wrong_while_a_job_is_started_ends_that_job_alone(
 ) -> None:
     real = read_inputs
 
-    def read(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> Inputs:
+    def read(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore, tenant: str) -> Inputs:
         if request.seed == 13:
             raise error
-        return real(job_id, request, artifacts)
+        return real(job_id, request, artifacts, tenant)
 
     monkeypatch.setattr("worker.serving.preparing.read_inputs", read)
     with house.running() as worker:
@@ -154,9 +154,9 @@ def test_who_reads_its_inputs_for_long_holds_up_no_other(
 ) -> None:
     real, go_on = read_inputs, threading.Event()
 
-    def read(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> Inputs:
+    def read(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore, tenant: str) -> Inputs:
         assert request.seed != 13 or go_on.wait(60)
-        return real(job_id, request, artifacts)
+        return real(job_id, request, artifacts, tenant)
 
     monkeypatch.setattr("worker.serving.preparing.read_inputs", read)
     with house.running() as worker:

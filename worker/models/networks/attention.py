@@ -23,8 +23,8 @@ Kernel = Callable[[Tensor, Tensor, Tensor], Tensor]  # queries, keys and values 
 
 def sdpa(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """PyTorch's scaled dot-product attention, of tensors [B, L, heads, width]."""
-    heads_first = (each.transpose(1, 2) for each in (query, key, value))
-    return F.scaled_dot_product_attention(*heads_first).transpose(1, 2)
+    query, key, value = (each.transpose(1, 2) for each in (query, key, value))
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
 
 
 def xformers_kernel() -> Kernel | None:
@@ -69,7 +69,7 @@ def choose_attention(
             part.processor, AttnProcessor2_0 | XFormersAttnProcessor
         ):
             chosen = is_chosen(part.heads, part.inner_dim // part.heads, bool(part.is_cross_attention))
-            part.set_processor(XFormersAttnProcessor() if chosen else AttnProcessor2_0())  # type: ignore[no-untyped-call]
+            part.set_processor(XFormersAttnProcessor() if chosen else AttnProcessor2_0())
             count += chosen
     return count
 

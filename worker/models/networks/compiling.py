@@ -30,7 +30,7 @@ class Compiled:
             network: from tensors [B, ...] to one tensor [B, ...].
             options: of ``torch.compile``.
         """
-        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.to(memory_format=torch.channels_last)
         self._compiled: Any = torch.compile(network, fullgraph=True, **options)
         self._prepared: set[Hashable] = set()
 
@@ -53,8 +53,8 @@ class Compiled:
         given = tuple(_laid_out(each.repeat(rows, *[1] * (each.ndim - 1))) for each in inputs)
         if rows > 1:
             for each in given:
-                torch._dynamo.mark_dynamic(each, 0)  # type: ignore[no-untyped-call]
-        with torch._dynamo.config.patch(  # type: ignore[no-untyped-call]
+                torch._dynamo.mark_dynamic(each, 0)
+        with torch._dynamo.config.patch(
             recompile_limit=MOST_COMPILATIONS, accumulated_recompile_limit=MOST_COMPILATIONS
         ):
             self._compiled(*given)

@@ -76,15 +76,13 @@ def traced(network: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[..., Tens
     """The frozen trace of a network that is in evaluation mode."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of its age, and of each decision that it keeps
-        trace: Callable[..., Tensor] = torch.jit.freeze(
-            torch.jit.trace(network, inputs, check_trace=False)  # type: ignore[no-untyped-call]
-        )
+        trace: Callable[..., Tensor] = torch.jit.freeze(torch.jit.trace(network, inputs, check_trace=False))
     return trace
 
 
 def _run(trace: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> Tensor:
     # TorchScript would observe the first runs and rewrite the trace by them, which was no faster.
-    with torch.jit.optimized_execution(False):  # type: ignore[no-untyped-call]
+    with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # public, but not listed
         return trace(*inputs)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from app.api.dialects.a1111.request import TextToImage
-from app.api.dialects.a1111.samplers import LABELS, SCHEDULE_LABELS
 from app.api.dialects.stored_pictures import stored_pictures
 from app.api.services import Services
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.status.job import Job, JobStatus
 
 
@@ -24,12 +24,12 @@ def text_to_image_response(services: Services, job: Job, body: TextToImage) -> d
     return {
         "images": [b64encode(png).decode() for png in pictures] if body.send_images else [],
         "parameters": body.model_dump(mode="json"),
-        "info": json.dumps(_info(job, body, [_infotext(png) for png in pictures])),
+        "info": json.dumps(_info(services, job, body, [_infotext(png) for png in pictures])),
     }
 
 
-def progress(job: Job | None) -> dict[str, Any]:
-    """The progress of a job; that of an idle server for None."""
+def progress(job: Job | None, preview: str | None = None) -> dict[str, Any]:
+    """The progress of a job, and its newest preview in base64; that of an idle server for None."""
     steps = job.progress if job else None
     return {
         "progress": round(steps.fraction, 4) if steps else 0.0,
@@ -45,7 +45,7 @@ def progress(job: Job | None) -> dict[str, Any]:
             "sampling_step": steps.step if steps else 0,
             "sampling_steps": steps.steps if steps else 0,
         },
-        "current_image": None,
+        "current_image": preview,
         "textinfo": None if job is None else _words(job),
     }
 
@@ -56,7 +56,7 @@ def _words(job: Job) -> str:
     return str(job.status)
 
 
-def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
+def _info(services: Services, job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
     request = job.generation
     seeds = [image.seed for image in job.images]
     return {
@@ -77,7 +77,7 @@ def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
         "batch_size": body.batch_size,
         "restore_faces": False,
         "sd_model_name": request.model,
-        "sd_model_hash": "",
+        "sd_model_hash": services.catalog.model(request.model).short_hash,
         "extra_generation_params": _extra_params(job),
         "index_of_first_image": 0,
         "infotexts": infotexts,
@@ -85,6 +85,7 @@ def _info(job: Job, body: TextToImage, infotexts: list[str]) -> dict[str, Any]:
         "job_timestamp": _timestamp(job),
         "interrupted": job.status is JobStatus.CANCELED,
         "job": job.id,
+        "notes": job.notes,
         "clip_scores": [image.clip_score for image in job.images],
     }
 

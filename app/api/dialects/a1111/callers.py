@@ -4,15 +4,18 @@ A1111's calls name no job, since A1111 has one at a time. Here progress and inte
 jobs. The caller is known by the proxy's name for it, by its credentials, or else by its address.
 """
 
+import json
 from contextlib import suppress
 from hashlib import sha256
-from typing import cast
+from typing import Any, cast
 
 from fastapi import Request
 from redis import Redis
 
 from app.api.access import caller
+from jobs.callers.identity import view_of
 from jobs.db.connection import translates_redis_errors
+from jobs.db.keys import of_tenant
 from jobs.db.scripts import PREFIX
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
@@ -33,7 +36,7 @@ def caller_of(request: Request) -> str:
     )
     # The prefix tells the kinds apart, so that no name equals another caller's address.
     found = next((f"{kind}:{value}" for kind, value in known_by if value), "")
-    return sha256(found.encode()).hexdigest()[:24]
+    return sha256(of_tenant(found, view_of(caller.identity_of(request)).tenant).encode()).hexdigest()[:24]
 
 
 class Callers:
@@ -84,6 +87,25 @@ class Callers:
     def chosen(self, caller: str) -> str | None:
         """The model that the caller has chosen; None for none within the last 30 days."""
         return cast("str | None", self._redis.getex(_model_key(caller), ex=_MODEL_TTL_S))
+
+    @translates_redis_errors
+    def change(self, caller: str, options: dict[str, Any]) -> None:
+        """Remember options of the caller, beside those remembered before."""
+        key = _options_key(caller)
+        with self._redis.pipeline() as pipeline:
+            pipeline.hset(key, mapping={name: json.dumps(value) for name, value in options.items()})
+            pipeline.expire(key, _MODEL_TTL_S)
+            pipeline.execute()
+
+    @translates_redis_errors
+    def changed(self, caller: str) -> dict[str, Any]:
+        """The options that the caller has set within the last 30 days."""
+        kept = cast("dict[str, str]", self._redis.hgetall(_options_key(caller)))
+        return {name: json.loads(value) for name, value in kept.items()}
+
+
+def _options_key(caller: str) -> str:
+    return f"{PREFIX}a1111:options:{caller}"
 
 
 def _jobs_key(caller: str) -> str:

@@ -21,15 +21,22 @@ def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         InvalidRequestError: a script is unknown, or its arguments cannot be read.
     """
-    for title in scripts:
-        if title.lower() != TITLE.lower():
+    ours = None
+    for title, script in scripts.items():
+        if title.lower() == TITLE.lower():
+            ours = _named(script)
+        elif not _asks_for_nothing(script):
             raise InvalidRequestError(
                 f"there is no script {title!r}; there is: {TITLE}", field=f"alwayson_scripts.{title}"
             )
-    if not scripts:
-        return None
-    arguments = _named(next(iter(scripts.values())))
-    return arguments if arguments.pop("enabled", True) else None
+    return ours if ours is not None and ours.pop("enabled", True) else None
+
+
+def _asks_for_nothing(script: Any) -> bool:
+    """Whether a script is switched off, as clients send those of extensions that are not in use."""
+    args = script.get("args") if isinstance(script, dict) else script
+    units = args if isinstance(args, list) else [args]
+    return all(not unit or (isinstance(unit, dict) and unit.get("enabled") is False) for unit in units)
 
 
 def _named(script: Any) -> dict[str, Any]:

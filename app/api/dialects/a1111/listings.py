@@ -4,25 +4,29 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.api.access.keys.needs import needs_key
+from app.api.dialects.a1111.checkpoints import file_name, title_of
 from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
-from app.api.dialects.a1111.samplers import ALIASES, LABELS, SCHEDULE_LABELS
+from app.api.dialects.a1111.samplers import ALIASES
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
 from jobs.requests.guidance import Guidance
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
 
 
 @router.get("/sd-models")
+@needs_key
 def list_models(services: TheServices) -> list[dict[str, Any]]:
-    """The models of the catalog; their title is their id."""
+    """The models of the catalog. Their files' names are made of their ids, whatever they are on the workers."""
     return [
         {
-            "title": card.id,
+            "title": title_of(card),
             "model_name": card.id,
-            "hash": None,
-            "sha256": None,
-            "filename": card.id,
+            "hash": card.short_hash,
+            "sha256": card.sha256.get(card.path.name) if card.path is not None else None,
+            "filename": file_name(card),
             "config": None,
         }
         for card in services.catalog.models
@@ -30,6 +34,7 @@ def list_models(services: TheServices) -> list[dict[str, Any]]:
 
 
 @router.get("/samplers")
+@needs_key
 def list_samplers() -> list[dict[str, Any]]:
     """The samplers, by A1111's names."""
     return [
@@ -43,6 +48,7 @@ def list_samplers() -> list[dict[str, Any]]:
 
 
 @router.get("/schedulers")
+@needs_key
 def list_schedules() -> list[dict[str, Any]]:
     """The noise schedules, by A1111's names."""
     return [
@@ -58,12 +64,14 @@ def list_schedules() -> list[dict[str, Any]]:
 
 
 @router.get("/scripts")
+@needs_key
 def list_scripts() -> dict[str, list[str]]:
     """The only script: CLIP guidance."""
     return {"txt2img": [TITLE.lower()], "img2img": []}
 
 
 @router.get("/script-info")
+@needs_key
 def describe_scripts() -> list[dict[str, Any]]:
     """The same with its arguments, in their order."""
     properties = Guidance.model_json_schema()["properties"]
@@ -72,13 +80,14 @@ def describe_scripts() -> list[dict[str, Any]]:
 
 
 @router.get("/cmd-flags")
-@router.get("/memory")
-def nothing_named() -> dict[str, Any]:
-    """An empty object: this process has no command-line flags of A1111's, and no models in its memory."""
+@needs_key
+def list_flags() -> dict[str, Any]:
+    """No flags: this process has none of A1111's."""
     return {}
 
 
 @router.get("/embeddings")
+@needs_key
 def list_embeddings() -> dict[str, Any]:
     """No textual inversions."""
     return {"loaded": {}, "skipped": {}}
@@ -93,6 +102,8 @@ def list_embeddings() -> dict[str, Any]:
 @router.get("/realesrgan-models")
 @router.get("/prompt-styles")
 @router.get("/extensions")
+@router.get("/sd-modules")
+@needs_key
 def nothing_listed() -> list[Any]:
     """An empty list."""
     return []

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from app.api.dialects.a1111 import guidance
-from app.api.dialects.a1111.checkpoints import card_of
+from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, supported
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
@@ -17,7 +17,8 @@ from jobs.requests.request import MAX_IMAGES, GenerateRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.wire import AtMost
 
-_MODEL = "override_settings.sd_model_checkpoint"
+_MODEL = f"override_settings.{MODEL}"
+_MAX_NOTED_CHARS = 50
 NAMES = {"num_images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
 # Clients may send all options at once, and most change nothing here.
 Options = Annotated[dict[str, Any], AtMost(2000)]
@@ -66,13 +67,16 @@ _REFUSED = (
 )
 
 
-def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> GenerateRequest:
+def to_native(
+    body: TextToImage, chosen_model: str | None, catalog: Catalog, options: dict[str, Any] | None = None
+) -> GenerateRequest:
     """The native request that a body stands for.
 
     Args:
         body: of ``txt2img``.
         chosen_model: of the caller's options; the body's own setting comes first.
         catalog: the models.
+        options: other options of the caller; likewise.
 
     Raises:
         UnknownModelError: the catalog does not hold the model.
@@ -87,17 +91,18 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
         raise InvalidRequestError(
             f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
         )
-    named = (body.override_settings or {}).get("sd_model_checkpoint")
-    model = card_of(named, catalog, field=_MODEL).id if named else chosen_model
+    named, overrides = changes(body.override_settings or {}, catalog, within="override_settings.")
+    card = named or catalog.model(chosen_model)
     optional = {
-        "model": model,
+        "model": card.id if named else chosen_model,
         "negative_prompt": body.negative_prompt,
         "seed": None if (body.seed or 0) < 0 else body.seed,
         "steps": body.steps,
         "cfg_scale": body.cfg_scale,
-        "width": body.width,
-        "height": body.height,
-        **_sampling(body, catalog.model(model)),
+        "width": _rounded(body.width, card),
+        "height": _rounded(body.height, card),
+        "preview_every_steps": preview_every_steps({**(options or {}), **overrides}),
+        **_sampling(body, card),
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
     }
     fields = {name: value for name, value in optional.items() if value is not None}
@@ -106,9 +111,21 @@ def to_native(body: TextToImage, chosen_model: str | None, catalog: Catalog) -> 
     return native_request({**syntax, "num_images": number, **fields}, NAMES)
 
 
+def notes_of(body: TextToImage) -> tuple[str, ...]:
+    """A sentence on a schedule that is not served."""
+    if body.scheduler and schedule_named(body.scheduler) is None:
+        return (f"scheduler {body.scheduler[:_MAX_NOTED_CHARS]!r} is not known, so it counts as Automatic",)
+    return ()
+
+
+def _rounded(px: int | None, card: ModelCard) -> int | None:
+    """A width or height that the model makes: the next smaller one, as in A1111, whose latents have 8 pixels."""
+    return px if px is None else px - px % card.multiple_px
+
+
 def _sampling(body: TextToImage, card: ModelCard) -> dict[str, SamplerName | ScheduleName | None]:
     """The native sampler and schedule. A schedule in the sampler's name comes before the one beside it, as there."""
-    schedule = schedule_named(body.scheduler) if body.scheduler else None
+    schedule = schedule_named(body.scheduler or "")
     for field in ("sampler_name", "sampler_index"):
         if name := getattr(body, field):
             sampler, included = sampler_named(name, field=field)

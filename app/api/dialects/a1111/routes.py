@@ -7,16 +7,19 @@ from fastapi import APIRouter, Body, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.a1111.answer import progress, text_to_image_response
 from app.api.dialects.a1111.callers import Callers, caller_of
-from app.api.dialects.a1111.checkpoints import card_of
-from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
+from app.api.dialects.a1111.options import changes, shown
+from app.api.dialects.a1111.request import NAMES, Options, TextToImage, notes_of, to_native
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import submit
 from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
+from jobs.callers.scopes import Scope
 from jobs.catalog.catalog import Catalog
+from jobs.queue.submission import Presentation
 from jobs.status.job import Job, JobStatus
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
@@ -25,14 +28,17 @@ TaskId = Annotated[str | None, Query(max_length=200)]
 
 
 @router.post("/txt2img")
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def text_to_image(request: Request, body: TextToImage, services: TheServices) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
     caller, callers = caller_of(request), Callers(services.redis)
     chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
-    wanted = to_native(body, chosen, services.catalog)
+    options = await run_in_threadpool(callers.changed, caller)
+    wanted = to_native(body, chosen, services.catalog, options)
     key = body.force_task_id
     # A name of its own kind, which no caller's header can carry.
-    job = (await submit(request, wanted, NAMES, key, key_owner=f"a1111\n{caller}")).job
+    owner, presentation = f"a1111\n{caller}", Presentation(notes=notes_of(body))
+    job = (await submit(request, wanted, NAMES, key, key_owner=owner, presentation=presentation)).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
     job = await await_end(request, job, on_hang_up=hang_up_policy(key))
     if job.status is not JobStatus.CANCELED:  # an interrupted job is no failure
@@ -42,12 +48,21 @@ async def text_to_image(request: Request, body: TextToImage, services: TheServic
 
 
 @router.get("/progress")
-def get_progress(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
-    """The progress of the caller's own job, the oldest if there are several."""
-    return progress(_current(request, services, force_task_id))
+@needs(Scope.JOBS_READ)
+async def get_progress(
+    request: Request,
+    services: TheServices,
+    force_task_id: TaskId = None,
+    skip_current_image: bool = False,
+) -> dict[str, Any]:
+    """The progress of the caller's own job, the oldest if there are several, with a preview of its first picture."""
+    job = await run_in_threadpool(partial(_current, request, services, force_task_id))
+    wanted = job is not None and job.status is JobStatus.RUNNING and not skip_current_image
+    return progress(job, await services.events.preview(job.id, 0) if job and wanted else None)
 
 
 @router.post("/interrupt")
+@needs(Scope.JOBS_WRITE)
 def interrupt(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
     """Stop the caller's own job, the oldest if there are several. It never stops another caller's."""
     if job := _current(request, services, force_task_id):
@@ -56,6 +71,7 @@ def interrupt(request: Request, services: TheServices, force_task_id: TaskId = N
 
 
 @router.post("/skip")
+@needs(Scope.JOBS_WRITE)
 def skip(request: Request, services: TheServices, force_task_id: TaskId = None) -> dict[str, Any]:
     """Stop the caller's own job of a single picture; of several pictures, none can be left out."""
     job = _current(request, services, force_task_id)
@@ -65,28 +81,24 @@ def skip(request: Request, services: TheServices, force_task_id: TaskId = None) 
 
 
 @router.get("/options")
+@needs_key
 def get_options(request: Request, services: TheServices) -> dict[str, Any]:
-    """The only option: the model of the caller's requests."""
-    chosen = _chosen_model(caller_of(request), Callers(services.redis), services.catalog)
-    return {
-        "sd_model_checkpoint": services.catalog.model(chosen).id,
-        "sd_checkpoint_hash": "",
-        "sd_vae": "Automatic",
-        "samples_format": "png",
-    }
+    """The options of the caller: its model, what else it has set, and what is the same for all."""
+    caller, callers = caller_of(request), Callers(services.redis)
+    card = services.catalog.model(_chosen_model(caller, callers, services.catalog))
+    return shown(card, callers.changed(caller))
 
 
 @router.post("/options")
+@needs(Scope.JOBS_WRITE)
 def set_options(request: Request, options: Annotated[Options, Body()], services: TheServices) -> None:
-    """Choose the model of the caller's further requests; other options are ignored."""
-    if title := options.get("sd_model_checkpoint"):
-        card = card_of(title, services.catalog, field="sd_model_checkpoint")
-        Callers(services.redis).choose(caller_of(request), card.id)
-
-
-@router.post("/refresh-checkpoints")
-def refresh_models() -> None:
-    """Do nothing: the catalog is read when the server starts."""
+    """Set options of the caller's further requests; those that nobody may change are ignored."""
+    card, kept = changes(options, services.catalog)
+    caller, callers = caller_of(request), Callers(services.redis)
+    if card is not None:
+        callers.choose(caller, card.id)
+    if kept:
+        callers.change(caller, kept)
 
 
 @router.post("/img2img")
@@ -94,6 +106,7 @@ def refresh_models() -> None:
 @router.post("/extra-batch-images")
 @router.post("/png-info")
 @router.post("/interrogate")
+@needs_key
 def refuse() -> None:
     """Refused: no route here takes a picture."""
     raise NotSupportedError("pictures are made from a prompt alone; no call takes one")

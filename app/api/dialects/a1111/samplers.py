@@ -1,19 +1,9 @@
 """A1111's names of samplers and noise schedules."""
 
 from jobs.errors import InvalidRequestError
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.requests.samplers import FORMER_SAMPLERS, SCHEDULES, SamplerName, ScheduleName
 
-LABELS = {
-    SamplerName.EULER_ANCESTRAL: "Euler a",
-    SamplerName.EULER: "Euler",
-    SamplerName.LMS: "LMS",
-    SamplerName.HEUN: "Heun",
-    SamplerName.DPMPP_2M: "DPM++ 2M",
-    SamplerName.DPMPP_2M_SDE: "DPM++ 2M SDE",
-    SamplerName.DDIM: "DDIM",
-    SamplerName.PNDM: "PLMS",
-    SamplerName.UNIPC: "UniPC",
-}
 ALIASES = {
     "k_euler_a": SamplerName.EULER_ANCESTRAL,
     "k_euler_ancestral": SamplerName.EULER_ANCESTRAL,
@@ -22,11 +12,6 @@ ALIASES = {
     "k_heun": SamplerName.HEUN,
     "k_dpmpp_2m": SamplerName.DPMPP_2M,
     "k_dpmpp_2m_sde": SamplerName.DPMPP_2M_SDE,
-}
-SCHEDULE_LABELS = {
-    ScheduleName.DEFAULT: "Automatic",
-    ScheduleName.KARRAS: "Karras",
-    ScheduleName.EXPONENTIAL: "Exponential",
 }
 _SCHEDULES = {label.lower(): schedule for schedule, label in SCHEDULE_LABELS.items()}
 _PLAIN = {
@@ -61,16 +46,9 @@ def sampler_named(name: str, *, field: str) -> tuple[SamplerName, ScheduleName |
     )
 
 
-def schedule_named(name: str) -> ScheduleName:
-    """The noise schedule of a name, in any case.
-
-    Raises:
-        InvalidRequestError: there is none.
-    """
-    if found := _SCHEDULES.get(name.lower()):
-        return found
-    known = ", ".join(SCHEDULE_LABELS.values())
-    raise InvalidRequestError(f"there is no noise schedule {name!r}; there are: {known}", field="scheduler")
+def schedule_named(name: str) -> ScheduleName | None:
+    """The noise schedule of a name, in any case; None for one that is not served, which A1111 takes as Automatic."""
+    return _SCHEDULES.get(name.lower())
 
 
 def supported(sampler: SamplerName, schedule: ScheduleName | None) -> ScheduleName | None:

@@ -2,20 +2,18 @@
 
 import time
 from base64 import b64encode
-from typing import Any, Literal
+from typing import Any
 
 from fastapi import Request
 
 from app.api.dialects.addresses import absolute
 from app.api.dialects.openai.request import ImageGeneration
 from app.api.dialects.stored_pictures import stored_pictures
-from app.api.pictures.formats import encode
+from app.api.pictures.formats import address_end, encode
 from app.api.services import services_of
 from jobs.status import links
 from jobs.status.job import Job
 
-Quality = Literal["low", "medium", "high", "auto"]
-_QUALITIES: dict[str, Quality] = {"low": "low", "medium": "medium", "high": "high", "hd": "high"}
 # This service counts no tokens, but the clients' types want a number.
 _NO_USAGE = {
     "input_tokens": 0,
@@ -34,10 +32,10 @@ def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[s
     pictures: list[dict[str, Any]] = [
         {"seed": image.seed, "clip_score": image.clip_score} for image in job.images
     ]
-    if body.response_format != "b64_json" and body.output_compression is None:
+    if body.response_format != "b64_json":
+        suffix = address_end(body.picture_format, body.picture_quality)
         for picture, image in zip(pictures, job.images, strict=True):
-            path = f"{links.image(job.id, image.index)}.{body.picture_format}"
-            picture["url"] = absolute(request, path)
+            picture["url"] = absolute(request, links.image(job.id, image.index) + suffix)
     if body.response_format != "url":
         for picture, data in zip(pictures, _encoded(request, job, body), strict=True):
             picture["b64_json"] = data
@@ -46,7 +44,6 @@ def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[s
         "data": pictures,
         "job": job.id,
         **common_fields(job, body),
-        "background": "opaque",
     }
 
 
@@ -62,7 +59,6 @@ def completed_events(request: Request, job: Job, body: ImageGeneration) -> list[
             "created_at": int(time.time()),
             "b64_json": data,
             **common_fields(job, body),
-            "background": body.background or "auto",
             "usage": _NO_USAGE,
             "seed": image.seed,
             "clip_score": image.clip_score,
@@ -74,13 +70,19 @@ def completed_events(request: Request, job: Job, body: ImageGeneration) -> list[
 
 def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
     """The fields that every answer and event have in common."""
-    return {
+    fields: dict[str, Any] = {
         "output_format": str(body.picture_format),
-        "quality": _QUALITIES.get(body.quality or "", "auto"),
+        "quality": body.resolved_quality,
         "size": f"{job.generation.width}x{job.generation.height}",
-    } | ({"safety_identifier": identifier} if (identifier := body.safety_identifier or body.user) else {})
+        "background": "opaque",
+    }
+    if identifier := body.safety_identifier or body.user:
+        fields["safety_identifier"] = identifier
+    if job.notes:
+        fields["notes"] = job.notes
+    return fields
 
 
 def _encoded(request: Request, job: Job, body: ImageGeneration) -> list[str]:
     pictures = stored_pictures(services_of(request), job)
-    return [b64encode(encode(png, body.picture_format, body.output_compression)).decode() for png in pictures]
+    return [b64encode(encode(png, body.picture_format, body.picture_quality)).decode() for png in pictures]

@@ -52,6 +52,5 @@ class PartialImages:
             "b64_json": jpeg,
             "created_at": int(time.time()),
             **common_fields(job, self._body),
-            "background": self._body.background or "auto",
             "output_format": "jpeg",
         }

@@ -1,99 +1,124 @@
 """The body of ``images.generate``, and the native request that it stands for."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field
 
+from app.api.dialects.customary import (
+    CustomaryFields,
+    WithoutEffect,
+    ignored_switches,
+    native_fields,
+    notes_on,
+)
 from app.api.dialects.left_out import LeavesOut
+from app.api.dialects.sizes import SIZE, in_any_case, size_of
 from app.api.dialects.submission import native_request
 from app.api.pictures.formats import Format
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
 
-_SIZE = r"^(auto|[0-9]{1,4}x[0-9]{1,4})$"
 _MOST_STEPS = 250
 _MAX_NAME_CHARS = 512  # answers repeat them
+_LOSSLESS = 100  # of output_compression
 # Factor of the model's default number of steps for a quality; 1 for the others.
-_EFFORT = {"low": 0.5, "high": 2.0, "hd": 2.0}
+_EFFORT = {"low": 0.5, "high": 2.0, "hd": 2.0, "xhigh": 3.0, "max": 4.0}
+_QUALITIES = {"low": "low", "high": "high", "hd": "high", "xhigh": "xhigh", "max": "max"}
 
 
-class ImageGeneration(LeavesOut, GenerateRequest):
-    """OpenAI's fields beside all native ones."""
+def _as_b64_json(value: object) -> object:
+    return "b64_json" if value == "base64" else value  # as some other servers of this API call it
+
+
+class ImageGeneration(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest):
+    """OpenAI's fields and the customary ones beside all native ones."""
 
     n: int | None = Field(None, ge=1, le=10)
-    size: str | None = Field(None, pattern=_SIZE)
-    response_format: Literal["url", "b64_json"] | None = None
+    size: Annotated[str | None, BeforeValidator(in_any_case), Field(pattern=SIZE)] = None
+    response_format: Annotated[Literal["url", "b64_json"] | None, BeforeValidator(_as_b64_json)] = None
     output_format: Format | None = None
     output_compression: int | None = Field(None, ge=0, le=100)
-    quality: Literal["auto", "low", "medium", "high", "standard", "hd"] | None = None
+    quality: Literal["auto", "low", "medium", "high", "xhigh", "max", "standard", "hd"] | None = None
     background: Literal["auto", "opaque", "transparent"] | None = None
-    style: str | None = None
     moderation: Literal["low", "auto"] | None = None
     user: str | None = Field(None, max_length=_MAX_NAME_CHARS)
     safety_identifier: str | None = Field(None, max_length=_MAX_NAME_CHARS)
     stream: bool | None = None
     partial_images: int | None = Field(None, ge=0, le=3)
 
-    @field_validator("size", mode="before")
-    @classmethod
-    def _in_any_case(cls, size: object) -> object:
-        return size.lower() if isinstance(size, str) else size
+    # Of OpenAI's own models.
+    style: Any = None
+    complexity: Any = None
+    frame_count: Any = None
+    frame_duration_ms: Any = None
+    svg: Any = None
 
     @property
     def picture_format(self) -> Format:
         """The requested format; PNG by default."""
         return self.output_format or Format.PNG
 
+    @property
+    def picture_quality(self) -> int | None:
+        """The quality of a JPEG or WebP; None for the usual one."""
+        return None if self.picture_format is Format.PNG else self.output_compression
 
-def to_native(body: ImageGeneration, catalog: Catalog) -> GenerateRequest:
-    """The native request that a body stands for.
+    @property
+    def resolved_quality(self) -> str:
+        """The quality by one of the names that answers may have."""
+        return _QUALITIES.get(self.quality or "", "medium")
+
+
+_OPENAIS_OWN = ("style", "complexity", "frame_count", "frame_duration_ms", "svg")
+
+
+def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest, dict[str, str]]:
+    """The native request that a body stands for, and the caller's name of each of its fields.
 
     Raises:
         InvalidRequestError: fields contradict each other, or are not supported.
         UnknownModelError: the catalog does not hold the model.
+        RequestValidationError: a field has a value that cannot be served.
     """
     _refuse_contradictions(body)
-    given = body.model_fields_set & GenerateRequest.model_fields.keys()
-    fields = {name: getattr(body, name) for name in given}
+    fields, names = native_fields(body)
     if body.n is not None:
-        fields["num_images"] = body.n
-    if body.size not in {None, "auto"}:
-        fields["width"], fields["height"] = (int(px) for px in str(body.size).split("x"))
-    steps = body.steps or catalog.model(body.model).steps
-    if body.steps is None and body.quality in _EFFORT:
+        if "num_images" in fields:
+            raise InvalidRequestError(
+                f"n and {names['num_images']} are the same: give one of them", field="n"
+            )
+        fields["num_images"], names["num_images"] = body.n, "n"
+    if size := size_of(body.size):
+        fields |= size
+        names |= {"width": "size", "height": "size"}
+    steps = fields.get("steps") or catalog.model(body.model).steps
+    if "steps" not in fields and body.quality in _EFFORT:
         steps = min(max(1, round(steps * _EFFORT[body.quality])), _MOST_STEPS)
         fields["steps"] = steps
-    if body.partial_images and body.preview_every_steps is None:
+    if body.partial_images and body.stream and body.preview_every_steps is None:
         # So that as many previews fall between the first step and the last.
-        fields["preview_every_steps"] = max(1, steps // (body.partial_images + 1))
-    return native_request(fields, names_of(body))
+        fields["preview_every_steps"] = min(max(1, steps // (body.partial_images + 1)), _MOST_STEPS)
+    return native_request(fields, names), names
 
 
-def names_of(body: ImageGeneration) -> dict[str, str]:
-    """The caller's names of the native fields."""
-    names = {"num_images": "n"} if body.n is not None else {}
-    return names | ({"width": "size", "height": "size"} if body.size else {})
+def notes_of(body: ImageGeneration) -> tuple[str, ...]:
+    """A sentence on everything in a body that has no effect."""
+    ignored = [name for name in _OPENAIS_OWN if getattr(body, name) is not None]
+    notes = notes_on([*ignored, *ignored_switches(body)])
+    if body.background == "transparent":
+        notes += ("background is opaque: no model here makes a transparent one",)
+    if body.partial_images and not body.stream:
+        notes += ("partial_images has no effect without stream",)
+    if body.stream and body.response_format == "url":
+        notes += ("response_format has no effect on a stream, which carries its pictures as b64_json",)
+    return notes
 
 
 def _refuse_contradictions(body: ImageGeneration) -> None:
-    given = body.model_fields_set
-    if body.n is not None and "num_images" in given:
-        raise InvalidRequestError("n and num_images are the same: give one of them", field="n")
-    if body.size and given & {"width", "height"}:
+    if body.size and body.model_fields_set & {"width", "height"}:
         raise InvalidRequestError("give either size, or width and height", field="size")
-    if body.background == "transparent":
-        raise InvalidRequestError("every picture has an opaque background", field="background")
-    if body.style is not None:
-        raise InvalidRequestError("describe the style in the prompt instead", field="style")
-    if body.partial_images and not body.stream:
-        raise InvalidRequestError("partial images need stream: true", field="partial_images")
-    if body.stream and body.response_format == "url":
-        raise InvalidRequestError("a stream carries its pictures as b64_json", field="response_format")
-    if body.output_compression is not None:
-        if body.picture_format is Format.PNG:
-            raise InvalidRequestError(
-                "needs output_format jpeg or webp: a PNG loses nothing", field="output_compression"
-            )
-        if body.response_format == "url":
-            raise InvalidRequestError("needs response_format b64_json", field="output_compression")
+    if body.picture_format is Format.PNG and body.output_compression not in {None, _LOSSLESS}:
+        raise InvalidRequestError(
+            "needs output_format jpeg or webp: a PNG loses nothing", field="output_compression"
+        )

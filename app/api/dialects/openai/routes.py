@@ -6,10 +6,12 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.openai.answer import images_response
-from app.api.dialects.openai.request import ImageGeneration, names_of, to_native
+from app.api.dialects.openai.request import ImageGeneration, notes_of, to_native
 from app.api.dialects.openai.stream import events
 from app.api.dialects.refusals import NotSupportedError
+from app.api.dialects.streaming import UNBUFFERED
 from app.api.dialects.submission import submit
 from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.following.watch import cancel_quietly
@@ -17,13 +19,14 @@ from app.api.intake.intake import IntakeRoute
 from app.api.routes.jobs import IdempotencyKey
 from app.api.routes.models import ModelInfo, model_info
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
+from jobs.queue.submission import Presentation
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 
-_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-
 
 @router.post("/images/generations")
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def generate(
     request: Request,
     body: ImageGeneration,
@@ -31,14 +34,15 @@ async def generate(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
-    wanted = to_native(body, services.catalog)
-    job = (await submit(request, wanted, names_of(body), idempotency_key)).job
+    wanted, names = to_native(body, services.catalog)
+    presentation = Presentation(notes=notes_of(body))
+    job = (await submit(request, wanted, names, idempotency_key, presentation=presentation)).job
     hang_up = hang_up_policy(idempotency_key)
     if body.stream:
         # Runs also when the client has hung up, which ends the stream before its job.
         ending = BackgroundTask(cancel_quietly, services.queue, job.id) if hang_up == "cancel" else None
         stream = events(request, job, body, on_hang_up=hang_up)
-        return EventSourceResponse(stream, headers=_UNBUFFERED, background=ending)
+        return EventSourceResponse(stream, headers=UNBUFFERED, background=ending)
     job = require_success(await await_end(request, job, on_hang_up=hang_up))
     # A thread builds the megabytes of base64, so that the event loop goes on.
     return await run_in_threadpool(lambda: JSONResponse(images_response(request, job, body)))
@@ -46,6 +50,7 @@ async def generate(
 
 @router.post("/images/edits")
 @router.post("/images/variations")
+@needs_key
 async def edit() -> None:
     """Refused: no model here starts from a picture."""
     raise NotSupportedError(
@@ -54,6 +59,7 @@ async def edit() -> None:
 
 
 @router.get("/models/{model_id:path}")
+@needs_key
 async def get_model(model_id: str, services: TheServices) -> ModelInfo:
     """One model, as the list at ``/v1/models`` has it."""
     return model_info(services.catalog.model(model_id), services)

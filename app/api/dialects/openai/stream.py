@@ -1,7 +1,6 @@
 """``images.generate`` as a stream of server-sent events."""
 
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,16 +12,14 @@ from app.api.dialects.envelopes import openai_error
 from app.api.dialects.openai.answer import completed_events
 from app.api.dialects.openai.partials import PARTIAL_TYPES, PartialImages
 from app.api.dialects.openai.request import ImageGeneration
+from app.api.dialects.streaming import looks
 from app.api.following.waiting import require_success
-from app.api.following.watch import OnHangUp, watching
+from app.api.following.watch import OnHangUp
 from app.api.problems import handlers as errors
 from app.api.services import services_of
 from jobs.errors import LodestarError
 from jobs.events.events import FINAL_TYPES
 from jobs.status.job import Job
-
-# Proxies close silent connections; many of them after a minute.
-HEARTBEAT_S = 15.0
 
 
 async def events(
@@ -32,19 +29,14 @@ async def events(
     partials = PartialImages(services_of(request), body)
     types = FINAL_TYPES | PARTIAL_TYPES if body.partial_images else FINAL_TYPES
     yield KEEPALIVE_COMMENT
-    said_at = time.monotonic()
     try:
-        with watching(request, job, types, on_hang_up=on_hang_up) as watch:
-            job = await watch.look()
-            while not job.status.is_terminal:
-                for event in await partials.new(job):
-                    yield _event(event)
-                job = await watch.next(said_at + HEARTBEAT_S - time.monotonic())
-                if time.monotonic() - said_at >= HEARTBEAT_S:
-                    said_at = time.monotonic()
-                    yield KEEPALIVE_COMMENT
-        for event in await partials.new(job):
-            yield _event(event)
+        async for seen in looks(request, job, types, on_hang_up=on_hang_up):
+            if seen is None:
+                yield KEEPALIVE_COMMENT
+                continue
+            job = seen
+            for event in await partials.new(job):
+                yield _event(event)
         for event in await run_in_threadpool(completed_events, request, require_success(job), body):
             yield _event(event)
     except LodestarError as error:

@@ -39,7 +39,7 @@ def model_of_version(version: str, catalog: Catalog) -> ModelCard:
     """
     reference, _, own_id = version.partition(":")
     card = _find(reference, catalog, field="version", bare=True)
-    if own_id and own_id != card.id:
+    if own_id and own_id not in card.names:
         raise UnknownModelError(f"{reference!r} has no version but {card.id!r}", field="version")
     return card
 
@@ -66,6 +66,12 @@ def model_object(request: Request, card: ModelCard) -> dict[str, Any]:
     }
 
 
+def deployment_object(card: ModelCard) -> dict[str, Any]:
+    """A model as its own deployment, which has no releases."""
+    owner, _, name = reference_to(card.id).partition("/")
+    return {"owner": owner, "name": name, "current_release": None}
+
+
 def version_object(services: Services, card: ModelCard) -> dict[str, Any]:
     """The one version of a model, with the schema of its input and output."""
     schema = PredictionInput.model_json_schema(ref_template="#/components/schemas/{model}")
@@ -88,7 +94,7 @@ def version_object(services: Services, card: ModelCard) -> dict[str, Any]:
 
 def _find(reference: str, catalog: Catalog, *, field: str | None, bare: bool = False) -> ModelCard:
     for card in catalog.models:
-        if reference == reference_to(card.id) or (bare and reference == card.id):
+        if any(reference == reference_to(name) or (bare and reference == name) for name in card.names):
             return card
     known = ", ".join(reference_to(card.id) for card in catalog.models)
     raise UnknownModelError(f"there is no model {reference!r}; there are: {known}", field=field)

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+from app.api.dialects.customary import CUSTOMARY
 from app.api.dialects.replicate.models import reference_to
-from app.api.dialects.replicate.request import CUSTOMARY
+from app.api.pictures.formats import Format, address_end
 from jobs.status import links
 from jobs.status.job import Job, JobPage, JobStatus
 
@@ -16,10 +17,18 @@ _STATUSES = {
     JobStatus.CANCELED: "canceled",
 }
 _BAR_WIDTH = 20
+# The names that a prediction's input has for native fields.
+_NAMES = {name: customary[-1] for name, customary in CUSTOMARY.items()}
 
 
-def prediction(base_url: str, job: Job) -> dict[str, Any]:
-    """The prediction of a job; ``base_url`` is this server's address for the client, with the prefix if any."""
+def prediction(base_url: str, job: Job, output: list[str] | None = None) -> dict[str, Any]:
+    """The prediction of a job.
+
+    Args:
+        base_url: this server's address for the client, with the prefix if any.
+        job: to show.
+        output: its pictures; by default their addresses.
+    """
     address = f"{base_url}/v1/predictions/{job.id}"
     return {
         "id": job.id,
@@ -27,7 +36,7 @@ def prediction(base_url: str, job: Job) -> dict[str, Any]:
         "version": job.generation.model,
         "status": _STATUSES[job.status],
         "input": _input(job),
-        "output": [f"{base_url}{links.image(job.id, image.index)}.png" for image in job.images] or None,
+        "output": output or addresses(base_url, job) or None,
         "error": None if job.error is None else f"{job.error.type}: {job.error.message}",
         "logs": logs(job),
         "metrics": _metrics(job),
@@ -36,16 +45,22 @@ def prediction(base_url: str, job: Job) -> dict[str, Any]:
         "completed_at": _iso(job.finished_at),
         "data_removed": False,
         "source": "api",
-        "urls": {"get": address, "cancel": f"{address}/cancel"},
+        "urls": {"get": address, "cancel": f"{address}/cancel", "stream": f"{address}/stream"},
     }
 
 
-def unfinished(base_url: str, job: Job) -> dict[str, Any]:
+def addresses(base_url: str, job: Job) -> list[str]:
+    """The addresses of a job's pictures, which name the requested format."""
+    suffix = job.picture_suffix or address_end(Format.PNG)
+    return [f"{base_url}{links.image(job.id, image.index)}{suffix}" for image in job.images]
+
+
+def awaited(base_url: str, job: Job) -> dict[str, Any]:
     """The prediction after a wait that ran out: Replicate then reports ``starting``, whatever the job's status.
 
     ``client.run`` takes every other status for the end of the prediction, and returns the output.
     """
-    return prediction(base_url, job) | ({} if job.status.is_terminal else {"status": "starting"})
+    return prediction(base_url, job) | {"status": "starting"}
 
 
 def prediction_page(base_url: str, page: JobPage) -> dict[str, Any]:
@@ -72,7 +87,7 @@ def _tqdm_line(job: Job) -> str:
 
 def _input(job: Job) -> dict[str, Any]:
     fields = job.generation.model_dump(mode="json", exclude={"model"}, exclude_none=True)
-    return {CUSTOMARY.get(name, name): value for name, value in fields.items()}
+    return {_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 def _metrics(job: Job) -> dict[str, float]:

@@ -1,36 +1,48 @@
 """The body of a prediction, and the native request that it stands for."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from app.api.dialects.customary import (
+    CustomaryFields,
+    WithoutEffect,
+    ignored_switches,
+    native_fields,
+    notes_on,
+)
 from app.api.dialects.left_out import LeavesOut
-from app.api.dialects.replicate.schedulers import CUSTOMARY as SCHEDULERS
-from app.api.dialects.replicate.schedulers import sampling_named
+from app.api.dialects.sizes import SIZE, in_any_case, size_of, size_of_ratio
 from app.api.dialects.submission import native_request
+from app.api.pictures.formats import Format, address_end
+from jobs.catalog.catalog import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest, WebhookEvent
-from jobs.requests.samplers import ScheduleName
 from jobs.wire import AtMost, Wire
 
-# The customary names of Stable Diffusion on Replicate, by the native ones.
-CUSTOMARY = {
-    "num_images": "num_outputs",
-    "steps": "num_inference_steps",
-    "cfg_scale": "guidance_scale",
-    "sampler": "scheduler",
-}
 _WEBHOOK_EVENTS = {"start": WebhookEvent.STARTED, "completed": WebhookEvent.DONE}
+# Of the models that take a picture, or a width and a height beside the ratio.
+_NO_RATIOS = frozenset({"custom", "match_input_image"})
 
 
-class PredictionInput(LeavesOut, GenerateRequest):
+def _as_jpeg(value: object) -> object:
+    return "jpeg" if value == "jpg" else value
+
+
+class PredictionInput(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest):
     """The native fields, and the customary fields of models on Replicate."""
 
-    num_outputs: int | None = Field(None, description="Number of pictures to make.")
-    num_inference_steps: int | None = Field(None, description="Sampling steps for each picture.")
-    guidance_scale: float | None = Field(None, description="Classifier-free guidance scale.")
-    scheduler: str | None = Field(
-        None, description=f"Solver of the reverse diffusion: {', '.join(SCHEDULERS)}, or a native name."
+    size: Annotated[str | None, BeforeValidator(in_any_case)] = Field(
+        None, pattern=SIZE, description="`WIDTHxHEIGHT` in pixels, or `auto` for the model's own."
+    )
+    aspect_ratio: str | None = Field(
+        None, max_length=20, description="Width to height, such as `16:9`, at about the model's own area."
+    )
+    output_format: Annotated[Format | None, BeforeValidator(_as_jpeg)] = Field(
+        None, description="Format of the pictures: `png`, `webp`, `jpeg` or `jpg`. Default: `png`."
+    )
+    output_quality: int | None = Field(
+        None, ge=0, le=100, description="Quality of `webp` and `jpeg`. Default: no visible difference."
     )
 
 
@@ -51,53 +63,48 @@ class VersionedPredictionBody(PredictionBody):
     version: str
 
 
-def to_native(body: PredictionBody, model_id: str) -> GenerateRequest:
-    """The native request that a body stands for.
+def to_native(body: PredictionBody, card: ModelCard) -> tuple[GenerateRequest, dict[str, str]]:
+    """The native request that a body stands for, and the caller's name of each of its fields.
 
     Raises:
         InvalidRequestError: fields contradict each other, or are not supported.
         RequestValidationError: a customary field has a value that cannot be served.
     """
-    given = body.input.model_fields_set
-    if "model" in given:
+    if "model" in body.input.model_fields_set:
         raise InvalidRequestError("the model is named by the path, or by version", field="input.model")
-    native: dict[str, Any] = {
-        name: getattr(body.input, name) for name in given & GenerateRequest.model_fields.keys()
-    }
-    for name, customary in CUSTOMARY.items():
-        value = getattr(body.input, customary)
-        if value is None:
-            continue
-        if name in given:
-            raise InvalidRequestError(
-                f"{customary} and {name} are the same: give one of them", field=f"input.{customary}"
-            )
-        native |= _sampling(value, body.input.schedule) if name == "sampler" else {name: value}
+    fields, names = native_fields(body.input, "input.")
+    source, size = _size(body.input, card)
+    if size:
+        if {"width", "height"} & fields.keys():
+            raise InvalidRequestError(f"give either {source}, or width and height", field=f"input.{source}")
+        fields |= size
+        names |= {"width": f"input.{source}", "height": f"input.{source}"}
     if body.webhook is not None:
-        native["webhook"] = {"url": body.webhook, "events": _webhook_events(body)}
-    return native_request(native | {"model": model_id}, names_of(body))
+        fields["webhook"] = {"url": body.webhook, "events": _webhook_events(body)}
+        names["webhook"] = "webhook"
+    return native_request(fields | {"model": card.id}, names), names
 
 
-def _sampling(scheduler: str, schedule: ScheduleName | None) -> dict[str, Any]:
-    """The native fields of a ``scheduler``, whose name may include the schedule."""
-    sampler, included = sampling_named(scheduler, field="input.scheduler")
-    if included is ScheduleName.DEFAULT:
-        return {"sampler": sampler}
-    if schedule not in (None, included):
-        message = f"scheduler {scheduler} implies schedule {included}; for another one, give {sampler}"
-        raise InvalidRequestError(message, field="input.schedule")
-    return {"sampler": sampler, "schedule": included}
+def notes_of(body: PredictionBody) -> tuple[str, ...]:
+    """A sentence on everything in a body that has no effect."""
+    return notes_on(ignored_switches(body.input))
 
 
-def names_of(body: PredictionBody) -> dict[str, str]:
-    """The caller's names of the native fields."""
-    names = {
-        name: f"input.{CUSTOMARY[name]}"
-        if name in CUSTOMARY and getattr(body.input, CUSTOMARY[name]) is not None
-        else f"input.{name}"
-        for name in GenerateRequest.model_fields
-    }
-    return names | ({} if body.webhook is None else {"webhook": "webhook"})
+def picture_suffix(body: PredictionBody) -> str:
+    """The end of the pictures' addresses, by which they have the requested format."""
+    wanted = body.input.output_format or Format.PNG
+    # As on Replicate, where a PNG has no quality.
+    return address_end(wanted, None if wanted is Format.PNG else body.input.output_quality)
+
+
+def _size(body: PredictionInput, card: ModelCard) -> tuple[str, dict[str, int]]:
+    """The size that ``size`` or ``aspect_ratio`` stands for, and which of them does."""
+    size = size_of(body.size)
+    if body.aspect_ratio is None or body.aspect_ratio in _NO_RATIOS:
+        return "size", size
+    if size:
+        raise InvalidRequestError("give either size or aspect_ratio", field="input.aspect_ratio")
+    return "aspect_ratio", size_of_ratio(body.aspect_ratio, card, field="input.aspect_ratio")
 
 
 def _webhook_events(body: PredictionBody) -> list[WebhookEvent]:

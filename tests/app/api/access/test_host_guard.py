@@ -75,7 +75,7 @@ def test_other_names_are_not(host: str, client: TestClient) -> None:
 
 
 def test_the_name_that_the_operator_binds_is_fine(settings: ApiSettings) -> None:
-    app = create_app(settings.model_copy(update={"host": "images.lan"}))
+    app = create_app(settings.model_copy(update={"host": "images.lan", "auth": "none"}))
     assert LocalClient(app).get("/healthz", headers={"Host": "images.lan:8000"}).status_code == 200
 
 

@@ -8,7 +8,7 @@ from app.api.dialects.a1111 import request as a1111
 from app.api.dialects.a1111.checkpoints import card_of
 from app.api.dialects.openai import request as openai
 from app.api.dialects.replicate import request as replicate
-from app.api.dialects.replicate.schedulers import sampling_named
+from app.api.dialects.schedulers import sampling_named
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.request import GenerateRequest
@@ -19,7 +19,7 @@ PROMPT = "a red apple"
 
 
 def of_openai(catalog: Catalog, **fields: Any) -> GenerateRequest:
-    return openai.to_native(openai.ImageGeneration.model_validate({"prompt": PROMPT, **fields}), catalog)
+    return openai.to_native(openai.ImageGeneration.model_validate({"prompt": PROMPT, **fields}), catalog)[0]
 
 
 def of_a1111(catalog: Catalog, **fields: Any) -> GenerateRequest:
@@ -28,7 +28,7 @@ def of_a1111(catalog: Catalog, **fields: Any) -> GenerateRequest:
 
 def of_replicate(catalog: Catalog, **fields: Any) -> GenerateRequest:
     body = replicate.PredictionBody.model_validate({"input": {"prompt": PROMPT, **fields}})
-    return replicate.to_native(body, catalog.models[0].id)
+    return replicate.to_native(body, catalog.models[0])[0]
 
 
 def seedless(request: GenerateRequest, catalog: Catalog) -> dict[str, Any]:

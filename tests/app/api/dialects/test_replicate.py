@@ -40,10 +40,10 @@ APPLE = {"prompt": "a red apple"}
 
 
 @contextmanager
-def client_of(url: str, **options: Any) -> Iterator[Client]:
+def client_of(url: str, token: str = "none", **options: Any) -> Iterator[Client]:
     """A client that closes its connections at the end, for which it has no method."""
     with httpx.HTTPTransport(**options) as transport:
-        client = Client("none", base_url=url, transport=transport)
+        client = Client(token, base_url=url, transport=transport)
         client.poll_interval = 0.05
         yield client
 
@@ -66,7 +66,7 @@ def progress_of(prediction: Prediction) -> Prediction.Progress | None:
 
 def test_run_makes_pictures(client: Client, working: None) -> None:
     output = client.run(MODEL, input={**APPLE, "num_outputs": 2})
-    assert [opened(httpx.get(url).content).size for url in output] == [(64, 64), (64, 64)]
+    assert [opened(file.read()).size for file in output] == [(64, 64), (64, 64)]
 
 
 @pytest.mark.parametrize("version", ["pocket", "lodestar/pocket", "lodestar/pocket:pocket"])
@@ -77,8 +77,8 @@ def test_a_version_is_a_model_by_any_of_its_names(client: Client, version: str) 
 
 def test_run_takes_a_version_and_polls_when_told_not_to_wait(client: Client, working: None) -> None:
     for wait in (True, False):
-        (url,) = client.run("lodestar/pocket:pocket", input=APPLE, wait=wait)
-        assert opened(httpx.get(url).content).format == "PNG"
+        (file,) = client.run("lodestar/pocket:pocket", input=APPLE, wait=wait)
+        assert opened(file.read()).format == "PNG"
 
 
 @pytest.mark.slow("the client's own wait runs out, in real seconds")
@@ -150,7 +150,8 @@ def test_the_life_of_a_prediction(client: Client, worker: PlayedWorker) -> None:
     worker.leases.succeed(lease, worker.store(lease))
     prediction.wait()
     assert (prediction.status, prediction.error) == ("succeeded", None)
-    assert opened(httpx.get((prediction.output or [""])[0]).content).size == (64, 64)
+    seen = httpx.get((prediction.urls or {})["get"]).json()["output"]  # by another client
+    assert opened(httpx.get(seen[0]).content).size == (64, 64)
     assert (prediction.metrics or {})["predict_time"] > 0
     assert prediction.completed_at is not None
     assert httpx.get((prediction.urls or {})["get"]).json()["status"] == "succeeded"
@@ -297,7 +298,7 @@ def test_the_async_client_does_the_same(url: str, working: None) -> None:
     async def life(client: Client) -> None:
         client.poll_interval = 0.05
         output: Any = await client.async_run(MODEL, input=APPLE)
-        assert opened(httpx.get(output[0]).content).size == (64, 64)
+        assert opened(await output[0].aread()).size == (64, 64)
         prediction = await client.predictions.async_create(model=MODEL, input=APPLE)
         await prediction.async_wait()
         await prediction.async_cancel()  # too late, and harmless
@@ -317,14 +318,20 @@ def test_the_async_client_does_the_same(url: str, working: None) -> None:
     ("input", "field"),
     [
         ({}, "input.prompt"),
-        ({"prompt": "a" * 2001}, "input.prompt"),
+        ({"prompt": "a " * 2001}, "input.prompt"),
         ({**APPLE, "num_outputs": 99}, "input.num_outputs"),
         ({**APPLE, "num_inference_steps": 0}, "input.num_inference_steps"),
         ({**APPLE, "steps": 0}, "input.steps"),
         ({**APPLE, "scheduler": "K_DPM_3"}, "input.scheduler"),
         ({**APPLE, "steps": 5, "num_inference_steps": 5}, "input.num_inference_steps"),
         ({**APPLE, "width": 500}, "input.width"),
-        ({**APPLE, "refine": "no_refiner"}, "input.refine"),
+        ({**APPLE, "image": "https://example.com/a.png"}, "input.image"),
+        ({**APPLE, "size": "64by64"}, "input.size"),
+        ({**APPLE, "size": "500x64"}, "input.size"),
+        ({**APPLE, "size": "64x64", "width": 64}, "input.size"),
+        ({**APPLE, "aspect_ratio": "wide"}, "input.aspect_ratio"),
+        ({**APPLE, "output_format": "tiff"}, "input.output_format"),
+        ({**APPLE, "output_quality": 101}, "input.output_quality"),
         ({**APPLE, "model": "big"}, "input.model"),
         ({**APPLE, "guidance": {"cutouts": 0}}, "input.guidance.cutouts"),
         ({**APPLE, "guidance": {"clip": "none"}}, "input.guidance.clip"),
@@ -406,7 +413,10 @@ def test_webhooks_are_signed_as_the_client_verifies_them(settings: ApiSettings, 
             client.webhooks.validate(headers=message.headers, body="{}", secret=secret)
         prediction.reload()
     told = Prediction(**json.loads(message.body))
-    assert (told.id, told.status, told.output) == (prediction.id, "succeeded", prediction.output)
+    assert (told.id, told.status) == (prediction.id, "succeeded")
+    assert [address.removeprefix(url) for address in told.output or ()] == [
+        f"/v1/jobs/{prediction.id}/images/0.png"
+    ]
 
 
 def test_a_webhook_that_cannot_be_served_is_refused(client: Client) -> None:

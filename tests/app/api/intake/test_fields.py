@@ -91,10 +91,9 @@ def test_inputs_of_a_form_that_nobody_filled_in_do_not_count() -> None:
         ([("webhook", "https://a.example"), ("webhook.events", "done")], "webhook.events"),
         ([("guidance", "{")], "guidance"),
         ([("guidance", '{"a":' * 100_000)], "guidance"),
-        ([("prompt", object())], "prompt"),
     ],
 )
-def test_what_contradicts_itself_is_refused(pairs: list[tuple[str, object]], field: str) -> None:
+def test_what_contradicts_itself_is_refused(pairs: list[tuple[str, str]], field: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         from_pairs(pairs)
     assert caught.value.field == field

@@ -15,7 +15,7 @@ from app.api.problems.problem import MAX_ERRORS
 from app.api.settings import ApiSettings
 from tests.app.api.intake.test_intake import FORM, JSON, api_routes
 
-MOST_BYTES = 1 << 20
+MOST_BYTES = 8 << 20
 LONGEST_ANSWER = 64 << 10
 LONGEST_HOLD_S = 0.25  # it takes 35 ms at most where nothing else runs
 MULTIPART = "multipart/form-data; boundary=b"
@@ -99,23 +99,23 @@ ITEMS = [
 
 
 def hostile_objects(random: random.Random) -> Iterator[str]:
-    """JSON bodies of up to a megabyte that no client would send."""
+    """JSON bodies up to the limit that no client would send."""
     for field in ("objectives", "events", "webhook_events_filter", "styles", "args", "prompt"):
         item = filled(random.choice(ITEMS), most=MOST_BYTES - 200)
         yield f'{{"prompt":"a","{field}":{item}}}'
         yield f'{{"prompt":"a","guidance":{{"{field}":{item}}},"webhook":{{"{field}":[]}}}}'
         yield f'{{"input":{{"prompt":"a","guidance":{{"{field}":{item}}}}},"version":"pocket"}}'
         yield f'{{"alwayson_scripts":{{"CLIP guidance":{{"{field}":{item}}}}},"override_settings":{item[:1000]!r}}}'
-    for count in (95_000, 1999):
+    for count in (590_000, 95_000, 1999):
         yield names(count)
         yield f'{{"prompt":"a","input":{names(count)},"version":"pocket"}}'
         yield f'{{"prompt":"a","alwayson_scripts":{names(count)}}}'
     yield names(1999, random.choice(("x" * 480, "\N{RED APPLE}" * 100, "\\u0000" * 70, "\\ud800" * 70)))
     for letters in (
-        "a" * 10**6,
-        "\\u0000" * 150_000,
-        "\\ud800" * 150_000,
-        "\N{RED APPLE}" * 250_000,
+        "a" * (MOST_BYTES - 1000),
+        "\\u0000" * (MOST_BYTES // 7),
+        "\\ud800" * (MOST_BYTES // 7),
+        "\N{RED APPLE}" * (MOST_BYTES // 5),
         "[" * 9000,
     ):
         beside = '"prompt":"a","input":{"prompt":"a"},"version":"b"'

@@ -109,12 +109,12 @@ def test_json_that_curl_calls_a_form_is_taken_for_json(client: TestClient, path:
 
 
 @pytest.mark.parametrize("path", [*BODIES, "/v1/images", "/v1/scores", "/v1/images/generations"])
-@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "text/json", None])
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "text/json"])
 def test_a_body_that_is_announced_as_neither_json_nor_a_form_is_refused(
-    client: TestClient, path: str, kind: str | None
+    client: TestClient, path: str, kind: str
 ) -> None:
-    headers = {"Content-Type": kind} if kind else {}
-    answer = client.post(path, content=json.dumps(BODIES.get(path, PROMPT)), headers=headers)
+    content = json.dumps(BODIES.get(path, PROMPT))
+    answer = client.post(path, content=content, headers={"Content-Type": kind})
     assert answer.status_code == 415
 
 

@@ -263,7 +263,7 @@ def test_beyond_the_bytes_that_may_be_kept_a_submission_is_told_to_come_later_an
     settings: ApiSettings, stored: Stored
 ) -> None:
     noise = Image.effect_noise((512, 512), 200).convert("RGB")
-    small = settings.model_copy(update={"max_kept_bytes": 1 << 20, "max_queued": 100})
+    small = settings.model_copy(update={"max_kept_file_bytes": 1 << 20, "max_queued": 100})
     with LocalClient(create_app(small)) as client:
         for _ in range(20):
             answer = send(client, "/v1/scores", encoded(noise))

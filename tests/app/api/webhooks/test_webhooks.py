@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from standardwebhooks.webhooks import WebhookVerificationError
 from starlette.testclient import TestClient
 
 from app.api.main import create_app
@@ -18,7 +19,7 @@ from app.api.webhooks.deliverer import pause_s
 from jobs.errors import JobFailedError
 from jobs.events.webhooks import WebhookQueue
 from tests.app.api.webhooks.receiver import receiving
-from tests.app.conftest import LocalClient
+from tests.app.conftest import LocalClient, MakeKey
 from tests.app.played_worker import PlayedWorker
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
@@ -266,3 +267,22 @@ def test_a_secret_of_the_operators_own_is_used_and_checked(settings: ApiSettings
 def test_networks_come_from_one_line_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LODESTAR_WEBHOOK_NETWORKS", "10.0.0.0/8, fd00::/8")
     assert ApiSettings().webhook_networks == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+def test_a_message_is_signed_for_the_tenant_of_its_job(
+    settings: ApiSettings, make_key: MakeKey, worker: PlayedWorker
+) -> None:
+    app = create_app(settings.model_copy(update={"auth": "keys"}))
+    keys = {tenant: {"Authorization": f"Bearer {make_key(tenant=tenant)}"} for tenant in ("studio", "other")}
+    with receiving() as receiver, LocalClient(app) as client:
+        asked = {"prompt": "a red apple", "webhook": {"url": receiver.url}}
+        job_id = client.post("/v1/jobs", json=asked, headers=keys["studio"]).json()["id"]
+        worker.succeed(job_id)
+        (message,) = receiver.wait_for(1)
+        secrets = {
+            tenant: client.get("/v1/webhooks/secret", headers=headers).json()["key"]
+            for tenant, headers in keys.items()
+        }
+    assert message.verified(secrets["studio"])["data"]["id"] == job_id
+    with pytest.raises(WebhookVerificationError):
+        message.verified(secrets["other"])

@@ -83,7 +83,7 @@ def test_a_decision_that_a_trace_has_frozen_wrongly_is_found_for_each_new_shape(
 
 class Untraceable(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             raise RuntimeError("this network is a secret")
         return x + 1
 
@@ -112,7 +112,7 @@ def test_nothing_is_traced_while_a_model_is_loaded_but_afterwards(unet: Output) 
 
 class Slow(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        if torch.jit.is_tracing():
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             raise AssertionError("it is not worth a trace")
         time.sleep(0.003)
         return x

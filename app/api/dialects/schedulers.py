@@ -1,4 +1,4 @@
-"""Names of samplers on Replicate: its models' own, and those of diffusers' classes."""
+"""Names of samplers as ``scheduler``: those of models on Replicate, and of diffusers' classes."""
 
 from jobs.errors import InvalidRequestError
 from jobs.requests.samplers import FORMER_SAMPLERS, SamplerName, ScheduleName

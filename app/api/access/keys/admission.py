@@ -1,0 +1,80 @@
+"""Admission: who makes a request, and whether it may."""
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+
+from app.api.access.caller import groups_of, user_of
+from app.api.access.keys.cookie import token_of
+from app.api.access.keys.credentials import credentials_of, read_key, refuse_key_in_query
+from app.api.access.keys.errors import MissingScopeError, UnauthenticatedError
+from app.api.access.keys.needs import Need
+from app.api.services import Services, services_of
+from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of
+from jobs.callers.record import DEFAULT_TENANT
+from jobs.callers.scopes import SCOPES_OF, Role
+from jobs.callers.secret import START
+
+
+async def admit(request: Request, need: Need) -> None:
+    """Admit a request to a route, and note its sender in ``request.state.identity`` and what that sees in ``services``.
+
+    Raises:
+        KeyInQueryError: its address holds a key.
+        UnauthenticatedError: the route needs a key, and it brings none that counts.
+        MissingScopeError: its sender may not do this.
+        QueueUnavailableError: Redis, which keeps the keys, is away.
+    """
+    refuse_key_in_query(request)
+    if services_of(request).auth == "none":
+        request.state.identity = EVERYBODY
+    elif need.is_public:
+        request.state.identity = NOBODY
+    else:
+        request.state.identity = await identify(request)
+    request.state.services = services_of(request).seen_by(request.state.identity)
+    missing = [] if need.is_public else need.missing(request.state.identity)
+    if missing:
+        raise MissingScopeError(f"this needs a key with the scope {' and '.join(missing)}")
+
+
+async def identify(request: Request) -> Identity:
+    """The sender of a request, by its key, its session, or its proxy.
+
+    Raises:
+        UnauthenticatedError: it is not known.
+        QueueUnavailableError: Redis, which keeps the keys, is away.
+    """
+    services = services_of(request)
+    user = user_of(request) if services.auth == "proxy" else ""
+    text = credentials_of(request)
+    # A proxy may pass its own credentials on, which are no keys.
+    if text is not None and (not user or text.startswith(START)):
+        return await run_in_threadpool(_holder, services, text)
+    if (token := token_of(request)) is not None:
+        known = await run_in_threadpool(_in_session, services, token)
+        if known is not None:
+            return known
+    if user:
+        return _member(services, user, groups_of(request))
+    raise UnauthenticatedError("this needs a key: send Authorization: Bearer lsk_..., or log in at /login")
+
+
+def _holder(services: Services, text: str) -> Identity:
+    info = services.keys.verify(read_key(text))
+    if info is None:
+        raise UnauthenticatedError("this key is unknown, was revoked, has expired, or does not count yet")
+    return holder_of(info, "key")
+
+
+def _in_session(services: Services, token: str) -> Identity | None:
+    key_id = services.sessions.key_of(token)
+    info = None if key_id is None else services.keys.get(key_id)
+    return None if info is None else holder_of(info, "session")
+
+
+def _member(services: Services, user: str, groups: list[str]) -> Identity:
+    """A user of the proxy's: its first group in the keys file decides; without one it is a client."""
+    group = services.keys.group(groups)
+    if group is None:
+        return Identity(DEFAULT_TENANT, user, SCOPES_OF[Role.CLIENT], "proxy")
+    return Identity(group.tenant, user, SCOPES_OF[group.role], "proxy")

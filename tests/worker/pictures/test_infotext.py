@@ -1,0 +1,93 @@
+"""The text of a picture is what readers of A1111's infotexts read."""
+
+from collections.abc import Callable
+
+import pytest
+
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS
+from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.request import ResolvedRequest, ResolvedUpscale
+from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
+from tests.infotext import read_infotext
+from worker.pictures.infotext import infotext
+
+Ask = Callable[..., ResolvedRequest]
+
+PERSONALIZATION = ResolvedPersonalization(
+    embedding="warm",
+    digest="0" * 64,
+    steps=3,
+    lr=1e-4,
+    weight=0.9,
+    blend="lerp",
+    text=None,
+    text_angle=0,
+    text_negative=False,
+)
+
+
+@pytest.mark.parametrize("sampler", SamplerName)
+def test_every_sampler_and_schedule_has_a1111s_name(ask: Ask, sampler: SamplerName) -> None:
+    for schedule in SCHEDULES[sampler]:
+        request = ask().model_copy(update={"sampler": sampler, "schedule": schedule})
+        _, _, fields = read_infotext(infotext(7, request))
+        assert fields["Sampler"] == LABELS[sampler]
+        assert fields["Schedule type"] == SCHEDULE_LABELS[schedule]
+    assert (LABELS[SamplerName.DPMPP_2M], SCHEDULE_LABELS[ScheduleName.KARRAS]) == ("DPM++ 2M", "Karras")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [
+        ("a red apple", ""),
+        ("a red apple", "blurry, grey"),
+        ("two\nlines: one, two", "three\nfour: 5, Steps: 6"),
+        ("", "nothing"),
+        ('a "quoted" café (red:1.2), Steps: 3, Seed: 4, Sampler: Euler', ""),
+    ],
+)
+def test_every_field_of_a_request_is_read_back(ask: Ask, prompt: str, negative: str) -> None:
+    request = ask(
+        prompt=prompt or "x",
+        negative_prompt=negative,
+        steps=9,
+        cfg_scale=3.5,
+        eta=0.25,
+        guidance={"cutouts": 9},
+    ).model_copy(
+        update={
+            "prompt": prompt,
+            "width": 96,
+            "height": 64,
+            "personalization": PERSONALIZATION,
+            "upscale": ResolvedUpscale(factor=2, model="x4plus"),
+        }
+    )
+    found = read_infotext(infotext(11, request))
+    assert found[:2] == (prompt, negative)
+    assert found[2] == {
+        "Steps": "9",
+        "Sampler": "DDIM",
+        "Schedule type": "Automatic",
+        "CFG scale": "3.5",
+        "Seed": "11",
+        "Size": "96x64",
+        "Model": "pocket",
+        "Eta DDIM": "0.25",
+        "CLIP guidance": "laion",
+        "CLIP guidance model": request.guidance.clip if request.guidance else "",
+        "CLIP guidance scale": f"{request.guidance.scale:g}" if request.guidance else "",
+        "CLIP guidance cutouts": "9",
+        "Aesthetic embedding": "warm",
+        "Aesthetic steps": "3",
+        "Aesthetic LR": "0.0001",
+        "Aesthetic weight": "0.9",
+        "Upscaler": "Real-ESRGAN x4plus",
+        "Upscale factor": "2",
+    }
+
+
+def test_no_value_can_forge_a_field(ask: Ask) -> None:
+    forged = ask().model_copy(update={"model": 'x", Seed: 1\nSteps: 2'})
+    _, _, fields = read_infotext(infotext(7, forged))
+    assert (fields["Model"], fields["Seed"]) == ('x", Seed: 1\nSteps: 2', "7")

@@ -1,0 +1,71 @@
+"""The request as A1111's web UI writes it into a picture, and as other tools read it.
+
+    infotext = prompt LF [ "Negative prompt: " negative prompt LF ] field { ", " field }
+    field    = name ": " ( value | value as a JSON string )
+
+A value with a comma, a colon or a line break is a JSON string. The last line has at least three fields. The grammar is
+that of ``modules/infotext_utils.py`` in AUTOMATIC1111/stable-diffusion-webui.
+"""
+
+import json
+from typing import Any
+
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS
+from jobs.requests.request import ResolvedRequest
+
+_SPECIAL = frozenset(',:\n\r"')
+
+
+def infotext(seed: int, request: ResolvedRequest) -> str:
+    """The text of a picture.
+
+    Args:
+        seed: of the picture.
+        request: of its job.
+    """
+    lines = [request.prompt]
+    if request.negative_prompt:
+        lines.append(f"Negative prompt: {request.negative_prompt}")
+    fields = {
+        "Steps": request.steps,
+        "Sampler": LABELS[request.sampler],
+        "Schedule type": SCHEDULE_LABELS[request.schedule],
+        "CFG scale": f"{request.cfg_scale:g}",
+        "Seed": seed,
+        "Size": f"{request.width}x{request.height}",
+        "Model": request.model,
+        **({"Eta DDIM": f"{request.eta:g}"} if request.eta else {}),
+        **_own_fields(request),
+    }
+    lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in fields.items()))
+    # NUL may not be in a text chunk, and readers end the text there.
+    return "\n".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _own_fields(request: ResolvedRequest) -> dict[str, Any]:
+    """The fields of features that A1111's web UI lacks."""
+    fields: dict[str, Any] = {}
+    if request.guidance is not None:
+        fields |= {
+            "CLIP guidance": request.guidance.preset,
+            "CLIP guidance model": request.guidance.clip,
+            "CLIP guidance scale": f"{request.guidance.scale:g}",
+            "CLIP guidance cutouts": request.guidance.cutouts,
+        }
+    if request.personalization is not None:
+        fields |= {
+            "Aesthetic embedding": request.personalization.embedding,
+            "Aesthetic steps": request.personalization.steps,
+            "Aesthetic LR": f"{request.personalization.lr:g}",
+            "Aesthetic weight": f"{request.personalization.weight:g}",
+        }
+    if request.upscale is not None:
+        fields |= {
+            "Upscaler": f"Real-ESRGAN {request.upscale.model}",
+            "Upscale factor": request.upscale.factor,
+        }
+    return fields
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False) if _SPECIAL & set(value) else value

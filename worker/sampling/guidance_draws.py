@@ -1,0 +1,54 @@
+"""All random numbers of a picture's guidance, in the order in which the run needs them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jobs.requests.guidance import ResolvedGuidance
+from worker.guidance.objectives import Loss
+from worker.random_numbers import normal
+from worker.sampling.step_losses import StepLosses
+
+
+@dataclass(frozen=True, eq=False)
+class GuidanceDraw:
+    """Those of one gradient.
+
+    Attributes:
+        fresh: standard normal, for taking its step again, [1, C, h, w]; None the first time.
+        loss: with its cutouts; None where no objective is active.
+        smoothing: standard normal, to average the loss over, [samples, C, h, w]; None without smoothing.
+    """
+
+    fresh: Tensor | None
+    loss: Loss | None
+    smoothing: Tensor | None
+
+
+def guidance_draws(
+    guidance: ResolvedGuidance,
+    losses: StepLosses,
+    progress: Sequence[float],
+    shape: tuple[int, int, int, int],
+    generator: torch.Generator,
+    device: torch.device,
+) -> Iterator[GuidanceDraw]:
+    """Draw for each time that a guided step is taken; patience may end a run before them all.
+
+    Args:
+        guidance: of the request.
+        losses: draw from the same generator.
+        progress: share of the run, from 0 to 1, at each guided step.
+        shape: of the latents.
+        generator: of the picture.
+        device: that needs the numbers.
+    """
+    for share in progress:
+        for taken in range(guidance.recurrences):
+            fresh = normal(shape, generator, device) if taken else None
+            loss = losses.draw(share)
+            smooths = loss is not None and guidance.smoothing
+            samples = (guidance.smoothing_samples, *shape[1:])
+            yield GuidanceDraw(fresh, loss, normal(samples, generator, device) if smooths else None)
