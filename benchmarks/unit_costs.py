@@ -23,6 +23,7 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.parameters import Decoder
 from worker.calls import Guide, Tuning
+from worker.canvas import canvas_of
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
@@ -45,6 +46,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
     prompt, nothing = model.encode_texts(["a red apple", ""]).split(1)
     rows, timestep = model.rows([(Row(prompt, 4.0), Row(nothing, -3.0))]), torch.tensor([500])
     gradients, picture = latents.expand(2, -1, -1, -1), torch.rand(1, 3, 64, 64, generator=rng)
+    canvas = canvas_of((255 * picture[0]).to(torch.uint8))
     target = clip.embed_text("a red apple")
     direction = F.normalize(torch.randn(text_clip.width, generator=rng), dim=0)
     embeddings = count()
@@ -61,6 +63,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         "gradient through the linear decoder": (guided("linear", 0), 1),
         f"cutout of {CUTOUTS}": (guided("linear", CUTOUTS), CUTOUTS),
         "decoding": (lambda: model.render(latents), 1),
+        "encoding": (lambda: model._encode_pictures([canvas]), 1),
         "embedding": (lambda: clip.project_pictures(picture), 1),
         "text": (
             lambda: model.encode_texts([f"a red apple {next(embeddings)}"]),

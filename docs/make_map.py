@@ -47,6 +47,7 @@ ROOMS = {
     "worker.engine": "step-level batching: fair order, batches, memory",
     "worker.sampling": "one picture's algorithm, as a generator of model calls",
     "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
+    "worker.sampling.sources": "where a run starts: noise, pictures, what a mask keeps",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
     "worker.models.families": "one module for each family of checkpoints: its networks, its denoiser",
     "worker.models.networks": "a denoiser's network as its device runs it fastest: traces, graphs, attention",
@@ -65,6 +66,7 @@ ROOMS = {
     "jobs.storage": "the artifact store and its files",
     "jobs.pictures": "the one reader of callers' pictures",
     "jobs.requests": "the request models: data alone",
+    "jobs.requests.start": "where a run starts: pictures, masks, seeds; its plan",
     "jobs.db": "the connection to Redis and its scripts",
 }
 

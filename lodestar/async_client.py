@@ -11,12 +11,12 @@ from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
 from lodestar.generation import AsyncGeneration, scores_of
-from lodestar.http import calls
+from lodestar.http import bringing, calls
 from lodestar.http.flow import Call
 from lodestar.http.transport import AsyncTransport
 from lodestar.inputs import PictureLike
 from lodestar.progress import Show
-from lodestar.resources.awaiting import AsyncEmbeddings, AsyncJobs
+from lodestar.resources.awaiting import AsyncEmbeddings, AsyncJobs, AsyncUploads
 
 
 class AsyncClient:
@@ -27,6 +27,7 @@ class AsyncClient:
 
     Attributes:
         jobs: gets, lists, follows, cancels and deletes jobs.
+        uploads: keeps pictures that many requests name.
         embeddings: makes and fetches aesthetic embeddings.
     """
 
@@ -51,6 +52,7 @@ class AsyncClient:
         self._transport = AsyncTransport(url, key, timeout_s, retries, sleep)
         self.url = self._transport.url
         self.jobs = AsyncJobs(self._transport)
+        self.uploads = AsyncUploads(self._transport)
         self.embeddings = AsyncEmbeddings(self._transport)
 
     async def __aenter__(self) -> Self:
@@ -99,7 +101,7 @@ class AsyncClient:
         clip: str | None = None,
     ) -> Scores:
         """The similarity of pictures to a prompt, if there is one, and their aesthetic scores, in their order."""
-        job = await self._transport.run(calls.score(pictures, prompt, clip))
+        job = await self._transport.run(bringing.score(pictures, prompt, clip))
         return scores_of(await self.jobs.wait(job.id))
 
     async def search(
@@ -124,7 +126,7 @@ class AsyncClient:
             InvalidRequestError: neither a text nor a picture is given, or both.
         """
         moved = calls.given(aesthetic_score=aesthetic_score, aesthetic_weight=aesthetic_weight, limit=limit)
-        return await self._transport.run(calls.search(query, picture, moved))
+        return await self._transport.run(bringing.search(query, picture, moved))
 
     async def models(self) -> tuple[dict[str, Any], ...]:
         """The models with their limits and defaults, as in ``GET /v1/models``."""

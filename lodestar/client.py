@@ -11,12 +11,12 @@ from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
 from lodestar.generation import Generation, scores_of
-from lodestar.http import calls
+from lodestar.http import bringing, calls
 from lodestar.http.flow import Call
 from lodestar.http.transport import Transport
 from lodestar.inputs import PictureLike
 from lodestar.progress import Show
-from lodestar.resources.blocking import Embeddings, Jobs
+from lodestar.resources.blocking import Embeddings, Jobs, Uploads
 
 
 class Client:
@@ -27,6 +27,7 @@ class Client:
 
     Attributes:
         jobs: gets, lists, follows, cancels and deletes jobs.
+        uploads: keeps pictures that many requests name.
         embeddings: makes and fetches aesthetic embeddings.
     """
 
@@ -51,6 +52,7 @@ class Client:
         self._transport = Transport(url, key, timeout_s, retries, sleep)
         self.url = self._transport.url
         self.jobs = Jobs(self._transport)
+        self.uploads = Uploads(self._transport)
         self.embeddings = Embeddings(self._transport)
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class Client:
         clip: str | None = None,
     ) -> Scores:
         """The similarity of pictures to a prompt, if there is one, and their aesthetic scores, in their order."""
-        job = self._transport.run(calls.score(pictures, prompt, clip))
+        job = self._transport.run(bringing.score(pictures, prompt, clip))
         return scores_of(self.jobs.wait(job.id))
 
     def search(
@@ -122,7 +124,7 @@ class Client:
             InvalidRequestError: neither a text nor a picture is given, or both.
         """
         moved = calls.given(aesthetic_score=aesthetic_score, aesthetic_weight=aesthetic_weight, limit=limit)
-        return self._transport.run(calls.search(query, picture, moved))
+        return self._transport.run(bringing.search(query, picture, moved))
 
     def models(self) -> tuple[dict[str, Any], ...]:
         """The models with their limits and defaults, as in ``GET /v1/models``."""

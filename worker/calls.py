@@ -17,7 +17,9 @@ from torch import Tensor
 
 from jobs.prompts.prompt import Wording
 from jobs.requests.parameters import Decoder
+from worker.canvas import Canvas
 from worker.guidance.objectives import Loss
+from worker.kept import Kept
 from worker.latents import LatentState
 from worker.rows import Rows
 
@@ -107,6 +109,18 @@ class Personalize(Call):
 
 
 @dataclass(frozen=True, eq=False)
+class Encode(Call):
+    """Encode a picture. Answer: its latents [1, C, h, w], the mode of the VAE's posterior, scaled for the denoiser."""
+
+    model: str
+    picture: Canvas
+
+    @property
+    def key(self) -> Hashable:
+        return Encode, self.model, self.picture.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Denoise(Call):
     """Run the denoiser on each row of a picture, and take its solver on by one call.
 
@@ -118,6 +132,7 @@ class Denoise(Call):
     model: str
     state: LatentState  # moved on when the call has been answered
     rows: Rows
+    kept: Kept | None = None
     noise: Tensor | None = None  # standard normal, on the CPU, [1, C, h, w]; where the solver draws some
 
     @property

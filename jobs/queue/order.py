@@ -23,6 +23,7 @@ _PULL_BACK = 2.0  # a row back through the denoiser
 _GRADIENT = {"vae": 2.5, "linear": 0.1}  # through the decoder of a picture
 _CUTOUT = 0.25  # embedded and compared by one CLIP
 _DECODE = 0.9  # a picture, finished or as a preview
+_ENCODE = 0.4  # a picture to start from
 _EMBEDDING = 0.25  # of a picture by a CLIP
 _TEXT = 0.15  # read by a CLIP or by the text encoder
 _FIT = 1.0  # one step of fitting the text encoder to one window of a prompt
@@ -42,11 +43,11 @@ def cost_of(request: ResolvedRequest | Task) -> int:
         return max(1, ceil(request.num_inputs * _EMBEDDING))
     area = max(1.0, request.width * request.height / _UNIT_PX)
     pictures = request.num_images * (_sampling(request) + _finishing(request))
-    return max(1, ceil(area * (pictures + _enlarging(request)) + _reading(request)))
+    return max(1, ceil(area * (_encoding(request) + pictures + _enlarging(request)) + _reading(request)))
 
 
 def calls_of(sampler: SamplerName, steps: int) -> list[int]:
-    """The sampler's calls of the denoiser at each step."""
+    """The sampler's calls of the denoiser at each step that is run."""
     calls = [1] * steps
     if sampler is SamplerName.HEUN:
         calls = [2] * (steps - 1) + [1]
@@ -57,13 +58,14 @@ def calls_of(sampler: SamplerName, steps: int) -> list[int]:
 
 def _sampling(request: ResolvedRequest) -> float:
     """Cost of the steps of one picture."""
-    rows = float(request.rows)
-    cost = [rows * calls for calls in calls_of(request.sampler, request.steps)]
+    rows, plan = float(request.rows), request.plan
+    cost = [rows * calls for calls in calls_of(request.sampler, plan.run)]
     guidance = request.guidance
     if guidance is not None:
         cutouts = _Cutouts(guidance)
-        for step in guidance.window(request.steps)[:: guidance.stride]:
-            gradient = _gradient(guidance, cutouts, step / request.steps, rows)
+        for index in guidance.window(plan.planned, plan.first)[:: guidance.stride]:
+            gradient = _gradient(guidance, cutouts, index / plan.planned, rows)
+            step = index - plan.first
             cost[step] = guidance.recurrences * (cost[step] + gradient)
     return sum(cost)
 
@@ -102,7 +104,7 @@ class _Cutouts:
 def _finishing(request: ResolvedRequest) -> float:
     """Cost of a picture besides its steps: previews, decoding, and embeddings by the CLIPs."""
     every = request.preview_every_steps
-    previews = (request.steps - 1) // every if every else 0
+    previews = (request.plan.run - 1) // every if every else 0
     guidance = request.guidance
     models = [
         objective
@@ -110,6 +112,12 @@ def _finishing(request: ResolvedRequest) -> float:
         if isinstance(objective, ImageObjective)
     ]
     return _DECODE * (previews + 1) + _EMBEDDING * (2 + len(models))
+
+
+def _encoding(request: ResolvedRequest) -> float:
+    """Cost of the latents of a picture, which all pictures that start from it share."""
+    init = request.init
+    return 0.0 if init is None or (init.starts_from_noise and request.mask is None) else _ENCODE
 
 
 def _enlarging(request: ResolvedRequest) -> float:

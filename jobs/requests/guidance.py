@@ -47,9 +47,14 @@ class ResolvedGuidance(GuidanceParameters):
         description="Return the loss of each objective and the gradient's size at every guided step."
     )
 
-    def window(self, steps: int) -> range:
-        """The guided steps of a run of ``steps``; every ``stride``-th of them takes a gradient."""
-        within = [index for index in range(steps) if self.start <= index / steps < self.end]
+    def window(self, steps: int, first: int = 0) -> range:
+        """The guided steps of a plan of ``steps``; every ``stride``-th of them takes a gradient.
+
+        Args:
+            steps: that are planned.
+            first: number of the first that is run.
+        """
+        within = [index for index in range(first, steps) if self.start <= index / steps < self.end]
         if not (within and self.scale):
             return range(0)
         return range(within[0], min(within[-1] + 1, steps if self.last_step else steps - 1))

@@ -13,11 +13,14 @@ from jobs.requests.personalization import Personalization, ResolvedPersonalizati
 from jobs.requests.presets import PRESETS
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
 from jobs.requests.selection import ResolvedSelection, Selection
+from jobs.requests.start.init import Init, ResolvedInit
+from jobs.requests.start.mask import Mask, ResolvedMask
+from jobs.requests.start.plan import MAX_STEPS, StepPlan
+from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
-MAX_SEED = 2**32 - 1
 MAX_IMAGES = 16
 
 
@@ -92,8 +95,11 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         description="Id of a model of /v1/models. Default: the first one.",
         examples=["pocket"],
     )
-    width: int = Field(description="Width in pixels. Default: the model's own.", examples=[64])
-    height: int = Field(description="Height in pixels. Default: the model's own.", examples=[64])
+    width: int = Field(
+        description="Width in pixels. Default: the model's own; with `init`, of the picture's shape.",
+        examples=[64],
+    )
+    height: int = Field(description="Height in pixels. Default: likewise.", examples=[64])
     sampler: SamplerName = Field(
         description="Solver of the reverse diffusion. Default: the model's own.", examples=["dpmpp_2m"]
     )
@@ -111,7 +117,8 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         examples=[0.0],
     )
     seed: int = Field(
-        description="Seed of the first picture; each following picture adds 1. Default: a random seed.",
+        description="Seed of the first picture; each following picture adds 1, unless they are variations of one. "
+        "Default: a random seed.",
         examples=[7],
     )
     num_images: Annotated[int, Formerly("images")] = Field(
@@ -119,6 +126,16 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     guidance: ResolvedGuidance | None = Field(
         description="CLIP guidance. Default: none. In a request, `{}` guides with the defaults of `laion`."
+    )
+    init: ResolvedInit | None = Field(
+        None, description="Image-to-image: the picture to start from. Default: none, pure noise."
+    )
+    mask: ResolvedMask | None = Field(
+        None,
+        description="Inpainting: the part of `init.image` that is painted anew. Default: none, all of it.",
+    )
+    variation: ResolvedVariation | None = Field(
+        None, description="Variations of one seed. Default: none, a seed for each picture."
     )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
@@ -159,6 +176,15 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         through = guidance is not None and guidance.rho and PRESETS[guidance.preset].through == "conditional"
         return self.cfg_scale != 0 or bool(through)
 
+    def seed_of(self, index: int) -> int:
+        """The seed of a picture."""
+        return self.seed if self.variation else self.seed + index
+
+    @property
+    def plan(self) -> StepPlan:
+        """The steps of each picture."""
+        return StepPlan(self.steps) if self.init is None else self.init.plan
+
     @property
     def rows(self) -> int:
         """Rows of the denoiser for each picture; one of weight 0 is left out."""
@@ -178,7 +204,7 @@ class GenerateRequest(NamesSampler):
     model: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _field("model")
     width: Annotated[int | None, Field(ge=8, le=4096)] = _field("width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")
-    steps: Annotated[int | None, Field(ge=1, le=250)] = _field("steps")
+    steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = _field("steps")
     cfg_scale: Annotated[float | None, Field(ge=0, le=50)] = _field("cfg_scale")
     sampler: SamplerName | None = _field("sampler")
     schedule: ScheduleName | None = _field("schedule")
@@ -186,6 +212,9 @@ class GenerateRequest(NamesSampler):
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
+    init: Init | None = _field("init")
+    mask: Mask | None = _field("mask")
+    variation: Variation | None = _field("variation")
     preview_every_steps: Annotated[int | None, Field(ge=1, le=250)] = _field("preview_every_steps")
     webhook: Webhook | None = Field(
         None,

@@ -8,12 +8,18 @@ from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest
 from jobs.requests.schedules import MAX_CUTOUTS, most_cutouts
+from jobs.requests.start.plan import StepPlan
 from jobs.resolve.objectives import resolve_objectives
 from jobs.storage.embeddings import EmbeddingLibrary
 
 
 def resolve_guidance(
-    request: GenerateRequest, words: str, card: ModelCard, catalog: Catalog, library: EmbeddingLibrary | None
+    request: GenerateRequest,
+    words: str,
+    card: ModelCard,
+    plan: StepPlan,
+    catalog: Catalog,
+    library: EmbeddingLibrary | None,
 ) -> ResolvedGuidance | None:
     """Guidance with its preset's value of every parameter that the request leaves out; None if it asks for none.
 
@@ -21,8 +27,9 @@ def resolve_guidance(
         request: of the caller.
         words: of its prompt, without syntax.
         card: of its model.
+        plan: the steps of each picture.
         catalog: the models and CLIPs.
-        library: the aesthetic embeddings.
+        library: the aesthetic embeddings; without it, none is known.
 
     Raises:
         InvalidRequestError: the parameters contradict each other, or guide no step.
@@ -45,7 +52,7 @@ def resolve_guidance(
         trace=asked.trace,
         **parameters,
     )
-    _require_a_guided_step(guidance, request.steps or card.steps, asked)
+    _require_a_guided_step(guidance, plan, asked)
     return guidance
 
 
@@ -85,14 +92,15 @@ def _most_cutouts(parameters: dict[str, Any]) -> int:
     return most
 
 
-def _require_a_guided_step(guidance: ResolvedGuidance, steps: int, asked: Guidance) -> None:
+def _require_a_guided_step(guidance: ResolvedGuidance, plan: StepPlan, asked: Guidance) -> None:
     """Refuse guidance with a scale but without a guided step."""
-    if guidance.window(steps) or not guidance.scale:
+    if guidance.window(plan.planned, plan.first) or not guidance.scale:
         return
     chosen = next((name for name in ("start", "end") if getattr(asked, name) is not None), None)
     spared = "" if guidance.last_step else ", the last one spared"
+    skipped = f" (init.strength skips the first {plan.first} of {plan.planned})" if plan.first else ""
     raise InvalidRequestError(
-        f"none of {steps} steps would be guided by preset {guidance.preset!r} "
+        f"none of {plan.run} steps{skipped} would be guided by preset {guidance.preset!r} "
         f"from {guidance.start:g} to {guidance.end:g} of the run{spared}",
         field=f"guidance.{chosen}" if chosen else "steps",
     )

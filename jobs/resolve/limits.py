@@ -67,7 +67,7 @@ def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[s
     """The request with one field at a time at its default."""
     left_out: dict[str, dict[str, object]] = {
         "select" if request.select else "num_images": {"num_images": 1, "select": None},
-        "steps": {"steps": min(request.steps, card.steps)},
+        "steps": _of_steps(request, min(request.steps, card.steps)),
         "guidance": {"guidance": None},
         "width" if request.width > request.height else "height": {"width": card.width, "height": card.height},
         "preview_every_steps": {"preview_every_steps": None},
@@ -76,3 +76,7 @@ def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[s
     }
     for field, changes in left_out.items():
         yield field, request.model_copy(update=changes)
+
+
+def _of_steps(request: ResolvedRequest, steps: int) -> dict[str, object]:
+    return {"steps": steps, "init": request.init and request.init.of_steps(steps)}

@@ -1,16 +1,28 @@
 """Resolve a request: fill in every default, and refuse a request that its model cannot serve."""
 
 import secrets
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
-from jobs.requests.request import MAX_SEED, GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.pictures import PictureFacts
+from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
+from jobs.requests.start.init import ResolvedInit
+from jobs.requests.start.mask import Area, ResolvedMask
+from jobs.requests.start.plan import StepPlan
+from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
+from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import NO_LIMITS, Limits
+from jobs.resolve.mask import resolve_mask
 from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
+from jobs.resolve.size import resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
+
+NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
 
 
 def resolve(
@@ -18,6 +30,7 @@ def resolve(
     catalog: Catalog,
     library: EmbeddingLibrary | None = None,
     limits: Limits = NO_LIMITS,
+    pictures: Mapping[str, PictureFacts] = NO_PICTURES,
 ) -> ResolvedRequest:
     """The request with every default and the seed filled in.
 
@@ -26,6 +39,7 @@ def resolve(
         catalog: the models.
         library: the aesthetic embeddings; without it, none is known.
         limits: of every job.
+        pictures: what is known of those that the request names; nothing before they are read.
 
     Raises:
         UnknownModelError: the catalog does not hold the model or a CLIP.
@@ -35,21 +49,42 @@ def resolve(
         OSError: the artifact store, which holds the embeddings, cannot be reached.
     """
     card = catalog.model(request.model)
+    resolved = _with_defaults(request, card, catalog, library, limits, pictures)
+    require_classifier_free_guidance(resolved.guidance, resolved.cfg_scale)
+    limits.check_cost(resolved, card)
+    return resolved
+
+
+def _with_defaults(
+    request: GenerateRequest,
+    card: ModelCard,
+    catalog: Catalog,
+    library: EmbeddingLibrary | None,
+    limits: Limits,
+    pictures: Mapping[str, PictureFacts],
+) -> ResolvedRequest:
     prompt = resolve_prompt(request, card)
     num_images = _num_images(request)
     sampler, schedule = resolve_sampling(request, card)
-    guidance = resolve_guidance(request, prompt.words, card, catalog, library)
-    resolved = ResolvedRequest(
+    init = resolve_init(request.init, prompt.steps)
+    plan = StepPlan(prompt.steps) if init is None else init.plan
+    mask = resolve_mask(request.mask, request.init, pictures)
+    width, height = resolve_size(request, card, _whole(init, mask, pictures))
+    guidance = resolve_guidance(request, prompt.words, card, plan, catalog, library)
+    return ResolvedRequest(
         **prompt.model_dump(),
         model=card.id,
-        width=_size(request.width or card.width, "width", card),
-        height=_size(request.height or card.height, "height", card),
-        seed=_seed(request.seed, num_images),
+        width=width,
+        height=height,
+        seed=_seed(request.seed, 1 if request.variation else num_images, "seed"),
         num_images=num_images,
         sampler=sampler,
         schedule=schedule,
         eta=request.eta,
         guidance=guidance,
+        init=init,
+        mask=mask,
+        variation=_variation(request, num_images),
         preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
@@ -57,9 +92,15 @@ def resolve(
         timeout_s=limits.timeout_of(request),
         priority=request.priority,
     )
-    require_classifier_free_guidance(guidance, resolved.cfg_scale)
-    limits.check_cost(resolved, card)
-    return resolved
+
+
+def _whole(
+    init: ResolvedInit | None, mask: ResolvedMask | None, pictures: Mapping[str, PictureFacts]
+) -> PictureFacts | None:
+    """The picture that is drawn as a whole, whose shape the result should have; None if only a part of it is."""
+    if init is None or (mask is not None and mask.area is Area.MASKED):
+        return None
+    return pictures.get(init.image)
 
 
 def _num_images(request: GenerateRequest) -> int:
@@ -72,27 +113,20 @@ def _num_images(request: GenerateRequest) -> int:
     return request.select.candidates
 
 
-def _size(value: int, field: str, card: ModelCard) -> int:
-    if not card.min_px <= value <= card.max_px:
-        raise InvalidRequestError(
-            f"{field} {value} is outside what model {card.id!r} can make: {card.min_px} to {card.max_px} px",
-            field=field,
-        )
-    if value % card.multiple_px:
-        raise InvalidRequestError(
-            f"{field} {value} is not a multiple of {card.multiple_px}, which model {card.id!r} needs",
-            field=field,
-        )
-    return value
+def _variation(request: GenerateRequest, num_images: int) -> ResolvedVariation | None:
+    asked = request.variation
+    if asked is None:
+        return None
+    return ResolvedVariation(seed=_seed(asked.seed, num_images, "variation.seed"), strength=asked.strength)
 
 
-def _seed(asked: int | None, num_images: int) -> int:
+def _seed(asked: int | None, num_images: int, field: str) -> int:
     """The first picture's seed; later pictures count up from it and must not run past the largest."""
     seed = secrets.randbelow(MAX_SEED - num_images) if asked is None else asked
     if seed + num_images - 1 > MAX_SEED:
         raise InvalidRequestError(
-            f"seed {seed} leaves no room for {num_images} pictures: the last one's seed would be over {MAX_SEED}",
-            field="seed",
+            f"{field} {seed} leaves no room for {num_images} pictures: the last one's seed would be over {MAX_SEED}",
+            field=field,
         )
     return seed
 

@@ -90,7 +90,10 @@ class Image(Wire):
 
     index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
     url: str = Field(description="Path of the picture on this server.", examples=["/v1/jobs/6f1c2a/images/0"])
-    seed: int = Field(ge=0, description="Seed of this picture: the request's seed plus the index.")
+    seed: int = Field(
+        ge=0,
+        description="Seed of this picture: the request's, plus the index without `variation`.",
+    )
     width: int = Field(gt=0, description="Width in pixels.")
     height: int = Field(gt=0, description="Height in pixels.")
     clip_score: float | None = Field(

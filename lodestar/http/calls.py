@@ -1,36 +1,29 @@
-"""Every call of the API that the clients have, as a flow."""
+"""The calls about jobs, and those that only read, as flows."""
 
 import math
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
-from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
-from jobs.status.hits import Hits
 from jobs.status.job import Job, JobPage
 from lodestar.errors import (
-    InvalidRequestError,
     ServerUnavailableError,
     ServerUnreachableError,
     WaitTimeoutError,
     invalid_request,
 )
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
-from lodestar.inputs import PictureLike, named_file, split, with_files_inline
+from lodestar.inputs import with_files_inline
 
-EMBEDDINGS = "/v1/aesthetic-embeddings"
 FIRST_LOOK_S = 0.1
 SLOWEST_LOOK_S = 1.0
-# Longer than the server itself waits for a worker to read a query, or takes to decode the most pictures.
-PATIENCE_S = 120.0
 
 
 def request_of(prompt: str | GenerateRequest, fields: Mapping[str, Any]) -> GenerateRequest:
@@ -157,67 +150,9 @@ def document(response: Any) -> dict[str, Any]:
     return found
 
 
-def search(query: str | None, picture: PictureLike, moved: Mapping[str, Any]) -> Flow[Hits]:
-    """The kept pictures that are most similar to a text, or else to a picture.
-
-    Raises:
-        InvalidRequestError: neither is given, or both.
-    """
-    if (query is None) == (picture is None):
-        raise InvalidRequestError("give either a text or a picture", status=422)
-    if query is not None:
-        options: dict[str, Any] = {"params": {"q": query, **moved}, "timeout": PATIENCE_S}
-        return parsed(Hits, (yield Call("GET", "/v1/search", options)))
-    files, refs = split(picture, "picture")
-    return parsed(Hits, (yield _form("/v1/search", {**moved, **given(job=refs[0] if refs else None)}, files)))
-
-
-def score(pictures: PictureLike, prompt: str | None, clip: str | None) -> Flow[Job]:
-    """Have pictures scored; the job that does it."""
-    files, refs = split(pictures, "pictures")
-    return parsed(Job, (yield _form("/v1/scores", {"jobs": refs, **given(prompt=prompt, clip=clip)}, files)))
-
-
-def make_embedding(
-    name: str, pictures: PictureLike, minus: PictureLike, clip: str | None, normalize: bool
-) -> Flow[Job]:
-    """Have an embedding made; the job that does it."""
-    files, refs = split(pictures, "pictures")
-    minus_files, minus_refs = split(minus, "minus_pictures")
-    fields = {
-        "name": name,
-        "normalize": str(normalize).lower(),
-        "jobs": refs,
-        "minus_jobs": minus_refs,
-        **given(clip=clip),
-    }
-    return parsed(Job, (yield _form(EMBEDDINGS, fields, files + minus_files)))
-
-
-def import_embedding(name: str, file: Path, clip: str | None) -> Flow[Job]:
-    """Have a file read as an embedding; the job that does it."""
-    files = [("file", named_file(file))]
-    return parsed(Job, (yield _form(f"{EMBEDDINGS}/import", {"name": name, **given(clip=clip)}, files)))
-
-
-def list_embeddings() -> Flow[tuple[EmbeddingInfo, ...]]:
-    """All embeddings, by name."""
-    return parsed(EmbeddingList, (yield Call("GET", EMBEDDINGS))).data
-
-
-def get_embedding(name: str) -> Flow[EmbeddingInfo]:
-    """The description of an embedding."""
-    return parsed(EmbeddingInfo, (yield Call("GET", embedding_path(name))))
-
-
 def job_path(job_id: str) -> str:
     """Path of a job, whatever its id is."""
     return links.job(quote(job_id, safe=""))
-
-
-def embedding_path(name: str) -> str:
-    """Path of an embedding, whatever its name is."""
-    return f"{EMBEDDINGS}/{quote(name, safe='')}"
 
 
 def given(**fields: Any) -> dict[str, Any]:
@@ -228,8 +163,3 @@ def given(**fields: Any) -> dict[str, Any]:
 def patience(timeout_s: float | None) -> float:
     """Seconds, where None is for ever."""
     return math.inf if timeout_s is None else timeout_s
-
-
-def _form(path: str, fields: dict[str, Any], files: list[Any]) -> Call:
-    options = {"data": fields, "files": files, "timeout": PATIENCE_S}
-    return Call("POST", path, options, is_repeatable=False)

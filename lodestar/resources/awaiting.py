@@ -5,9 +5,10 @@ from os import PathLike
 from pathlib import Path
 
 from jobs.requests.embeddings import EmbeddingInfo
+from jobs.requests.uploads import Upload
 from jobs.status.job import Job, JobPage
 from lodestar.generation import PATIENCE_S, done, fetched
-from lodestar.http import calls
+from lodestar.http import bringing, calls
 from lodestar.http.streams import Reader, StreamedEvent
 from lodestar.http.transport import AsyncTransport
 from lodestar.inputs import PictureLike
@@ -86,6 +87,34 @@ class AsyncJobs:
         return self._transport.events(Reader(job_id, patience_s))
 
 
+class AsyncUploads:
+    """Pictures that the service keeps for some time, so that many requests name each of them by its id."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Made by AsyncClient."""
+        self._transport = transport
+
+    async def add(self, pictures: PictureLike | Sequence[PictureLike]) -> tuple[Upload, ...]:
+        """Upload pictures, given as for ``Client.score``; what the service knows of each, in their order."""
+        return await self._transport.run(bringing.upload(pictures))
+
+    async def list(self) -> tuple[Upload, ...]:
+        """The caller's uploads, those that expire last first."""
+        return await self._transport.run(bringing.list_uploads())
+
+    async def get(self, upload_id: str) -> Upload:
+        """The size of an upload, and when it expires."""
+        return await self._transport.run(bringing.get_upload(upload_id))
+
+    async def content(self, upload_id: str) -> bytes:
+        """The stored picture, as a PNG file."""
+        return await self._transport.run(calls.content(bringing.upload_path(upload_id) + "/content"))
+
+    async def delete(self, upload_id: str) -> None:
+        """Delete an upload. Jobs that name it keep copies of their own."""
+        await self._transport.run(calls.delete(bringing.upload_path(upload_id)))
+
+
 class AsyncEmbeddings:
     """Aesthetic embeddings of the service. Pictures are given as for ``Client.score``, or as jobs of the service."""
 
@@ -95,11 +124,11 @@ class AsyncEmbeddings:
 
     async def list(self) -> tuple[EmbeddingInfo, ...]:
         """All embeddings, by name."""
-        return await self._transport.run(calls.list_embeddings())
+        return await self._transport.run(bringing.list_embeddings())
 
     async def get(self, name: str) -> EmbeddingInfo:
         """The description of an embedding."""
-        return await self._transport.run(calls.get_embedding(name))
+        return await self._transport.run(bringing.get_embedding(name))
 
     async def make(
         self,
@@ -119,16 +148,16 @@ class AsyncEmbeddings:
             clip: id of the CLIP to make it with; the server's default if None.
             normalize: whether every picture counts the same.
         """
-        return await self._transport.run(calls.make_embedding(name, pictures, minus, clip, normalize))
+        return await self._transport.run(bringing.make_embedding(name, pictures, minus, clip, normalize))
 
     async def import_(self, name: str, file: str | PathLike[str], *, clip: str | None = None) -> Job:
         """Have a file with one vector read as an embedding; the job that does it."""
-        return await self._transport.run(calls.import_embedding(name, Path(file), clip))
+        return await self._transport.run(bringing.import_embedding(name, Path(file), clip))
 
     async def export(self, name: str) -> bytes:
         """An embedding as a safetensors file."""
-        return await self._transport.run(calls.content(calls.embedding_path(name) + "/file"))
+        return await self._transport.run(calls.content(bringing.embedding_path(name) + "/file"))
 
     async def delete(self, name: str) -> None:
         """Delete an embedding."""
-        await self._transport.run(calls.delete(calls.embedding_path(name)))
+        await self._transport.run(calls.delete(bringing.embedding_path(name)))

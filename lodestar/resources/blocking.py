@@ -5,9 +5,10 @@ from os import PathLike
 from pathlib import Path
 
 from jobs.requests.embeddings import EmbeddingInfo
+from jobs.requests.uploads import Upload
 from jobs.status.job import Job, JobPage
 from lodestar.generation import PATIENCE_S, done, fetched
-from lodestar.http import calls
+from lodestar.http import bringing, calls
 from lodestar.http.streams import Reader, StreamedEvent
 from lodestar.http.transport import Transport
 from lodestar.inputs import PictureLike
@@ -84,6 +85,34 @@ class Jobs:
         return self._transport.events(Reader(job_id, patience_s))
 
 
+class Uploads:
+    """Pictures that the service keeps for some time, so that many requests name each of them by its id."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Made by Client."""
+        self._transport = transport
+
+    def add(self, pictures: PictureLike | Sequence[PictureLike]) -> tuple[Upload, ...]:
+        """Upload pictures, given as for ``Client.score``; what the service knows of each, in their order."""
+        return self._transport.run(bringing.upload(pictures))
+
+    def list(self) -> tuple[Upload, ...]:
+        """The caller's uploads, those that expire last first."""
+        return self._transport.run(bringing.list_uploads())
+
+    def get(self, upload_id: str) -> Upload:
+        """The size of an upload, and when it expires."""
+        return self._transport.run(bringing.get_upload(upload_id))
+
+    def content(self, upload_id: str) -> bytes:
+        """The stored picture, as a PNG file."""
+        return self._transport.run(calls.content(bringing.upload_path(upload_id) + "/content"))
+
+    def delete(self, upload_id: str) -> None:
+        """Delete an upload. Jobs that name it keep copies of their own."""
+        self._transport.run(calls.delete(bringing.upload_path(upload_id)))
+
+
 class Embeddings:
     """Aesthetic embeddings of the service. Pictures are given as for ``Client.score``, or as jobs of the service."""
 
@@ -93,11 +122,11 @@ class Embeddings:
 
     def list(self) -> tuple[EmbeddingInfo, ...]:
         """All embeddings, by name."""
-        return self._transport.run(calls.list_embeddings())
+        return self._transport.run(bringing.list_embeddings())
 
     def get(self, name: str) -> EmbeddingInfo:
         """The description of an embedding."""
-        return self._transport.run(calls.get_embedding(name))
+        return self._transport.run(bringing.get_embedding(name))
 
     def make(
         self,
@@ -117,16 +146,16 @@ class Embeddings:
             clip: id of the CLIP to make it with; the server's default if None.
             normalize: whether every picture counts the same.
         """
-        return self._transport.run(calls.make_embedding(name, pictures, minus, clip, normalize))
+        return self._transport.run(bringing.make_embedding(name, pictures, minus, clip, normalize))
 
     def import_(self, name: str, file: str | PathLike[str], *, clip: str | None = None) -> Job:
         """Have a file with one vector read as an embedding; the job that does it."""
-        return self._transport.run(calls.import_embedding(name, Path(file), clip))
+        return self._transport.run(bringing.import_embedding(name, Path(file), clip))
 
     def export(self, name: str) -> bytes:
         """An embedding as a safetensors file."""
-        return self._transport.run(calls.content(calls.embedding_path(name) + "/file"))
+        return self._transport.run(calls.content(bringing.embedding_path(name) + "/file"))
 
     def delete(self, name: str) -> None:
         """Delete an embedding."""
-        self._transport.run(calls.delete(calls.embedding_path(name)))
+        self._transport.run(calls.delete(bringing.embedding_path(name)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -124,3 +125,48 @@ def test_the_demo_leaves_a_picture_and_a_request_to_paste(pocket_model: None, tm
     with Image.open(tmp_path / "demo.png") as picture:
         picture.load()
         assert f"Seed: {SEED}" in str(picture.info["parameters"])
+
+
+def test_a_picture_of_a_job_is_the_start_of_another(shared_stack: Stack, guided: Made) -> None:
+    def apart(one: bytes, other: bytes) -> float:
+        levels = [np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (one, other)]
+        return float(np.abs(levels[0] - levels[1]).mean())
+
+    fields = {"prompt": "a green pear on a white background", "seed": 5, "steps": 10}
+    made = {}
+    for strength in (0.2, 0.8, 1.0):
+        init = {"image": f"{guided.job.id}/0", "strength": strength}
+        made[strength] = make(shared_stack, GenerateRequest.model_validate(fields | {"init": init}))
+        assert made[strength].job.progress.steps == round(10 * strength)
+    assert apart(made[0.2].png, guided.png) < apart(made[0.8].png, guided.png)
+    plain = make(shared_stack, GenerateRequest.model_validate(fields))
+    assert apart(made[1.0].png, plain.png) == 0
+    again = GenerateRequest.model_validate(
+        fields | {"init": {"image": made[0.2].job.generation.init.image, "strength": 0.2}}
+    )
+    assert make(shared_stack, again).png == made[0.2].png
+
+
+def test_a_part_of_a_picture_is_painted_anew_and_its_other_bytes_stay(
+    shared_stack: Stack, guided: Made, tmp_path: Path
+) -> None:
+    whole = Image.open(io.BytesIO(guided.png)).convert("RGB")
+    mask = Image.new("L", whole.size)
+    mask.paste(255, (20, 20, 44, 44))
+    mask.save(tmp_path / "mask.png")
+    whole.save(tmp_path / "whole.png")
+    with (tmp_path / "whole.png").open("rb") as picture, (tmp_path / "mask.png").open("rb") as hole:
+        answer = httpx.post(
+            f"{shared_stack.url}/v1/images",
+            data={"prompt": "a blue fish", "seed": "3", "steps": "8", "guidance": "true"},
+            files={"init.image": picture, "mask.image": hole},
+            headers={"Accept": "image/png"},
+            timeout=PATIENCE_S,
+        )
+    assert answer.status_code == 200, answer.text
+    made, own = (
+        np.asarray(image.convert("RGB")) for image in (Image.open(io.BytesIO(answer.content)), whole)
+    )
+    outside = np.asarray(mask) == 0
+    assert (made[outside] == own[outside]).all()
+    assert (made[~outside] != own[~outside]).mean() > 0.5

@@ -133,6 +133,9 @@ def test_a_passing_error_is_waited_out(address: str) -> None:
             async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
                 return next(answers, None) or await transport.handle_async_request(request)
 
+            async def aclose(self) -> None:
+                await transport.aclose()
+
         client._transport.http._mounts.clear()
         client._transport.http._transport = Away()
         return len(await client.models())

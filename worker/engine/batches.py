@@ -18,6 +18,7 @@ from worker.calls import (
     Denoise,
     EmbedImage,
     EmbedText,
+    Encode,
     EncodeText,
     Guide,
     Personalize,
@@ -67,13 +68,17 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     before, next_calls = gathered(states), calls_of(states)
     x, timesteps, rows = latents_of(before), next_calls[:, 0], model.rows([call.rows for call in calls])
     outputs = model.predict(x, timesteps, rows)
+    starts = [0, *accumulate(call.size for call in calls[:-1])]
+    for place, (start, call) in enumerate(zip(starts, calls, strict=True)):
+        if call.kept is not None:
+            own = outputs[start : start + call.size]
+            own.copy_(call.kept.outputs(own, x[place : place + 1]))
     after = advanced(states, before, next_calls, rows.weighted(outputs), _noise(calls, x.device))
     finite = Readback(latents_of(after).flatten(1).sum(dim=1).isfinite())
     move_on(states, after)  # last: nothing has moved if anything before fails
     batch = Predictions(x, timesteps, outputs, rows.weights, finite)
-    starts = accumulate((call.size for call in calls[:-1]), initial=0)
     return [
-        Prediction(batch, place, start, call.rows)
+        Prediction(batch, place, start, call.rows, call.kept.mask if call.kept else None)
         for place, (start, call) in enumerate(zip(starts, calls, strict=True))
     ]
 
@@ -87,6 +92,11 @@ def _noise(calls: Sequence[Denoise], device: torch.device) -> Tensor | None:
     nothing = torch.zeros_like(some)
     together = torch.cat([nothing if noise is None else noise for noise in drawn])
     return (together.pin_memory() if device.type == "cuda" else together).to(device, non_blocking=True)
+
+
+def encode(calls: Sequence[Encode], models: ModelRegistry) -> list[Tensor]:
+    """The latents [1, C, h, w] of each picture."""
+    return _apart(models.diffusion(calls[0].model).encode_pictures([call.picture for call in calls]))
 
 
 def pull_back(calls: Sequence[PullBack], models: ModelRegistry) -> list[Tensor]:
@@ -132,6 +142,7 @@ BATCHES: dict[type[Call], Callable[..., list[Any]]] = {
     Personalize: personalize,
     EmbedText: embed_texts,
     EmbedImage: embed_images,
+    Encode: encode,
     Denoise: denoise,
     PullBack: pull_back,
     Guide: guide,

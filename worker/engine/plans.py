@@ -52,11 +52,16 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
     if request.select is not None:
         scorer = request.select.scorer
     needed = SamplerInputs(
-        scorer, catalog.aesthetic_scorer.id, card.text_clip, inputs.embeddings, inputs.named
+        scorer,
+        catalog.aesthetic_scorer.id,
+        card.text_clip,
+        inputs.embeddings,
+        inputs.named,
+        inputs.canvas,
     )
     return Plan(
         refs_of(request, needed),
-        request.steps * request.num_images,
+        request.plan.run * request.num_images,
         lambda facts: (sample(request, index, facts, needed) for index in range(request.num_images)),
         request.num_images,
     )

@@ -1,14 +1,13 @@
-"""Measures texts and remembers their latest encodings, since the pictures of a job share theirs."""
+"""Measures texts and remembers their latest encodings."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from worker.facts import Reading
+from worker.models.encodings import EncodingCache
 
 SIZE = 256
 
@@ -27,8 +26,8 @@ def measured(tokenizer: Any, text: str, *, limit: int, own: int | None = None) -
     return Reading(tokens, limit - own, limit)
 
 
-class TextCache:
-    """Encodes each text once, all new ones of a batch together; evicts the least recently used."""
+class TextCache(EncodingCache[str]):
+    """The latest encodings of texts."""
 
     def __init__(self, encode: Callable[[list[str]], Tensor]) -> None:
         """Make an empty cache.
@@ -36,20 +35,7 @@ class TextCache:
         Args:
             encode: N texts to [N, ...].
         """
-        self._encode = encode
-        self._known: OrderedDict[str, Tensor] = OrderedDict()
-
-    def __call__(self, texts: Sequence[str]) -> Tensor:
-        """The encodings [N, ...] of N texts, which may repeat."""
-        missing = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if missing:
-            self._known.update(zip(missing, self._encode(missing).split(1), strict=True))
-        found = torch.cat([self._known[text] for text in texts])
-        for text in texts:
-            self._known.move_to_end(text)
-        while len(self._known) > SIZE:
-            self._known.popitem(last=False)
-        return found
+        super().__init__(encode, str, size=SIZE)
 
 
 def require_vocabulary(tokenizer: Any, tokens: int) -> None:

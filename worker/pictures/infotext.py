@@ -16,12 +16,13 @@ from jobs.requests.request import ResolvedRequest
 _SPECIAL = frozenset(',:\n\r"')
 
 
-def infotext(seed: int, request: ResolvedRequest) -> str:
+def infotext(seed: int, request: ResolvedRequest, index: int = 0) -> str:
     """The text of a picture.
 
     Args:
         seed: of the picture.
         request: of its job.
+        index: of the picture in the job.
     """
     lines = [request.prompt]
     if request.negative_prompt:
@@ -35,11 +36,23 @@ def infotext(seed: int, request: ResolvedRequest) -> str:
         "Size": f"{request.width}x{request.height}",
         "Model": request.model,
         **({"Eta DDIM": f"{request.eta:g}"} if request.eta else {}),
+        **_start(request, index),
         **_own_fields(request),
     }
     lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in fields.items()))
     # NUL may not be in a text chunk, and readers end the text there.
     return "\n".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _start(request: ResolvedRequest, index: int) -> dict[str, Any]:
+    """Where the run started, beside the seed."""
+    fields: dict[str, Any] = {}
+    if request.init is not None:
+        fields["Denoising strength"] = f"{request.init.strength:g}"
+    if request.variation is not None:
+        fields["Variation seed"] = request.variation.seed + index
+        fields["Variation seed strength"] = f"{request.variation.strength:g}"
+    return fields
 
 
 def _own_fields(request: ResolvedRequest) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.canvas import Canvas
+from worker.pictures.masking import canvas_for
 from worker.pictures.read import levels, read_named
 
 DELETED = "a picture that the job needs was deleted before it was looked at"
@@ -52,12 +54,14 @@ class Inputs:
     Attributes:
         embeddings: the aesthetic embeddings that it names, by their digests.
         named: the pictures that its request names, as ``read_named`` returns them.
+        canvas: the one that it starts from, at the size of the pictures to be made.
         pictures: those that it embeds, one after another; none is read yet.
         file: a file to import.
     """
 
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     named: Mapping[str, Tensor] = field(default_factory=dict)
+    canvas: Canvas | None = None
     pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
@@ -74,12 +78,13 @@ def read_inputs(
     try:
         match request:
             case ResolvedRequest():
-                library = EmbeddingLibrary(artifacts, tenant)
+                library, named = EmbeddingLibrary(artifacts, tenant), read_named(job_id, request, artifacts)
                 return Inputs(
                     embeddings={
                         digest: _embedding(name, digest, library) for name, digest in _named(request)
                     },
-                    named=read_named(job_id, request, artifacts),
+                    named=named,
+                    canvas=canvas_for(request, named),
                 )
             case EmbeddingTask():
                 return Inputs(

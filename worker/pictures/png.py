@@ -23,7 +23,7 @@ def encode_png(picture: Picture, request: ResolvedRequest) -> bytes:
     The same picture and request give the same bytes.
     """
     chunks = PngInfo()
-    chunks.add_itxt("parameters", infotext(picture.seed, request))
+    chunks.add_itxt("parameters", infotext(picture.seed, request, picture.index))
     # Previews do not change the picture.
     chunks.add_itxt("lodestar", request.model_dump_json(exclude={"preview_every_steps"}))
     file = io.BytesIO()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,6 +49,7 @@ class ClipGuidance:
         shape: tuple[int, int, int, int],
         device: torch.device,
         generator: torch.Generator,
+        first: int = 0,
     ) -> None:
         """Start a run.
 
@@ -56,6 +57,7 @@ class ClipGuidance:
             guidance: of the request.
             targets: the losses of its objectives.
             steps: of the solver.
+            first: number of the first that is taken.
             model: id of the diffusion model.
             size: height and width of the picture in pixels.
             shape: of its latents.
@@ -65,7 +67,7 @@ class ClipGuidance:
         self._guidance = guidance
         self._preset = PRESETS[guidance.preset]
         self._steps = steps
-        self._window = guidance.window(len(steps))
+        self._window = guidance.window(len(steps), first)
         self._due = self._window[:: guidance.stride]
         self._model = model
         self._device = device
@@ -143,12 +145,20 @@ class ClipGuidance:
         return (noisy, displacement) if gradients and self._note(index, gradients) else None
 
     def _normalized(self, gradient: Gradient, prediction: Prediction) -> Tensor:
+        value, correction, mask = gradient.value, prediction.correction, prediction.mask
+        if mask is None:
+            return self._scaled(value, correction)
+        # Norms are those of the latents that may change: so a small mask is guided as strongly as a whole picture.
+        share = mask.to(value.dtype).mean().clamp(min=1e-12).sqrt()
+        return share * self._scaled(mask * value / share, mask * correction / share)
+
+    def _scaled(self, gradient: Tensor, correction: Tensor) -> Tensor:
         return rule.scaled_gradient(
-            gradient.value,
+            gradient,
             self._preset,
             scale=self._guidance.scale,
             clamp=self._guidance.clamp,
-            correction=prediction.correction,
+            correction=correction,
         )
 
     def _smoothing_noise(self, step: Step, drawn: GuidanceDraw, like: Tensor) -> Tensor | None:
@@ -173,7 +183,7 @@ class ClipGuidance:
         source = prediction.conditional() if self._preset.through == "conditional" else prediction
         blend = step.s if self._preset.blend else 1.0
         point = blend * step.denoised(source.output, source.x) + (1 - blend) * source.x
-        gradient = yield from self._gradient(point, loss, noise)
+        gradient = _masked((yield from self._gradient(point, loss, noise)), source)
         back: Tensor = yield PullBack(
             self._model,
             source.x,
@@ -205,6 +215,12 @@ class ClipGuidance:
         else:
             self._since_best += 1
         return finite
+
+
+def _masked(gradient: Gradient, prediction: Prediction) -> Gradient:
+    """The gradient with respect to what may change."""
+    mask = prediction.mask
+    return gradient if mask is None else replace(gradient, value=mask * gradient.value)
 
 
 def _smoothed(drawn: Sequence[Gradient]) -> Gradient:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.canvas import Canvas
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class SamplerInputs:
         text_clip: id of the CLIP that the model's text encoder belongs to; personalization needs it.
         embeddings: the aesthetic embeddings that the request names, by their digests.
         pictures: those that the request names, uint8 [C, H, W], by these names; see ``read_named``.
+        canvas: the picture that the run starts from, with its mask.
     """
 
     scorer: str
@@ -25,3 +27,4 @@ class SamplerInputs:
     text_clip: str | None = None
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    canvas: Canvas | None = None

@@ -47,43 +47,55 @@ class LinearRun:
 
     Attributes:
         steps: the plan.
-        calls: of the UNet, those of each step.
+        first: number of the first step that is taken.
+        calls: of the UNet, those of each step; none before the first.
         coefficients: of the calls.
-        initial_scale: of the noise that the run starts from.
+        initial_scale: of the noise that a run from step 0 starts from.
     """
 
     steps: tuple[Step, ...]
+    first: int
     calls: tuple[tuple[ModelCall, ...], ...]
     coefficients: Coefficients
     initial_scale: float
 
+    def progress(self, step: int) -> float:
+        """Share of the steps that are taken that lies before one of them."""
+        return (step - self.first) / (len(self.steps) - self.first)
+
 
 def linear_run(
-    sampler: SamplerName, config: dict[str, Any], steps: int, schedule: ScheduleName, eta: float
+    sampler: SamplerName,
+    config: dict[str, Any],
+    steps: int,
+    schedule: ScheduleName,
+    eta: float,
+    first: int = 0,
 ) -> LinearRun:
     """The run of a sampler through a model's noise levels.
 
     Args:
         sampler: which solver.
         config: of the model's scheduler.
-        steps: number of steps.
+        steps: number of steps that are planned.
         schedule: how the noise levels are spread.
         eta: share of fresh noise, where the method leaves it to the caller.
+        first: number of the first step that is taken.
 
     Raises:
         ModelUnavailableError: no solver supports the model's prediction type.
     """
-    return _linear_run(sampler, json.dumps(config, sort_keys=True), steps, schedule, eta)
+    return _linear_run(sampler, json.dumps(config, sort_keys=True), steps, schedule, eta, first)
 
 
 @lru_cache(maxsize=256)
 def _linear_run(
-    sampler: SamplerName, config: str, steps: int, schedule: ScheduleName, eta: float
+    sampler: SamplerName, config: str, steps: int, schedule: ScheduleName, eta: float, first: int
 ) -> LinearRun:
-    solver = SOLVERS[sampler](json.loads(config), steps, schedule, eta)
+    solver = SOLVERS[sampler](json.loads(config), steps, schedule, eta, first)
     calls, weights, moves = [], [], []
     for index, step in enumerate(solver.steps):
-        for stage, timestep in enumerate(step.timesteps):
+        for stage, timestep in enumerate(step.timesteps if index >= first else ()):
             draws = solver.draws(index, stage)
             calls.append(ModelCall(index, stage, float(timestep), draws))
             weights.append(_weights(solver, index, stage, draws=draws))
@@ -94,7 +106,7 @@ def _linear_run(
         tuple(moves),
     )
     scale = float(solver.initial(torch.ones((), dtype=torch.float64)))
-    return LinearRun(tuple(solver.steps), _grouped(calls, len(solver.steps)), coefficients, scale)
+    return LinearRun(tuple(solver.steps), first, _grouped(calls, len(solver.steps)), coefficients, scale)
 
 
 def _grouped(calls: list[ModelCall], steps: int) -> tuple[tuple[ModelCall, ...], ...]:

@@ -38,12 +38,14 @@ class Prediction:
         place: its number among them.
         start: number of its first row.
         rows: its conditions.
+        mask: which latents may change, bool [1, 1, h, w]; None for all.
     """
 
     batch: Predictions
     place: int
     start: int
     rows: Rows
+    mask: Tensor | None = None
 
     @property
     def x(self) -> Tensor:
@@ -81,7 +83,7 @@ class Prediction:
         alone = Predictions(
             self.x, self.timestep, first, torch.ones_like(self.weights[None, :1]), self.batch.finite
         )
-        return Prediction(alone, 0, 0, (replace(self.rows[0], weight=1.0),))
+        return Prediction(alone, 0, 0, (replace(self.rows[0], weight=1.0),), self.mask)
 
     @property
     def is_finite(self) -> bool:

@@ -27,6 +27,8 @@ from worker.sampling.noise import Ahead, noise_stream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
+from worker.sampling.sources.first_noise import first_noise
+from worker.sampling.sources.source import Source, filling, source_of
 from worker.sampling.targets import embed_targets
 
 # Guidance draws from a stream of its own, so that guided and unguided runs of one seed share their noise.
@@ -38,6 +40,7 @@ class _Sampling:
     """A picture on its way: its run, its conditions, its latents, its guidance and its fresh noise."""
 
     run: LinearRun
+    source: Source
     conditions: Conditions
     state: LatentState
     guidance: ClipGuidance | None
@@ -47,7 +50,7 @@ class _Sampling:
 def sample(
     request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, Picture]:
-    """Make picture ``index`` of a request; its seed is the request's seed plus ``index``.
+    """Make picture ``index`` of a request.
 
     Raises:
         JobFailedError: the latents, the picture or a score is not finite. The picture alone causes that, never another
@@ -57,21 +60,22 @@ def sample(
         yield from note_cut_texts(request, facts, inputs)
     sampling = yield from _begun(request, index, facts, inputs)
     earlier: Prediction | None = None
-    for number in range(len(sampling.run.steps)):
-        prediction, update = yield from _step(request.model, sampling, number)
+    for number in request.plan.indexes:
+        prediction, update = yield from _step(request, sampling, number)
         # Read one step late, so that the device need not be waited for.
         _require_finite(earlier, index, number)
         earlier = prediction
         yield Stepped()
         if _shows(request, number):
-            yield from _preview(request, index, number, sampling.run, prediction, update)
-    pixels: Tensor = yield Decode(request.model, sampling.state.x)
+            yield from _preview(request, index, number, sampling.run, prediction, update, inputs)
+    decoded: Tensor = yield Decode(request.model, sampling.source.finished(sampling.state.x))
     _require_finite(earlier, index, len(sampling.run.steps))
+    pixels = pasted(decoded, inputs)
     raster = Raster(pixels)  # leaves the device while the picture is scored there
     scores = yield from score(pixels, raster, request.words, index, facts, inputs)
     return Picture(
         index,
-        request.seed + index,
+        request.seed_of(index),
         pixels,
         raster,
         scores.clip_score,
@@ -84,26 +88,39 @@ def sample(
 def _begun(
     request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, _Sampling]:
-    """The start of a picture: conditions, plan, guidance and pure noise."""
-    model, seed = facts.models[request.model], request.seed + index
+    """The start of a picture: conditions, plan, guidance and the first latents."""
+    model, seed = facts.models[request.model], request.seed_of(index)
     conditions = yield from condition(request, inputs)
-    run = linear_run(request.sampler, model.scheduler_config, request.steps, request.schedule, request.eta)
-    shape = _shape(request, model)
+    source = yield from source_of(request, model, inputs)
+    run, shape = run_of(request, model.scheduler_config), _shape(request, model)
     guidance = yield from _clip_guidance(request, seed, run, shape, facts, inputs)
     rng = torch.Generator().manual_seed(seed)
-    x = run.initial_scale * torch.randn(shape, generator=rng)
-    state = LatentState(run.coefficients, x.to(model.device))
+    noise, filled = first_noise(request, index, shape, rng), filling(request, seed, shape)
+    state = LatentState(run.coefficients, source.start(noise, run, model.device, filled))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, conditions, state, guidance, noise_stream(rng, shape, draws))
+    return _Sampling(run, source, conditions, state, guidance, noise_stream(rng, shape, draws))
+
+
+def run_of(request: ResolvedRequest, scheduler_config: dict[str, Any]) -> LinearRun:
+    """The run of a request's pictures through a model's noise levels.
+
+    Raises:
+        ModelUnavailableError: no solver supports the model's prediction type.
+    """
+    plan = request.plan
+    return linear_run(
+        request.sampler, scheduler_config, plan.planned, request.schedule, request.eta, plan.first
+    )
 
 
 def _step(
-    model: str, sampling: _Sampling, number: int
+    request: ResolvedRequest, sampling: _Sampling, number: int
 ) -> Generator[Yield, Any, tuple[Prediction, Update | None]]:
     """Take step ``number``, several times with recurrences: the first prediction of the last time, and the update."""
     run, state, guidance = sampling.run, sampling.state, sampling.guidance
-    rows = sampling.conditions.at(number)
+    # By the noise level, as all times of a run.
+    rows = sampling.conditions.at(number * request.steps // request.plan.planned)
     rounds = guidance.rounds(number) if guidance else 1
     if rounds > 1:
         state.mark()
@@ -115,7 +132,8 @@ def _step(
         update: Update | None = None
         for call in run.calls[number]:
             noise = next(sampling.noise) if call.draws else None
-            prediction: Prediction = yield Denoise(model, state, rows, noise)
+            kept = sampling.source.kept(run.steps[number + call.stage], run.progress(number))
+            prediction: Prediction = yield Denoise(request.model, state, rows, kept, noise)
             if call.stage == 0:
                 first = prediction
                 update = (yield from guidance.update(number, first)) if guidance else None
@@ -136,8 +154,9 @@ def _require_finite(prediction: Prediction | None, index: int, step: int) -> Non
 
 def _shows(request: ResolvedRequest, number: int) -> bool:
     """Whether the estimate is shown after step ``number``: every ``preview_every_steps`` steps, but the last."""
-    every, done = request.preview_every_steps, number + 1
-    return bool(every) and done % (every or 1) == 0 and done < request.steps
+    every, plan = request.preview_every_steps, request.plan
+    done = number + 1 - plan.first
+    return bool(every) and done % (every or 1) == 0 and done < plan.run
 
 
 def _preview(
@@ -147,13 +166,20 @@ def _preview(
     run: LinearRun,
     prediction: Prediction,
     update: Update | None,
+    inputs: SamplerInputs,
 ) -> Generator[Yield, Any, None]:
     """Decode and show the estimate of step ``number``."""
     denoised = run.steps[number].denoised(prediction.output, prediction.x)
     if update is not None:
         denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(request.model, denoised)
-    yield Preview(index, number + 1, Raster(pixels))
+    yield Preview(index, number + 1 - run.first, Raster(pasted(pixels, inputs)))
+
+
+def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
+    """A picture [3, H, W] in [0, 1] as it is shown: pasted into what it is a part of, if it is one."""
+    paste = inputs.canvas.paste if inputs.canvas else None
+    return pixels if paste is None else paste.over(pixels)
 
 
 def _shape(request: ResolvedRequest, model: ModelFacts) -> tuple[int, int, int, int]:
@@ -178,6 +204,7 @@ def _clip_guidance(
         guidance,
         (yield from embed_targets(guidance, facts, inputs)),
         run.steps,
+        first=run.first,
         model=request.model,
         size=(request.height, request.width),
         shape=shape,

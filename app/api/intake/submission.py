@@ -1,5 +1,6 @@
 """From a request of any route to a queued job."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 
 from fastapi import Request
@@ -9,9 +10,9 @@ from app.api.pictures.brought_pictures import Brought, bring_pictures
 from app.api.pictures.store_access import forget_files, forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
 from jobs.queue.submission import NATIVE, Presentation, Submission, new_job_id
-from jobs.requests.pictures import pictures_in
+from jobs.requests.pictures import PictureFacts, pictures_in
 from jobs.requests.request import GenerateRequest, ResolvedRequest
-from jobs.resolve.request import resolve
+from jobs.resolve.request import NO_PICTURES, resolve
 
 
 async def submit_job(
@@ -39,7 +40,7 @@ async def submit_job(
     async with forgetting_files(services.artifacts, job_id) if has_pictures else nullcontext():
         if has_pictures:
             stored, brought = await bring_pictures(request, job_id, wanted, caller)
-            resolved = await run_in_threadpool(_resolve, stored, services)
+            resolved = await run_in_threadpool(_resolve, stored, services, brought.facts)
         submission = await run_in_threadpool(
             services.queue.submit,
             resolved,
@@ -57,6 +58,8 @@ async def submit_job(
     return submission
 
 
-def _resolve(wanted: GenerateRequest, services: Services) -> ResolvedRequest:
+def _resolve(
+    wanted: GenerateRequest, services: Services, pictures: Mapping[str, PictureFacts] = NO_PICTURES
+) -> ResolvedRequest:
     with reaching_the_store():
-        return resolve(wanted, services.catalog, services.embeddings, services.limits)
+        return resolve(wanted, services.catalog, services.embeddings, services.limits, pictures)

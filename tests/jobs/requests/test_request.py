@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, MAX_SEED, GenerateRequest
+from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, GenerateRequest
 from jobs.requests.samplers import SamplerName
+from jobs.requests.start.seeds import MAX_SEED
 
 
 def problems(**fields: Any) -> list[tuple[str, str]]:
@@ -35,6 +36,9 @@ def test_only_the_prompt_is_needed() -> None:
         "seed": None,
         "num_images": 1,
         "guidance": None,
+        "init": None,
+        "mask": None,
+        "variation": None,
         "preview_every_steps": None,
         "webhook": None,
         "personalization": None,

@@ -21,6 +21,9 @@ from jobs.requests.pictures import Thumbnail
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import ResolvedSelection, Weights
+from jobs.requests.start.init import ResolvedInit
+from jobs.requests.start.mask import ResolvedMask
+from jobs.requests.start.seeds import ResolvedVariation
 from jobs.requests.tasks import (
     EmbeddingTask,
     ImportTask,
@@ -42,6 +45,9 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "long_prompt": "cut",
         "schedule": "default",
         "eta": 0.0,
+        "init": None,
+        "mask": None,
+        "variation": None,
         "preview_every_steps": None,
         "personalization": None,
         "select": None,
@@ -49,6 +55,18 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "priority": "normal",
     },
     ResolvedGuidance: {"last_step": True},
+    ResolvedInit: {},
+    ResolvedMask: {
+        "invert": False,
+        "grow": 0,
+        "blur": 0.0,
+        "fill": "original",
+        "area": "whole",
+        "padding": 32,
+        "soft": False,
+        "paste": True,
+    },
+    ResolvedVariation: {},
     ResolvedPersonalization: {},
     ResolvedSelection: {},
     ResolvedUpscale: {},
@@ -95,6 +113,16 @@ def guided() -> ResolvedRequest:
                 text_angle=0,
                 text_negative=False,
             ),
+            "init": ResolvedInit(
+                image="sha256:" + "b" * 64,
+                strength=0.5,
+                exact_steps=False,
+                fit="crop",
+                steps_planned=20,
+                steps_run=10,
+            ),
+            "mask": ResolvedMask(image="sha256:" + "c" * 64, blur=4),
+            "variation": ResolvedVariation(seed=3, strength=0.5),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),
         }

@@ -7,8 +7,9 @@ from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import TextObjective
 from jobs.requests.presets import PRESETS
-from jobs.requests.request import MAX_SEED, GenerateRequest
+from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
+from jobs.requests.start.seeds import MAX_SEED
 from jobs.resolve.request import resolve
 
 
@@ -30,6 +31,9 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "eta": 0.0,
         "num_images": 1,
         "guidance": None,
+        "init": None,
+        "mask": None,
+        "variation": None,
         "preview_every_steps": None,
         "personalization": None,
         "select": None,
@@ -99,6 +103,9 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
             "decoder": "linear",
             "trace": True,
         },
+        "init": None,
+        "mask": None,
+        "variation": None,
         "preview_every_steps": 2,
         "personalization": None,
         "select": None,

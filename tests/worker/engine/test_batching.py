@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 
 import worker.engine.plans
 from jobs.catalog.catalog import Catalog
+from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
+from tests.brought_pictures import scene
 from tests.worker.running import TOLERANCE, Running, pictures
+from tests.worker.sampling.starting import KEPT, MASK, canvas, canvas_with
 from worker.calls import Denoise
+from worker.canvas import Canvas
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
 from worker.engine.work import Failed, Work
@@ -30,6 +34,7 @@ from worker.models.clip import ClipModel
 from worker.models.families.denoiser import Denoiser
 from worker.models.registry import ModelRegistry
 from worker.models.rows import RowBatch
+from worker.pictures.inputs import Inputs
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.sampler import sample
@@ -51,6 +56,24 @@ pictures_asked = st.fixed_dictionaries(
         "width": st.sampled_from([64, 64, 96]),
         "num_images": st.sampled_from([1, 1, 2]),
         "guidance": guidances,
+    },
+    optional={
+        "init": st.fixed_dictionaries(
+            {"image": st.just(KEPT), "strength": st.sampled_from([0.5, 0.7, 1.0])},
+            optional={"exact_steps": st.just(True)},
+        )
+    },
+) | st.fixed_dictionaries(
+    {
+        "prompt": st.just("a green pear"),
+        "seed": st.integers(0, 99),
+        "steps": st.integers(2, 8),
+        "init": st.fixed_dictionaries({"image": st.just(KEPT), "strength": st.sampled_from([0.6, 1.0])}),
+        "mask": st.fixed_dictionaries(
+            {"image": st.just(MASK)},
+            optional={"soft": st.just(True), "fill": st.sampled_from(["blur", "noise"])},
+        ),
+        "guidance": guidances,
     }
 )
 solvers = st.fixed_dictionaries({"sampler": st.sampled_from(SamplerName)}) | st.just(
@@ -70,14 +93,27 @@ requests = st.builds(operator.or_, pictures_asked, solvers)
 def test_a_random_mix_of_jobs_gives_the_pictures_that_each_gives_alone(
     mix: list[dict[str, object]], models: ModelRegistry, pocket_catalog: Catalog
 ) -> None:
-    asked = [resolve(GenerateRequest.model_validate(fields), pocket_catalog) for fields in mix]
+    asked = [resolved for fields in mix if (resolved := _resolved(fields, pocket_catalog))]
     assert_alike(run_together(models, asked), run_alone(models, asked))
+
+
+def _resolved(fields: dict[str, object], catalog: Catalog) -> ResolvedRequest | None:
+    """A request; None if its strength runs no step, or none that is guided."""
+    try:
+        return resolve(GenerateRequest.model_validate(fields), catalog)
+    except InvalidRequestError:
+        return None
+
+
+def start_of(request: ResolvedRequest) -> Canvas:
+    size = request.width, request.height
+    return canvas(*size) if request.mask is None else canvas_with(request, picture=scene(*size))
 
 
 def run_together(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[torch.Tensor]]:
     running = Running(models)
     for number, request in enumerate(asked):
-        running.engine.admit(Work(str(number), request))
+        running.engine.admit(Work(str(number), request, Inputs(canvas=start_of(request))))
     outcomes = running.wait_for(*(str(number) for number in range(len(asked))))
     running.stop()
     return [pictures(outcome) for outcome in outcomes]
@@ -87,7 +123,7 @@ def run_alone(models: ModelRegistry, asked: list[ResolvedRequest]) -> list[list[
     runner = Runner(models)
     return [
         [
-            generate(request, runner, SamplerInputs("pocket-m"), index).pixels
+            generate(request, runner, SamplerInputs("pocket-m", canvas=start_of(request)), index).pixels
             for index in range(request.num_images)
         ]
         for request in asked
@@ -143,6 +179,32 @@ def test_jobs_that_wait_for_alike_calls_share_one_batch(
     run_together(models, mix)
     assert max(sizes) == 2 + 1 + 2 * 2
     assert sum(sizes) == 3 * 7
+
+
+def test_runs_from_pictures_and_from_noise_share_one_batch_whatever_step_they_start_at(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    real = Denoiser.predict
+
+    def counted(
+        self: Denoiser, latents: torch.Tensor, timesteps: torch.Tensor, rows: RowBatch
+    ) -> torch.Tensor:
+        sizes.append(len(rows.context))
+        return real(self, latents, timesteps, rows)
+
+    mix = [
+        ask(steps=3),
+        ask(steps=6, init={"image": KEPT, "strength": 0.5}),
+        ask(steps=3, sampler="euler", init={"image": KEPT, "strength": 0.3, "exact_steps": True}),
+        ask(steps=6, sampler="heun", init={"image": KEPT, "strength": 0.5}, mask={"image": MASK}),
+        ask(steps=3, init={"image": KEPT, "strength": 1}, mask={"image": MASK}, guidance={"cutouts": 2}),
+    ]
+    alone = run_alone(models, mix)
+    monkeypatch.setattr(Denoiser, "predict", counted)
+    together = run_together(models, mix)
+    assert max(sizes) == 10
+    assert_alike(together, alone)
 
 
 def test_every_method_of_guidance_draws_in_a_batch_what_it_draws_alone(

@@ -21,6 +21,7 @@ from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from worker import calls, events, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
+from worker.canvas import canvas_of
 from worker.guidance.gradient import Gradient
 from worker.latents import move_on
 from worker.patterns import PARTS
@@ -75,6 +76,10 @@ def inputs_of(request: ResolvedRequest) -> SamplerInputs:
         "pocket-s",
         {"d": AestheticEmbedding(torch.ones(WIDTH), "pocket-s", {})},
         {BROUGHT: torch.zeros(3, 8, 8, dtype=torch.uint8)},
+        canvas_of(
+            torch.zeros(3, request.height, request.width, dtype=torch.uint8),
+            torch.full((1, request.height, request.width), 255, dtype=torch.uint8),
+        ),
     )
 
 
@@ -121,6 +126,9 @@ class Counter:
                 cutouts = sum(len(terms.cutouts) for terms in call.loss.clip_terms)
                 self.cost += self.area * (order._GRADIENT[call.decoder] + order._CUTOUT * cutouts)
                 return Gradient(1.0, {}, 1e-3 * self._random(*call.latents.shape), finite=True)
+            case calls.Encode():
+                self._once("picture", self.area * order._ENCODE)
+                return self._random(1, CHANNELS, *(side // FACTOR for side in call.picture.shape[1:]))
             case calls.Decode():
                 self.cost += self.area * order._DECODE
                 return self._random(3, 8, 8).clamp(0, 1)
@@ -194,6 +202,11 @@ REQUESTS = st.fixed_dictionaries(
     },
     optional={
         "num_images": st.integers(1, 3),
+        "init": st.fixed_dictionaries(
+            {"image": st.just(BROUGHT), "strength": st.sampled_from([0.3, 0.6, 0.9, 1.0])},
+            optional={"exact_steps": st.booleans()},
+        ),
+        "mask": st.just({"image": BROUGHT}),
         "preview_every_steps": st.integers(1, 10),
         "select": st.just({"candidates": 3, "scorer": "pocket-eval"}),
     },

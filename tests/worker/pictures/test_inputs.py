@@ -213,3 +213,36 @@ def test_an_import_that_fails_names_the_file_as_its_sender_calls_it() -> None:
     older = task.model_copy(update={"filename": ""})
     with pytest.raises(InvalidFileError, match=r"^0\.npy is no array"):
         next(run_task(older, Inputs(file=b"no numbers"), Facts()))
+
+
+class TestThePictureThatAJobStartsFrom:
+    def started(self, ask: Ask, artifacts: ArtifactStore, **fields: object) -> Inputs:
+        png = to_png(scene(120, 60))
+        artifacts.put(input_key(JOB, digest_of(png)), png)
+        init = {"image": f"sha256:{digest_of(png)}", "strength": fields.pop("strength", 0.5)}
+        return read_inputs(JOB, ask(init=init | {"fit": fields.pop("fit", "crop")}, **fields), artifacts)
+
+    def test_is_brought_to_the_size_of_the_pictures_to_be_made(
+        self, ask: Ask, artifacts: ArtifactStore
+    ) -> None:
+        whole = levels(scene(120, 60)).float()
+        made = {fit: self.started(ask, artifacts, fit=fit).canvas for fit in ("crop", "stretch", "pad")}
+        for fit, canvas in made.items():
+            assert canvas is not None, fit
+            assert (canvas.pixels.dtype, tuple(canvas.shape)) == (torch.uint8, (3, 64, 64))
+        pixels = {fit: canvas.pixels.float() for fit, canvas in made.items() if canvas}
+        assert (pixels["crop"][:, 0, 0] - whole[:, 0, 30]).abs().max() < 4  # its left quarter is cut off
+        assert (pixels["stretch"][:, 0, 0] - whole[:, 0, 0]).abs().max() < 4
+        assert torch.equal(pixels["pad"][:, 0], pixels["pad"][:, 16])  # beneath it the picture begins
+        assert not torch.equal(pixels["pad"][:, 16], pixels["pad"][:, 20])
+
+    def test_of_its_own_size_is_what_it_is(self, ask: Ask, artifacts: ArtifactStore) -> None:
+        png = to_png(scene(64, 64))
+        artifacts.put(input_key(JOB, digest_of(png)), png)
+        request = ask(init={"image": f"sha256:{digest_of(png)}"})
+        canvas = read_inputs(JOB, request, artifacts).canvas
+        assert canvas is not None
+        assert torch.equal(canvas.pixels, levels(scene(64, 64)))
+
+    def test_is_not_prepared_where_nothing_of_it_is_used(self, ask: Ask, artifacts: ArtifactStore) -> None:
+        assert self.started(ask, artifacts, strength=1).canvas is None

@@ -11,13 +11,17 @@ from torch.nn import Module
 
 from jobs.errors import ModelUnavailableError
 from jobs.prompts.prompt import Wording, plain
+from worker.canvas import Canvas
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.device import Device
+from worker.models.encodings import EncodingCache
 from worker.models.families.personalizer import Personalizer
 from worker.models.rows import RowBatch, RowBatches
 from worker.rows import Rows
+
+PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
 
 
 class Denoiser(ABC):
@@ -29,6 +33,7 @@ class Denoiser(ABC):
     Attributes:
         facts: its properties, for samplers.
         least_side: height and width of the smallest latents that every level of the network has something of.
+        encode_pictures: canvases of one shape to latents [N, C, h, w], float32 on the device. Keeps the latest.
     """
 
     def __init__(
@@ -47,6 +52,9 @@ class Denoiser(ABC):
             Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
         self.facts = facts
         self.least_side = least_side
+        self.encode_pictures: EncodingCache[Canvas] = EncodingCache(
+            self._encode_pictures, lambda canvas: canvas.digest, size=PICTURES
+        )
         self._device = device
         self._rows = RowBatches(device.device, device.dtype)
         self._personalizer = personalizer
@@ -69,6 +77,18 @@ class Denoiser(ABC):
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
+
+    @abstractmethod
+    def encode_pixels(self, pictures: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W] in [0, 1] to latents [B, C, h, w], scaled as the network reads them.
+
+        They are the mode of the encoder's posterior: always the same, unlike a sample, and nearer to the picture.
+        """
+
+    @torch.no_grad()
+    def _encode_pictures(self, canvases: list[Canvas]) -> Tensor:
+        pixels = torch.stack([canvas.pixels for canvas in canvases]).to(self._device.device)
+        return self.encode_pixels(pixels.float() / 255).float()
 
     def widen(self) -> bool:
         """Decode in a wider number format from now on; whether there is one."""

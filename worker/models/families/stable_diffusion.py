@@ -100,6 +100,11 @@ class StableDiffusion(Denoiser):
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
         return self._network(latents.to(self._device.dtype), timesteps, rows.context)
 
+    def encode_pixels(self, pictures: Tensor) -> Tensor:
+        posterior = self._vae.encode((2 * pictures - 1).to(self._vae.dtype)).latent_dist
+        latents: Tensor = posterior.mode() * self._vae.config.scaling_factor
+        return latents
+
     def decode(self, latents: Tensor) -> Tensor:
         return self._decoder(latents)
 

@@ -39,14 +39,16 @@ class Solver(ABC):
         steps: int,
         schedule: ScheduleName = ScheduleName.DEFAULT,
         eta: float = 0.0,
+        first: int = 0,
     ) -> None:
         """Plan a run.
 
         Args:
             config: of the model's scheduler.
-            steps: number of steps.
+            steps: number of steps that are planned.
             schedule: how their noise levels are spread.
             eta: share of fresh noise, where the method leaves it to the caller.
+            first: number of the first step that is taken; the memory is empty there.
 
         Raises:
             ModelUnavailableError: no solver supports the model's prediction type.
@@ -55,12 +57,17 @@ class Solver(ABC):
         self.steps, self._initial_scale = planned(
             self.levels, json.dumps(config, sort_keys=True), steps, schedule, eta
         )
+        self.steps = self._begun_at(first)
         self.past: tuple[Tensor, ...] = ()
         self.start: Tensor | None = None
         self._marked: tuple[tuple[Tensor, ...], Tensor | None] = self.past, self.start
 
+    def _begun_at(self, first: int) -> tuple[Step, ...]:  # noqa: ARG002 - most begin anywhere alike
+        """The plan of a run that begins at step ``first``."""
+        return self.steps
+
     def initial(self, noise: Tensor) -> Tensor:
-        """The latents to start from, for standard normal ``noise``."""
+        """The latents to start from at step 0, for standard normal ``noise``."""
         return noise * self._initial_scale
 
     def draws(self, index: int, stage: int) -> bool:

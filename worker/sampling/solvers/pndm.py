@@ -1,10 +1,13 @@
 """PNDM without Runge-Kutta steps, also called PLMS: a linear multistep method on the UNet's outputs."""
 
+from dataclasses import replace
+
 from diffusers import PNDMScheduler
 from torch import Tensor
 
 from worker.sampling.noise_schedule import NoiseLevels, first_pair
 from worker.sampling.solvers.base import Solver
+from worker.sampling.step import Step
 
 # Weights of the outputs, the latest first, in the methods of Adams and Bashforth of order 1 to 4.
 _ADAMS_BASHFORTH = (
@@ -19,6 +22,19 @@ class Pndm(Solver):
     """Liu et al. 2022, the linear multistep form, after a first step with the mean of the outputs at its ends."""
 
     levels = NoiseLevels(PNDMScheduler, {"skip_prk_steps": True}, grouped=first_pair)
+
+    def _begun_at(self, first: int) -> tuple[Step, ...]:
+        """The first step that is taken makes two calls, wherever it lies: the memory is empty there.
+
+        Diffusers slices its list of timesteps instead, and so asks from the third call on at a timestep of less noise
+        than the latents have.
+        """
+        starts = [step.timesteps[:1] for step in self.steps]
+        twice = (*starts[first], *(starts[first + 1] if first + 1 < len(starts) else ()))
+        return tuple(
+            replace(step, timesteps=twice if number == first else start)
+            for number, (step, start) in enumerate(zip(self.steps, starts, strict=True))
+        )
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         step = self.steps[index]

@@ -25,7 +25,7 @@ class UniPc(Solver):
     def _predicted(self, index: int) -> Tensor:
         """UniP: D in the middle of the step, on the line through the last two estimates."""
         denoised = self.past[0]
-        if index in (0, len(self.steps) - 1):
+        if len(self.past) == 1 or index == len(self.steps) - 1:
             return denoised
         step, last = self.steps[index], self.steps[index - 1]
         r = (last.log_snr - step.log_snr) / (step.log_snr_next - step.log_snr)
@@ -37,7 +37,7 @@ class UniPc(Solver):
         last = self.steps[index - 1]
         h = last.log_snr_next - last.log_snr
         change = denoised - self.past[0]
-        if index == 1:
+        if len(self.past) == 1:
             return last.first_order(self.start, self.past[0] + change / 2)
         b = _integrals(h)
         r = (self.steps[index - 2].log_snr - last.log_snr) / h

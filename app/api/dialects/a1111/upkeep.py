@@ -6,8 +6,10 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.api.access.keys.needs import needs, needs_key, public
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
+from jobs.callers.scopes import Scope
 from jobs.queue.workers import WorkerInfo
 
 router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
@@ -19,35 +21,41 @@ router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 @router.post("/sdapi/v1/refresh-embeddings")
 @router.post("/sdapi/v1/reload-checkpoint")
 @router.post("/sdapi/v1/unload-checkpoint")
+@needs_key
 def nothing_to_do() -> None:
     """Do nothing: the catalog is read when the server starts, and the workers load what their jobs need."""
 
 
 @router.get("/sdapi/v1/memory")
+@needs(Scope.METRICS)  # it tells of everybody's load
 def get_memory(services: TheServices) -> dict[str, Any]:
     """Memory of this machine, and of the workers' devices together, in bytes."""
     return {"ram": _ram(), "cuda": _devices(services.workers.alive())}
 
 
 @router.get("/internal/ping")
+@public
 def ping() -> dict[str, Any]:
     """An empty answer: the server is there."""
     return {}
 
 
 @router.get("/app_id")
+@needs_key
 def get_app_id(services: TheServices) -> dict[str, int]:
     """A number of this run of the server."""
     return {"app_id": int(services.catalog_read_at.timestamp() * 1000)}
 
 
 @router.get("/controlnet/model_list")
+@needs_key
 def list_control_models() -> dict[str, list[str]]:
     """No models of ControlNet."""
     return {"model_list": []}
 
 
 @router.get("/controlnet/module_list")
+@needs_key
 def list_control_modules() -> dict[str, list[str]]:
     """No preprocessors of ControlNet."""
     return {"module_list": []}

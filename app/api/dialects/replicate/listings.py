@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
+from app.api.access.keys.needs import needs_key
 from app.api.dialects.replicate.clients import OwnClientsRoute
 from app.api.dialects.replicate.models import (
     deployment_object,
@@ -26,6 +27,7 @@ _MAX_QUERY_CHARS = 1000
 
 
 @own_router.get("/models")
+@needs_key
 def list_models(request: Request, response: Response, services: TheServices) -> dict[str, Any]:
     """The models of the catalog, the default one first."""
     response.headers["Vary"] = "User-Agent"
@@ -33,6 +35,7 @@ def list_models(request: Request, response: Response, services: TheServices) -> 
 
 
 @router.api_route("/models", methods=["QUERY"])
+@needs_key
 async def search_models(request: Request, services: TheServices) -> dict[str, Any]:
     """The models whose name or description has every word of the body, in any case."""
     text = (await request.body()).decode("utf-8", "replace")
@@ -44,12 +47,14 @@ async def search_models(request: Request, services: TheServices) -> dict[str, An
 
 
 @router.get("/models/{owner}/{name}")
+@needs_key
 def get_model(owner: str, name: str, request: Request, services: TheServices) -> dict[str, Any]:
     """A model of the catalog."""
     return model_object(request, model_named(owner, name, services.catalog))
 
 
 @router.get("/models/{owner}/{name}/readme")
+@needs_key
 def get_readme(owner: str, name: str, services: TheServices) -> PlainTextResponse:
     """The description of a model, as Markdown."""
     card = model_named(owner, name, services.catalog)
@@ -57,6 +62,7 @@ def get_readme(owner: str, name: str, services: TheServices) -> PlainTextRespons
 
 
 @router.get("/models/{owner}/{name}/examples")
+@needs_key
 def list_examples(owner: str, name: str, services: TheServices) -> dict[str, Any]:
     """No examples: nobody has chosen any."""
     model_named(owner, name, services.catalog)
@@ -64,12 +70,14 @@ def list_examples(owner: str, name: str, services: TheServices) -> dict[str, Any
 
 
 @router.get("/models/{owner}/{name}/versions")
+@needs_key
 def list_versions(owner: str, name: str, services: TheServices) -> dict[str, Any]:
     """The one version of a model."""
     return _page([version_object(services, model_named(owner, name, services.catalog))])
 
 
 @router.get("/models/{owner}/{name}/versions/{version:path}")
+@needs_key
 def get_version(owner: str, name: str, version: str, services: TheServices) -> dict[str, Any]:
     """A version of a model, with the schema of its input."""
     card = model_of_version(f"{owner}/{name}:{version}", services.catalog)
@@ -77,12 +85,14 @@ def get_version(owner: str, name: str, version: str, services: TheServices) -> d
 
 
 @router.get("/deployments")
+@needs_key
 def list_deployments(services: TheServices) -> dict[str, Any]:
     """Every model, as its own deployment."""
     return _page([deployment_object(card) for card in services.catalog.models])
 
 
 @router.get("/deployments/{owner}/{name}")
+@needs_key
 def get_deployment(owner: str, name: str, services: TheServices) -> dict[str, Any]:
     """A model as its own deployment."""
     return deployment_object(model_named(owner, name, services.catalog))

@@ -89,6 +89,7 @@ def get_prediction(job_id: str, request: Request, services: TheServices) -> dict
 
 
 @router.get("/predictions/{job_id}/stream")
+@needs(Scope.JOBS_READ)
 async def stream_prediction(job_id: str, request: Request, services: TheServices) -> Response:
     """The pictures of a prediction as soon as there are any, as server-sent events."""
     job = await run_in_threadpool(partial(_drawn, services.queue, job_id))

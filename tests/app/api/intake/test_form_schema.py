@@ -11,9 +11,12 @@ from jobs.requests.request import GenerateRequest
 
 FORM = dotted(GenerateRequest)["properties"]
 NEEDED = {
+    "init.image": "sha256:" + 64 * "0",
     "personalization.embedding": "warm",
     "select.candidates": "16",
     "upscale.factor": "2",
+    "mask.image": "sha256:" + 64 * "0",
+    "variation.strength": "0.1",
     "webhook.url": "https://a.example/",
 }
 

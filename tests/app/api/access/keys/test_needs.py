@@ -23,6 +23,7 @@ PUBLIC = {
     "/errors",
     "/errors/{name}",
     "/healthz",
+    "/internal/ping",
     "/login",
     "/logout",
     "/readyz",

@@ -1,0 +1,20 @@
+"""The tiny model, made once for all tests of samplers."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.worker.sampling.tiny import tiny_folder, tiny_registry
+from worker.models.registry import ModelRegistry
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its folder."""
+    return tiny_folder(tmp_path_factory.mktemp("tiny") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tiny: Path) -> ModelRegistry:
+    """It, in a worker."""
+    return tiny_registry(tiny)
