@@ -6,12 +6,12 @@ from typing import Any, Self
 
 import httpx
 
-from jobs.requests.request import GenerateRequest
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
 from lodestar.generation import Generation, scores_of
 from lodestar.http import bringing, calls
+from lodestar.http.calls import Prompt
 from lodestar.http.flow import Call
 from lodestar.http.transport import Transport
 from lodestar.inputs import PictureLike
@@ -69,7 +69,7 @@ class Client:
 
     def generate(
         self,
-        prompt: str | GenerateRequest | Sequence[str | GenerateRequest],
+        prompt: Prompt | Sequence[Prompt],
         *,
         progress: bool | Show | None = None,
         **fields: Any,
@@ -83,11 +83,10 @@ class Client:
             fields: of the request, see GenerateRequest. ``guidance`` may be a preset's name, or True. A picture in a
                 field may be a path, bytes, an image or an array.
         """
-        several = isinstance(prompt, Sequence) and not isinstance(prompt, str)
-        requests = [calls.request_of(each, fields) for each in (prompt if several else [prompt])]
+        requests = calls.requests_of(prompt, fields)
         return Generation(self._transport, [self.submit(request) for request in requests], progress)
 
-    def submit(self, prompt: str | GenerateRequest, **fields: Any) -> Job:
+    def submit(self, prompt: Prompt, **fields: Any) -> Job:
         """Queue a job and wait for nothing; the job with its seed and every default filled in."""
         return self._transport.run(calls.submit(calls.request_of(prompt, fields)))
 

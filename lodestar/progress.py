@@ -89,7 +89,8 @@ class _TerminalBar:
 
 class _NotebookBar:
     def __init__(self, display: Callable[..., Any]) -> None:
-        self._jobs, self._display, self._handle = _Jobs(), display, None
+        self._jobs, self._display = _Jobs(), display
+        self._handle: Any = None
 
     def __call__(self, job: Job) -> None:
         fraction, words = self._jobs.see(job)

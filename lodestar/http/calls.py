@@ -3,7 +3,7 @@
 import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -25,8 +25,16 @@ from lodestar.inputs import with_files_inline
 FIRST_LOOK_S = 0.1
 SLOWEST_LOOK_S = 1.0
 
+Prompt = str | GenerateRequest
 
-def request_of(prompt: str | GenerateRequest, fields: Mapping[str, Any]) -> GenerateRequest:
+
+def requests_of(prompt: Prompt | Sequence[Prompt], fields: Mapping[str, Any]) -> list[GenerateRequest]:
+    """The requests of one or more prompts, all with the same further fields; raises as ``request_of``."""
+    prompts = [prompt] if isinstance(prompt, str | GenerateRequest) else prompt
+    return [request_of(each, fields) for each in prompts]
+
+
+def request_of(prompt: Prompt, fields: Mapping[str, Any]) -> GenerateRequest:
     """The request of a prompt and further fields; ``guidance`` may be a preset's name, True or False.
 
     Raises:

@@ -37,7 +37,8 @@ class Reader:
         self._patience_s = patience_s
         self._last_id = ""
         self._last_seen = -math.inf
-        self._forget()
+        self._rest = b""
+        self._clear()
 
     @property
     def headers(self) -> dict[str, str]:
@@ -46,7 +47,8 @@ class Reader:
 
     def connected(self) -> None:
         """A connection begins: half an event of the last one is void."""
-        self._forget()
+        self._rest = b""
+        self._clear()
 
     def feed(self, data: bytes) -> list[StreamedEvent]:
         """The events that are whole with these bytes."""
@@ -85,10 +87,6 @@ class Reader:
             return None  # a comment, or how long to wait before another connection
         self.is_over = self._ends and name in {"done", "deleted"}
         return StreamedEvent(name, json.loads(data))
-
-    def _forget(self) -> None:
-        self._rest = b""
-        self._clear()
 
     def _clear(self) -> None:
         self._name, self._id = "message", ""

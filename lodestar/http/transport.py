@@ -120,7 +120,8 @@ class AsyncTransport:
 
     async def _take(self, step: Step) -> object:
         if isinstance(step, Pause):
-            return await self._sleep(step.seconds)
+            await self._sleep(step.seconds)
+            return None
         if isinstance(step, Call):
             return await self.run(attempts(step, self._retries, self.url))
         try:

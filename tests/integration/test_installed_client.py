@@ -47,7 +47,7 @@ def installed(python: Path, *packages: str, cwd: Path) -> None:
 
 
 def built(target: str, project: Path, folder: Path) -> None:
-    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", folder]
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", folder]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
 

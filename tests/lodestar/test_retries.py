@@ -77,9 +77,9 @@ def answering(*answers: Answer) -> Iterator[Server]:
             thread.join()
 
 
-BUSY = (429, {"Retry-After": "7"})
-AWAY = (503, {"Retry-After": "2"})
-GOOD = (200, {})
+BUSY: Answer = (429, {"Retry-After": "7"})
+AWAY: Answer = (503, {"Retry-After": "2"})
+GOOD: Answer = (200, {})
 
 
 def test_the_wait_is_what_the_server_asks_for() -> None:

@@ -45,8 +45,13 @@ def search(
     if aesthetic_weight is not None and aesthetic_score is None:
         raise typer.BadParameter("--aesthetic-weight needs --aesthetic-score")
     with connected(url) as client:
-        moved = {"aesthetic_score": aesthetic_score, "aesthetic_weight": aesthetic_weight}
-        found = client.search(text, picture=picture, limit=limit, **moved)
+        found = client.search(
+            text,
+            picture=picture,
+            aesthetic_score=aesthetic_score,
+            aesthetic_weight=aesthetic_weight,
+            limit=limit,
+        )
         paths = [] if output is None else [_save(client, hit, output) for hit in found.data]
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
