@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobs.errors import LodestarError
+from lodestar.http.hints import hinted_s
 
 if TYPE_CHECKING:
     import httpx
@@ -100,6 +101,7 @@ class ApiError(ClientError):
         status: the HTTP code.
         errors: every field at fault.
         request_id: what the server's log calls the request; None if it does not say.
+        retry_after_s: seconds that the server asks to wait before another try; None if it does not say.
     """
 
     type = "api_error"
@@ -112,11 +114,13 @@ class ApiError(ClientError):
         kind: str | None = None,
         errors: tuple[FieldProblem, ...] = (),
         request_id: str | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         super().__init__(message, kind=kind, field=errors[0].field if errors else None)
         self.status = status
         self.errors = errors
         self.request_id = request_id
+        self.retry_after_s = retry_after_s
 
 
 class ServerUnavailableError(ApiError):
@@ -161,6 +165,9 @@ class InvalidRequestError(RefusedError):
     type = "invalid_request"
 
 
+# Errors that pass: who waits for a job bears with them.
+PASSING = (ServerUnreachableError, ServerUnavailableError, TooManyRequestsError)
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     401: NotAllowedError,
     403: NotAllowedError,
@@ -185,6 +192,7 @@ def error_of(response: "httpx.Response") -> ApiError:
         kind=str(problem.get("type", "")).rpartition("/")[2] or None,
         errors=tuple(_fields(problem.get("errors"))),
         request_id=problem.get("request_id") or response.headers.get("x-request-id"),
+        retry_after_s=hinted_s(response.headers),
     )
 
 

@@ -27,7 +27,7 @@ def split(pictures: PictureLike | Iterable[PictureLike], field: str) -> tuple[li
     """
     files: list[File] = []
     refs: list[str] = []
-    for picture in pictures if isinstance(pictures, list | tuple | set) else (pictures,):
+    for picture in (pictures,) if _is_picture(pictures) or not isinstance(pictures, Iterable) else pictures:
         if isinstance(picture, str) and not _is_path(picture):
             refs.append(picture)
         else:
@@ -60,16 +60,20 @@ def with_files_inline(value: Any) -> Any:
         return {name: with_files_inline(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [with_files_inline(inner) for inner in value]
-    if isinstance(value, bytes | bytearray | PathLike) or _is_image(value) or _is_array(value):
+    if not isinstance(value, str) and _is_picture(value):
         return base64.b64encode(named_file(value)[1]).decode()
-    if isinstance(data := getattr(value, "data", None), bytes):
-        return base64.b64encode(data).decode()
     return value
 
 
 def _is_path(text: str) -> bool:
     path = Path(text)
     return bool(path.suffix) or path.exists()
+
+
+def _is_picture(value: object) -> bool:
+    """Whether this is one picture, and not several."""
+    is_file = isinstance(value, str | bytes | bytearray | PathLike)
+    return is_file or _is_image(value) or _is_array(value) or isinstance(getattr(value, "data", None), bytes)
 
 
 def _is_image(value: object) -> bool:

@@ -13,12 +13,7 @@ from pydantic import ValidationError
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
 from jobs.status.job import Job, JobPage
-from lodestar.errors import (
-    ServerUnavailableError,
-    ServerUnreachableError,
-    WaitTimeoutError,
-    invalid_request,
-)
+from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
 from lodestar.inputs import with_files_inline
 
@@ -111,16 +106,17 @@ def wait(
     pause_s = FIRST_LOOK_S
     while True:
         try:
-            job = yield from get_job(job_id)
+            job = parsed(Job, (yield Call("GET", job_path(job_id), is_single=True)))
             last_seen = time.monotonic()
             if on_look is not None:
                 on_look(job)
             if job.status.is_terminal:
                 return job
-        except (ServerUnreachableError, ServerUnavailableError):
+        except PASSING as error:
             # The job goes on without its server.
             if time.monotonic() - last_seen > patience_s:
                 raise
+            pause_s = max(pause_s, getattr(error, "retry_after_s", None) or 0.0)
         if time.monotonic() >= end:
             raise WaitTimeoutError(f"job {job_id} is not finished after {timeout_s:g} s; it goes on")
         yield Pause(min(pause_s, max(0.0, end - time.monotonic())))

@@ -27,12 +27,14 @@ class Call:
         path: below the server's address.
         options: of httpx.
         is_repeatable: whether the server does it once however often it comes.
+        is_single: whether the flow itself decides about another try.
     """
 
     method: str
     path: str
     options: Mapping[str, Any] = field(default_factory=dict)
     is_repeatable: bool = True
+    is_single: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ def attempts(call: Call, retries: Retries, url: str) -> Flow[httpx.Response]:
         if isinstance(outcome, httpx.Response) and outcome.is_success:
             retries.succeeded()
             return outcome
-        wait_s = retries.wait_s(outcome, tried, is_repeatable=call.is_repeatable)
+        wait_s = None
+        if not call.is_single:
+            wait_s = retries.wait_s(outcome, tried, is_repeatable=call.is_repeatable)
         if wait_s is None:
             if isinstance(outcome, httpx.Response):
                 raise error_of(outcome)

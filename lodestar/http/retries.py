@@ -1,10 +1,10 @@
 """When a call is tried again, by the server's own hints."""
 
 import random
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import httpx
+
+from lodestar.http.hints import hinted_s
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 8.0
@@ -58,16 +58,3 @@ class Retries:
         if said in {"true", "false"}:
             return bool(said == "true")
         return outcome.status_code in (PASSING if is_repeatable else UNDONE)
-
-
-def hinted_s(headers: httpx.Headers) -> float | None:
-    """Seconds that ``Retry-After`` asks for, from a number or a date; None without a valid one."""
-    said = headers.get("retry-after", "").strip()
-    if said.isdecimal():
-        return float(said)
-    try:
-        at = parsedate_to_datetime(said)
-    except ValueError:
-        return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(0.0, (at - datetime.now(UTC)).total_seconds())

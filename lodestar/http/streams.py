@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from lodestar.errors import ServerUnavailableError, ServerUnreachableError
+from lodestar.errors import ClientError
 from lodestar.http.calls import SLOWEST_LOOK_S, job_path
 
 SILENCE_S = 60.0  # of a stream, whose server sends something every 15 s
@@ -57,15 +57,15 @@ class Reader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [event for line in lines if (event := self._line(line.removesuffix(b"\r").decode()))]
 
-    def pause_s(self, error: ServerUnreachableError | ServerUnavailableError | None) -> float:
+    def pause_s(self, error: ClientError | None) -> float:
         """Seconds until the next connection.
 
         Raises:
-            ServerUnreachableError, ServerUnavailableError: the one given, if the server has been away too long.
+            ClientError: the one given, if the server has been away too long.
         """
         if error is not None and time.monotonic() - self._last_seen > self._patience_s:
             raise error
-        return SLOWEST_LOOK_S
+        return max(SLOWEST_LOOK_S, getattr(error, "retry_after_s", None) or 0.0)
 
     def _line(self, line: str) -> StreamedEvent | None:
         if not line:

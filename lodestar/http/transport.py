@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import httpx
 
-from lodestar.errors import ClientError, ServerUnavailableError, ServerUnreachableError, error_of
+from lodestar.errors import PASSING, ClientError, error_of
 from lodestar.http.connection import address, http_options
 from lodestar.http.flow import Call, Flow, Pause, Step, attempts, stranger, unreachable
 from lodestar.http.retries import Retries
@@ -64,12 +64,12 @@ class Transport:
     def events(self, reader: Reader) -> Iterator[StreamedEvent]:
         """Events until the final one, over as many connections as it takes."""
         while not reader.is_over:
-            error: ServerUnreachableError | ServerUnavailableError | None = None
+            error: ClientError | None = None
             try:
                 with self._stream(reader) as response:
                     for data in response.iter_bytes():
                         yield from reader.feed(data)
-            except (ServerUnreachableError, ServerUnavailableError) as gone:
+            except PASSING as gone:
                 error = gone
             if not reader.is_over:
                 self._sleep(reader.pause_s(error))
@@ -132,13 +132,13 @@ class AsyncTransport:
     async def events(self, reader: Reader) -> AsyncIterator[StreamedEvent]:
         """Events until the final one, over as many connections as it takes."""
         while not reader.is_over:
-            error: ServerUnreachableError | ServerUnavailableError | None = None
+            error: ClientError | None = None
             try:
                 async with self._stream(reader) as response:
                     async for data in response.aiter_bytes():
                         for event in reader.feed(data):
                             yield event
-            except (ServerUnreachableError, ServerUnavailableError) as gone:
+            except PASSING as gone:
                 error = gone
             if not reader.is_over:
                 await self._sleep(reader.pause_s(error))

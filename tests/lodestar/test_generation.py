@@ -177,3 +177,11 @@ def test_what_is_no_picture_is_refused_by_its_type(api: Client, tmp_path: Path) 
         api.submit("a fox", guidance={"objectives": [{"type": "image", "image": np.zeros((2, 3, 5))}]})
     with pytest.raises(NotReadableError, match="not int"):
         api.score(3)
+
+
+@pytest.mark.usefixtures("drawing")
+def test_pictures_that_come_are_pictures_to_give(api: Client) -> None:
+    generation = api.generate("a fox", num_images=2)
+    assert len(api.uploads.add(generation)) == 2
+    (picture, _) = generation
+    assert api.uploads.add(picture)[0].id == api.uploads.add(picture.image)[0].id

@@ -21,8 +21,9 @@ from lodestar.errors import (
     ServerUnavailableError,
     ServerUnreachableError,
     TooManyRequestsError,
+    WaitTimeoutError,
 )
-from lodestar.http.retries import hinted_s
+from lodestar.http.hints import hinted_s
 from tests.app.conftest import serving
 
 Answer = tuple[int, dict[str, str]]
@@ -203,3 +204,25 @@ def test_a_problem_names_every_field(api: Client) -> None:
     assert raised.value.field == raised.value.errors[0].field
     assert (raised.value.kind, raised.value.status) == ("invalid_request", 422)
     assert raised.value.request_id
+
+
+def test_a_wait_is_over_in_time_however_long_the_server_asks_to_wait() -> None:
+    waits: list[float] = []
+    with (
+        answering(AWAY) as server,
+        Client(server.url, sleep=waits.append) as client,
+        pytest.raises(WaitTimeoutError),
+    ):
+        client.jobs.wait("1", timeout_s=0.05)
+    assert all(wait <= 0.05 for wait in waits)
+
+
+def test_a_wait_bears_with_a_server_that_is_busy() -> None:
+    waits: list[float] = []
+    with (
+        answering((429, {"Retry-After": "7"}), (404, {})) as server,
+        Client(server.url, sleep=waits.append) as client,
+        pytest.raises(NotFoundError),
+    ):
+        client.jobs.wait("1")
+    assert waits == [7.0]
