@@ -35,6 +35,11 @@ def split(pictures: PictureLike | Iterable[PictureLike], field: str) -> tuple[li
     return files, refs
 
 
+def named_or_path(text: str) -> str | Path:
+    """A text as the path of a file if it is one, else as the name of a picture of the server."""
+    return Path(text) if _is_path(text) else text
+
+
 def named_file(picture: PictureLike) -> tuple[str, bytes]:
     """The name and the content of a picture or of another file.
 

@@ -29,8 +29,10 @@ def requests_of(prompt: Prompt | Sequence[Prompt], fields: Mapping[str, Any]) ->
     return [request_of(each, fields) for each in prompts]
 
 
-def request_of(prompt: Prompt, fields: Mapping[str, Any]) -> GenerateRequest:
-    """The request of a prompt and further fields; ``guidance`` may be a preset's name, True or False.
+def request_of(prompt: Prompt | None, fields: Mapping[str, Any]) -> GenerateRequest:
+    """The request of a prompt, unless the fields have it, and further fields.
+
+    ``guidance`` may be the name of a preset, True or False.
 
     Raises:
         InvalidRequestError: a field is unknown or out of its bounds.
@@ -39,17 +41,21 @@ def request_of(prompt: Prompt, fields: Mapping[str, Any]) -> GenerateRequest:
     given = with_files_inline(fields)
     if isinstance(prompt, GenerateRequest):
         given = {**prompt.model_dump(mode="json", exclude_unset=True), **given}
-    else:
+    elif prompt is not None:
         given["prompt"] = prompt
-    guidance = given.get("guidance")
-    if isinstance(guidance, bool):
-        given["guidance"] = {} if guidance else None
-    elif isinstance(guidance, str):
-        given["guidance"] = {"preset": guidance}
+    if "guidance" in given:
+        given["guidance"] = guidance_of(given["guidance"])
     try:
         return GenerateRequest.model_validate(given)
     except ValidationError as error:
         raise invalid_request(error) from error
+
+
+def guidance_of(short: object) -> object:
+    """The field ``guidance`` of its short forms; other values stay as they are."""
+    if isinstance(short, bool):
+        return {} if short else None
+    return {"preset": short} if isinstance(short, str) else short
 
 
 def submit(request: GenerateRequest) -> Flow[Job]:

@@ -22,7 +22,7 @@ Open = Annotated[bool, typer.Option("--open", help="Show the pictures with this 
 
 @commands.command()
 def generate(
-    prompt: options.Prompt,
+    prompt: options.Prompt = None,
     output: Output = None,
     url: Url = DEFAULT_URL,
     seed: options.Seed = None,
@@ -40,6 +40,15 @@ def generate(
     guidance_scale: options.GuidanceScale = None,
     cutouts: options.Cutouts = None,
     clip: options.Clip = None,
+    best_of: options.BestOf = None,
+    keep: options.Keep = None,
+    embedding: options.Embedding = None,
+    upscale: options.Upscale = None,
+    init: options.Init = None,
+    strength: options.Strength = None,
+    mask: options.Mask = None,
+    set_: options.Set = None,
+    request: options.Request = None,
     wait: Wait = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -49,21 +58,12 @@ def generate(
 
     Exit codes: 0 done, 1 error, 2 usage, 3 the job failed, 5 it was canceled, 6 --wait is over, 130 Ctrl-C.
     """
-    guidance = options.guidance_of(guide, preset=preset, scale=guidance_scale, cutouts=cutouts, clip=clip)
-    texts = {"prompt": prompt, "negative_prompt": negative_prompt, "model": model}
-    sizes = {"width": width, "height": height, "num_images": num_images}
-    sampling = {
-        "steps": steps,
-        "cfg_scale": cfg_scale,
-        "sampler": sampler,
-        "schedule": schedule,
-        "seed": seed,
-    }
-    request = options.request_of(**texts, **sizes, **sampling, guidance=guidance)
+    wanted = options.request_of(locals())
+    check_target(output)
     if not quiet:
         reassure(f"Sending the job to {url} ...")
     with connected(url) as client:
-        _finish(client, client.submit(request).id, output, wait, as_json, quiet, show)
+        _finish(client, client.submit(wanted).id, output, wait, as_json, quiet, show)
 
 
 @commands.command("wait")
@@ -77,8 +77,21 @@ def wait_for(
     show: Open = False,
 ) -> None:
     """Wait for a job and write its pictures. Exit codes as for generate."""
+    check_target(output)
     with connected(url) as client:
         _finish(client, job_id, output, wait, as_json, quiet, show)
+
+
+def check_target(output: Path | None) -> None:
+    """Refuse a file that could not be written, before a picture is drawn for it.
+
+    Raises:
+        NotWritableError: its folder is not there.
+    """
+    from lodestar.errors import NotWritableError
+
+    if output is not None and not output.parent.is_dir():
+        raise NotWritableError(f"cannot write {output}: there is no folder {output.parent}")
 
 
 def _finish(

@@ -1,7 +1,7 @@
 """The command that finds pictures. It imports what it needs, so that the others answer at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -45,13 +45,8 @@ def search(
     if aesthetic_weight is not None and aesthetic_score is None:
         raise typer.BadParameter("--aesthetic-weight needs --aesthetic-score")
     with connected(url) as client:
-        found = client.search(
-            text,
-            picture=picture,
-            aesthetic_score=aesthetic_score,
-            aesthetic_weight=aesthetic_weight,
-            limit=limit,
-        )
+        moved: dict[str, Any] = {"aesthetic_score": aesthetic_score, "aesthetic_weight": aesthetic_weight}
+        found = client.search(text, picture=picture, limit=limit, **moved)
         paths = [] if output is None else [_save(client, hit, output) for hit in found.data]
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
