@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobs.requests.tasks import Scores
 from jobs.status.job import Job, JobStatus
-from lodestar.errors import JobCanceledError, JobFailedError
+from lodestar.errors import ClientError, JobCanceledError, JobFailedError
 from lodestar.http import calls
 from lodestar.http.flow import Flow
 from lodestar.http.transport import AsyncTransport, Transport
@@ -42,8 +42,8 @@ def scores_of(job: Job) -> Scores:
 class Generation:
     """The pictures of one or more jobs, in the order of the prompts; each job is fetched as soon as it has ended.
 
-    To iterate waits for the pictures; to iterate again gives those that are there. Whatever waits raises
-    JobFailedError or JobCanceledError if a job ends without pictures.
+    To iterate waits for the pictures; to iterate again gives those that are there, and waits for the others. Whatever
+    waits raises JobFailedError or JobCanceledError if a job ends without pictures.
 
     Attributes:
         jobs: as they were submitted, or as they ended.
@@ -61,10 +61,14 @@ class Generation:
         """The pictures as they come."""
         place = 0
         while True:
-            if place == len(self._found) and (picture := next(self._coming, None)) is not None:
-                self._found.append(picture)
             if place == len(self._found):
-                return
+                try:
+                    self._found.append(next(self._coming))
+                except StopIteration:
+                    return
+                except ClientError:
+                    self._coming = self._pictures()  # whoever asks again waits again
+                    raise
             yield self._found[place]
             place += 1
 
@@ -86,8 +90,8 @@ class Generation:
                 show(job)
             for place, job in enumerate(self.jobs):
                 self.jobs[place] = ended = self._transport.run(_ended(job, show))
-                for image in ended.images:
-                    yield self._transport.run(fetched(ended, image.index))
+                for index in missing(ended, self._found):
+                    yield self._transport.run(fetched(ended, index))
 
 
 class AsyncGeneration:
@@ -105,10 +109,14 @@ class AsyncGeneration:
         """The pictures as they come."""
         place = 0
         while True:
-            if place == len(self._found) and (picture := await anext(self._coming, None)) is not None:
-                self._found.append(picture)
             if place == len(self._found):
-                return
+                try:
+                    self._found.append(await anext(self._coming))
+                except StopAsyncIteration:
+                    return
+                except ClientError:
+                    self._coming = self._pictures()  # whoever asks again waits again
+                    raise
             yield self._found[place]
             place += 1
 
@@ -130,12 +138,20 @@ class AsyncGeneration:
                 show(job)
             for place, job in enumerate(self.jobs):
                 self.jobs[place] = ended = await self._transport.run(_ended(job, show))
-                for image in ended.images:
-                    yield await self._transport.run(fetched(ended, image.index))
+                for index in missing(ended, self._found):
+                    yield await self._transport.run(fetched(ended, index))
 
 
 def _ended(job: Job, show: Show) -> Flow[Job]:
+    if job.status.is_terminal:
+        return done(job)
     return done((yield from calls.wait(job.id, show, calls.patience(None), PATIENCE_S)))
+
+
+def missing(job: Job, found: Sequence[Picture]) -> list[int]:
+    """The numbers of a job's pictures that are not there yet."""
+    there = {picture.index for picture in found if picture.job.id == job.id}
+    return [image.index for image in job.images if image.index not in there]
 
 
 def fetched(job: Job, index: int) -> Flow[Picture]:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,7 +16,13 @@ from jobs.queue.queue import JobQueue
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
 from lodestar import Client
-from lodestar.errors import InvalidRequestError, JobCanceledError, JobFailedError, NotReadableError
+from lodestar.errors import (
+    InvalidRequestError,
+    JobCanceledError,
+    JobFailedError,
+    NotReadableError,
+    ServerUnreachableError,
+)
 from tests.app.cli.conftest import settling
 from tests.app.played_worker import PlayedWorker
 
@@ -109,6 +116,8 @@ def test_a_job_that_fails_raises_its_reason(api: Client, queue: JobQueue, worker
         generation = api.generate("a fox")
         with pytest.raises(JobFailedError, match="it took too long") as raised:
             generation.pictures()
+        with pytest.raises(JobFailedError, match="it took too long"):
+            generation.pictures()  # and not an empty list
     assert raised.value.kind == "deadline_exceeded"
     assert raised.value.job.id == generation.jobs[0].id
 
@@ -185,3 +194,17 @@ def test_pictures_that_come_are_pictures_to_give(api: Client) -> None:
     assert len(api.uploads.add(generation)) == 2
     (picture, _) = generation
     assert api.uploads.add(picture)[0].id == api.uploads.add(picture.image)[0].id
+
+
+@pytest.mark.usefixtures("drawing")
+def test_pictures_that_could_not_be_fetched_can_be_asked_for_again(api: Client) -> None:
+    generation = api.generate("a fox", num_images=3)
+    coming = iter(generation)
+    first = next(coming)
+    url, api._transport.http.base_url = api._transport.http.base_url, httpx.URL("http://127.0.0.1:9")
+    api._transport._retries._most = 0
+    with pytest.raises(ServerUnreachableError):
+        next(coming)
+    api._transport.http.base_url = url
+    assert [picture.index for picture in generation] == [0, 1, 2]
+    assert generation.pictures()[0] is first
