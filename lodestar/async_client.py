@@ -1,6 +1,7 @@
 """The client that awaits."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import httpx
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
+from lodestar.errors import ClientError
 from lodestar.generation import AsyncGeneration, scores_of
 from lodestar.http import bringing, calls
 from lodestar.http.calls import Prompt
@@ -83,10 +85,17 @@ class AsyncClient:
             fields: of the request, see GenerateRequest. ``guidance`` may be a preset's name, or True. A picture in a
                 field may be a path, bytes, an image or an array.
         """
-        requests = calls.requests_of(prompt, fields)
-        return AsyncGeneration(
-            self._transport, [await self.submit(request) for request in requests], progress
-        )
+        jobs: list[Job] = []
+        try:
+            for request in calls.requests_of(prompt, fields):
+                jobs.append(await self.submit(request))
+        except ClientError:
+            # All of them or none: nobody would know of the first ones.
+            for job in jobs:
+                with suppress(ClientError):
+                    await self.jobs.cancel(job.id)
+            raise
+        return AsyncGeneration(self._transport, jobs, progress)
 
     async def submit(self, prompt: Prompt, **fields: Any) -> Job:
         """Queue a job and wait for nothing; the job with its seed and every default filled in."""

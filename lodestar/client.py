@@ -1,6 +1,7 @@
 """The client that blocks."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,7 @@ import httpx
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
+from lodestar.errors import ClientError
 from lodestar.generation import Generation, scores_of
 from lodestar.http import bringing, calls
 from lodestar.http.calls import Prompt
@@ -83,8 +85,17 @@ class Client:
             fields: of the request, see GenerateRequest. ``guidance`` may be a preset's name, or True. A picture in a
                 field may be a path, bytes, an image or an array.
         """
-        requests = calls.requests_of(prompt, fields)
-        return Generation(self._transport, [self.submit(request) for request in requests], progress)
+        jobs: list[Job] = []
+        try:
+            for request in calls.requests_of(prompt, fields):
+                jobs.append(self.submit(request))
+        except ClientError:
+            # All of them or none: nobody would know of the first ones.
+            for job in jobs:
+                with suppress(ClientError):
+                    self.jobs.cancel(job.id)
+            raise
+        return Generation(self._transport, jobs, progress)
 
     def submit(self, prompt: Prompt, **fields: Any) -> Job:
         """Queue a job and wait for nothing; the job with its seed and every default filled in."""

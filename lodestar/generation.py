@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobs.requests.tasks import Scores
 from jobs.status.job import Job, JobStatus
-from lodestar.errors import ClientError, JobCanceledError, JobFailedError
+from lodestar.errors import JobCanceledError, JobFailedError
 from lodestar.http import calls
 from lodestar.http.flow import Flow
 from lodestar.http.transport import AsyncTransport, Transport
@@ -66,7 +66,7 @@ class Generation:
                     self._found.append(next(self._coming))
                 except StopIteration:
                     return
-                except ClientError:
+                except BaseException:  # Ctrl-C too
                     self._coming = self._pictures()  # whoever asks again waits again
                     raise
             yield self._found[place]
@@ -114,7 +114,7 @@ class AsyncGeneration:
                     self._found.append(await anext(self._coming))
                 except StopAsyncIteration:
                     return
-                except ClientError:
+                except BaseException:  # Ctrl-C too
                     self._coming = self._pictures()  # whoever asks again waits again
                     raise
             yield self._found[place]

@@ -22,6 +22,7 @@ from lodestar.errors import (
     JobFailedError,
     NotReadableError,
     ServerUnreachableError,
+    TooManyRequestsError,
 )
 from tests.app.cli.conftest import settling
 from tests.app.played_worker import PlayedWorker
@@ -208,3 +209,24 @@ def test_pictures_that_could_not_be_fetched_can_be_asked_for_again(api: Client) 
     api._transport.http.base_url = url
     assert [picture.index for picture in generation] == [0, 1, 2]
     assert generation.pictures()[0] is first
+
+
+def test_an_interrupted_wait_can_be_taken_up(api: Client, worker: PlayedWorker) -> None:
+    def interrupt(job: Job) -> None:
+        if not interrupted:
+            interrupted.append(job)
+            raise KeyboardInterrupt
+
+    interrupted: list[Job] = []
+    generation = api.generate("a fox", progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        generation.pictures()
+    worker.succeed(generation.jobs[0].id)
+    assert len(generation.pictures()) == 1
+
+
+def test_of_several_prompts_all_are_submitted_or_none(api: Client, queue: JobQueue) -> None:
+    with Client(api.url, retries=0) as client, pytest.raises(TooManyRequestsError):
+        client.generate([f"fox {number}" for number in range(7)])  # the queue takes five
+    assert {job.status for job in queue.list().data} == {JobStatus.CANCELED}
+    assert len(queue.list().data) == 5
