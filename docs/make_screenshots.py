@@ -8,7 +8,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -16,10 +16,10 @@ from typing import Any, Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.client.jobs import Client
 from app.stack.preflight import free_port
 from app.stack.stack import StackOptions, running_stack
 from jobs.requests.request import GenerateRequest
+from lodestar.client import Client
 
 ROOT = Path(__file__).parent.parent
 IMAGES = Path(__file__).parent / "images"
@@ -37,7 +37,6 @@ RUNS = "fluent house with a garden on a light blue background"
 WAITS = "noto cat on a yellow background"
 
 Scheme = Literal["light", "dark"]
-Sleep = Callable[[float], None]
 
 
 def main() -> None:
@@ -48,10 +47,10 @@ def main() -> None:
         options = StackOptions(host, free_port(host), Path(folder), ROOT / "models.toml")
         with (
             running_stack(options, say=print) as supervisor,
-            Client(options.url) as client,
+            Client(options.url, sleep=supervisor.sleep) as client,
             running_browser() as browser,
         ):
-            photograph(client, browser, supervisor.sleep)
+            photograph(client, browser)
 
 
 @contextmanager
@@ -63,11 +62,11 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
-def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
+def photograph(client: Client, browser: Browser) -> None:
     """Have pictures made, and look at every page."""
     for prompt in FINISHED:
-        guided = finish(client, sleep, prompt=prompt, seed=7, guidance={"trace": True})
-        plain = finish(client, sleep, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
+        guided = finish(client, prompt=prompt, seed=7, guidance={"trace": True})
+        plain = finish(client, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
     with opened(browser, client.url, "light", WIDE) as page:
         client.submit(
             request(prompt=RUNS, seed=7, num_images=4, steps=100, guidance={}, preview_every_steps=4)
@@ -91,10 +90,10 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
             save(page, name)
 
 
-def finish(client: Client, sleep: Sleep, **fields: Any) -> str:
+def finish(client: Client, **fields: Any) -> str:
     """Id of a job of these fields that is over."""
     job_id = client.submit(request(**fields)).id
-    return client.wait(job_id, sleep=sleep).id
+    return client.jobs.wait(job_id).id
 
 
 def request(**fields: Any) -> GenerateRequest:
