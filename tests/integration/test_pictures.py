@@ -141,9 +141,9 @@ def test_a_picture_of_a_job_is_the_start_of_another(shared_stack: Stack, guided:
     assert apart(made[0.2].png, guided.png) < apart(made[0.8].png, guided.png)
     plain = make(shared_stack, GenerateRequest.model_validate(fields))
     assert apart(made[1.0].png, plain.png) == 0
-    again = GenerateRequest.model_validate(
-        fields | {"init": {"image": made[0.2].job.generation.init.image, "strength": 0.2}}
-    )
+    kept = made[0.2].job.generation.init
+    assert kept is not None
+    again = GenerateRequest.model_validate(fields | {"init": {"image": kept.image, "strength": 0.2}})
     assert make(shared_stack, again).png == made[0.2].png
 
 

@@ -16,7 +16,7 @@ from app.api.intake.bodies import (
     too_much,
 )
 from app.api.intake.form_pictures import MAX_FILES, with_pictures_as_text
-from app.api.intake.form_schema import without_null
+from app.api.intake.form_schema import lists_of, parts_of, without_null
 from app.api.intake.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
 from app.api.intake.json_text import NotJsonError, TooMuchError, read_json, require_modest
 from app.api.problems.validation import in_body
@@ -24,12 +24,9 @@ from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
 
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
-# Fields that have fields, written guidance.scale in a query or form.
-_GROUPS = frozenset(
-    {"guidance", "init", "mask", "personalization", "select", "upscale", "variation", "webhook"}
-)
+# Fields that have fields, written guidance.scale in a query or form; and those that may come several times.
+_GROUPS, _LISTS = frozenset(parts_of(GenerateRequest)), lists_of(GenerateRequest)
 _MAX_FIELD_BYTES = 256 << 10  # of a form with files, which may be longer than other bodies
-_LISTS = frozenset({"webhook.events"})  # fields that may come several times
 
 
 async def read_request(request: Request) -> GenerateRequest:

@@ -12,6 +12,29 @@ def without_null(properties: dict[str, Any]) -> dict[str, Any]:
     return {name: _not_null(field) for name, field in properties.items()}
 
 
+def parts_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
+    """The fields of those fields of a model that have some: ``{"upscale": {"factor": ...}}``."""
+    schema = model.model_json_schema()
+    groups = {
+        name: schema["$defs"].get(field.get("$ref", "").rpartition("/")[2], {})
+        for name, field in without_null(schema["properties"]).items()
+    }
+    return {
+        name: without_null(group["properties"]) for name, group in groups.items() if "properties" in group
+    }
+
+
+def lists_of(model: type[BaseModel]) -> frozenset[str]:
+    """The dotted names of lists of words, which a form may hold several times."""
+    schemas = model.model_json_schema()
+    return frozenset(
+        f"{group}.{name}"
+        for group, parts in parts_of(model).items()
+        for name, field in parts.items()
+        if field.get("type") == "array" and _resolved(field["items"], schemas).get("type") == "string"
+    )
+
+
 def dotted(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a form for a model: a field of a field has a dotted name, ``guidance.scale``.
 

@@ -1,10 +1,7 @@
 """Pictures: generated while the client waits, and fetched from a job."""
 
-import io
-import re
 from hashlib import sha256
 from typing import Annotated, Any
-from zipfile import ZipFile
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import Field
@@ -17,22 +14,21 @@ from app.api.intake.fields import query_parameters, read_request
 from app.api.intake.form_schema import dotted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
-from app.api.pictures.formats import SUFFIXES, Format, encode, negotiate, prefers
+from app.api.pictures.finished import archive_of, find_picture, first_picture, parse_name
+from app.api.pictures.formats import Format, encode, negotiate, prefers
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.routes.jobs import IdempotencyKey, JobId
-from app.api.services import Services, TheServices, services_of
+from app.api.services import TheServices, services_of
 from jobs.callers.scopes import Scope
-from jobs.errors import JobNotFinishedError, UnknownImageError
-from jobs.queue.queue import JobQueue
+from jobs.errors import UnknownImageError
 from jobs.requests.request import GenerateRequest
-from jobs.status.job import Job, StoredImage
+from jobs.status.job import Job
 from jobs.storage.job_files import input_key
 
 router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
 
-_NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 _UNCHANGING = "private, max-age=31536000, immutable"
@@ -109,12 +105,12 @@ async def generate(
     services = services_of(request)
     if prefers(accept, _ZIP, *_IMAGES):
         headers["Content-Disposition"] = f'attachment; filename="{job.id}.zip"'
-        archive = await run_in_threadpool(_zip, services, job.id)
+        archive = await run_in_threadpool(archive_of, services, job.id)
         return Response(archive, headers=headers, media_type=_ZIP)
     wanted_format = negotiate(accept)
     headers["Content-Location"] = job.images[0].url
     headers["Content-Disposition"] = f'inline; filename="{job.id}-{job.images[0].index}.{wanted_format}"'
-    picture = await run_in_threadpool(_first, services, job, wanted_format)
+    picture = await run_in_threadpool(first_picture, services, job, wanted_format)
     return Response(picture, headers=headers, media_type=wanted_format.media_type)
 
 
@@ -122,19 +118,6 @@ def _links(job: Job) -> str:
     """The job, and each of its pictures, by RFC 8288."""
     pictures = [f'<{image.url}>; rel="item"' for image in job.images]
     return ", ".join([f'<{job.urls["self"]}>; rel="describedby"', *pictures])
-
-
-def _first(services: Services, job: Job, wanted: Format) -> bytes:
-    with reaching_the_store():
-        return encode(services.artifacts.get(_find(services.queue, job.id, job.images[0].index).key), wanted)
-
-
-def _zip(services: Services, job_id: str) -> bytes:
-    archive = io.BytesIO()
-    with reaching_the_store(), ZipFile(archive, "w") as folder:  # PNGs do not get smaller
-        for stored in services.queue.images(job_id):
-            folder.writestr(f"{job_id}-{stored.index}.png", services.artifacts.get(stored.key))
-    return archive.getvalue()
 
 
 @router.get(
@@ -181,8 +164,8 @@ def get_image(
     PNG is the worker's file, with the request in its text chunks; the server converts it to the other formats.
     A picture never changes, so it may be cached for ever.
     """
-    index, suffix = _parse(name)
-    stored = _find(services.queue, job_id, index)
+    index, suffix = parse_name(name)
+    stored = find_picture(services.queue, job_id, index)
     wanted = negotiate(accept) if suffix is None else suffix
     with reaching_the_store():
         png = services.artifacts.get(stored.key)
@@ -225,29 +208,6 @@ def get_input(
     with reaching_the_store():
         png = services.artifacts.get(input_key(job_id, picture_id.removeprefix("sha256:")))
     return Response(png, headers={"Cache-Control": _UNCHANGING}, media_type=Format.PNG.media_type)
-
-
-def _parse(name: str) -> tuple[int, Format | None]:
-    found = _NAME.fullmatch(name)
-    if found is None or (found[2] is not None and found[2] not in SUFFIXES):
-        raise UnknownImageError(
-            f"{name!r} is not the number of a picture, with .png, .webp or .jpeg if any suffix"
-        )
-    return int(found[1]), SUFFIXES[found[2]] if found[2] else None
-
-
-def _find(queue: JobQueue, job_id: str, index: int) -> StoredImage:
-    job = queue.get(job_id)
-    for stored in queue.images(job_id):
-        if stored.index == index:
-            return stored
-    if not job.status.is_terminal:
-        raise JobNotFinishedError(
-            f"job {job_id} is {job.status}; its pictures can be had once it has succeeded"
-        )
-    raise UnknownImageError(
-        f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
-    )
 
 
 def _matches(if_none_match: str | None, etag: str) -> bool:

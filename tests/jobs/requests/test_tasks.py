@@ -17,11 +17,11 @@ from jobs.requests.objectives import (
     TextObjective,
 )
 from jobs.requests.personalization import ResolvedPersonalization
-from jobs.requests.pictures import Thumbnail
+from jobs.requests.pictures import MaskPicture, Picture, Thumbnail
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest, ResolvedRequest, ResolvedUpscale
 from jobs.requests.selection import ResolvedSelection, Weights
-from jobs.requests.start.init import ResolvedInit
+from jobs.requests.start.init import Fit, ResolvedInit
 from jobs.requests.start.mask import ResolvedMask
 from jobs.requests.start.seeds import ResolvedVariation
 from jobs.requests.tasks import (
@@ -114,14 +114,14 @@ def guided() -> ResolvedRequest:
                 text_negative=False,
             ),
             "init": ResolvedInit(
-                image="sha256:" + "b" * 64,
+                image=Picture("sha256:" + "b" * 64),
                 strength=0.5,
                 exact_steps=False,
-                fit="crop",
+                fit=Fit.CROP,
                 steps_planned=20,
                 steps_run=10,
             ),
-            "mask": ResolvedMask(image="sha256:" + "c" * 64, blur=4),
+            "mask": ResolvedMask(image=MaskPicture("sha256:" + "c" * 64), blur=4),
             "variation": ResolvedVariation(seed=3, strength=0.5),
             "select": ResolvedSelection(keep=1, by=Weights(clip=1), scorer="pocket-s"),
             "upscale": ResolvedUpscale(factor=2, model="m"),

@@ -1,0 +1,66 @@
+"""The pictures that jobs have made, as their addresses name them."""
+
+import io
+import re
+from zipfile import ZipFile
+
+from app.api.pictures.formats import SUFFIXES, Format, encode
+from app.api.pictures.store_access import reaching_the_store
+from app.api.services import Services
+from jobs.errors import JobNotFinishedError, UnknownImageError
+from jobs.queue.queue import JobQueue
+from jobs.status.job import Job, StoredImage
+
+_NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
+
+
+def parse_name(name: str) -> tuple[int, Format | None]:
+    """The number of a picture and the format that its suffix names, if it has one.
+
+    Raises:
+        UnknownImageError: it is no such name.
+    """
+    found = _NAME.fullmatch(name)
+    if found is None or (found[2] is not None and found[2] not in SUFFIXES):
+        raise UnknownImageError(
+            f"{name!r} is not the number of a picture, with .png, .webp or .jpeg if any suffix"
+        )
+    return int(found[1]), SUFFIXES[found[2]] if found[2] else None
+
+
+def find_picture(queue: JobQueue, job_id: str, index: int) -> StoredImage:
+    """A picture of a job.
+
+    Raises:
+        UnknownJobError: there is no such job.
+        JobNotFinishedError: it has not succeeded yet.
+        UnknownImageError: it has no picture of this number.
+    """
+    job = queue.get(job_id)
+    for stored in queue.images(job_id):
+        if stored.index == index:
+            return stored
+    if not job.status.is_terminal:
+        raise JobNotFinishedError(
+            f"job {job_id} is {job.status}; its pictures can be had once it has succeeded"
+        )
+    raise UnknownImageError(
+        f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
+    )
+
+
+def first_picture(services: Services, job: Job, wanted: Format) -> bytes:
+    """The first picture of a job that has succeeded."""
+    with reaching_the_store():
+        return encode(
+            services.artifacts.get(find_picture(services.queue, job.id, job.images[0].index).key), wanted
+        )
+
+
+def archive_of(services: Services, job_id: str) -> bytes:
+    """A zip file of a job's pictures."""
+    archive = io.BytesIO()
+    with reaching_the_store(), ZipFile(archive, "w") as folder:  # PNGs do not get smaller
+        for stored in services.queue.images(job_id):
+            folder.writestr(f"{job_id}-{stored.index}.png", services.artifacts.get(stored.key))
+    return archive.getvalue()
