@@ -7,7 +7,7 @@ const WORDS = [
   [0.3, "Stays close: only small details change."],
   [0.55, "Keeps shapes and colours, and redraws details."],
   [0.8, "Keeps the rough layout; things may become others."],
-  [1, "Keeps little: where it is light, dark and coloured."],
+  [1, "Keeps little: rough shapes and colours at most."],
   [Infinity, "Keeps nothing: the run starts from pure noise."],
 ];
 

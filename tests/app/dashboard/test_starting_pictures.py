@@ -179,12 +179,12 @@ def test_every_tool_of_the_painter_is_used_by_keyboard(page: Page, live: httpx.C
     assert line > dab
     page.keyboard.press("Control+z")
     assert share_painted(page) == dab
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("]")
     page.keyboard.press("Space")
     assert share_painted(page) > line
     page.keyboard.press("e")
     expect(page.get_by_role("button", name="Erase")).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("ArrowLeft")
     page.keyboard.press("Space")
     assert share_painted(page) == 0
     for name, share in (("Invert", 1), ("Undo", 0), ("Invert", 1), ("Clear", 0), ("Undo", 1)):
