@@ -9,7 +9,8 @@ export function watchFiles(input, place, isWanted, onFile) {
     input.value = ""; // so that the same file can be chosen again
   });
   addEventListener("paste", (event) => {
-    if (!isWanted() || !event.clipboardData?.files.length) return;
+    // What is copied from a document has its text and a picture of it: the text is meant.
+    if (!isWanted() || !event.clipboardData?.files.length || event.clipboardData.types.includes("text/plain")) return;
     event.preventDefault();
     onFile(event.clipboardData.files[0]);
   });

@@ -48,6 +48,7 @@ export class Brush {
     this.#layer.canvas.setPointerCapture(event.pointerId);
     this.#place(this.#point(event));
     this.#layer.begin(this.#at, { size: this.#size, erases: this.erases });
+    this.#led = this.#at;
   }
 
   #move(event) {
@@ -55,13 +56,22 @@ export class Brush {
     this.#place(this.#point(event));
     if (this.#pointer === null) return;
     // A frame has many moves of a quick hand; one of them would make a polygon.
-    for (const one of event.getCoalescedEvents?.() ?? []) this.#layer.extend(this.#point(one));
-    this.#layer.extend(this.#at);
+    for (const one of event.getCoalescedEvents?.() ?? [event]) this.#lead(this.#point(one));
   }
+
+  // Lead the stroke on, unless that is so near that it changes little and costs as much.
+  #lead(point) {
+    if (Math.hypot(point.x - this.#led.x, point.y - this.#led.y) < this.#size / 8) return;
+    this.#layer.extend(point);
+    this.#led = point;
+  }
+
+  #led = null; // where the stroke has come to
 
   #release(event) {
     if (event.pointerId !== this.#pointer) return;
     this.#pointer = null;
+    this.#layer.extend(this.#at);
     this.#onPaint();
   }
 

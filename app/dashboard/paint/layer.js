@@ -2,7 +2,9 @@
 
 import { element } from "../parts/dom.js";
 
-const TINT = [225, 0, 152];
+// Colours as canvases hold them: alpha, blue, green, red.
+const [TINT, CLEAR, WHITE, BLACK] = [0xff9800e1, 0, 0xffffffff, 0xff000000];
+const MOST_SIDE_PX = 2048; // of a mask; the server stretches it to its picture
 const REPAINTED = 128; // the lowest level of a mask that is painted anew, as the server reads it
 
 export class MaskLayer {
@@ -70,9 +72,7 @@ export class MaskLayer {
   toBlob() {
     const { width, height } = this.canvas;
     const copy = element("canvas", { width, height });
-    const image = new ImageData(width, height);
-    this.#flags.forEach((flag, pixel) => image.data.set([255 * flag, 255 * flag, 255 * flag, 255], 4 * pixel));
-    copy.getContext("2d").putImageData(image, 0, 0);
+    copy.getContext("2d").putImageData(this.#image(0, 0, width, height, WHITE, BLACK), 0, 0);
     return new Promise((resolve) => copy.toBlob(resolve, "image/png"));
   }
 
@@ -111,20 +111,25 @@ export class MaskLayer {
     const [top, bottom] = bounds(from.y, to.y, radius, height);
     for (let y = top; y < bottom; y += 1) {
       for (let x = left; x < right; x += 1) {
-        if (distance({ x: x + 0.5, y: y + 0.5 }, from, to) <= radius) this.#flags[y * width + x] = flag;
+        if (distance(x + 0.5, y + 0.5, from, to) <= radius) this.#flags[y * width + x] = flag;
       }
     }
     return { left, top, right, bottom };
   }
 
   #show(left, top, width, height) {
+    this.#context.putImageData(this.#image(left, top, width, height, TINT, CLEAR), left, top);
+  }
+
+  // A part of the layer in two colours.
+  #image(left, top, width, height, painted, other) {
     const image = new ImageData(width, height);
+    const pixels = new Uint32Array(image.data.buffer);
     for (let y = 0; y < height; y += 1) {
-      for (let x = 0; x < width; x += 1) {
-        if (this.#flags[(top + y) * this.canvas.width + left + x]) image.data.set([...TINT, 255], 4 * (y * width + x));
-      }
+      const from = (top + y) * this.canvas.width + left;
+      for (let x = 0; x < width; x += 1) pixels[y * width + x] = this.#flags[from + x] ? painted : other;
     }
-    this.#context.putImageData(image, left, top);
+    return image;
   }
 }
 
@@ -133,12 +138,12 @@ const bounds = (one, other, radius, most) => [
   Math.min(most, Math.ceil(Math.max(one, other) + radius)),
 ];
 
-// From a point to the line between two.
-function distance(point, from, to) {
+// From a point to the line between two others.
+function distance(x, y, from, to) {
   const [dx, dy] = [to.x - from.x, to.y - from.y];
-  const along = ((point.x - from.x) * dx + (point.y - from.y) * dy) / (dx * dx + dy * dy || 1);
+  const along = ((x - from.x) * dx + (y - from.y) * dy) / (dx * dx + dy * dy || 1);
   const share = Math.min(1, Math.max(0, along));
-  return Math.hypot(point.x - from.x - share * dx, point.y - from.y - share * dy);
+  return Math.sqrt((x - from.x - share * dx) ** 2 + (y - from.y - share * dy) ** 2);
 }
 
 // A layer as large as a picture, or smaller if that has more pixels than a mask needs.
@@ -146,8 +151,6 @@ export function layerFor({ naturalWidth: width, naturalHeight: height }) {
   const scale = Math.min(1, MOST_SIDE_PX / Math.max(width, height));
   return new MaskLayer(Math.max(1, Math.round(width * scale)), Math.max(1, Math.round(height * scale)));
 }
-
-const MOST_SIDE_PX = 2048;
 
 // A picture of this server, once it is there.
 export async function loaded(url) {

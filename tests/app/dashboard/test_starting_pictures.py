@@ -22,8 +22,9 @@ pytestmark = pytest.mark.timeout(600)
 FILE = FilePayload(name="pear.png", mimeType="image/png", buffer=picture(96, 64, tint=80))
 CHOOSE = "[id='field-init.image']"
 STRENGTH = "[id='field-init.strength']"
-BRING = """([kind, name, type, data]) => {
+BRING = """([kind, name, type, data, text]) => {
     const transfer = new DataTransfer();
+    if (text) transfer.setData("text/plain", text);
     transfer.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name, { type }));
     const given = kind === "paste" ? { clipboardData: transfer } : { dataTransfer: transfer };
     const Kind = kind === "paste" ? ClipboardEvent : DragEvent;
@@ -31,9 +32,9 @@ BRING = """([kind, name, type, data]) => {
 }"""
 
 
-def bring(page: Page, kind: str, name: str = "pear.png", mime: str = "image/png") -> None:
-    """Drop or paste a file."""
-    page.evaluate(BRING, [kind, name, mime, base64.b64encode(FILE["buffer"]).decode()])
+def bring(page: Page, kind: str, name: str = "pear.png", mime: str = "image/png", text: str = "") -> None:
+    """Drop or paste a file, and a text with it."""
+    page.evaluate(BRING, [kind, name, mime, base64.b64encode(FILE["buffer"]).decode(), text])
 
 
 def submitted(page: Page) -> dict[str, Any]:
@@ -91,6 +92,15 @@ def test_a_picture_that_is_brought_starts_the_run(page: Page, live: httpx.Client
     assert sent["init"] == {"image": upload["id"], "strength": 0.6}
     (job,) = live.get("/v1/jobs").json()["data"]
     assert (job["request"]["width"], job["request"]["height"]) != (64, 64)
+
+
+def test_a_text_that_is_pasted_with_a_picture_of_itself_stays_a_text(page: Page, live: httpx.Client) -> None:
+    page.goto("/")
+    bring(page, "paste", text="a red apple")
+    bring(page, "paste", name="seen.png")  # what comes later comes later
+    expect(page.locator(".thumb img")).to_be_visible()
+    assert len(live.get("/v1/uploads").json()["data"]) == 1
+    assert page.evaluate("performance.getEntriesByName(location.origin + '/v1/uploads').length") == 1
 
 
 def test_a_picture_can_be_removed_again(page: Page) -> None:
