@@ -325,10 +325,11 @@ def test_a_job_shows_before_and_after_and_goes_back_into_the_form(
     assert {**again, "seed": first["seed"]} == first
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_mask_is_painted_with_a_finger_on_a_phone(
-    live: httpx.Client, open_tab: Callable[..., Page]
+    live: httpx.Client, open_tab: Callable[..., Page], scheme: str
 ) -> None:
-    page = open_tab(live.base_url, 390, has_touch=True, is_mobile=True)
+    page = open_tab(live.base_url, 390, has_touch=True, is_mobile=True, color_scheme=scheme)
     with_picture(page)
     assert violations(page) == []
     assert overflow_px(page) <= 0
