@@ -37,7 +37,7 @@ RUNS = "fluent house with a garden on a light blue background"
 WAITS = "noto cat on a yellow background"
 
 EDITED = "noto green pear on a light blue background"
-STROKE = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.4), (0.2, 0.4))  # shares of the picture
+STROKE = ((0.2, 0.22), (0.8, 0.22), (0.8, 0.36), (0.2, 0.36))  # shares of the picture
 
 Scheme = Literal["light", "dark"]
 Sleep = Callable[[float], None]
@@ -72,6 +72,8 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
         guided = finish(client, sleep, prompt=prompt, seed=7, guidance={"trace": True})
         plain = finish(client, sleep, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
     with opened(browser, client.url, "light", WIDE) as page:
+        photograph_an_edit(page)
+    with opened(browser, client.url, "light", WIDE) as page:
         client.submit(
             request(prompt=RUNS, seed=7, num_images=4, steps=100, guidance={}, preview_every_steps=4)
         )
@@ -92,8 +94,6 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
         with opened(browser, client.url, scheme, size) as page:
             page.goto(address)
             save(page, name)
-    with opened(browser, client.url, "light", WIDE) as page:
-        photograph_an_edit(page)
     with opened(browser, client.url, "dark", PHONE) as page:
         paint(page)
         save(page, "mask-phone")
@@ -102,7 +102,7 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
 def photograph_an_edit(page: Page) -> None:
     """Paint a mask over a picture of the gallery, and have the edit made."""
     paint(page)
-    save(page, "mask")
+    save(page, "mask", page.locator(".painter"))
     page.get_by_role("button", name="Use this mask").click()
     page.locator(".thumb canvas").wait_for()
     page.fill("#prompt", EDITED)
@@ -115,9 +115,9 @@ def photograph_an_edit(page: Page) -> None:
 
 
 def paint(page: Page) -> None:
-    """Use the newest picture of the gallery as input, and paint over its upper half."""
+    """Use a picture of the gallery as input, and paint over its upper half."""
     page.goto("/#/gallery")
-    page.get_by_role("button", name="Use as input").first.click()
+    page.get_by_role("button", name=f"Use as input: picture 1 of {FINISHED[-1]}").first.click()
     page.get_by_role("button", name="Paint a mask").click()
     canvas = page.locator(".canvas canvas")
     box = canvas.bounding_box()

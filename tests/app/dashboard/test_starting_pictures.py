@@ -288,6 +288,7 @@ def test_every_picture_can_be_the_next_input(
     expect(page.locator("#prompt")).to_have_value("a green pear")
     expect(page.get_by_role("button", name="Paint a mask")).to_be_focused()
     assert submitted(page)["init"] == {"image": f"{job_id}/1"}
+    expect(page.locator("#jobs > li .facts").first).to_contain_text("from a picture, strength 0.8")
     newest = live.get("/v1/jobs").json()["data"][0]["request"]
     assert newest["init"]["image"].startswith("sha256:")
 
