@@ -22,7 +22,7 @@ def s3() -> Iterator[str]:
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
         s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("pictures")
+        s3fs.S3FileSystem().makedirs("pictures", exist_ok=True)  # what moto holds outlives its server
         yield "s3://pictures"
         s3fs.S3FileSystem.clear_instance_cache()
     server.stop()

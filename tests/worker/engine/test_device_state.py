@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from tests.worker import reference
+from tests.worker.models.predicting import pocket_of
 from tests.worker.running import Running
 from worker.calls import Call, Decode, Denoise
 from worker.engine import batches
@@ -19,7 +20,7 @@ from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Work
 from worker.events import Event, Yield
 from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, latents_of, move_on
-from worker.models.networks.wanted import TIMES
+from worker.models.networks.network import UNetOutput
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.readback import Readback
@@ -123,7 +124,12 @@ def test_reading_is_noticed() -> None:
         float(torch.ones(3).sum())
 
 
-def test_unguided_steps_read_nothing_from_the_device(models: ModelRegistry, ask: Ask) -> None:
+def test_unguided_steps_read_nothing_from_the_device(
+    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The network itself, as on CUDA. A trace, which is for a CPU alone, does not run under the mode that notices.
+    pocket = pocket_of(models)
+    monkeypatch.setattr(pocket, "_network", UNetOutput(pocket._unet))
     runner = Runner(models)
     pictures = [ask(sampler=name, steps=8, seed=seed) for seed, name in enumerate(SamplerName)]
     pictures += [ask(cfg_scale=1, steps=8), ask(cfg_scale=0, steps=8)]
@@ -134,8 +140,7 @@ def test_unguided_steps_read_nothing_from_the_device(models: ModelRegistry, ask:
         while not isinstance(asked, Denoise):
             asked = each.send(runner.answer(asked))
         waiting.append(asked)
-    for _ in range(TIMES):  # memory of a new kind of batch is measured, and its network is prepared
-        runner.run(waiting)
+    runner.run(waiting)  # the memory of a new kind of batch is measured
     for _ in range(4):
         with NoReading():
             answers = batches.denoise(waiting, models)

@@ -26,11 +26,15 @@ class Pndm(Solver):
     def _begun_at(self, first: int) -> tuple[Step, ...]:
         """The first step that is taken makes two calls, wherever it lies: the memory is empty there.
 
+        A step from pure noise makes one, since its estimate does not depend on the latents.
+
         Diffusers slices its list of timesteps instead, and so asks from the third call on at a timestep of less noise
         than the latents have.
         """
         starts = [step.timesteps[:1] for step in self.steps]
-        twice = (*starts[first], *(starts[first + 1] if first + 1 < len(starts) else ()))
+        is_last = first + 1 == len(starts)
+        again = () if is_last or self.steps[first].starts_from_noise_alone else starts[first + 1]
+        twice = (*starts[first], *again)
         return tuple(
             replace(step, timesteps=twice if number == first else start)
             for number, (step, start) in enumerate(zip(self.steps, starts, strict=True))

@@ -50,10 +50,13 @@ def test_replicate_s_client_sends_its_token_and_fetches_the_pictures_with_it(
     url: str, key: str, working: None
 ) -> None:
     with test_replicate.client_of(url, token=key) as client:
-        (address,) = client.run(test_replicate.MODEL, input={"prompt": PROMPT})
-        assert httpx.get(address).status_code == 401
-        picture = client._client.get(address).raise_for_status().content  # as FileOutput fetches it
-        assert test_replicate.opened(picture).size == (64, 64)
+        (output,) = client.run(test_replicate.MODEL, input={"prompt": PROMPT})
+        assert test_replicate.opened(output.read()).size == (64, 64)
+    headers = {"Authorization": f"Bearer {key}"}
+    (prediction,) = httpx.get(f"{url}/v1/predictions", headers=headers).json()["results"]
+    (address,) = prediction["output"]
+    assert httpx.get(address).status_code == 401
+    assert test_replicate.opened(httpx.get(address, headers=headers).content).size == (64, 64)
     with test_replicate.client_of(url) as client, pytest.raises(ReplicateError) as refused:
         client.predictions.create(version="pocket", input={"prompt": PROMPT})
     assert refused.value.status == 401

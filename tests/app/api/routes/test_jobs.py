@@ -30,6 +30,11 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
     assert request == {
         "prompt": "a red apple",
         "negative_prompt": "",
+        "prompt_syntax": "plain",
+        "long_prompt": "cut",
+        "init": None,
+        "mask": None,
+        "variation": None,
         "model": "pocket",
         "width": 64,
         "height": 64,
