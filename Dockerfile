@@ -22,6 +22,7 @@ RUN pip install --require-hashes --requirement requirements-build.lock
 COPY pyproject.toml LICENSE ./
 COPY app app
 COPY jobs jobs
+COPY lodestar lodestar
 COPY worker worker
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels .
 

@@ -84,7 +84,7 @@ compile = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find app jobs worker training benchmarks tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find app jobs lodestar worker training benchmarks tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < $(NEEDED))' 2>/dev/null || { \

@@ -34,10 +34,14 @@ ROOMS = {
     "app.api.problems": "errors as problem documents; the only room that knows HTTP codes",
     "app.api.pictures": "pictures in and out: uploads, decoding, formats",
     "app.api.operation": "metrics, logs, sweeping, wake-ups",
-    "app.cli": "the command line: entry point, output, demo, benchmark",
+    "app.cli": "the service's half of the command line: entry point, demo, downloads",
     "app.cli.commands": "one module for each group of commands",
-    "app.client": "the Python client",
     "app.stack": "the processes of one machine: start, supervise, stop",
+    "lodestar": "the Python client, a distribution of its own; never imports what moves jobs",
+    "lodestar.resources": "jobs and embeddings, for the client that blocks and the one that awaits",
+    "lodestar.http": "calls, retries, streams: written once, as generators of steps",
+    "lodestar.cli": "the client's half of the command line: options, output, benchmark",
+    "lodestar.cli.commands": "one module for each group of commands",
     "worker": "the GPU side; never imports a web framework",
     "worker.serving": "executions: claim, pin, publish, settle; the only room that knows the queue",
     "worker.engine": "step-level batching: fair order, batches, memory",
@@ -132,7 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="fail if the page is not up to date")
     options = parser.parse_args()
-    arrows = rooms(grimp.build_graph("app", "jobs", "worker", cache_dir=None))
+    arrows = rooms(grimp.build_graph("app", "jobs", "lodestar", "worker", cache_dir=None))
     if wrong := set(arrows) ^ set(ROOMS):
         sys.exit(f"ROOMS in docs/make_map.py and the packages differ: {', '.join(sorted(wrong))}")
     text = PAGE.read_text(encoding="utf-8")

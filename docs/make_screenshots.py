@@ -8,18 +8,18 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from app.client.jobs import Client
 from app.stack.preflight import free_port
 from app.stack.stack import StackOptions, running_stack
 from jobs.requests.request import GenerateRequest
+from lodestar.client import Client
 
 ROOT = Path(__file__).parent.parent
 IMAGES = Path(__file__).parent / "images"
@@ -36,8 +36,10 @@ FINISHED = (
 RUNS = "fluent house with a garden on a light blue background"
 WAITS = "noto cat on a yellow background"
 
+EDITED = "noto green pear on a light blue background"
+STROKE = ((0.2, 0.22), (0.8, 0.22), (0.8, 0.36), (0.2, 0.36))  # shares of the picture
+
 Scheme = Literal["light", "dark"]
-Sleep = Callable[[float], None]
 
 
 def main() -> None:
@@ -48,10 +50,10 @@ def main() -> None:
         options = StackOptions(host, free_port(host), Path(folder), ROOT / "models.toml")
         with (
             running_stack(options, say=print) as supervisor,
-            Client(options.url) as client,
+            Client(options.url, sleep=supervisor.sleep) as client,
             running_browser() as browser,
         ):
-            photograph(client, browser, supervisor.sleep)
+            photograph(client, browser)
 
 
 @contextmanager
@@ -63,11 +65,13 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
-def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
+def photograph(client: Client, browser: Browser) -> None:
     """Have pictures made, and look at every page."""
     for prompt in FINISHED:
-        guided = finish(client, sleep, prompt=prompt, seed=7, guidance={"trace": True})
-        plain = finish(client, sleep, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
+        guided = finish(client, prompt=prompt, seed=7, guidance={"trace": True})
+        plain = finish(client, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
+    with opened(browser, client.url, "light", WIDE) as page:
+        photograph_an_edit(page)
     with opened(browser, client.url, "light", WIDE) as page:
         client.submit(
             request(prompt=RUNS, seed=7, num_images=4, steps=100, guidance={}, preview_every_steps=4)
@@ -89,12 +93,45 @@ def photograph(client: Client, browser: Browser, sleep: Sleep) -> None:
         with opened(browser, client.url, scheme, size) as page:
             page.goto(address)
             save(page, name)
+    with opened(browser, client.url, "dark", PHONE) as page:
+        paint(page)
+        save(page, "mask-phone")
 
 
-def finish(client: Client, sleep: Sleep, **fields: Any) -> str:
+def photograph_an_edit(page: Page) -> None:
+    """Paint a mask over a picture of the gallery, and have the edit made."""
+    paint(page)
+    save(page, "mask", page.locator(".painter"))
+    page.get_by_role("button", name="Use this mask").click()
+    page.locator(".thumb canvas").wait_for()
+    page.fill("#prompt", EDITED)
+    save(page, "form", page.locator("#form"))
+    page.get_by_role("button", name="Generate", exact=True).click()
+    page.locator("#jobs .prompt-text", has_text=EDITED).get_by_role("link").click()
+    compared = page.locator(".before-after")
+    compared.locator(".compare img").nth(1).wait_for()
+    save(page, "before-after", compared)
+
+
+def paint(page: Page) -> None:
+    """Use a picture of the gallery as input, and paint over its upper half."""
+    page.goto("/#/gallery")
+    page.get_by_role("button", name=f"Use as input: picture 1 of {FINISHED[-1]}").first.click()
+    page.get_by_role("button", name="Paint a mask").click()
+    canvas = page.locator(".canvas canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    for number, (right, down) in enumerate(STROKE):
+        page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=8)
+        if number == 0:
+            page.mouse.down()
+    page.mouse.up()
+
+
+def finish(client: Client, **fields: Any) -> str:
     """Id of a job of these fields that is over."""
     job_id = client.submit(request(**fields)).id
-    return client.wait(job_id, sleep=sleep).id
+    return client.jobs.wait(job_id).id
 
 
 def request(**fields: Any) -> GenerateRequest:
@@ -116,13 +153,13 @@ def opened(browser: Browser, url: str, scheme: Scheme, size: tuple[int, int]) ->
     page.close()
 
 
-def save(page: Page, name: str) -> None:
-    """Write what the page shows, once everything has come."""
+def save(page: Page, name: str, part: Locator | None = None) -> None:
+    """Write what the page shows, or a part of it, once everything has come."""
     page.locator("#workers").wait_for()
     page.wait_for_load_state("load")
     page.wait_for_timeout(1500)
     path = IMAGES / f"dashboard-{name}.webp"
-    with Image.open(io.BytesIO(page.screenshot())) as shot:
+    with Image.open(io.BytesIO((part or page).screenshot())) as shot:
         shot.save(path, "WEBP", quality=80, method=6)
     print(f"{path} ({path.stat().st_size // 1000} kB)")
 

@@ -14,7 +14,7 @@ MAX_FUNCTION_LINES = 40  # without the docstring
 MAX_MODULES = 15  # of one folder
 # Loops of maths that read better whole.
 WHOLE: set[tuple[str, str]] = set()
-CODE = ("app", "jobs", "worker", "benchmarks", "training", "docs")
+CODE = ("app", "jobs", "lodestar", "worker", "benchmarks", "training", "docs")
 
 
 def modules(*endings: str) -> list[Path]:
@@ -54,7 +54,9 @@ def test_no_folder_has_more_modules_than_one_takes_in_at_a_glance() -> None:
 
 
 def test_a_package_says_nothing_of_its_own() -> None:
-    assert [name(file) for file in modules("__init__.py") if file.read_text(encoding="utf-8")] == []
+    # But for the client, whose package is what people import from.
+    speaking = [name(file) for file in modules("__init__.py") if file.read_text(encoding="utf-8")]
+    assert speaking == ["lodestar/__init__.py"]
 
 
 def test_the_map_of_the_code_is_true() -> None:

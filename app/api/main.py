@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app.api import openapi
 from app.api.dialects import envelopes
+from app.api.dialects.a1111 import extras as a1111_extras
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
 from app.api.dialects.a1111 import upkeep as a1111_upkeep
@@ -75,6 +76,7 @@ NOUNS = (
     dashboard,
     reference,
     a1111,
+    a1111_extras,
     a1111_listings,
     a1111_upkeep,
     replicate,

@@ -5,14 +5,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from app.client.follow import save_pictures, wait_with_bar
-from app.client.jobs import Client
 from app.stack.stack import Say, StackOptions, running_stack
 from app.stack.supervisor import StopRequested, Supervisor
-from jobs.errors import JobFailedError
-from jobs.requests.guidance import Guidance
-from jobs.requests.request import GenerateRequest
-from jobs.status.job import JobStatus
+from lodestar.client import Client
 
 PROMPT = "a red apple on a light blue background"
 SEED = 7
@@ -56,10 +51,7 @@ def _in_words(path: Path) -> str:
 
 
 def _picture(url: str, supervisor: Supervisor) -> Path:
-    with Client(url) as client:
-        job = client.submit(GenerateRequest(prompt=PROMPT, seed=SEED, guidance=Guidance()))
-        job = wait_with_bar(client, job.id, sleep=supervisor.sleep)
-        if job.status is not JobStatus.SUCCEEDED:
-            raise JobFailedError(job.error.message if job.error else f"the job was {job.status}")
-        (path,) = save_pictures(client, job, PICTURE)
+    with Client(url, sleep=supervisor.sleep) as client:
+        generation = client.generate(PROMPT, seed=SEED, guidance=True, progress=True)
+        (path,) = generation.save(PICTURE)
         return path

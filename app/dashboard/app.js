@@ -3,11 +3,12 @@
 import { Refused, Unreachable, getQueue } from "./server/api.js";
 import { Compare } from "./pages/compare.js";
 import { set } from "./parts/dom.js";
-import { fillForm, watchForm } from "./form/form.js";
+import { fillForm, startFrom, watchForm } from "./form/form.js";
 import { Gallery } from "./pages/gallery.js";
 import { JobPage } from "./pages/job.js";
 import { JobList } from "./pages/jobs.js";
-import { watchKeys } from "./parts/keys.js";
+import { go, watchKeys } from "./parts/keys.js";
+import { rememberInputs } from "./server/inputs.js";
 import { Live } from "./server/live.js";
 import { Poll } from "./server/poll.js";
 import { showSender } from "./parts/sender.js";
@@ -18,9 +19,9 @@ const WITH_EVENTS_MS = 10000;
 const WITHOUT_EVENTS_MS = 1500;
 const SLOW_MS = 4000;
 const PAGES = [
-  [/^#\/gallery$/, () => new Gallery()],
+  [/^#\/gallery$/, () => new Gallery(useAsInput)],
   [/^#\/workers$/, () => new Workers()],
-  [/^#\/jobs\/([^/]+)$/, (id) => new JobPage(id, edit)],
+  [/^#\/jobs\/([^/]+)$/, (id) => new JobPage(id, edit, useAsInput)],
   [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => new Compare(first, second)],
 ];
 
@@ -95,9 +96,16 @@ function showAccepted(job) {
   poll.now();
 }
 
-function edit(request) {
-  location.hash = "#/";
-  fillForm(request);
+function edit(request, job) {
+  rememberInputs(job);
+  go("#/", () => fillForm(request));
+}
+
+function useAsInput(job, image) {
+  go("#/", () => {
+    startFrom(`${job.id}/${image.index}`, promptOf(job));
+    announce("The picture is in the form, to start from.");
+  });
 }
 
 function open({ isFirst = false } = {}) {

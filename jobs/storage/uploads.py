@@ -4,11 +4,9 @@ import secrets
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from typing import cast
 
-from pydantic import Field
 from redis import Redis
 
 from jobs.db import keys
@@ -16,31 +14,14 @@ from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import Scripts
 from jobs.db.times import instant
 from jobs.errors import UnknownImageError, UnknownUploadError, UploadsFullError
+from jobs.requests.uploads import Upload
 from jobs.storage.artifacts import ArtifactStore
-from jobs.wire import Wire
 
 FOLDER = "uploads"
 MAX_UPLOADS = 1000
 """Of one caller."""
 CALLERS = 16
 """All callers together may take as many bytes as so many of them."""
-
-
-class Upload(Wire):
-    """A picture that a caller has uploaded."""
-
-    id: str = Field(
-        description="`sha256:` and 64 digits: the digest of the stored picture. The same picture has the same id.",
-        examples=["sha256:" + "3f" * 32],
-    )
-    name: str = Field(
-        "", description="Name of the file as it was sent; empty without one.", examples=["cat.png"]
-    )
-    width: int = Field(gt=0, description="Width in pixels, upright.")
-    height: int = Field(gt=0, description="Height in pixels, upright.")
-    bytes: int = Field(gt=0, description="Size of the stored PNG file.")
-    created_at: datetime = Field(description="When it was uploaded first.")
-    expires_at: datetime = Field(description="When it is deleted. Uploading it again begins this time anew.")
 
 
 @dataclass(frozen=True)

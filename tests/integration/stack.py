@@ -13,10 +13,10 @@ from typing import Literal, Self
 import httpx
 import psutil
 
-from app.client.jobs import Client
 from app.stack.preflight import free_port
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
+from lodestar.client import Client
 
 ROOT = Path(__file__).parents[2]
 LONG = GenerateRequest(prompt="a red apple", seed=7, steps=250)  # seconds, but not minutes
@@ -108,7 +108,7 @@ class Stack:
         job_id = self.client.submit(request).id
 
         def has_begun() -> bool:
-            job = self.client.get(job_id)
+            job = self.client.jobs.get(job_id)
             assert not job.status.is_terminal, job
             return job.status is JobStatus.RUNNING and job.progress.step > 0
 
@@ -117,7 +117,7 @@ class Stack:
 
     def finish(self, job_id: str) -> Job:
         """Wait for a job that should succeed."""
-        job = self.client.wait(job_id, timeout_s=PATIENCE_S)
+        job = self.client.jobs.wait(job_id, timeout_s=PATIENCE_S)
         assert job.status is JobStatus.SUCCEEDED, job
         return job
 
@@ -150,7 +150,7 @@ class Stack:
             for job in httpx.get(f"{self.url}/v1/jobs", params={"status": status}).json()["data"]
         ]
         for job_id in jobs:
-            self.client.cancel(job_id)
+            self.client.jobs.cancel(job_id)
         return not jobs
 
 

@@ -35,7 +35,7 @@ def make(stack: Stack, **fields: object) -> Job:
 
 
 def pixels(stack: Stack, job: Job) -> bytes:
-    with Image.open(io.BytesIO(stack.client.image(job.id, job.images[0].index))) as image:
+    with Image.open(io.BytesIO(stack.client.jobs.image(job.id, job.images[0].index))) as image:
         return image.tobytes()
 
 
@@ -72,7 +72,7 @@ def test_a_job_is_guided_by_a_picture_and_what_it_shows_as_its_request_gives_the
     again = http.post("/v1/jobs", json=upright.model_dump(mode="json")["request"])
     assert again.status_code == 202, again.text
     repeated = stack.finish(again.json()["id"])
-    assert stack.client.image(repeated.id, 0) == stack.client.image(upright.id, 0)
+    assert stack.client.jobs.image(repeated.id, 0) == stack.client.jobs.image(upright.id, 0)
     refusal = http.post(
         "/v1/jobs",
         json={"prompt": PROMPT, "guidance": {"objectives": [{"type": "image", "image": "aGVsbG8="}]}},
@@ -97,7 +97,7 @@ def test_an_import_that_is_not_an_embedding_fails_with_the_reason(stack: Stack, 
     answer = http.post(
         "/v1/aesthetic-embeddings/import", data={"name": "bad"}, files={"file": ("bad.npy", b"not numpy")}
     )
-    job = stack.client.wait(answer.json()["id"], timeout_s=PATIENCE_S)
+    job = stack.client.jobs.wait(answer.json()["id"], timeout_s=PATIENCE_S)
     assert job.error is not None
     assert job.error.type == "invalid_file"
     assert job.error.message.startswith("bad.npy ")
@@ -129,7 +129,7 @@ def test_the_best_of_many_are_kept_and_found_by_their_prompt(stack: Stack, http:
 
 def test_an_uploaded_picture_is_scored(stack: Stack, http: httpx.Client) -> None:
     job = make(stack)
-    png = stack.client.image(job.id, 0)
+    png = stack.client.jobs.image(job.id, 0)
     form = {"prompt": PROMPT, "clip": "pocket-m"}
     answer = http.post("/v1/scores", data=form, files={"pictures": ("a.png", png)})
     (score,) = finish(stack, answer)["result"]["pictures"]

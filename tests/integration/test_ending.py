@@ -26,8 +26,8 @@ def test_a_stop_ends_every_process_and_the_next_start_goes_on(
     assert [process for process in family if is_alive(process)] == []
 
     again = start_stack(tmp_path)
-    until(lambda: again.client.get(job_id).status is JobStatus.RUNNING, within_s=PATIENCE_S)
-    assert again.client.get(job_id).attempts == 1  # that it was given back is not held against it
+    until(lambda: again.client.jobs.get(job_id).status is JobStatus.RUNNING, within_s=PATIENCE_S)
+    assert again.client.jobs.get(job_id).attempts == 1  # that it was given back is not held against it
 
 
 def test_not_even_kill_9_leaves_an_orphan(start_stack: StartStack, tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ def test_a_client_that_hangs_up_frees_its_slot_and_no_other(stack: Stack) -> Non
         http.post("/v1/images", params={"prompt": "a yellow taxi", "steps": 250, "num_images": 4})
     jobs = httpx.get(f"{stack.url}/v1/jobs").json()["data"]
     (left,) = [job["id"] for job in jobs if job["request"].get("prompt") == "a yellow taxi"][:1]
-    until(lambda: stack.client.get(left).status is JobStatus.CANCELED, within_s=PATIENCE_S)
-    assert stack.client.get(left).progress.fraction < 1
-    assert not stack.client.get(neighbour).cancel_requested
+    until(lambda: stack.client.jobs.get(left).status is JobStatus.CANCELED, within_s=PATIENCE_S)
+    assert stack.client.jobs.get(left).progress.fraction < 1
+    assert not stack.client.jobs.get(neighbour).cancel_requested
     stack.finish(neighbour)
 
 

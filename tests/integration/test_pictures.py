@@ -33,7 +33,7 @@ class Made:
 
 def make(stack: Stack, request: GenerateRequest) -> Made:
     job = stack.finish(stack.client.submit(request).id)
-    return Made(job, stack.client.image(job.id, 0))
+    return Made(job, stack.client.jobs.image(job.id, 0))
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,8 @@ def test_a_picture_guides_alike_by_whatever_name_it_comes(stack: Stack, guided: 
 
 def test_a_running_job_stops_when_it_is_canceled(stack: Stack, guided: Made) -> None:
     job_id = stack.start_job(LONG)
-    stack.client.cancel(job_id)
-    job = stack.client.wait(job_id, timeout_s=PATIENCE_S)
+    stack.client.jobs.cancel(job_id)
+    job = stack.client.jobs.wait(job_id, timeout_s=PATIENCE_S)
     assert job.status is JobStatus.CANCELED
     assert 0 < job.progress.step < job.progress.steps
     assert make(stack, GUIDED).png == guided.png

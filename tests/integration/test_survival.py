@@ -4,24 +4,24 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from app.client.jobs import Client
 from jobs.errors import LodestarError
 from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import JobStatus
+from lodestar.client import Client
 from tests.integration.stack import LONG, PATIENCE_S, Stack, until
 
 SHORT = GenerateRequest(prompt="a red apple", seed=7, steps=10, guidance=Guidance(cutouts=8))
 
 
 def picture_of(stack: Stack, request: GenerateRequest) -> bytes:
-    return stack.client.image(stack.finish(stack.client.submit(request).id).id, 0)
+    return stack.client.jobs.image(stack.finish(stack.client.submit(request).id).id, 0)
 
 
 def test_a_job_whose_worker_is_killed_runs_again_on_a_new_one(stack: Stack) -> None:
     before = picture_of(stack, SHORT)
     job_id = stack.start_job(LONG)
-    first_worker = stack.client.get(job_id).worker
+    first_worker = stack.client.jobs.get(job_id).worker
     stack.kill("worker")
     job = stack.finish(job_id)
     assert job.attempts == 2
@@ -34,7 +34,7 @@ def test_a_worker_that_stands_still_beyond_its_lease_publishes_nothing_and_goes_
     job_id = stack.start_job(LONG)
     worker = stack.part("worker")
     worker.suspend()
-    until(lambda: stack.client.get(job_id).status is JobStatus.QUEUED, within_s=60)
+    until(lambda: stack.client.jobs.get(job_id).status is JobStatus.QUEUED, within_s=60)
     worker.resume()
     job = stack.finish(job_id)
     assert (job.attempts, job.starts) == (2, 2)
@@ -60,7 +60,7 @@ def test_nothing_acknowledged_is_lost_when_valkey_is_killed(stack: Stack) -> Non
     acknowledged: list[str] = []
 
     def submit_many() -> None:
-        with Client(stack.url) as client:
+        with Client(stack.url, retries=0) as client:
             while not killed.is_set():
                 with suppress(LodestarError):
                     acknowledged.append(client.submit(GenerateRequest(prompt="a red apple", steps=250)).id)
@@ -77,6 +77,6 @@ def test_nothing_acknowledged_is_lost_when_valkey_is_killed(stack: Stack) -> Non
     for writer in writers:
         writer.result()
     until(stack.is_ready, within_s=PATIENCE_S)
-    found = [stack.client.get(job_id) for job_id in acknowledged]
+    found = [stack.client.jobs.get(job_id) for job_id in acknowledged]
     assert len(found) >= 100
     assert {job.status for job in found} <= {JobStatus.QUEUED, JobStatus.RUNNING}

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from app.api.dialects.schedulers import CUSTOMARY as SCHEDULERS
 from app.api.dialects.schedulers import sampling_named
 from jobs.errors import InvalidRequestError
+from jobs.requests.pictures import Picture
 from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import ScheduleName
 
@@ -20,6 +21,9 @@ CUSTOMARY = {
     "cfg_scale": ("true_cfg_scale", "guidance_scale"),
     "sampler": ("scheduler",),
 }
+# Those of the fields of ``init``, the picture that a run starts from. Every snippet for SDXL on Replicate has a
+# strength, whether it sends a picture or not; without one it counts as without effect.
+CUSTOMARY_OF_INIT = {"image": ("image", "init_image"), "strength": ("prompt_strength", "strength")}
 
 
 class CustomaryFields(BaseModel):
@@ -34,6 +38,13 @@ class CustomaryFields(BaseModel):
     scheduler: str | None = Field(
         None, description=f"Solver of the reverse diffusion: {', '.join(SCHEDULERS)}, or a native name."
     )
+    image: Picture | None = Field(None, description=f"The picture to start from. {Picture.forms}")
+    init_image: Picture | None = Field(None, description="The same.")
+    prompt_strength: float | None = Field(
+        None,
+        description="How far the result may be from `image`: 1 is pure noise. Without a picture, no effect.",
+    )
+    strength: float | None = Field(None, description="The same.")
 
 
 class WithoutEffect(BaseModel):
@@ -48,7 +59,6 @@ class WithoutEffect(BaseModel):
     refine_steps: Any = Field(None, description="Without effect: there is no refiner.")
     high_noise_frac: Any = Field(None, description="Without effect: there is no refiner.")
     lora_scale: Any = Field(None, description="Without effect: there is no LoRA.")
-    prompt_strength: Any = Field(None, description="Without effect: no picture is changed.")
     prompt_upsampling: Any = Field(None, description="Without effect: the prompt is taken as it is.")
     megapixels: Any = Field(None, description="Without effect: give `width` and `height`.")
     vae_use_slicing: Any = Field(None, description="Without effect: the worker decides how it decodes.")
@@ -62,7 +72,8 @@ def notes_on(names: list[str]) -> tuple[str, ...]:
 
 def ignored_switches(body: WithoutEffect) -> list[str]:
     """The given fields that have no effect, in the order of their declaration."""
-    return [name for name in WithoutEffect.model_fields if getattr(body, name) is not None]
+    names = [*WithoutEffect.model_fields, *(() if _has_picture(body) else CUSTOMARY_OF_INIT["strength"])]
+    return [name for name in names if getattr(body, name, None) is not None]
 
 
 def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, Any], dict[str, str]]:
@@ -89,7 +100,34 @@ def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, An
         value = getattr(body, chosen)
         fields |= _sampling(value, fields.get("schedule"), within) if name == "sampler" else {name: value}
         names[name] = within + chosen
-    return fields, names
+    return fields | _init(body, names, within), names
+
+
+def _has_picture(body: BaseModel) -> bool:
+    return any(getattr(body, name, None) is not None for name in ("init", *CUSTOMARY_OF_INIT["image"]))
+
+
+def _init(body: CustomaryFields, names: dict[str, str], within: str) -> dict[str, Any]:
+    """The native ``init`` of a body with customary names for its fields; adds the caller's names of them.
+
+    Raises:
+        InvalidRequestError: a field is given by both names.
+    """
+    if not _has_picture(body):
+        return {}
+    own = getattr(body, "init", None)
+    init = {} if own is None else {name: getattr(own, name) for name in own.model_fields_set}
+    for name, customary in CUSTOMARY_OF_INIT.items():
+        chosen = next((each for each in customary if getattr(body, each) is not None), None)
+        if chosen is None:
+            continue
+        if init.get(name, getattr(body, chosen)) != getattr(body, chosen):
+            raise InvalidRequestError(
+                f"{chosen} and init.{name} are the same: give one of them", field=within + chosen
+            )
+        init[name] = getattr(body, chosen)
+        names[f"init.{name}"] = within + chosen
+    return {"init": init}
 
 
 def _sampling(scheduler: str, schedule: ScheduleName | None, within: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ _OPENAI_CODES = {
     "unknown_model": "model_not_found",
     "not_supported": "unsupported_operation",
     "unauthenticated": "invalid_api_key",
+    "invalid_file": "invalid_image_file",
 }
 
 

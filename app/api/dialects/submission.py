@@ -19,7 +19,7 @@ def native_request(fields: Mapping[str, Any], names: Mapping[str, str]) -> Gener
 
     Args:
         fields: values by their native names.
-        names: the dialect's name of every native field that it calls otherwise.
+        names: the dialect's name of every native field that it calls otherwise, as ``size`` or ``init.image``.
 
     Raises:
         RequestValidationError: a field has a value that cannot be served.
@@ -66,12 +66,12 @@ async def submit(
 
 
 def _named(place: Place, names: Mapping[str, str]) -> Place:
-    # Only the first part is a field of the request; an error of the request as a whole has none.
-    return (*(names.get(str(head), head) for head in place[:1]), *place[1:])
+    """A place by the dialect's name of it, or else of the field that it is in."""
+    for length in range(len(place), 0, -1):
+        if known := names.get(".".join(map(str, place[:length]))):
+            return (known, *place[length:])
+    return place
 
 
 def _renamed(field: str | None, names: Mapping[str, str]) -> str | None:
-    if field is None:
-        return None
-    head, dot, rest = field.partition(".")
-    return names.get(head, head) + dot + rest
+    return None if field is None else ".".join(map(str, _named(tuple(field.split(".")), names)))

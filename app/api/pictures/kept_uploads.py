@@ -11,7 +11,8 @@ from app.api.pictures.uploads import Received, check_together, unpacked
 from app.api.services import Services, services_of
 from jobs.errors import LodestarError, UnknownUploadError, UploadsFullError
 from jobs.pictures.reader import Kept, digest_of, read_picture, to_png
-from jobs.storage.uploads import Png, Upload
+from jobs.requests.uploads import Upload
+from jobs.storage.uploads import Png
 
 MAX_NAME_CHARS = 100
 

@@ -23,8 +23,7 @@ from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError, UnknownUploadError
 from jobs.pictures.headers import FORMS
-from jobs.storage.uploads import Upload
-from jobs.wire import Wire
+from jobs.requests.uploads import Upload, Uploads
 
 router = APIRouter(prefix="/v1/uploads", tags=["images"], route_class=IntakeRoute)
 
@@ -56,12 +55,6 @@ UploadId = Annotated[
     ),
     Path(description="Id of the upload.", examples=["sha256:" + "3f" * 32]),
 ]
-
-
-class Uploads(Wire):
-    """Uploads of one caller."""
-
-    data: tuple[Upload, ...] = Field(description="The uploads.")
 
 
 @router.post(

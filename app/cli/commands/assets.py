@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.exits import say
+from lodestar.cli.exits import say
 
 commands = typer.Typer(name="assets", help="Published aesthetic predictors and embeddings.")
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.commands.processes import DataDir, RedisUrl
-from app.cli.connection import AsJson
-from app.cli.exits import say
 from app.cli.private_server import private_server
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
+from lodestar.cli.connection import AsJson
+from lodestar.cli.exits import say
 
 if TYPE_CHECKING:
     from jobs.callers.keys import KeyStore
@@ -58,7 +58,7 @@ def create(
 @commands.command("list")
 def list_(redis_url: RedisUrl = None, data_dir: DataDir = Path("data"), as_json: AsJson = False) -> None:
     """List the keys in Redis, without their secrets. Off a terminal: lines with tabs between the columns."""
-    from app.cli.table import print_table
+    from lodestar.cli.table import print_table
 
     with _store(redis_url, data_dir) as store:
         found = store.list()

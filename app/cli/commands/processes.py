@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.exits import Exit, reassure, say
 from jobs.errors import ConfigurationError
+from lodestar.cli.exits import Exit, reassure, say
 
 if TYPE_CHECKING:
     from app.api.settings import ApiSettings

@@ -1,14 +1,16 @@
 // The form for new jobs: every field of a request, from the API's own schema. Empty fields are not sent.
 
-import { Refused, Unreachable, getDescription, getModels, newKey, reasonOf, submitJob } from "../server/api.js";
+import { Refused, Unreachable, getDescription, getModels, reasonOf } from "../server/api.js";
 import { Control } from "./control.js";
 import { element, set } from "../parts/dom.js";
 import { fieldsOf } from "./schema.js";
+import { Start } from "./start.js";
+import { submitBoth, submitOnce } from "./submission.js";
 
 const GROUPS = [
   ["Prompt", ["prompt", "negative_prompt", "prompt_syntax", "long_prompt"]],
   ["Size", ["model", "width", "height", "num_images"]],
-  ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "seed"]],
+  ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "seed", "init", "mask"]],
   ["Guidance", ["guidance"]],
   ["Delivery", ["preview_every_steps", "priority", "timeout_s", "webhook"]],
 ];
@@ -22,9 +24,7 @@ const controls = new Map(); // by the dotted name of the field
 const groups = new Map(); // checkboxes that say whether an object is sent, by its name
 let models = [];
 let built = null;
-
-// A request keeps its key until it is answered, so a retry after a lost answer makes no second job.
-const keys = new Map();
+let start = null; // the part of the form that takes pictures
 
 export function watchForm(onAccepted) {
   form.addEventListener("submit", (event) => {
@@ -37,13 +37,16 @@ export function watchForm(onAccepted) {
   form.addEventListener("input", changed);
   controls.set("prompt", staticPrompt());
   groups.set("guidance", find("guidance"));
+  start = new Start(find("start"), () => !find("home").hidden && !document.querySelector("dialog[open]"), changed);
+  for (const [path, one] of start.controls) controls.set(path, one);
+  for (const [name, box] of start.switches) groups.set(name, box);
   begin();
   fill(draft() ?? AT_FIRST);
 }
 
-// Fill the form as soon as there is one. The prompt works without it.
+// Fill the form as soon as there is one. The prompt and the pictures work without it, and may be in use by then.
 function begin() {
-  ready().then(() => fill(draft() ?? AT_FIRST)).catch((error) => {
+  ready().then(() => fill(draft() ?? AT_FIRST, (name) => start.controls.has(name) || start.switches.has(name))).catch((error) => {
     if (error instanceof Refused || error instanceof Unreachable) setTimeout(begin, RETRY_MS);
     else reportError(error);
   });
@@ -56,6 +59,12 @@ export async function fillForm(request) {
   find("options").open = true;
   find("prompt").focus();
   changed();
+}
+
+// Start from a picture, by its name in a request. Its prompt is taken if the form has none.
+export function startFrom(name, prompt) {
+  controls.get("prompt").write(controls.get("prompt").read() ?? prompt);
+  start.put(name);
 }
 
 // Build what the schema says, once; again after a failure.
@@ -90,21 +99,22 @@ function group(title, fields) {
 
 // An object that is sent only if its switch is on.
 function switched(field) {
-  const fields = field.fields.map((inner) => (inner.kind === "group" ? { ...inner, kind: "json" } : inner));
+  const elsewhere = ({ path }) => controls.has(path); // above, where the picture is
+  const fields = field.fields.filter((inner) => !elsewhere(inner)).map((inner) => (inner.kind === "group" ? { ...inner, kind: "json" } : inner));
   const body = element("fieldset", { className: "grid", disabled: true, ariaLabel: field.label }, ...fields.map(control));
   let box = groups.get(field.name);
   const known = Boolean(box);
   box ??= element("input", { type: "checkbox", id: `field-${field.path}` });
   groups.set(field.name, box);
-  box.addEventListener("change", () => showSwitch(box, body));
-  box.showSwitch = () => showSwitch(box, body);
   const legend = known ? field.label : element("label", { className: "switch" }, box, field.label);
-  return element("fieldset", { className: "group" }, element("legend", {}, legend), element("p", { className: "hint", textContent: field.description }), body);
-}
-
-function showSwitch(box, body) {
-  body.disabled = !box.checked;
-  body.hidden = !box.checked;
+  const all = element("fieldset", { className: "group" }, element("legend", {}, legend), element("p", { className: "hint", textContent: field.description }), body);
+  box.showSwitch = () => {
+    body.disabled = !box.checked;
+    body.hidden = !box.checked;
+    all.hidden = start.switches.has(field.name) && !box.checked; // there is nothing to set without a picture
+  };
+  box.addEventListener("change", box.showSwitch);
+  return all;
 }
 
 function control(field) {
@@ -141,13 +151,14 @@ function read() {
   return request;
 }
 
-function fill(request) {
+function fill(request, isKept = () => false) {
   for (const [path, one] of controls) {
+    if (isKept(path)) continue;
     one.write(valueAt(request, path));
     one.error = "";
   }
   for (const [name, box] of groups) {
-    box.checked = Boolean(request[name]);
+    if (!isKept(name)) box.checked = Boolean(request[name]);
     box.showSwitch?.();
   }
   tellStandards();
@@ -169,7 +180,7 @@ function draft() {
 }
 
 function tellCount() {
-  const number = [...controls].filter(([path, one]) => path !== "prompt" && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).length;
+  const number = [...controls].filter(([path, one]) => one.field && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).length;
   find("set-count").textContent = number ? ` (${number} set)` : "";
 }
 
@@ -201,30 +212,13 @@ async function submit(onAccepted, both) {
   const buttons = form.querySelectorAll("button[type=submit]");
   buttons.forEach((button) => (button.disabled = true));
   try {
-    if (both) await submitBoth(request, onAccepted);
+    if (both) await submitBoth({ ...request, guidance: request.guidance ?? AT_FIRST.guidance }, onAccepted);
     else onAccepted(await submitOnce(request));
   } catch (error) {
     showErrors(error.problem?.errors ?? [{ field: "", message: reasonOf(error) }]);
   } finally {
     buttons.forEach((button) => (button.disabled = false));
   }
-}
-
-// The same request without guidance and with it, from the same seed.
-async function submitBoth({ guidance = AT_FIRST.guidance, seed, ...request }, onAccepted) {
-  const plain = await submitOnce(seed === undefined ? request : { ...request, seed });
-  onAccepted(plain);
-  const guided = await submitOnce({ ...request, seed: plain.request.seed, guidance });
-  onAccepted(guided);
-  location.hash = `#/compare/${plain.id}/${guided.id}`;
-}
-
-async function submitOnce(request) {
-  const body = JSON.stringify(request);
-  if (!keys.has(body)) keys.set(body, newKey());
-  const job = await submitJob(request, keys.get(body));
-  keys.delete(body);
-  return job;
 }
 
 // Show each error at its field or at the field that contains it, the others at the end of the form.
@@ -240,6 +234,6 @@ function showErrors(errors) {
   find("form-error").textContent = elsewhere.join(" ");
   const first = found.find((path) => path !== undefined);
   if (first === undefined) return;
-  if (first !== "prompt") find("options").open = true;
+  if (controls.get(first).field) find("options").open = true;
   controls.get(first).focus();
 }

@@ -2,6 +2,7 @@
 
 import { getJob } from "../server/api.js";
 import { Advance } from "../parts/advance.js";
+import { Curtain } from "../parts/curtain.js";
 import { element, set } from "../parts/dom.js";
 import { Cells, scores } from "../parts/pictures.js";
 import { promptOf, statusWords } from "../parts/words.js";
@@ -9,24 +10,21 @@ import { promptOf, statusWords } from "../parts/words.js";
 export class Compare {
   title = "Comparison";
   #sides;
-  #box = element("div", { className: "compare" });
-  #slider = element("input", { type: "range", min: 0, max: 100, value: 50, ariaLabel: "Share of the first picture that is shown" });
+  #curtain;
   #prompt = element("p", { className: "dim" });
   #size = false;
 
   constructor(first, second) {
     this.#sides = [new Side(first), new Side(second)];
-    this.#box.append(...this.#sides.map(({ frame }) => frame), element("div", { className: "edge", ariaHidden: "true" }), this.#slider);
-    this.#slider.addEventListener("input", () => this.#box.style.setProperty("--share", `${this.#slider.value}%`));
+    this.#curtain = new Curtain(...this.#sides.map(({ frame }) => frame), "Share of the first picture that is shown");
     const legend = element("div", { className: "sides" }, ...this.#sides.map(({ legend }) => legend));
-    this.node = element("section", { className: "stacked" }, element("h2", { textContent: "Side by side", tabIndex: -1 }), this.#prompt, this.#box, legend);
+    this.node = element("section", { className: "stacked" }, element("h2", { textContent: "Side by side", tabIndex: -1 }), this.#prompt, this.#curtain.node, legend);
   }
 
   async refresh() {
     const jobs = await Promise.all(this.#sides.map((side) => side.refresh()));
     set(this.#prompt, "textContent", promptOf(jobs[0]));
-    const { width, height } = jobs[0].request;
-    if (!this.#size) this.#box.style.aspectRatio = `${width} / ${height}`;
+    if (!this.#size) this.#curtain.shape(jobs[0].request);
     this.#size = true;
   }
 

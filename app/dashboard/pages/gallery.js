@@ -2,7 +2,7 @@
 
 import { listJobs } from "../server/api.js";
 import { arrange, element, set } from "../parts/dom.js";
-import { picture, scores } from "../parts/pictures.js";
+import { inputButton, picture, scores } from "../parts/pictures.js";
 import { promptOf } from "../parts/words.js";
 
 const PAGE = 60;
@@ -16,7 +16,11 @@ export class Gallery {
   #older = [];
   #cursor = undefined;
 
-  constructor() {
+  #onUse;
+
+  // `onUse` takes a picture to start the next run from.
+  constructor(onUse) {
+    this.#onUse = onUse;
     this.node = element("section", {}, element("h2", { textContent: "Gallery", tabIndex: -1 }), this.#empty, this.#grid, this.#more);
     this.#more.addEventListener("click", () => this.#next());
   }
@@ -53,7 +57,7 @@ export class Gallery {
       const told = element("span", { className: "dim", textContent: [`seed ${image.seed}`, ...scores(image)].join(" · ") });
       const shown = picture(job, image);
       shown.alt = "";
-      this.#figures.set(image.url, element("li", {}, element("a", { href: `#/jobs/${job.id}` }, shown, words, told)));
+      this.#figures.set(image.url, element("li", {}, element("a", { href: `#/jobs/${job.id}` }, shown, words, told), inputButton(job, image, this.#onUse)));
     }
     return this.#figures.get(image.url);
   }

@@ -3,10 +3,11 @@
 import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "../server/api.js";
 import { requestAgain, runAgain, varySeed } from "../server/actions.js";
 import { Advance } from "../parts/advance.js";
+import { BeforeAfter } from "../parts/before.js";
 import { Candidates } from "../parts/candidates.js";
 import { copyBox } from "../parts/copy.js";
 import { element, set } from "../parts/dom.js";
-import { Cells, picture, scores } from "../parts/pictures.js";
+import { Cells, inputButton, picture, scores } from "../parts/pictures.js";
 import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
 import { tracePlot } from "../parts/trace.js";
 import { advice, ago, duration, promptOf, shortened, statusWords } from "../parts/words.js";
@@ -20,6 +21,7 @@ export class JobPage {
   #id;
   #job = null;
   #edit;
+  #use;
   #prompt = element("h2", { tabIndex: -1, textContent: "Job" });
   #badge = element("span", { className: "badge" });
   #age = element("span", { className: "age" });
@@ -29,6 +31,7 @@ export class JobPage {
   #stage = element("div", { className: "stage frame" });
   #cells = new Cells(this.#stage);
   #pictures = element("div", { className: "results" });
+  #before = new BeforeAfter();
   #candidates = new Candidates();
   #buttons = element("div", { className: "buttons" });
   #said = element("p", { className: "field-error", role: "alert" });
@@ -36,14 +39,15 @@ export class JobPage {
   #code = element("div", { className: "stacked" });
   #shown = "";
 
-  // `edit` puts a request into the form.
-  constructor(id, edit) {
+  // `edit` puts a request into the form, `use` a picture.
+  constructor(id, edit, use) {
     this.#id = id;
     this.#edit = edit;
+    this.#use = use;
     const line = element("div", { className: "line" }, this.#badge, this.#age);
     const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#buttons, this.#said, this.#log);
     const facts = element("section", { className: "card" }, element("h3", { textContent: "What was asked, and how it went" }), this.#facts);
-    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#candidates.node, facts, this.#code);
+    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#before.node, this.#candidates.node, facts, this.#code);
   }
 
   async refresh() {
@@ -95,7 +99,8 @@ export class JobPage {
     this.#showError(job);
     this.#showButtons(job);
     this.#facts.replaceChildren(list(facts(job)));
-    if (job.status === "succeeded") this.#pictures.replaceChildren(...job.images.map((image) => result(job, image)));
+    if (job.status === "succeeded") this.#pictures.replaceChildren(...job.images.map((image) => result(job, image, this.#use)));
+    this.#before.show(job);
     if (this.#code.childElementCount === 0 && !job.request.kind) this.#showCode(job);
   }
 
@@ -122,7 +127,7 @@ export class JobPage {
     if (!job.request.kind) {
       add("Run again", async () => go(await runAgain(job)));
       add("Vary the seed", async () => go(await varySeed(job)));
-      add("Edit in the form", async () => this.#edit(await requestAgain(job.request)));
+      add("Edit in the form", async () => this.#edit(await requestAgain(job.request), job));
       add(job.request.guidance ? "Compare with unguided" : "Compare with guided", () => compare(job));
     }
     const focused = [...this.#buttons.children].findIndex((button) => button === document.activeElement);
@@ -163,11 +168,11 @@ async function compare(job) {
   location.hash = `#/compare/${guidance ? `${other.id}/${job.id}` : `${job.id}/${other.id}`}`;
 }
 
-function result(job, image) {
+function result(job, image, use) {
   const told = [`seed ${image.seed}`, `${image.width} × ${image.height}`, ...scores(image)].join(" · ");
   const shown = element("a", { href: image.url, target: "_blank", rel: "noopener", title: "Open the picture alone" }, picture(job, image, "eager"));
   const files = ["png", "webp", "jpeg"].flatMap((name) => [" ", element("a", { href: `${image.url}.${name}`, download: `${job.id}-${image.index}.${name}`, textContent: name, ariaLabel: `Download picture ${image.index + 1} as ${name}` })]);
-  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files)), ...(image.trace?.length ? [tracePlot(image.trace)] : []));
+  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files), inputButton(job, image, use)), ...(image.trace?.length ? [tracePlot(image.trace)] : []));
 }
 
 function facts(job) {

@@ -29,7 +29,7 @@ export function watchKeys() {
 }
 
 // Show a page, then do something there.
-function go(hash, then = () => {}) {
+export function go(hash, then = () => {}) {
   if ((location.hash || "#/") === hash) return then();
   addEventListener("hashchange", () => setTimeout(then), { once: true });
   location.hash = hash;

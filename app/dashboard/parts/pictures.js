@@ -96,6 +96,13 @@ export function picture(job, image, loading = "lazy") {
   });
 }
 
+// A button that makes a picture the start of the next run.
+export function inputButton(job, image, onUse) {
+  const button = element("button", { type: "button", className: "use", textContent: "Use as input", ariaLabel: `Use as input: picture ${image.index + 1} of ${promptOf(job)}` });
+  button.addEventListener("click", () => onUse(job, image));
+  return button;
+}
+
 export function scores(image) {
   const told = [];
   if (typeof image.clip_score === "number") told.push(`CLIP ${image.clip_score.toFixed(3)}`);

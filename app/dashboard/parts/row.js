@@ -75,7 +75,7 @@ export class Row {
 }
 
 function facts({ request }) {
-  const { guidance, personalization, select } = request;
+  const { guidance, init, mask, personalization, select } = request;
   if (request.kind) return [`by ${request.clip}`];
   return [
     request.model,
@@ -83,6 +83,7 @@ function facts({ request }) {
     `${request.steps} steps`,
     `seed ${request.seed}`,
     ...(request.num_images > 1 ? [select ? `best ${select.keep} of ${request.num_images}` : `${request.num_images} pictures`] : []),
+    ...(init ? [`${mask ? "a part of a picture anew" : "from a picture"}, strength ${init.strength}`] : []),
     ...(personalization ? [`towards ${personalization.embedding}, ${personalization.steps} steps`] : []),
     guidance ? `guided by ${guidance.clip}, scale ${guidance.scale}` : "not guided",
   ];

@@ -1,6 +1,7 @@
 // Calls to the server that this page came from.
 
 const TIMEOUT_MS = 15000;
+const UPLOAD_TIMEOUT_MS = 180000; // a photo over a slow line
 
 // The server's root: a proxy may serve it under a prefix. This file is one folder below it.
 const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
@@ -27,8 +28,8 @@ let clockLead = 0; // of the server over this machine, in ms: ages are by the se
 
 export const serverNow = () => Date.now() + clockLead;
 
-async function call(path, options = {}) {
-  const answer = await fetch(at(path), { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) }).catch(unreachable);
+async function call(path, options = {}, timeoutMs = TIMEOUT_MS) {
+  const answer = await fetch(at(path), { ...options, signal: AbortSignal.timeout(timeoutMs) }).catch(unreachable);
   const told = Date.parse(answer.headers.get("date"));
   // The header counts whole seconds: only a difference that those cannot explain is taken for a wrong clock.
   if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
@@ -71,6 +72,10 @@ export const submitJob = (request, key) =>
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
     body: JSON.stringify(request),
   });
+
+// Keep a picture on the server; its id, size and expiry.
+export const uploadPicture = (file) =>
+  call("/v1/uploads", { method: "POST", headers: { "Content-Type": file.type }, body: file }, UPLOAD_TIMEOUT_MS).then(({ data }) => data[0]);
 
 // Answers that are constant while the server runs are fetched once; again after a failure.
 function once(ask) {

@@ -123,14 +123,17 @@ _EMPTY = (
     "prompt-styles",
     "extensions",
 )
-_REFUSED = ("img2img", "extra-single-image", "extra-batch-images", "png-info", "interrogate")
+_OF_PICTURES = ("img2img", "extra-single-image", "extra-batch-images", "png-info", "interrogate")
 # Calls without a body that matters: operation, path.
 OTHERS = (
     *(
         (f"GET /sdapi/v1/{name}",) * 2
         for name in (*_LISTS, *_EMPTY, "options", "progress", "realesrgan-models")
     ),
-    *((f"POST /sdapi/v1/{name}",) * 2 for name in (*_REFUSED, "interrupt", "skip", "refresh-checkpoints")),
+    *(
+        (f"POST /sdapi/v1/{name}",) * 2
+        for name in (*_OF_PICTURES, "interrupt", "skip", "refresh-checkpoints")
+    ),
     *((f"POST /v1/images/{name}",) * 2 for name in ("edits", "variations")),
     ("GET /v1/predictions", "GET /v1/predictions"),
     ("GET /v1/predictions", "GET /v1/predictions?cursor=%00"),

@@ -14,7 +14,7 @@ DIALECTS: Mapping[str, frozenset[int]] = {
     "POST /v1/models/{owner}/{name}/predictions": _DIALECT | {201, 202},
     "POST /v1/deployments/{owner}/{name}/predictions": _DIALECT | {201, 202},
 }
-# Calls that exist to say that they are not served.
+# Calls that refuse in words what is not served.
 REFUSED = frozenset(
     {
         *(f"POST /sdapi/v1/{name}" for name in ("img2img", "extra-single-image", "extra-batch-images")),

@@ -11,9 +11,9 @@ from openai import OpenAI
 
 from app.api.main import create_app
 from app.api.settings import ApiSettings
-from app.client.jobs import Client
 from jobs.errors import ConfigurationError
 from jobs.requests.request import GenerateRequest
+from lodestar.client import Client
 from tests.app.api.webhooks.receiver import receiving
 from tests.app.conftest import LocalClient, Run, serving
 from tests.app.played_worker import PlayedWorker
@@ -158,8 +158,8 @@ def test_our_own_client_finds_everything(stripped: str, worker: PlayedWorker, ru
     with Client(stripped) as client:
         job_id = client.submit(GenerateRequest(prompt="a red apple")).id
         worker.succeed(job_id)
-        assert [event.name for event in client.events(job_id)] == ["snapshot", "done"]
-        assert client.image(job_id, 0).startswith(b"\x89PNG")
+        assert [event.name for event in client.jobs.events(job_id)] == ["snapshot", "done"]
+        assert client.jobs.image(job_id, 0).startswith(b"\x89PNG")
     assert run("wait", job_id, "-o", "apple.png", "--url", stripped) == 0
     assert run("jobs", "--url", f"{stripped}/") == 0
 

@@ -5,7 +5,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Response, Route, expect
+from playwright.sync_api import Page, Response, Route, expect
 from redis import Redis
 
 from app.api.main import create_app
@@ -28,61 +28,12 @@ from jobs.resolve.request import resolve
 from jobs.status.job import GuidedStep
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
-from tests.browser import overflow_px, running_browser, violations
+from tests.browser import overflow_px, violations
 
 pytestmark = pytest.mark.timeout(600)
 
 AWKWARD = 'it\'s "50%" | $HOME <b>`ls`</b>\\'
 FIRST_LOAD_BYTES = 200_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for these tests; alone, because playwright keeps an event loop of its own in this thread."""
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Open an empty tab; the test fails if a script in one does."""
-    tabs: list[Page] = []
-    errors: list[str] = []
-
-    def open_one(url: object, width: int = 1280, **options: Any) -> Page:
-        tab = browser.new_page(base_url=str(url), viewport={"width": width, "height": 900}, **options)
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        tabs.append(tab)
-        return tab
-
-    yield open_one
-    for tab in tabs:
-        tab.close()
-    assert errors == []
-
-
-@pytest.fixture
-def page(live: httpx.Client, open_tab: Callable[..., Page]) -> Page:
-    """An empty tab. It is closed before its server is stopped, which would wait for the stream of events otherwise."""
-    return open_tab(live.base_url)
-
-
-@pytest.fixture
-def worker(redis: Redis, settings: ApiSettings) -> PlayedWorker:
-    """A worker whose leases outlast a slow browser."""
-    return PlayedWorker(redis, settings.artifacts_url, lease_s=120)
-
-
-@pytest.fixture
-def ask(live: httpx.Client) -> Callable[..., str]:
-    """Submit a job of these fields; its id."""
-
-    def submit(**fields: Any) -> str:
-        answer = live.post("/v1/jobs", json={"prompt": "a red apple", "steps": 20, **fields})
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
-
-    return submit
 
 
 def announce(redis: Redis, *jobs: str) -> None:

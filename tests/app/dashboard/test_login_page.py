@@ -14,16 +14,9 @@ from jobs.callers.scopes import Role
 from jobs.callers.secret import draw_key
 from tests.app.conftest import MakeKey, serving
 from tests.app.proxy import proxying
-from tests.browser import overflow_px, running_browser, violations
+from tests.browser import overflow_px, violations
 
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for these tests."""
-    with running_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(params=["", "/sd"], ids=["at the root", "under a prefix"])

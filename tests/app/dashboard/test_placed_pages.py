@@ -12,17 +12,9 @@ from app.api.settings import ApiSettings
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 from tests.app.proxy import proxying
-from tests.browser import running_browser
 
 pytestmark = pytest.mark.timeout(600)
 Opened = tuple[Page, list[str]]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser for these tests."""
-    with running_browser() as browser:
-        yield browser
 
 
 @pytest.fixture

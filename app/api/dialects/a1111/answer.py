@@ -14,8 +14,8 @@ from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.status.job import Job, JobStatus
 
 
-def text_to_image_response(services: Services, job: Job, body: TextToImage) -> dict[str, Any]:
-    """The answer to ``txt2img``; without pictures if the job was interrupted.
+def made_response(services: Services, job: Job, body: TextToImage) -> dict[str, Any]:
+    """The answer to ``txt2img`` and ``img2img``; without pictures if the job was interrupted.
 
     Raises:
         LodestarError: as for ``stored_pictures``.
@@ -23,7 +23,7 @@ def text_to_image_response(services: Services, job: Job, body: TextToImage) -> d
     pictures = stored_pictures(services, job)
     return {
         "images": [b64encode(png).decode() for png in pictures] if body.send_images else [],
-        "parameters": body.model_dump(mode="json"),
+        "parameters": body.echo(),
         "info": json.dumps(_info(services, job, body, [_infotext(png) for png in pictures])),
     }
 
@@ -66,9 +66,8 @@ def _info(services: Services, job: Job, body: TextToImage, infotexts: list[str])
         "all_negative_prompts": [request.negative_prompt] * len(seeds),
         "seed": request.seed,
         "all_seeds": seeds,
-        "subseed": request.seed,
-        "all_subseeds": seeds,
-        "subseed_strength": 0,
+        **_subseeds(job, seeds),
+        "denoising_strength": getattr(body, "denoising_strength", None),
         "width": request.width,
         "height": request.height,
         "sampler_name": LABELS[request.sampler],
@@ -87,6 +86,18 @@ def _info(services: Services, job: Job, body: TextToImage, infotexts: list[str])
         "job": job.id,
         "notes": job.notes,
         "clip_scores": [image.clip_score for image in job.images],
+    }
+
+
+def _subseeds(job: Job, seeds: list[int]) -> dict[str, Any]:
+    """The seeds of variations; without any, A1111 shows others that have no effect."""
+    variation = job.generation.variation
+    if variation is None:
+        return {"subseed": job.generation.seed, "all_subseeds": seeds, "subseed_strength": 0}
+    return {
+        "subseed": variation.seed,
+        "all_subseeds": [variation.seed + image.index for image in job.images],
+        "subseed_strength": variation.strength,
     }
 
 

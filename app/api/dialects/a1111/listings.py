@@ -67,7 +67,7 @@ def list_schedules() -> list[dict[str, Any]]:
 @needs_key
 def list_scripts() -> dict[str, list[str]]:
     """The only script: CLIP guidance."""
-    return {"txt2img": [TITLE.lower()], "img2img": []}
+    return {"txt2img": [TITLE.lower()], "img2img": [TITLE.lower()]}
 
 
 @router.get("/script-info")
@@ -76,7 +76,10 @@ def describe_scripts() -> list[dict[str, Any]]:
     """The same with its arguments, in their order."""
     properties = Guidance.model_json_schema()["properties"]
     arguments = [_argument(name, properties.get(name, {"default": True})) for name in ARGUMENTS]
-    return [{"name": TITLE.lower(), "is_alwayson": True, "is_img2img": False, "args": arguments}]
+    return [
+        {"name": TITLE.lower(), "is_alwayson": True, "is_img2img": is_img2img, "args": arguments}
+        for is_img2img in (False, True)
+    ]
 
 
 @router.get("/cmd-flags")
@@ -93,7 +96,6 @@ def list_embeddings() -> dict[str, Any]:
     return {"loaded": {}, "skipped": {}}
 
 
-@router.get("/upscalers")
 @router.get("/latent-upscale-modes")
 @router.get("/sd-vae")
 @router.get("/loras")

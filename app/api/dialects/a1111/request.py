@@ -19,7 +19,19 @@ from jobs.wire import AtMost
 
 _MODEL = f"override_settings.{MODEL}"
 _MAX_NOTED_CHARS = 50
-NAMES = {"num_images": "batch_size", "guidance": guidance.FIELD, "model": _MODEL}
+NAMES = {
+    "num_images": "batch_size",
+    "guidance": guidance.FIELD,
+    "model": _MODEL,
+    "variation.seed": "subseed",
+    "variation.strength": "subseed_strength",
+    "init.image": "init_images",
+    "init.strength": "denoising_strength",
+    "mask.image": "mask",
+    "mask.blur": "mask_blur",
+    "mask.area": "inpaint_full_res",
+    "mask.padding": "inpaint_full_res_padding",
+}
 # Clients may send all options at once, and most change nothing here.
 Options = Annotated[dict[str, Any], AtMost(2000)]
 
@@ -45,15 +57,37 @@ class TextToImage(LeavesOut):
     alwayson_scripts: Annotated[dict[str, Any], AtMost(100)] | None = None
     send_images: bool = True
     force_task_id: str | None = Field(None, min_length=1, max_length=200)
+    subseed: int | None = None
+    subseed_strength: float = 0
 
     # These change the picture and cannot be served.
     enable_hr: bool | None = None
     restore_faces: bool | None = None
     tiling: bool | None = None
     styles: Annotated[list[str], AtMost(100)] | None = None
-    subseed_strength: float | None = None
+    seed_resize_from_w: int | None = None
+    seed_resize_from_h: int | None = None
     script_name: str | None = None
     refiner_checkpoint: str | None = None
+
+    def start(self, card: ModelCard) -> dict[str, Any]:  # noqa: ARG002  (img2img needs it)
+        """The native fields of where the run starts, beside its seed; ``card`` is the model's."""
+        if not self.subseed_strength:
+            return {}
+        seed = None if (self.subseed or 0) < 0 else self.subseed
+        return {"variation": {"seed": seed, "strength": self.subseed_strength}}
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on everything that is taken without its full effect."""
+        if self.scheduler and schedule_named(self.scheduler) is None:
+            return (
+                f"scheduler {self.scheduler[:_MAX_NOTED_CHARS]!r} is not known, so it counts as Automatic",
+            )
+        return ()
+
+    def echo(self) -> dict[str, Any]:
+        """The fields for the answer."""
+        return self.model_dump(mode="json")
 
 
 _REFUSED = (
@@ -61,10 +95,10 @@ _REFUSED = (
     "restore_faces",
     "tiling",
     "styles",
-    "subseed_strength",
     "script_name",
     "refiner_checkpoint",
 )
+_RESIZED = ("seed_resize_from_w", "seed_resize_from_h")  # on if positive
 
 
 def to_native(
@@ -73,7 +107,7 @@ def to_native(
     """The native request that a body stands for.
 
     Args:
-        body: of ``txt2img``.
+        body: of ``txt2img`` or ``img2img``.
         chosen_model: of the caller's options; the body's own setting comes first.
         catalog: the models.
         options: other options of the caller; likewise.
@@ -86,6 +120,9 @@ def to_native(
     """
     for name in _REFUSED:
         if getattr(body, name):
+            raise NotSupportedError(f"{name} is not supported", field=name)
+    for name in _RESIZED:
+        if (getattr(body, name) or 0) > 0:
             raise NotSupportedError(f"{name} is not supported", field=name)
     if body.batch_size * body.n_iter > MAX_IMAGES:
         raise InvalidRequestError(
@@ -108,14 +145,7 @@ def to_native(
     fields = {name: value for name, value in optional.items() if value is not None}
     number = body.batch_size * body.n_iter
     syntax = {"prompt": body.prompt, "prompt_syntax": PromptSyntax.A1111}
-    return native_request({**syntax, "num_images": number, **fields}, NAMES)
-
-
-def notes_of(body: TextToImage) -> tuple[str, ...]:
-    """A sentence on a schedule that is not served."""
-    if body.scheduler and schedule_named(body.scheduler) is None:
-        return (f"scheduler {body.scheduler[:_MAX_NOTED_CHARS]!r} is not known, so it counts as Automatic",)
-    return ()
+    return native_request({**syntax, "num_images": number, **fields, **body.start(card)}, NAMES)
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:

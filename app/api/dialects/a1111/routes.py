@@ -8,10 +8,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from app.api.access.keys.needs import needs, needs_key
-from app.api.dialects.a1111.answer import progress, text_to_image_response
+from app.api.dialects.a1111.answer import made_response, progress
 from app.api.dialects.a1111.callers import Callers, caller_of
+from app.api.dialects.a1111.image_to_image import ImageToImage
 from app.api.dialects.a1111.options import changes, shown
-from app.api.dialects.a1111.request import NAMES, Options, TextToImage, notes_of, to_native
+from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import submit
 from app.api.following.waiting import await_end, hang_up_policy, require_success
@@ -31,20 +32,14 @@ TaskId = Annotated[str | None, Query(max_length=200)]
 @needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def text_to_image(request: Request, body: TextToImage, services: TheServices) -> Response:
     """Make pictures and answer with them; the call lasts as long as the job."""
-    caller, callers = caller_of(request), Callers(services.redis)
-    chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
-    options = await run_in_threadpool(callers.changed, caller)
-    wanted = to_native(body, chosen, services.catalog, options)
-    key = body.force_task_id
-    # A name of its own kind, which no caller's header can carry.
-    owner, presentation = f"a1111\n{caller}", Presentation(notes=notes_of(body))
-    job = (await submit(request, wanted, NAMES, key, key_owner=owner, presentation=presentation)).job
-    await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
-    job = await await_end(request, job, on_hang_up=hang_up_policy(key))
-    if job.status is not JobStatus.CANCELED:  # an interrupted job is no failure
-        require_success(job)
-    # A thread builds the megabytes of base64, so that the event loop goes on.
-    return await run_in_threadpool(lambda: JSONResponse(text_to_image_response(services, job, body)))
+    return await _made(request, body, services)
+
+
+@router.post("/img2img")
+@needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
+async def image_to_image(request: Request, body: ImageToImage, services: TheServices) -> Response:
+    """Make pictures of a picture; the call lasts as long as the job."""
+    return await _made(request, body, services)
 
 
 @router.get("/progress")
@@ -101,15 +96,21 @@ def set_options(request: Request, options: Annotated[Options, Body()], services:
         callers.change(caller, kept)
 
 
-@router.post("/img2img")
-@router.post("/extra-single-image")
-@router.post("/extra-batch-images")
-@router.post("/png-info")
-@router.post("/interrogate")
-@needs_key
-def refuse() -> None:
-    """Refused: no route here takes a picture."""
-    raise NotSupportedError("pictures are made from a prompt alone; no call takes one")
+async def _made(request: Request, body: TextToImage, services: Services) -> Response:
+    caller, callers = caller_of(request), Callers(services.redis)
+    chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
+    options = await run_in_threadpool(callers.changed, caller)
+    wanted = to_native(body, chosen, services.catalog, options)
+    key = body.force_task_id
+    # A name of its own kind, which no caller's header can carry.
+    owner, presentation = f"a1111\n{caller}", Presentation(notes=body.notes())
+    job = (await submit(request, wanted, NAMES, key, key_owner=owner, presentation=presentation)).job
+    await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
+    job = await await_end(request, job, on_hang_up=hang_up_policy(key))
+    if job.status is not JobStatus.CANCELED:  # an interrupted job is no failure
+        require_success(job)
+    # A thread builds the megabytes of base64, so that the event loop goes on.
+    return await run_in_threadpool(lambda: JSONResponse(made_response(services, job, body)))
 
 
 def _current(request: Request, services: Services, task_id: str | None) -> Job | None:

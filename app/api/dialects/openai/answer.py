@@ -24,7 +24,7 @@ _NO_USAGE = {
 
 
 def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[str, Any]:
-    """The answer to ``images.generate``. Without a ``response_format`` it has the pictures both ways.
+    """The answer to a call. Without a ``response_format`` it has the pictures both ways.
 
     Raises:
         LodestarError: as for ``stored_pictures``.
@@ -55,7 +55,7 @@ def completed_events(request: Request, job: Job, body: ImageGeneration) -> list[
     """
     return [
         {
-            "type": "image_generation.completed",
+            "type": f"{body.events}.completed",
             "created_at": int(time.time()),
             "b64_json": data,
             **common_fields(job, body),

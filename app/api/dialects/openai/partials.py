@@ -47,7 +47,7 @@ class PartialImages:
             return None
         self._sent[index] += 1
         return {
-            "type": "image_generation.partial_image",
+            "type": f"{self._body.events}.partial_image",
             "partial_image_index": self._sent[index] - 1,
             "b64_json": jpeg,
             "created_at": int(time.time()),

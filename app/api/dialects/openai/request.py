@@ -1,6 +1,6 @@
 """The body of ``images.generate``, and the native request that it stands for."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -33,6 +33,9 @@ def _as_b64_json(value: object) -> object:
 
 class ImageGeneration(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest):
     """OpenAI's fields and the customary ones beside all native ones."""
+
+    events: ClassVar[str] = "image_generation"
+    """What the names of a stream's events begin with."""
 
     n: int | None = Field(None, ge=1, le=10)
     size: Annotated[str | None, BeforeValidator(in_any_case), Field(pattern=SIZE)] = None
@@ -69,6 +72,18 @@ class ImageGeneration(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest
         """The quality by one of the names that answers may have."""
         return _QUALITIES.get(self.quality or "", "medium")
 
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on everything that has no effect."""
+        ignored = [name for name in _OPENAIS_OWN if getattr(self, name) is not None]
+        notes = notes_on([*ignored, *ignored_switches(self)])
+        if self.background == "transparent":
+            notes += ("background is opaque: no model here makes a transparent one",)
+        if self.partial_images and not self.stream:
+            notes += ("partial_images has no effect without stream",)
+        if self.stream and self.response_format == "url":
+            notes += ("response_format has no effect on a stream, which carries its pictures as b64_json",)
+        return notes
+
 
 _OPENAIS_OWN = ("style", "complexity", "frame_count", "frame_duration_ms", "svg")
 
@@ -83,6 +98,8 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
     """
     _refuse_contradictions(body)
     fields, names = native_fields(body)
+    fields["prompt"] = body.prompt  # a variation's may be left out
+    names["mask.image"] = "mask"
     if body.n is not None:
         if "num_images" in fields:
             raise InvalidRequestError(
@@ -100,19 +117,6 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
         # So that as many previews fall between the first step and the last.
         fields["preview_every_steps"] = min(max(1, steps // (body.partial_images + 1)), _MOST_STEPS)
     return native_request(fields, names), names
-
-
-def notes_of(body: ImageGeneration) -> tuple[str, ...]:
-    """A sentence on everything in a body that has no effect."""
-    ignored = [name for name in _OPENAIS_OWN if getattr(body, name) is not None]
-    notes = notes_on([*ignored, *ignored_switches(body)])
-    if body.background == "transparent":
-        notes += ("background is opaque: no model here makes a transparent one",)
-    if body.partial_images and not body.stream:
-        notes += ("partial_images has no effect without stream",)
-    if body.stream and body.response_format == "url":
-        notes += ("response_format has no effect on a stream, which carries its pictures as b64_json",)
-    return notes
 
 
 def _refuse_contradictions(body: ImageGeneration) -> None:

@@ -1,4 +1,4 @@
-"""``images.generate`` as a stream of server-sent events."""
+"""A call as a stream of server-sent events."""
 
 import json
 from collections.abc import AsyncIterator

@@ -17,7 +17,7 @@ from app.api.routes.uploads import UploadId, delete_upload, get_upload, list_upl
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError
-from jobs.storage.uploads import Upload
+from jobs.requests.uploads import Upload
 
 router = APIRouter(prefix="/v1/files", include_in_schema=False, route_class=IntakeRoute)
 

@@ -17,6 +17,8 @@ _STATUSES = {
     JobStatus.CANCELED: "canceled",
 }
 _BAR_WIDTH = 20
+# What no input takes: the model is in the path, and the plan of steps follows from the others.
+_NOT_INPUT: dict[str, bool | set[str]] = {"model": True, "init": {"steps_planned", "steps_run"}}
 # The names that a prediction's input has for native fields.
 _NAMES = {name: customary[-1] for name, customary in CUSTOMARY.items()}
 
@@ -86,7 +88,7 @@ def _tqdm_line(job: Job) -> str:
 
 
 def _input(job: Job) -> dict[str, Any]:
-    fields = job.generation.model_dump(mode="json", exclude={"model"}, exclude_none=True)
+    fields = job.generation.model_dump(mode="json", exclude=_NOT_INPUT, exclude_none=True)
     return {_NAMES.get(name, name): value for name, value in fields.items()}
 
 

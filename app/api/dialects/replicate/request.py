@@ -18,6 +18,7 @@ from app.api.pictures.formats import Format, address_end
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest, WebhookEvent
+from jobs.requests.start.mask import Mask
 from jobs.wire import AtMost, Wire
 
 _WEBHOOK_EVENTS = {"start": WebhookEvent.STARTED, "completed": WebhookEvent.DONE}
@@ -27,6 +28,10 @@ _NO_RATIOS = frozenset({"custom", "match_input_image"})
 
 def _as_jpeg(value: object) -> object:
     return "jpeg" if value == "jpg" else value
+
+
+def _picture_alone(value: object) -> object:
+    return {"image": value} if isinstance(value, str) else value
 
 
 class PredictionInput(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest):
@@ -40,6 +45,11 @@ class PredictionInput(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest
     )
     output_format: Annotated[Format | None, BeforeValidator(_as_jpeg)] = Field(
         None, description="Format of the pictures: `png`, `webp`, `jpeg` or `jpg`. Default: `png`."
+    )
+    mask: Annotated[Mask | None, BeforeValidator(_picture_alone)] = Field(
+        None,
+        description="The part of `image` that is painted anew: a picture, white where it is, or an object with the "
+        "fields of inpainting.",
     )
     output_quality: int | None = Field(
         None, ge=0, le=100, description="Quality of `webp` and `jpeg`. Default: no visible difference."

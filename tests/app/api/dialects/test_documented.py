@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from app.api.dialects.a1111 import listings, options, upkeep
+from app.api.dialects.a1111 import extras, listings, options, upkeep
 from app.api.dialects.a1111 import routes as a1111
 from app.api.dialects.customary import CustomaryFields, WithoutEffect
 from app.api.dialects.openai import routes as openai
@@ -26,6 +26,7 @@ DOCS = Path(__file__).parents[4] / "docs"
         (replicate_listings.own_router, "replicate.md"),
         (a1111.router, "a1111.md"),
         (listings.router, "a1111.md"),
+        (extras.router, "a1111.md"),
         (upkeep.router, "a1111.md"),
     ],
 )

@@ -10,9 +10,10 @@ import pytest
 from replicate.exceptions import ReplicateError
 
 from app.api.settings import ApiSettings
-from app.client.jobs import Client, RefusedError
 from jobs.callers.scopes import Scope
 from jobs.requests.request import GenerateRequest
+from lodestar.client import Client
+from lodestar.errors import RefusedError
 from tests.app.api.dialects import test_a1111, test_replicate
 from tests.app.conftest import MakeKey
 
@@ -91,7 +92,7 @@ def test_curl_sends_a_user(url: str, key: str) -> None:
 def test_our_own_client_sends_its_key(url: str, key: str) -> None:
     with Client(url, key=key) as client:
         job = client.submit(GenerateRequest(prompt=PROMPT))
-        assert client.cancel(job.id).id == job.id
-        assert next(client.events(job.id)).name == "snapshot"
+        assert client.jobs.cancel(job.id).id == job.id
+        assert next(client.jobs.events(job.id)).name == "snapshot"
     with Client(url) as client, pytest.raises(RefusedError, match="needs a key"):
-        client.list()
+        client.jobs.list()

@@ -294,15 +294,6 @@ def test_a_job_that_somebody_cancels_is_a_conflict(
     assert stream or isinstance(caught.value, openai.ConflictError)
 
 
-def test_editing_a_picture_is_refused(client: openai.OpenAI, url: str) -> None:
-    picture = ("apple.png", b"\x89PNG" + bytes(5 << 20), "image/png")  # more than the server reads
-    with pytest.raises(openai.BadRequestError, match="not supported") as caught:
-        client.images.edit(image=picture, prompt=PROMPT)
-    assert caught.value.code == "unsupported_operation"
-    answer = httpx.post(f"{url}/v1/images/variations", files={"image": picture})
-    assert answer.json()["error"]["code"] == "unsupported_operation"
-
-
 def test_the_same_idempotency_key_gives_the_same_pictures(
     client: openai.OpenAI, working: None, queue: JobQueue
 ) -> None:

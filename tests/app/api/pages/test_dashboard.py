@@ -38,7 +38,7 @@ def test_every_file_that_the_page_names_is_there(client: TestClient) -> None:
         seen.add(path)
         answer = client.get(path)
         assert answer.status_code == 200, path
-        named |= {urljoin(path, other) for other in re.findall(r'from "(\.[^"]+)"', answer.text)}
+        named |= {urljoin(path, other) for other in re.findall(r'(?:from |import\()"(\.[^"]+)"', answer.text)}
     assert seen == {f"/dashboard/{name(file)}" for file in files() if file.suffix != ".html"}
 
 

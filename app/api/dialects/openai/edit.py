@@ -1,0 +1,88 @@
+"""The bodies of ``images.edit`` and ``images.create_variation``: requests that start from a picture."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+
+from pydantic import BeforeValidator, PrivateAttr
+
+from app.api.dialects.customary import CUSTOMARY_OF_INIT
+from app.api.dialects.openai.request import ImageGeneration
+from jobs.requests.pictures import MaskPicture, Picture
+from jobs.requests.start.mask import Mask
+
+_OF_A_WHOLE, _FAITHFUL, _OF_A_MASK, _OF_A_VARIATION = 0.8, 0.6, 1.0, 0.6
+
+
+def _picture_alone(value: object) -> object:
+    return {"image": value} if isinstance(value, str) else value
+
+
+class ImageEdit(ImageGeneration):
+    """OpenAI's fields of an edit beside those of a generation. The mask is transparent where the picture is painted."""
+
+    events: ClassVar[str] = "image_edit"
+
+    image: Picture
+    mask: Annotated[Mask | None, BeforeValidator(_picture_alone)] = None
+    input_fidelity: Literal["low", "high"] | None = None
+    markup: Any = None
+    _has_own_mask: bool = PrivateAttr(False)  # its own transparency
+
+    @property
+    def default_strength(self) -> float:
+        """The strength of a body that names none."""
+        if self.mask is not None:
+            return _OF_A_MASK  # what is beneath a mask is often erased
+        return _FAITHFUL if self.input_fidelity == "high" else _OF_A_WHOLE
+
+    def with_start(self, mask: str | None) -> Self:
+        """The same with the native mask that was made of its own, and with a strength."""
+        body = self
+        if mask is not None:
+            fields = (
+                {}
+                if self.mask is None
+                else {name: getattr(self.mask, name) for name in self.mask.model_fields_set}
+            )
+            body = body.model_copy(update={"mask": Mask(**{**fields, "image": MaskPicture(mask)})})
+        if not self._names_strength:
+            body = body.model_copy(update={"strength": body.default_strength})
+        body._has_own_mask = mask is not None and self.mask is None
+        return body
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence on everything that has no effect, or another one than with OpenAI."""
+        notes = super().notes()
+        if self.markup is not None:
+            notes += ("markup has no effect on this server",)
+        if self._has_own_mask:
+            notes += ("there is no mask, so what is transparent in the picture is painted anew",)
+        if self.mask is None:
+            return (*notes, self._on_the_whole())
+        if self.input_fidelity is not None:
+            notes += ("input_fidelity has no effect with a mask",)
+        return notes
+
+    def _on_the_whole(self) -> str:
+        return "without a mask the whole picture is drawn anew from it; a lower strength keeps more of it"
+
+    @property
+    def _names_strength(self) -> bool:
+        own = self.init is not None and "strength" in self.init.model_fields_set
+        return own or any(getattr(self, name) is not None for name in CUSTOMARY_OF_INIT["strength"])
+
+
+class ImageVariation(ImageEdit):
+    """OpenAI's fields of a variation, which has no prompt; one may be given."""
+
+    prompt: str = ""
+
+    @property
+    def default_strength(self) -> float:
+        """Lower than that of an edit: nothing but the picture says what is drawn."""
+        return _OF_A_VARIATION
+
+    def _on_the_whole(self) -> str:
+        return "a variation is drawn anew from the whole picture; a lower strength keeps more of it"
+
+
+Body = TypeVar("Body", bound=ImageEdit)

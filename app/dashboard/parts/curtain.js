@@ -1,0 +1,19 @@
+// Two frames, one over the other: a slider uncovers the second.
+
+import { element } from "./dom.js";
+
+export class Curtain {
+  node = element("div", { className: "compare" });
+  #slider = element("input", { type: "range", min: 0, max: 100, value: 50 });
+
+  constructor(first, second, label) {
+    this.#slider.ariaLabel = label;
+    this.node.append(first, second, element("div", { className: "edge", ariaHidden: "true" }), this.#slider);
+    this.#slider.addEventListener("input", () => this.node.style.setProperty("--share", `${this.#slider.value}%`));
+  }
+
+  // Take the shape of a picture.
+  shape({ width, height }) {
+    this.node.style.aspectRatio = `${width} / ${height}`;
+  }
+}

@@ -1,0 +1,117 @@
+"""Commands that make pictures. Each imports what it needs, so that the others answer at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lodestar.cli import generation_options as options
+from lodestar.cli.connection import DEFAULT_URL, JobId, Url, connected
+from lodestar.cli.exits import end_as, reassure
+from lodestar.cli.finishing import Quiet, Wait, wait_for_end
+from lodestar.cli.generation_options import Output
+
+if TYPE_CHECKING:
+    from lodestar.client import Client
+
+commands = typer.Typer()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the job as JSON instead of the paths.")]
+Open = Annotated[bool, typer.Option("--open", help="Show the pictures with this machine's viewer.")]
+
+
+@commands.command()
+def generate(
+    prompt: options.Prompt = None,
+    output: Output = None,
+    url: Url = DEFAULT_URL,
+    seed: options.Seed = None,
+    steps: options.Steps = None,
+    cfg_scale: options.CfgScale = None,
+    sampler: options.Sampler = None,
+    schedule: options.Schedule = None,
+    negative_prompt: options.NegativePrompt = None,
+    model: options.Model = None,
+    width: options.Width = None,
+    height: options.Height = None,
+    num_images: options.NumImages = None,
+    guide: options.Guide = None,
+    preset: options.Preset = None,
+    guidance_scale: options.GuidanceScale = None,
+    cutouts: options.Cutouts = None,
+    clip: options.Clip = None,
+    best_of: options.BestOf = None,
+    keep: options.Keep = None,
+    embedding: options.Embedding = None,
+    upscale: options.Upscale = None,
+    init: options.Init = None,
+    strength: options.Strength = None,
+    mask: options.Mask = None,
+    set_: options.Set = None,
+    request: options.Request = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    show: Open = False,
+) -> None:
+    """Make pictures of a prompt and write them as PNG files; prints their paths.
+
+    Exit codes: 0 done, 1 error, 2 usage, 3 the job failed, 5 it was canceled, 6 --wait is over, 130 Ctrl-C.
+    """
+    wanted = options.request_of(locals())
+    check_target(output)
+    if not quiet:
+        reassure(f"Sending the job to {url} ...")
+    with connected(url) as client:
+        _finish(client, client.submit(wanted).id, output, wait, as_json, quiet, show)
+
+
+@commands.command("wait")
+def wait_for(
+    job_id: JobId,
+    output: Output = None,
+    url: Url = DEFAULT_URL,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    show: Open = False,
+) -> None:
+    """Wait for a job and write its pictures. Exit codes as for generate."""
+    check_target(output)
+    with connected(url) as client:
+        _finish(client, job_id, output, wait, as_json, quiet, show)
+
+
+def check_target(output: Path | None) -> None:
+    """Refuse a file that could not be written, before a picture is drawn for it.
+
+    Raises:
+        NotWritableError: its folder is not there.
+    """
+    from lodestar.errors import NotWritableError
+
+    if output is not None and not output.parent.is_dir():
+        raise NotWritableError(f"cannot write {output}: there is no folder {output.parent}")
+
+
+def _finish(
+    client: "Client",
+    job_id: str,
+    output: Path | None,
+    wait: float | None,
+    as_json: bool,
+    quiet: bool,
+    show: bool,
+) -> None:
+    from jobs.status.job import JobStatus
+    from lodestar.generation import save_pictures
+
+    job = wait_for_end(client, job_id, wait, as_json=as_json, quiet=quiet)
+    pictures = list(client.jobs.pictures(job)) if job.status is JobStatus.SUCCEEDED else []
+    paths = save_pictures(pictures, output)
+    typer.echo(
+        job.model_dump_json(indent=2) if as_json else "".join(f"{path}\n" for path in paths), nl=as_json
+    )
+    for path in paths if show else ():
+        typer.launch(str(path))
+    end_as(job)

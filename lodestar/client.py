@@ -1,0 +1,154 @@
+"""The client that blocks."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from jobs.requests.tasks import Scores
+from jobs.status.hits import Hits
+from jobs.status.job import Job
+from lodestar.errors import ClientError
+from lodestar.generation import Generation, scores_of
+from lodestar.http import bringing, calls
+from lodestar.http.calls import Prompt
+from lodestar.http.flow import Call
+from lodestar.http.transport import Transport
+from lodestar.inputs import PictureLike
+from lodestar.progress import Show
+from lodestar.resources.blocking import Embeddings, Jobs, Uploads
+
+
+class Client:
+    """A client of a Lodestar service.
+
+    Every method raises a ``ClientError``: ServerUnreachableError, or an ApiError for what the server refuses. A call
+    that meets a passing error is tried again as the server asks; a job is never made twice by that.
+
+    Attributes:
+        jobs: gets, lists, follows, cancels and deletes jobs.
+        uploads: keeps pictures that many requests name.
+        embeddings: makes and fetches aesthetic embeddings.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        key: str | None = None,
+        timeout_s: float = 30.0,
+        retries: int = 4,
+        sleep: Callable[[float], None] | None = None,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            url: address of the service; ``LODESTAR_URL`` if None, else this machine's.
+            key: sent with every request, if the service wants one; ``LODESTAR_KEY`` if None.
+            timeout_s: how long the server may take for an answer, or for a part of it.
+            retries: further tries of a call that meets a passing error.
+            sleep: waits between two tries or looks; ``time.sleep`` if None.
+        """
+        self._transport = Transport(url, key, timeout_s, retries, sleep)
+        self.url = self._transport.url
+        self.jobs = Jobs(self._transport)
+        self.uploads = Uploads(self._transport)
+        self.embeddings = Embeddings(self._transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._transport.http.close()
+
+    def generate(
+        self,
+        prompt: Prompt | Sequence[Prompt],
+        *,
+        progress: bool | Show | None = None,
+        **fields: Any,
+    ) -> Generation:
+        """Submit one job for each prompt; iterate over the result to wait for the pictures.
+
+        Args:
+            prompt: or several; or a whole request, or several.
+            progress: None shows it in a notebook and in a terminal, True everywhere, False nowhere; or a function that
+                is called with the job at each look.
+            fields: of the request, see GenerateRequest. ``guidance`` may be a preset's name, or True. A picture in a
+                field may be a path, bytes, an image or an array.
+        """
+        jobs: list[Job] = []
+        try:
+            for request in calls.requests_of(prompt, fields):
+                jobs.append(self.submit(request))
+        except ClientError:
+            # All of them or none: nobody would know of the first ones.
+            for job in jobs:
+                with suppress(ClientError):
+                    self.jobs.cancel(job.id)
+            raise
+        return Generation(self._transport, jobs, progress)
+
+    def submit(self, prompt: Prompt, **fields: Any) -> Job:
+        """Queue a job and wait for nothing; the job with its seed and every default filled in."""
+        return self._transport.run(calls.submit(calls.request_of(prompt, fields)))
+
+    def score(
+        self,
+        pictures: PictureLike | Sequence[PictureLike],
+        *,
+        prompt: str | None = None,
+        clip: str | None = None,
+    ) -> Scores:
+        """The similarity of pictures to a prompt, if there is one, and their aesthetic scores, in their order."""
+        job = self._transport.run(bringing.score(pictures, prompt, clip))
+        return scores_of(self.jobs.wait(job.id))
+
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        picture: PictureLike = None,
+        aesthetic_score: int | None = None,
+        aesthetic_weight: float | None = None,
+        limit: int = 20,
+    ) -> Hits:
+        """The kept pictures that are most similar to a text or to a picture, nearest first.
+
+        Args:
+            query: describes the pictures; or None.
+            picture: they should be like this one, or like ``JOB/INDEX``.
+            aesthetic_score: prefer pictures that people would rate so, from 0 to 9.
+            aesthetic_weight: how far the query is moved towards them; the server's default if None.
+            limit: pictures at most, up to 200.
+
+        Raises:
+            InvalidRequestError: neither a text nor a picture is given, or both.
+        """
+        moved = calls.given(aesthetic_score=aesthetic_score, aesthetic_weight=aesthetic_weight, limit=limit)
+        return self._transport.run(bringing.search(query, picture, moved))
+
+    def models(self) -> tuple[dict[str, Any], ...]:
+        """The models with their limits and defaults, as in ``GET /v1/models``."""
+        return self._transport.run(calls.listed("/v1/models"))
+
+    def workers(self) -> tuple[dict[str, Any], ...]:
+        """The workers, as in ``GET /v1/workers``."""
+        return self._transport.run(calls.listed("/v1/workers"))
+
+    def queue(self) -> dict[str, Any]:
+        """The numbers of jobs and workers, as in ``GET /v1/queue``."""
+        return self._transport.run(calls.described("/v1/queue"))
+
+    def call(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Any other request, with the options of httpx; its answer, which is a success."""
+        repeatable = method.upper() in {"GET", "HEAD", "PUT", "DELETE"}
+        return self._transport.run(calls.raw(Call(method, path, options, repeatable)))

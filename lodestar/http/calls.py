@@ -1,0 +1,175 @@
+"""The calls about jobs, and those that only read, as flows."""
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from jobs.requests.request import GenerateRequest
+from jobs.status import links
+from jobs.status.job import Job, JobPage
+from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
+from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
+from lodestar.inputs import with_files_inline
+
+FIRST_LOOK_S = 0.1
+SLOWEST_LOOK_S = 1.0
+
+Prompt = str | GenerateRequest
+
+
+def requests_of(prompt: Prompt | Sequence[Prompt], fields: Mapping[str, Any]) -> list[GenerateRequest]:
+    """The requests of one or more prompts, all with the same further fields; raises as ``request_of``."""
+    prompts = [prompt] if isinstance(prompt, str | GenerateRequest) else prompt
+    return [request_of(each, fields) for each in prompts]
+
+
+def request_of(prompt: Prompt | None, fields: Mapping[str, Any]) -> GenerateRequest:
+    """The request of a prompt, unless the fields have it, and further fields.
+
+    ``guidance`` may be the name of a preset, True or False.
+
+    Raises:
+        InvalidRequestError: a field is unknown or out of its bounds.
+        NotReadableError: a picture in a field cannot be read.
+    """
+    given = with_files_inline(fields)
+    if isinstance(prompt, GenerateRequest):
+        given = {**prompt.model_dump(mode="json", exclude_unset=True), **given}
+    elif prompt is not None:
+        given["prompt"] = prompt
+    if "guidance" in given:
+        given["guidance"] = guidance_of(given["guidance"])
+    try:
+        return GenerateRequest.model_validate(given)
+    except ValidationError as error:
+        raise invalid_request(error) from error
+
+
+def guidance_of(short: object) -> object:
+    """The field ``guidance`` of its short forms; other values stay as they are."""
+    if isinstance(short, bool):
+        return {} if short else None
+    return {"preset": short} if isinstance(short, str) else short
+
+
+def submit(request: GenerateRequest) -> Flow[Job]:
+    """Queue a job. Its key is the call's own, so that a repetition draws nothing twice."""
+    options = {
+        "json": request.model_dump(mode="json", exclude_unset=True),
+        "headers": {"Idempotency-Key": uuid.uuid4().hex},
+    }
+    return parsed(Job, (yield Call("POST", "/v1/jobs", options)))
+
+
+def get_job(job_id: str) -> Flow[Job]:
+    """The job now."""
+    return parsed(Job, (yield Call("GET", job_path(job_id))))
+
+
+def list_jobs(status: str | None, cursor: str | None, limit: int) -> Flow[JobPage]:
+    """One page of jobs."""
+    params = given(status=status, cursor=cursor, limit=limit)
+    return parsed(JobPage, (yield Call("GET", "/v1/jobs", {"params": params})))
+
+
+def cancel_job(job_id: str) -> Flow[Job]:
+    """Cancel; the job after that."""
+    return parsed(Job, (yield Call("POST", job_path(job_id) + "/cancel")))
+
+
+def delete(path: str) -> Flow[None]:
+    """Delete what has this path."""
+    yield Call("DELETE", path)
+
+
+def content(path: str, accept: str = "*/*") -> Flow[bytes]:
+    """The file at this path."""
+    data: bytes = (yield Call("GET", path, {"headers": {"Accept": accept}})).content
+    return data
+
+
+def picture_file(job_id: str, index: int) -> Flow[bytes]:
+    """A job's picture, as PNG."""
+    return (yield from content(f"{job_path(job_id)}/images/{index}", "image/png"))
+
+
+def wait(
+    job_id: str, on_look: Callable[[Job], object] | None, timeout_s: float, patience_s: float
+) -> Flow[Job]:
+    """Poll a job until it is finished; the finished job.
+
+    Raises:
+        WaitTimeoutError: ``timeout_s`` is over.
+    """
+    last_seen = time.monotonic()
+    end = last_seen + timeout_s
+    pause_s = FIRST_LOOK_S
+    while True:
+        try:
+            job = parsed(Job, (yield Call("GET", job_path(job_id), is_single=True)))
+            last_seen = time.monotonic()
+            if on_look is not None:
+                on_look(job)
+            if job.status.is_terminal:
+                return job
+        except PASSING as error:
+            # The job goes on without its server.
+            if time.monotonic() - last_seen > patience_s:
+                raise
+            pause_s = max(pause_s, getattr(error, "retry_after_s", None) or 0.0)
+        if time.monotonic() >= end:
+            raise WaitTimeoutError(f"job {job_id} is not finished after {timeout_s:g} s; it goes on")
+        yield Pause(min(pause_s, max(0.0, end - time.monotonic())))
+        pause_s = min(SLOWEST_LOOK_S, pause_s * 1.2)
+
+
+def raw(call: Call) -> Flow[httpx.Response]:
+    """Any call; its answer."""
+    response: httpx.Response = yield call
+    return response
+
+
+def listed(path: str, params: Mapping[str, Any] | None = None) -> Flow[tuple[dict[str, Any], ...]]:
+    """The ``data`` of a list, as JSON."""
+    response = yield Call("GET", path, {"params": dict(params or {})})
+    found = document(response).get("data")
+    if not isinstance(found, list):
+        raise stranger(response)
+    return tuple(found)
+
+
+def described(path: str) -> Flow[dict[str, Any]]:
+    """The document at this path, as JSON."""
+    return document((yield Call("GET", path)))
+
+
+def document(response: Any) -> dict[str, Any]:
+    """The JSON object of an answer."""
+    try:
+        found = response.json()
+    except ValueError as error:
+        raise stranger(response) from error
+    if not isinstance(found, dict):
+        raise stranger(response)
+    return found
+
+
+def job_path(job_id: str) -> str:
+    """Path of a job, whatever its id is."""
+    return links.job(quote(job_id, safe=""))
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def patience(timeout_s: float | None) -> float:
+    """Seconds, where None is for ever."""
+    return math.inf if timeout_s is None else timeout_s

@@ -1,0 +1,10 @@
+"""The models of requests and jobs, which the client shares with the service."""
+
+from jobs.requests.embeddings import EmbeddingInfo as EmbeddingInfo
+from jobs.requests.guidance import Guidance as Guidance
+from jobs.requests.request import GenerateRequest as GenerateRequest
+from jobs.requests.tasks import Scores as Scores
+from jobs.status.hits import Hits as Hits
+from jobs.status.job import Job as Job
+from jobs.status.job import JobPage as JobPage
+from jobs.status.job import JobStatus as JobStatus

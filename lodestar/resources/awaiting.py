@@ -1,0 +1,163 @@
+"""The jobs and the embeddings of a service, for the client that awaits."""
+
+from collections.abc import AsyncIterator, Sequence
+from os import PathLike
+from pathlib import Path
+
+from jobs.requests.embeddings import EmbeddingInfo
+from jobs.requests.uploads import Upload
+from jobs.status.job import Job, JobPage
+from lodestar.generation import PATIENCE_S, done, fetched
+from lodestar.http import bringing, calls
+from lodestar.http.streams import Reader, StreamedEvent
+from lodestar.http.transport import AsyncTransport
+from lodestar.inputs import PictureLike
+from lodestar.picture import Picture
+from lodestar.progress import Show, shown
+
+
+class AsyncJobs:
+    """Jobs of the service."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Made by AsyncClient."""
+        self._transport = transport
+
+    async def get(self, job_id: str) -> Job:
+        """The job now."""
+        return await self._transport.run(calls.get_job(job_id))
+
+    async def list(self, *, status: str | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
+        """One page of jobs, newest first; ``limit`` is at most 200. The page's ``next_cursor`` leads on."""
+        return await self._transport.run(calls.list_jobs(status, cursor, limit))
+
+    async def cancel(self, job_id: str) -> Job:
+        """Cancel a job; the job after that. A repeated or late cancel changes nothing."""
+        return await self._transport.run(calls.cancel_job(job_id))
+
+    async def delete(self, job_id: str) -> None:
+        """Delete a job and its pictures; a running one stops."""
+        await self._transport.run(calls.delete(calls.job_path(job_id)))
+
+    async def wait(
+        self,
+        job_id: str,
+        *,
+        progress: bool | Show | None = False,
+        timeout_s: float | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Job:
+        """The job once it has ended, however it did.
+
+        Args:
+            job_id: of the job.
+            progress: as for ``Client.generate``.
+            timeout_s: how long to wait in all; None for as long as it takes.
+            patience_s: how long the server may be away in between, since the job goes on without it.
+
+        Raises:
+            WaitTimeoutError: ``timeout_s`` is over.
+        """
+        with shown(progress) as show:
+            return await self._transport.run(calls.wait(job_id, show, calls.patience(timeout_s), patience_s))
+
+    async def pictures(self, job: Job | str) -> AsyncIterator[Picture]:
+        """The pictures of a job that has succeeded, fetched one after the other.
+
+        Raises:
+            JobFailedError, JobCanceledError: it has ended without pictures.
+        """
+        ended = done(await self.get(job) if isinstance(job, str) else job)
+        for image in ended.images:
+            yield await self._transport.run(fetched(ended, image.index))
+
+    async def image(self, job_id: str, index: int = 0) -> bytes:
+        """A finished picture, as a PNG file."""
+        return await self._transport.run(calls.picture_file(job_id, index))
+
+    def events(
+        self, job_id: str | None = None, *, patience_s: float = PATIENCE_S
+    ) -> AsyncIterator[StreamedEvent]:
+        """The events of a job, from a snapshot to its end; or of all jobs, without end.
+
+        Args:
+            job_id: None follows all jobs.
+            patience_s: how long the server may be away in between; nothing is missed or told twice.
+        """
+        return self._transport.events(Reader(job_id, patience_s))
+
+
+class AsyncUploads:
+    """Pictures that the service keeps for some time, so that many requests name each of them by its id."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Made by AsyncClient."""
+        self._transport = transport
+
+    async def add(self, pictures: PictureLike | Sequence[PictureLike]) -> tuple[Upload, ...]:
+        """Upload pictures, given as for ``Client.score``; what the service knows of each, in their order."""
+        return await self._transport.run(bringing.upload(pictures))
+
+    async def list(self) -> tuple[Upload, ...]:
+        """The caller's uploads, those that expire last first."""
+        return await self._transport.run(bringing.list_uploads())
+
+    async def get(self, upload_id: str) -> Upload:
+        """The size of an upload, and when it expires."""
+        return await self._transport.run(bringing.get_upload(upload_id))
+
+    async def content(self, upload_id: str) -> bytes:
+        """The stored picture, as a PNG file."""
+        return await self._transport.run(calls.content(bringing.upload_path(upload_id) + "/content"))
+
+    async def delete(self, upload_id: str) -> None:
+        """Delete an upload. Jobs that name it keep copies of their own."""
+        await self._transport.run(calls.delete(bringing.upload_path(upload_id)))
+
+
+class AsyncEmbeddings:
+    """Aesthetic embeddings of the service. Pictures are given as for ``Client.score``, or as jobs of the service."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        """Made by AsyncClient."""
+        self._transport = transport
+
+    async def list(self) -> tuple[EmbeddingInfo, ...]:
+        """All embeddings, by name."""
+        return await self._transport.run(bringing.list_embeddings())
+
+    async def get(self, name: str) -> EmbeddingInfo:
+        """The description of an embedding."""
+        return await self._transport.run(bringing.get_embedding(name))
+
+    async def make(
+        self,
+        name: str,
+        pictures: PictureLike | Sequence[PictureLike],
+        *,
+        minus: PictureLike | Sequence[PictureLike] = (),
+        clip: str | None = None,
+        normalize: bool = True,
+    ) -> Job:
+        """Have an embedding made as the mean of pictures; the job that does it.
+
+        Args:
+            name: a new name.
+            pictures: whose mean it is.
+            minus: pictures whose mean is subtracted.
+            clip: id of the CLIP to make it with; the server's default if None.
+            normalize: whether every picture counts the same.
+        """
+        return await self._transport.run(bringing.make_embedding(name, pictures, minus, clip, normalize))
+
+    async def import_(self, name: str, file: str | PathLike[str], *, clip: str | None = None) -> Job:
+        """Have a file with one vector read as an embedding; the job that does it."""
+        return await self._transport.run(bringing.import_embedding(name, Path(file), clip))
+
+    async def export(self, name: str) -> bytes:
+        """An embedding as a safetensors file."""
+        return await self._transport.run(calls.content(bringing.embedding_path(name) + "/file"))
+
+    async def delete(self, name: str) -> None:
+        """Delete an embedding."""
+        await self._transport.run(calls.delete(bringing.embedding_path(name)))
