@@ -26,7 +26,7 @@ export class BeforeAfter {
     this.#before.append(shown(job, init.image, "The picture that the run started from", `fit-${init.fit}`));
     this.#choose(job, job.images[0]);
     if (job.images.length > 1) this.#choice.append(...job.images.map((image) => this.#button(job, image)));
-    if (!mask) return;
+    if (!mask?.image) return; // Outpainting has a mask without one.
     this.#mask.hidden = false;
     const words = mask.invert ? "The mask: black was drawn anew." : "The mask: white was drawn anew.";
     this.#mask.append(shown(job, mask.image, "The mask"), element("figcaption", { textContent: words }));

@@ -39,12 +39,13 @@ async def with_start(request: Request, body: Body, *, own_mask: bool) -> Body:
         return (await find_source(request, picture, caller_of(request), field, until_s)).data
 
     mask = None
-    if body.mask is not None or own_mask:
+    given = None if body.mask is None else body.mask.image
+    if given is not None or own_mask:
         image = await found(body.image, "image")
-        if body.mask is None:
+        if given is None:
             mask = await unpacked(request, partial(_clear_part, image, "image"))
         else:
-            data = await found(body.mask.image, "mask")
+            data = await found(given, "mask")
             mask = await unpacked(request, partial(_mask, data, image))
     return body.with_start(None if mask is None else b64encode(to_png(mask)).decode())
 

@@ -63,6 +63,7 @@ def test_a_mask_is_painted_where_it_is_transparent(
     init, mask = job.generation.init, job.generation.mask
     assert init is not None
     assert mask is not None
+    assert mask.image is not None
     assert (init.strength, mask.invert, mask.area) == (1, False, Area.WHOLE)
     assert kept(job, init.image).tobytes() == scene(64, 64).tobytes()
     painted = kept(job, mask.image).convert("L")
@@ -75,8 +76,10 @@ def test_without_a_mask_the_pictures_own_transparency_is_one(
 ) -> None:
     client.images.edit(image=erased(), prompt=PROMPT)
     job = first_job()
-    assert job.generation.mask is not None
-    assert kept(job, job.generation.mask.image).convert("L").getbbox() == BOX
+    mask = job.generation.mask
+    assert mask is not None
+    assert mask.image is not None
+    assert kept(job, mask.image).convert("L").getbbox() == BOX
     assert job.notes == ("there is no mask, so what is transparent in the picture is painted anew",)
 
 
