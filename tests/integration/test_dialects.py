@@ -13,12 +13,23 @@ from tests.integration.stack import PATIENCE_S, ROOT, Stack
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
+def write_pictures(folder: Path) -> None:
+    """The files that the examples read: two pictures, and a mask whose upper half is transparent and else opaque."""
+    for name in ("table", "pear"):
+        Image.new("RGB", (64, 64), (120, 160, 200)).save(folder / f"{name}.png")
+    mask = Image.new("RGBA", (64, 64), (255, 255, 255, 255))
+    mask.paste((0, 0, 0, 0), (0, 0, 64, 32))
+    mask.save(folder / "mask.png")
+
+
 @pytest.mark.parametrize("page", ["openai.md", "replicate.md", "a1111.md"])
 def test_the_example_of_the_page_makes_pictures(stack: Stack, page: str, tmp_path: Path) -> None:
     blocks = _PYTHON.findall((ROOT / "docs" / page).read_text())
     assert blocks
     code = "\n".join(blocks)
     assert "8000" in code
+    write_pictures(tmp_path)
+    given = set(tmp_path.iterdir())
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code.replace("8000", str(stack.port))],
         cwd=tmp_path,
@@ -29,7 +40,7 @@ def test_the_example_of_the_page_makes_pictures(stack: Stack, page: str, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert "pocket" in done.stdout
-    files = list(tmp_path.glob("*.png"))
+    files = set(tmp_path.glob("*.png")) - given
     assert files
     for file in files:
         with Image.open(file) as picture:

@@ -28,6 +28,7 @@ export class Cells {
   #frame;
   #shown = null;
   #previews = new Map();
+  #looks = 0;
 
   constructor(frame) {
     this.#frame = frame;
@@ -35,8 +36,12 @@ export class Cells {
 
   show(job, most) {
     const key = job.images.length ? "images" : job.status;
-    if (key === this.#shown) return;
     const before = this.#shown;
+    if (key === before) {
+      // A job that was read anew: the stream has just opened, and what came before it has no event.
+      if (key === "running" && this.#previews.size === 0 && !job.progress.type) this.#lookForPreviews(job, most);
+      return;
+    }
     this.#shown = key;
     if (key === "images") this.#load(job, job.images.slice(0, most));
     else if (before !== "running" || this.#previews.size === 0) this.#glyph(key);
@@ -44,10 +49,11 @@ export class Cells {
   }
 
   // A page that opens while a job runs has missed the events of its previews.
-  // The address is none of theirs: a browser asks once for two images of one address, and this look may be too early.
+  // Each look has an address of its own: a browser asks once for two images of one address, and one may be too early.
   #lookForPreviews({ id, request, progress }, most) {
     if (!request.preview_every_steps || progress.step < request.preview_every_steps) return;
-    for (let index = 0; index < Math.min(most, request.num_images); index += 1) this.preview({ job_id: id, index, step: "any" });
+    this.#looks += 1;
+    for (let index = 0; index < Math.min(most, request.num_images); index += 1) this.preview({ job_id: id, index, step: `look${this.#looks}` });
   }
 
   // Show a new preview once it has been loaded, so that nothing flickers.

@@ -109,7 +109,7 @@ def test_a_preview_that_comes_while_the_page_looks_for_one_is_shown(
     page.route("**/previews/0*", answer)
     page.goto("/")
     expect(row(page, "a red apple").locator("img.preview")).to_be_visible()
-    assert len(looks) == 2
+    assert len(looks) >= 2
 
 
 def test_jobs_are_canceled_and_tried_again(

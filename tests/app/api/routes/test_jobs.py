@@ -35,6 +35,8 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "init": None,
         "mask": None,
         "variation": None,
+        "hires": None,
+        "outpaint": None,
         "model": "pocket",
         "width": 64,
         "height": 64,
