@@ -7,7 +7,7 @@ or quotation marks may take a number instead. ``("a", "b").blend(1, 2)`` is the 
 
 import re
 
-from jobs.prompts.prompt import Fragment, Part, Passage
+from jobs.prompts.prompt import Fragment, Part, Passage, bounded
 
 MORE, LESS = 1.1, 0.9
 MAX_NESTED = 16  # a bracket that is nested deeper is text
@@ -59,7 +59,7 @@ def _joined(text: str) -> tuple[str, list[str], list[float]] | None:
             raise ValueError(f"{word.strip()!r} in .{operator['name']}() is not a weight")
     if given and len(given) != len(prompts):
         raise ValueError(f".{operator['name']}() has {len(given)} weights for {len(prompts)} prompts")
-    return operator["name"], prompts, [float(word) for word in given] or [1.0] * len(prompts)
+    return operator["name"], prompts, [bounded(float(word)) for word in given] or [1.0] * len(prompts)
 
 
 def _listed(text: str) -> list[str]:
@@ -126,12 +126,12 @@ def _weighted(text: str, weight: float, depth: int = 0) -> list[tuple[str, float
         end = partners.get(place)
         if end is not None:
             factor, after = _factor(text, end + 1, numbers=True)
-            words += _weighted(text[place + 1 : end], weight * factor, depth + 1)
+            words += _weighted(text[place + 1 : end], bounded(weight * factor), depth + 1)
         else:
             word = _WORD.match(text, place)
             after = word.end() if word else place + 1
             factor, after = _factor(text, after, numbers=False) if word else (1.0, after)
-            words.append((_ESCAPED.sub(r"\1", word[0] if word else text[place]), weight * factor))
+            words.append((_ESCAPED.sub(r"\1", word[0] if word else text[place]), bounded(weight * factor)))
         place = after
     return words
 
@@ -144,4 +144,4 @@ def _factor(text: str, place: int, *, numbers: bool) -> tuple[float, int]:
     mark = found[0]
     if mark[0] in "+-":
         return float((MORE if mark[0] == "+" else LESS) ** min(len(mark), 50)), found.end()
-    return float(mark), found.end()
+    return bounded(float(mark)), found.end()

@@ -7,7 +7,7 @@ is never closed reaches to the end; a closing one that was never opened is a cha
 
 import re
 
-from jobs.prompts.prompt import Fragment, Passage
+from jobs.prompts.prompt import Fragment, Passage, bounded
 
 STEP = 1.1
 _TOKEN = re.compile(
@@ -18,7 +18,6 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _BREAK = re.compile(r"\s*\bBREAK\b\s*")
-MAX_WEIGHT = 1000.0
 _PAIR = {")": "(", "]": "["}
 
 
@@ -44,7 +43,7 @@ def _runs(text: str) -> list[tuple[str, float]]:
         if mark is not None and mark not in _PAIR:
             opened.append((mark, len(runs)))
         elif inner is not None:
-            _multiply(runs, opened, inner, float(token["weight"]))
+            _multiply(runs, opened, inner, bounded(float(token["weight"])))
         elif mark is not None and (inner := _innermost(opened, _PAIR[mark])) is not None:
             _multiply(runs, opened, inner, STEP if mark == ")" else 1 / STEP)
         else:
@@ -65,12 +64,11 @@ def _multiply(
 ) -> None:
     """Close the bracket at ``place``: multiply what came since."""
     _, start = opened.pop(place)
-    runs[start:] = [(text, weight * factor) for text, weight in runs[start:]]
+    runs[start:] = [(text, bounded(weight * factor)) for text, weight in runs[start:]]
 
 
 def _extend(fragments: list[Fragment], text: str, weight: float) -> None:
     """Add a run, to the last fragment if that has its weight."""
-    weight = max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))
     if text and fragments and fragments[-1].weight == weight:
         fragments[-1] = Fragment(fragments[-1].text + text, weight)
     elif text:

@@ -5,7 +5,17 @@ from functools import lru_cache
 
 from jobs.prompts.compel import parts_of
 from jobs.prompts.emphasis import emphasized
-from jobs.prompts.prompt import Branch, Branches, Fragment, LongPrompt, Part, PromptSyntax, Span, Wording
+from jobs.prompts.prompt import (
+    Branch,
+    Branches,
+    Fragment,
+    LongPrompt,
+    Part,
+    PromptSyntax,
+    Span,
+    Wording,
+    bounded,
+)
 from jobs.prompts.scheduling import scheduled
 
 _AND = re.compile(r"\bAND\b")
@@ -59,7 +69,7 @@ def plain_words(text: str, syntax: PromptSyntax, steps: int) -> str:
 
 def _branch(text: str, long_prompt: LongPrompt, steps: int, *, is_one_of_many: bool) -> Branch:
     weighted = _BRANCH_WEIGHT.fullmatch(text) if is_one_of_many else None
-    words, weight = (weighted["text"], float(weighted["weight"])) if weighted else (text, 1.0)
+    words, weight = (weighted["text"], bounded(float(weighted["weight"]))) if weighted else (text, 1.0)
     spans = []
     for last_step, words_then in scheduled(words, steps):
         parts = tuple(Part((passage,)) for passage in emphasized(words_then))

@@ -3,6 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+MAX_WEIGHT = 1000.0
+
+
+def bounded(weight: float) -> float:
+    """A weight, or the nearest one that is not over ``MAX_WEIGHT``: no prompt may hold a number that overflows."""
+    return max(-MAX_WEIGHT, min(MAX_WEIGHT, weight))
+
 
 class PromptSyntax(StrEnum):
     """The schools of prompt syntax; the same text makes different pictures by each."""

@@ -167,4 +167,4 @@ def _step(piece: list["str | _Change | _Turns"], steps: int) -> int | None:
     if len(piece) != 1 or not isinstance(piece[0], str) or not _NUMBER.fullmatch(piece[0]):
         return None
     number = piece[0].strip()
-    return min(steps, int(float(number) * (steps if "." in number else 1)))
+    return int(min(float(steps), max(-1.0, float(number) * (steps if "." in number else 1))))

@@ -1,9 +1,11 @@
 """Prompts as rows and wordings, whatever their syntax."""
 
+import math
+
 import pytest
 
 from jobs.prompts.parse import MAX_BRANCHES, MAX_WORDINGS, branches, plain_words
-from jobs.prompts.prompt import Fragment, LongPrompt, PromptSyntax
+from jobs.prompts.prompt import MAX_WEIGHT, Fragment, LongPrompt, PromptSyntax
 
 A1111, COMPEL, PLAIN = PromptSyntax.A1111, PromptSyntax.COMPEL, PromptSyntax.PLAIN
 
@@ -48,3 +50,26 @@ def test_prompts_with_too_many_rows_or_wordings_are_refused() -> None:
     words = "|".join(f"w{number}" for number in range(MAX_WORDINGS + 1))
     with pytest.raises(ValueError, match=f"at most {MAX_WORDINGS}"):
         branches(f"[{words}]", A1111, LongPrompt.CHUNK, 250)
+
+
+@pytest.mark.parametrize("digits", [5, 40, 400])
+@pytest.mark.parametrize(
+    ("text", "syntax"),
+    [
+        ("(a:{0}) [[(b:-{0})]]", A1111),
+        ("((((a:{0}):{0}):0):{0})", A1111),
+        ("a:{0} AND b:-{0}", A1111),
+        ("[a:b:{0}] [c:d:-{0}] [e:{0}.5]", A1111),
+        ("((a){0} b){0}", COMPEL),
+        ('("a", "b").blend({0}, 1)', COMPEL),
+        ('("a", "b").and({0}, -{0})', COMPEL),
+    ],
+)
+def test_no_number_in_a_prompt_overflows(text: str, syntax: PromptSyntax, digits: int) -> None:
+    for branch in branches(text.format("9" * digits), syntax, LongPrompt.CHUNK, 10):
+        parts = [part for span in branch.spans for part in span.wording.parts]
+        passages = [passage for part in parts for passage in part.passages]
+        weights = [fragment.weight for passage in passages for fragment in passage]
+        weights += [branch.weight, *(part.weight for part in parts)]
+        assert all(abs(weight) <= MAX_WEIGHT for weight in weights)
+        assert all(math.isfinite(share) for part in parts for share in part.shares)
