@@ -52,6 +52,7 @@ def test_following_outlives_a_kill_of_the_api(stack: Stack) -> None:
     ids = [message.id for message in whole.seen]
     assert reader.names[-1] == "done"
     assert [message.id for message in reader.seen] == ids[ids.index(reader.seen[0].id) :]
+    assert stack.client.jobs.get(job_id).attempts == 1
 
 
 def test_a_client_that_hangs_up_frees_its_slot_and_no_other(stack: Stack) -> None:
