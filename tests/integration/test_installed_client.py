@@ -45,7 +45,7 @@ def pip_of(python: Path) -> tuple[str | Path, ...]:
 
 
 def installed(python: Path, *packages: str, cwd: Path) -> None:
-    done = told(*pip_of(python), "install", "--quiet", *packages, cwd=cwd)
+    done = told(*pip_of(python), "install", "--quiet", "--no-compile", *packages, cwd=cwd)
     if done.returncode and "Could not find a version" in done.stderr and not os.environ.get("CI"):
         pytest.skip("needs a package index")
     assert done.returncode == 0, done.stderr

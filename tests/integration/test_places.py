@@ -1,6 +1,5 @@
 """The service starts where it is put, and keeps what it makes there to itself."""
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,7 +11,7 @@ from PIL import Image
 
 from app.cli.demo import SEED
 from tests.app.hostile_names import MOST_OF_THEM
-from tests.integration.stack import PATIENCE_S, ROOT
+from tests.integration.stack import PATIENCE_S, put_catalog
 
 
 @pytest.fixture
@@ -27,8 +26,7 @@ def test_it_draws_in_a_folder_of_any_name_and_nobody_else_may_read_there(
 ) -> None:
     (folder / "data").mkdir(parents=True)
     (folder / "data").chmod(0o755)  # as an earlier version left it
-    (folder / "models").symlink_to(ROOT / "models")
-    shutil.copy(ROOT / "models.toml", folder)
+    put_catalog(folder)
     done = subprocess.run(
         [sys.executable, "-m", "app", "demo", "--once"],
         cwd=folder,
