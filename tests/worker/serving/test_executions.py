@@ -29,7 +29,7 @@ from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import JobFiles
 from worker.models.registry import ModelRegistry
-from worker.serving import heartbeat
+from worker.serving import heartbeat, throughput
 from worker.serving.executions import Executions
 
 Ask = Callable[..., ResolvedRequest]
@@ -106,10 +106,13 @@ def house(redis: Redis, models: ModelRegistry, tmp_path: Path) -> House:
     return House(redis, models, tmp_path)
 
 
-@pytest.mark.slow("generates the pictures of several jobs in full")
-def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: Ask) -> None:
+def test_jobs_become_pictures_and_the_worker_tells_its_speed(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throughput, "WORTH_TELLING_S", 0.2)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_EVERY_S", 0.2)
     with house.running() as worker:
-        ids = house.begin(worker, ask(steps=200), ask(steps=200, seed=8))
+        ids = house.begin(worker, ask(steps=40), ask(steps=40, seed=8))
         until(lambda: all(house.status(job_id) is JobStatus.SUCCEEDED for job_id in ids))
         for job_id in ids:
             (image,) = house.queue.images(job_id)
@@ -363,7 +366,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         with server() as _:
             worker = house.worker("one", lease_s=2)
             worker.start()
-            short, long = house.begin(worker, ask(steps=20), ask(steps=250, seed=8))
+            short, long = house.begin(worker, ask(steps=20), ask(steps=150, seed=8))
             reaper.sweep()
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()

@@ -278,9 +278,9 @@ def test_candidates_wait_for_a_slow_store_in_bounded_number_and_are_made_all_the
         best_of_n = house.queue.submit(ask(steps=1, select={"candidates": 60})).job.id
         assert worker.admit()
         until(lambda: len(made) >= storing.WAITING)
-        long = house.queue.submit(ask(steps=100)).job.id
+        long = house.queue.submit(ask(steps=40)).job.id
         assert worker.admit()
-        until(lambda: house.queue.get(long).progress.step > 60)
+        until(lambda: house.queue.get(long).progress.step > 20)
         assert len(made) <= storing.WAITING + 16  # those that were under way
         go_on.set()
         until(lambda: house.status(best_of_n) is JobStatus.SUCCEEDED)
