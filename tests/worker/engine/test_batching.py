@@ -89,7 +89,7 @@ requests = st.builds(operator.or_, pictures_asked, solvers)
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @pytest.mark.slow("generates random mixes of jobs twice: at once, and each alone")
-@given(mix=st.lists(requests, min_size=2, max_size=6))
+@given(mix=st.lists(requests, min_size=2, max_size=4))
 @pytest.mark.timeout(120 + 60 * MIXES)
 def test_a_random_mix_of_jobs_gives_the_pictures_that_each_gives_alone(
     mix: list[dict[str, object]], models: ModelRegistry, pocket_catalog: Catalog

@@ -222,7 +222,7 @@ def personalized(request: ResolvedRequest, name: str, steps: int) -> tuple[Resol
 
 
 def test_others_go_on_between_the_steps_of_a_personalization(running: Running, ask: Ask) -> None:
-    works = [Work(name, *personalized(ask(steps=1), name, 100)) for name in ("a", "b", "c")]
+    works = [Work(name, *personalized(ask(steps=1), name, 50)) for name in ("a", "b", "c")]
     for work in works:
         running.engine.admit(work)
     running.engine.admit(Work("plain", ask(steps=2)))
