@@ -19,7 +19,7 @@ from redis import Redis
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect
 
-_MODELS = """
+MODELS = """
 [models.pocket]
 path = "models/pocket"
 clip = "pocket-m"
@@ -136,7 +136,7 @@ def redis(valkey: str) -> Iterator[Redis]:
 def models_file(tmp_path: Path) -> Path:
     """A ``models.toml`` of two models and two CLIPs, none of them on disk."""
     file = tmp_path / "models.toml"
-    file.write_text(_MODELS)
+    file.write_text(MODELS)
     return file
 
 
