@@ -7,12 +7,15 @@ is marked ``slow``, and the mark says why. After a run of several rooms their ti
 import gc
 import os
 import signal
+import ssl
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from redis import Redis
 
@@ -99,6 +102,22 @@ def interruptible() -> None:
     """Let the processes that tests start be interrupted: a shell starts what runs behind it with SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Read the certificates for httpx's clients once: each client would for itself, for 25 ms."""
+
+    @cache
+    def of(file: str | None, verify: Any, cert: Any, trust_env: bool) -> ssl.SSLContext:
+        return httpx.create_ssl_context(verify, cert, trust_env)
+
+    def create(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
+        return of(os.environ.get("SSL_CERT_FILE"), verify, cert, trust_env)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("httpx._transports.default.create_ssl_context", create)
+        yield
 
 
 @pytest.fixture(scope="session")
