@@ -7,12 +7,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from redis import Redis
 
-from app.api.main import create_app
 from app.api.settings import ApiSettings
 from jobs.callers.keys import KeyStore
 from jobs.callers.scopes import Role
 from jobs.callers.secret import draw_key
 from tests.app.conftest import MakeKey, serving
+from tests.app.dashboard.conftest import described
 from tests.app.proxy import proxying
 from tests.browser import overflow_px, violations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(600)
 def url(request: pytest.FixtureRequest, settings: ApiSettings) -> Iterator[str]:
     """Address of an API that asks for keys."""
     prefix = request.param
-    with serving(create_app(settings.model_copy(update={"auth": "keys"})), stop_timeout_s=1) as backend:
+    with serving(described(settings.model_copy(update={"auth": "keys"})), stop_timeout_s=1) as backend:
         if not prefix:
             yield backend
             return
@@ -129,7 +129,7 @@ def test_the_page_is_accessible_and_fits_a_phone(url: str, tab: Callable[..., Pa
 def test_where_no_key_is_asked_for_nothing_is_different(
     settings: ApiSettings, tab: Callable[[str], Page]
 ) -> None:
-    with serving(create_app(settings), stop_timeout_s=1) as url:
+    with serving(described(settings), stop_timeout_s=1) as url:
         page = tab(f"{url}/")
         expect(page.get_by_role("link", name="Workers")).to_be_visible()
         expect(page.get_by_role("button", name="Log out")).to_be_hidden()
