@@ -18,6 +18,7 @@ BENCHMARKS = (
     "loading",
     "serving",
     "queue",
+    "quotas",
     "idle",
     "networks",
     "scheduling",
