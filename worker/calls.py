@@ -76,6 +76,7 @@ class Tuning:
         text: turns the embedding towards this text, or away from it; None leaves it.
         text_angle: how far, as a share of the angle between the two.
         text_negative: away from the text, not towards it.
+        adapters: of the encoder that is tuned.
     """
 
     digest: str
@@ -84,6 +85,7 @@ class Tuning:
     text: str | None = None
     text_angle: float = 0.0
     text_negative: bool = False
+    adapters: tuple[AdapterUse, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from worker.calls import (
 )
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.latents import advanced, calls_of, gathered, latents_of, move_on
+from worker.models.adapters.files import TEXT
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
 from worker.sampling.prediction import Prediction, Predictions
@@ -41,10 +42,16 @@ def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Ten
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
     """The hidden state [1, L, D] of each text, or its encoder as far as it is fitted."""
-    personalizer, clip = models.diffusion(calls[0].model).personalizer, models.clip(calls[0].text_clip)
+    model, clip = models.diffusion(calls[0].model), models.clip(calls[0].text_clip)
     return [
-        personalizer.personalize(
-            call.text, call.direction, call.tuning, clip, call.fitting, seconds=FITTING_SLICE_S
+        model.personalizer.personalize(
+            call.text,
+            call.direction,
+            call.tuning,
+            clip,
+            call.fitting,
+            changes=lambda call=call: model.adaptations.changes(TEXT, call.tuning.adapters, models.adapter),
+            seconds=FITTING_SLICE_S,
         )
         for call in calls
     ]

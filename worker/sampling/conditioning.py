@@ -75,6 +75,10 @@ def _adapters(request: ResolvedRequest, step: int) -> tuple[AdapterUse, ...]:
     )
 
 
+def _of_the_text_encoder(request: ResolvedRequest) -> tuple[AdapterUse, ...]:
+    return tuple(AdapterUse(each.name, each.text_weight) for each in request.adapters if each.text_weight)
+
+
 def _changes(request: ResolvedRequest) -> set[int]:
     """The steps that are the last with some adapters."""
     if not request.adapters:
@@ -91,7 +95,7 @@ def _contexts(
     What fills them are the states of an empty text.
     """
     contexts: dict[Wording, Tensor] = {}
-    adapters = tuple(AdapterUse(each.name, each.text_weight) for each in request.adapters if each.text_weight)
+    adapters = _of_the_text_encoder(request)
     for wording in wordings:
         contexts[wording] = yield EncodeText(request.model, wording, adapters)
     if request.reads_prompt and request.personalization is not None:
@@ -120,7 +124,15 @@ def _personalized(
         )
     embedding = inputs.embeddings[asked.digest]
     require_clip(embedding, inputs.text_clip, name=asked.embedding)
-    tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
+    tuning = Tuning(
+        asked.digest,
+        asked.steps,
+        asked.lr,
+        asked.text,
+        asked.text_angle,
+        asked.text_negative,
+        _of_the_text_encoder(request),
+    )
     tuned: object | None = None
     while not isinstance(tuned, Tensor):
         tuned = yield Personalize(

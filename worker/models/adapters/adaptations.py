@@ -5,7 +5,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from jobs.errors import ModelUnavailableError
 from worker.models.adapters.adapted import AdaptedNetwork
@@ -69,6 +69,15 @@ class Adaptations:
         if not uses:
             return None
         return self._mixers[part].of_all([(self._fit(part, find(use.adapter)), use.weight) for use in uses])
+
+    def changes(self, part: str, uses: Sequence[AdapterUse], find: Find) -> dict[str, Tensor]:
+        """What adapters add to a network's weights, by the names of these, in float32."""
+        added: dict[str, Tensor] = {}
+        for use in uses:
+            for layer, factors in self._fit(part, find(use.adapter)).layers.items():
+                change, name = use.weight * factors.product, f"{layer}.weight"
+                added[name] = added[name] + change if name in added else change
+        return added
 
     def run(self, part: str, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
         """The answer of a network with the adapters of its rows."""

@@ -27,8 +27,8 @@ class Factors:
 
     @property
     def product(self) -> Tensor:
-        """B A in the shape of the layer's weight, [out, in] or [out, in, kh, kw]."""
-        return (self.up @ self.down.flatten(1)).view(len(self.up), *self.down.shape[1:])
+        """B A in the shape of the layer's weight, [out, in] or [out, in, kh, kw], in float32."""
+        return (self.up.float() @ self.down.flatten(1).float()).view(len(self.up), *self.down.shape[1:])
 
     def for_layer(self, layer: nn.Module) -> "Factors | None":
         """These in the shapes of a layer; None if they are not of it.

@@ -9,6 +9,7 @@ from torch import Tensor
 from jobs.errors import InvalidRequestError
 from tests.worker.models.adapters.test_pipeline import ask, latents_of
 from tests.worker.running import TOLERANCE
+from worker.aesthetics.fitting import Fitting
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
@@ -141,6 +142,19 @@ def test_a_text_weight_is_the_text_encoders_own(adapted: ModelRegistry) -> None:
     unet = latents_of(ask(adapted, {"name": "all", "weight": 1, "text_weight": 0}), adapted)
     plain, both = latents_of(ask(adapted), adapted), latents_of(ask(adapted, {"name": "all"}), adapted)
     assert len({round(float(each.sum()), 4) for each in (plain, text, unet, both)}) == 4
+
+
+def test_personalization_tunes_the_encoder_with_its_adapters(adapted: ModelRegistry) -> None:
+    model = adapted.diffusion("tiny")
+    encoder, uses = model.networks[0], (AdapterUse("all", 1.0), AdapterUse("attention", 0.5))
+    changes = model.adaptations.changes("text_encoder", uses, adapted.adapter)
+    projection, tokens, direction = torch.eye(32), torch.tensor([[2046, 5, 6, 2047]]), torch.ones(32)
+    tuned = Fitting(encoder, projection, tokens, direction, steps=0, lr=0.1, changes=changes).states()
+    mixture = model.adaptations.of_all("text_encoder", uses, adapted.adapter)
+    assert mixture is not None
+    expected = model.adaptations.run("text_encoder", mixture, tokens)[0]
+    assert torch.allclose(tuned, expected, atol=1e-5)
+    assert not torch.allclose(tuned, encoder(tokens)[0], atol=1e-2)
 
 
 @pytest.mark.parametrize(
