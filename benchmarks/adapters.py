@@ -1,8 +1,8 @@
 """Jobs with adapters of their own: all at once, against one at a time, and against one adapter at a time.
 
-``python -m benchmarks.adapters [--quick] [--json FILE] [--threads N]``: 16 pictures of the pocket model, two for each of
-eight LoRA of random numbers that change every layer. Other servers that hold several adapters switch the model from one
-to the next, so jobs share a batch only with those of the same adapter. The last row has no adapters.
+``python -m benchmarks.adapters [--quick] [--json FILE] [--threads N]``: 16 pictures of the pocket model, two for each
+of eight LoRA of random numbers that change every layer. A server that switches the model from one adapter to the next
+can batch only the jobs of the same one. The last row has no adapters.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Figures:
 def write_adapter(network: nn.Module, seed: int, file: Path) -> None:
     """An adapter of every layer of a UNet, with random factors."""
     rng = torch.Generator().manual_seed(seed)
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, layer in changeable(network).items():
         weight: Any = layer.weight
         down = torch.randn(RANK, *weight.shape[1:], generator=rng)

@@ -8,7 +8,7 @@ from pydantic import Field, HttpUrl, field_validator
 
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
-from jobs.requests.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
+from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
-from jobs.requests.adapters import Adapter, ResolvedAdapter
+from jobs.requests.conditions.adapters import Adapter, ResolvedAdapter
 
 
 def resolve_adapters(

@@ -6,6 +6,7 @@ other kernels for other sizes.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -50,7 +51,7 @@ def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[obj
             call.tuning,
             clip,
             call.fitting,
-            changes=lambda call=call: model.adaptations.changes(TEXT, call.tuning.adapters, models.adapter),
+            changes=partial(model.adaptations.changes, TEXT, call.tuning.adapters, models.adapter),
             seconds=FITTING_SLICE_S,
         )
         for call in calls

@@ -10,13 +10,13 @@ from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.errors import DeviceLostError, OutOfMemoryError
 from worker.models.adapters.factors import Adapter
+from worker.models.adapters.loading import adapter_parameters, load_adapter
 from worker.models.clip import ClipModel
 from worker.models.cutout_batches import CutoutBatches
 from worker.models.device import Device
 from worker.models.failures import Failure, failure_of
 from worker.models.families.denoiser import Denoiser
 from worker.models.footprint import taking_memory
-from worker.models.loading.adapter import adapter_parameters, load_adapter
 from worker.models.loading.clip import load_clip
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.digests import Digests

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from worker.facts import RowSpec
 from worker.models.adapters.mixture import Mixture
-from worker.models.latest import Latest
+from worker.models.caches import Latest
 from worker.rows import AdapterUse, Row, Rows
 
 Mix = Callable[[Sequence[Sequence[AdapterUse]]], Mixture | None]

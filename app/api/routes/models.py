@@ -88,10 +88,13 @@ class AdapterInfo(Wire):
     id: str = Field(description="Name for `adapters.name`.", examples=["ink"])
     description: str = Field(description="Description for a person; may be empty.")
     base: tuple[str, ...] = Field(
-        description="Models that it is made for; empty for any whose layers have its shapes.", examples=[["pocket"]]
+        description="Models that it is made for; empty for any whose layers have its shapes.",
+        examples=[["pocket"]],
     )
     weight: float = Field(description="Weight of requests that give none.", examples=[1.0])
-    triggers: tuple[str, ...] = Field(description="Words for prompts, that it was trained with.", examples=[["ink"]])
+    triggers: tuple[str, ...] = Field(
+        description="Words for prompts, that it was trained with.", examples=[["ink"]]
+    )
     licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from worker.models.adapters.fitting import Fitted
-from worker.models.latest import Latest
+from worker.models.caches import Latest
 
 STACKED_RANK = 128  # of the adapters whose factors are stacked; a set of more is a stack by itself
 KEPT = 4  # stacks

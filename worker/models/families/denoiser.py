@@ -17,8 +17,8 @@ from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.adapters.adaptations import Adaptations, Find, no_adapter
 from worker.models.adapters.files import UNET
+from worker.models.caches import EncodingCache
 from worker.models.device import Device
-from worker.models.encodings import EncodingCache
 from worker.models.families.personalizer import Personalizer
 from worker.models.rows import RowBatch, RowBatches
 from worker.rows import AdapterUse, Rows

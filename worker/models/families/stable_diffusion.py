@@ -15,6 +15,7 @@ from worker.facts import ModelFacts, RowSpec
 from worker.models.adapters.adaptations import Find, no_adapter
 from worker.models.adapters.files import TEXT, UNET
 from worker.models.adapters.mixture import Mixture
+from worker.models.caches import Latest
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.device import Device
 from worker.models.families import original
@@ -29,7 +30,6 @@ from worker.models.families.compatibility import (
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.personalizer import Personalizer
-from worker.models.latest import Latest
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch

@@ -14,8 +14,8 @@ from tests.worker.models.adapters import writing
 from worker.models.adapters.factors import Adapter, Factors
 from worker.models.adapters.files import MAX_RANK, Scaling
 from worker.models.adapters.fitting import fitted
+from worker.models.adapters.loading import load_adapter
 from worker.models.device import Device
-from worker.models.loading.adapter import load_adapter
 from worker.models.loading.digests import Digests
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings

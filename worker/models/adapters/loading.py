@@ -23,10 +23,21 @@ MAX_BYTES = 2**31
 
 
 def load_adapter(card: AdapterCard, device: Device, digests: Digests) -> Adapter:
-    """Load an adapter: a .safetensors file, or a folder that diffusers or PEFT has written.
+    """Load an adapter of the catalog; errors as for ``read_adapter``, or it is not the file that is pinned."""
+    adapter = read_adapter(card.id, card.path, device, digests)
+    try:
+        require_pinned(card, card.path, digests)
+    except ModelUnavailableError as error:
+        raise ModelUnavailableError(f"adapter {card.id}: {error.message}") from error
+    return adapter
+
+
+def read_adapter(name: str, path: Path, device: Device, digests: Digests) -> Adapter:
+    """Read an adapter: a .safetensors file, or a folder that diffusers or PEFT has written.
 
     Args:
-        card: of the catalog.
+        name: that it gets, for messages too.
+        path: of the file or the folder.
         device: for its factors.
         digests: of files.
 
@@ -35,23 +46,19 @@ def load_adapter(card: AdapterCard, device: Device, digests: Digests) -> Adapter
         RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
     try:
-        file = file_of(card.path)
+        file = file_of(path)
         require_low_rank(entry.name for entry in read_header(file).entries)
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
         config = file.parent / CONFIG
         scalings = scalings_of(metadata, json.loads(config.read_text()) if config.is_file() else None)
-        parts = factors_of(read_tensors([file], device, digests), scalings)
-        require_pinned(card, card.path, digests)
+        return Adapter(name, digests.of(file), factors_of(read_tensors([file], device, digests), scalings))
     except ModelUnavailableError as error:
-        raise ModelUnavailableError(f"adapter {card.id}: {error.message}") from error
+        raise ModelUnavailableError(f"adapter {name}: {error.message}") from error
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelUnavailableError(
-            f"adapter {card.id}: {card.path.name} cannot be loaded: {error}"
-        ) from error
-    return Adapter(card.id, digests.of(file), parts)
+        raise ModelUnavailableError(f"adapter {name}: {path.name} cannot be loaded: {error}") from error
 
 
 def adapter_parameters(card: AdapterCard) -> int:
