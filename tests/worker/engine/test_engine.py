@@ -23,7 +23,7 @@ from worker.engine.plans import plan
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Stopped, Work
 from worker.events import Yield
-from worker.models import registry
+from worker.models import loader
 from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
@@ -124,7 +124,7 @@ def test_other_jobs_go_on_while_a_model_is_loaded(
         assert card.id != "pocket-eval" or go_on.wait(60)
         return load_clip(card, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry, "load_clip", slow)
+    monkeypatch.setattr(loader, "load_clip", slow)
     running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
     running.engine.admit(Work("first", ask(steps=1)))
     running.wait_for("first")
@@ -147,7 +147,7 @@ def test_a_job_whose_model_is_still_being_loaded_can_be_stopped(
         assert go_on.wait(60)
         return load_clip(card, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry, "load_clip", slow)
+    monkeypatch.setattr(loader, "load_clip", slow)
     running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
     work = Work("job", ask())
     running.engine.admit(work)
