@@ -5,7 +5,7 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from worker.pictures.picture import Picture
 from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditioning import Conditions, condition
+from worker.sampling.controls import controlled
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
@@ -124,6 +125,8 @@ def _pass(
         before: the steps of the pass before it.
     """
     request, index = course.request, course.index
+    maps = course.inputs.hints.get((part.width, part.height), ())
+    course = replace(course, conditions=controlled(course.conditions, request, maps))
     sampling = _begun(course, part, source)
     earlier: Prediction | None = None
     for number in part.plan.indexes:

@@ -1,0 +1,63 @@
+"""The controls of a run: which rows read which maps, and when."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from jobs.requests.conditions.controls import ControlMode, ResolvedControl
+from jobs.requests.request import ResolvedRequest
+from worker.canvas import Canvas
+from worker.rows import ControlUse, Emphasis
+from worker.sampling.conditioning import Conditions
+
+_EMPHASES = {
+    ControlMode.BALANCED: Emphasis.FLAT,
+    ControlMode.PROMPT: Emphasis.SOFT,
+    ControlMode.CONTROL: Emphasis.SOFT,
+    ControlMode.GUESS: Emphasis.RISING,
+}
+_SPARES_THE_NEGATIVE_PROMPT = {ControlMode.CONTROL, ControlMode.GUESS}
+
+
+def controlled(conditions: Conditions, request: ResolvedRequest, maps: Sequence[Canvas]) -> Conditions:
+    """Conditions with the request's controls in their rows.
+
+    Args:
+        conditions: of the run; the negative prompt's row is the last, if there is one.
+        request: of the picture.
+        maps: of its controls, at the size of the pass.
+    """
+    if not request.controls:
+        return conditions
+    steps = range(request.steps)
+    last_steps = {step for step in steps if step + 1 == request.steps or _differ(request, step)}
+    last_steps |= {last_step for last_step, _ in conditions.spans}
+    spans = []
+    for last_step in sorted(last_steps):
+        rows = conditions.at(last_step)
+        negative = len(rows) - 1 if request.unconditional_weight else None
+        uses = (_uses(request, maps, last_step, is_negative=place == negative) for place in range(len(rows)))
+        spans.append(
+            (last_step, tuple(replace(row, controls=its) for row, its in zip(rows, uses, strict=True)))
+        )
+    return Conditions(tuple(spans))
+
+
+def _uses(
+    request: ResolvedRequest, maps: Sequence[Canvas], step: int, *, is_negative: bool
+) -> tuple[ControlUse, ...]:
+    return tuple(
+        ControlUse(control.model, canvas, control.weight, _EMPHASES[control.mode])
+        for control, canvas in zip(request.controls, maps, strict=True)
+        if control.weight
+        and control.is_active(step, request.steps)
+        and not (is_negative and control.mode in _SPARES_THE_NEGATIVE_PROMPT)
+    )
+
+
+def _differ(request: ResolvedRequest, step: int) -> bool:
+    """Whether other controls count in the next step."""
+    return any(_changes(control, step, request.steps) for control in request.controls)
+
+
+def _changes(control: ResolvedControl, step: int, steps: int) -> bool:
+    return control.is_active(step, steps) != control.is_active(step + 1, steps)
