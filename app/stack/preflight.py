@@ -22,7 +22,8 @@ def check_models(file: Path) -> None:
     """Raise ConfigurationError unless the catalog is sound and every local model in it exists."""
     catalog = load_catalog(file)
     paths: dict[str, Path | None] = {entry.id: entry.path for entry in (*catalog.models, *catalog.clips)}
-    paths |= {entry.id: entry.path for entry in (*catalog.adapters, *catalog.controls)}
+    paths |= {adapter.id: adapter.path for adapter in catalog.adapters}
+    paths |= {control.id: control.path for control in catalog.controls}
     for name, path in paths.items():
         if path is not None and not path.exists():
             raise ConfigurationError(f"{name!r} of {file} is not there: {path} does not exist")

@@ -34,13 +34,11 @@ class Group:
 
     def residuals(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> list[Tensor]:
         """The scaled residuals, each [B, c, h, w], for all B rows of the batch."""
-        own = (each.index_select(0, self.rows) for each in (latents, timesteps, context))
-        added = []
+        rows, added = self.rows, []
+        own = latents.index_select(0, rows), timesteps.index_select(0, rows), context.index_select(0, rows)
         for number, residual in enumerate(self.control.residuals(*own, self.maps)):
             scaled = residual * self.scales[:, number].to(residual.dtype).view(-1, 1, 1, 1)
-            added.append(
-                residual.new_zeros(len(latents), *residual.shape[1:]).index_add(0, self.rows, scaled)
-            )
+            added.append(residual.new_zeros(len(latents), *residual.shape[1:]).index_add(0, rows, scaled))
         return added
 
 

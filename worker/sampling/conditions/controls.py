@@ -1,13 +1,14 @@
 """The controls of a run: which rows read which maps, and when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from jobs.requests.conditions.controls import ControlMode, ResolvedControl
 from jobs.requests.request import ResolvedRequest
+from jobs.requests.start.plan import Pass
 from worker.canvas import Canvas
 from worker.rows import ControlUse, Emphasis
-from worker.sampling.conditioning import Conditions
+from worker.sampling.conditions.conditioning import Conditions
 
 _EMPHASES = {
     ControlMode.BALANCED: Emphasis.FLAT,
@@ -18,16 +19,23 @@ _EMPHASES = {
 _SPARES_THE_NEGATIVE_PROMPT = {ControlMode.CONTROL, ControlMode.GUESS}
 
 
-def controlled(conditions: Conditions, request: ResolvedRequest, maps: Sequence[Canvas]) -> Conditions:
+def controlled(
+    conditions: Conditions,
+    request: ResolvedRequest,
+    hints: Mapping[tuple[int, int], tuple[Canvas, ...]],
+    part: Pass,
+) -> Conditions:
     """Conditions with the request's controls in their rows.
 
     Args:
         conditions: of the run; the negative prompt's row is the last, if there is one.
         request: of the picture.
-        maps: of its controls, at the size of the pass.
+        hints: the maps of its controls, by the width and height of a pass.
+        part: the pass.
     """
     if not request.controls:
         return conditions
+    maps = hints[part.width, part.height]
     steps = range(request.steps)
     last_steps = {step for step in steps if step + 1 == request.steps or _differ(request, step)}
     last_steps |= {last_step for last_step, _ in conditions.spans}
