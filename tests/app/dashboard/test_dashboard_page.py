@@ -402,8 +402,11 @@ def test_hundreds_of_jobs_come_in_pages_and_nothing_moves_under_who_reads(
     page.mouse.wheel(0, 3000)
     while page.evaluate("scrollY") < 2000:
         page.wait_for_timeout(50)
-    page.evaluate("window.read = document.elementFromPoint(640, 450).closest('li')")
     page.wait_for_timeout(500)  # for the wheel to stop
+    page.evaluate(
+        "window.read = [...document.querySelectorAll('#jobs > li')]"
+        ".find((row) => row.getBoundingClientRect().bottom > 450)"
+    )
     before = page.evaluate("read.getBoundingClientRect().top")
     queue.submit(resolve(GenerateRequest(prompt="a newcomer"), catalog))
     expect(page.locator("#news")).to_have_text("1 new job: show")

@@ -149,7 +149,7 @@ def test_the_head_shows_what_is_left_of_the_nearest_limit(
     page = tab(url)
     log_in(page, make_key())
     expect(page.locator("#allowance")).to_have_text("2 of 2 places in the queue left")
-    page.get_by_label("Prompt").fill("a red apple")
+    page.locator("#prompt").fill("a red apple")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#allowance")).to_have_text("1 of 2 places in the queue left")
     assert violations(page) == []

@@ -57,7 +57,7 @@ def test_the_status_page_shows_what_happens(
     url: str, open_at: Callable[[str], Opened], worker: PlayedWorker
 ) -> None:
     page, asked = open_at(f"{url}/")
-    page.get_by_label("Prompt").fill("a red apple")
+    page.locator("#prompt").fill("a red apple")
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("#jobs .badge")).to_have_text("queued, next")
     (job,) = httpx.get(f"{url}/v1/jobs").json()["data"]
