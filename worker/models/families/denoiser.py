@@ -96,6 +96,10 @@ class Denoiser(ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
 
+    def decode_finished(self, latents: Tensor) -> Tensor:
+        """The same without derivatives, whatever the device has room for in one pass."""
+        return self.decode(latents)
+
     @abstractmethod
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         """Pictures [B, 3, H, W] in [0, 1] to latents [B, C, h, w], scaled as the network reads them.
@@ -208,8 +212,8 @@ class Denoiser(ABC):
         are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
         turn an infinity into black or white.
         """
-        decoded = self.decode(latents).float()
+        decoded = self.decode_finished(latents).float()
         broken = ~decoded.flatten(1).isfinite().all(dim=1)
         if bool(broken.any()) and self.widen():
-            decoded[broken] = self.decode(latents[broken]).float()
+            decoded[broken] = self.decode_finished(latents[broken]).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

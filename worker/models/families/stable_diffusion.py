@@ -32,6 +32,7 @@ from worker.models.families.compatibility import (
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.personalizer import Personalizer
+from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch
@@ -89,6 +90,10 @@ class StableDiffusion(Denoiser):
     @property
     def _vae(self) -> Any:
         return self._decoder.vae
+
+    @property
+    def _coder(self) -> PictureCoder:
+        return PictureCoder(self._decoder, self._device)
 
     @property
     def networks(self) -> tuple[torch.nn.Module, ...]:
@@ -150,12 +155,13 @@ class StableDiffusion(Denoiser):
         control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
-        posterior = self._vae.encode((2 * pictures - 1).to(self._vae.dtype)).latent_dist
-        latents: Tensor = posterior.mode() * self._vae.config.scaling_factor
-        return latents
+        return self._coder.encode(pictures)
 
     def decode(self, latents: Tensor) -> Tensor:
         return self._decoder(latents)
+
+    def decode_finished(self, latents: Tensor) -> Tensor:
+        return self._coder.decode(latents, self.decode)
 
 
 def _require(parts: Parts) -> None:
