@@ -26,6 +26,7 @@ from worker.rows import AdapterUse, Rows
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
 MAX_BATCH_CUTOUTS = 256
+MAX_BATCH_TEXTS = 64
 
 
 class Call(ABC):
@@ -181,6 +182,24 @@ class EmbedText(Call):
     @property
     def key(self) -> Hashable:
         return EmbedText, self.clip
+
+
+@dataclass(frozen=True)
+class EmbedTexts(Call):
+    """Embed several texts with a CLIP, as many at once as a batch should hold. Answer: unit vectors [N, E]."""
+
+    max_batch_size: ClassVar[float] = MAX_BATCH_TEXTS
+
+    clip: str
+    texts: tuple[str, ...]
+
+    @property
+    def key(self) -> Hashable:
+        return EmbedTexts, self.clip
+
+    @property
+    def size(self) -> int:
+        return len(self.texts)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,11 @@ class ModelCard(NamesSampler, Entry):
         description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
     )
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
+    words: Path | None = Field(
+        None,
+        description="A text file of what the model's pictures show, for `interrogate`: the form of a caption, with {} "
+        "for a word of each group, then the words, a line each, with an empty line before each group.",
+    )
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
     )
@@ -222,7 +227,7 @@ def _entries(table: Any, folder: Path) -> Any:
         entry = {**fields, "id": entry_id}
         entry |= {
             name: folder / entry[name]
-            for name in ("path", "config", "head")
+            for name in ("path", "config", "head", "words")
             if isinstance(entry.get(name), str)
         }
         entries.append(entry)

@@ -1,14 +1,12 @@
 """Stores the results of executions and commits them."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 
 import stamina
 import structlog
 
 from jobs.errors import DeviceLostError, JobFailedError, LeaseLostError, LodestarError, NameTakenError
 from jobs.queue.leases import Lease, Leases, Standing
-from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import best
 from jobs.status.job import JobStatus, StoredImage
 from jobs.storage.artifacts import ArtifactStore
@@ -16,11 +14,8 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.segments import Segment, Segments
 from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
-from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
-from worker.pictures.png import encode_png, stored_image
-from worker.pictures.upscaling import Upscaler
-from worker.raster import Raster
+from worker.serving.enlarger import stores_enlarged_alone
 from worker.serving.storing import Storing
 
 log = structlog.get_logger(__name__)
@@ -41,15 +36,13 @@ class Publisher:
         Args:
             leases: of the executions.
             artifacts: the store of the pictures.
-            models: for the CLIP that indexes the pictures, and the CPU threads that upscale them.
+            models: for the CLIP that indexes the pictures.
             on_stored: called, on another thread, when a picture was stored.
         """
         self._leases = leases
         self._artifacts = artifacts
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._storing = Storing(self._put, leases.show, on_stored)
-        self._upscalers: dict[str, Upscaler] = {}
-        self._threads = models.device.threads
+        self._storing = Storing(self.put, leases.show, on_stored)
 
     def store(self, lease: Lease, picture: Picture) -> Picture:
         """Store a finished picture soon, and announce a candidate of a best-of-n job; returns at once.
@@ -74,14 +67,14 @@ class Publisher:
         Args:
             lease: of the execution.
             pictures: all of the execution, in order.
-            stored: those that ``enlarge`` has stored; None without upscaling.
+            stored: those that an ``Enlarger`` has stored; None without upscaling.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
             DeviceLostError: a picture was lost with the device.
         """
         try:
-            images = self._kept(lease) if stored is None else stored
+            images = self.kept(lease) if stored is None else stored
             self._index(lease, pictures, images)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
@@ -120,26 +113,6 @@ class Publisher:
             self._revoke(lease, done.name)
         return status
 
-    def enlarge(
-        self, lease: Lease, pictures: tuple[Picture, ...]
-    ) -> Generator[None, None, tuple[StoredImage, ...]]:
-        """Upscale and store the pictures that a job keeps; yields after each tile. For one thread only.
-
-        Raises:
-            LodestarError: a picture cannot be upscaled.
-            OSError: one cannot be stored, or a candidate cannot be read.
-        """
-        asked = lease.generation.upscale
-        assert asked is not None
-        if asked.model not in self._upscalers:
-            self._upscalers[asked.model] = Upscaler(asked.model, self._threads)
-        stored = []
-        for picture in self._whole(lease, pictures):
-            large = yield from self._upscalers[asked.model].steps(picture.raster.pixels(), asked.factor)
-            stored.append(self._store(lease, replace(picture, raster=Raster(large))))
-            yield
-        return tuple(stored)
-
     def withdraw(self, lease: Lease) -> None:
         """Delete what is stored of an execution that has ended without a result."""
         if self._storing.forget(lease):
@@ -159,37 +132,23 @@ class Publisher:
         """Store no more pictures; return when that has ended, or the time is over."""
         self._storing.close(within_s)
 
-    def _kept(self, lease: Lease) -> tuple[StoredImage, ...]:
+    def kept(self, lease: Lease) -> tuple[StoredImage, ...]:
         """The pictures that a job keeps, once all are stored: the best of its candidates, or all."""
         stored, select = self._storing.all(lease), lease.generation.select
         if select is None:
             return stored
         return tuple(stored[place] for place in best(stored, select.by, select.keep))
 
-    def _whole(self, lease: Lease, pictures: tuple[Picture, ...]) -> Iterator[Picture]:
-        """The pictures that a job keeps, with their pixels: those of candidates are in the store."""
-        if stores_enlarged_alone(lease.generation):
-            yield from pictures
-            return
-        for image in self._kept(lease):
-            pixels = read_whole_picture(self._artifacts.get(image.key))
-            yield replace(pictures[image.index], raster=Raster(pixels))
-
     def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
         """Store the pictures' embeddings by the aesthetic scorer, for the search."""
         rows = {
-            image.index: embedding.tolist()
-            for image in images
-            if (embedding := pictures[image.index].embedding) is not None
+            picture.index: picture.embedding.tolist()
+            for picture in (pictures[image.index] for image in images if pictures)
+            if picture.embedding is not None
         }
         if rows:
             key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows, lease.tenant))
-            self._put(key, segment)
-
-    def _store(self, lease: Lease, picture: Picture) -> StoredImage:
-        image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.generation))
-        return image
+            self.put(key, segment)
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:
         """Keep the embedding before the job is settled, since callers may use it right after the job's end."""
@@ -231,7 +190,12 @@ class Publisher:
             # It goes with its job, when that is deleted or expires.
             log.exception("artifacts could not be deleted", place=place)
 
-    def _put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key, after some tries if need be.
+
+        Raises:
+            OSError: the store cannot be reached.
+        """
         for attempt in self._attempts():
             with attempt:
                 self._artifacts.put(key, data)
@@ -241,8 +205,3 @@ class Publisher:
         """Tries at storing something."""
         # Not the decorator, which logs a call's arguments: the bytes of the picture, at every try.
         return stamina.retry_context(on=OSError, attempts=5, timeout=30.0)
-
-
-def stores_enlarged_alone(request: ResolvedRequest) -> bool:
-    """Whether a job's own pictures are not stored, since only larger ones are kept and nothing is chosen before."""
-    return request.upscale is not None and request.select is None
