@@ -64,7 +64,7 @@ ROOMS = {
     "jobs.callers": "keys of callers: their form, scopes, storage, sessions",
     "jobs.catalog": "models.toml",
     "jobs.storage": "the artifact store and its files",
-    "jobs.pictures": "the one reader of callers' pictures",
+    "jobs.pictures": "the one reader of callers' pictures; what files say of a picture's making",
     "jobs.requests": "the request models: data alone",
     "jobs.requests.start": "where a run starts: pictures, masks, seeds; its plan",
     "jobs.db": "the connection to Redis and its scripts",

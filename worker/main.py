@@ -48,6 +48,7 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     from worker.models.device import Device
     from worker.models.loading.digests import Digests
     from worker.models.registry import ModelRegistry
+    from worker.pictures.writer import PictureWriter
     from worker.serving.consumer import Consumer
     from worker.serving.executions import Executions
     from worker.serving.watchdog import Watchdog
@@ -64,6 +65,7 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
         name=name,
         capacity=device.capacity,
         watchdog=Watchdog(settings.hang_timeout_s),
+        writer=PictureWriter(marked=settings.marks == "on"),
     )
     executions.start()
     Consumer(redis, executions, name=name).work(logging_level="WARNING")

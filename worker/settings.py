@@ -47,6 +47,9 @@ class WorkerSettings(BaseSettings):
     model_memory_gib: float | None = Field(
         None, gt=0, description="Memory that models may take; half of the device's if left out."
     )
+    marks: Literal["on", "off"] = Field(
+        "on", description="on: the file of a picture says that a model has made it."
+    )
     grace_s: float = Field(
         4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before they are released."
     )

@@ -14,7 +14,9 @@ from app.api.addresses import AddressPolicy
 from app.api.auth_mode import AuthMode, auth_mode
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
+from app.api.pictures.credentials import load_signer
 from app.api.pictures.decoder import Decoder
+from app.api.pictures.delivery import Delivery
 from app.api.pictures.fetching import PictureFetcher
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
@@ -25,6 +27,7 @@ from jobs.callers.ring import KeyRing
 from jobs.callers.sessions import Sessions
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect, connect_async
+from jobs.errors import ConfigurationError
 from jobs.events.event_log import EventLog
 from jobs.events.secrets import secret_of
 from jobs.events.webhooks import WebhookQueue
@@ -55,6 +58,7 @@ class Services:
     artifacts: ArtifactStore
     files: JobFiles
     decoder: Decoder
+    delivery: Delivery
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
@@ -112,8 +116,8 @@ def build_services(settings: ApiSettings) -> Services:
     """Make every service.
 
     Raises:
-        ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, or nothing says who may
-            call at an address that others can reach.
+        ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, nothing says who may call
+            at an address that others can reach, or as for ``load_signer``.
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
@@ -134,6 +138,7 @@ def build_services(settings: ApiSettings) -> Services:
         artifacts=artifacts,
         files=JobFiles(artifacts, beside=[segments.root]),
         decoder=Decoder(),
+        delivery=_delivery(settings),
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
@@ -163,6 +168,13 @@ def _queue(settings: ApiSettings, redis: Redis) -> JobQueue:
 def _uploads(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore) -> UploadLibrary:
     keep_s, max_bytes = settings.upload_retention_s, settings.max_uploads_kept_bytes
     return UploadLibrary(redis, artifacts, keep_s=keep_s, max_bytes=max_bytes)
+
+
+def _delivery(settings: ApiSettings) -> Delivery:
+    signer = load_signer(settings.c2pa_certificate_file, settings.c2pa_key_file)
+    if signer is not None and settings.marks == "off":
+        raise ConfigurationError("content credentials are marks too: leave one of both out", field="marks")
+    return Delivery(marks=settings.marks == "on", signer=signer)
 
 
 def services_of(request: Request) -> Services:

@@ -136,6 +136,14 @@ class ApiSettings(BaseSettings):
         description="Networks that webhooks may reach besides the public internet, and pictures may come from, with "
         "commas between.",
     )
+    marks: Literal["on", "off"] = Field(
+        "on", description="on: the file of every picture says that a model has made it."
+    )
+    c2pa_certificate_file: Path | None = Field(
+        None,
+        description="PEM file of the certificates that sign every picture (C2PA), the signer's own first.",
+    )
+    c2pa_key_file: Path | None = Field(None, description="PEM file of the private key of the first of them.")
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds for open requests to end when the server stops."
     )

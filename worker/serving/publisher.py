@@ -18,8 +18,9 @@ from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
-from worker.pictures.png import encode_png, stored_image
+from worker.pictures.png import stored_image
 from worker.pictures.upscaling import Upscaler
+from worker.pictures.writer import PictureWriter
 from worker.raster import Raster
 from worker.serving.storing import Storing
 
@@ -35,6 +36,7 @@ class Publisher:
         artifacts: ArtifactStore,
         models: ModelRegistry,
         on_stored: Callable[[], None] = lambda: None,
+        writer: PictureWriter | None = None,
     ) -> None:
         """Start no thread yet.
 
@@ -43,11 +45,13 @@ class Publisher:
             artifacts: the store of the pictures.
             models: for the CLIP that indexes the pictures, and the CPU threads that upscale them.
             on_stored: called, on another thread, when a picture was stored.
+            writer: of the files; by default as for a service without settings.
         """
         self._leases = leases
         self._artifacts = artifacts
+        self._writer = writer or PictureWriter()
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._storing = Storing(self._put, leases.show, on_stored)
+        self._storing = Storing(self._put, leases.show, on_stored, writer=self._writer)
         self._upscalers: dict[str, Upscaler] = {}
         self._threads = models.device.threads
 
@@ -188,7 +192,7 @@ class Publisher:
 
     def _store(self, lease: Lease, picture: Picture) -> StoredImage:
         image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.generation))
+        self._put(image.key, self._writer.picture(picture, lease.generation))
         return image
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:

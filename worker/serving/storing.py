@@ -9,7 +9,8 @@ from contextlib import suppress
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from worker.pictures.picture import Picture
-from worker.pictures.png import encode_png, stored_image
+from worker.pictures.png import stored_image
+from worker.pictures.writer import PictureWriter
 from worker.serving.lane import Lane
 
 # More store more pictures a second, on cores that nothing else wants, but each makes the engine's thread wait for the
@@ -32,6 +33,7 @@ class Storing:
         announce: Callable[[Lease, StoredImage], None] = lambda *_: None,
         on_stored: Callable[[], None] = lambda: None,
         threads: int = THREADS,
+        writer: PictureWriter | None = None,
     ) -> None:
         """Start no thread yet.
 
@@ -40,10 +42,12 @@ class Storing:
             announce: called for each candidate of a best-of-n job, once it is stored.
             on_stored: called when fewer pictures wait than before, on a thread that stores them.
             threads: the most.
+            writer: of the files; by default as for a service without settings.
         """
         self._put = put
         self._announce = announce
         self._on_stored = on_stored
+        self._writer = writer or PictureWriter()
         self._lane = Lane("storing", threads)
         self._storing: dict[str, _Futures] = {}
         self._lock = threading.Lock()
@@ -94,7 +98,7 @@ class Storing:
 
     def _store(self, lease: Lease, picture: Picture, before: Future[StoredImage] | None) -> StoredImage:
         image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.generation))
+        self._put(image.key, self._writer.picture(picture, lease.generation))
         if lease.generation.select is not None:
             _wait(before)
             self._announce(lease, image)

@@ -1,6 +1,5 @@
 """Pictures: generated while the client waits, and fetched from a job."""
 
-from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -15,7 +14,7 @@ from app.api.intake.form_schema import dotted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
 from app.api.pictures.finished import archive_of, find_picture, first_picture, parse_name
-from app.api.pictures.formats import Format, encode, negotiate, prefers
+from app.api.pictures.formats import Format, negotiate, prefers
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
@@ -169,9 +168,9 @@ def get_image(
     wanted = negotiate(accept) if suffix is None else suffix
     with reaching_the_store():
         png = services.artifacts.get(stored.key)
-    picture = encode(png, wanted, quality)
+    picture = services.delivery.prepare(png, wanted, quality)
     headers = {
-        "ETag": f'"{sha256(picture).hexdigest()[:32]}"',
+        "ETag": picture.etag,
         "Cache-Control": _UNCHANGING,
         "Content-Disposition": f'inline; filename="{job_id}-{index}.{wanted}"',
         "X-Content-Type-Options": "nosniff",
@@ -180,7 +179,7 @@ def get_image(
         headers["Vary"] = "Accept"
     if _matches(if_none_match, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return Response(picture, headers=headers, media_type=wanted.media_type)
+    return Response(picture.file(), headers=headers, media_type=wanted.media_type)
 
 
 @router.get(
@@ -212,4 +211,4 @@ def get_input(
 
 def _matches(if_none_match: str | None, etag: str) -> bool:
     known = [entry.strip().removeprefix("W/") for entry in (if_none_match or "").split(",")]
-    return etag in known or "*" in known
+    return etag.removeprefix("W/") in known or "*" in known

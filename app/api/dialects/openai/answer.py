@@ -9,7 +9,7 @@ from fastapi import Request
 from app.api.dialects.addresses import absolute
 from app.api.dialects.openai.request import ImageGeneration
 from app.api.dialects.stored_pictures import stored_pictures
-from app.api.pictures.formats import address_end, encode
+from app.api.pictures.formats import address_end
 from app.api.services import services_of
 from jobs.status import links
 from jobs.status.job import Job
@@ -84,5 +84,5 @@ def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
 
 
 def _encoded(request: Request, job: Job, body: ImageGeneration) -> list[str]:
-    pictures = stored_pictures(services_of(request), job)
-    return [b64encode(encode(png, body.picture_format, body.picture_quality)).decode() for png in pictures]
+    pictures = stored_pictures(services_of(request), job, body.picture_format, body.picture_quality)
+    return [b64encode(picture).decode() for picture in pictures]

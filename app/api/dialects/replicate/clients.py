@@ -15,7 +15,7 @@ from starlette.types import Scope
 
 from app.api.dialects.stored_pictures import stored_pictures
 from app.api.intake.intake import IntakeRoute
-from app.api.pictures.formats import encode, format_and_quality
+from app.api.pictures.formats import format_and_quality
 from app.api.services import Services
 from jobs.errors import LodestarError
 from jobs.status.job import Job
@@ -51,10 +51,7 @@ def output_for(request: Request, services: Services, job: Job) -> list[str] | No
         return None
     wanted, quality = format_and_quality(job.picture_suffix)
     try:
-        pictures = stored_pictures(services, job)
+        pictures = stored_pictures(services, job, wanted, quality)
     except LodestarError:  # the prediction is worth telling also while its files cannot be had
         return None
-    return [
-        f"data:{wanted.media_type};base64,{b64encode(encode(png, wanted, quality)).decode()}"
-        for png in pictures
-    ]
+    return [f"data:{wanted.media_type};base64,{b64encode(picture).decode()}" for picture in pictures]
