@@ -25,6 +25,7 @@ ROOMS = {
     "app.api.dialects.replicate": "Replicate's predictions",
     "app.api.pages": "the dashboard and the reference, as files",
     "app.api.routes": "our own routes: parse, call, return",
+    "app.api.routes.links": "addresses of pictures that need no key",
     "app.api.routes.admin": "keys of callers, and what the service knows of the sender",
     "app.api.intake": "from bytes to a submitted job: bodies, forms, fields, submission",
     "app.api.following": "from a job to its caller: waiting, outcome, event stream",

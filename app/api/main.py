@@ -41,6 +41,7 @@ from app.api.routes import (
 )
 from app.api.routes import errors as error_pages
 from app.api.routes.admin import keys, whoami
+from app.api.routes.links import signed_images
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -59,6 +60,7 @@ NOUNS = (
     jobs,
     events,
     images,
+    signed_images,
     models,
     embeddings,
     scores,

@@ -18,11 +18,13 @@ from app.api.pictures.credentials import load_signer
 from app.api.pictures.decoder import Decoder
 from app.api.pictures.delivery import Delivery
 from app.api.pictures.fetching import PictureFetcher
+from app.api.pictures.signed_links import SignedLinks
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
 from jobs.callers.identity import Identity, view_of
 from jobs.callers.key_file import KeyFile
 from jobs.callers.keys import KeyStore
+from jobs.callers.link_secrets import LinkSecrets
 from jobs.callers.ring import KeyRing
 from jobs.callers.sessions import Sessions
 from jobs.catalog.catalog import Catalog, load_catalog
@@ -59,6 +61,7 @@ class Services:
     files: JobFiles
     decoder: Decoder
     delivery: Delivery
+    links: SignedLinks
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
@@ -117,7 +120,7 @@ def build_services(settings: ApiSettings) -> Services:
 
     Raises:
         ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, nothing says who may call
-            at an address that others can reach, or as for ``load_signer``.
+            at an address that others can reach, the store is to sign addresses and cannot, or as for ``load_signer``.
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
@@ -125,7 +128,7 @@ def build_services(settings: ApiSettings) -> Services:
     workers = WorkerRegistry(redis)
     webhooks = WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
-    policy = AddressPolicy(settings.webhook_networks)
+    policy, delivery = AddressPolicy(settings.webhook_networks), _delivery(settings)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     return Services(
         settings=settings,
@@ -138,7 +141,8 @@ def build_services(settings: ApiSettings) -> Services:
         artifacts=artifacts,
         files=JobFiles(artifacts, beside=[segments.root]),
         decoder=Decoder(),
-        delivery=_delivery(settings),
+        delivery=delivery,
+        links=_links(settings, redis, artifacts, delivery),
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
@@ -175,6 +179,20 @@ def _delivery(settings: ApiSettings) -> Delivery:
     if signer is not None and settings.marks == "off":
         raise ConfigurationError("content credentials are marks too: leave one of both out", field="marks")
     return Delivery(marks=settings.marks == "on", signer=signer)
+
+
+def _links(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore, delivery: Delivery) -> SignedLinks:
+    if settings.store_signed_urls and not artifacts.can_sign:
+        raise ConfigurationError(
+            "this artifact store signs no addresses; leave store_signed_urls out", field="store_signed_urls"
+        )
+    given = settings.signed_url_secret
+    return SignedLinks(
+        LinkSecrets(redis, given.get_secret_value().split() if given else ()),
+        ttl_s=settings.signed_url_ttl_s,
+        # What the store keeps is not signed yet.
+        store=artifacts if settings.store_signed_urls and not delivery.signs else None,
+    )
 
 
 def services_of(request: Request) -> Services:

@@ -90,6 +90,11 @@ class Image(Wire):
 
     index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
     url: str = Field(description="Path of the picture on this server.", examples=["/v1/jobs/6f1c2a/images/0"])
+    signed_url: str | None = Field(
+        None,
+        description="Address that needs no key until it expires: a path on this server, or an address at the artifact "
+        "store. Null unless asked for.",
+    )
     seed: int = Field(
         ge=0,
         description="Seed of this picture: the request's, plus the index without `variation`.",

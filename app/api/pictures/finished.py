@@ -4,7 +4,7 @@ import io
 import re
 from zipfile import ZipFile
 
-from app.api.pictures.formats import SUFFIXES, Format
+from app.api.pictures.formats import SUFFIXES, Format, address_end
 from app.api.pictures.store_access import reaching_the_store
 from app.api.services import Services
 from jobs.errors import JobNotFinishedError, UnknownImageError
@@ -47,6 +47,28 @@ def find_picture(queue: JobQueue, job_id: str, index: int) -> StoredImage:
     raise UnknownImageError(
         f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
     )
+
+
+def signed_addresses(services: Services, job: Job, end: str = "") -> list[str]:
+    """Addresses of a job's pictures that need no key: paths without the prefix, or at the store.
+
+    Args:
+        services: of whoever may get the pictures.
+        job: that has succeeded; another has none.
+        end: of ``address_end``; PNG if empty.
+
+    Raises:
+        UnknownJobError: it was deleted.
+        ArtifactsUnavailableError: the store cannot sign.
+    """
+    if not job.images:
+        return []
+    kept = {image.index: image for image in services.queue.images(job.id)}
+    with reaching_the_store():
+        return [
+            services.links.link(job.id, kept[image.index], end or address_end(Format.PNG)).address
+            for image in job.images
+        ]
 
 
 def first_picture(services: Services, job: Job, wanted: Format) -> bytes:

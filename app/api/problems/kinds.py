@@ -199,6 +199,18 @@ KINDS = {
             "Key in the address",
             "Addresses are logged and passed on, so a key in one is refused. Send it in a header, and rotate it.",
         ),
+        Kind(
+            "invalid_link",
+            403,
+            "Invalid link",
+            "The address of a picture was not signed by this server for this picture, format and time.",
+        ),
+        Kind(
+            "link_expired",
+            410,
+            "Link expired",
+            "The address of a picture counted for a while, which is over. Its sender can make a new one.",
+        ),
         Kind("unknown_key", 404, "Unknown key", "No key of callers has this id, or it was revoked."),
         Kind(
             "key_in_file",

@@ -6,10 +6,13 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 
 from app.api.access.caller import TheCaller
+from app.api.access.keys.admission import require_scope
 from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
+from app.api.pictures.finished import signed_addresses
+from app.api.pictures.signed_links import with_addresses
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
@@ -98,11 +101,27 @@ def list_jobs(
     return services.queue.list(status=status, cursor=cursor, limit=limit)
 
 
-@router.get("/{job_id}", summary="Get a job", responses=documented("unknown_job", "queue_unavailable"))
+@router.get(
+    "/{job_id}",
+    summary="Get a job",
+    responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
+)
 @needs(Scope.JOBS_READ)
-def get_job(job_id: JobId, services: TheServices) -> Job:
+def get_job(
+    request: Request,
+    job_id: JobId,
+    services: TheServices,
+    signed_urls: Annotated[
+        bool,
+        Query(description="Whether its pictures have a `signed_url`, for which the key needs `images:read`."),
+    ] = False,
+) -> Job:
     """The job now."""
-    return services.queue.get(job_id)
+    job = services.queue.get(job_id)
+    if not signed_urls:
+        return job
+    require_scope(request, Scope.IMAGES_READ)
+    return with_addresses(job, signed_addresses(services, job))
 
 
 @router.post(

@@ -3,7 +3,7 @@
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from app.api.access.caller import groups_of, user_of
+from app.api.access.caller import groups_of, identity_of, user_of
 from app.api.access.keys.cookie import token_of
 from app.api.access.keys.credentials import credentials_of, read_key, refuse_key_in_query
 from app.api.access.keys.errors import MissingScopeError, UnauthenticatedError
@@ -11,7 +11,7 @@ from app.api.access.keys.needs import Need
 from app.api.services import Services, services_of
 from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of
 from jobs.callers.record import DEFAULT_TENANT
-from jobs.callers.scopes import SCOPES_OF, Role
+from jobs.callers.scopes import SCOPES_OF, Role, Scope
 from jobs.callers.secret import START
 
 
@@ -35,6 +35,12 @@ async def admit(request: Request, need: Need) -> None:
     missing = [] if need.is_public else need.missing(request.state.identity)
     if missing:
         raise MissingScopeError(f"this needs a key with the scope {' and '.join(missing)}")
+
+
+def require_scope(request: Request, scope: Scope) -> None:
+    """Raise MissingScopeError unless the sender has a scope that only a part of a route needs."""
+    if scope not in identity_of(request).scopes:
+        raise MissingScopeError(f"this needs a key with the scope {scope}")
 
 
 async def identify(request: Request) -> Identity:
