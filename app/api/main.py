@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import structlog
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from app.api import openapi
 from app.api.dialects import envelopes
@@ -40,7 +41,7 @@ from app.api.routes import (
     workers,
 )
 from app.api.routes import errors as error_pages
-from app.api.routes.admin import keys, whoami
+from app.api.routes.admin import audit, keys, whoami
 from app.api.routes.links import signed_images
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
@@ -70,6 +71,7 @@ NOUNS = (
     queue,
     webhooks,
     keys,
+    audit,
     whoami,
     health,
     metrics,
@@ -189,6 +191,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await _end(tasks)
     services.decoder.close()
+    await run_in_threadpool(services.auditor.close)
     if services.fetcher is not None:
         await services.fetcher.close()
     await services.async_redis.aclose()

@@ -12,6 +12,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from app.api.addresses import AddressPolicy
 from app.api.auth_mode import AuthMode, auth_mode
+from app.api.operation.auditor import Auditor
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.credentials import load_signer
@@ -21,7 +22,7 @@ from app.api.pictures.fetching import PictureFetcher
 from app.api.pictures.signed_links import SignedLinks
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
-from jobs.callers.identity import Identity, view_of
+from jobs.callers.audit import AuditLog
 from jobs.callers.key_file import KeyFile
 from jobs.callers.keys import KeyStore
 from jobs.callers.link_secrets import LinkSecrets
@@ -36,7 +37,7 @@ from jobs.events.webhooks import WebhookQueue
 from jobs.queue.queue import JobQueue
 from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
-from jobs.status.view import WHOLE
+from jobs.status.view import WHOLE, View
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
@@ -74,6 +75,7 @@ class Services:
     addresses: AddressPolicy
     auth: AuthMode
     keys: KeyRing
+    auditor: Auditor
     sessions: Sessions
     fetcher: PictureFetcher | None
     """None unless the operator allows addresses of pictures."""
@@ -87,13 +89,12 @@ class Services:
         """The limits of one job."""
         return Limits(self.settings.max_cost, self.settings.max_timeout_s)
 
-    def seen_by(self, identity: Identity) -> "Services":
+    def seen_by(self, view: View) -> "Services":
         """The same services for the sender of a request: jobs, events, embeddings and pictures of its tenant alone.
 
         An operator sees the jobs and events of all tenants; embeddings and search are of its own.
         """
-        view = view_of(identity)
-        if view == WHOLE:
+        if view == WHOLE and view.on_foreign is None:
             return self
         return replace(
             self,
@@ -154,6 +155,7 @@ def build_services(settings: ApiSettings) -> Services:
         addresses=policy,
         auth=auth_mode(settings),
         keys=KeyRing(KeyStore(redis), KeyFile(settings.keys_file) if settings.keys_file else None),
+        auditor=Auditor(AuditLog(redis)),
         sessions=Sessions(redis),
         fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),

@@ -2,6 +2,8 @@
 
 from jobs.db.scripts import PREFIX
 
+AUDIT = PREFIX + "audit"
+AUDIT_FAILURES = PREFIX + "audit_failures"
 CHANGED_KEYS = PREFIX + "changed_keys"
 CHECK = PREFIX + "check"
 FINISHED = PREFIX + "finished"

@@ -5,14 +5,16 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note_refusal
+from app.api.access.keys.admission import verified
 from app.api.access.keys.cookie import clear_token, set_token, token_of
-from app.api.access.keys.credentials import read_key
 from app.api.access.keys.errors import UnauthenticatedError
 from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.pages.files import page, policy
 from app.api.problems.handlers import documented
 from app.api.services import Services, TheServices
+from jobs.callers.audit import AuditAction
 from jobs.wire import Wire
 
 router = APIRouter(tags=["keys"], route_class=IntakeRoute)
@@ -48,10 +50,11 @@ def show() -> HTMLResponse:
 @public
 async def log_in(request: Request, body: Login, services: TheServices) -> Response:
     """Begin a session of a browser. It ends after 8 hours without a request, after 7 days, or with its key."""
-    key = read_key(body.key.strip())
-    info = await run_in_threadpool(services.keys.verify, key)
-    if info is None:
-        raise UnauthenticatedError("this key is unknown, was revoked, has expired, or does not count yet")
+    try:
+        info = await run_in_threadpool(verified, services, body.key.strip())
+    except UnauthenticatedError as error:
+        note_refusal(request, AuditAction.KEY_REFUSED, body.key.strip(), error.message)
+        raise
     answer = Response(status_code=204)
     set_token(request, answer, await run_in_threadpool(services.sessions.begin, info.id))
     return answer

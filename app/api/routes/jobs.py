@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 
+from app.api.access.auditing import note
 from app.api.access.caller import TheCaller
 from app.api.access.keys.admission import require_scope
 from app.api.access.keys.needs import needs
@@ -17,6 +18,7 @@ from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
 from app.api.services import TheServices
+from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
 from jobs.queue.pages import CURSOR
 from jobs.requests.request import GenerateRequest
@@ -145,8 +147,9 @@ def cancel_job(job_id: JobId, services: TheServices) -> Job:
     responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
 @needs(Scope.JOBS_WRITE)
-def delete_job(job_id: JobId, services: TheServices) -> None:
+def delete_job(request: Request, job_id: JobId, services: TheServices) -> None:
     """Delete a job in any status, and its pictures; a running job stops."""
     job = services.queue.get(job_id)
     with reaching_the_store():
         services.files.delete_before(job.id, services.queue.delete, may_grow=not job.status.is_terminal)
+    note(request, AuditAction.JOB_DELETED, job.id)

@@ -1,16 +1,20 @@
 """Admission: who makes a request, and whether it may."""
 
+from typing import NoReturn
+
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note_refusal, watched
 from app.api.access.caller import groups_of, identity_of, user_of
 from app.api.access.keys.cookie import token_of
 from app.api.access.keys.credentials import credentials_of, read_key, refuse_key_in_query
-from app.api.access.keys.errors import MissingScopeError, UnauthenticatedError
+from app.api.access.keys.errors import KeyInQueryError, MissingScopeError, UnauthenticatedError
 from app.api.access.keys.needs import Need
 from app.api.services import Services, services_of
-from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of
-from jobs.callers.record import DEFAULT_TENANT
+from jobs.callers.audit import AuditAction
+from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of, view_of
+from jobs.callers.record import DEFAULT_TENANT, KeyInfo
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
 from jobs.callers.secret import START
 
@@ -24,23 +28,37 @@ async def admit(request: Request, need: Need) -> None:
         MissingScopeError: its sender may not do this.
         QueueUnavailableError: Redis, which keeps the keys, is away.
     """
-    refuse_key_in_query(request)
-    if services_of(request).auth == "none":
-        request.state.identity = EVERYBODY
-    elif need.is_public:
-        request.state.identity = NOBODY
-    else:
-        request.state.identity = await identify(request)
-    request.state.services = services_of(request).seen_by(request.state.identity)
-    missing = [] if need.is_public else need.missing(request.state.identity)
+    try:
+        refuse_key_in_query(request)
+        identity = request.state.identity = await _sender(request, need)
+    except (UnauthenticatedError, KeyInQueryError) as error:
+        text = credentials_of(request)
+        if text is not None or isinstance(error, KeyInQueryError):  # whoever sent no key tried nothing
+            note_refusal(request, AuditAction.KEY_REFUSED, text, error.message)
+        raise
+    services = services_of(request)
+    request.state.services = services.seen_by(watched(request, services, view_of(identity), identity))
+    missing = [] if need.is_public else need.missing(identity)
     if missing:
-        raise MissingScopeError(f"this needs a key with the scope {' and '.join(missing)}")
+        _refuse_scope(request, missing)
 
 
 def require_scope(request: Request, scope: Scope) -> None:
     """Raise MissingScopeError unless the sender has a scope that only a part of a route needs."""
     if scope not in identity_of(request).scopes:
-        raise MissingScopeError(f"this needs a key with the scope {scope}")
+        _refuse_scope(request, [scope])
+
+
+def _refuse_scope(request: Request, missing: list[Scope]) -> NoReturn:
+    message = f"this needs a key with the scope {' and '.join(missing)}"
+    note_refusal(request, AuditAction.SCOPE_REFUSED, None, message)
+    raise MissingScopeError(message)
+
+
+async def _sender(request: Request, need: Need) -> Identity:
+    if services_of(request).auth == "none":
+        return EVERYBODY
+    return NOBODY if need.is_public else await identify(request)
 
 
 async def identify(request: Request) -> Identity:
@@ -55,7 +73,7 @@ async def identify(request: Request) -> Identity:
     text = credentials_of(request)
     # A proxy may pass its own credentials on, which are no keys.
     if text is not None and (not user or text.startswith(START)):
-        return await run_in_threadpool(_holder, services, text)
+        return holder_of(await run_in_threadpool(verified, services, text), "key")
     if (token := token_of(request)) is not None:
         known = await run_in_threadpool(_in_session, services, token)
         if known is not None:
@@ -65,11 +83,17 @@ async def identify(request: Request) -> Identity:
     raise UnauthenticatedError("this needs a key: send Authorization: Bearer lsk_..., or log in at /login")
 
 
-def _holder(services: Services, text: str) -> Identity:
+def verified(services: Services, text: str) -> KeyInfo:
+    """What a key may do.
+
+    Raises:
+        UnauthenticatedError: it is no key, or does not count.
+        QueueUnavailableError: Redis, which keeps the keys, is away.
+    """
     info = services.keys.verify(read_key(text))
     if info is None:
         raise UnauthenticatedError("this key is unknown, was revoked, has expired, or does not count yet")
-    return holder_of(info, "key")
+    return info
 
 
 def _in_session(services: Services, token: str) -> Identity | None:
