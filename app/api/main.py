@@ -19,6 +19,7 @@ from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import files as replicate_files
 from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
+from app.api.intake.moderation import moderator_of
 from app.api.operation.logs import configure_logs
 from app.api.operation.revocations import follow_revocations
 from app.api.operation.sweeper import expire_forever, sweep_forever
@@ -111,6 +112,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.moderator = moderator_of(settings)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app, envelopes.DIALECTS, envelopes.ADDITIONS)
     layers.install(
@@ -191,6 +193,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await _end(tasks)
     services.decoder.close()
+    if app.state.moderator is not None:
+        await app.state.moderator.close()
     await run_in_threadpool(services.auditor.close)
     if services.fetcher is not None:
         await services.fetcher.close()

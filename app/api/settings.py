@@ -1,15 +1,14 @@
 """The settings of the API."""
 
-import base64
-import binascii
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from app.api.trust_settings import TrustSettings, is_key
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
 from jobs.storage.uploads import CALLERS
@@ -17,12 +16,10 @@ from jobs.storage.uploads import CALLERS
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 
-MAX_LINK_S = 7 * 24 * 3600
-
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(TrustSettings):
     """Settings of the API process, each from the environment variable LODESTAR_<NAME> unless passed in.
 
     An entry point builds this once; nothing else reads the environment.
@@ -138,35 +135,6 @@ class ApiSettings(BaseSettings):
         description="Networks that webhooks may reach besides the public internet, and pictures may come from, with "
         "commas between.",
     )
-    marks: Literal["on", "off"] = Field(
-        "on", description="on: the file of every picture says that a model has made it."
-    )
-    c2pa_certificate_file: Path | None = Field(
-        None,
-        description="PEM file of the certificates that sign every picture (C2PA), the signer's own first.",
-    )
-    c2pa_key_file: Path | None = Field(None, description="PEM file of the private key of the first of them.")
-    signed_urls: bool = Field(
-        False,
-        description="Whether webhooks, and answers of OpenAI's and Replicate's APIs, name pictures by addresses that "
-        "need no key for a while.",
-    )
-    signed_url_ttl_s: int = Field(
-        3600,
-        ge=1,
-        le=MAX_LINK_S,
-        description="Seconds that an address counts which needs no key; at most a week.",
-    )
-    signed_url_secret: SecretStr | None = Field(
-        None,
-        description="What signs these addresses: 24 to 64 bytes in base64; several, the newest first, with spaces "
-        "between while old addresses still count. By default one is drawn and kept in Redis.",
-    )
-    store_signed_urls: bool = Field(
-        False,
-        description="Whether the addresses of PNG files lead to the artifact store itself, which must be reachable for "
-        "clients and able to sign, as S3.",
-    )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds for open requests to end when the server stops."
     )
@@ -181,15 +149,8 @@ class ApiSettings(BaseSettings):
     @classmethod
     def _is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
         for secret in value.get_secret_value().split() if value else ():
-            if not secret.startswith("whsec_") or not _is_key(secret.removeprefix("whsec_")):
+            if not secret.startswith("whsec_") or not is_key(secret.removeprefix("whsec_")):
                 raise ValueError("must be whsec_ and the base64 of 24 to 64 bytes")
-        return value
-
-    @field_validator("signed_url_secret")
-    @classmethod
-    def _is_a_key(cls, value: SecretStr | None) -> SecretStr | None:
-        if value and not all(_is_key(secret) for secret in value.get_secret_value().split()):
-            raise ValueError("must be the base64 of 24 to 64 bytes")
         return value
 
     @field_validator("webhook_networks", "allowed_hosts", "cors_origins", mode="before")
@@ -225,10 +186,3 @@ class ApiSettings(BaseSettings):
         if prefix and not is_prefix(prefix):
             raise ValueError("must be a path of letters, digits and . _ ~ -, such as /images")
         return prefix
-
-
-def _is_key(text: str) -> bool:
-    try:
-        return 24 <= len(base64.b64decode(text, validate=True)) <= 64
-    except binascii.Error:
-        return False

@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from jobs.requests.request import ResolvedRequest, WebhookEvent
 from jobs.requests.tasks import AnyRequest, AnyResult, generation_of
 from jobs.status import links
+from jobs.status.safety import Safety
 from jobs.wire import Wire
 
 
@@ -83,6 +84,7 @@ class StoredImage(Wire):
     clip_score: float | None = None
     trace: tuple[GuidedStep, ...] | None = None
     aesthetic_score: float | None = None
+    safety: Safety | None = None
 
 
 class Image(Wire):
@@ -117,6 +119,9 @@ class Image(Wire):
     trace: tuple[GuidedStep, ...] | None = Field(
         None,
         description="Every guided step, if `guidance.trace` is on. Recurrences are steps of their own.",
+    )
+    safety: Safety | None = Field(
+        None, description="What the safety classifier found; null if the operator has none."
     )
 
 

@@ -9,6 +9,7 @@ from PIL.PngImagePlugin import PngInfo
 from jobs.pictures.mark import PNG_KEYWORD, DigitalSource, Mark, our_generator
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
+from jobs.status.safety import Safety
 from worker.pictures.infotext import infotext
 from worker.pictures.picture import Picture
 from worker.raster import Raster
@@ -66,8 +67,8 @@ def picture_key(prefix: str, index: int) -> str:
     return f"{prefix}/{index}.png"
 
 
-def stored_image(prefix: str, picture: Picture) -> StoredImage:
-    """The record of a picture that an execution has stored."""
+def stored_image(prefix: str, picture: Picture, safety: Safety | None = None) -> StoredImage:
+    """The record of a picture that an execution has stored, with the finding of the classifier if there is one."""
     width, height = picture.raster.size
     return StoredImage(
         index=picture.index,
@@ -78,4 +79,5 @@ def stored_image(prefix: str, picture: Picture) -> StoredImage:
         clip_score=round(picture.clip_score, 4),
         aesthetic_score=None if picture.aesthetic_score is None else round(picture.aesthetic_score, 4),
         trace=picture.trace,
+        safety=safety,
     )

@@ -42,7 +42,8 @@ class Previews:
             # An estimate may overflow the decoder where the picture itself does not.
             if preview.raster.is_finite:
                 jpeg = self._writer.preview(preview.raster)
-                self._leases.preview(lease, preview.index, preview.step, jpeg)
+                if jpeg is not None:
+                    self._leases.preview(lease, preview.index, preview.step, jpeg)
         except Exception:
             # A missing preview must fail neither the job nor the worker.
             log.exception("preview could not be shown", job=lease.job_id)

@@ -18,6 +18,7 @@ _OPENAI_CODES = {
     "not_supported": "unsupported_operation",
     "unauthenticated": "invalid_api_key",
     "invalid_file": "invalid_image_file",
+    "content_blocked": "moderation_blocked",
 }
 
 

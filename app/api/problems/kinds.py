@@ -133,6 +133,19 @@ KINDS = {
             "Job failed",
             "The job that this call waited for has failed; trying the same again would end alike.",
         ),
+        Kind(
+            "content_blocked",
+            422,
+            "Content blocked",
+            "The operator's safety policy refuses the prompt, or has withheld every picture of the job.",
+        ),
+        Kind(
+            "moderation_unavailable",
+            503,
+            "Moderation unavailable",
+            "The service that judges prompts is away, and the operator wants none taken without its word.",
+            5,
+        ),
         Kind("job_canceled", 409, "Job canceled", "The job that this call waited for was canceled."),
         Kind(
             "stopping",

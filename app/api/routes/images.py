@@ -72,6 +72,8 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
             "unknown_model",
             "clip_mismatch",
             "no_image_tower",
+            "content_blocked",
+            "moderation_unavailable",
             "idempotency_conflict",
             "job_failed",
             "job_canceled",

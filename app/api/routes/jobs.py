@@ -57,6 +57,8 @@ IdempotencyKey = Annotated[
             "clip_mismatch",
             "no_image_tower",
             "artifacts_unavailable",
+            "content_blocked",
+            "moderation_unavailable",
             "idempotency_conflict",
             "queue_full",
             "queue_unavailable",

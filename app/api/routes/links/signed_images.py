@@ -17,7 +17,7 @@ from app.api.problems.handlers import documented
 from app.api.routes.images import BINARY, IfNoneMatch, PictureName, Quality, answer_with
 from app.api.routes.jobs import JobId
 from app.api.services import Services, TheServices
-from app.api.settings import MAX_LINK_S
+from app.api.trust_settings import MAX_LINK_S
 from jobs.callers.scopes import Scope
 from jobs.wire import Wire
 
