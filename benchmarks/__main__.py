@@ -19,6 +19,7 @@ BENCHMARKS = (
     "serving",
     "queue",
     "idle",
+    "marks",
     "networks",
     "scheduling",
     "neighbours",

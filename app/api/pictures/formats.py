@@ -72,7 +72,8 @@ def encode(png: bytes, wanted: Format, quality: int | None = None) -> bytes:
         else:
             chosen = 92 if quality is None else quality
             flat = picture.convert("RGB")
-            flat.save(out, "JPEG", quality=chosen, subsampling=0, optimize=True, xmp=packet)
+            # Not optimized: Pillow's buffer for such files is too small for noise, which then fails.
+            flat.save(out, "JPEG", quality=chosen, subsampling=0, xmp=packet)
     return out.getvalue()
 
 
