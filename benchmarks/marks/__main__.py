@@ -1,4 +1,4 @@
-"""What the marks of a picture cost, in milliseconds and in bytes.
+"""What the marks of a picture cost, in milliseconds and in bytes, and what its screening costs.
 
 ``python -m benchmarks.marks [--quick] [--json FILE]``, on one core. A noisy picture, the worst case for a signature, is
 encoded with the mark and without it, and signed by a certificate that is made here. Each figure is a median. Exits
@@ -10,12 +10,13 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,9 @@ from app.api.pictures.credentials import Signer
 from app.api.pictures.formats import Format, encode
 from jobs.pictures.mark import Mark, our_generator, with_mark
 from tests.app.certificates import make_chain
+from worker.pictures.picture import Picture
+from worker.pictures.safety import SafetyChecker
+from worker.raster import Raster
 
 BOUND_MS = 10.0
 SIZES_PX = (512, 1024)
@@ -70,6 +74,29 @@ def cost_of(form: Format, size_px: int, signer: Signer, times: int) -> Cost:
     return Cost(str(form), size_px, mark_ms, sign_ms, len(file) - len(unmarked), len(signed) - len(file))
 
 
+def table_of(costs: Sequence[Cost]) -> Table:
+    """The costs of marks, for people."""
+    table = Table("format", "size", "mark, ms", "sign, ms", "mark, bytes", "signature, bytes", box=None)
+    for cost in costs:
+        table.add_row(
+            cost.form,
+            f"{cost.size_px} px",
+            f"{cost.mark_ms:.2f}",
+            f"{cost.sign_ms:.1f}",
+            str(cost.mark_bytes),
+            str(cost.sign_bytes),
+        )
+    return table
+
+
+def screening_ms(times: int) -> float:
+    """Milliseconds of the safety classifier."""
+    checker = SafetyChecker("flag", 1.0)
+    pixels = torch.rand(3, SIZES_PX[0], SIZES_PX[0], generator=torch.Generator().manual_seed(0))
+    picture = Picture(0, 0, pixels, Raster(pixels), 0.0)
+    return median_ms(lambda: checker.screen(picture), times)
+
+
 def main() -> None:
     """Measure, print, and judge."""
     parser = argparse.ArgumentParser(
@@ -84,17 +111,9 @@ def main() -> None:
     costs = [
         cost_of(form, size_px, signer, 10 if options.quick else 50) for size_px in sizes for form in Format
     ]
-    table = Table("format", "size", "mark, ms", "sign, ms", "mark, bytes", "signature, bytes", box=None)
-    for cost in costs:
-        table.add_row(
-            cost.form,
-            f"{cost.size_px} px",
-            f"{cost.mark_ms:.2f}",
-            f"{cost.sign_ms:.1f}",
-            str(cost.mark_bytes),
-            str(cost.sign_bytes),
-        )
-    Console().print(table)
+    Console().print(table_of(costs))
+    screen_ms = screening_ms(10 if options.quick else 50)
+    Console().print(f"\nscreening by the safety classifier: {screen_ms:.0f} ms at {SIZES_PX[0]} px")
     if options.json:
         options.json.write_text(json.dumps([asdict(cost) for cost in costs], indent=2))
     if any(cost.mark_ms + cost.sign_ms >= BOUND_MS for cost in costs if cost.size_px == SIZES_PX[0]):
