@@ -90,7 +90,9 @@ class Moderator:
             ContentBlockedError: it is flagged, and such requests are refused.
             ModerationUnavailableError: there is no verdict, and such requests are refused.
         """
-        texts = list(texts_of(wanted))
+        texts = [text for text in texts_of(wanted) if text.strip()]
+        if not texts:
+            return Verdict()
         try:
             results = (await self._asked(texts)).results
         except (httpx.HTTPError, TimeoutError, ValueError) as error:

@@ -31,9 +31,11 @@ async def admit(request: Request, need: Need) -> None:
     try:
         refuse_key_in_query(request)
         identity = request.state.identity = await _sender(request, need)
-    except (UnauthenticatedError, KeyInQueryError) as error:
-        text = credentials_of(request)
-        if text is not None or isinstance(error, KeyInQueryError):  # whoever sent no key tried nothing
+    except KeyInQueryError as error:
+        note_refusal(request, AuditAction.KEY_REFUSED, None, error.message)
+        raise
+    except UnauthenticatedError as error:
+        if (text := credentials_of(request)) is not None:  # whoever sent no key tried nothing
             note_refusal(request, AuditAction.KEY_REFUSED, text, error.message)
         raise
     services = services_of(request)

@@ -200,7 +200,8 @@ def test_webhooks_and_other_services_answers_name_pictures_that_need_no_key(
         job_id = client.post("/v1/jobs", json=native).json()["id"]
         worker.succeed(job_id)
         (told,) = (each.body for each in receiver.wait_for(1))
-        asked = {"input": {"prompt": "a pear", "output_format": "webp"}, "webhook": receiver.url}
+        asked: dict[str, Any] = {"input": {"prompt": "a pear", "output_format": "webp"}}
+        asked |= {"webhook": receiver.url, "webhook_events_filter": ["completed"]}
         made = client.post("/v1/models/lodestar/pocket/predictions", json=asked).json()["id"]
         worker.succeed(made)
         _, second = receiver.wait_for(2)
