@@ -107,7 +107,7 @@ def test_no_preview_is_shown_of_what_may_be_withheld() -> None:
     raster = Raster(torch.full((3, 64, 64), 0.5))
     assert PictureWriter(safety=SafetyChecker("flag", NEVER)).preview(raster) is not None
     for policy in ("blur", "block"):
-        assert PictureWriter(safety=SafetyChecker(policy, NEVER)).preview(raster) is None  # type: ignore[arg-type]
+        assert PictureWriter(safety=SafetyChecker(policy, NEVER)).preview(raster) is None
 
 
 def test_without_the_extra_a_worker_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def test_a_flagged_prompt_is_refused_by_every_dialect_and_audited(asking: Asking
             assert "violence/graphic" in answer.text, path
         assert "moderation_blocked" in client.post("/v1/images/generations", json=BLOODY).text
         assert client.get("/v1/jobs").json()["data"] == []
-        services = client.app.state.services  # type: ignore[attr-defined]
+        services = client.app.state.services
         services.auditor.flush()
         found = AuditLog(services.redis).page().data
         assert [entry.target for entry in found][::-1] == [path for path, *_ in ways] + [ways[2][0]]
