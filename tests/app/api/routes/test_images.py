@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.api.dialects.stored_pictures import stored_pictures
 from app.api.main import create_app
+from app.api.pictures.finished import archive_of
+from app.api.pictures.formats import Format
 from app.api.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
 from jobs.pictures.mark import DigitalSource, Mark, mark_in
@@ -123,8 +126,14 @@ def test_a_picture_says_in_every_format_that_a_model_has_made_it(
     if not was_marked:  # as a version before marks has stored it
         artifacts.put(stored[0].key, samples.png(64, 64))
     worker.leases.succeed(lease, stored)
-    for way in WAYS_OUT:
-        mark = mark_of_answer(client.get(f"/v1/jobs/{job_id}/{way}").content)
+    services = client.app.state.services  # type: ignore[attr-defined]
+    files = {way: client.get(f"/v1/jobs/{job_id}/{way}").content for way in WAYS_OUT}
+    files["zip"] = archive_of(services, job_id)
+    files |= {
+        f"dialect, {form}": stored_pictures(services, services.queue.get(job_id), form)[0] for form in Format
+    }
+    for way, file in files.items():
+        mark = mark_of_answer(file)
         assert mark is not None, way
         assert mark.source is DigitalSource.GENERATED
         assert mark.model == ("pocket" if was_marked else "")
