@@ -42,7 +42,8 @@ from app.api.routes import (
     workers,
 )
 from app.api.routes import errors as error_pages
-from app.api.routes.admin import audit, keys, whoami
+from app.api.routes.accounts import quote, usage
+from app.api.routes.admin import audit, keys, tenants, whoami
 from app.api.routes.links import signed_images
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
@@ -71,8 +72,11 @@ NOUNS = (
     workers,
     queue,
     webhooks,
+    quote,
+    usage,
     keys,
     audit,
+    tenants,
     whoami,
     health,
     metrics,

@@ -25,6 +25,8 @@ class AuditAction(StrEnum):
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"
     KEY_REVOKED = "key.revoked"
+    TENANT_SET = "tenant.set"
+    TENANT_FORGOTTEN = "tenant.forgotten"
     JOB_DELETED = "job.deleted"
     EMBEDDING_DELETED = "embedding.deleted"
     FOREIGN_READ = "foreign.read"

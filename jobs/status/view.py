@@ -1,7 +1,9 @@
 """Whose jobs somebody sees: one tenant's, or all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+OnForeign = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,7 @@ class View:
 
     tenant: str = ""
     is_whole: bool = True
-    on_foreign: Callable[[str, str], None] | None = field(default=None, compare=False)
-
-    def noticing(self, on_foreign: Callable[[str, str], None]) -> "View":
-        """The same, which tells what it shows of other tenants."""
-        return replace(self, on_foreign=on_foreign)
+    on_foreign: OnForeign | None = field(default=None, compare=False)
 
     def shows(self, record: Mapping[str, str], job_id: str) -> bool:
         """Whether it shows the job that a hash describes."""

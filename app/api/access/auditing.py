@@ -6,8 +6,10 @@ from app.api.access.caller import caller_of, identity_of
 from app.api.services import Services, services_of
 from jobs.callers.audit import MOST_CHARS, AuditAction, AuditEntry
 from jobs.callers.identity import Identity
+from jobs.callers.record import DEFAULT_TENANT
+from jobs.callers.scopes import Scope
 from jobs.callers.secret import parse_key
-from jobs.status.view import View
+from jobs.status.view import OnForeign
 
 # A reader that looks every second, or a client that tries for ever, fills no stream.
 READING_NOT_WITHIN_S = 3600
@@ -51,16 +53,19 @@ def note_refusal(request: Request, action: AuditAction, text: str | None, detail
     services_of(request).auditor.note(entry, not_within_s=REFUSAL_NOT_WITHIN_S)
 
 
-def watched(request: Request, services: Services, view: View, identity: Identity) -> View:
-    """A view that notes what it shows of other tenants; where no key is asked for, all belongs to everyone."""
-    if not view.is_whole or identity.via == "open":
-        return view
+def watcher(request: Request, services: Services, identity: Identity) -> OnForeign | None:
+    """What notes that an operator is shown what is another tenant's; None for whoever is shown nothing of the kind.
+
+    Where no key is asked for, all belongs to everyone.
+    """
+    if identity.via == "open" or Scope.ADMIN_JOBS not in identity.scopes:
+        return None
 
     def on_foreign(job_id: str, tenant: str) -> None:
-        entry = _entry(request, identity, AuditAction.FOREIGN_READ, job_id, tenant or "default", None)
+        entry = _entry(request, identity, AuditAction.FOREIGN_READ, job_id, tenant or DEFAULT_TENANT, None)
         services.auditor.note(entry, not_within_s=READING_NOT_WITHIN_S)
 
-    return view.noticing(on_foreign)
+    return on_foreign
 
 
 def _entry(

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from app.api.problems.handlers import MEDIA_TYPE, Addition, Dialect
-from app.api.problems.kinds import Kind
+from app.api.problems.kind import Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import summary
 
@@ -19,6 +19,8 @@ _OPENAI_CODES = {
     "unauthenticated": "invalid_api_key",
     "invalid_file": "invalid_image_file",
     "content_blocked": "moderation_blocked",
+    "rate_limited": "rate_limit_exceeded",
+    "quota_exceeded": "insufficient_quota",
 }
 
 
@@ -27,7 +29,7 @@ def openai_error(problem: Problem, kind: Kind) -> dict[str, Any]:
     status = _openai_status(kind)
     return {
         "message": problem.detail,
-        "type": _openai_type(status),
+        "type": _OPENAI_CODES["quota_exceeded"] if kind.name == "quota_exceeded" else _openai_type(status),
         "param": next((field.field for field in problem.errors if field.field), None),
         "code": _OPENAI_CODES.get(kind.name, kind.name),
     }

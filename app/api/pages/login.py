@@ -13,8 +13,10 @@ from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.pages.files import page, policy
 from app.api.problems.handlers import documented
+from app.api.proxies import address_of
 from app.api.services import Services, TheServices
 from jobs.callers.audit import AuditAction
+from jobs.callers.wrong_keys import TooManyWrongKeysError
 from jobs.wire import Wire
 
 router = APIRouter(tags=["keys"], route_class=IntakeRoute)
@@ -45,15 +47,16 @@ def show() -> HTMLResponse:
     status_code=204,
     summary="Log in",
     response_description="The browser has a cookie, and may do what the key may.",
-    responses=documented("unauthenticated", "queue_unavailable", *_BODY_ERRORS),
+    responses=documented("unauthenticated", "too_many_wrong_keys", "queue_unavailable", *_BODY_ERRORS),
 )
 @public
 async def log_in(request: Request, body: Login, services: TheServices) -> Response:
     """Begin a session of a browser. It ends after 8 hours without a request, after 7 days, or with its key."""
+    text = body.key.strip()
     try:
-        info = await run_in_threadpool(verified, services, body.key.strip())
-    except UnauthenticatedError as error:
-        note_refusal(request, AuditAction.KEY_REFUSED, body.key.strip(), error.message)
+        info = await run_in_threadpool(verified, services, text, address_of(request.scope))
+    except (UnauthenticatedError, TooManyWrongKeysError) as error:
+        note_refusal(request, AuditAction.KEY_REFUSED, text, error.message)
         raise
     answer = Response(status_code=204)
     set_token(request, answer, await run_in_threadpool(services.sessions.begin, info.id))

@@ -1,23 +1,7 @@
 """Every kind of error of the API: its stable name, its HTTP code, and its meaning."""
 
-from dataclasses import dataclass
-
-NOT_READY = 503
-TOO_LARGE = 413
-TIMED_OUT = 408
-UNAUTHENTICATED = 401
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of error."""
-
-    name: str
-    status: int
-    title: str
-    explanation: str
-    retry_after_s: int | None = None
-
+from app.api.problems.admission_kinds import ADMISSION
+from app.api.problems.kind import TIMED_OUT, TOO_LARGE, Kind
 
 KINDS = {
     kind.name: kind
@@ -114,6 +98,20 @@ KINDS = {
             10,
         ),
         Kind(
+            "rate_limited",
+            429,
+            "Rate limited",
+            "The quota of the tenant or of the key grants no more at present. Try again after Retry-After seconds.",
+            1,
+        ),
+        Kind(
+            "quota_exceeded",
+            429,
+            "Quota exceeded",
+            "What is left of this month's quota of the tenant or of the key does not cover the job.",
+            is_lasting=True,
+        ),
+        Kind(
             "queue_unavailable",
             503,
             "Queue unavailable",
@@ -175,62 +173,7 @@ KINDS = {
             "Request timeout",
             "The body stopped coming, or came too slowly. Nothing was done; send the request again.",
         ),
-        Kind(
-            "host_not_allowed",
-            403,
-            "Host not allowed",
-            "The request calls the server by a name that is not its own. LODESTAR_ALLOWED_HOSTS allows more names.",
-        ),
-        Kind(
-            "cross_site",
-            403,
-            "Cross-site request",
-            "A web page of another site asks for something that is not only reading. LODESTAR_CORS_ORIGINS lets it in.",
-        ),
-        Kind(
-            "secret_not_served",
-            403,
-            "Secret not served",
-            "The command lodestar webhook-secret prints the webhooks' secret. HTTP discloses it only if the operator "
-            "wants that.",
-        ),
-        Kind(
-            "unauthenticated",
-            401,
-            "Unauthenticated",
-            "The request needs a key, and brings none that counts. Send it as Authorization: Bearer, or as X-API-Key.",
-        ),
-        Kind(
-            "missing_scope",
-            403,
-            "Missing scope",
-            "The key may not do this; the detail names the scope that it lacks.",
-        ),
-        Kind(
-            "key_in_query",
-            400,
-            "Key in the address",
-            "Addresses are logged and passed on, so a key in one is refused. Send it in a header, and rotate it.",
-        ),
-        Kind(
-            "invalid_link",
-            403,
-            "Invalid link",
-            "The address of a picture was not signed by this server for this picture, format and time.",
-        ),
-        Kind(
-            "link_expired",
-            410,
-            "Link expired",
-            "The address of a picture counted for a while, which is over. Its sender can make a new one.",
-        ),
-        Kind("unknown_key", 404, "Unknown key", "No key of callers has this id, or it was revoked."),
-        Kind(
-            "key_in_file",
-            409,
-            "Key in a file",
-            "The keys file of the server has this key. Change it there; the server reads the file again.",
-        ),
+        *ADMISSION,
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
         Kind("not_found", 404, "Not found", "No route has this path; /openapi.json lists them."),
         Kind(

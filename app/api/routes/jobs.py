@@ -61,6 +61,8 @@ IdempotencyKey = Annotated[
             "moderation_unavailable",
             "idempotency_conflict",
             "queue_full",
+            "rate_limited",
+            "quota_exceeded",
             "queue_unavailable",
             "stopping",
             "invalid_json",
