@@ -154,9 +154,7 @@ def build_services(settings: ApiSettings) -> Services:
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = _queue(settings, redis)
-    workers = WorkerRegistry(redis)
-    webhooks = WebhookQueue(redis)
+    queue, workers, webhooks = _queue(settings, redis), WorkerRegistry(redis), WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
     policy, delivery = AddressPolicy(settings.webhook_networks), _delivery(settings)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
