@@ -56,6 +56,16 @@ def test_it_tells_who_changed_keys_without_their_secrets(operator: TestClient, r
         assert shown["key"].split("_")[2] not in kept
 
 
+def test_it_tells_who_set_and_forgot_the_quota_of_a_tenant(operator: TestClient) -> None:
+    operator.put("/v1/admin/tenants/studio", json={"quota": {"requests_per_minute": 5}, "weight": 2})
+    operator.delete("/v1/admin/tenants/studio")
+    first, second = entries(operator)
+    assert (first["action"], first["target"]) == ("tenant.set", "studio")
+    assert first["detail"].startswith("quota ")
+    assert first["detail"].endswith("weight 2")
+    assert (second["action"], second["target"]) == ("tenant.forgotten", "studio")
+
+
 def test_it_tells_of_deletions(operator: TestClient, alice: TestClient) -> None:
     job_id = alice.post("/v1/jobs", json={"prompt": "a red apple"}).json()["id"]
     alice.delete(f"/v1/jobs/{job_id}")
