@@ -9,6 +9,7 @@ import structlog
 import torch
 
 from jobs.errors import JobFailedError
+from jobs.queue.leases import Lease
 from jobs.requests.tasks import EnlargeTask
 from jobs.status.job import StoredImage
 from worker.engine.accounts import Account
@@ -51,16 +52,18 @@ class Enlarging:
 
     def __init__(
         self,
+        enlarge: Callable[[Lease, tuple[Picture, ...]], Steps],
         enlarger: Enlarger,
         on_outcome: Callable[[Execution, Enlarged | Failed | Stopped], None],
     ) -> None:
         """Start no thread yet.
 
         Args:
-            enlarger: upscales and stores pictures, a tile each time.
+            enlarge: upscales and stores a job's pictures, a tile each time.
+            enlarger: likewise those that a task brings.
             on_outcome: called on this thread when a job leaves.
         """
-        self._enlarger = enlarger
+        self._enlarge, self._enlarger = enlarge, enlarger
         self._on_outcome = on_outcome
         self._pieces: list[_Piece] = []
         self._now_s = 0.0
@@ -71,13 +74,13 @@ class Enlarging:
 
     def add(self, execution: Execution, outcome: Finished) -> None:
         """Upscale the pictures of a job; returns at once."""
-        self._add(execution, outcome, self._enlarger.of_job(execution.lease, outcome.pictures))
+        self._add(execution, outcome, self._enlarge(execution.lease, outcome.pictures))
 
     def add_task(self, execution: Execution, task: EnlargeTask) -> None:
         """Upscale the pictures of a task, which has made none; likewise."""
         work = execution.work
         work.steps, work.started = len(task.pictures), time.monotonic()
-        self._add(execution, Finished(()), self._enlarger.of_task(execution.lease, task, work.note_step))
+        self._add(execution, Finished(()), self._enlarger.steps(execution.lease, task, work.note_step))
 
     def _add(self, execution: Execution, outcome: Finished, steps: Steps) -> None:
         account = Account(execution.work.weight, self._now_s)

@@ -1,12 +1,20 @@
 """Stores the results of executions and commits them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 
-import stamina
 import structlog
 
-from jobs.errors import DeviceLostError, JobFailedError, LeaseLostError, LodestarError, NameTakenError
+from jobs.errors import (
+    ContentBlockedError,
+    DeviceLostError,
+    JobFailedError,
+    LeaseLostError,
+    LodestarError,
+    NameTakenError,
+)
 from jobs.queue.leases import Lease, Leases, Standing
+from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import best
 from jobs.status.job import JobStatus, StoredImage
 from jobs.storage.artifacts import ArtifactStore
@@ -14,8 +22,12 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.segments import Segment, Segments
 from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
+from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
-from worker.serving.enlarger import stores_enlarged_alone
+from worker.pictures.upscaling import held_upscaler
+from worker.pictures.writer import PictureWriter
+from worker.raster import Raster
+from worker.serving.files import ExecutionFiles, attempts
 from worker.serving.storing import Storing
 
 log = structlog.get_logger(__name__)
@@ -30,19 +42,23 @@ class Publisher:
         artifacts: ArtifactStore,
         models: ModelRegistry,
         on_stored: Callable[[], None] = lambda: None,
+        writer: PictureWriter | None = None,
     ) -> None:
         """Start no thread yet.
 
         Args:
             leases: of the executions.
             artifacts: the store of the pictures.
-            models: for the CLIP that indexes the pictures.
+            models: for the CLIP that indexes the pictures, and the CPU threads that upscale them.
             on_stored: called, on another thread, when a picture was stored.
+            writer: of the files; by default as for a service without settings.
         """
         self._leases = leases
-        self._artifacts = artifacts
+        self._artifacts, self._files = artifacts, ExecutionFiles(artifacts)
+        self._writer = writer or PictureWriter()
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._storing = Storing(self.put, leases.show, on_stored)
+        self._storing = Storing(self._files.put, leases.show, on_stored, writer=self._writer)
+        self._threads = models.device.threads
 
     def store(self, lease: Lease, picture: Picture) -> Picture:
         """Store a finished picture soon, and announce a candidate of a best-of-n job; returns at once.
@@ -67,14 +83,15 @@ class Publisher:
         Args:
             lease: of the execution.
             pictures: all of the execution, in order.
-            stored: those that an ``Enlarger`` has stored; None without upscaling.
+            stored: those that ``enlarge`` has stored; None without upscaling.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
             DeviceLostError: a picture was lost with the device.
         """
         try:
-            images = self.kept(lease) if stored is None else stored
+            images = self._kept(lease, len(pictures)) if stored is None else stored
+            self._require_some(pictures, images)
             self._index(lease, pictures, images)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
@@ -85,7 +102,7 @@ class Publisher:
         else:
             status = self._leases.succeed(lease, images)
             if status is JobStatus.SUCCEEDED and len(images) < len(pictures):
-                self._delete_all_but(lease, images)
+                self._files.delete_all_but(lease, images)
         if status is not JobStatus.SUCCEEDED:
             self.discard(lease)
         return status
@@ -113,16 +130,39 @@ class Publisher:
             self._revoke(lease, done.name)
         return status
 
+    def enlarge(
+        self, lease: Lease, pictures: tuple[Picture, ...]
+    ) -> Generator[None, None, tuple[StoredImage, ...]]:
+        """Upscale and store the pictures that a job keeps; yields after each tile. For one thread only.
+
+        Raises:
+            LodestarError: a picture cannot be upscaled.
+            OSError: one cannot be stored, or a candidate cannot be read.
+        """
+        asked = lease.generation.upscale
+        assert asked is not None
+        upscaler = held_upscaler(asked.model, self._threads)
+        stored = []
+        for picture in self._whole(lease, pictures):
+            large = yield from upscaler.steps(picture.raster.pixels(), asked.factor)
+            image = self._store(lease, replace(picture, raster=Raster(large)))
+            if image is not None:
+                stored.append(image)
+            yield
+        if stores_enlarged_alone(lease.generation):
+            self._tell_of_withheld(lease, len(pictures) - len(stored))
+        return tuple(stored)
+
     def withdraw(self, lease: Lease) -> None:
         """Delete what is stored of an execution that has ended without a result."""
         if self._storing.forget(lease):
-            self._delete(lease.artifact_prefix)
+            self._files.delete(lease.artifact_prefix)
 
     def discard(self, lease: Lease) -> None:
         """Delete all files of the execution."""
         self._storing.forget(lease)
-        self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
-        self._delete(lease.artifact_prefix)
+        self._files.delete(f"{self._segments.root}/{lease.artifact_prefix}")
+        self._files.delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:
         """Store nothing more for the execution; another execution may use or delete its files."""
@@ -132,12 +172,22 @@ class Publisher:
         """Store no more pictures; return when that has ended, or the time is over."""
         self._storing.close(within_s)
 
-    def kept(self, lease: Lease) -> tuple[StoredImage, ...]:
-        """The pictures that a job keeps, once all are stored: the best of its candidates, or all."""
+    def _kept(self, lease: Lease, made: int) -> tuple[StoredImage, ...]:
+        """The pictures that a job keeps, once all that it has made are stored: the best of its candidates, or all."""
         stored, select = self._storing.all(lease), lease.generation.select
+        self._tell_of_withheld(lease, made - len(stored))
         if select is None:
             return stored
         return tuple(stored[place] for place in best(stored, select.by, select.keep))
+
+    def _whole(self, lease: Lease, pictures: tuple[Picture, ...]) -> Iterator[Picture]:
+        """The pictures that a job keeps, with their pixels: those of candidates are in the store."""
+        if stores_enlarged_alone(lease.generation):
+            yield from pictures
+            return
+        for image in self._kept(lease, len(pictures)):
+            pixels = read_whole_picture(self._artifacts.get(image.key))
+            yield replace(pictures[image.index], raster=Raster(pixels))
 
     def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
         """Store the pictures' embeddings by the aesthetic scorer, for the search."""
@@ -148,13 +198,32 @@ class Publisher:
         }
         if rows:
             key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows, lease.tenant))
-            self.put(key, segment)
+            self._files.put(key, segment)
+
+    def _tell_of_withheld(self, lease: Lease, number: int) -> None:
+        if number:
+            log.warning("pictures withheld", job=lease.job_id, number=number)
+            self._leases.note(
+                lease, f"{number} of the pictures did not pass the operator's safety check, and are not kept."
+            )
+
+    @staticmethod
+    def _require_some(pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
+        if pictures and not images:
+            raise ContentBlockedError("no picture has passed the operator's safety check")
+
+    def _store(self, lease: Lease, picture: Picture) -> StoredImage | None:
+        written = self._writer.write(picture, lease.generation, lease.artifact_prefix)
+        if written is None:
+            return None
+        self._files.put(written.image.key, written.png)
+        return written.image
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:
         """Keep the embedding before the job is settled, since callers may use it right after the job's end."""
         if self._leases.renew(lease) is Standing.LOST:
             raise LeaseLostError(lease.job_id)
-        for attempt in self._attempts():
+        for attempt in attempts():
             with attempt:
                 EmbeddingLibrary(self._artifacts, lease.tenant).put_new(
                     done.name, done.file, lease.artifact_prefix
@@ -172,36 +241,7 @@ class Publisher:
         reason = f"{what} could not be stored: {error.strerror or type(error).__name__}"
         return self._leases.fail(lease, JobFailedError(reason))
 
-    def _delete_all_but(self, lease: Lease, stored: tuple[StoredImage, ...]) -> None:
-        kept = {image.key for image in stored}
-        try:
-            others = set(self._artifacts.keys(lease.artifact_prefix)) - kept
-        except OSError:
-            # They go with their job, when that is deleted or expires.
-            log.exception("candidates could not be deleted", job=lease.job_id, fence=lease.fence)
-            return
-        for key in others:
-            self._delete(key)
 
-    def _delete(self, place: str) -> None:
-        try:
-            self._artifacts.delete(place)
-        except OSError:
-            # It goes with its job, when that is deleted or expires.
-            log.exception("artifacts could not be deleted", place=place)
-
-    def put(self, key: str, data: bytes) -> None:
-        """Store bytes under a key, after some tries if need be.
-
-        Raises:
-            OSError: the store cannot be reached.
-        """
-        for attempt in self._attempts():
-            with attempt:
-                self._artifacts.put(key, data)
-
-    @staticmethod
-    def _attempts() -> Iterable[stamina.Attempt]:
-        """Tries at storing something."""
-        # Not the decorator, which logs a call's arguments: the bytes of the picture, at every try.
-        return stamina.retry_context(on=OSError, attempts=5, timeout=30.0)
+def stores_enlarged_alone(request: ResolvedRequest) -> bool:
+    """Whether a job's own pictures are not stored, since only larger ones are kept and nothing is chosen before."""
+    return request.upscale is not None and request.select is None

@@ -24,6 +24,7 @@ from app.api.pictures.sources import find_source
 from app.api.pictures.uploads import unpacked
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
+from jobs.pictures.mark import with_mark_of
 from jobs.pictures.reader import Kept, read_picture, to_png
 from jobs.requests.pictures import Picture
 from jobs.wire import AtMost
@@ -101,7 +102,7 @@ async def read_texts(request: Request, body: OnePicture) -> dict[str, Any]:
 @needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def describe(request: Request, body: ToDescribe, services: TheServices) -> dict[str, str]:
     """The words that the CLIP of the caller's model finds most like a picture."""
-    picture = await _read(request, body.image, "image")
+    picture = await _read(request, await _found(request, body.image, "image"), "image")
     card = services.catalog.model(await run_in_threadpool(chosen_model, request, services))
     return {"caption": await described(request, picture, card)}
 
@@ -109,11 +110,13 @@ async def describe(request: Request, body: ToDescribe, services: TheServices) ->
 async def _resized(request: Request, how: Resizing, named: dict[str, Picture]) -> list[str]:
     """Pictures, by the fields that name them, at another size and in base64."""
     how.check()
-    pictures = [await _read(request, picture, field) for field, picture in named.items()]
+    sources = [await _found(request, picture, field) for field, picture in named.items()]
+    pictures = [await _read(request, source, field) for source, field in zip(sources, named, strict=True)]
     targets = {field: [how.target(each, field) for each in pictures] for field in how.upscalers}
     made = [await _by(request, name, pictures, targets[field]) for field, name in how.upscalers.items()]
     return [
-        await unpacked(request, partial(_base64, how, list(results))) for results in zip(*made, strict=True)
+        await unpacked(request, partial(_base64, how, list(results), source))
+        for source, *results in zip(sources, *made, strict=True)
     ]
 
 
@@ -129,12 +132,11 @@ async def _by(
     ]
 
 
-def _base64(how: Resizing, results: list[Image.Image]) -> str:
-    return b64encode(to_png(how.together(results))).decode()
+def _base64(how: Resizing, results: list[Image.Image], source: bytes) -> str:
+    return b64encode(with_mark_of(source, to_png(how.together(results)))).decode()
 
 
-async def _read(request: Request, picture: Picture, field: str) -> Image.Image:
-    source = await _found(request, picture, field)
+async def _read(request: Request, source: bytes, field: str) -> Image.Image:
     return await unpacked(request, lambda: read_picture(source, "the picture", field=field, kept=Kept.WHOLE))
 
 
