@@ -13,8 +13,10 @@ from pydantic import ValidationError
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
 from jobs.status.job import Job, JobPage
+from jobs.status.models import ModelInfo, ModelList
+from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
-from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
+from lodestar.http.flow import Call, Flow, Pause, parsed
 from lodestar.inputs import with_files_inline
 
 FIRST_LOOK_S = 0.1
@@ -135,29 +137,19 @@ def raw(call: Call) -> Flow[httpx.Response]:
     return response
 
 
-def listed(path: str, params: Mapping[str, Any] | None = None) -> Flow[tuple[dict[str, Any], ...]]:
-    """The ``data`` of a list, as JSON."""
-    response = yield Call("GET", path, {"params": dict(params or {})})
-    found = document(response).get("data")
-    if not isinstance(found, list):
-        raise stranger(response)
-    return tuple(found)
+def list_models() -> Flow[tuple[ModelInfo, ...]]:
+    """The models."""
+    return parsed(ModelList, (yield Call("GET", "/v1/models"))).data
 
 
-def described(path: str) -> Flow[dict[str, Any]]:
-    """The document at this path, as JSON."""
-    return document((yield Call("GET", path)))
+def list_workers() -> Flow[tuple[WorkerInfo, ...]]:
+    """The workers."""
+    return parsed(WorkerList, (yield Call("GET", "/v1/workers"))).data
 
 
-def document(response: Any) -> dict[str, Any]:
-    """The JSON object of an answer."""
-    try:
-        found = response.json()
-    except ValueError as error:
-        raise stranger(response) from error
-    if not isinstance(found, dict):
-        raise stranger(response)
-    return found
+def get_queue() -> Flow[QueueInfo]:
+    """The numbers of jobs and workers."""
+    return parsed(QueueInfo, (yield Call("GET", "/v1/queue")))
 
 
 def job_path(job_id: str) -> str:
