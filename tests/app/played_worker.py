@@ -11,6 +11,7 @@ from jobs.queue.leases import Lease, Leases
 from jobs.status.job import Progress, StoredImage
 from jobs.storage.artifacts import ArtifactStore
 from tests.jobs.samples import claimed
+from worker.pictures.infotext import infotext
 
 
 class PlayedWorker:
@@ -47,10 +48,12 @@ class PlayedWorker:
     def _store(self, lease: Lease, index: int) -> StoredImage:
         request = lease.generation
         key = f"{lease.artifact_prefix}/{index}.png"
-        self._artifacts.put(key, picture(request.width, request.height, tint=request.seed + index))
+        seed = request.seed + index
+        text = infotext(seed, request, index)
+        self._artifacts.put(key, picture(request.width, request.height, tint=seed, text=text))
         return StoredImage(
             index=index,
-            seed=request.seed + index,
+            seed=seed,
             width=request.width,
             height=request.height,
             key=key,
@@ -58,12 +61,12 @@ class PlayedWorker:
         )
 
 
-def picture(width: int, height: int, *, tint: int) -> bytes:
-    """A PNG with a text chunk, whose colours depend on ``tint``."""
+def picture(width: int, height: int, *, tint: int, text: str = "a red apple") -> bytes:
+    """A PNG whose colours depend on ``tint``, with the text ``parameters``."""
     image = Image.new("RGB", (width, height))
     image.putdata([((x * 4) % 256, (y * 4) % 256, tint % 256) for y in range(height) for x in range(width)])
-    text = PngInfo()
-    text.add_text("parameters", "a red apple")
+    texts = PngInfo()
+    texts.add_text("parameters", text)
     out = io.BytesIO()
-    image.save(out, "PNG", pnginfo=text)
+    image.save(out, "PNG", pnginfo=texts)
     return out.getvalue()

@@ -12,6 +12,7 @@ EXTRAS = {
     "up": "-e '.[api,worker,search]'",
     "test": "-e '.[api,worker,search,upscale,s3,training,dev]'",
     "fuzz": "-e '.[api,worker,search,upscale,s3,training,dev]'",
+    "clients": "-e '.[api,worker,search,upscale,s3,training,dev]'",
     "lint": "-e '.[api,worker,search,upscale,s3,training,dev]'",
 }
 
