@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.request import Request, urlopen
 
-URL = os.environ["SERVICE_URL"]
-KEY = os.environ["SERVICE_KEY"]
+URL = os.environ.get("SERVICE_URL", "")
+KEY = os.environ.get("SERVICE_KEY", "")
 PROMPT = "a red apple on a light blue background"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _KINDS = {b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", _PNG: "png"}
