@@ -24,6 +24,10 @@ _FIRST = re.compile(r"replicate-(python|javascript)/", re.IGNORECASE)
 _ANY = re.compile(rf"{_FIRST.pattern}|(async)?replicate/python ", re.IGNORECASE)
 
 
+def _agent(connection: HTTPConnection) -> str:
+    return connection.headers.get("user-agent", "")
+
+
 def is_replicates_own(connection: HTTPConnection) -> bool:
     """Whether a request comes from Replicate's client, by the name that it gives itself."""
     return bool(_ANY.match(_agent(connection)))
@@ -59,7 +63,3 @@ def output_for(request: Request, services: Services, job: Job) -> list[str] | No
         f"data:{wanted.media_type};base64,{b64encode(encode(png, wanted, quality)).decode()}"
         for png in pictures
     ]
-
-
-def _agent(connection: HTTPConnection) -> str:
-    return connection.headers.get("user-agent", "")
