@@ -10,7 +10,7 @@ import httpx
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
-from jobs.status.models import ModelInfo
+from jobs.status.models import AdapterInfo, ModelInfo
 from jobs.status.workers import QueueInfo, WorkerInfo
 from lodestar.errors import ClientError
 from lodestar.generation import AsyncGeneration, scores_of
@@ -141,6 +141,10 @@ class AsyncClient:
     async def models(self) -> tuple[ModelInfo, ...]:
         """The models that a request may name, with their limits and defaults; the default one first."""
         return await self._transport.run(calls.list_models())
+
+    async def adapters(self) -> tuple[AdapterInfo, ...]:
+        """The adapters (LoRA) that a request may name, with the models that they are made for."""
+        return await self._transport.run(calls.list_adapters())
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
         """The workers that are alive; with keys, an operator's is needed."""

@@ -1,4 +1,4 @@
-"""The models of an installation as callers see them."""
+"""The models and adapters of an installation as callers see them."""
 
 from typing import Literal
 
@@ -78,3 +78,25 @@ class ModelList(Wire):
 
     object: Literal["list"] = Field("list", description="Always `list`.")
     data: tuple[ModelInfo, ...] = Field(description="The models; a request that names none gets the first.")
+
+
+class AdapterInfo(Wire):
+    """A low-rank adapter (LoRA) of the catalog."""
+
+    id: str = Field(description="Name for `adapters.name`.", examples=["ink"])
+    description: str = Field(description="Description for a person; may be empty.")
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any whose layers have its shapes.",
+        examples=[["pocket"]],
+    )
+    weight: float = Field(description="Weight of requests that give none.", examples=[1.0])
+    triggers: tuple[str, ...] = Field(
+        description="Words for prompts, that it was trained with.", examples=[["ink"]]
+    )
+    licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
+
+
+class AdapterList(Wire):
+    """All adapters, in the catalog's order."""
+
+    data: tuple[AdapterInfo, ...] = Field(description="The adapters.")

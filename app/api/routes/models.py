@@ -1,4 +1,4 @@
-"""The models and CLIPs of this installation."""
+"""The models, CLIPs and adapters of this installation."""
 
 from fastapi import APIRouter
 
@@ -9,16 +9,35 @@ from jobs.catalog.catalog import ModelCard
 from jobs.requests.presets import PRESETS, GuidancePreset
 from jobs.requests.samplers import SCHEDULES, SamplerName
 from jobs.resolve.objectives import regularizers_of
-from jobs.status.models import Defaults, ModelInfo, ModelList, PresetInfo, Sizes
+from jobs.status.models import AdapterInfo, AdapterList, Defaults, ModelInfo, ModelList, PresetInfo, Sizes
 
-router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1", tags=["models"], route_class=IntakeRoute)
 
 
-@router.get("", summary="List models")
+@router.get("/models", summary="List models")
 @needs_key
 def list_models(services: TheServices) -> ModelList:
     """The models that a request may name, with their limits and defaults."""
     return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))
+
+
+@router.get("/adapters", summary="List adapters")
+@needs_key
+def list_adapters(services: TheServices) -> AdapterList:
+    """The adapters that a request may name, with the models that they are made for."""
+    return AdapterList(
+        data=tuple(
+            AdapterInfo(
+                id=card.id,
+                description=card.description,
+                base=card.base,
+                weight=card.weight,
+                triggers=card.triggers,
+                licence=card.licence,
+            )
+            for card in services.catalog.adapters
+        )
+    )
 
 
 def model_info(card: ModelCard, services: Services) -> ModelInfo:
