@@ -16,7 +16,7 @@ from jobs.status.job import Job, JobPage
 from jobs.status.models import AdapterInfo, AdapterList, ModelInfo, ModelList
 from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
-from lodestar.http.flow import Call, Flow, Pause, parsed
+from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
 from lodestar.inputs import with_files_inline
 
 FIRST_LOOK_S = 0.1
@@ -67,6 +67,12 @@ def submit(request: GenerateRequest) -> Flow[Job]:
         "headers": {"Idempotency-Key": uuid.uuid4().hex},
     }
     return parsed(Job, (yield Call("POST", "/v1/jobs", options)))
+
+
+def quote_of(request: GenerateRequest) -> Flow[dict[str, Any]]:
+    """What a job would cost."""
+    options = {"json": request.model_dump(mode="json", exclude_unset=True)}
+    return document((yield Call("POST", "/v1/quote", options)))
 
 
 def get_job(job_id: str) -> Flow[Job]:
@@ -155,6 +161,22 @@ def list_workers() -> Flow[tuple[WorkerInfo, ...]]:
 def get_queue() -> Flow[QueueInfo]:
     """The numbers of jobs and workers."""
     return parsed(QueueInfo, (yield Call("GET", "/v1/queue")))
+
+
+def described(path: str, params: Mapping[str, Any] | None = None) -> Flow[dict[str, Any]]:
+    """The document at this path, as JSON."""
+    return document((yield Call("GET", path, {"params": dict(params or {})})))
+
+
+def document(response: Any) -> dict[str, Any]:
+    """The JSON object of an answer."""
+    try:
+        found = response.json()
+    except ValueError as error:
+        raise stranger(response) from error
+    if not isinstance(found, dict):
+        raise stranger(response)
+    return found
 
 
 def job_path(job_id: str) -> str:
