@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import openai
 from benchmarks.clients.programs.calls import KEY, PROMPT, URL, call, size
 
 PATIENCE_S = 120
+MASTER_KEY = f"sk-{secrets.token_hex(16)}"  # the proxy starts without a strong one only if told to
 MODELS = {
     "model_list": [
         {
@@ -38,7 +40,10 @@ def proxy() -> Iterator[str]:
     command = [str(Path(sys.executable).parent / "litellm"), "--config", "litellm.json", "--port", str(port)]
     with Path("proxy.log").open("w") as log:
         process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1"], stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": ""}
+            [*command, "--host", "127.0.0.1"],
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": "", "LITELLM_MASTER_KEY": MASTER_KEY},
         )
     try:
         end = time.monotonic() + PATIENCE_S
@@ -59,7 +64,7 @@ def is_ready(port: int) -> bool:
         return False
 
 
-with proxy() as address, openai.OpenAI(base_url=f"{address}/v1", api_key="sk-any", max_retries=0) as client:
+with proxy() as address, openai.OpenAI(base_url=f"{address}/v1", api_key=MASTER_KEY, max_retries=0) as client:
 
     @call("images.generate through it")
     def generate() -> None:
@@ -74,5 +79,7 @@ with proxy() as address, openai.OpenAI(base_url=f"{address}/v1", api_key="sk-any
 
     @call("/health of its models")
     def health() -> None:
-        answer = httpx.get(f"{address}/health", headers={"Authorization": "Bearer sk-any"}, timeout=60).json()
+        answer = httpx.get(
+            f"{address}/health", headers={"Authorization": f"Bearer {MASTER_KEY}"}, timeout=60
+        ).json()
         assert (answer["healthy_count"], answer["unhealthy_count"]) == (2, 0), answer

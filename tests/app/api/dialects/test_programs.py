@@ -38,8 +38,11 @@ def working(queue: JobQueue, worker: PlayedWorker) -> Iterator[None]:
     """A worker that makes every picture but the long ones."""
 
     def settle(job_id: str) -> None:
-        if queue.get(job_id).generation.steps < LONG_STEPS:
-            worker.succeed(job_id)
+        steps = queue.get(job_id).generation.steps
+        if steps < LONG_STEPS:
+            lease = worker.claim(job_id)
+            worker.report(lease, step=steps, steps=steps)
+            worker.leases.succeed(lease, worker.store(lease))
 
     with BusyWorker(queue, settle):
         yield
