@@ -28,5 +28,5 @@ await call('generateImage from a picture and a mask', async () => {
 });
 
 await call('errors: the message of the service', async () => {
-  await assert.rejects(generateImage({ model, prompt: PROMPT, size: '7x7', maxRetries: 0 }), /width/);
+  await assert.rejects(generateImage({ model, prompt: PROMPT, size: '7x7', maxRetries: 0 }), /size: Input should/);
 });

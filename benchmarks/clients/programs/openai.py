@@ -3,6 +3,7 @@
 import base64
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import openai
 
@@ -33,14 +34,17 @@ def generate_with_options() -> None:
         ),
         ("gpt-image-1", {"background": "transparent", "output_format": "jpeg", "output_compression": 80}),
     ):
-        answer = client.images.generate(model=model, prompt=PROMPT, extra_body=few, **options)  # type: ignore[call-overload]
-        assert kind(answer.data[0].b64_json) == options.get("output_format", "png")
+        asked: Any = {"model": model, "prompt": PROMPT, "extra_body": few, **options}
+        answer = client.images.generate(**asked)
+        assert [kind(picture.b64_json or "") for picture in answer.data] == [
+            options.get("output_format", "png")
+        ]
 
 
 @call("images.generate with response_format url")
 def generate_url() -> None:
     answer = client.images.generate(prompt=PROMPT, size="64x64", response_format="url", extra_body=few)
-    (picture,) = answer.data or ()
+    (picture,) = answer.data or []
     assert size(fetched(picture.url or "")) == (64, 64)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 from replicate.client import Client
 from replicate.exceptions import ReplicateError
@@ -68,7 +69,10 @@ def run_edit() -> None:
 
 @call("async_run")
 def run_async() -> None:
-    assert len(list(asyncio.run(client.async_run(MODEL, input=FEW)))) == 1
+    async def draw() -> list[Any]:
+        return list(await client.async_run(MODEL, input=FEW))
+
+    assert len(asyncio.run(draw())) == 1
 
 
 @call("stream")

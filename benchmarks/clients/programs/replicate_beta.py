@@ -1,16 +1,21 @@
 """``replicate`` 2, a beta of another client of Replicate's."""
 
+import os
 from functools import partial
 from pathlib import Path
 
 import replicate
 from replicate import Replicate
 
-from benchmarks.clients.programs.calls import KEY, PROMPT, URL, call, raised, size
+from benchmarks.clients.programs.calls import KEY, PROMPT, URL, call, raised, refused, size
 
 MODEL = "lodestar/pocket"
 FEW = {"prompt": PROMPT, "num_inference_steps": 3}
 client = Replicate(bearer_token=KEY, base_url=f"{URL}/v1")
+os.environ |= {
+    "REPLICATE_API_TOKEN": KEY,
+    "REPLICATE_BASE_URL": f"{URL}/v1",
+}  # for the functions of the module
 
 
 @call("run")
@@ -25,16 +30,15 @@ def run_file() -> None:
         assert len(list(client.run(MODEL, input={**FEW, "image": table}))) == 1
 
 
-@call("use")
+@refused("use, which loads pictures without the token", page="replicate.md#keys", says="401 Unauthorized")
 def use() -> None:
-    draw = client.use(MODEL)
-    paths = list(draw(**FEW))
+    paths = list(replicate.use(MODEL)(**FEW))
     assert size(Path(paths[0]).read_bytes()) == (64, 64)
 
 
 @call("stream")
 def stream() -> None:
-    assert list(client.stream(MODEL, input=FEW))
+    assert list(replicate.stream(MODEL, input=FEW))
 
 
 @call("predictions.create, wait, get, list")

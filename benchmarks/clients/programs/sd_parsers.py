@@ -1,5 +1,7 @@
 """``sd-parsers``, which reads the request in a picture."""
 
+from io import BytesIO
+
 from sd_parsers import ParserManager
 
 from benchmarks.clients.programs.calls import call
@@ -8,7 +10,7 @@ from benchmarks.clients.programs.drawn import REQUEST, draw
 
 @call("reads sampler, schedule, steps, seed, CFG scale, model, size and both prompts")
 def parse() -> None:
-    found = ParserManager().parse(draw())
+    found = ParserManager().parse(BytesIO(draw()))
     assert found is not None
     (sampler,) = found.samplers
     assert (sampler.name, sampler.model.name) == ("DPM++ 2M", "pocket")

@@ -5,7 +5,7 @@ from together import Together
 from benchmarks.clients.programs.calls import KEY, PROMPT, URL, call, kind
 
 MODEL = "black-forest-labs/FLUX.1-schnell"
-client = Together(api_key=KEY, base_url=f"{URL}/v1")
+client = Together(api_key=KEY, base_url=URL)
 
 
 @call("images.generate")

@@ -7,7 +7,7 @@ import pytest
 
 from app.api.settings import ApiSettings
 from benchmarks.clients.pictures import write_pictures
-from benchmarks.clients.roster import CLIENTS, Python, Replay
+from benchmarks.clients.roster import CLIENTS, Client, Python, Replay
 from benchmarks.clients.running import run
 from benchmarks.clients.service import with_aliases
 from jobs.queue.queue import JobQueue
@@ -16,7 +16,7 @@ from tests.app.conftest import MakeKey
 from tests.app.played_worker import PlayedWorker
 
 LONG_STEPS = 150  # a job of so many waits until it is canceled
-HERE = {
+HERE: dict[str, Client] = {
     "openai (Python)": Python("openai"),
     "replicate (Python)": Python("replicate"),
     "webuiapi": Python("webuiapi"),
