@@ -1,9 +1,10 @@
-"""The models and adapters of an installation as callers see them."""
+"""The models, adapters and ControlNets of an installation as callers see them."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from jobs.requests.conditions.controls import Preprocessor
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.wire import Wire
@@ -100,3 +101,22 @@ class AdapterList(Wire):
     """All adapters, in the catalog's order."""
 
     data: tuple[AdapterInfo, ...] = Field(description="The adapters.")
+
+
+class ControlInfo(Wire):
+    """A ControlNet of the catalog."""
+
+    id: str = Field(description="Name for `controls.model`.", examples=["edges"])
+    description: str = Field(description="Description for a person; may be empty.")
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any that fits.", examples=[["pocket"]]
+    )
+    preprocess: Preprocessor = Field(description="What makes its maps, for requests that do not say.")
+    licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
+
+
+class ControlList(Wire):
+    """All ControlNets, in the catalog's order, and what makes maps."""
+
+    data: tuple[ControlInfo, ...] = Field(description="The ControlNets.")
+    preprocessors: tuple[Preprocessor, ...] = Field(description="Names for `controls.preprocess`.")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
 from jobs.status.job import Job, JobPage
-from jobs.status.models import AdapterInfo, AdapterList, ModelInfo, ModelList
+from jobs.status.models import AdapterInfo, AdapterList, ControlInfo, ControlList, ModelInfo, ModelList
 from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
@@ -151,6 +151,11 @@ def list_models() -> Flow[tuple[ModelInfo, ...]]:
 def list_adapters() -> Flow[tuple[AdapterInfo, ...]]:
     """The adapters."""
     return parsed(AdapterList, (yield Call("GET", "/v1/adapters"))).data
+
+
+def list_controls() -> Flow[tuple[ControlInfo, ...]]:
+    """The ControlNets."""
+    return parsed(ControlList, (yield Call("GET", "/v1/controls"))).data
 
 
 def list_workers() -> Flow[tuple[WorkerInfo, ...]]:

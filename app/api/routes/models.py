@@ -6,10 +6,21 @@ from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
+from jobs.requests.conditions.controls import Preprocessor
 from jobs.requests.presets import PRESETS, GuidancePreset
 from jobs.requests.samplers import SCHEDULES, SamplerName
 from jobs.resolve.objectives import regularizers_of
-from jobs.status.models import AdapterInfo, AdapterList, Defaults, ModelInfo, ModelList, PresetInfo, Sizes
+from jobs.status.models import (
+    AdapterInfo,
+    AdapterList,
+    ControlInfo,
+    ControlList,
+    Defaults,
+    ModelInfo,
+    ModelList,
+    PresetInfo,
+    Sizes,
+)
 
 router = APIRouter(prefix="/v1", tags=["models"], route_class=IntakeRoute)
 
@@ -37,6 +48,25 @@ def list_adapters(services: TheServices) -> AdapterList:
             )
             for card in services.catalog.adapters
         )
+    )
+
+
+@router.get("/controls", summary="List ControlNets")
+@needs_key
+def list_controls(services: TheServices) -> ControlList:
+    """The ControlNets that a request may name, with the models that they are made for."""
+    return ControlList(
+        data=tuple(
+            ControlInfo(
+                id=card.id,
+                description=card.description,
+                base=card.base,
+                preprocess=card.preprocess,
+                licence=card.licence,
+            )
+            for card in services.catalog.controls
+        ),
+        preprocessors=tuple(Preprocessor),
     )
 
 
