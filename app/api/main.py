@@ -106,7 +106,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
         version=openapi.VERSION,
         description=openapi.DESCRIPTION,
         openapi_tags=openapi.TAGS,
-        generate_unique_id_function=openapi.operation_id,
         lifespan=_lifespan,
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,

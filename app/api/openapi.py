@@ -50,12 +50,6 @@ _SCHEMES = {
 }
 
 
-def operation_id(route: APIRoute) -> str:
-    """The name of a route's function in clients that are generated, such as ``createJob``."""
-    first, *further = route.name.split("_")
-    return first + "".join(word.capitalize() for word in further)
-
-
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of an app, with problem documents as the only shape of errors; made once."""
     if app.openapi_schema is None:
