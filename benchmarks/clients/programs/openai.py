@@ -122,7 +122,7 @@ def models() -> None:
 
 @call("errors: BadRequestError, NotFoundError, AuthenticationError")
 def errors() -> None:
-    wrong = raised(openai.BadRequestError, lambda: client.images.generate(prompt=PROMPT, size="7x7"))  # type: ignore[call-overload]
+    wrong = raised(openai.BadRequestError, lambda: client.images.generate(prompt=PROMPT, size="7x7"))
     assert (wrong.code, wrong.param) == ("invalid_request", "size")
     missing = raised(openai.NotFoundError, lambda: client.images.generate(prompt=PROMPT, model="nobody"))
     assert missing.code == "model_not_found"

@@ -69,10 +69,10 @@ def run_edit() -> None:
 
 @call("async_run")
 def run_async() -> None:
-    async def draw() -> list[Any]:
-        return list(await client.async_run(MODEL, input=FEW))
+    async def draw() -> Any:
+        return await client.async_run(MODEL, input=FEW)
 
-    assert len(asyncio.run(draw())) == 1
+    assert len(list(asyncio.run(draw()))) == 1
 
 
 @call("stream")
