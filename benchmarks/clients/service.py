@@ -49,7 +49,7 @@ def keyed_service(folder: Path) -> Iterator[Keyed]:
     data = folder / "data"
     data.mkdir()
     with (
-        service(data, catalog, LODESTAR_AUTH="keys") as running,
+        service(data, catalog, LODESTAR_AUTH="keys", LODESTAR_SIGNED_URLS="true") as running,
         connect(private_server(data), patient=False) as redis,
     ):
         store = KeyStore(redis)
