@@ -107,7 +107,7 @@ def test_every_listed_upscaler_is_taken(
         ({"hr_prompt": "a green pear"}, 501, "hr_prompt"),
         ({"hr_negative_prompt": "blue"}, 501, "hr_negative_prompt"),
         ({"hr_sampler_name": "Heun"}, 501, "hr_sampler_name"),
-        ({"hr_sampler_name": "DPM fast"}, 422, "hr_sampler_name"),
+        ({"hr_sampler_name": "none such"}, 422, "hr_sampler_name"),
         ({"hr_scheduler": "Karras"}, 501, "hr_scheduler"),
         ({"hr_checkpoint_name": "big"}, 501, "hr_checkpoint_name"),
         ({"firstphase_width": 48}, 501, "firstphase_width"),
