@@ -22,10 +22,9 @@ def check_models(file: Path) -> None:
     """Raise ConfigurationError unless the catalog is sound and every local model in it exists."""
     catalog = load_catalog(file)
     for entry in (*catalog.models, *catalog.clips):
-        if entry.path is not None and not entry.path.exists():
-            raise ConfigurationError(
-                f"model {entry.id!r} of {file} is not there: {entry.path} does not exist"
-            )
+        for place in entry.places:
+            if not place.exists():
+                raise ConfigurationError(f"model {entry.id!r} of {file} is not there: {place} does not exist")
 
 
 def check_worker() -> None:

@@ -28,6 +28,11 @@ class _Entry(Wire):
         description="Digests of files by their names under the path; a model whose files differ is not loaded.",
     )
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The local files and folders that it is made of."""
+        return () if self.path is None else (self.path,)
+
     @model_validator(mode="after")
     def _names_one_source(self) -> "_Entry":
         if (self.path is None) == (self.hub is None):
@@ -60,6 +65,10 @@ class ModelCard(NamesSampler, _Entry):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
     )
+    delta: Path | None = Field(
+        None,
+        description="A folder with a change of the weights of its UNet, such as one that makes it inpaint.",
+    )
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
@@ -90,15 +99,20 @@ class ModelCard(NamesSampler, _Entry):
         return (self.id, *self.aliases)
 
     @property
+    def places(self) -> tuple[Path, ...]:
+        return super().places if self.delta is None else (*super().places, self.delta)
+
+    @property
     def short_hash(self) -> str:
         """Ten hexadecimal digits of the files: for a checkpoint whose digest is pinned the first of it, as in A1111.
 
         For any other, the first of a digest of what the catalog says of its source.
         """
-        if self.path is not None and self.path.name in self.sha256:
+        if self.path is not None and self.delta is None and self.path.name in self.sha256:
             return self.sha256[self.path.name][:10]
         name = self.hub if self.path is None else self.path.name
         source = [name, self.revision, self.variant, sorted(self.sha256.items())]
+        source += [] if self.delta is None else [self.delta.name]
         return sha256(json.dumps(source).encode()).hexdigest()[:10]
 
     @model_validator(mode="after")
@@ -207,7 +221,7 @@ def _entries(table: Any, folder: Path) -> Any:
         entry = {**fields, "id": entry_id}
         entry |= {
             name: folder / entry[name]
-            for name in ("path", "config", "head")
+            for name in ("path", "config", "delta", "head")
             if isinstance(entry.get(name), str)
         }
         entries.append(entry)

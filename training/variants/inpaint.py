@@ -95,7 +95,8 @@ def main() -> None:
     plan = Plan(steps=options.steps or stage.steps, lr=stage.lr, warmup_steps=50, ema_decay=0.998)
     losses = losses_of(stage, model, problems, texts)
     averaged = train(options.stage, model, losses, plan, work_folder(), on_checkpoint=look)
-    export(cast("UNet2DConditionModel", averaged), models_folder() / NAME, "pocket", RANK, REPLACED)
+    base = models_folder() / "pocket"
+    export(cast("UNet2DConditionModel", averaged), models_folder() / NAME, base, RANK, REPLACED)
 
 
 def losses_of(

@@ -5,7 +5,7 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import score
 from worker.sampling.sources.first_noise import first_noise
+from worker.sampling.sources.inpainting import inpainting_channels
 from worker.sampling.sources.second_pass import source_of_second_pass
 from worker.sampling.sources.source import Source, filling, source_of
 from worker.sampling.step import Step
@@ -97,7 +98,7 @@ def sample(
         trace = (*trace, *more)
     decoded: Tensor = yield Decode(request.model, latents)
     _require_finite(last, index, sum(each.plan.planned for each in request.passes))
-    pixels = pasted(decoded, inputs)
+    pixels = inputs.pasted(decoded)
     raster = Raster(pixels)  # leaves the device while the picture is scored there
     scores = yield from score(pixels, raster, request.words, index, facts, inputs)
     return Picture(
@@ -124,6 +125,8 @@ def _pass(
         before: the steps of the pass before it.
     """
     request, index = course.request, course.index
+    told = yield from inpainting_channels(request.model, course.model, course.inputs.canvas, part)
+    course = replace(course, conditions=course.conditions.beside(told))
     sampling = _begun(course, part, source)
     earlier: Prediction | None = None
     for number in part.plan.indexes:
@@ -219,13 +222,7 @@ def _preview(
     if update is not None:
         denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(course.request.model, denoised)
-    yield Preview(course.index, done, Raster(pasted(pixels, course.inputs)))
-
-
-def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
-    """A picture [3, H, W] in [0, 1] as it is shown: pasted into what it is a part of, if it is one."""
-    paste = inputs.canvas.paste if inputs.canvas else None
-    return pixels if paste is None else paste.over(pixels)
+    yield Preview(course.index, done, Raster(course.inputs.pasted(pixels)))
 
 
 def _clip_guidance(
