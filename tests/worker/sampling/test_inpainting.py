@@ -1,5 +1,6 @@
 """UNets that see the hole: against diffusers' pipeline of the same checkpoint, and by what they are told."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.worker.sampling.starting import BOX, MASK, canvas, canvas_with, from_
 from tests.worker.sampling.stock import stock_scheduler
 from tests.worker.sampling.test_source import DETERMINISTIC
 from tests.worker.sampling.tiny import tiny_folder, tiny_registry
+from training.captions import COLOURS
 from worker.calls import Decode, Denoise, Encode
 from worker.canvas import Canvas, canvas_of
 from worker.events import Yield
@@ -141,14 +143,9 @@ def test_a_hole_is_painted_as_diffusers_paints_it(
 def test_without_a_mask_all_is_hole(
     sampler: SamplerName, nine: ModelRegistry, pipeline: StableDiffusionInpaintPipeline
 ) -> None:
-    from_one = from_picture(nine.catalog, 0.6, sampler=sampler, negative_prompt="grey")
-    from_noise = {
-        "prompt": from_one.prompt,
-        "seed": 7,
-        "steps": 10,
-        "sampler": sampler,
-        "negative_prompt": "grey",
-    }
+    fields: dict[str, Any] = {"sampler": sampler, "negative_prompt": "grey", "cfg_scale": 2}
+    from_one = from_picture(nine.catalog, 0.6, **fields)
+    from_noise = {"prompt": from_one.prompt, "seed": 7, "steps": 10, **fields}
     for request, strength in (
         (from_one, 0.6),
         (resolve(GenerateRequest.model_validate(from_noise), nine.catalog), 1),
@@ -161,7 +158,7 @@ def test_without_a_mask_all_is_hole(
 def test_every_row_is_told_the_mask_and_then_the_picture_with_grey_in_its_hole(
     models: ModelRegistry,
 ) -> None:
-    request = asked(models, model=POCKET, steps=2)
+    request = asked(models, 1, model=POCKET, steps=2)
     _, seen = latents_of(request, models, canvas_with(request))
     rows = [row for call in seen if isinstance(call, Denoise) for row in call.rows]
     grey = torch.where(BOX[:1] > 0, 0.5, levels(scene(64, 64)).float() / 255)
@@ -176,9 +173,8 @@ def test_every_row_is_told_the_mask_and_then_the_picture_with_grey_in_its_hole(
         assert torch.allclose(shown, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("fill", ["original", "blur"])
-def test_at_full_strength_nothing_tells_of_what_was_in_the_hole(fill: str, models: ModelRegistry) -> None:
-    request = asked(models, 1, model=POCKET, steps=3, mask={"fill": fill})
+def test_at_full_strength_nothing_tells_of_what_was_in_the_hole(models: ModelRegistry) -> None:
+    request = asked(models, 1, model=POCKET, steps=3, mask={"fill": "blur"})
     painted_over = scene(64, 64)
     painted_over.paste((255, 0, 0), (16, 24, 48, 56))
     starts = [canvas_with(request, picture=picture) for picture in (scene(64, 64), painted_over)]
@@ -187,15 +183,19 @@ def test_at_full_strength_nothing_tells_of_what_was_in_the_hole(fill: str, model
 
 
 def test_the_hole_is_painted_by_what_is_around_it(models: ModelRegistry) -> None:
-    """On a background of one colour the shipped model continues it, closer than the plain one that is blended."""
-    off = []
-    picture = Image.new("RGB", (64, 64), (150, 200, 240))
-    for model in (POCKET, "pocket"):
-        request = asked(models, 1, model=model, prompt="", cfg_scale=1, steps=8)
-        hole = run(request, models, start=canvas_with(request, picture=picture)).pixels[:, 26:54, 18:46]
-        off.append(float((hole * 255 - torch.tensor([150, 200, 240]).view(3, 1, 1)).abs().mean()))
-    assert off[0] < off[1]
-    assert off[0] < 12
+    """In its corners the shipped model continues a background that no text tells of; the plain one does less."""
+    off = {POCKET: 0.0, "pocket": 0.0}
+    corners = torch.zeros(64, 64, dtype=torch.bool)
+    for top, left in itertools.product((24, 52), (16, 44)):
+        corners[top : top + 4, left : left + 4] = True
+    for name in ("light blue", "orange", "pink", "green"):
+        colour = COLOURS[name]
+        for model in off:
+            request = asked(models, 1, model=model, prompt="noto red apple", cfg_scale=1, steps=8)
+            start = canvas_with(request, picture=Image.new("RGB", (64, 64), colour))
+            made = run(request, models, start=start).pixels[:, corners]
+            off[model] += float((255 * made - torch.tensor(colour)[:, None]).abs().mean()) / 4
+    assert off[POCKET] < 0.7 * off["pocket"]
 
 
 @pytest.mark.parametrize("strength", [0.5, 1])

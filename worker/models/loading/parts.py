@@ -1,12 +1,12 @@
 """Load the parts of a checkpoint, each by itself: configurations first, then weights that are exactly theirs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import diffusers
+import torch
 import transformers
 from accelerate import init_empty_weights
 from diffusers import SchedulerMixin
@@ -49,10 +49,19 @@ class _Source:
         """All that decides what it is."""
         return [*self.folder.glob("*.json"), *self.weights, *(self.delta.files if self.delta else ())]
 
-    def tensors(self, read: Callable[[list[Path]], Tensors]) -> Tensors:
-        """Its tensors by their names, read by this function."""
-        own = self.network.renamed(read(self.weights))
-        return own if self.delta is None else self.delta.merged(own, read(self.delta.weights))
+    def outline(self) -> Tensors:
+        """Its tensors by their names, on the meta device."""
+        own = self.network.renamed(outline(self.weights))
+        return own if self.delta is None else self.delta.merged(own, outline(self.delta.weights))
+
+    def read(self, device: Device, digests: Digests) -> Tensors:
+        """The same on a device."""
+        own = self.network.renamed(read_tensors(self.weights, device, digests))
+        if self.delta is None:
+            return own
+        # Its factors in full, since their products add up.
+        delta = read_tensors(self.delta.weights, device, digests, dtype=torch.float32)
+        return self.delta.merged(own, delta)
 
 
 def load_folder_parts(
@@ -86,11 +95,10 @@ def load_folder_parts(
     known = {name: found for name, source in sources.items() if (found := shared.find(source.files))}
     changes = {NETWORK: delta.config} if delta else {}
     parts = _described(folder, family, known, changes)
-    read = partial(read_tensors, device=device, digests=shared.digests)
     for name, source in sources.items():
         if name not in known:
-            require_own(parts[name], source.tensors(outline), source.network.title)
-            fill(parts[name], source.tensors(read), source.network.title, device)
+            require_own(parts[name], source.outline(), source.network.title)
+            fill(parts[name], source.read(device, shared.digests), source.network.title, device)
             shared.add(source.files, parts[name])
     return parts
 
