@@ -1,6 +1,6 @@
 """Variants of a UNet as a low-rank delta on another's weights: to learn one, to store one in fp16, to merge one.
 
-``worker/models/loading/delta.py`` has the format, and loads one to serve it.
+``worker/models/adapters/delta.py`` has the format, and loads one to serve it.
 """
 
 import math
@@ -12,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from worker.models.loading.delta import CARD, FIRST, NETWORK, WEIGHTS, A, B, merge, product, read_card
+from worker.models.adapters.delta import CARD, FIRST, WEIGHTS, A, B, merge, read_card
+from worker.models.adapters.factors import Factors
+from worker.models.adapters.files import UNET
 from worker.models.loading.digests import Digests
 
 
@@ -29,7 +31,7 @@ class LowRank(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight with its change."""
-        return weight + product(self.lora_A, self.lora_B)
+        return weight + Factors(self.lora_A, self.lora_B.flatten(1)).product
 
 
 class Whole(nn.Module):
@@ -98,7 +100,7 @@ def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, repl
     half = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(half, folder / WEIGHTS, metadata={"format": "pt"})
     names = ", ".join(f'"{name}"' for name in replaced)
-    (weights,) = (base / NETWORK).glob("*.safetensors")
+    (weights,) = (base / UNET).glob("*.safetensors")
     (folder / CARD).write_text(
         f'base = "{base.name}"\nbase_sha256 = "{Digests().of(weights)}"\nrank = {rank}\nreplaced = [{names}]\n'
     )

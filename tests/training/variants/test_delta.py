@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from training.variants.delta import adapt, export, materialize, restore, widen
-from worker.models.loading.delta import NETWORK, WEIGHTS, A, B, read_card
+from worker.models.adapters.delta import WEIGHTS, A, B, read_card
+from worker.models.adapters.files import UNET
 
 RANK = 4
 REPLACED = ["conv_in.weight"]
@@ -53,8 +54,8 @@ def _learned(base: UNet2DConditionModel) -> UNet2DConditionModel:
 
 def _export(variant: UNet2DConditionModel, folder: Path, rank: int = RANK) -> None:
     base = folder.parent / "tiny"
-    (base / NETWORK).mkdir(parents=True)
-    (base / NETWORK / "diffusion_pytorch_model.safetensors").write_bytes(b"the base")
+    (base / UNET).mkdir(parents=True)
+    (base / UNET / "diffusion_pytorch_model.safetensors").write_bytes(b"the base")
     export(variant, folder, base, rank, REPLACED)
 
 

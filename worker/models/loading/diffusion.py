@@ -7,10 +7,10 @@ from torch import Tensor
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.models.adapters.delta import Delta
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
-from worker.models.loading.delta import Delta
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts

@@ -12,9 +12,10 @@ from accelerate import init_empty_weights
 from diffusers import SchedulerMixin
 
 from jobs.errors import ModelUnavailableError
+from worker.models.adapters.delta import Delta
+from worker.models.adapters.files import UNET
 from worker.models.device import Device
 from worker.models.families.family import Family, Network, Parts, Tensors
-from worker.models.loading.delta import NETWORK, Delta
 from worker.models.loading.description import read_object
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import weights_in
@@ -87,13 +88,13 @@ def load_folder_parts(
     """
     weights = weights_in(folder, family, variant)
     sources = {
-        name: _Source(network, folder / name, weights[name], delta if name == NETWORK else None)
+        name: _Source(network, folder / name, weights[name], delta if name == UNET else None)
         for name, network in family.networks.items()
     }
     if delta is not None:
-        delta.require_base(weights[NETWORK], shared.digests)
+        delta.require_base(weights[UNET], shared.digests)
     known = {name: found for name, source in sources.items() if (found := shared.find(source.files))}
-    changes = {NETWORK: delta.config} if delta else {}
+    changes = {UNET: delta.config} if delta else {}
     parts = _described(folder, family, known, changes)
     for name, source in sources.items():
         if name not in known:
@@ -179,6 +180,15 @@ def _tokenizer(folder: Path, name: str) -> Any:
     if not folder.is_dir():
         raise ModelUnavailableError(f"there is no {folder.name}")  # transformers would look for it on the hub
     return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
+
+
+def empty_networks(folder: Path, family: Family) -> dict[str, Any]:
+    """The networks that a folder describes, their weights on the meta device.
+
+    Raises:
+        ModelUnavailableError: one is of a kind that is not served.
+    """
+    return {name: _empty(folder / name, network, NOTHING) for name, network in family.networks.items()}
 
 
 def _empty(folder: Path, network: Network, changes: Mapping[str, Any]) -> Any:

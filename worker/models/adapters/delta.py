@@ -16,10 +16,10 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from jobs.wire import Wire
+from worker.models.adapters.factors import Factors
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import read_shapes
 
-NETWORK = "unet"  # of a checkpoint, that a delta changes
 WEIGHTS, CARD = "delta.safetensors", "delta.toml"
 A, B = ".lora_A.weight", ".lora_B.weight"
 FIRST = "conv_in.weight"  # [out, in, kh, kw]
@@ -53,19 +53,6 @@ def read_card(folder: Path) -> DeltaCard:
         raise ModelUnavailableError(f"the delta's {CARD} is wrong: {where}: {first['msg']}") from error
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """The change of a weight that two factors make.
-
-    Args:
-        a: [r, in] of a linear layer, [r, in, kh, kw] of a convolution.
-        b: [out, r] or [out, r, 1, 1].
-
-    Returns:
-        [out, in] or [out, in, kh, kw].
-    """
-    return (b.flatten(1) @ a.flatten(1)).view(len(b), *a.shape[1:])
-
-
 def merge(
     base: Mapping[str, Tensor], delta: Mapping[str, Tensor], replaced: Sequence[str]
 ) -> dict[str, Tensor]:
@@ -92,7 +79,7 @@ def merge(
         if weight.shape != (len(b), *a.shape[1:]) or b.shape[1] != len(a):
             raise ValueError(f"{layer} has factors {tuple(a.shape)} and {tuple(b.shape)}")
         # Rounded once, at the end.
-        state[f"{layer}.weight"] = (weight.float() + product(a.float(), b.float())).to(weight.dtype)
+        state[f"{layer}.weight"] = (weight.float() + Factors(a, b.flatten(1)).product).to(weight.dtype)
         left -= {layer + A, layer + B}
     if left:
         raise ValueError(f"{', '.join(sorted(left))} belong to no layer of the base")

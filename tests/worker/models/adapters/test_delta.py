@@ -15,8 +15,8 @@ from tests.worker.conftest import ROOT
 from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import POCKET, copy_of_pocket, load, rewrite
 from training.variants.delta import materialize
+from worker.models.adapters.delta import CARD, WEIGHTS, A, B
 from worker.models.device import Device
-from worker.models.loading.delta import CARD, WEIGHTS, A, B
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.registry import ModelRegistry
 from worker.models.shared import SharedNetworks
