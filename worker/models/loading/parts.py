@@ -93,7 +93,9 @@ def load_folder_parts(
     }
     if delta is not None:
         delta.require_base(weights[UNET], shared.digests)
-    known = {name: found for name, source in sources.items() if (found := shared.find(source.files))}
+    known = {
+        name: found for name, source in sources.items() if (found := shared.find(source.files)) is not None
+    }
     changes = {UNET: delta.config} if delta else {}
     parts = _described(folder, family, known, changes)
     for name, source in sources.items():
