@@ -106,19 +106,6 @@ def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, repl
     )
 
 
-def restore(unet: UNet2DConditionModel, folder: Path) -> None:
-    """Give a UNet that ``adapt`` prepared the delta that ``export`` wrote, to train it further."""
-    delta = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-    for name, module in unet.named_modules():
-        if parametrize.is_parametrized(module, "weight"):
-            change = module.parametrizations.weight[0]
-            if isinstance(change, LowRank):
-                change.load_state_dict({"lora_A": delta[name + A], "lora_B": delta[name + B]})
-            else:
-                original = module.parametrizations.weight.original
-                change.load_state_dict({"change": (delta[f"{name}.weight"] - original) / Whole.GAIN})
-
-
 def materialize(base: UNet2DConditionModel, folder: Path) -> UNet2DConditionModel:
     """A UNet of the standard class and fp32 weights: ``base``, which stays as it is, with a delta merged in.
 

@@ -18,8 +18,6 @@ from training.unet import EMPTY_SHARE, MAX_SHIFT_PX, WHITE_VARIANTS
 from training.variants.masks import KINDS, hide, random_mask, to_latents
 
 ENCODED_AT_ONCE = 16
-WHOLE = "whole"  # a picture that is all hole
-EVENLY = (*KINDS, WHOLE)
 LATENTS, HIDDEN, MASKS = "inpaint-latents.npy", "inpaint-hidden.npy", "inpaint-masks.npy"
 
 
@@ -70,15 +68,9 @@ def condition(vae: AutoencoderKL, pictures: Tensor, masks: Tensor) -> Tensor:
 class Problems:
     """Every learned glyph on every background, four times on white, each with one hole of every kind."""
 
-    def __init__(self, seed: int, names: list[str], turns: tuple[str, ...] = EVENLY) -> None:
-        """Encode all of it, unless the work folder holds it already (some ten minutes on one core).
-
-        Args:
-            seed: of the batches.
-            names: of the glyphs.
-            turns: the holes of a batch's pictures, one after another and over again.
-        """
-        self._seed, self._turns = seed, turns
+    def __init__(self, seed: int, names: list[str]) -> None:
+        """Encode all of it, unless the work folder holds it already (some ten minutes on one core)."""
+        self._seed = seed
         self._pictures, self._glyphs = glyphs.load(work_folder())
         wanted = set(names)
         self.rows: list[tuple[Glyph, str]] = []
@@ -124,15 +116,13 @@ class Problems:
         return torch.from_numpy(np.stack(pictures)), torch.from_numpy(np.stack(holes))
 
     def at(self, step: int, batch: int) -> Holes:
-        """The batch of ``step``, one in ten of whose texts is empty."""
+        """The batch of ``step``: a quarter all hole, a quarter of each kind of hole; one empty text in ten."""
         rng = np.random.default_rng((self._seed, step))
         chosen = rng.integers(len(self.rows), size=batch)
         told = self._whole.repeat(batch, 1, 1, 1)
-        for place, hole in enumerate(self._turns):
-            if hole == WHOLE:
-                continue
+        for kind in range(len(KINDS)):
             # In turn, as the noise levels go up along the batch.
-            turn, kind = slice(place, None, len(self._turns)), KINDS.index(hole)
+            turn = slice(kind, None, len(KINDS) + 1)
             told[turn, :1] = torch.from_numpy(self._masks[chosen[turn], kind].astype(np.float32))
             told[turn, 1:] = torch.from_numpy(self._hidden[chosen[turn], kind].astype(np.float32))
         captions = [
