@@ -1,9 +1,8 @@
 """Draw what editing does: ``python -m docs.make_editing_pictures`` writes ``docs/images/editing-*.webp``.
 
 ``editing-strengths``: a picture, and what five strengths make of it. ``editing-mask``: a picture, a mask and two
-results. ``editing-inpaint``: pictures with a hole, what the pocket model fills it with, and what its inpainting variant
-does. ``editing-guided``: edits without guidance above, and guided below; it prints the mean CLIP score of each row. It
-asks a service of its own on the pocket models over HTTP, as anybody would, and enlarges every picture twice.
+results. ``editing-guided``: edits without guidance above, and guided below; it prints the mean CLIP score of each row.
+It asks a service of its own on the pocket model over HTTP, as anybody would, and enlarges every picture twice.
 """
 
 import base64
@@ -61,7 +60,6 @@ def make(draw: Draw) -> None:
     by_strength = [draw(EDIT, init={**start, "strength": strength})[0] for strength in STRENGTHS]
     save("strengths", [[source, *by_strength]])
     save("mask", [[source, mask, *(draw(prompt, **masked)[0] for prompt in (EDIT, EDITS[0]))]])
-    save("inpaint", holes_filled(draw))
     rows = []
     choices: tuple[dict[str, Any], ...] = ({}, {"guidance": {}})
     for guidance in choices:
@@ -69,23 +67,6 @@ def make(draw: Draw) -> None:
         print(f"{'guided' if guidance else 'unguided'}: CLIP {fmean(score for _, score in made):.3f}")
         rows.append([picture for picture, _ in made])
     save("guided", rows)
-
-
-def holes_filled(draw: Draw) -> list[list[Image.Image]]:
-    """Pictures with a hole in the middle, and what each model makes of them."""
-    wholes = [draw(prompt)[0] for prompt in EDITS]
-    hole = Image.new("RGB", wholes[0].size, "black")
-    box = tuple(side * part // 4 for part in (1, 3) for side in hole.size)
-    ImageDraw.Draw(hole).rectangle((*box[:2], box[2] - 1, box[3] - 1), fill="white")
-    rows = [
-        [Image.composite(Image.new("RGB", hole.size, "grey"), whole, hole.convert("L")) for whole in wholes]
-    ]
-    for model in ("pocket", "pocket-inpaint"):
-        asked = {"model": model, "cfg_scale": 2, "mask": {"image": base64_of(hole)}}
-        starts = [{"image": base64_of(whole), "strength": 1} for whole in wholes]
-        filled = [draw(prompt, init=start, **asked) for prompt, start in zip(EDITS, starts, strict=True)]
-        rows.append([picture for picture, _ in filled])
-    return rows
 
 
 def drawn(client: httpx.Client, prompt: str, **fields: Any) -> tuple[Image.Image, float]:
