@@ -44,13 +44,13 @@ def require_latents(unet: Any, vae: Any) -> None:
     One that inpaints takes a mask and the latents of the masked picture besides.
     """
     channels, given, taken = vae["latent_channels"], unet["out_channels"], unet["in_channels"]
-    if given != channels:
-        raise ModelUnavailableError(f"the UNet gives {given} channels and the VAE's latents have {channels}")
     if taken not in (channels, 2 * channels + 1):
         raise ModelUnavailableError(
             f"the UNet takes {taken} channels and the VAE's latents have {channels}: one that inpaints takes "
             f"{2 * channels + 1}; to edit as InstructPix2Pix does (8 for 4) or to be told of depth (5) is not served"
         )
+    if given != channels:
+        raise ModelUnavailableError(f"the UNet gives {given} channels and the VAE's latents have {channels}")
 
 
 def require_text_width(unet: Any, width: int) -> None:
