@@ -101,9 +101,10 @@ $(VENV)/.installed-all: pyproject.toml $(if $(LOCKED),deploy/requirements.lock) 
 	$(call install,$(ALL_EXTRAS))
 	@touch $@ $(VENV)/.installed-service
 
+# Python compiles the modules that it imports; pip would compile four times as many.
 ifeq ($(LOCKED),)
-install = $(PIP) install $(PIP_ARGS) -e '.[$(1)]'
+install = $(PIP) install --no-compile $(PIP_ARGS) -e '.[$(1)]'
 else
-install = $(PIP) install $(PIP_ARGS) --require-hashes -r deploy/requirements.lock && \
+install = $(PIP) install --no-compile $(PIP_ARGS) --require-hashes -r deploy/requirements.lock && \
 	$(PIP) install --no-deps --no-build-isolation -e .
 endif

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.cli.demo import PROMPT, SEED
+from app.cli.demo import PROMPT
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import ImageObjective
 from jobs.requests.pictures import Thumbnail, pictures_in
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
-from tests.integration.stack import LONG, PATIENCE_S, ROOT, Stack
+from tests.integration.stack import LONG, PATIENCE_S, Stack
 
 GUIDED = GenerateRequest(prompt=PROMPT, seed=11, steps=10, guidance=Guidance(cutouts=8))
 
@@ -108,23 +108,6 @@ def test_the_command_line_makes_the_same_picture(stack: Stack, guided: Made, tmp
     )
     assert (done.returncode, done.stdout) == (0, "apple.png\n"), done.stderr
     assert (tmp_path / "apple.png").read_bytes() == guided.png
-
-
-def test_the_demo_leaves_a_picture_and_a_request_to_paste(pocket_model: None, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "demo", "--once", "--models", str(ROOT / "models.toml")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert str(tmp_path / "demo.png") in done.stdout
-    assert "curl -s http://127.0.0.1:" in done.stdout
-    with Image.open(tmp_path / "demo.png") as picture:
-        picture.load()
-        assert f"Seed: {SEED}" in str(picture.info["parameters"])
 
 
 def test_a_picture_of_a_job_is_the_start_of_another(shared_stack: Stack, guided: Made) -> None:
