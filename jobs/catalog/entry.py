@@ -20,6 +20,11 @@ class Named(Wire):
         description="Digests of files by their names under the path; a model whose files differ is not loaded.",
     )
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The local files and folders that it is made of."""
+        return ()
+
 
 class Entry(Named):
     """An entry with files of a network."""

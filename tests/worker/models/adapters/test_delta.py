@@ -17,6 +17,7 @@ from tests.worker.models.variants import POCKET, copy_of_pocket, load, rewrite
 from training.variants.delta import materialize
 from worker.models.adapters.delta import CARD, WEIGHTS, A, B
 from worker.models.device import Device
+from worker.models.families.denoiser import Denoiser
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.registry import ModelRegistry
 from worker.models.shared import SharedNetworks
@@ -56,7 +57,7 @@ def test_two_models_of_one_base_and_one_delta_share_their_unet_and_those_of_anot
         models.append(load_diffusion(card, device, shared))
         return models[-1].networks[1]
 
-    models: list = []  # type: ignore[type-arg]
+    models: list[Denoiser] = []
     first = loaded(SHIPPED)
     assert loaded(delta) is first
     (delta / WEIGHTS).write_bytes((delta / WEIGHTS).read_bytes())
