@@ -8,6 +8,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import structlog
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from app.api import openapi
 from app.api.dialects import envelopes
@@ -19,6 +20,7 @@ from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import files as replicate_files
 from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
+from app.api.intake.moderation import moderator_of
 from app.api.operation.logs import configure_logs
 from app.api.operation.revocations import follow_revocations
 from app.api.operation.sweeper import expire_forever, sweep_forever
@@ -42,7 +44,8 @@ from app.api.routes import (
 )
 from app.api.routes import errors as error_pages
 from app.api.routes.accounts import quote, usage
-from app.api.routes.admin import keys, tenants, whoami
+from app.api.routes.admin import audit, keys, tenants, whoami
+from app.api.routes.links import signed_images
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -61,6 +64,7 @@ NOUNS = (
     jobs,
     events,
     images,
+    signed_images,
     models,
     embeddings,
     scores,
@@ -72,6 +76,7 @@ NOUNS = (
     quote,
     usage,
     keys,
+    audit,
     tenants,
     whoami,
     health,
@@ -112,6 +117,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.moderator = moderator_of(settings)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app, envelopes.DIALECTS, envelopes.ADDITIONS)
     layers.install(
@@ -193,6 +199,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     await _end(tasks)
     services.decoder.close()
+    if app.state.moderator is not None:
+        await app.state.moderator.close()
+    await run_in_threadpool(services.auditor.close)
     if services.fetcher is not None:
         await services.fetcher.close()
     await services.async_redis.aclose()

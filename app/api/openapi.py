@@ -13,7 +13,7 @@ from app.api.access.keys.needs import Need, need_of
 from app.api.access.site_guard import WORKING_PATHS
 from app.api.intake.form_schema import without_null
 from app.api.problems.handlers import documented
-from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
+from app.api.problems.kind import TIMED_OUT, TOO_LARGE
 from app.api.problems.problem import FieldError, Problem
 
 TITLE = "Lodestar"

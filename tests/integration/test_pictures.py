@@ -18,6 +18,7 @@ from jobs.requests.objectives import ImageObjective
 from jobs.requests.pictures import Thumbnail, pictures_in
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
+from lodestar.verification import inspect, request_in
 from tests.integration.stack import LONG, PATIENCE_S, Stack
 
 GUIDED = GenerateRequest(prompt=PROMPT, seed=11, steps=10, guidance=Guidance(cutouts=8))
@@ -52,8 +53,11 @@ def test_a_prompt_becomes_a_guided_picture(guided: Made) -> None:
     assert guided.job.images[0].clip_score is not None
 
 
-def test_the_same_seed_gives_the_same_bytes(stack: Stack, guided: Made) -> None:
-    assert make(stack, GUIDED).png == guided.png
+def test_the_request_in_a_picture_gives_the_same_bytes(stack: Stack, guided: Made) -> None:
+    report = inspect(guided.png)
+    assert report.mark is not None
+    assert (report.mark.model, report.has_request) == ("pocket", True)
+    assert make(stack, request_in(guided.png)).png == guided.png
 
 
 def test_guidance_changes_the_picture(stack: Stack, guided: Made) -> None:

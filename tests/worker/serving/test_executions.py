@@ -29,6 +29,7 @@ from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import JobFiles
 from worker.models.registry import ModelRegistry
+from worker.pictures.writer import PictureWriter
 from worker.serving import heartbeat, throughput
 from worker.serving.executions import Executions
 
@@ -47,8 +48,11 @@ def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> Non
 class House:
     """One queue, one artifact store, and workers on it."""
 
-    def __init__(self, redis: Redis, models: ModelRegistry, folder: Path) -> None:
+    def __init__(
+        self, redis: Redis, models: ModelRegistry, folder: Path, writer: PictureWriter | None = None
+    ) -> None:
         self.redis = redis
+        self.writer = writer
         self.queue = JobQueue(redis, max_queued=100)
         self.artifacts = ArtifactStore(str(folder / "artifacts"))
         self.reaper = Reaper(redis, outage_grace_s=0)
@@ -66,6 +70,7 @@ class House:
             Interrupts(connection),
             name=name,
             capacity=4,
+            writer=self.writer,
         )
 
     @contextmanager

@@ -27,9 +27,10 @@ from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, read_inputs
 from worker.pictures.picture import Picture
+from worker.pictures.writer import PictureWriter
 from worker.serving import publisher, storing
 from worker.serving.executions import Executions
-from worker.serving.publisher import Publisher
+from worker.serving.files import ExecutionFiles
 from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]
@@ -68,7 +69,7 @@ def test_an_error_after_the_commit_takes_nothing_back(
     def fail(*_: object) -> None:
         raise TypeError
 
-    monkeypatch.setattr(Publisher, "_delete_all_but", fail)
+    monkeypatch.setattr(ExecutionFiles, "delete_all_but", fail)
     with house.running() as worker:
         job = run(house, worker, ask(steps=1, select=CHOOSING))
         until(lambda: not worker._held)
@@ -85,7 +86,7 @@ def test_a_picture_that_is_lost_with_the_device_is_made_by_another_worker(
 
     with house.running() as worker:
         with monkeypatch.context() as patch:
-            patch.setattr(storing, "encode_png", lose)
+            patch.setattr(PictureWriter, "write", lose)
             job_id = house.queue.submit(ask(steps=1, num_images=2)).job.id
             assert worker.admit()
             until(lambda: not worker._held)
