@@ -61,12 +61,13 @@ class LatentState:
 
     Attributes:
         run: the coefficients of its solver.
+        shape: of the latents, without the batch: [C, h, w].
         call: number of the next call of the denoiser.
         parts: the tensors.
         row: of each.
     """
 
-    __slots__ = ("_marked", "call", "parts", "row", "run")
+    __slots__ = ("_marked", "call", "parts", "row", "run", "shape")
 
     def __init__(self, run: Coefficients, x: Tensor) -> None:
         """Start a run.
@@ -75,15 +76,10 @@ class LatentState:
             run: its coefficients.
             x: the latents to start from, [1, C, h, w], on the model's device.
         """
-        self.run = run
+        self.run, self.shape = run, x.shape[1:]
         self.call, self.row = 0, 0
         self.parts: Parts = (x, *(None for _ in PARTS[1:]))
         self._marked = self.parts, self.call
-
-    @property
-    def shape(self) -> torch.Size:
-        """Of the latents, without the batch: [C, h, w]."""
-        return latents_of(self.parts).shape[1:]
 
     @property
     def device(self) -> torch.device:

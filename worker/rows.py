@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -26,7 +27,7 @@ class Row:
     vector: Tensor | None = None
     channels: Tensor | None = None
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """The shapes of the conditions, in which the rows of one batch agree."""
         others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))
