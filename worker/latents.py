@@ -10,47 +10,17 @@ is under another name, and no value is copied (``worker/patterns.py``).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from worker.patterns import INPUTS, NOISE, ORDER, OUTPUT, PARTS, Made, Pattern, X, joined, pattern
+from worker.patterns import INPUTS, NOISE, ORDER, OUTPUT, PARTS, Coefficients, Made, X, joined
 
 Parts = tuple[
     Tensor | None, ...
 ]  # by their place in PARTS, [N, C, h, w] each; None for one that no picture has
 Term = tuple[Tensor, Tensor]  # of a sum: values [N, C, h, w] with their weights [N, 1, 1, 1]
-
-
-@dataclass(frozen=True, eq=False)
-class Coefficients:
-    """A run as weights.
-
-    Attributes:
-        weights: of the inputs in each part of the state after a call, [calls, PARTS, INPUTS], float32 on the CPU.
-        timesteps: of the calls, [calls], likewise.
-        moves: the parts that move with the latents after a step, each with its weight, for each step.
-        patterns: what each call makes the parts of.
-    """
-
-    weights: Tensor
-    timesteps: Tensor
-    moves: tuple[tuple[tuple[int, float], ...], ...]
-    patterns: tuple[Pattern, ...] = field(init=False)
-    _rows: dict[torch.device, tuple[Tensor, ...]] = field(default_factory=dict, init=False)
-
-    def __post_init__(self) -> None:
-        """Find the patterns."""
-        moved = frozenset(part for step in self.moves for part, _ in step)
-        object.__setattr__(self, "patterns", tuple(pattern(call, moved) for call in self.weights))
-
-    def rows(self, device: torch.device) -> tuple[Tensor, ...]:
-        """A row for each call: its timestep, then its weights, [1 + PARTS * INPUTS]; uploaded once."""
-        if device not in self._rows:
-            flat = torch.cat([self.timesteps[:, None], self.weights.flatten(1)], dim=1)
-            self._rows[device] = flat.to(device).unbind()
-        return self._rows[device]
 
 
 class LatentState:

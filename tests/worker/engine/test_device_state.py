@@ -19,9 +19,10 @@ from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Work
 from worker.events import Event, Yield
-from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, latents_of, move_on
+from worker.latents import LatentState, advanced, calls_of, gathered, latents_of, move_on
 from worker.models.networks.network import UNetOutput
 from worker.models.registry import ModelRegistry
+from worker.patterns import Coefficients
 from worker.pictures.picture import Picture
 from worker.readback import Readback
 from worker.sampling import sampler
