@@ -25,10 +25,9 @@ def random(seed: int) -> Tensor:
 def take(states: list[LatentState]) -> Tensor:
     """One call of all; the output."""
     before = gathered(states)
-    assert before[0] is not None
-    output = torch.tanh(before[0])
+    output = torch.tanh(before.latents)
     outputs = [(output, torch.ones(len(states), 1, 1, 1))]
-    move_on(states, advanced(states, before, calls_of(states), outputs, torch.cos(before[0])))
+    move_on(states, advanced(states, before, calls_of(states), outputs, torch.cos(before.latents)))
     return output
 
 
@@ -38,16 +37,16 @@ def step(state: LatentState, run: LinearRun, number: int) -> list[tuple[Tensor, 
 
 
 def memory(state: LatentState) -> list[Tensor]:
-    return [part[state.row].clone() for part in state.parts[1:] if part is not None]
+    return [part[state.row].clone() for part in state.stack.parts[1:] if part is not None]
 
 
 def test_values_that_only_grow_older_are_not_copied() -> None:
     states = [LatentState(run_of(SamplerName.LMS).coefficients, random(seed)) for seed in range(3)]
     before: Parts = ()
     for _ in range(4):
-        before = gathered(states)
+        before = gathered(states).parts
         take(states)
-    after = states[0].parts
+    after = states[0].stack.parts
     for older, younger in (("past 1", "past 0"), ("past 2", "past 1"), ("past 3", "past 2")):
         assert after[PARTS.index(older)] is before[PARTS.index(younger)]
 
