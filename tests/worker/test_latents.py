@@ -6,7 +6,7 @@ from torch import Tensor
 
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.latents import LatentState, Parts, advanced, calls_of, gathered, move_on
+from worker.latents import LatentState, Parts, Stack, advanced, calls_of, gathered, move_on
 from worker.patterns import OUTPUT, PARTS
 from worker.sampling.linear_run import LinearRun, linear_run
 
@@ -103,3 +103,39 @@ def test_moving_one_picture_moves_no_other_of_its_batch(name: SamplerName) -> No
         states[0].shift(number, random(number))
         assert torch.equal(states[1].x, other[0])
         assert all(map(torch.equal, memory(states[1]), other[1]))
+
+
+def ends(runs: list[LinearRun]) -> list[Tensor]:
+    """The latents of pictures that stay together; those before a call are whole until the call after it is done."""
+    states = [LatentState(run.coefficients, random(seed)) for seed, run in enumerate(runs)]
+    held: list[tuple[Tensor, Tensor]] = []
+    for number in range(STEPS):
+        for _ in range(min(len(run.calls[number]) for run in runs)):
+            latents = gathered(states).latents
+            held = [*held[-1:], (latents, latents.clone())]
+            take(states)
+            assert all(torch.equal(latents, before) for latents, before in held)
+        for seed, state in enumerate(states):
+            state.shift(number, random(seed))
+            held = []  # guidance moves rows in place
+    return [state.x.clone() for state in states]
+
+
+@pytest.mark.parametrize("names", [*([name] for name in SamplerName), list(SamplerName)])
+def test_memory_is_written_again_where_nothing_reads_it(
+    names: list[SamplerName], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reused = 0
+
+    def spoiled(stack: Stack) -> Tensor:
+        nonlocal reused
+        reused += bool(stack.spare)
+        memory = stack.spare.pop() if stack.spare else torch.empty_like(stack.latents)
+        return memory.fill_(float("nan"))
+
+    runs = [run_of(name) for name in names for _ in range(3)]
+    monkeypatch.setattr(Stack, "memory", lambda stack: torch.empty_like(stack.latents))
+    expected = ends(runs)
+    monkeypatch.setattr(Stack, "memory", spoiled)
+    assert all(map(torch.equal, ends(runs), expected))
+    assert reused >= STEPS - 3

@@ -12,15 +12,14 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from tests.worker import reference
 from tests.worker.models.predicting import pocket_of
-from tests.worker.running import TOLERANCE, Running, pictures
+from tests.worker.running import Running
 from worker.calls import Call, Decode, Denoise
 from worker.engine import batches
-from worker.engine.engine import Engine
 from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
-from worker.engine.work import Finished, Outcome, Work
-from worker.events import Event, Preview, Yield
-from worker.latents import LatentState, Stack, advanced, calls_of, gathered, move_on
+from worker.engine.work import Finished, Work
+from worker.events import Event, Yield
+from worker.latents import LatentState, advanced, calls_of, gathered, move_on
 from worker.models.networks.network import UNetOutput
 from worker.models.registry import ModelRegistry
 from worker.patterns import Coefficients
@@ -203,53 +202,6 @@ def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelR
 
     together = latents(range(len(runs)))
     assert all(torch.equal(latents([index])[0], together[index]) for index in range(len(runs)))
-
-
-def test_memory_that_is_written_again_is_read_by_nobody(
-    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever lies in it: a batch of every solver, with previews, and with guidance that takes steps again."""
-    guided = {"preset": "freedom", "recurrences": 2, "cutouts": 2, "start": 0.0, "last_step": True}
-    alike = {"steps": 6, "preview_every_steps": 1}
-    asked = [ask(sampler=name, seed=seed, **alike) for seed, name in enumerate(SamplerName)]
-    asked += [ask(sampler=name, guidance=guided, **alike) for name in ("heun", "pndm", "euler_ancestral")]
-    reused = 0
-
-    def fresh(stack: Stack) -> torch.Tensor:
-        return torch.empty_like(stack.latents)
-
-    def spoiled(stack: Stack) -> torch.Tensor:
-        nonlocal reused
-        reused += bool(stack.spare)
-        return (stack.spare.pop() if stack.spare else fresh(stack)).fill_(float("nan"))
-
-    def shown() -> dict[tuple[str, int], torch.Tensor]:
-        """The previews and pictures, by job and step."""
-        found: dict[tuple[str, int], torch.Tensor] = {}
-
-        def finish(work: Work, outcome: Outcome) -> None:
-            found[work.id, 0] = pictures(outcome)[0]
-            if len({job for job, step in found if step == 0}) == len(asked):
-                engine.close()
-
-        def show(work: Work, preview: Preview) -> None:
-            found[work.id, preview.step] = preview.raster.pixels()
-
-        engine = Engine(Runner(models), models.catalog, finish, show)
-        for number, request in enumerate(asked):
-            engine.admit(Work(str(number), request))
-        engine.serve()
-        return found
-
-    monkeypatch.setattr(Stack, "memory", fresh)
-    expected = shown()
-    monkeypatch.setattr(Stack, "memory", spoiled)
-    found = shown()
-    assert reused > 5
-    assert found.keys() == expected.keys()
-    assert len(found) == 6 * len(asked)
-    for name, pixels in expected.items():
-        assert (found[name] - pixels).abs().max() < TOLERANCE, name
 
 
 def test_a_batch_that_fails_at_its_end_is_tried_again_from_where_it_was(
