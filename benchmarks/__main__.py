@@ -17,6 +17,7 @@ BENCHMARKS = (
     "real_shapes",
     "loading",
     "serving",
+    "adapters",
     "queue",
     "idle",
     "networks",

@@ -49,6 +49,7 @@ ROOMS = {
     "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
     "worker.sampling.sources": "where a run starts: noise, pictures, what a mask keeps",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
+    "worker.models.adapters": "files of low-rank adapters, and rows of a batch with a set of their own",
     "worker.models.families": "one module for each family of checkpoints: its networks, its denoiser",
     "worker.models.networks": "a denoiser's network as its device runs it fastest: traces, graphs, attention",
     "worker.models.loading": "from files to networks: layouts, weights, checks",
@@ -66,6 +67,7 @@ ROOMS = {
     "jobs.storage": "the artifact store and its files",
     "jobs.pictures": "the one reader of callers' pictures",
     "jobs.requests": "the request models: data alone",
+    "jobs.requests.conditions": "what a request gives the denoiser besides texts: adapters",
     "jobs.requests.start": "where a run starts: pictures, masks, seeds; its plan",
     "jobs.db": "the connection to Redis and its scripts",
 }

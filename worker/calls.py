@@ -21,7 +21,7 @@ from worker.canvas import Canvas
 from worker.guidance.objectives import Loss
 from worker.kept import Kept
 from worker.latents import LatentState
-from worker.rows import Rows
+from worker.rows import AdapterUse, Rows
 
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
@@ -59,10 +59,11 @@ class EncodeText(Call):
 
     model: str
     wording: Wording
+    adapters: tuple[AdapterUse, ...] = ()  # of the text encoder
 
     @property
     def key(self) -> Hashable:
-        return EncodeText, self.model
+        return EncodeText, self.model, self.adapters
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Tuning:
         text: turns the embedding towards this text, or away from it; None leaves it.
         text_angle: how far, as a share of the angle between the two.
         text_negative: away from the text, not towards it.
+        adapters: of the encoder that is tuned.
     """
 
     digest: str
@@ -84,6 +86,7 @@ class Tuning:
     text: str | None = None
     text_angle: float = 0.0
     text_negative: bool = False
+    adapters: tuple[AdapterUse, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,19 @@ from functools import cached_property
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class AdapterUse:
+    """An adapter and how much of its change a network gets: 1 for all, negative for the opposite.
+
+    Attributes:
+        adapter: its id in the catalog.
+        weight: of the change.
+    """
+
+    adapter: str
+    weight: float
+
+
 @dataclass(frozen=True, eq=False)
 class Row:
     """The conditions of one row of the denoiser's batch; tensors lie on the model's device.
@@ -20,16 +33,18 @@ class Row:
         weight: of the row's output in the combined one.
         vector: pooled text and sizes, or an embedding of a picture, [1, V]; for models that are told one.
         channels: beside the latents, such as a mask or an encoded picture, [1, K, h, w]; likewise.
+        adapters: of the denoiser for this row alone.
     """
 
     context: Tensor
     weight: float = 1.0
     vector: Tensor | None = None
     channels: Tensor | None = None
+    adapters: tuple[AdapterUse, ...] = ()
 
     @cached_property
     def key(self) -> Hashable:
-        """The shapes of the conditions, in which the rows of one batch agree."""
+        """The shapes of the conditions, in which the rows of one batch agree. Their adapters may differ."""
         others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))
         return self.context.shape[1:], *others
 

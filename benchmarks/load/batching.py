@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks.places import CATALOG
-from jobs.catalog.catalog import load_catalog
+from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from worker.engine.engine import Engine
@@ -88,9 +88,9 @@ def inputs_of(request: ResolvedRequest) -> Inputs:
 class Bench:
     """Models, and engines on them."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, catalog: Catalog | None = None) -> None:
         settings = WorkerSettings(device="cpu", threads=threads, dtype="fp32")
-        self.models = ModelRegistry(load_catalog(CATALOG), Device(settings))
+        self.models = ModelRegistry(catalog or load_catalog(CATALOG), Device(settings))
         self.runner = Runner(self.models)  # one for all, so that what batches take of the memory is known
 
     def resolve(self, fields: dict[str, Any]) -> ResolvedRequest:

@@ -8,45 +8,22 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from jobs.catalog.adapters import AdapterCard
+from jobs.catalog.entry import Entry, Id, Named
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import AtMost, Wire
 
-Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
+_Card = TypeVar("_Card", bound=Named)
 
 
-class _Entry(Wire):
-    id: Id
-    description: str = ""
-    path: Path | None = Field(None, description="A local folder, or a single .safetensors checkpoint.")
-    hub: str | None = Field(None, description="A hub id, instead of a path.")
-    revision: str | None = Field(
-        None, pattern=r"^[0-9a-f]{40}$", description="The hub commit to load; needed with `hub`."
-    )
-    sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
-        default_factory=dict,
-        description="Digests of files by their names under the path; a model whose files differ is not loaded.",
-    )
-
-    @model_validator(mode="after")
-    def _names_one_source(self) -> "_Entry":
-        if (self.path is None) == (self.hub is None):
-            raise ValueError("give either path or hub")
-        if self.hub is not None and self.revision is None:
-            raise ValueError("a hub id needs the 40 digits of its pinned revision")
-        return self
-
-
-_Card = TypeVar("_Card", bound=_Entry)
-
-
-class ClipCard(_Entry):
+class ClipCard(Entry):
     """A CLIP for guidance, scores and search."""
 
     head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
 
 
-class ModelCard(NamesSampler, _Entry):
+class ModelCard(NamesSampler, Entry):
     """A diffusion model: its files, its limits and the defaults of its requests."""
 
     aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
@@ -119,6 +96,7 @@ class Catalog(Wire):
 
     models: tuple[ModelCard, ...] = Field(min_length=1)
     clips: tuple[ClipCard, ...] = Field(min_length=1)
+    adapters: tuple[AdapterCard, ...] = ()
 
     @model_validator(mode="after")
     def _knows_its_clips(self) -> "Catalog":
@@ -129,6 +107,16 @@ class Catalog(Wire):
                     raise ValueError(
                         f"model {model.id!r} names the CLIP {clip!r}, which [clips] does not hold"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _knows_the_bases_of_its_adapters(self) -> "Catalog":
+        known = {name for model in self.models for name in model.names}
+        for adapter in self.adapters:
+            if strange := [name for name in adapter.base if name not in known]:
+                raise ValueError(
+                    f"adapter {adapter.id!r} is made for the model {strange[0]!r}, which [models] does not hold"
+                )
         return self
 
     @model_validator(mode="after")
@@ -165,12 +153,24 @@ class Catalog(Wire):
         """
         return _find(self.clips, clip_id, field="guidance.clip")
 
+    def adapter(self, adapter_id: str) -> AdapterCard:
+        """The card of an adapter.
+
+        Raises:
+            UnknownModelError: no adapter has this id.
+        """
+        return _find(self.adapters, adapter_id, field="adapters")
+
+    def adapters_of(self, card: ModelCard) -> tuple[AdapterCard, ...]:
+        """The adapters that are made for a model, or for any."""
+        return tuple(each for each in self.adapters if each.fits(card.names))
+
 
 def _find(cards: tuple[_Card, ...], wanted: str, *, field: str) -> _Card:
     for card in cards:
         if card.id == wanted:
             return card
-    known = ", ".join(card.id for card in cards)
+    known = ", ".join(card.id for card in cards) or "none"
     raise UnknownModelError(f"{wanted!r} is not in the catalog; it holds: {known}", field=field)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, HttpUrl, field_validator
 
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
+from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
@@ -107,6 +108,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     guidance: ResolvedGuidance | None = Field(
         description="CLIP guidance. Default: none. In a request, `{}` guides with the defaults of `laion`."
+    )
+    adapters: tuple[ResolvedAdapter, ...] = Field(
+        (), description="Adapters (LoRA) that change the model for this job alone. Default: none."
     )
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
@@ -210,6 +214,7 @@ class GenerateRequest(NamesSampler):
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
+    adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")

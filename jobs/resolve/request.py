@@ -14,6 +14,7 @@ from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.plan import StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
+from jobs.resolve.adapters import resolve_adapters
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
@@ -85,19 +86,18 @@ def _with_defaults(
         num_images=num_images,
         sampler=sampler,
         schedule=schedule,
-        eta=request.eta,
         guidance=guidance,
         init=init,
         mask=mask,
         outpaint=outpaint,
         hires=resolve_hires(request.hires, card, (width, height), prompt.steps, mask),
         variation=_variation(request, num_images),
-        preview_every_steps=request.preview_every_steps,
         personalization=resolve_personalization(request.personalization, card, catalog, library),
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
         upscale=_upscale(request, card),
         timeout_s=limits.timeout_of(request),
-        priority=request.priority,
+        adapters=resolve_adapters(request.adapters, card, catalog, prompt.steps),
+        **request.model_dump(include={"eta", "preview_every_steps", "priority"}),
     )
 
 

@@ -51,6 +51,8 @@ def proxying(backend: str, prefix: str, *, strips: bool = True, **headers: str) 
 class _Handler(BaseHTTPRequestHandler, ABC):
     """Passes a request on and its answer back, piece by piece."""
 
+    disable_nagle_algorithm = True  # a piece does not wait for the one before it
+
     @abstractmethod
     def target(self) -> str | None:
         """Where the request goes; None if it is not this proxy's."""

@@ -13,7 +13,8 @@ from tests.worker.conftest import ROOT
 from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
-from worker.models.registry import ModelRegistry, Ref, _Resident
+from worker.models.loader import Ref
+from worker.models.registry import ModelRegistry, _Resident
 from worker.settings import WorkerSettings
 
 MODELS = ROOT / "models"

@@ -1,7 +1,7 @@
 """A private copy of a text encoder during its fit to an aesthetic embedding, a few steps at a time."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -36,6 +36,7 @@ class Fitting:
         *,
         steps: int,
         lr: float,
+        changes: Mapping[str, Tensor] | None = None,
         completion: Completion | None = None,
         known: Tensor | None = None,
     ) -> None:
@@ -48,6 +49,7 @@ class Fitting:
             direction: e, of the aesthetic embedding, a unit vector [E].
             steps: T.
             lr: Adam's learning rate.
+            changes: what is added to the weights of these names before.
             completion: for an encoder without its CLIP's last layers: these and the projection, as a differentiable
                 function from its states [N, L, D] before the last norm, and the tokens, to embeddings [N, E].
             known: the CLIP's embedding of the first window, a unit vector [E], to check the encoder's compatibility.
@@ -61,7 +63,7 @@ class Fitting:
             self._goal = direction.to(device, torch.float32, copy=True)
             self._to_space = projection.to(device, torch.float32, copy=True)
             self._weights = {
-                name: weight.detach().to(torch.float32, copy=True).requires_grad_(True)
+                name: _changed(weight, (changes or {}).get(name)).requires_grad_(True)
                 for name, weight in encoder.named_parameters()
             }
             self._adam = torch.optim.Adam(self._weights.values(), lr=lr)
@@ -117,6 +119,12 @@ class Fitting:
 
     def _require_finite(self, value: Tensor) -> None:
         require_finite(value, "the personalized prompt", after=f"{self._taken} steps of aesthetic gradients")
+
+
+def _changed(weight: Tensor, change: Tensor | None) -> Tensor:
+    """A copy of a weight in float32, with a change."""
+    own = weight.detach().to(torch.float32, copy=True)
+    return own if change is None else own.add_(change.view_as(own))
 
 
 def _require_compatibility(embedding: Tensor, known: Tensor) -> None:

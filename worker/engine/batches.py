@@ -6,6 +6,7 @@ other kernels for other sizes.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -26,6 +27,7 @@ from worker.calls import (
 )
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.latents import Stack, advanced, calls_of, gathered, move_on
+from worker.models.adapters.files import TEXT
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
 from worker.sampling.prediction import Prediction, Predictions
@@ -35,15 +37,22 @@ FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a bat
 
 def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tensor]:
     """The hidden state [1, k L, D] of each wording."""
-    return models.diffusion(calls[0].model).encode([call.wording for call in calls])
+    model, wordings = models.diffusion(calls[0].model), [call.wording for call in calls]
+    return model.encode(wordings, calls[0].adapters, models.adapter)
 
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
     """The hidden state [1, L, D] of each text, or its encoder as far as it is fitted."""
-    personalizer, clip = models.diffusion(calls[0].model).personalizer, models.clip(calls[0].text_clip)
+    model, clip = models.diffusion(calls[0].model), models.clip(calls[0].text_clip)
     return [
-        personalizer.personalize(
-            call.text, call.direction, call.tuning, clip, call.fitting, seconds=FITTING_SLICE_S
+        model.personalizer.personalize(
+            call.text,
+            call.direction,
+            call.tuning,
+            clip,
+            call.fitting,
+            changes=partial(model.adaptations.changes, TEXT, call.tuning.adapters, models.adapter),
+            seconds=FITTING_SLICE_S,
         )
         for call in calls
     ]
@@ -66,7 +75,8 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     """The prediction of each call, whose solver goes on; one pass of the denoiser holds the rows of all calls."""
     model, states = models.diffusion(calls[0].model), [call.state for call in calls]
     before, next_calls = gathered(states), calls_of(states)
-    x, timesteps, rows = before.latents, next_calls[:, 0], model.rows([call.rows for call in calls])
+    x, timesteps = before.latents, next_calls[:, 0]
+    rows = model.rows([call.rows for call in calls], models.adapter)
     outputs = model.predict(x, timesteps, rows)
     starts = [0, *accumulate(call.size for call in calls[:-1])]
     for place, (start, call) in enumerate(zip(starts, calls, strict=True)):
@@ -111,7 +121,7 @@ def pull_back(calls: Sequence[PullBack], models: ModelRegistry) -> list[Tensor]:
     pulled = model.pull_back(
         torch.cat([call.latents for call in calls]),
         torch.cat([call.timestep for call in calls]),
-        model.rows([call.rows for call in calls]),
+        model.rows([call.rows for call in calls], models.adapter),
         torch.cat([call.gradient for call in calls]),
     )
     return list(pulled.split(1))

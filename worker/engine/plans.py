@@ -10,7 +10,8 @@ from jobs.requests.tasks import Task
 from worker.engine.tasks import run_task
 from worker.events import Yield
 from worker.facts import Facts
-from worker.models.registry import ModelRegistry, Ref
+from worker.models.loader import Ref
+from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.sampler import sample
@@ -68,13 +69,17 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
 
 
 def refs_of(request: ResolvedRequest, inputs: SamplerInputs) -> tuple[Ref, ...]:
-    """The models and CLIPs that the samplers of a request call."""
+    """The models, adapters and CLIPs that the samplers of a request call."""
     clips: list[str | None] = list(request.guidance.clips) if request.guidance else []
     clips += [inputs.scorer, inputs.aesthetic_scorer]
     if request.personalization is not None:
         clips.append(inputs.text_clip)
     named = dict.fromkeys(clip for clip in clips if clip is not None)
-    return Ref("model", request.model), *(Ref("clip", clip) for clip in named)
+    return (
+        Ref("model", request.model),
+        *(Ref("adapter", adapter.name) for adapter in request.adapters),
+        *(Ref("clip", clip) for clip in named),
+    )
 
 
 def facts_of(models: ModelRegistry, refs: tuple[Ref, ...]) -> Facts:

@@ -1,38 +1,22 @@
 """The models in memory: loaded by a thread beside the engine, pinned by jobs, evicted to make room."""
 
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import structlog
 
-from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
-from jobs.errors import DeviceLostError, LodestarError, ModelUnavailableError, OutOfMemoryError
+from jobs.catalog.catalog import Catalog
+from jobs.errors import LodestarError, ModelUnavailableError
+from worker.models.adapters.factors import Adapter
 from worker.models.clip import ClipModel
-from worker.models.cutout_batches import CutoutBatches
 from worker.models.device import Device
-from worker.models.failures import Failure, failure_of
 from worker.models.families.denoiser import Denoiser
-from worker.models.footprint import taking_memory
-from worker.models.loading.clip import load_clip
-from worker.models.loading.diffusion import load_diffusion
+from worker.models.loader import Loaded, Loader, Ref
 from worker.models.loading.digests import Digests
-from worker.models.loading.files import parameters
-from worker.models.shared import SharedNetworks
-from worker.models.warming import warm_up
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A model or a CLIP of the catalog."""
-
-    kind: Literal["model", "clip"]
-    id: str
 
 
 @dataclass(eq=False)
@@ -56,7 +40,7 @@ class Pin:
 
 @dataclass
 class _Resident:
-    model: Denoiser | ClipModel
+    model: Loaded
     pins: set[Pin] = field(default_factory=set)
 
 
@@ -78,13 +62,11 @@ class ModelRegistry:
         """
         self.catalog = catalog
         self.device = device
-        self._shared = SharedNetworks(digests)
-        self._cutout_batches = CutoutBatches()
+        self._loads = Loader(catalog, device, digests)
         self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
         self._queue: deque[Pin] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
         self._changed = threading.Condition()  # guards the three above
-        # Diffusers and transformers change global state while they load.
         self._one_at_a_time = threading.Lock()
         self._loader: threading.Thread | None = None
 
@@ -106,8 +88,14 @@ class ModelRegistry:
         assert isinstance(model, ClipModel)
         return model
 
+    def adapter(self, adapter_id: str) -> Adapter:
+        """An adapter; errors as for ``diffusion``."""
+        adapter = self._get(Ref("adapter", adapter_id))
+        assert isinstance(adapter, Adapter)
+        return adapter
+
     def loaded(self) -> tuple[str, ...]:
-        """Ids of the models and CLIPs in memory."""
+        """Ids of the models, CLIPs and adapters in memory."""
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
@@ -167,17 +155,27 @@ class ModelRegistry:
             if ref not in self._resident and not self._make_room(ref, pin):
                 return False
             self._get(ref, pin)
+        self._require_fit(pin.refs)
         return True
+
+    def _require_fit(self, refs: Sequence[Ref]) -> None:
+        """Refuse adapters that were made for other models than those beside them."""
+        with self._changed:
+            loaded = [self._resident[ref].model for ref in refs if ref in self._resident]
+        for model in loaded:
+            for adapter in loaded:
+                if isinstance(model, Denoiser) and isinstance(adapter, Adapter):
+                    model.adaptations.require(adapter)
 
     def _make_room(self, ref: Ref, pin: Pin) -> bool:
         """Evict models without a pin until another one fits; False if a pin must be released first."""
-        wanted = parameters(self._card(ref)) * self.device.dtype.itemsize
+        wanted = self._loads.bytes_of(ref)
         evicted = []
         with self._changed:
             while self._taken_bytes() + wanted > self.device.model_bytes:
                 idle = next((other for other, resident in self._resident.items() if not resident.pins), None)
                 if idle is not None:
-                    del self._resident[idle]
+                    self._evict(idle)
                     evicted.append(idle.id)
                     continue
                 self._short_of_room = any(resident.pins - {pin} for resident in self._resident.values())
@@ -188,25 +186,32 @@ class ModelRegistry:
             self.device.empty_cache()
         return not waits
 
+    def _evict(self, ref: Ref) -> None:
+        del self._resident[ref]
+        if ref.kind == "adapter":
+            for resident in self._resident.values():
+                if isinstance(resident.model, Denoiser):
+                    resident.model.release_adapters()
+
     def _taken_bytes(self) -> int:
         networks = {network for resident in self._resident.values() for network in resident.model.networks}
         return sum(
             tensor.nbytes for network in networks for tensor in (*network.parameters(), *network.buffers())
         )
 
-    def _get(self, ref: Ref, pin: Pin | None = None) -> Denoiser | ClipModel:
+    def _get(self, ref: Ref, pin: Pin | None = None) -> Loaded:
         with self._changed:
             if ref in self._resident:
                 return self._keep(ref, pin)
         with self._one_at_a_time:
             if ref not in self._resident:
-                model = self._load(ref)
+                model = self._loads.load(ref)
                 with self._changed:
                     self._resident[ref] = _Resident(model)
             with self._changed:
                 return self._keep(ref, pin)
 
-    def _keep(self, ref: Ref, pin: Pin | None) -> Denoiser | ClipModel:
+    def _keep(self, ref: Ref, pin: Pin | None) -> Loaded:
         resident = self._use(ref)
         if pin is not None and not pin.released:
             resident.pins.add(pin)
@@ -215,36 +220,3 @@ class ModelRegistry:
     def _use(self, ref: Ref) -> _Resident:
         self._resident.move_to_end(ref)
         return self._resident[ref]
-
-    def _load(self, ref: Ref) -> Denoiser | ClipModel:
-        card, started = self._card(ref), time.monotonic()
-        try:
-            model: Denoiser | ClipModel
-            with taking_memory(self.device.device):
-                if isinstance(card, ModelCard):
-                    model = load_diffusion(card, self.device, self._shared)
-                    if self.device.warms_up:
-                        warm_up(model, card)
-                else:
-                    model = load_clip(card, self.device, self._shared)
-                    # A CPU would spend seconds on it, and keeps the estimate.
-                    if self.device.device.type == "cuda":
-                        model.batch_cutouts = self._cutout_batches.of(ref.id, model)
-        except Exception as error:
-            whose = failure_of(_first(error), self.device.answers)
-            if whose is Failure.DEVICE:
-                raise DeviceLostError(f"the device is lost: {error}") from error
-            if whose is Failure.CALL:
-                raise
-            self.device.empty_cache()
-            raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error
-        log.info("loaded", kind=ref.kind, id=ref.id, seconds=round(time.monotonic() - started, 2))
-        return model
-
-    def _card(self, ref: Ref) -> ModelCard | ClipCard:
-        return self.catalog.model(ref.id) if ref.kind == "model" else self.catalog.clip(ref.id)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error that caused another."""
-    return error if error.__cause__ is None else _first(error.__cause__)

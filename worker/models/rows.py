@@ -1,14 +1,17 @@
 """The rows of a batch: the conditions of its pictures, put together once while the pictures stay together."""
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from worker.facts import RowSpec
-from worker.rows import Row, Rows
+from worker.models.adapters.mixture import Mixture
+from worker.models.caches import Latest
+from worker.rows import AdapterUse, Row, Rows
+
+Mix = Callable[[Sequence[Sequence[AdapterUse]]], Mixture | None]
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
 
@@ -25,6 +28,7 @@ class RowBatch:
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
         weights: of these rows, [N, R, 1, 1, 1]; 0 for a repetition.
         is_regular: whether every picture has R rows.
+        mixture: the adapters of the rows; None without any.
     """
 
     context: Tensor
@@ -34,6 +38,7 @@ class RowBatch:
     places: Tensor
     weights: Tensor
     is_regular: bool
+    mixture: Mixture | None = None
     _buffer: Tensor | None = field(default=None, init=False)
 
     def expanded(self, pictures: Tensor) -> Tensor:
@@ -87,18 +92,23 @@ class RowBatches:
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self._device, self._dtype = device, dtype
-        self._kept: OrderedDict[tuple[Rows, ...], RowBatch] = OrderedDict()
+        self._latest: Latest[tuple[Rows, ...], RowBatch] = Latest(KEPT)
 
-    def of(self, pictures: Sequence[Rows]) -> RowBatch:
-        """The batch of some pictures' rows, which agree in their keys."""
+    def of(self, pictures: Sequence[Rows], mix: Mix) -> RowBatch:
+        """The batch of some pictures' rows, which agree in their keys.
+
+        Args:
+            pictures: the rows of each.
+            mix: from the adapters of each row to their mixture.
+        """
         key = tuple(pictures)
-        batch = self._kept.pop(key, None) or self._made(key)
-        self._kept[key] = batch
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
-        return batch
+        return self._latest.of(key, lambda: self._made(key, mix))
 
-    def _made(self, pictures: tuple[Rows, ...]) -> RowBatch:
+    def forget(self) -> None:
+        """Keep no batch."""
+        self._latest.clear()
+
+    def _made(self, pictures: tuple[Rows, ...], mix: Mix) -> RowBatch:
         rows = [row for rows in pictures for row in rows]
         owners = [owner for owner, rows in enumerate(pictures) for _ in rows]
         most, starts = max(len(rows) for rows in pictures), [0]
@@ -117,6 +127,7 @@ class RowBatches:
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
             is_regular=len(rows) == most * len(pictures),
+            mixture=mix([row.adapters for row in rows]),
         )
 
     def _together(self, parts: Sequence[Tensor]) -> Tensor | None:

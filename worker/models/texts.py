@@ -7,7 +7,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from worker.facts import Reading
-from worker.models.encodings import EncodingCache
+from worker.models.caches import EncodingCache
 
 SIZE = 256
 

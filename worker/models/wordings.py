@@ -22,7 +22,9 @@ Encode = Callable[[Tensor, Tensor | None], Tensor]
 class WordingEncoder:
     """Wordings to contexts; keeps the latest windows' states."""
 
-    def __init__(self, tokenizer: Any, length: int, encode: Encode, device: torch.device) -> None:
+    def __init__(
+        self, tokenizer: Any, length: int, encode: Encode, device: torch.device, kept: int = KEPT
+    ) -> None:
         """For one text encoder.
 
         Args:
@@ -30,7 +32,9 @@ class WordingEncoder:
             length: of the encoder's context, L.
             encode: tokens [N, L] and an attention mask [N, L] or None to states [N, L, D].
             device: of the tokens.
+            kept: windows whose states are kept.
         """
+        self._kept = kept
         self._chunker, self._encode, self._device = Chunker(tokenizer, length), encode, device
         self._known: OrderedDict[Window, Tensor] = OrderedDict()
 
@@ -41,7 +45,7 @@ class WordingEncoder:
         contexts = [self._context(wording) for wording in wordings]
         for window in needed:
             self._known.move_to_end(window)
-        while len(self._known) > KEPT:
+        while len(self._known) > self._kept:
             self._known.popitem(last=False)
         return contexts
 

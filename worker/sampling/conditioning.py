@@ -15,7 +15,7 @@ from worker.aesthetics.personalization import blended
 from worker.calls import EncodeText, Personalize, Tuning
 from worker.events import Yield
 from worker.finite import require_finite
-from worker.rows import Row, Rows
+from worker.rows import AdapterUse, Row, Rows
 from worker.sampling.inputs import SamplerInputs
 
 
@@ -54,13 +54,40 @@ def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yiel
         weighted.append((request.negative_branch, request.unconditional_weight))
     wordings = dict.fromkeys(span.wording for branch, _ in weighted for span in branch.spans)
     contexts = yield from _contexts(request, wordings, inputs)
-    last_steps = sorted({span.last_step for branch, _ in weighted for span in branch.spans})
+    last_steps = {span.last_step for branch, _ in weighted for span in branch.spans} | _changes(request)
     return Conditions(
         tuple(
-            (step, tuple(Row(contexts[branch.at(step)], weight) for branch, weight in weighted))
-            for step in last_steps
+            (
+                step,
+                tuple(
+                    Row(contexts[branch.at(step)], weight, adapters=_adapters(request, step))
+                    for branch, weight in weighted
+                ),
+            )
+            for step in sorted(last_steps)
         )
     )
+
+
+def _adapters(request: ResolvedRequest, step: int) -> tuple[AdapterUse, ...]:
+    """Those that change the denoiser in a step."""
+    return tuple(
+        AdapterUse(each.name, each.weight)
+        for each in request.adapters
+        if each.weight and each.is_active(step, request.steps)
+    )
+
+
+def _of_the_text_encoder(request: ResolvedRequest) -> tuple[AdapterUse, ...]:
+    return tuple(AdapterUse(each.name, each.text_weight) for each in request.adapters if each.text_weight)
+
+
+def _changes(request: ResolvedRequest) -> set[int]:
+    """The steps that are the last with some adapters."""
+    if not request.adapters:
+        return set()
+    last = request.steps - 1
+    return {last, *(step for step in range(last) if _adapters(request, step) != _adapters(request, step + 1))}
 
 
 def _contexts(
@@ -71,15 +98,16 @@ def _contexts(
     What fills them are the states of an empty text.
     """
     contexts: dict[Wording, Tensor] = {}
+    adapters = _of_the_text_encoder(request)
     for wording in wordings:
-        contexts[wording] = yield EncodeText(request.model, wording)
+        contexts[wording] = yield EncodeText(request.model, wording, adapters)
     if request.reads_prompt and request.personalization is not None:
         whole = request.branches[0].at(0)
         contexts[whole] = yield from _personalized(request, contexts[whole], inputs)
     longest = max(context.shape[1] for context in contexts.values())
     if all(context.shape[1] == longest for context in contexts.values()):
         return contexts
-    empty: Tensor = yield EncodeText(request.model, EMPTY)
+    empty: Tensor = yield EncodeText(request.model, EMPTY, adapters)
     return {
         wording: torch.cat([context, *[empty] * ((longest - context.shape[1]) // empty.shape[1])], dim=1)
         for wording, context in contexts.items()
@@ -99,7 +127,15 @@ def _personalized(
         )
     embedding = inputs.embeddings[asked.digest]
     require_clip(embedding, inputs.text_clip, name=asked.embedding)
-    tuning = Tuning(asked.digest, asked.steps, asked.lr, asked.text, asked.text_angle, asked.text_negative)
+    tuning = Tuning(
+        asked.digest,
+        asked.steps,
+        asked.lr,
+        asked.text,
+        asked.text_angle,
+        asked.text_negative,
+        _of_the_text_encoder(request),
+    )
     tuned: object | None = None
     while not isinstance(tuned, Tensor):
         tuned = yield Personalize(

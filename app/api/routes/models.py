@@ -1,4 +1,4 @@
-"""The models and CLIPs of this installation."""
+"""The models, CLIPs and adapters of this installation."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
 from jobs.resolve.objectives import regularizers_of
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/models", tags=["models"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1", tags=["models"], route_class=IntakeRoute)
 
 
 class Sizes(Wire):
@@ -82,6 +82,28 @@ class ModelInfo(Wire):
     guidance_presets: tuple[PresetInfo, ...] = Field(description="Methods of CLIP guidance.")
 
 
+class AdapterInfo(Wire):
+    """A low-rank adapter (LoRA) of the catalog."""
+
+    id: str = Field(description="Name for `adapters.name`.", examples=["ink"])
+    description: str = Field(description="Description for a person; may be empty.")
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any whose layers have its shapes.",
+        examples=[["pocket"]],
+    )
+    weight: float = Field(description="Weight of requests that give none.", examples=[1.0])
+    triggers: tuple[str, ...] = Field(
+        description="Words for prompts, that it was trained with.", examples=[["ink"]]
+    )
+    licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
+
+
+class AdapterList(Wire):
+    """All adapters, in the catalog's order."""
+
+    data: tuple[AdapterInfo, ...] = Field(description="The adapters.")
+
+
 class ModelList(Wire):
     """All models, the default one first."""
 
@@ -89,11 +111,30 @@ class ModelList(Wire):
     data: tuple[ModelInfo, ...] = Field(description="The models; a request that names none gets the first.")
 
 
-@router.get("", summary="List models")
+@router.get("/models", summary="List models")
 @needs_key
 def list_models(services: TheServices) -> ModelList:
     """The models that a request may name, with their limits and defaults."""
     return ModelList(data=tuple(model_info(card, services) for card in services.catalog.models))
+
+
+@router.get("/adapters", summary="List adapters")
+@needs_key
+def list_adapters(services: TheServices) -> AdapterList:
+    """The adapters that a request may name, with the models that they are made for."""
+    return AdapterList(
+        data=tuple(
+            AdapterInfo(
+                id=card.id,
+                description=card.description,
+                base=card.base,
+                weight=card.weight,
+                triggers=card.triggers,
+                licence=card.licence,
+            )
+            for card in services.catalog.adapters
+        )
+    )
 
 
 def model_info(card: ModelCard, services: Services) -> ModelInfo:

@@ -12,7 +12,7 @@ from jobs.errors import ConfigurationError
 
 def test_a_model_that_is_not_on_disk_is_named(models_file: Path) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"model 'pocket' of .* is not there: .*models/pocket does not exist"
+        ConfigurationError, match=r"'pocket' of .* is not there: .*models/pocket does not exist"
     ):
         check_models(models_file)
 

@@ -167,3 +167,29 @@ class TestRefusals:
     )
     def test_a_wrong_entry_is_named(self, tmp_path: Path, text: str, reason: str) -> None:
         assert refusal(tmp_path, text).startswith(reason)
+
+
+ADAPTER = """
+[adapters.ink]
+path = "loras/ink.safetensors"
+base = ["small"]
+"""
+
+
+def test_an_adapter_is_for_the_models_that_it_names(tmp_path: Path) -> None:
+    other = MODEL.replace("models.small", "models.other") + "aliases = ['o']\n"
+    catalog = load(
+        tmp_path, MODEL + other + CLIP + ADAPTER + ADAPTER.replace("ink]", "any]").replace("base", "# base")
+    )
+    ink, any_of = catalog.adapters
+    assert ink.path == tmp_path / "loras" / "ink.safetensors"
+    assert catalog.adapters_of(catalog.model("small")) == (ink, any_of)
+    assert catalog.adapters_of(catalog.model("o")) == (any_of,)
+    assert catalog.adapter("ink") is ink
+    with pytest.raises(UnknownModelError, match="it holds: ink, any"):
+        catalog.adapter("pencil")
+
+
+def test_an_adapter_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
+    text = MODEL + CLIP + ADAPTER.replace("small", "large")
+    assert "adapter 'ink' is made for the model 'large'" in refusal(tmp_path, text)

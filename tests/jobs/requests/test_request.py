@@ -39,6 +39,7 @@ def test_only_the_prompt_is_needed() -> None:
         "init": None,
         "mask": None,
         "outpaint": None,
+        "adapters": (),
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

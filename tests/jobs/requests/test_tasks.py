@@ -50,6 +50,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "init": None,
         "mask": None,
         "outpaint": None,
+        "adapters": (),
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

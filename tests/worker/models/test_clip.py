@@ -16,7 +16,8 @@ from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
 from worker.models.clip import FEW_TOKENS, ClipModel
 from worker.models.device import Device
-from worker.models.registry import ModelRegistry, Ref, _Resident
+from worker.models.loader import Ref
+from worker.models.registry import ModelRegistry, _Resident
 from worker.settings import WorkerSettings
 
 

@@ -13,9 +13,10 @@ from jobs.errors import DeviceLostError, ModelUnavailableError, OutOfMemoryError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
+from worker.models.loader import Ref
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import parameters
-from worker.models.registry import ModelRegistry, Pin, Ref
+from worker.models.registry import ModelRegistry, Pin
 from worker.settings import WorkerSettings
 
 POCKET = ROOT / "models" / "pocket"

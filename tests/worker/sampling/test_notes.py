@@ -13,7 +13,8 @@ from worker.engine.tasks import run_task
 from worker.engine.work import Work
 from worker.events import Note
 from worker.models.families.denoiser import Denoiser
-from worker.models.registry import ModelRegistry, Ref
+from worker.models.loader import Ref
+from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.notes import note_cut_texts

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -16,11 +16,13 @@ from worker.canvas import Canvas
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
+from worker.models.adapters.adaptations import Adaptations, Find, no_adapter
+from worker.models.adapters.files import UNET
+from worker.models.caches import EncodingCache
 from worker.models.device import Device
-from worker.models.encodings import EncodingCache
 from worker.models.families.personalizer import Personalizer
 from worker.models.rows import RowBatch, RowBatches
-from worker.rows import Rows
+from worker.rows import AdapterUse, Rows
 
 PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
 
@@ -35,6 +37,7 @@ class Denoiser(ABC):
         facts: its properties, for samplers.
         least_side: height and width of the smallest latents that every level of the network has something of.
         encode_pictures: canvases of one shape to latents [N, C, h, w], float32 on the device. Keeps the latest.
+        adaptations: what adapters make of its networks.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Denoiser(ABC):
         *,
         least_side: int,
         personalizer: Personalizer | None = None,
+        adaptable: Mapping[str, Module] | None = None,
     ) -> None:
         """Freeze the networks, and bring them to the device."""
         self._networks: tuple[Module, ...] = tuple(networks)
@@ -59,10 +63,20 @@ class Denoiser(ABC):
         self._device = device
         self._rows = RowBatches(device.device, device.dtype)
         self._personalizer = personalizer
+        self.adaptations = Adaptations(adaptable or {}, device.device, device.dtype)
+        self._releases_adapters = False
 
     @abstractmethod
-    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
-        """The context [1, k L, D] of each wording, of k windows, on the device."""
+    def encode(
+        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), find: Find = no_adapter
+    ) -> list[Tensor]:
+        """The context [1, k L, D] of each wording, of k windows, on the device.
+
+        Args:
+            wordings: of prompts.
+            uses: adapters of the text encoder.
+            find: gives these.
+        """
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """The contexts [N, L, D] of N texts as they stand; words beyond its context are cut off."""
@@ -111,9 +125,21 @@ class Denoiser(ABC):
             raise ModelUnavailableError("this model cannot be personalized: it has no CLIP text encoder")
         return self._personalizer
 
-    def rows(self, pictures: Sequence[Rows]) -> RowBatch:
-        """The batch of some pictures' rows."""
-        return self._rows.of(pictures)
+    def release_adapters(self) -> None:
+        """Let go of all that was made of adapters, at the next batch: one has left the memory. For any thread."""
+        self._releases_adapters = True
+
+    def forget_adapters(self) -> None:
+        """Keep nothing that was made of adapters."""
+        self._releases_adapters = False
+        self._rows.forget()
+        self.adaptations.forget()
+
+    def rows(self, pictures: Sequence[Rows], find: Find = no_adapter) -> RowBatch:
+        """The batch of some pictures' rows; ``find`` gives their adapters."""
+        if self._releases_adapters:
+            self.forget_adapters()
+        return self._rows.of(pictures, lambda rows: self.adaptations.of_rows(UNET, rows, find))
 
     @torch.no_grad()
     def predict(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:

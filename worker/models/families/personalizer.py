@@ -1,6 +1,7 @@
 """Aesthetic gradients of a CLIP text encoder in memory."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ class Personalizer:
         clip: ClipModel,
         fitting: object | None = None,
         *,
+        changes: Callable[[], Mapping[str, Tensor]] = dict,
         seconds: float = math.inf,
     ) -> Tensor | Fitting:
         """The hidden states [1, L, D] of a text after aesthetic gradients, float32 on the CPU.
@@ -48,6 +50,7 @@ class Personalizer:
             tuning: the parameters of the fit, by which the answer is cached.
             clip: the CLIP that the text encoder belongs to.
             fitting: the answer of the call before, if that was not the hidden states.
+            changes: what adapters add to the encoder's weights, by their names.
             seconds: after these, answer the encoder as far as it is fitted.
 
         Raises:
@@ -58,11 +61,13 @@ class Personalizer:
         if known is not None:
             return known
         if not isinstance(fitting, Fitting):
-            fitting = self._fitting(text, direction, tuning, clip)
+            fitting = self._fitting(text, direction, tuning, clip, changes())
         fitting.advance(seconds)
         return self._tuned.keep(text, tuning, fitting.states()[:1].cpu()) if fitting.done else fitting
 
-    def _fitting(self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel) -> Fitting:
+    def _fitting(
+        self, text: str, direction: Tensor, tuning: Tuning, clip: ClipModel, changes: Mapping[str, Tensor]
+    ) -> Fitting:
         config, tower = self._text_encoder.config, clip.text_tower
         if tower.width != config.hidden_size:
             raise ModelUnavailableError(
@@ -80,6 +85,7 @@ class Personalizer:
             direction,
             steps=tuning.steps,
             lr=tuning.lr,
+            changes=changes,
             completion=tower.completion(config.num_hidden_layers, device),
             known=clip.embed_text(text)[0],
         )

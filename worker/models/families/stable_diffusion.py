@@ -13,6 +13,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from jobs.prompts.prompt import Wording
 from worker.facts import ModelFacts, RowSpec
 from worker.finite import is_finite
+from worker.models.adapters.adaptations import Find, no_adapter
+from worker.models.adapters.files import TEXT, UNET
+from worker.models.adapters.mixture import Mixture
+from worker.models.caches import Latest
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.device import Device
 from worker.models.families import original
@@ -32,9 +36,11 @@ from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch
 from worker.models.texts import measured, require_vocabulary
 from worker.models.wordings import WordingEncoder
+from worker.rows import AdapterUse
 
 # Pictures of this width or more keep no activations of the decoder for the guidance gradient.
 CHECKPOINTED_PX = 256
+ADAPTED_SETS, ADAPTED_WINDOWS = 16, 32  # of texts with adapters: sets, and windows of each
 
 
 class StableDiffusion(Denoiser):
@@ -48,6 +54,7 @@ class StableDiffusion(Denoiser):
             self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
         )
         self._wordings = WordingEncoder(self._tokenizer, self._length, self._encode_tokens, device.device)
+        self._adapted_wordings: Latest[Mixture, WordingEncoder] = Latest(ADAPTED_SETS)
         facts = ModelFacts(
             latent_channels=vae.config.latent_channels,
             latent_factor=2 ** (len(vae.config.block_out_channels) - 1),
@@ -64,7 +71,12 @@ class StableDiffusion(Denoiser):
         networks = (self._text_encoder, self._unet, vae)
         personalizer = Personalizer(self._tokenizer, self._text_encoder, self._length)
         super().__init__(
-            networks, facts, device, least_side=max(8, 1 << (levels - 1)), personalizer=personalizer
+            networks,
+            facts,
+            device,
+            least_side=max(8, 1 << (levels - 1)),
+            personalizer=personalizer,
+            adaptable={UNET: self._unet, TEXT: self._text_encoder},
         )
         for network in (self._unet, vae):
             device.choose_attention(network)
@@ -87,16 +99,37 @@ class StableDiffusion(Denoiser):
         self._network.prepare(*row)
         super().prepare(latents, timesteps, rows)
 
-    def encode(self, wordings: Sequence[Wording]) -> list[Tensor]:
-        return self._wordings(wordings)
+    def encode(
+        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), find: Find = no_adapter
+    ) -> list[Tensor]:
+        mixture = self.adaptations.of_all(TEXT, uses, find)
+        return self._wordings(wordings) if mixture is None else self._with(mixture)(wordings)
+
+    def _with(self, mixture: Mixture) -> WordingEncoder:
+        """The encoder of wordings by the text encoder with some adapters; keeps the latest."""
+        encode = partial(self._encode_tokens, mixture=mixture)
+        make = partial(WordingEncoder, self._tokenizer, self._length, encode, self._device.device)
+        return self._adapted_wordings.of(mixture, lambda: make(kept=ADAPTED_WINDOWS))
+
+    def forget_adapters(self) -> None:
+        self._adapted_wordings.clear()
+        super().forget_adapters()
 
     @torch.inference_mode()
-    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        hidden: Tensor = self._text_encoder(tokens, attention_mask=mask)[0]
+    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
+        named = {"attention_mask": mask}
+        if mixture is None:
+            hidden: Tensor = self._text_encoder(tokens, **named)[0]
+        else:
+            hidden = self.adaptations.run(TEXT, mixture, tokens, **named)[0]
         return hidden
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
-        return self._network(latents.to(self._device.dtype), timesteps, rows.context)
+        inputs = latents.to(self._device.dtype), timesteps, rows.context
+        if rows.mixture is None:
+            return self._network(*inputs)
+        output: Tensor = self.adaptations.run(UNET, rows.mixture, *inputs, return_dict=False)[0]
+        return output
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         latents = self._posterior_mode(pictures)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.models.families.family import Family
@@ -27,7 +28,7 @@ def locate(card: ModelCard | ClipCard) -> Path:
     return path
 
 
-def require_pinned(card: ModelCard | ClipCard, path: Path, digests: Digests) -> None:
+def require_pinned(card: ModelCard | ClipCard | AdapterCard, path: Path, digests: Digests) -> None:
     """Refuse files that are not those that the catalog pins.
 
     After loading this reads only what was not loaded, since the digests of the rest are known by then.

@@ -114,6 +114,15 @@ def _tokenizer(folder: Path, name: str) -> Any:
     return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
 
 
+def empty_networks(folder: Path, family: Family) -> dict[str, Any]:
+    """The networks that a folder describes, their weights on the meta device.
+
+    Raises:
+        ModelUnavailableError: one is of a kind that is not served.
+    """
+    return {name: _empty(folder / name, network) for name, network in family.networks.items()}
+
+
 def _empty(folder: Path, network: Network) -> Any:
     """A network as its configuration has it, its weights on the meta device."""
     config = read_object(folder / "config.json")

@@ -34,6 +34,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "long_prompt": "cut",
         "init": None,
         "mask": None,
+        "adapters": [],
         "variation": None,
         "hires": None,
         "outpaint": None,

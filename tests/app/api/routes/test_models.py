@@ -51,3 +51,7 @@ def test_a_preset_says_what_it_fills_in(client: TestClient) -> None:
 
 def test_where_a_model_lies_on_the_disk_is_not_told(client: TestClient) -> None:
     assert "path" not in client.get("/v1/models").text
+
+
+def test_adapters_are_listed_without_their_files(client: TestClient) -> None:
+    assert client.get("/v1/adapters").json() == {"data": []}

@@ -71,3 +71,12 @@ def test_people_on_this_machine_are_told_an_address_that_leads_there(host: str, 
 @needs_both
 def test_that_of_both_families_is_the_one_that_everybody_reaches() -> None:
     assert url_of("::", 8000) == "http://127.0.0.1:8000"
+
+
+def test_the_second_part_of_an_answer_does_not_wait_until_the_first_is_acknowledged() -> None:
+    with listening("localhost", 0) as sockets:
+        for listener in sockets:
+            with socket.create_connection(listener.getsockname()[:2]):
+                accepted, _ = listener.accept()
+                with accepted:
+                    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -1,0 +1,49 @@
+"""The adapters of a request: changes of low rank that its model is given for this job alone."""
+
+from functools import partial
+from typing import Annotated
+
+from pydantic import Field
+
+from jobs.wire import MAX_ID_CHARS, Wire, same_field
+
+MAX_ADAPTERS = 8
+MAX_WEIGHT = 4.0
+
+
+class ResolvedAdapter(Wire):
+    """An adapter with every default filled in."""
+
+    name: str = Field(description="Id of an adapter of /v1/adapters.", examples=["ink"])
+    weight: float = Field(
+        description="How much of its change the denoiser gets: 1 for all, more to exaggerate, negative for the "
+        "opposite. Default: the adapter's own.",
+        examples=[0.8],
+    )
+    text_weight: float = Field(
+        description="The same for the text encoder, of adapters that change it. Default: `weight`.",
+        examples=[0.8],
+    )
+    start: float = Field(
+        0.0, description="Share of the run after which it changes the denoiser.", examples=[0.0]
+    )
+    end: float = Field(1.0, description="Share of the run up to which it does.", examples=[1.0])
+
+    def is_active(self, step: int, steps: int) -> bool:
+        """Whether it changes the denoiser in a step, from 0, of a run of so many."""
+        return self.start <= step / steps and (step + 1) / steps <= self.end
+
+
+_field = partial(same_field, ResolvedAdapter)
+_Weight = Annotated[float | None, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT)]
+_Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Adapter(Wire):
+    """An adapter of the catalog, with its weights and its window."""
+
+    name: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS)] = _field("name", ...)
+    weight: _Weight = _field("weight")
+    text_weight: _Weight = _field("text_weight")
+    start: _Share = _field("start", 0.0)
+    end: _Share = _field("end", 1.0)

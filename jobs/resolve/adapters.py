@@ -1,0 +1,60 @@
+"""Resolve a request's adapters: fill in the defaults, and refuse those that are not for its model."""
+
+from collections.abc import Sequence
+
+from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.requests.conditions.adapters import Adapter, ResolvedAdapter
+
+
+def resolve_adapters(
+    asked: Sequence[Adapter], card: ModelCard, catalog: Catalog, steps: int
+) -> tuple[ResolvedAdapter, ...]:
+    """The adapters of a request.
+
+    Args:
+        asked: of the caller.
+        card: of the request's model.
+        catalog: the adapters.
+        steps: of the request, with its default.
+
+    Raises:
+        InvalidRequestError: the catalog does not hold one; or one is for other models, is named twice, or changes no
+            step.
+    """
+    names: set[str] = set()
+    resolved = []
+    for number, adapter in enumerate(asked):
+        field = f"adapters.{number}"
+        if adapter.name in names:
+            raise InvalidRequestError(f"the adapter {adapter.name!r} is named twice", field=f"{field}.name")
+        names.add(adapter.name)
+        resolved.append(_resolved(adapter, field, card, catalog))
+        if not any(resolved[-1].is_active(step, steps) for step in range(steps)):
+            raise InvalidRequestError(
+                f"no step of {steps} lies between {adapter.start:g} and {adapter.end:g} of the run",
+                field=f"{field}.end" if adapter.start == 0 else f"{field}.start",
+            )
+    return tuple(resolved)
+
+
+def _resolved(asked: Adapter, field: str, card: ModelCard, catalog: Catalog) -> ResolvedAdapter:
+    try:
+        known = catalog.adapter(asked.name)
+    except UnknownModelError as error:
+        raise InvalidRequestError(error.message, field=f"{field}.name") from error
+    if not known.fits(card.names):
+        fitting = ", ".join(each.id for each in catalog.adapters_of(card)) or "none"
+        raise InvalidRequestError(
+            f"the adapter {known.id!r} is made for {', '.join(known.base)}, not for model {card.id!r}; "
+            f"made for that: {fitting}",
+            field=f"{field}.name",
+        )
+    weight = known.weight if asked.weight is None else asked.weight
+    return ResolvedAdapter(
+        name=known.id,
+        weight=weight,
+        text_weight=weight if asked.text_weight is None else asked.text_weight,
+        start=asked.start,
+        end=asked.end,
+    )

@@ -1,0 +1,90 @@
+"""What adapters make of one model's networks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from jobs.errors import ModelUnavailableError
+from worker.models.adapters.adapted import AdaptedNetwork
+from worker.models.adapters.factors import Adapter
+from worker.models.adapters.fitting import Fitted, fitted
+from worker.models.adapters.mixture import Mixer, Mixture
+from worker.rows import AdapterUse
+
+Find = Callable[[str], Adapter]  # by its id in the catalog
+
+
+def no_adapter(adapter: str) -> Adapter:
+    """Find none.
+
+    Raises:
+        ModelUnavailableError: always.
+    """
+    raise ModelUnavailableError(f"there is no adapter {adapter!r} here")
+
+
+class Adaptations:
+    """The networks of a model that adapters may change, each by its name in an adapter's file."""
+
+    def __init__(self, networks: Mapping[str, nn.Module], device: torch.device, dtype: torch.dtype) -> None:
+        """Change nothing.
+
+        Args:
+            networks: frozen, on the device.
+            device: of the networks.
+            dtype: that they compute in.
+        """
+        self._networks = networks
+        self._adapted = {part: AdaptedNetwork(network) for part, network in networks.items()}
+        self._mixers = {part: Mixer(device, dtype) for part in networks}
+        self._fitted: WeakKeyDictionary[Adapter, dict[str, Fitted]] = WeakKeyDictionary()
+
+    def require(self, adapter: Adapter) -> None:
+        """Refuse an adapter of another model.
+
+        Raises:
+            ModelUnavailableError: it does not fit the networks; see ``fitted``.
+        """
+        for part in self._networks:
+            self._fit(part, adapter)
+
+    def forget(self) -> None:
+        """Keep nothing of any adapter."""
+        for mixer in self._mixers.values():
+            mixer.forget()
+
+    def of_rows(self, part: str, rows: Sequence[Sequence[AdapterUse]], find: Find) -> Mixture | None:
+        """The mixture of a network's rows, each with its adapters; None if none changes the network."""
+        if not any(rows):
+            return None
+        return self._mixers[part].of_rows(
+            [[(self._fit(part, find(use.adapter)), use.weight) for use in uses] for uses in rows]
+        )
+
+    def of_all(self, part: str, uses: Sequence[AdapterUse], find: Find) -> Mixture | None:
+        """The mixture of any number of rows with the same adapters; None if none changes the network."""
+        if not uses:
+            return None
+        return self._mixers[part].of_all([(self._fit(part, find(use.adapter)), use.weight) for use in uses])
+
+    def changes(self, part: str, uses: Sequence[AdapterUse], find: Find) -> dict[str, Tensor]:
+        """What adapters add to a network's weights, by the names of these, in float32."""
+        added: dict[str, Tensor] = {}
+        for use in uses:
+            for layer, factors in self._fit(part, find(use.adapter)).layers.items():
+                change, name = use.weight * factors.product, f"{layer}.weight"
+                added[name] = added[name] + change if name in added else change
+        return added
+
+    def run(self, part: str, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
+        """The answer of a network with the adapters of its rows."""
+        return self._adapted[part](mixture, *inputs, **named)
+
+    def _fit(self, part: str, adapter: Adapter) -> Fitted:
+        known = self._fitted.setdefault(adapter, {})
+        if part not in known:
+            known[part] = fitted(adapter, part, self._networks[part])
+        return known[part]

@@ -1,0 +1,91 @@
+"""A network whose rows may each carry adapters of their own."""
+
+import copy
+from contextvars import ContextVar
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from worker.models.adapters.fitting import changeable
+from worker.models.adapters.mixture import Mixture, Segment
+
+_mixture: ContextVar[Mixture | None] = ContextVar("mixture", default=None)  # of the call that is running
+
+
+class AdaptedNetwork:
+    """A network with the weights of another, which stays as it is.
+
+    Its layers are copies that share their weights with the other's. They read the adapters of the running call, so no
+    module remembers any.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        """Copy nothing yet.
+
+        Args:
+            network: frozen, on its device.
+        """
+        self._plain = network
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        shared: dict[int, Any] = {
+            id(tensor): tensor for tensor in (*self._plain.parameters(), *self._plain.buffers())
+        }
+        network = copy.deepcopy(self._plain, shared)
+        for name, layer in changeable(network).items():
+            layer.__class__ = _AdaptedLinear if isinstance(layer, nn.Linear) else _AdaptedConvolution
+            layer.place = name  # type: ignore[assignment]  # a name, not a module
+        return network
+
+    def __call__(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
+        """The network's answer to inputs [B, ...], with the adapters of B rows."""
+        token = _mixture.set(mixture)
+        try:
+            return self._network(*inputs, **named)
+        finally:
+            _mixture.reset(token)
+
+
+class _AdaptedLinear(nn.Linear):
+    place: str
+
+    def forward(self, input: Tensor) -> Tensor:
+        output = super().forward(input)
+        for segment in _segments(self.place):
+            stack = segment.stacks[self.place]
+            low = F.linear(_rows(input, segment), stack.down)
+            weights = segment.spread(stack).to(low.dtype)
+            low = low * weights.view(len(weights), *[1] * (low.ndim - 2), -1)
+            output = _added(output, F.linear(low, stack.up), segment)
+        return output
+
+
+class _AdaptedConvolution(nn.Conv2d):
+    place: str
+
+    def forward(self, input: Tensor) -> Tensor:
+        output = super().forward(input)
+        for segment in _segments(self.place):
+            stack = segment.stacks[self.place]
+            low = F.conv2d(_rows(input, segment), stack.down, None, self.stride, self.padding, self.dilation)
+            low = low * segment.spread(stack).to(low.dtype)[:, :, None, None]
+            output = _added(output, F.conv2d(low, stack.up[:, :, None, None]), segment)
+        return output
+
+
+def _segments(place: str) -> list[Segment]:
+    """Those of the running call that change a layer."""
+    mixture = _mixture.get()
+    return [segment for segment in mixture.segments if place in segment.stacks] if mixture else []
+
+
+def _rows(values: Tensor, segment: Segment) -> Tensor:
+    return values if segment.rows is None else values.index_select(0, segment.rows)
+
+
+def _added(output: Tensor, change: Tensor, segment: Segment) -> Tensor:
+    """The output with the change of some rows; the others keep their bits."""
+    return output + change if segment.rows is None else output.index_add(0, segment.rows, change)

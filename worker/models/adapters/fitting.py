@@ -1,0 +1,79 @@
+"""Fits the factors of an adapter to the layers of a network in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import nn
+
+from jobs.errors import ModelUnavailableError
+from worker.models.adapters.factors import Adapter, Factors
+
+UNMATCHED_SHARE = 0.05  # of an adapter's layers that the network may lack
+FEW = 3  # layers that a refusal names
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """An adapter for one network in memory.
+
+    Attributes:
+        adapter: as its file writes it.
+        layers: its factors by the names of the network's layers; none where it leaves the network as it is.
+    """
+
+    adapter: Adapter
+    layers: Mapping[str, Factors]
+
+    @cached_property
+    def rank(self) -> int:
+        """The highest of its layers."""
+        return max((factors.rank for factors in self.layers.values()), default=0)
+
+
+def changeable(network: nn.Module) -> dict[str, nn.Module]:
+    """The layers of a network that an adapter may change, by their names."""
+    return {
+        name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)
+    }
+
+
+def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
+    """An adapter for one network.
+
+    Args:
+        adapter: in memory.
+        part: the network's name in ``adapter.parts``.
+        network: of the model.
+
+    Raises:
+        ModelUnavailableError: it was made for another network: too many of its layers are missing here, or one has
+            another shape.
+    """
+    given, own = adapter.parts.get(part, {}), {}
+    layers = {_flat(name): (name, layer) for name, layer in changeable(network).items()}
+    missing, misshapen = [], []
+    for flat, factors in given.items():
+        name, layer = layers.get(flat, ("", None))
+        if layer is None:
+            missing.append(flat)
+            continue
+        its = factors.for_layer(layer)
+        if its is None:
+            misshapen.append(name)
+        else:
+            own[name] = its
+    if misshapen or len(missing) > UNMATCHED_SHARE * len(given):
+        raise ModelUnavailableError(
+            f"adapter {adapter.id!r} does not fit this model: of {len(given)} layers, "
+            + " and ".join(
+                f"{len(names)} {what} ({', '.join(names[:FEW])}{', ...' if len(names) > FEW else ''})"
+                for names, what in ((missing, "are missing"), (misshapen, "have another shape"))
+                if names
+            )
+        )
+    return Fitted(adapter, own)
+
+
+def _flat(name: str) -> str:
+    return name.removeprefix("text_model.").replace(".", "_")

@@ -1,0 +1,113 @@
+"""Loads what the catalog names, and tells what is the fault of the model, of the memory and of the device."""
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from jobs.catalog.adapters import AdapterCard
+from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
+from jobs.errors import DeviceLostError, OutOfMemoryError
+from worker.models.adapters.factors import Adapter
+from worker.models.adapters.loading import adapter_parameters, load_adapter
+from worker.models.clip import ClipModel
+from worker.models.cutout_batches import CutoutBatches
+from worker.models.device import Device
+from worker.models.failures import Failure, failure_of
+from worker.models.families.denoiser import Denoiser
+from worker.models.footprint import taking_memory
+from worker.models.loading.clip import load_clip
+from worker.models.loading.diffusion import load_diffusion
+from worker.models.loading.digests import Digests
+from worker.models.loading.files import parameters
+from worker.models.shared import SharedNetworks
+from worker.models.warming import warm_up
+
+log = structlog.get_logger(__name__)
+
+Card = ModelCard | ClipCard | AdapterCard
+Loaded = Denoiser | ClipModel | Adapter
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A model, a CLIP or an adapter of the catalog."""
+
+    kind: Literal["model", "clip", "adapter"]
+    id: str
+
+
+class Loader:
+    """Loads one model at a time: diffusers and transformers change global state meanwhile."""
+
+    def __init__(self, catalog: Catalog, device: Device, digests: Digests | None = None) -> None:
+        """Load nothing yet.
+
+        Args:
+            catalog: the models.
+            device: where to.
+            digests: of their files; those of this process alone if left out.
+        """
+        self.catalog = catalog
+        self._device = device
+        self._shared = SharedNetworks(digests)
+        self._cutout_batches = CutoutBatches()
+
+    def bytes_of(self, ref: Ref) -> int:
+        """The memory that a model will take; 0 if its files cannot be read."""
+        card = self._card(ref)
+        count = adapter_parameters(card) if isinstance(card, AdapterCard) else parameters(card)
+        return count * self._device.dtype.itemsize
+
+    def load(self, ref: Ref) -> Loaded:
+        """Load a model.
+
+        Raises:
+            UnknownModelError: the catalog does not hold it.
+            ModelUnavailableError: it cannot be loaded.
+            OutOfMemoryError: it does not fit the device's memory.
+            DeviceLostError: the device computes no more.
+        """
+        card, started = self._card(ref), time.monotonic()
+        try:
+            with taking_memory(self._device.device):
+                loaded = self._loaded(card)
+        except Exception as error:
+            whose = failure_of(_first(error), self._device.answers)
+            if whose is Failure.DEVICE:
+                raise DeviceLostError(f"the device is lost: {error}") from error
+            if whose is Failure.CALL:
+                raise
+            self._device.empty_cache()
+            raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error
+        log.info("loaded", kind=ref.kind, id=ref.id, seconds=round(time.monotonic() - started, 2))
+        return loaded
+
+    def _loaded(self, card: Card) -> Loaded:
+        if isinstance(card, AdapterCard):
+            return load_adapter(card, self._device, self._shared.digests)
+        if isinstance(card, ModelCard):
+            model = load_diffusion(card, self._device, self._shared)
+            if self._device.warms_up:
+                warm_up(model, card)
+            return model
+        clip = load_clip(card, self._device, self._shared)
+        # A CPU would spend seconds on it, and keeps the estimate.
+        if self._device.device.type == "cuda":
+            clip.batch_cutouts = self._cutout_batches.of(card.id, clip)
+        return clip
+
+    def _card(self, ref: Ref) -> Card:
+        match ref.kind:
+            case "model":
+                return self.catalog.model(ref.id)
+            case "clip":
+                return self.catalog.clip(ref.id)
+            case "adapter":
+                return self.catalog.adapter(ref.id)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that caused another."""
+    return error if error.__cause__ is None else _first(error.__cause__)
