@@ -19,6 +19,7 @@ BENCHMARKS = (
     "serving",
     "adapters",
     "queue",
+    "quotas",
     "idle",
     "networks",
     "scheduling",

@@ -8,10 +8,11 @@ class LodestarError(Exception):
 
     type: ClassVar[str] = "error"
 
-    def __init__(self, message: str, *, field: str | None = None) -> None:
+    def __init__(self, message: str, *, field: str | None = None, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
+        self.retry_after_s = retry_after_s
 
 
 class InvalidRequestError(LodestarError):
@@ -73,6 +74,18 @@ class QueueFullError(LodestarError):
     type = "queue_full"
 
 
+class RateLimitedError(LodestarError):
+    """The sender asks for more work, or more often, than its quota grants at present."""
+
+    type = "rate_limited"
+
+
+class QuotaExceededError(LodestarError):
+    """The sender's quota for this month does not cover the job."""
+
+    type = "quota_exceeded"
+
+
 class QueueUnavailableError(LodestarError):
     """Redis cannot be reached, or refuses to write."""
 
@@ -101,6 +114,12 @@ class UnknownKeyError(LodestarError):
     """No key of callers has this id."""
 
     type = "unknown_key"
+
+
+class UnknownTenantError(LodestarError):
+    """Nothing is set for a tenant of this name."""
+
+    type = "unknown_tenant"
 
 
 class NoImageTowerError(LodestarError):

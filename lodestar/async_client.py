@@ -101,6 +101,10 @@ class AsyncClient:
         """Queue a job and wait for nothing; the job with its seed and every default filled in."""
         return await self._transport.run(calls.submit(calls.request_of(prompt, fields)))
 
+    async def quote(self, prompt: Prompt, **fields: Any) -> dict[str, Any]:
+        """What a job of these fields would cost, as in ``POST /v1/quote``; nothing is submitted."""
+        return await self._transport.run(calls.quote_of(calls.request_of(prompt, fields)))
+
     async def score(
         self,
         pictures: PictureLike | Sequence[PictureLike],
@@ -147,6 +151,10 @@ class AsyncClient:
     async def queue(self) -> dict[str, Any]:
         """The numbers of jobs and workers, as in ``GET /v1/queue``."""
         return await self._transport.run(calls.described("/v1/queue"))
+
+    async def usage(self, month: str | None = None) -> dict[str, Any]:
+        """What was used in a month (``2026-11``; this one if None) and is left, as in ``GET /v1/usage``."""
+        return await self._transport.run(calls.described("/v1/usage", calls.given(month=month)))
 
     async def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Any other request, with the options of httpx; its answer, which is a success."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 
 from torch import Tensor
+
+from worker.canvas import Canvas
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,41 @@ class AdapterUse:
 
     adapter: str
     weight: float
+
+
+class Emphasis(StrEnum):
+    """How the weight of a control goes over its n + 1 residuals, from the first skip to the middle."""
+
+    FLAT = "flat"  # w
+    SOFT = "soft"  # w 0.825^(n - i), as the web UI's extension weakens the outer ones
+    RISING = "rising"  # w 10^(i / n - 1), as diffusers' guess mode does
+
+    def scales(self, weight: float, last: int) -> list[float]:
+        """Of the residuals 0 to ``last``."""
+        match self:
+            case Emphasis.FLAT:
+                return [weight] * (last + 1)
+            case Emphasis.SOFT:
+                return [weight * 0.825 ** (last - number) for number in range(last + 1)]
+            case Emphasis.RISING:
+                return [weight * 10 ** (number / last - 1) for number in range(last + 1)]
+
+
+@dataclass(frozen=True, eq=False)
+class ControlUse:
+    """A ControlNet, and the map that it reads.
+
+    Attributes:
+        control: its id in the catalog.
+        canvas: the map, at the size of the picture.
+        weight: of its residuals, more than 0.
+        emphasis: how the weight goes over these.
+    """
+
+    control: str
+    canvas: Canvas
+    weight: float
+    emphasis: Emphasis = Emphasis.FLAT
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +72,7 @@ class Row:
         vector: pooled text and sizes, or an embedding of a picture, [1, V]; for models that are told one.
         channels: beside the latents, such as a mask or an encoded picture, [1, K, h, w]; likewise.
         adapters: of the denoiser for this row alone.
+        controls: whose residuals are added for this row alone.
     """
 
     context: Tensor
@@ -41,10 +80,11 @@ class Row:
     vector: Tensor | None = None
     channels: Tensor | None = None
     adapters: tuple[AdapterUse, ...] = ()
+    controls: tuple[ControlUse, ...] = ()
 
     @cached_property
     def key(self) -> Hashable:
-        """The shapes of the conditions, in which the rows of one batch agree. Their adapters may differ."""
+        """The shapes of the conditions, in which the rows of one batch agree. Adapters and controls may differ."""
         others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))
         return self.context.shape[1:], *others
 

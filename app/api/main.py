@@ -40,7 +40,8 @@ from app.api.routes import (
     workers,
 )
 from app.api.routes import errors as error_pages
-from app.api.routes.admin import keys, whoami
+from app.api.routes.accounts import quote, usage
+from app.api.routes.admin import keys, tenants, whoami
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -67,7 +68,10 @@ NOUNS = (
     workers,
     queue,
     webhooks,
+    quote,
+    usage,
     keys,
+    tenants,
     whoami,
     health,
     metrics,

@@ -13,7 +13,7 @@ from app.api.access.keys.needs import Need, need_of
 from app.api.access.site_guard import WORKING_PATHS
 from app.api.intake.form_schema import without_null
 from app.api.problems.handlers import documented
-from app.api.problems.kinds import TIMED_OUT, TOO_LARGE, UNAUTHENTICATED
+from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
 from app.api.problems.problem import FieldError, Problem
 
 TITLE = "Lodestar"
@@ -107,7 +107,8 @@ def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any], need:
         kinds.append("missing_scope")
     responses.setdefault("403", documented(*kinds)[403])
     if not need.is_public:
-        responses.setdefault(str(UNAUTHENTICATED), documented("unauthenticated")[UNAUTHENTICATED])
+        for status, response in documented("unauthenticated", "too_many_wrong_keys").items():
+            responses.setdefault(str(status), response)
     if str(TOO_LARGE) in responses:
         responses.setdefault(str(TIMED_OUT), documented("request_timeout")[TIMED_OUT])
 

@@ -9,6 +9,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from jobs.status import links
 
 _MAPPED = "::ffff:"
+_BY_PROXY = "lodestar.by_proxy"
 # Whom a proxy has logged in; from anyone else they would be a claim.
 _OF_USERS = frozenset({b"x-forwarded-user", b"x-forwarded-groups"})
 
@@ -18,6 +19,12 @@ def own_path(scope: Scope) -> str:
     # Starlette lets root_path grow with each mount, and keeps the first one apart.
     prefix: str = scope.get("app_root_path", scope.get("root_path", ""))
     return str(scope["path"]).removeprefix(prefix)
+
+
+def address_of(scope: Scope) -> str | None:
+    """The address of a request's client; None if it is only known that it came by a trusted proxy."""
+    client = scope.get("client")
+    return None if client is None or scope.get(_BY_PROXY) else str(client[0])
 
 
 class ProxyLayer:
@@ -43,6 +50,8 @@ class ProxyLayer:
             scope["client"] = _unmapped(scope.get("client"))
             if not self._is_trusted(scope):
                 scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _OF_USERS]
+            elif not self._believing.trusted_hosts.always_trust:
+                scope[_BY_PROXY] = "x-forwarded-for" not in Headers(scope=scope)
             prefix = self._prefix(scope)
             _place(scope, prefix)
             with links.placed_under(prefix):

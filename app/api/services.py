@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from redis import Redis
@@ -21,14 +22,19 @@ from app.api.settings import ApiSettings
 from jobs.callers.identity import Identity, view_of
 from jobs.callers.key_file import KeyFile
 from jobs.callers.keys import KeyStore
+from jobs.callers.payer import Payer, payer_of, unlimited
 from jobs.callers.ring import KeyRing
 from jobs.callers.sessions import Sessions
+from jobs.callers.tenants import TenantBook, TenantStore
+from jobs.callers.wrong_keys import WrongKeys
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect, connect_async
 from jobs.events.event_log import EventLog
 from jobs.events.secrets import secret_of
 from jobs.events.webhooks import WebhookQueue
+from jobs.queue.ledger import Ledger
 from jobs.queue.queue import JobQueue
+from jobs.queue.standing import Note, ignore
 from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
 from jobs.status.view import WHOLE
@@ -67,35 +73,53 @@ class Services:
     addresses: AddressPolicy
     auth: AuthMode
     keys: KeyRing
+    tenants: TenantBook
+    ledger: Ledger
     sessions: Sessions
+    wrong_keys: WrongKeys
     fetcher: PictureFetcher | None
     """None unless the operator allows addresses of pictures."""
     stopping: asyncio.Event
     """Set when the server is about to stop, so that long waits end."""
     tenant: str = ""
     """Whose services these are: see ``seen_by``; empty for the default tenant."""
+    payer: Callable[[], Payer] = unlimited
+    """Who pays for its jobs. It may ask Redis for what is set for the tenant."""
 
     @property
     def limits(self) -> Limits:
-        """The limits of one job."""
-        return Limits(self.settings.max_cost, self.settings.max_timeout_s)
+        """The limits of one job: the operator's, and what the sender's quotas can ever grant.
 
-    def seen_by(self, identity: Identity) -> "Services":
+        Raises:
+            QueueUnavailableError: Redis, which keeps what is set for tenants, is away.
+        """
+        limits = Limits(self.settings.max_cost, self.settings.max_timeout_s)
+        most = self.payer().most_of_one_job
+        return limits if most is None else limits.within(most[0], f"{most[1]} grants")
+
+    def seen_by(self, identity: Identity, note: Note = ignore) -> "Services":
         """The same services for the sender of a request: jobs, events, embeddings and pictures of its tenant alone.
 
         An operator sees the jobs and events of all tenants; embeddings and search are of its own.
+
+        Args:
+            identity: of the sender.
+            note: is told what is left of its quotas at each submission.
         """
         view = view_of(identity)
-        if view == WHOLE:
-            return self
-        return replace(
-            self,
-            queue=self.queue.seen_by(view),
-            events=self.events.seen_by(view),
-            embeddings=EmbeddingLibrary(self.artifacts, view.tenant),
-            uploads=self.uploads.seen_by(view.tenant),
-            tenant=view.tenant,
-        )
+
+        def payer() -> Payer:
+            return payer_of(identity, self.tenants.get(identity.tenant))
+
+        changes: dict[str, Any] = {"queue": self.queue.seen_by(view, payer, note), "payer": payer}
+        if view != WHOLE:
+            changes |= {
+                "events": self.events.seen_by(view),
+                "embeddings": EmbeddingLibrary(self.artifacts, view.tenant),
+                "uploads": self.uploads.seen_by(view.tenant),
+                "tenant": view.tenant,
+            }
+        return replace(self, **changes)
 
     def webhook_secrets(self) -> list[str]:
         """The secrets that sign webhook messages of the tenant, the newest first.
@@ -123,6 +147,7 @@ def build_services(settings: ApiSettings) -> Services:
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
     policy = AddressPolicy(settings.webhook_networks)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
+    key_file = KeyFile(settings.keys_file) if settings.keys_file else None
     return Services(
         settings=settings,
         catalog=catalog,
@@ -144,8 +169,11 @@ def build_services(settings: ApiSettings) -> Services:
         webhooks=webhooks,
         addresses=policy,
         auth=auth_mode(settings),
-        keys=KeyRing(KeyStore(redis), KeyFile(settings.keys_file) if settings.keys_file else None),
+        keys=KeyRing(KeyStore(redis), key_file),
+        tenants=TenantBook(TenantStore(redis), key_file, default=settings.tenant_quota),
+        ledger=Ledger(redis),
         sessions=Sessions(redis),
+        wrong_keys=WrongKeys(),
         fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
         stopping=asyncio.Event(),
     )

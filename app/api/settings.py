@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from jobs.callers.quota import NO_QUOTA, Quota
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
 from jobs.storage.uploads import CALLERS
@@ -79,6 +80,10 @@ class ApiSettings(BaseSettings):
         None,
         ge=1,
         description="Most work that one job may ask for, in rows of a denoising step at 64 x 64 px; any if left out.",
+    )
+    tenant_quota: Annotated[Quota, NoDecode] = Field(
+        NO_QUOTA,
+        description="Quota of each tenant for which none is set: units_per_second=400,max_waiting=100 and so on.",
     )
     max_timeout_s: float = Field(
         MAX_TIMEOUT_S,

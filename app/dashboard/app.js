@@ -11,7 +11,7 @@ import { go, watchKeys } from "./parts/keys.js";
 import { rememberInputs } from "./server/inputs.js";
 import { Live } from "./server/live.js";
 import { Poll } from "./server/poll.js";
-import { showSender } from "./parts/sender.js";
+import { showAllowance, showSender } from "./parts/sender.js";
 import { Workers } from "./pages/workers.js";
 import { count, duration, promptOf, shortened } from "./parts/words.js";
 
@@ -49,6 +49,7 @@ async function refresh() {
     const [queue] = await Promise.all([getQueue(), shown ? shown.refresh(live.isOpen) : jobs.refresh(live.isOpen)]);
     showQueue(queue);
     showTitle(queue);
+    showAllowance().catch(() => {}); // beside the point while there is other trouble, and for keys that may not ask
     freshAt = Date.now();
     tell(null);
   } catch (error) {

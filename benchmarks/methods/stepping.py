@@ -28,9 +28,9 @@ from worker.calls import Denoise
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Stepped
-from worker.models.adapters.adaptations import no_adapter
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
+from worker.models.controls.held import NOTHING
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.footprint import peak_memory
@@ -214,7 +214,7 @@ def _shipped(device: Device) -> Any:
     stock = StableDiffusionPipeline.from_pretrained(MODELS / "pocket")
     model = StableDiffusion(stock.components, device)
     models = SimpleNamespace(catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model)
-    models.clip, models.adapter = registry.clip, registry.adapter
+    models.clip, models.adapter, models.control = registry.clip, registry.adapter, registry.control
     return models
 
 
@@ -246,5 +246,5 @@ def random_models(shapes: Shapes, device: Device) -> Any:
     )
     catalog = Catalog(models=(card,), clips=(ClipCard(id="clip", path=folder),))
     models = SimpleNamespace(catalog=catalog, device=device, stock=stock, diffusion=lambda _: model)
-    models.clip, models.adapter = lambda _: clip, no_adapter
+    models.clip, models.adapter, models.control = lambda _: clip, NOTHING.adapter, NOTHING.control
     return models

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from jobs.callers.quota import Quota
 from jobs.callers.record import DEFAULT_TENANT, KeyInfo
 from jobs.callers.scopes import Scope
 from jobs.status.view import View
@@ -21,6 +22,7 @@ class Identity:
         via: how it is known: by a ``key``, by the ``session`` of a key, by a trusted ``proxy``, or not at all
             (``nobody``); ``open`` where no key is asked for.
         key_id: of its key.
+        quota: of its key or its group; None without one.
     """
 
     tenant: str
@@ -28,6 +30,7 @@ class Identity:
     scopes: frozenset[Scope]
     via: Via
     key_id: str | None = None
+    quota: Quota | None = None
 
 
 def view_of(identity: Identity) -> View:
@@ -44,4 +47,4 @@ NOBODY = Identity("-", "", frozenset(), "nobody")
 
 def holder_of(key: KeyInfo, via: Via) -> Identity:
     """The holder of a key."""
-    return Identity(key.tenant, key.name, frozenset(key.scopes), via, key.id)
+    return Identity(key.tenant, key.name, frozenset(key.scopes), via, key.id, key.quota)

@@ -1,4 +1,4 @@
-"""Keys and groups from a file that an operator keeps under version control, or mounts as a secret: hashes only."""
+"""Keys, groups and tenants from a file that an operator keeps under version control or mounts: hashes only."""
 
 import threading
 import time
@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import structlog
 from pydantic import Field, ValidationError, model_validator
 
-from jobs.callers.record import DEFAULT_TENANT, KeyRecord, TenantName
+from jobs.callers.quota import Quota
+from jobs.callers.record import DEFAULT_TENANT, KeyRecord, TenantName, TenantRecord
 from jobs.callers.scopes import SCOPES_OF, Role
 from jobs.errors import ConfigurationError
 from jobs.wire import AtMost, Wire
@@ -27,6 +28,7 @@ class Group(Wire):
     name: str = Field(min_length=1, max_length=200)
     tenant: TenantName = DEFAULT_TENANT
     role: Role
+    quota: Quota | None = Field(None, description="Limits of each of its members.")
 
 
 class FiledKey(KeyRecord):
@@ -49,6 +51,7 @@ class FiledKey(KeyRecord):
 class _Content(Wire):
     keys: Annotated[tuple[FiledKey, ...], AtMost(MAX_KEYS)] = ()
     groups: Annotated[tuple[Group, ...], AtMost(MAX_KEYS)] = ()
+    tenants: Annotated[tuple[TenantRecord, ...], AtMost(MAX_KEYS)] = ()
 
 
 class KeyFile:
@@ -64,7 +67,7 @@ class KeyFile:
         self._path = path
         self._lock = threading.Lock()
         self._mark = self._stat()
-        self._keys, self._groups = self._read()
+        self._keys, self._groups, self._tenants = self._read()
         self._look_at = time.monotonic() + LOOK_EVERY_S
 
     def get(self, key_id: str) -> KeyRecord | None:
@@ -82,6 +85,16 @@ class KeyFile:
         self._refresh()
         return next((group for group in self._groups if group.name in names), None)
 
+    def tenant(self, name: str) -> TenantRecord | None:
+        """What the file has set for a tenant; None if nothing."""
+        self._refresh()
+        return self._tenants.get(name)
+
+    def tenants(self) -> tuple[TenantRecord, ...]:
+        """What it has set for tenants, in the file's order."""
+        self._refresh()
+        return tuple(self._tenants.values())
+
     def _refresh(self) -> None:
         with self._lock:
             if time.monotonic() < self._look_at:
@@ -91,7 +104,7 @@ class KeyFile:
                 mark = self._stat()
                 if mark == self._mark:
                     return
-                self._keys, self._groups = self._read()
+                self._keys, self._groups, self._tenants = self._read()
                 self._mark = mark
                 log.info("keys read again", keys=len(self._keys))
             except ConfigurationError as error:
@@ -106,7 +119,7 @@ class KeyFile:
             ) from error
         return found.st_mtime_ns, found.st_ino, found.st_size
 
-    def _read(self) -> tuple[dict[str, KeyRecord], tuple[Group, ...]]:
+    def _read(self) -> tuple[dict[str, KeyRecord], tuple[Group, ...], dict[str, TenantRecord]]:
         try:
             content = _Content.model_validate(tomllib.loads(self._path.read_text(encoding="utf-8")))
         except OSError as error:
@@ -122,4 +135,7 @@ class KeyFile:
         by_id = {key.id: key for key in content.keys}
         if len(by_id) < len(content.keys):
             raise ConfigurationError(f"the keys file {self._path} has two keys of the same id")
-        return dict(by_id), content.groups
+        tenants = {tenant.name: tenant for tenant in content.tenants}
+        if len(tenants) < len(content.tenants):
+            raise ConfigurationError(f"the keys file {self._path} has a tenant twice")
+        return dict(by_id), content.groups, tenants

@@ -6,18 +6,19 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
+from jobs.callers.quota import Quota
 from jobs.callers.scopes import Scope
 from jobs.callers.secret import KEY_ID, KeyText
 from jobs.wire import AtMost, Wire
 
 DEFAULT_TENANT = "default"
 MAX_SCOPES = 32
-_TENANT = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+TENANT = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
 TenantName = Annotated[
     str,
     Field(
-        pattern=_TENANT,
+        pattern=TENANT,
         description="Tenant that the key belongs to: 1 to 63 of a-z, 0-9 and . _ -",
         examples=["studio"],
     ),
@@ -37,6 +38,21 @@ Scopes = Annotated[
 ]
 
 
+class TenantRecord(Wire):
+    """What an operator has set for a tenant."""
+
+    name: TenantName
+    quota: Quota | None = Field(None, description="Its limits; null for those of every tenant.")
+    weight: float = Field(
+        1.0,
+        ge=0.01,
+        le=100,
+        allow_inf_nan=False,
+        description="Its share of the work against that of a tenant with weight 1.",
+        examples=[2],
+    )
+
+
 class KeyInfo(Wire):
     """A key without its secret."""
 
@@ -50,6 +66,10 @@ class KeyInfo(Wire):
     not_before: AwareDatetime | None = Field(None, description="When it begins to count; null for at once.")
     expires_at: AwareDatetime | None = Field(None, description="When it ends; null for never.")
     last_used_on: date | None = Field(None, description="Day of its last use, in UTC; null before the first.")
+    quota: Quota | None = Field(
+        None,
+        description="Limits of all keys of this name in the tenant, within the tenant's own; null for none.",
+    )
 
     def counts(self, now: datetime) -> bool:
         """Whether it has begun to count and has not ended."""
@@ -84,6 +104,7 @@ def new_record(
     name: str,
     scopes: tuple[Scope, ...],
     expires_in: timedelta | None = None,
+    quota: Quota | None = None,
 ) -> KeyRecord:
     """The record of a new key.
 
@@ -99,4 +120,5 @@ def new_record(
         scopes=tuple(sorted(set(scopes))),
         created_at=now,
         expires_at=None if expires_in is None else now + expires_in,
+        quota=quota,
     )

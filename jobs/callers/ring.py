@@ -54,6 +54,10 @@ class KeyRing:
         record = self._record(key_id)
         return self._in_force(record) if record is not None else None
 
+    def has_counted(self, key_id: str) -> bool:
+        """Whether a key of this id has counted today in this process, or is in the file. Asks nobody."""
+        return self.is_filed(key_id) or key_id in self._noted
+
     def list(self) -> tuple[KeyInfo, ...]:
         """All keys, those of the file first.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from jobs.catalog.adapters import AdapterCard
+from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
@@ -97,6 +98,7 @@ class Catalog(Wire):
     models: tuple[ModelCard, ...] = Field(min_length=1)
     clips: tuple[ClipCard, ...] = Field(min_length=1)
     adapters: tuple[AdapterCard, ...] = ()
+    controls: tuple[ControlCard, ...] = ()
 
     @model_validator(mode="after")
     def _knows_its_clips(self) -> "Catalog":
@@ -110,13 +112,14 @@ class Catalog(Wire):
         return self
 
     @model_validator(mode="after")
-    def _knows_the_bases_of_its_adapters(self) -> "Catalog":
+    def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        for adapter in self.adapters:
-            if strange := [name for name in adapter.base if name not in known]:
-                raise ValueError(
-                    f"adapter {adapter.id!r} is made for the model {strange[0]!r}, which [models] does not hold"
-                )
+        for kind, cards in (("adapter", self.adapters), ("control", self.controls)):
+            for card in cards:
+                if strange := [name for name in card.base if name not in known]:
+                    raise ValueError(
+                        f"{kind} {card.id!r} is made for the model {strange[0]!r}, which [models] does not hold"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -160,6 +163,18 @@ class Catalog(Wire):
             UnknownModelError: no adapter has this id.
         """
         return _find(self.adapters, adapter_id, field="adapters")
+
+    def control(self, control_id: str) -> ControlCard:
+        """The card of a ControlNet.
+
+        Raises:
+            UnknownModelError: none has this id.
+        """
+        return _find(self.controls, control_id, field="controls")
+
+    def controls_of(self, card: ModelCard) -> tuple[ControlCard, ...]:
+        """The ControlNets that are made for a model, or for any."""
+        return tuple(each for each in self.controls if each.fits(card.names))
 
     def adapters_of(self, card: ModelCard) -> tuple[AdapterCard, ...]:
         """The adapters that are made for a model, or for any."""

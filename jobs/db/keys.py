@@ -17,6 +17,7 @@ PACE = PREFIX + "pace"
 PARKED = PREFIX + "aside"
 REISSUED = PREFIX + "reissued"
 TENANTS = PREFIX + "tenants"
+TENANT_RECORDS = PREFIX + "tenant_records"
 WAITING = PREFIX + "waiting"
 WAITING_COST = PREFIX + "waiting_cost"
 WEBHOOKS = PREFIX + "webhooks"
@@ -82,6 +83,11 @@ def holders(model: str) -> str:
 def idempotency(key: str, owner_digest: str = "") -> str:
     """The job of an idempotency key; that of an anonymous caller has no owner."""
     return f"{PREFIX}idempotency_of:{owner_digest}:{key}" if owner_digest else f"{PREFIX}idempotency:{key}"
+
+
+def usage(account: str, month: str) -> str:
+    """What the jobs of an account have used in a month (``202611``)."""
+    return f"{PREFIX}usage:{account}:{month}"
 
 
 def of_tenant(caller: str, tenant: str) -> str:

@@ -10,6 +10,7 @@ PREFIX = "lodestar:"
 NAMES = (
     "expect",
     "submit",
+    "quote",
     "claim",
     "renew",
     "commit",
@@ -29,6 +30,9 @@ NAMES = (
     "expire_uploads",
 )
 
+SHARED = ("accounts.lua", "prelude.lua")
+"""What stands before every script."""
+
 
 class Scripts:
     """The scripts of ``jobs/lua``, each called by its name with its arguments after the prefix.
@@ -38,7 +42,7 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         folder = files("jobs.db") / "lua"
-        prelude = (folder / "prelude.lua").read_text()
+        prelude = "".join((folder / name).read_text() for name in SHARED)
         self._scripts = {
             name: redis.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in NAMES
         }

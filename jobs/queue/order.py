@@ -132,7 +132,11 @@ def _between(request: ResolvedRequest) -> float:
 
 
 def _finishing(request: ResolvedRequest) -> float:
-    """Cost of a picture besides its passes: decoding, and embeddings by the CLIPs."""
+    """Cost of a picture besides its passes: decoding, and embeddings by the CLIPs.
+
+    Two embed every picture, for its similarity and for its aesthetic score. A catalog may name one CLIP for both, which
+    then looks once; the request does not say so, and a quarter of a unit is too little to ask the catalog for it.
+    """
     guidance = request.guidance
     models = [
         objective

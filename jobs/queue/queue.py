@@ -1,20 +1,25 @@
 """The job queue as its callers see it: submit, get, cancel, delete."""
 
+from collections.abc import Callable
 from copy import copy
 from typing import cast
 
 from redis import Redis
 
+from jobs.callers.payer import Payer, unlimited
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import Scripts
-from jobs.errors import IdempotencyConflictError, QueueFullError, unknown_job
+from jobs.errors import unknown_job
 from jobs.queue.pace import Backlog, PaceBook
 from jobs.queue.pages import JobPages
+from jobs.queue.standing import Note, ignore, require_covered
 from jobs.queue.submission import (
     NATIVE,
     Presentation,
+    QueueLimits,
     Submission,
+    charge_fields,
     file_fields,
     key_fields,
     new_job_id,
@@ -56,15 +61,24 @@ class JobQueue:
         self._tickets = Tickets(redis)
         self._pace = PaceBook(redis)
         self._pages = JobPages(redis, self._pace)
-        self._max_queued = max_queued
-        self._max_kept_bytes = max_kept_bytes
-        self._max_kept_file_bytes = max_kept_file_bytes
+        self._limits = QueueLimits(max_queued, max_kept_bytes, max_kept_file_bytes)
         self._view = WHOLE
+        self._payer: Callable[[], Payer] | None = None
+        self._note: Note = ignore
 
-    def seen_by(self, view: View) -> "JobQueue":
-        """The same queue as somebody sees it: to this one, jobs outside of the view do not exist."""
+    def seen_by(
+        self, view: View, payer: Callable[[], Payer] | None = None, note: Note = ignore
+    ) -> "JobQueue":
+        """The same queue as somebody sees it: to this one, jobs outside of the view do not exist.
+
+        Args:
+            view: what it sees.
+            payer: who pays for its jobs, asked at each submission; else its tenant, without limits.
+            note: is told what is left of the payer's limits at each submission.
+        """
         seen = copy(self)
         seen._view, seen._pages = view, JobPages(self._redis, self._pace, view)
+        seen._payer, seen._note = payer, note
         return seen
 
     @translates_redis_errors
@@ -101,23 +115,31 @@ class JobQueue:
 
         Raises:
             QueueFullError: too many jobs wait, or all jobs together take too many bytes.
+            RateLimitedError, QuotaExceededError: its payer's quota does not cover it now.
             IdempotencyConflictError: the key was used for another request.
         """
-        owner = caller if key_owner is None else key_owner
-        outcome, accepted_id = self._scripts(
+        owner, tenant = caller if key_owner is None else key_owner, self._view.tenant
+        payer = unlimited(tenant) if self._payer is None else self._payer()
+        order = order_fields(resolved, caller, tenant, payer.weight)
+        outcome, accepted_id, *charged = self._scripts(
             "submit",
             job_id or new_job_id(),
             dump_request(resolved),
-            self._max_queued,
-            *key_fields(idempotency_key, owner, original or resolved, self._view.tenant),
-            *order_fields(resolved, caller, self._view.tenant),
+            self._limits.queued,
+            *key_fields(idempotency_key, owner, original or resolved, tenant),
+            *order,
+            resolved.model,
             *webhook_fields(original),
             *presentation_fields(presentation),
-            self._max_kept_bytes,
-            self._max_kept_file_bytes,
-            *file_fields(files, self._view.tenant),
+            self._limits.kept_bytes,
+            self._limits.kept_file_bytes,
+            *file_fields(files),
+            tenant,
+            *charge_fields(resolved, payer),
+            *files.inputs,
         )
-        self._require_accepted(outcome)
+        self._limits.require_accepted(outcome)
+        require_covered(payer, charged, order[-1], self._note)
         job = self.get(accepted_id)
         if job.status is JobStatus.QUEUED:
             # Also for a replay: the first submission may have died between storing the job and writing its ticket.
@@ -210,24 +232,6 @@ class JobQueue:
     def check(self) -> None:
         """Raise QueueUnavailableError unless Redis answers and takes writes."""
         self._redis.set(keys.CHECK, "ok", ex=60)
-
-    def _require_accepted(self, outcome: str) -> None:
-        if outcome == "full":
-            raise QueueFullError(f"{self._max_queued} jobs are waiting already, and no more are accepted")
-        if outcome == "heavy":
-            raise QueueFullError(
-                f"the jobs that are kept take as many bytes as they may, {self._max_kept_bytes}; "
-                "try again when some have ended, or delete some"
-            )
-        if outcome == "laden":
-            raise QueueFullError(
-                f"the files of the jobs that are kept take as many bytes as they may, {self._max_kept_file_bytes}; "
-                "try again when some have ended, or delete some"
-            )
-        if outcome == "conflict":
-            raise IdempotencyConflictError(
-                "this idempotency key was used with a different request", field="Idempotency-Key"
-            )
 
     def _record(self, job_id: str) -> dict[str, str]:
         record = cast("dict[str, str]", self._redis.hgetall(keys.job(job_id)))

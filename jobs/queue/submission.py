@@ -7,8 +7,10 @@ from hashlib import sha256
 
 from pydantic_core import to_json
 
+from jobs.callers.payer import Payer
 from jobs.db import keys
 from jobs.db.scripts import PREFIX
+from jobs.errors import IdempotencyConflictError, QueueFullError
 from jobs.queue.order import WEIGHTS, cost_of, flow_of
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.tasks import Task
@@ -25,6 +27,37 @@ class Submission:
 
     job: Job
     replayed: bool
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """The limits of all jobs together.
+
+    Attributes:
+        queued: of waiting jobs.
+        kept_bytes: of the size of all jobs in Redis, ended ones included; 0 for none.
+        kept_file_bytes: of the size of all files that were sent for them; 0 for none.
+    """
+
+    queued: int
+    kept_bytes: int = 0
+    kept_file_bytes: int = 0
+
+    def require_accepted(self, outcome: str) -> None:
+        """Raise the error that an outcome of ``lua/submit.lua`` means, unless the job was accepted."""
+        if outcome == "full":
+            raise QueueFullError(f"{self.queued} jobs are waiting already, and no more are accepted")
+        if outcome in {"heavy", "laden"}:
+            is_heavy = outcome == "heavy"
+            most = self.kept_bytes if is_heavy else self.kept_file_bytes
+            raise QueueFullError(
+                f"the {'jobs' if is_heavy else 'files of the jobs'} that are kept take as many bytes as they may, "
+                f"{most}; try again when some have ended, or delete some"
+            )
+        if outcome == "conflict":
+            raise IdempotencyConflictError(
+                "this idempotency key was used with a different request", field="Idempotency-Key"
+            )
 
 
 @dataclass(frozen=True)
@@ -61,12 +94,12 @@ def key_fields(
 
 
 def order_fields(
-    resolved: ResolvedRequest | Task, caller: str, tenant: str = ""
-) -> tuple[str, int, int, str]:
-    """The fields of the queue's order: the job's flow, the flow's weight, its cost, its model."""
+    resolved: ResolvedRequest | Task, caller: str, tenant: str = "", weight: float = 1.0
+) -> tuple[str, str, int]:
+    """The fields of the queue's order: the job's flow, the flow's weight, its cost."""
     priority = resolved.priority
     flow = flow_of(keys.of_tenant(caller, tenant), priority)
-    return flow, WEIGHTS[priority], cost_of(resolved), resolved.model
+    return flow, f"{WEIGHTS[priority] * weight:g}", cost_of(resolved)
 
 
 def webhook_fields(request: GenerateRequest | None) -> tuple[str, str]:
@@ -80,9 +113,16 @@ def presentation_fields(presentation: Presentation) -> tuple[str, str, str]:
     return presentation.prediction_base, presentation.picture_suffix, "\n".join(presentation.notes)
 
 
-def file_fields(files: BroughtFiles, tenant: str = "") -> tuple[int | str, ...]:
-    """Bytes of the uploads, which go at the job's end, and of the pictures that it keeps; its tenant; their digests."""
-    return files.uploads_bytes, files.inputs_bytes, tenant, *files.inputs
+def file_fields(files: BroughtFiles) -> tuple[int, int]:
+    """Bytes of the uploads, which go at the job's end, and of the pictures that it keeps."""
+    return files.uploads_bytes, files.inputs_bytes
+
+
+def charge_fields(resolved: ResolvedRequest | Task, payer: Payer) -> tuple[int, str]:
+    """The number of pictures that the job makes, and the accounts that it is charged to."""
+    if not isinstance(resolved, ResolvedRequest):
+        return 0, payer.dump()
+    return resolved.num_images if resolved.select is None else resolved.select.keep, payer.dump()
 
 
 def _place_of_key(key: str | None, owner: str) -> str:

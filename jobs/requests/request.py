@@ -9,6 +9,7 @@ from pydantic import Field, HttpUrl, field_validator
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
+from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
@@ -111,6 +112,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     adapters: tuple[ResolvedAdapter, ...] = Field(
         (), description="Adapters (LoRA) that change the model for this job alone. Default: none."
+    )
+    controls: tuple[ResolvedControl, ...] = Field(
+        (), description="ControlNets with the maps that the picture is to follow. Default: none."
     )
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
@@ -215,6 +219,7 @@ class GenerateRequest(NamesSampler):
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Guidance | None = _field("guidance")
     adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
+    controls: Annotated[tuple[Control, ...], AtMost(MAX_CONTROLS)] = _field("controls", ())
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")

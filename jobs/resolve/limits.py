@@ -7,21 +7,28 @@ from jobs.catalog.catalog import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.queue.order import cost_of
 from jobs.requests.request import GenerateRequest, ResolvedRequest
+from jobs.requests.tasks import Task
 
 MAX_TIMEOUT_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of every job that makes pictures.
+    """Limits of every job.
 
     Attributes:
         cost: units of work (see ``jobs.queue.order.cost_of``); None for no limit.
         timeout_s: seconds that one attempt may run.
+        set_by: who limits the cost, with the verb.
     """
 
     cost: int | None = None
     timeout_s: float = MAX_TIMEOUT_S
+    set_by: str = "this server takes"
+
+    def within(self, cost: int, set_by: str) -> "Limits":
+        """The same within a further limit of the cost."""
+        return self if self.cost is not None and self.cost <= cost else Limits(cost, self.timeout_s, set_by)
 
     def timeout_of(self, request: GenerateRequest) -> float:
         """The timeout of a request; the default is cut to the limit.
@@ -54,10 +61,23 @@ class Limits:
         field = min(costs, key=lambda name: costs[name])
         weighs = costs[field] < cost
         raise InvalidRequestError(
-            f"the job would cost {cost} units of work, and this server takes {self.cost} at most"
+            f"the job would cost {cost} units of work, and {self.set_by} {self.cost} at most"
             + (f"; without what is asked for here it would cost {costs[field]}" if weighs else ""),
             field=field if weighs else None,
         )
+
+    def checked(self, task: Task) -> Task:
+        """A task whose cost is within the limit, with its timeout cut to the longest.
+
+        Raises:
+            InvalidRequestError: it costs more.
+        """
+        if self.cost is not None and (cost := cost_of(task)) > self.cost:
+            raise InvalidRequestError(
+                f"the job would cost {cost} units of work, and {self.set_by} {self.cost} at most",
+                field="pictures" if task.num_inputs > 1 else None,
+            )
+        return task.model_copy(update={"timeout_s": min(task.timeout_s, self.timeout_s)})
 
 
 NO_LIMITS = Limits()

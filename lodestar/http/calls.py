@@ -67,6 +67,12 @@ def submit(request: GenerateRequest) -> Flow[Job]:
     return parsed(Job, (yield Call("POST", "/v1/jobs", options)))
 
 
+def quote_of(request: GenerateRequest) -> Flow[dict[str, Any]]:
+    """What a job would cost."""
+    options = {"json": request.model_dump(mode="json", exclude_unset=True)}
+    return document((yield Call("POST", "/v1/quote", options)))
+
+
 def get_job(job_id: str) -> Flow[Job]:
     """The job now."""
     return parsed(Job, (yield Call("GET", job_path(job_id))))
@@ -144,9 +150,9 @@ def listed(path: str, params: Mapping[str, Any] | None = None) -> Flow[tuple[dic
     return tuple(found)
 
 
-def described(path: str) -> Flow[dict[str, Any]]:
+def described(path: str, params: Mapping[str, Any] | None = None) -> Flow[dict[str, Any]]:
     """The document at this path, as JSON."""
-    return document((yield Call("GET", path)))
+    return document((yield Call("GET", path, {"params": dict(params or {})})))
 
 
 def document(response: Any) -> dict[str, Any]:

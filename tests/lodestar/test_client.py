@@ -125,3 +125,11 @@ def test_a_server_without_its_redis_is_waited_for(settings: ApiSettings) -> None
         pytest.raises(ServerUnavailableError),
     ):
         client.jobs.wait("1", patience_s=0.0)
+
+
+def test_a_quote_and_the_usage_are_told_before_and_after(api: Client) -> None:
+    cost = api.quote("a red apple", steps=10)["cost"]
+    assert api.usage()["data"][0]["units"] == 0
+    api.submit("a red apple", steps=10)
+    assert api.usage()["data"][0]["units"] == cost
+    assert api.usage("2025-01")["month"] == "2025-01"

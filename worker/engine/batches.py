@@ -38,7 +38,7 @@ FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a bat
 def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tensor]:
     """The hidden state [1, k L, D] of each wording."""
     model, wordings = models.diffusion(calls[0].model), [call.wording for call in calls]
-    return model.encode(wordings, calls[0].adapters, models.adapter)
+    return model.encode(wordings, calls[0].adapters, models)
 
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
@@ -76,7 +76,7 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     model, states = models.diffusion(calls[0].model), [call.state for call in calls]
     before, next_calls = gathered(states), calls_of(states)
     x, timesteps = before.latents, next_calls[:, 0]
-    rows = model.rows([call.rows for call in calls], models.adapter)
+    rows = model.rows([call.rows for call in calls], models)
     outputs = model.predict(x, timesteps, rows)
     starts = [0, *accumulate(call.size for call in calls[:-1])]
     for place, (start, call) in enumerate(zip(starts, calls, strict=True)):
@@ -121,7 +121,7 @@ def pull_back(calls: Sequence[PullBack], models: ModelRegistry) -> list[Tensor]:
     pulled = model.pull_back(
         torch.cat([call.latents for call in calls]),
         torch.cat([call.timestep for call in calls]),
-        model.rows([call.rows for call in calls], models.adapter),
+        model.rows([call.rows for call in calls], models),
         torch.cat([call.gradient for call in calls]),
     )
     return list(pulled.split(1))

@@ -59,6 +59,7 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
         inputs.embeddings,
         inputs.named,
         inputs.canvas,
+        inputs.hints,
     )
     return Plan(
         refs_of(request, needed),
@@ -69,7 +70,7 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
 
 
 def refs_of(request: ResolvedRequest, inputs: SamplerInputs) -> tuple[Ref, ...]:
-    """The models, adapters and CLIPs that the samplers of a request call."""
+    """The models, adapters, ControlNets and CLIPs that the samplers of a request call."""
     clips: list[str | None] = list(request.guidance.clips) if request.guidance else []
     clips += [inputs.scorer, inputs.aesthetic_scorer]
     if request.personalization is not None:
@@ -78,6 +79,7 @@ def refs_of(request: ResolvedRequest, inputs: SamplerInputs) -> tuple[Ref, ...]:
     return (
         Ref("model", request.model),
         *(Ref("adapter", adapter.name) for adapter in request.adapters),
+        *(Ref("control", name) for name in dict.fromkeys(control.model for control in request.controls)),
         *(Ref("clip", clip) for clip in named),
     )
 

@@ -8,10 +8,13 @@ import structlog
 
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
+from jobs.catalog.controls import ControlCard
 from jobs.errors import DeviceLostError, OutOfMemoryError
 from worker.models.adapters.factors import Adapter
 from worker.models.adapters.loading import adapter_parameters, load_adapter
 from worker.models.clip import ClipModel
+from worker.models.controls.control import Control
+from worker.models.controls.loading import control_parameters, load_control
 from worker.models.cutout_batches import CutoutBatches
 from worker.models.device import Device
 from worker.models.failures import Failure, failure_of
@@ -26,15 +29,15 @@ from worker.models.warming import warm_up
 
 log = structlog.get_logger(__name__)
 
-Card = ModelCard | ClipCard | AdapterCard
-Loaded = Denoiser | ClipModel | Adapter
+Card = ModelCard | ClipCard | AdapterCard | ControlCard
+Loaded = Denoiser | ClipModel | Adapter | Control
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A model, a CLIP or an adapter of the catalog."""
+    """A model, a CLIP, an adapter or a ControlNet of the catalog."""
 
-    kind: Literal["model", "clip", "adapter"]
+    kind: Literal["model", "clip", "adapter", "control"]
     id: str
 
 
@@ -57,7 +60,13 @@ class Loader:
     def bytes_of(self, ref: Ref) -> int:
         """The memory that a model will take; 0 if its files cannot be read."""
         card = self._card(ref)
-        count = adapter_parameters(card) if isinstance(card, AdapterCard) else parameters(card)
+        match card:
+            case AdapterCard():
+                count = adapter_parameters(card)
+            case ControlCard():
+                count = control_parameters(card)
+            case _:
+                count = parameters(card)
         return count * self._device.dtype.itemsize
 
     def load(self, ref: Ref) -> Loaded:
@@ -87,6 +96,8 @@ class Loader:
     def _loaded(self, card: Card) -> Loaded:
         if isinstance(card, AdapterCard):
             return load_adapter(card, self._device, self._shared.digests)
+        if isinstance(card, ControlCard):
+            return load_control(card, self._device, self._shared.digests)
         if isinstance(card, ModelCard):
             model = load_diffusion(card, self._device, self._shared)
             if self._device.warms_up:
@@ -106,6 +117,8 @@ class Loader:
                 return self.catalog.clip(ref.id)
             case "adapter":
                 return self.catalog.adapter(ref.id)
+            case "control":
+                return self.catalog.control(ref.id)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError, ModelUnavailableError
 from worker.models.adapters.factors import Adapter
 from worker.models.clip import ClipModel
+from worker.models.controls.control import Control
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
 from worker.models.loader import Loaded, Loader, Ref
@@ -94,8 +95,14 @@ class ModelRegistry:
         assert isinstance(adapter, Adapter)
         return adapter
 
+    def control(self, control_id: str) -> Control:
+        """A ControlNet; errors as for ``diffusion``."""
+        control = self._get(Ref("control", control_id))
+        assert isinstance(control, Control)
+        return control
+
     def loaded(self) -> tuple[str, ...]:
-        """Ids of the models, CLIPs and adapters in memory."""
+        """Ids of the models, CLIPs, adapters and ControlNets in memory."""
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
@@ -159,13 +166,15 @@ class ModelRegistry:
         return True
 
     def _require_fit(self, refs: Sequence[Ref]) -> None:
-        """Refuse adapters that were made for other models than those beside them."""
+        """Refuse adapters and ControlNets that were made for other models than those beside them."""
         with self._changed:
             loaded = [self._resident[ref].model for ref in refs if ref in self._resident]
         for model in loaded:
-            for adapter in loaded:
-                if isinstance(model, Denoiser) and isinstance(adapter, Adapter):
-                    model.adaptations.require(adapter)
+            for other in loaded:
+                if isinstance(model, Denoiser) and isinstance(other, Adapter):
+                    model.adaptations.require(other)
+                if isinstance(model, Denoiser) and isinstance(other, Control):
+                    model.require_control(other)
 
     def _make_room(self, ref: Ref, pin: Pin) -> bool:
         """Evict models without a pin until another one fits; False if a pin must be released first."""
@@ -188,10 +197,10 @@ class ModelRegistry:
 
     def _evict(self, ref: Ref) -> None:
         del self._resident[ref]
-        if ref.kind == "adapter":
+        if ref.kind in {"adapter", "control"}:
             for resident in self._resident.values():
                 if isinstance(resident.model, Denoiser):
-                    resident.model.release_adapters()
+                    resident.model.release_rows()
 
     def _taken_bytes(self) -> int:
         networks = {network for resident in self._resident.values() for network in resident.model.networks}

@@ -9,9 +9,10 @@ from torch import Tensor
 from worker.facts import RowSpec
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
-from worker.rows import AdapterUse, Row, Rows
+from worker.models.controls.batching import Controls
+from worker.rows import Row, Rows
 
-Mix = Callable[[Sequence[Sequence[AdapterUse]]], Mixture | None]
+Add = Callable[[Sequence[Row]], tuple[Mixture | None, Controls | None]]
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
 
@@ -29,6 +30,7 @@ class RowBatch:
         weights: of these rows, [N, R, 1, 1, 1]; 0 for a repetition.
         is_regular: whether every picture has R rows.
         mixture: the adapters of the rows; None without any.
+        controls: likewise.
     """
 
     context: Tensor
@@ -39,6 +41,7 @@ class RowBatch:
     weights: Tensor
     is_regular: bool
     mixture: Mixture | None = None
+    controls: Controls | None = None
     _buffer: Tensor | None = field(default=None, init=False)
 
     def expanded(self, pictures: Tensor) -> Tensor:
@@ -94,21 +97,21 @@ class RowBatches:
         self._device, self._dtype = device, dtype
         self._latest: Latest[tuple[Rows, ...], RowBatch] = Latest(KEPT)
 
-    def of(self, pictures: Sequence[Rows], mix: Mix) -> RowBatch:
+    def of(self, pictures: Sequence[Rows], add: Add) -> RowBatch:
         """The batch of some pictures' rows, which agree in their keys.
 
         Args:
             pictures: the rows of each.
-            mix: from the adapters of each row to their mixture.
+            add: from all rows to their adapters and controls.
         """
         key = tuple(pictures)
-        return self._latest.of(key, lambda: self._made(key, mix))
+        return self._latest.of(key, lambda: self._made(key, add))
 
     def forget(self) -> None:
         """Keep no batch."""
         self._latest.clear()
 
-    def _made(self, pictures: tuple[Rows, ...], mix: Mix) -> RowBatch:
+    def _made(self, pictures: tuple[Rows, ...], add: Add) -> RowBatch:
         rows = [row for rows in pictures for row in rows]
         owners = [owner for owner, rows in enumerate(pictures) for _ in rows]
         most, starts = max(len(rows) for rows in pictures), [0]
@@ -119,6 +122,7 @@ class RowBatches:
             missing = most - len(each)
             places.append([*range(start, start + len(each)), *[start] * missing])
             weights.append([*(row.weight for row in each), *[0.0] * missing])
+        mixture, controls = add(rows)
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
             self._together([row.vector for row in rows if row.vector is not None]),
@@ -127,7 +131,8 @@ class RowBatches:
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
             is_regular=len(rows) == most * len(pictures),
-            mixture=mix([row.adapters for row in rows]),
+            mixture=mixture,
+            controls=controls,
         )
 
     def _together(self, parts: Sequence[Tensor]) -> Tensor | None:

@@ -19,6 +19,7 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.canvas import Canvas
+from worker.pictures.hints import Hints, hints_for
 from worker.pictures.masking import canvas_for
 from worker.pictures.read import levels, read_named
 
@@ -55,6 +56,7 @@ class Inputs:
         embeddings: the aesthetic embeddings that it names, by their digests.
         named: the pictures that its request names, as ``read_named`` returns them.
         canvas: the one that it starts from, at the size of the pictures to be made.
+        hints: the maps of its controls.
         pictures: those that it embeds, one after another; none is read yet.
         file: a file to import.
     """
@@ -62,6 +64,7 @@ class Inputs:
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     named: Mapping[str, Tensor] = field(default_factory=dict)
     canvas: Canvas | None = None
+    hints: Hints = field(default_factory=dict)
     pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
@@ -79,12 +82,14 @@ def read_inputs(
         match request:
             case ResolvedRequest():
                 library, named = EmbeddingLibrary(artifacts, tenant), read_named(job_id, request, artifacts)
+                canvas = canvas_for(request, named)
                 return Inputs(
                     embeddings={
                         digest: _embedding(name, digest, library) for name, digest in _named(request)
                     },
                     named=named,
-                    canvas=canvas_for(request, named),
+                    canvas=canvas,
+                    hints=hints_for(request, named, canvas),
                 )
             case EmbeddingTask():
                 return Inputs(

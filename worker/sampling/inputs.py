@@ -20,6 +20,7 @@ class SamplerInputs:
         embeddings: the aesthetic embeddings that the request names, by their digests.
         pictures: those that the request names, uint8 [C, H, W], by these names; see ``read_named``.
         canvas: the picture that the run starts from, with its mask.
+        hints: the maps of its controls, by the width and height of a pass.
     """
 
     scorer: str
@@ -28,3 +29,4 @@ class SamplerInputs:
     embeddings: Mapping[str, AestheticEmbedding] = field(default_factory=dict)
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     canvas: Canvas | None = None
+    hints: Mapping[tuple[int, int], tuple[Canvas, ...]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,8 @@ from worker.latents import LatentState
 from worker.pictures.picture import Picture
 from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
-from worker.sampling.conditioning import Conditions, condition
+from worker.sampling.conditions.conditioning import Conditions, condition
+from worker.sampling.conditions.controls import controlled
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
@@ -122,6 +123,7 @@ def _pass(
         before: the steps of the pass before it.
     """
     request, index = course.request, course.index
+    course = replace(course, conditions=controlled(course.conditions, request, course.inputs.hints, part))
     sampling = _begun(course, part, source)
     earlier: Prediction | None = None
     for number in part.plan.indexes:
@@ -130,8 +132,7 @@ def _pass(
         _require_finite(earlier, index, before.planned + number)
         earlier = prediction
         yield Stepped()
-        done = before.run + number + 1 - part.plan.first
-        if _shows(request, done):
+        if _shows(request, done := before.run + number + 1 - part.plan.first):
             yield from _preview(course, sampling.run.steps[number], done, prediction, update)
     trace = (sampling.guidance and sampling.guidance.trace) or ()
     counted = (step.model_copy(update={"step": before.planned + step.step}) for step in trace)

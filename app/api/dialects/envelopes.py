@@ -18,6 +18,8 @@ _OPENAI_CODES = {
     "not_supported": "unsupported_operation",
     "unauthenticated": "invalid_api_key",
     "invalid_file": "invalid_image_file",
+    "rate_limited": "rate_limit_exceeded",
+    "quota_exceeded": "insufficient_quota",
 }
 
 
@@ -26,7 +28,7 @@ def openai_error(problem: Problem, kind: Kind) -> dict[str, Any]:
     status = _openai_status(kind)
     return {
         "message": problem.detail,
-        "type": _openai_type(status),
+        "type": _OPENAI_CODES["quota_exceeded"] if kind.name == "quota_exceeded" else _openai_type(status),
         "param": next((field.field for field in problem.errors if field.field), None),
         "code": _OPENAI_CODES.get(kind.name, kind.name),
     }

@@ -62,7 +62,8 @@ async def submit(
             presentation=presentation,
         )
     except LodestarError as error:
-        raise type(error)(error.message, field=_renamed(error.field, names)) from error
+        named = _renamed(error.field, names)
+        raise type(error)(error.message, field=named, retry_after_s=error.retry_after_s) from error
 
 
 def _named(place: Place, names: Mapping[str, str]) -> Place:

@@ -12,6 +12,7 @@ from app.api.access.keys.admission import admit
 from app.api.access.keys.needs import need_of
 from app.api.intake.bodies import read_object
 from app.api.intake.forms import lenient_pairs, read_upload
+from app.api.problems.allowances import tell_allowances
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Content = dict[str, Any] | FormData | None
@@ -34,7 +35,9 @@ class IntakeRoute(APIRoute):
 
         async def read_and_handle(request: Request) -> Response:
             await admit(request, need)
-            return await handle(_Read(request, await read(request)))
+            response = await handle(_Read(request, await read(request)))
+            tell_allowances(request, response)
+            return response
 
         return read_and_handle
 

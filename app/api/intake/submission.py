@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.pictures.brought_pictures import Brought, bring_pictures
 from app.api.pictures.store_access import forget_files, forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
+from jobs.queue.ledger import Quote
 from jobs.queue.submission import NATIVE, Presentation, Submission, new_job_id
 from jobs.requests.pictures import PictureFacts, pictures_in
 from jobs.requests.request import GenerateRequest, ResolvedRequest
@@ -56,6 +57,26 @@ async def submit_job(
         await run_in_threadpool(forget_files, services.artifacts, job_id)  # the first job has them
     request.state.job_id = submission.job.id
     return submission
+
+
+async def quote_job(request: Request, wanted: GenerateRequest, caller: str) -> Quote:
+    """What ``submit_job`` would queue, and what it would cost. Nothing is stored, not even the pictures.
+
+    Raises:
+        LodestarError: as for ``submit_job``, but for those of quotas.
+    """
+    services = services_of(request)
+    resolved = await run_in_threadpool(_resolve, wanted, services)
+    if wanted.webhook is not None:
+        services.addresses.check(wanted.webhook.url)
+    if pictures_in(wanted):
+        named, brought = await bring_pictures(request, None, wanted, caller)
+        resolved = await run_in_threadpool(_resolve, named, services, brought.facts)
+    return await run_in_threadpool(_quote, services, resolved, caller)
+
+
+def _quote(services: Services, resolved: ResolvedRequest, caller: str) -> Quote:
+    return services.ledger.quote(resolved, services.payer(), tenant=services.tenant, caller=caller)
 
 
 def _resolve(

@@ -5,13 +5,13 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.keys.admission import verified
 from app.api.access.keys.cookie import clear_token, set_token, token_of
-from app.api.access.keys.credentials import read_key
-from app.api.access.keys.errors import UnauthenticatedError
 from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.pages.files import page, policy
 from app.api.problems.handlers import documented
+from app.api.proxies import address_of
 from app.api.services import Services, TheServices
 from jobs.wire import Wire
 
@@ -43,15 +43,12 @@ def show() -> HTMLResponse:
     status_code=204,
     summary="Log in",
     response_description="The browser has a cookie, and may do what the key may.",
-    responses=documented("unauthenticated", "queue_unavailable", *_BODY_ERRORS),
+    responses=documented("unauthenticated", "too_many_wrong_keys", "queue_unavailable", *_BODY_ERRORS),
 )
 @public
 async def log_in(request: Request, body: Login, services: TheServices) -> Response:
     """Begin a session of a browser. It ends after 8 hours without a request, after 7 days, or with its key."""
-    key = read_key(body.key.strip())
-    info = await run_in_threadpool(services.keys.verify, key)
-    if info is None:
-        raise UnauthenticatedError("this key is unknown, was revoked, has expired, or does not count yet")
+    info = await run_in_threadpool(verified, services, body.key.strip(), address_of(request.scope))
     answer = Response(status_code=204)
     set_token(request, answer, await run_in_threadpool(services.sessions.begin, info.id))
     return answer

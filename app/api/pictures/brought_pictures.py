@@ -41,14 +41,16 @@ class Brought:
         return BroughtFiles(inputs=tuple(self.stored_bytes), inputs_bytes=sum(self.stored_bytes.values()))
 
 
-async def bring_pictures(request: Request, job_id: str, wanted: Model, caller: str) -> tuple[Model, Brought]:
+async def bring_pictures(
+    request: Request, job_id: str | None, wanted: Model, caller: str
+) -> tuple[Model, Brought]:
     """A request with digests in place of all its pictures, whatever fields they are in; and these, stored for a job.
 
     Pictures of other servers have to come within ``TIMEOUT_S`` together.
 
     Args:
         request: of the client.
-        job_id: of the job that is about to be submitted.
+        job_id: of the job that is about to be submitted; None stores nothing.
         wanted: the request's model.
         caller: whose uploads it may name.
 
@@ -63,7 +65,8 @@ async def bring_pictures(request: Request, job_id: str, wanted: Model, caller: s
     known: dict[tuple[str, Kept], str] = {}
     services = services_of(request)
     until_s = asyncio.get_running_loop().time() + TIMEOUT_S
-    await run_in_threadpool(services.queue.expect_files, job_id)
+    if job_id is not None:
+        await run_in_threadpool(services.queue.expect_files, job_id)
     for place, picture in pictures_in(wanted).items():
         asked = str(picture), _kind(picture)
         if asked not in known:
@@ -72,7 +75,8 @@ async def bring_pictures(request: Request, job_id: str, wanted: Model, caller: s
             png, facts = await unpacked(request, partial(_kept, source, asked[1]))
             known[asked] = name = picture.kept_as(digest_of(png))
             brought.facts[name] = facts
-            await _store(services, job_id, name, png, brought)
+            if job_id is not None:
+                await _store(services, job_id, name, png, brought)
         names[place] = known[asked]
     return with_pictures(wanted, names), brought
 

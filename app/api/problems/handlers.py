@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from app.api.pictures.formats import prefers
+from app.api.problems.allowances import tell_allowances
 from app.api.problems.kinds import KINDS, TIMED_OUT, TOO_LARGE, UNAUTHENTICATED, Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import field_errors, summary
@@ -89,7 +91,7 @@ def install(app: FastAPI, dialects: tuple[Dialect, ...] = (), additions: tuple[A
 
 def refusal(request: Request, error: LodestarError) -> Response:
     """The answer to an error, for layers outside the routes."""
-    return _worded(request, *problem_of(request, error))
+    return _worded(request, *problem_of(request, error), error.retry_after_s)
 
 
 def problem_of(request: Request, error: LodestarError) -> tuple[Problem, Kind]:
@@ -150,7 +152,7 @@ def _documented_status(kinds: list[Kind]) -> dict[str, Any]:
         "description": " Or: ".join(f"{kind.title}. {kind.explanation}" for kind in kinds),
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
     }
-    if any(kind.retry_after_s for kind in kinds):
+    if any(kind.retry_after_s or kind.is_lasting for kind in kinds):
         answer["headers"] = {
             "Retry-After": {
                 "description": "Seconds to wait before another try.",
@@ -168,13 +170,17 @@ def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError,
     return _worded(request, _problem(kind, detail, request.state.request_id, fields), kind)
 
 
-def _worded(request: Request, problem: Problem, kind: Kind) -> Response:
+def _worded(request: Request, problem: Problem, kind: Kind, retry_after_s: float | None = None) -> Response:
     dialects: tuple[Dialect, ...] = request.app.state.dialects
     path = own_path(request.scope)
     speaks = next((dialect.answer for dialect in dialects if dialect.paths.match(path)), None)
     answer = speaks(problem, kind) if speaks else _native(request, problem, kind)
-    if kind.retry_after_s is not None:
-        answer.headers["Retry-After"] = str(kind.retry_after_s)
+    wait_s = kind.retry_after_s if retry_after_s is None else max(1, ceil(retry_after_s))
+    if wait_s is not None:
+        answer.headers["Retry-After"] = str(wait_s)
+    if kind.is_lasting:
+        answer.headers["x-should-retry"] = "false"  # clients of OpenAI and of ours obey it
+    tell_allowances(request, answer)
     if kind.status == UNAUTHENTICATED:
         answer.headers["WWW-Authenticate"] = _challenge(path)
     return answer

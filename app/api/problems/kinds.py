@@ -10,13 +10,17 @@ UNAUTHENTICATED = 401
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of error."""
+    """A kind of error.
+
+    ``retry_after_s`` is for errors that know no better; what ``is_lasting`` passes, but not while a client waits.
+    """
 
     name: str
     status: int
     title: str
     explanation: str
     retry_after_s: int | None = None
+    is_lasting: bool = False
 
 
 KINDS = {
@@ -114,6 +118,20 @@ KINDS = {
             10,
         ),
         Kind(
+            "rate_limited",
+            429,
+            "Rate limited",
+            "The quota of the tenant or of the key grants no more at present. Try again after Retry-After seconds.",
+            1,
+        ),
+        Kind(
+            "quota_exceeded",
+            429,
+            "Quota exceeded",
+            "What is left of this month's quota of the tenant or of the key does not cover the job.",
+            is_lasting=True,
+        ),
+        Kind(
             "queue_unavailable",
             503,
             "Queue unavailable",
@@ -188,6 +206,13 @@ KINDS = {
             "The request needs a key, and brings none that counts. Send it as Authorization: Bearer, or as X-API-Key.",
         ),
         Kind(
+            "too_many_wrong_keys",
+            429,
+            "Too many wrong keys",
+            "Many different wrong keys came from the sender's address. Try again after Retry-After seconds.",
+            60,
+        ),
+        Kind(
             "missing_scope",
             403,
             "Missing scope",
@@ -200,6 +225,12 @@ KINDS = {
             "Addresses are logged and passed on, so a key in one is refused. Send it in a header, and rotate it.",
         ),
         Kind("unknown_key", 404, "Unknown key", "No key of callers has this id, or it was revoked."),
+        Kind(
+            "unknown_tenant",
+            404,
+            "Unknown tenant",
+            "Nothing is set for a tenant of this name; one exists as soon as a key names it.",
+        ),
         Kind(
             "key_in_file",
             409,

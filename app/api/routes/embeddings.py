@@ -37,6 +37,8 @@ _ERRORS = (
     "unknown_model",
     "name_taken",
     "queue_full",
+    "rate_limited",
+    "quota_exceeded",
     "queue_unavailable",
     "artifacts_unavailable",
     "stopping",

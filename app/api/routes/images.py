@@ -65,6 +65,8 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
             "job_canceled",
             "stopping",
             "queue_full",
+            "rate_limited",
+            "quota_exceeded",
             "queue_unavailable",
             "artifacts_unavailable",
             "invalid_json",

@@ -54,6 +54,8 @@ IdempotencyKey = Annotated[
             "artifacts_unavailable",
             "idempotency_conflict",
             "queue_full",
+            "rate_limited",
+            "quota_exceeded",
             "queue_unavailable",
             "stopping",
             "invalid_json",

@@ -9,6 +9,7 @@ from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
+from jobs.requests.conditions.controls import Preprocessor
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.presets import PRESETS, GuidancePreset
 from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
@@ -104,6 +105,25 @@ class AdapterList(Wire):
     data: tuple[AdapterInfo, ...] = Field(description="The adapters.")
 
 
+class ControlInfo(Wire):
+    """A ControlNet of the catalog."""
+
+    id: str = Field(description="Name for `controls.model`.", examples=["edges"])
+    description: str = Field(description="Description for a person; may be empty.")
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any that fits.", examples=[["pocket"]]
+    )
+    preprocess: Preprocessor = Field(description="What makes its maps, for requests that do not say.")
+    licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
+
+
+class ControlList(Wire):
+    """All ControlNets, in the catalog's order, and what makes maps."""
+
+    data: tuple[ControlInfo, ...] = Field(description="The ControlNets.")
+    preprocessors: tuple[Preprocessor, ...] = Field(description="Names for `controls.preprocess`.")
+
+
 class ModelList(Wire):
     """All models, the default one first."""
 
@@ -134,6 +154,25 @@ def list_adapters(services: TheServices) -> AdapterList:
             )
             for card in services.catalog.adapters
         )
+    )
+
+
+@router.get("/controls", summary="List ControlNets")
+@needs_key
+def list_controls(services: TheServices) -> ControlList:
+    """The ControlNets that a request may name, with the models that they are made for."""
+    return ControlList(
+        data=tuple(
+            ControlInfo(
+                id=card.id,
+                description=card.description,
+                base=card.base,
+                preprocess=card.preprocess,
+                licence=card.licence,
+            )
+            for card in services.catalog.controls
+        ),
+        preprocessors=tuple(Preprocessor),
     )
 
 

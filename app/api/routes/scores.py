@@ -43,6 +43,8 @@ MAX_SCORED = 64
             "unknown_image",
             "job_not_finished",
             "queue_full",
+            "rate_limited",
+            "quota_exceeded",
             "queue_unavailable",
             "artifacts_unavailable",
             "stopping",

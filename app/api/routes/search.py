@@ -72,6 +72,8 @@ _ERRORS = (
     "clip_mismatch",
     "missing_extra",
     "queue_full",
+    "rate_limited",
+    "quota_exceeded",
     "queue_unavailable",
     "artifacts_unavailable",
     "search_timed_out",

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 commands = typer.Typer(name="keys", help="Keys of callers.")
 
+Quota = Annotated[
+    str | None,
+    typer.Option(help="Limits, with commas between: units_per_second=400,max_waiting=100 and so on."),
+]
 KeyId = Annotated[str, typer.Argument(help="Id of the key, the part after lsk_.")]
 
 
@@ -36,6 +40,7 @@ def create(
     expires_in_days: Annotated[
         float | None, typer.Option(min=0, help="Days until it ends; by default never.")
     ] = None,
+    quota: Quota = None,
     for_file: Annotated[
         bool, typer.Option("--for-file", help="Keep it nowhere: print its entry for the keys file on stderr.")
     ] = False,
@@ -46,7 +51,7 @@ def create(
     from jobs.callers.secret import draw_key
 
     key = draw_key()
-    record = _record(key, tenant, name, tuple(scope or SCOPES_OF[role]), expires_in_days)
+    record = _record(key, tenant, name, tuple(scope or SCOPES_OF[role]), expires_in_days, quota)
     if for_file:
         say(_entry(record))
     else:
@@ -100,23 +105,40 @@ def _store(redis_url: str | None, data_dir: Path) -> "Iterator[KeyStore]":
 
 
 def _record(
-    key: "KeyText", tenant: str, name: str, scopes: tuple[Scope, ...], expires_in_days: float | None
+    key: "KeyText",
+    tenant: str,
+    name: str,
+    scopes: tuple[Scope, ...],
+    expires_in_days: float | None,
+    quota: str | None,
 ) -> "KeyRecord":
-    from pydantic import ValidationError
-
+    from jobs.callers.quota import Quota
     from jobs.callers.record import new_record
 
     expires_in = None if expires_in_days is None else timedelta(days=expires_in_days)
+    with naming_the_option():
+        limits = None if quota is None else Quota.model_validate(quota)
+        return new_record(key, tenant=tenant, name=name, scopes=scopes, expires_in=expires_in, quota=limits)
+
+
+@contextmanager
+def naming_the_option() -> Iterator[None]:
+    """Turn the error of a model into one of the command line."""
+    from pydantic import ValidationError
+
     try:
-        return new_record(key, tenant=tenant, name=name, scopes=scopes, expires_in=expires_in)
+        yield
     except ValidationError as error:
         first = error.errors()[0]
-        raise typer.BadParameter(f"{first['loc'][0]}: {first['msg']}") from error
+        place = ".".join(str(part) for part in first["loc"])
+        raise typer.BadParameter(f"{place}: {first['msg']}" if place else first["msg"]) from error
 
 
 def _entry(record: "KeyRecord") -> str:
     """The key in the form of the keys file: JSON's strings and lists are TOML's too."""
     fields = record.model_dump(mode="json", exclude_none=True)
+    if record.quota is not None:
+        fields["quota"] = str(record.quota)
     lines = (f"{name} = {json.dumps(value)}" for name, value in fields.items())
     return "\n".join(("[[keys]]", *lines))
 

@@ -48,6 +48,7 @@ export const listJobs = (status, limit, cursor = null) =>
   call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(cursor && { cursor }) })}`);
 export const getJob = (id) => call(jobPath(id));
 export const getQueue = () => call("/v1/queue");
+export const getUsage = () => call("/v1/usage");
 export const listWorkers = () => call("/v1/workers");
 let keyed = false; // whether this server asks for keys
 

@@ -1,16 +1,19 @@
 -- ARGV: prefix, id. Delete a job in any status; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
-local status, bytes, file_bytes, inputs, tenant = unpack(
-  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant'))
+local status, bytes, file_bytes, inputs, tenant, waits_with = unpack(
+  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant', 'waits_with'))
 if not status then
   return 0
 end
 if status == 'queued' then
   dequeue(prefix, id)
   refund(prefix, id)
+  note_waiting(prefix, id, waits_with)
+  settle(prefix, id, 1, 0, 0)
 elseif status == 'running' then
   end_lease(prefix, id)
+  settle(prefix, id, undone(prefix, id), 0, 0)
   -- Its worker may be about to store pictures.
   collect_later(prefix, id)
   redis.call('PUBLISH', prefix .. 'interrupts', id)

@@ -30,6 +30,9 @@
 -- upload_bytes                     hash     bytes of the uploads of each caller, and of all       keep_upload         when expired
 -- idempotency:<key>                hash     the job of an anonymous caller's key                  submit              after 24 h
 -- idempotency_of:<owner>:<key>     hash     the job of a known caller's key                       submit              after 24 h
+-- levels:<account>                 hash     the fill levels of an account's rates                 accounts            after it is empty
+-- waiting_of:<account>             zset     the waiting jobs of an account with a limit of them   accounts            at claim or end
+-- usage:<account>:<month>          hash     units, jobs, pictures and milliseconds of a month     accounts            after 400 d
 -- events:<id>                      stream   the last 1000 events of a job                         emit_of             1 h after the end
 -- events                           stream   the last 10000 events of all jobs                     emit_of             never; capped
 -- events_of:<tenant>               stream   the last 10000 events of a tenant's jobs              emit_of             after 24 h
@@ -52,6 +55,7 @@
 -- keys                             hash     the keys of callers, with hashes of their secrets         callers/keys.py     when revoked
 -- key_uses                         hash     the day of each key's last use                        callers/keys.py     when revoked
 -- changed_keys                     channel  ids of keys that were revoked or rotated              callers/keys.py     at once
+-- tenant_records                   hash     what operators have set for tenants                   callers/tenants.py  when removed
 -- session:<digest>                 hash     the login of a browser                                callers/sessions.py  after 8 h unused
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
@@ -168,11 +172,14 @@ end
 
 -- Change a job's status and its place in the indexes of statuses, which are ordered by creation.
 local function move(prefix, id, from, to)
-  local created = redis.call('HGET', prefix .. 'job:' .. id, 'created_us')
+  local created, tenant, waits_with =
+    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'created_us', 'tenant', 'waits_with'))
   redis.call('HSET', prefix .. 'job:' .. id, 'status', to)
   redis.call('ZREM', prefix .. 'status:' .. from, id)
   redis.call('ZADD', prefix .. 'status:' .. to, created, id)
-  local tenant = tenant_of(prefix, id)
+  if from == 'queued' or to == 'queued' then
+    note_waiting(prefix, id, waits_with, created, to == 'queued')
+  end
   if tenant then
     redis.call('ZREM', prefix .. 'status_of:' .. tenant .. ':' .. from, id)
     redis.call('ZADD', prefix .. 'status_of:' .. tenant .. ':' .. to, created, id)
@@ -200,6 +207,28 @@ local function refund(prefix, id)
   if redis.call('ZSCORE', prefix .. 'flows', flow) then
     redis.call('ZINCRBY', prefix .. 'flows', -share, flow)
   end
+end
+
+-- The part of a running job's work that is not done, as its worker last told.
+local function undone(prefix, id)
+  local step, steps = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'step', 'steps'))
+  return tonumber(steps or 0) > 0 and 1 - math.min(1, step / steps) or 1
+end
+
+-- The tag of a new job of a flow (see submit.lua), and the share of its tenant's work that it is charged with. The callers
+-- of a tenant that have work in the queue divide its share.
+local function place_in_queue(prefix, flow, weight, cost, tenant)
+  local last = tonumber(redis.call('ZSCORE', prefix .. 'flows', flow) or 0)
+  local virtual_time = tonumber(redis.call('GET', prefix .. 'virtual_time') or 0)
+  local active = 1
+  if tenant then
+    local siblings = prefix .. 'flows_of:' .. tenant .. ':' .. weight
+    local own = tonumber(redis.call('ZSCORE', siblings, flow) or 0)
+    active = redis.call('ZCOUNT', siblings, '(' .. string.format('%.17g', virtual_time), '+inf')
+      + (own > virtual_time and 0 or 1)
+  end
+  local share = cost / weight * active
+  return math.max(virtual_time, last) + share, share, virtual_time
 end
 
 -- Take a running job from its worker.
@@ -269,6 +298,11 @@ local function finish(prefix, id, from, to)
   end
   move(prefix, id, from, to)
   local now = whole(now_us())
+  local started, pictures = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'started_us', 'pictures'))
+  local is_done = to == 'succeeded'
+  settle(prefix, id, is_done and 0 or from == 'queued' and 1 or undone(prefix, id),
+    is_done and tonumber(pictures or 0) or 0,
+    from == 'running' and math.max(0, math.floor((now - started) / 1000)) or 0)
   redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', now)
   redis.call('ZADD', prefix .. 'finished', now, id)
   -- What it brought is of no more use, whatever its end, and nobody writes there any more.

@@ -3,9 +3,10 @@
 -- events with commas between, the address of this server in its predictions, or '', the end of its pictures' addresses
 -- there, or '', its first notes with line breaks between, or '', most bytes of all jobs or 0, most bytes of the files of
 -- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, the tenant or '' for the
--- default one, digests of these pictures.
--- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy' | 'laden', id}. The same id again (its answer was
--- lost) changes nothing.
+-- default one, the number of pictures that it makes, its accounts (see accounts.lua) in JSON, digests of these pictures.
+-- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy' | 'laden' | 'over', id}. The same id again (its answer
+-- was lost) changes nothing. If the job was charged, or is over a limit: also the number of the account whose limit it
+-- breaks or 0, that limit or '', and how the accounts stand.
 --
 -- The queue is ordered by self-clocked fair queueing (Golestani, INFOCOM 1994). Each flow gets a share of the work in
 -- proportion to its weight: a job's tag is the virtual time at which it would be done if all flows were served at once,
@@ -15,7 +16,7 @@
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
   prediction_base, picture_suffix, notes, most_bytes, most_file_bytes, uploads_bytes, inputs_bytes,
-  tenant = unpack(ARGV, 1, 21)
+  tenant, pictures, accounts = unpack(ARGV, 1, 23)
 tenant = tenant and tenant ~= '' and tenant
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
@@ -41,24 +42,29 @@ end
 if exceeds(most_file_bytes, prefix .. 'kept_file_bytes', (uploads_bytes or 0) + (inputs_bytes or 0)) then
   return {'laden', ''}
 end
-local created = whole(next_creation(prefix))
-local last = tonumber(redis.call('ZSCORE', prefix .. 'flows', flow) or 0)
-local virtual_time = tonumber(redis.call('GET', prefix .. 'virtual_time') or 0)
--- The callers of a tenant that have work in the queue divide its share.
-local siblings, active = prefix .. 'flows_of:' .. (tenant or '') .. ':' .. weight, 1
-if tenant then
-  redis.call('ZREMRANGEBYSCORE', siblings, '-inf', virtual_time)
-  active = redis.call('ZCARD', siblings) + (redis.call('ZSCORE', siblings, flow) and 0 or 1)
+accounts = cjson.decode(accounts or '[]')
+local now = now_us()
+local month = month_of(now)
+local used, whose, limit = consider_cost(prefix, accounts, cost, now, month)
+if whose > 0 then
+  return {'over', '', whose, limit, unpack(told(used, now))}
 end
-local share = cost / weight * active
-local tag = string.format('%.17g', math.max(virtual_time, last) + share)
+local created = whole(next_creation(prefix))
+local tag, share, virtual_time = place_in_queue(prefix, flow, weight, cost, tenant)
+tag = string.format('%.17g', tag)
 redis.call('ZADD', prefix .. 'flows', tag, flow)
 if tenant then
+  local siblings = prefix .. 'flows_of:' .. tenant .. ':' .. weight
+  redis.call('ZREMRANGEBYSCORE', siblings, '-inf', virtual_time)
   redis.call('ZADD', siblings, tag, flow)
   redis.call('EXPIRE', siblings, 86400)
 end
 redis.call('HSET', job, 'status', 'queued', 'request', request, 'created_us', created, 'attempts', 0, 'claims', 0,
   'starts', 0, 'model', model, 'flow', flow, 'cost', cost, 'share', string.format('%.17g', share), 'tag', tag)
+if #accounts > 0 then
+  local charged, waits = charge(prefix, id, accounts, used, tonumber(cost), now, month)
+  redis.call('HSET', job, 'accounts', charged, 'waits_with', waits, 'month', month, 'pictures', pictures)
+end
 redis.call('ZADD', prefix .. 'jobs', created, id)
 redis.call('ZADD', prefix .. 'status:queued', created, id)
 if tenant then
@@ -83,8 +89,8 @@ end
 if tonumber(uploads_bytes or 0) > 0 then
   redis.call('HSET', job, 'uploads_bytes', uploads_bytes)
 end
-if #ARGV > 21 then
-  local inputs = {unpack(ARGV, 22)}
+if #ARGV > 23 then
+  local inputs = {unpack(ARGV, 24)}
   redis.call('HSET', job, 'inputs', table.concat(inputs, ' '), 'inputs_bytes', inputs_bytes)
   for _, digest_of_input in ipairs(inputs) do
     redis.call('SADD', keepers(prefix, tenant, digest_of_input), id)
@@ -97,4 +103,7 @@ if key ~= '' then
   redis.call('HSET', prefix .. key, 'id', id, 'digest', digest)
   redis.call('EXPIRE', prefix .. key, ttl)
 end
-return {'accepted', id}
+if #accounts == 0 then
+  return {'accepted', id}
+end
+return {'accepted', id, 0, '', unpack(told(used, now))}

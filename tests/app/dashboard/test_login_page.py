@@ -10,8 +10,11 @@ from redis import Redis
 from app.api.main import create_app
 from app.api.settings import ApiSettings
 from jobs.callers.keys import KeyStore
+from jobs.callers.quota import Quota
+from jobs.callers.record import TenantRecord
 from jobs.callers.scopes import Role
 from jobs.callers.secret import draw_key
+from jobs.callers.tenants import TenantStore
 from tests.app.conftest import MakeKey, serving
 from tests.app.proxy import proxying
 from tests.browser import overflow_px, violations
@@ -135,3 +138,18 @@ def test_where_no_key_is_asked_for_nothing_is_different(
         expect(page.get_by_role("button", name="Log out")).to_be_hidden()
         expect(page).to_have_url(f"{url}/")
         page.context.close()
+
+
+@pytest.mark.parametrize("url", [""], indirect=True)
+def test_the_head_shows_what_is_left_of_the_nearest_limit(
+    url: str, tab: Callable[[str], Page], make_key: MakeKey, redis: Redis
+) -> None:
+    quota = Quota(units_per_month=5000, max_waiting=2)
+    TenantStore(redis).put(TenantRecord(name="default", quota=quota))
+    page = tab(url)
+    log_in(page, make_key())
+    expect(page.locator("#allowance")).to_have_text("2 of 2 places in the queue left")
+    page.get_by_label("Prompt").fill("a red apple")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#allowance")).to_have_text("1 of 2 places in the queue left")
+    assert violations(page) == []

@@ -7,6 +7,7 @@ from redis import Redis
 from jobs.db.scripts import PREFIX, Scripts
 from jobs.errors import IdempotencyConflictError, InvalidRequestError, QueueFullError, UnknownJobError
 from jobs.queue.leases import Leases, Standing
+from jobs.queue.ledger import Ledger
 from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.submission import IDEMPOTENCY_TTL_S
@@ -340,6 +341,7 @@ class TestDelete:
         kept = {key.removeprefix(PREFIX) for key in redis.scan_iter(PREFIX + "*")}
         # What those who follow the jobs are still to be told stays for a minute, and the last events of all jobs stay.
         streams = {f"events:{job_id}" for job_id in ids}
+        used = f"usage:default:{Ledger(redis).month()}"
         assert kept == {
             "virtual_time",
             "waiting_cost",
@@ -348,6 +350,7 @@ class TestDelete:
             "claimed:steady",
             "orphans",
             "events",
+            used,
             *streams,
         }
         assert all(0 < redis.ttl(PREFIX + stream) <= 60 for stream in streams)

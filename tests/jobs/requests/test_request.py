@@ -40,6 +40,7 @@ def test_only_the_prompt_is_needed() -> None:
         "mask": None,
         "outpaint": None,
         "adapters": (),
+        "controls": (),
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

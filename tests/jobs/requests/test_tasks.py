@@ -51,6 +51,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "mask": None,
         "outpaint": None,
         "adapters": (),
+        "controls": (),
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

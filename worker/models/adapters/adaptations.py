@@ -7,23 +7,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from jobs.errors import ModelUnavailableError
 from worker.models.adapters.adapted import AdaptedNetwork
 from worker.models.adapters.factors import Adapter
 from worker.models.adapters.fitting import Fitted, fitted
 from worker.models.adapters.mixture import Mixer, Mixture
 from worker.rows import AdapterUse
 
-Find = Callable[[str], Adapter]  # by its id in the catalog
-
-
-def no_adapter(adapter: str) -> Adapter:
-    """Find none.
-
-    Raises:
-        ModelUnavailableError: always.
-    """
-    raise ModelUnavailableError(f"there is no adapter {adapter!r} here")
+FindAdapter = Callable[[str], Adapter]  # by its id in the catalog
 
 
 class Adaptations:
@@ -56,7 +46,7 @@ class Adaptations:
         for mixer in self._mixers.values():
             mixer.forget()
 
-    def of_rows(self, part: str, rows: Sequence[Sequence[AdapterUse]], find: Find) -> Mixture | None:
+    def of_rows(self, part: str, rows: Sequence[Sequence[AdapterUse]], find: FindAdapter) -> Mixture | None:
         """The mixture of a network's rows, each with its adapters; None if none changes the network."""
         if not any(rows):
             return None
@@ -64,13 +54,13 @@ class Adaptations:
             [[(self._fit(part, find(use.adapter)), use.weight) for use in uses] for uses in rows]
         )
 
-    def of_all(self, part: str, uses: Sequence[AdapterUse], find: Find) -> Mixture | None:
+    def of_all(self, part: str, uses: Sequence[AdapterUse], find: FindAdapter) -> Mixture | None:
         """The mixture of any number of rows with the same adapters; None if none changes the network."""
         if not uses:
             return None
         return self._mixers[part].of_all([(self._fit(part, find(use.adapter)), use.weight) for use in uses])
 
-    def changes(self, part: str, uses: Sequence[AdapterUse], find: Find) -> dict[str, Tensor]:
+    def changes(self, part: str, uses: Sequence[AdapterUse], find: FindAdapter) -> dict[str, Tensor]:
         """What adapters add to a network's weights, by the names of these, in float32."""
         added: dict[str, Tensor] = {}
         for use in uses:

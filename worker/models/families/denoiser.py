@@ -16,13 +16,17 @@ from worker.canvas import Canvas
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
-from worker.models.adapters.adaptations import Adaptations, Find, no_adapter
+from worker.models.adapters.adaptations import Adaptations
 from worker.models.adapters.files import UNET
+from worker.models.adapters.mixture import Mixture
 from worker.models.caches import EncodingCache
+from worker.models.controls.batching import Controls, controls_of
+from worker.models.controls.control import Control
+from worker.models.controls.held import NOTHING, Held
 from worker.models.device import Device
 from worker.models.families.personalizer import Personalizer
 from worker.models.rows import RowBatch, RowBatches
-from worker.rows import AdapterUse, Rows
+from worker.rows import AdapterUse, Row, Rows
 
 PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
 
@@ -64,18 +68,18 @@ class Denoiser(ABC):
         self._rows = RowBatches(device.device, device.dtype)
         self._personalizer = personalizer
         self.adaptations = Adaptations(adaptable or {}, device.device, device.dtype)
-        self._releases_adapters = False
+        self._releases_rows = False
 
     @abstractmethod
     def encode(
-        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), find: Find = no_adapter
+        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), held: Held = NOTHING
     ) -> list[Tensor]:
         """The context [1, k L, D] of each wording, of k windows, on the device.
 
         Args:
             wordings: of prompts.
             uses: adapters of the text encoder.
-            find: gives these.
+            held: has these.
         """
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
@@ -105,6 +109,14 @@ class Denoiser(ABC):
         pixels = torch.stack([canvas.pixels for canvas in canvases]).to(self._device.device)
         return self.encode_pixels(pixels.float() / 255).float()
 
+    def require_control(self, control: Control) -> None:
+        """Refuse a ControlNet of another model.
+
+        Raises:
+            ModelUnavailableError: it does not fit, or the family has none.
+        """
+        raise ModelUnavailableError(f"this model takes no ControlNet, such as {control.id!r}")
+
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
         """Do what takes long once before ``predict`` is fast for latents and conditions of these shapes."""
         self.predict(latents, timesteps, rows)
@@ -125,21 +137,25 @@ class Denoiser(ABC):
             raise ModelUnavailableError("this model cannot be personalized: it has no CLIP text encoder")
         return self._personalizer
 
-    def release_adapters(self) -> None:
-        """Let go of all that was made of adapters, at the next batch: one has left the memory. For any thread."""
-        self._releases_adapters = True
+    def release_rows(self) -> None:
+        """Let go of adapters and ControlNets at the next batch: one has left the memory. For any thread."""
+        self._releases_rows = True
 
-    def forget_adapters(self) -> None:
-        """Keep nothing that was made of adapters."""
-        self._releases_adapters = False
+    def forget_rows(self) -> None:
+        """Keep nothing that holds adapters or ControlNets."""
+        self._releases_rows = False
         self._rows.forget()
         self.adaptations.forget()
 
-    def rows(self, pictures: Sequence[Rows], find: Find = no_adapter) -> RowBatch:
-        """The batch of some pictures' rows; ``find`` gives their adapters."""
-        if self._releases_adapters:
-            self.forget_adapters()
-        return self._rows.of(pictures, lambda rows: self.adaptations.of_rows(UNET, rows, find))
+    def rows(self, pictures: Sequence[Rows], held: Held = NOTHING) -> RowBatch:
+        """The batch of some pictures' rows; ``held`` has their adapters and ControlNets."""
+        if self._releases_rows:
+            self.forget_rows()
+        return self._rows.of(pictures, lambda rows: self._added(rows, held))
+
+    def _added(self, rows: Sequence[Row], held: Held) -> tuple[Mixture | None, Controls | None]:
+        mixture = self.adaptations.of_rows(UNET, [row.adapters for row in rows], held.adapter)
+        return mixture, controls_of(rows, held.control, self._device.device)
 
     @torch.no_grad()
     def predict(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:

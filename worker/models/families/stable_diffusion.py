@@ -13,11 +13,13 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from jobs.prompts.prompt import Wording
 from worker.facts import ModelFacts, RowSpec
 from worker.finite import is_finite
-from worker.models.adapters.adaptations import Find, no_adapter
 from worker.models.adapters.files import TEXT, UNET
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
 from worker.models.checkpointing import checkpoint_activations
+from worker.models.controls.batching import Controls
+from worker.models.controls.control import Control
+from worker.models.controls.held import NOTHING, Held
 from worker.models.device import Device
 from worker.models.families import original
 from worker.models.families.compatibility import (
@@ -100,9 +102,9 @@ class StableDiffusion(Denoiser):
         super().prepare(latents, timesteps, rows)
 
     def encode(
-        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), find: Find = no_adapter
+        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), held: Held = NOTHING
     ) -> list[Tensor]:
-        mixture = self.adaptations.of_all(TEXT, uses, find)
+        mixture = self.adaptations.of_all(TEXT, uses, held.adapter)
         return self._wordings(wordings) if mixture is None else self._with(mixture)(wordings)
 
     def _with(self, mixture: Mixture) -> WordingEncoder:
@@ -111,9 +113,9 @@ class StableDiffusion(Denoiser):
         make = partial(WordingEncoder, self._tokenizer, self._length, encode, self._device.device)
         return self._adapted_wordings.of(mixture, lambda: make(kept=ADAPTED_WINDOWS))
 
-    def forget_adapters(self) -> None:
+    def forget_rows(self) -> None:
         self._adapted_wordings.clear()
-        super().forget_adapters()
+        super().forget_rows()
 
     @torch.inference_mode()
     def _encode_tokens(self, tokens: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
@@ -126,10 +128,24 @@ class StableDiffusion(Denoiser):
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
         inputs = latents.to(self._device.dtype), timesteps, rows.context
-        if rows.mixture is None:
+        if rows.mixture is None and rows.controls is None:
             return self._network(*inputs)
-        output: Tensor = self.adaptations.run(UNET, rows.mixture, *inputs, return_dict=False)[0]
+        run = self._unet if rows.mixture is None else partial(self.adaptations.run, UNET, rows.mixture)
+        output: Tensor = run(*inputs, **self._residuals(rows.controls, *inputs), return_dict=False)[0]
         return output
+
+    def _residuals(
+        self, controls: Controls | None, latents: Tensor, timesteps: Tensor, context: Tensor
+    ) -> dict[str, Any]:
+        """What ControlNets add to the UNet, as it takes them."""
+        if controls is None:
+            return {}
+        own = latents[:, : self.facts.latent_channels]
+        *down, middle = controls.residuals(own, timesteps, context)
+        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+
+    def require_control(self, control: Control) -> None:
+        control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         latents = self._posterior_mode(pictures)

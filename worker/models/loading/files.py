@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.catalog import ClipCard, ModelCard
+from jobs.catalog.entry import Named
 from jobs.errors import ModelUnavailableError
 from worker.models.families.family import Family
 from worker.models.loading.description import family_in
@@ -28,7 +28,7 @@ def locate(card: ModelCard | ClipCard) -> Path:
     return path
 
 
-def require_pinned(card: ModelCard | ClipCard | AdapterCard, path: Path, digests: Digests) -> None:
+def require_pinned(card: Named, path: Path, digests: Digests) -> None:
     """Refuse files that are not those that the catalog pins.
 
     After loading this reads only what was not loaded, since the digests of the rest are known by then.

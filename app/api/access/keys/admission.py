@@ -1,5 +1,7 @@
 """Admission: who makes a request, and whether it may."""
 
+from functools import partial
+
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
@@ -8,11 +10,14 @@ from app.api.access.keys.cookie import token_of
 from app.api.access.keys.credentials import credentials_of, read_key, refuse_key_in_query
 from app.api.access.keys.errors import MissingScopeError, UnauthenticatedError
 from app.api.access.keys.needs import Need
+from app.api.problems.allowances import note_allowances
+from app.api.proxies import address_of
 from app.api.services import Services, services_of
 from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of
-from jobs.callers.record import DEFAULT_TENANT
+from jobs.callers.record import DEFAULT_TENANT, KeyInfo
 from jobs.callers.scopes import SCOPES_OF, Role
-from jobs.callers.secret import START
+from jobs.callers.secret import START, parse_key
+from jobs.callers.wrong_keys import TooManyWrongKeysError
 
 
 async def admit(request: Request, need: Need) -> None:
@@ -21,6 +26,7 @@ async def admit(request: Request, need: Need) -> None:
     Raises:
         KeyInQueryError: its address holds a key.
         UnauthenticatedError: the route needs a key, and it brings none that counts.
+        TooManyWrongKeysError: nor has its address for a while, which has tried many.
         MissingScopeError: its sender may not do this.
         QueueUnavailableError: Redis, which keeps the keys, is away.
     """
@@ -31,7 +37,8 @@ async def admit(request: Request, need: Need) -> None:
         request.state.identity = NOBODY
     else:
         request.state.identity = await identify(request)
-    request.state.services = services_of(request).seen_by(request.state.identity)
+    note = partial(note_allowances, request)
+    request.state.services = services_of(request).seen_by(request.state.identity, note)
     missing = [] if need.is_public else need.missing(request.state.identity)
     if missing:
         raise MissingScopeError(f"this needs a key with the scope {' and '.join(missing)}")
@@ -42,6 +49,7 @@ async def identify(request: Request) -> Identity:
 
     Raises:
         UnauthenticatedError: it is not known.
+        TooManyWrongKeysError: as for ``verified``.
         QueueUnavailableError: Redis, which keeps the keys, is away.
     """
     services = services_of(request)
@@ -49,7 +57,7 @@ async def identify(request: Request) -> Identity:
     text = credentials_of(request)
     # A proxy may pass its own credentials on, which are no keys.
     if text is not None and (not user or text.startswith(START)):
-        return await run_in_threadpool(_holder, services, text)
+        return holder_of(await run_in_threadpool(verified, services, text, address_of(request.scope)), "key")
     if (token := token_of(request)) is not None:
         known = await run_in_threadpool(_in_session, services, token)
         if known is not None:
@@ -59,11 +67,31 @@ async def identify(request: Request) -> Identity:
     raise UnauthenticatedError("this needs a key: send Authorization: Bearer lsk_..., or log in at /login")
 
 
-def _holder(services: Services, text: str) -> Identity:
-    info = services.keys.verify(read_key(text))
-    if info is None:
-        raise UnauthenticatedError("this key is unknown, was revoked, has expired, or does not count yet")
-    return holder_of(info, "key")
+def verified(services: Services, text: str, address: str | None) -> KeyInfo:
+    """The key that a text is.
+
+    Args:
+        services: of the app.
+        text: that a client sent as its key.
+        address: of the client; None if it is not known.
+
+    Raises:
+        UnauthenticatedError: it is none that counts.
+        TooManyWrongKeysError: it is none that has counted here before, and the address has tried many.
+        QueueUnavailableError: Redis, which keeps the keys, is away.
+    """
+    wait_s = services.wrong_keys.wait_s(address, text)
+    key = parse_key(text)
+    if wait_s and (key is None or not services.keys.has_counted(key.id)):
+        raise TooManyWrongKeysError(
+            "many wrong keys came from this address: wait, then send the right one", retry_after_s=wait_s
+        )
+    info = None if key is None else services.keys.verify(key)
+    if info is not None:
+        return info
+    services.wrong_keys.note(address, text)
+    read_key(text)  # says what is wrong with its form
+    raise UnauthenticatedError("this key is unknown, was revoked, has expired, or does not count yet")
 
 
 def _in_session(services: Services, token: str) -> Identity | None:
@@ -77,4 +105,4 @@ def _member(services: Services, user: str, groups: list[str]) -> Identity:
     group = services.keys.group(groups)
     if group is None:
         return Identity(DEFAULT_TENANT, user, SCOPES_OF[Role.CLIENT], "proxy")
-    return Identity(group.tenant, user, SCOPES_OF[group.role], "proxy")
+    return Identity(group.tenant, user, SCOPES_OF[group.role], "proxy", quota=group.quota)

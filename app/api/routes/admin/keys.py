@@ -15,11 +15,12 @@ from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheServices
 from jobs.callers.keys import KeyStore
+from jobs.callers.quota import Quota
 from jobs.callers.record import DEFAULT_TENANT, MAX_SCOPES, KeyInfo, KeyName, TenantName, new_record
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
 from jobs.callers.secret import KEY_ID, draw_key
 from jobs.errors import LodestarError, UnknownKeyError
-from jobs.wire import AtMost, Wire
+from jobs.wire import AtMost, Wire, same_field
 
 log = structlog.get_logger("lodestar.audit")
 router = APIRouter(prefix="/v1/admin/keys", tags=["keys"], route_class=IntakeRoute)
@@ -60,6 +61,7 @@ class NewKey(Wire):
         description="Seconds until it ends; never if left out.",
         examples=[7776000],
     )
+    quota: Quota | None = same_field(KeyInfo, "quota")
 
     @model_validator(mode="after")
     def _has_one_of_both(self) -> "NewKey":
@@ -121,6 +123,7 @@ def create_key(request: Request, body: NewKey, services: TheServices) -> ShownKe
         name=body.name,
         scopes=tuple(body.wanted_scopes),
         expires_in=None if body.expires_in_s is None else timedelta(seconds=body.expires_in_s),
+        quota=body.quota,
     )
     KeyStore(services.redis).add(record)
     _audit(request, "create", record)

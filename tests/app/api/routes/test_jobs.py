@@ -35,6 +35,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "init": None,
         "mask": None,
         "adapters": [],
+        "controls": [],
         "variation": None,
         "hires": None,
         "outpaint": None,

@@ -55,3 +55,7 @@ def test_where_a_model_lies_on_the_disk_is_not_told(client: TestClient) -> None:
 
 def test_adapters_are_listed_without_their_files(client: TestClient) -> None:
     assert client.get("/v1/adapters").json() == {"data": []}
+
+
+def test_controlnets_are_listed_with_what_makes_their_maps(client: TestClient) -> None:
+    assert client.get("/v1/controls").json() == {"data": [], "preprocessors": ["none", "canny", "invert"]}

@@ -9,9 +9,12 @@ from redis import Redis
 from app.stack.embedded import announce_socket
 from jobs.callers.key_file import KeyFile
 from jobs.callers.keys import KeyStore
+from jobs.callers.quota import Quota
+from jobs.callers.record import TenantRecord
 from jobs.callers.ring import KeyRing
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
 from jobs.callers.secret import KeyText, parse_key
+from jobs.callers.tenants import TenantStore
 from tests.app.conftest import Run
 
 Out = pytest.CaptureFixture[str]
@@ -106,3 +109,44 @@ def test_what_is_wrong_is_said(
 ) -> None:
     assert run("keys", *words, "--redis-url", redis_url) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_key_may_have_a_quota_in_redis_and_in_the_file(
+    run: Run, redis: Redis, redis_url: str, tmp_path: Path, capsys: Out
+) -> None:
+    limits = "units_per_second=2.5,max_waiting=3"
+    assert run("keys", "create", "a", "--quota", limits, "--redis-url", redis_url) == 0
+    record = KeyStore(redis).get(printed(capsys).id)
+    assert record is not None
+    assert run("keys", "create", "a", "--quota", limits, "--for-file") == 0
+    said = capsys.readouterr()
+    (tmp_path / "keys.toml").write_text(said.err)
+    key = parse_key(said.out.strip())
+    assert key is not None
+    filed = KeyFile(tmp_path / "keys.toml").get(key.id)
+    assert filed is not None
+    assert filed.quota == record.quota == Quota.model_validate(limits)
+
+
+def test_a_wrong_quota_is_refused_in_one_line(run: Run, capsys: Out) -> None:
+    assert run("keys", "create", "a", "--quota", "burst_units=3", "--for-file") == 2
+    assert "burst_units needs units_per_second" in capsys.readouterr().err
+
+
+def test_the_quota_of_a_tenant_is_set_listed_and_forgotten(
+    run: Run, redis: Redis, redis_url: str, capsys: Out
+) -> None:
+    server = ("--redis-url", redis_url)
+    assert run("tenants", "set", "studio", "--quota", "max_waiting=3", "--weight", "2", *server) == 0
+    assert TenantStore(redis).get("studio") == TenantRecord(
+        name="studio", quota=Quota(max_waiting=3), weight=2
+    )
+    assert run("tenants", "set", "other", *server) == 0
+    capsys.readouterr()
+    assert run("tenants", "list", *server) == 0
+    assert capsys.readouterr().out.splitlines()[-2:] == ["other\t1\tas all", "studio\t2\tmax_waiting=3"]
+    assert run("tenants", "list", "--json", *server) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["other", "studio"]
+    assert run("tenants", "forget", "studio", *server) == 0
+    assert run("tenants", "forget", "studio", *server) != 0
+    assert TenantStore(redis).get("studio") is None

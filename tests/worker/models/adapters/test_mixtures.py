@@ -38,7 +38,7 @@ def outputs_of(models: ModelRegistry, *sets: dict[str, float]) -> Tensor:
     """The outputs of rows that differ in their adapters alone."""
     model, rng = models.diffusion("tiny"), torch.Generator().manual_seed(0)
     latents = torch.randn(1, 4, 16, 16, generator=rng).expand(len(sets), -1, -1, -1)
-    rows = model.rows(rows_of(model.encode_texts(["a fox"]), *sets), models.adapter)
+    rows = model.rows(rows_of(model.encode_texts(["a fox"]), *sets), models)
     return model.predict(latents, torch.full((len(sets),), 500), rows)
 
 
@@ -70,7 +70,7 @@ def test_the_order_of_adapters_changes_no_bit(adapted: ModelRegistry) -> None:
 def test_sets_of_large_ranks_are_computed_apart(adapted: ModelRegistry) -> None:
     model = adapted.diffusion("tiny")
     rows = rows_of(model.encode_texts(["a fox"]), *SETS)
-    mixture = model.rows(rows, adapted.adapter).mixture
+    mixture = model.rows(rows, adapted).mixture
     assert mixture is not None
     ranks = [max(len(stack.owners) for stack in segment.stacks.values()) for segment in mixture.segments]
     assert len(ranks) == 2
@@ -105,7 +105,7 @@ def test_gradients_go_back_through_the_adapters(weights: dict[str, float], adapt
     model, rng = adapted.diffusion("tiny"), torch.Generator().manual_seed(0)
     context, size = model.encode_texts(["a fox"]), (2, 4, 16, 16)
     latents, given = (torch.randn(size, generator=rng) for _ in range(2))
-    rows, times = model.rows(rows_of(context, {}, weights), adapted.adapter), torch.tensor([500, 300])
+    rows, times = model.rows(rows_of(context, {}, weights), adapted), torch.tensor([500, 300])
     pulled, step = model.pull_back(latents, times, rows, given), 1e-2 * torch.randn(size, generator=rng)
     ahead, behind = (model.predict(latents + sign * step, times, rows) for sign in (1, -1))
     expected = ((ahead - behind) / 2 * given).flatten(1).sum(dim=1)

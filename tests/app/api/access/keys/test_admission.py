@@ -15,6 +15,7 @@ from app.api.settings import ApiSettings
 from jobs.callers.keys import KeyStore
 from jobs.callers.scopes import Role, Scope
 from jobs.callers.secret import draw_key
+from jobs.callers.wrong_keys import MOST_WRONG
 from tests.app.conftest import LocalClient, MakeKey
 
 
@@ -233,3 +234,63 @@ class TestBehindAProxyThatLogsIn:
     def test_credentials_of_the_proxy_s_own_are_no_key(self, client: TestClient) -> None:
         headers = {"X-Forwarded-User": "alice", "Authorization": basic("alice", "her password")}
         assert client.get("/v1/whoami", headers=headers).json()["name"] == "alice"
+
+
+class TestWrongKeys:
+    """An address that tries many keys, and its neighbours."""
+
+    @staticmethod
+    def at(settings: ApiSettings, address: str, **headers: str) -> TestClient:
+        return LocalClient(create_app(settings), client=(address, 50000), headers=headers)
+
+    @staticmethod
+    def spray(client: TestClient, number: int = MOST_WRONG) -> None:
+        for _ in range(number):
+            assert client.get("/v1/jobs", headers=FORMS["bearer"](str(draw_key()))).status_code == 401
+
+    def test_an_address_that_tries_many_is_refused_and_nothing_is_looked_up(
+        self, settings: ApiSettings, key: str, json_logs: Callable[[], list[dict[str, Any]]]
+    ) -> None:
+        client = self.at(settings, "203.0.113.7")
+        self.spray(client)
+        for path in ("/v1/jobs", "/sdapi/v1/options", "/v1/images/generations"):
+            method = "POST" if "images" in path else "GET"
+            refused = client.request(method, path, headers=FORMS["bearer"](str(draw_key())))
+            assert refused.status_code == 429
+            assert 1 <= int(refused.headers["retry-after"]) <= 60
+            assert "many wrong keys" in refused.text
+        assert (
+            client.post("/login", json={"key": key}, headers={"Sec-Fetch-Site": "same-origin"}).status_code
+            == 429
+        )
+        said = [line for line in json_logs() if line["event"] == "many wrong keys"]
+        assert [line["address"] for line in said] == ["203.0.113.7"]
+
+    def test_a_key_that_has_counted_before_still_does(self, settings: ApiSettings, key: str) -> None:
+        client = self.at(settings, "203.0.113.7")
+        assert client.get("/v1/jobs", headers=FORMS["bearer"](key)).status_code == 200
+        self.spray(client)
+        client.app.state.services.keys.forget_all()  # type: ignore[attr-defined]
+        assert client.get("/v1/jobs", headers=FORMS["bearer"](key)).status_code == 200
+
+    def test_clients_behind_a_trusted_proxy_are_told_apart(self, settings: ApiSettings, key: str) -> None:
+        client = self.at(settings, "127.0.0.1")
+        attacker, neighbour = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in (7, 8))
+        for _ in range(MOST_WRONG):
+            client.get("/v1/jobs", headers=FORMS["bearer"](str(draw_key())) | attacker)
+        assert client.get("/v1/jobs", headers=FORMS["bearer"](str(draw_key())) | attacker).status_code == 429
+        assert client.get("/v1/jobs", headers=FORMS["bearer"](key) | neighbour).status_code == 200
+
+    def test_a_trusted_proxy_that_names_nobody_locks_nobody_out(
+        self, settings: ApiSettings, key: str
+    ) -> None:
+        client = self.at(settings, "127.0.0.1")
+        self.spray(client, MOST_WRONG + 1)
+        assert client.get("/v1/jobs", headers=FORMS["bearer"](key)).status_code == 200
+
+    def test_a_stranger_does_not_choose_his_address(self, settings: ApiSettings) -> None:
+        client = self.at(settings, "203.0.113.7")
+        for number in range(MOST_WRONG):
+            headers = FORMS["bearer"](str(draw_key())) | {"X-Forwarded-For": f"198.51.100.{number}"}
+            client.get("/v1/jobs", headers=headers)
+        assert client.get("/v1/jobs", headers=FORMS["bearer"](str(draw_key()))).status_code == 429

@@ -34,7 +34,14 @@ VARYING = re.compile(
 )
 ENDLESS = "/v1/events"
 # What stands in a path besides the id of a job or the name of an embedding: there for everyone, or for operators.
-NEUTRAL = {"index": "0", "model_id": "pocket", "owner": "lodestar", "version": "pocket", "key_id": "0" * 10}
+NEUTRAL = {
+    "index": "0",
+    "model_id": "pocket",
+    "owner": "lodestar",
+    "version": "pocket",
+    "key_id": "0" * 10,
+    "tenant": "alice",
+}
 UNKNOWN = {"embedding": "qzzzq"}
 UNKNOWN_DIGEST = "sha256:" + "0" * 64
 
@@ -147,6 +154,7 @@ def bodies(
     native = [{"json": body} for body in (personal, steered, likened)]
     return {
         "/v1/jobs": native,
+        "/v1/quote": native,
         "/v1/images": native,
         "/v1/scores": [{"files": {"jobs": (None, job_id)}}, {"files": {"jobs": (None, f"{job_id}/0")}}],
         "/v1/search": [{"files": {"job": (None, f"{job_id}/0")}}],

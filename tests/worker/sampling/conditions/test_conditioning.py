@@ -9,7 +9,7 @@ from jobs.errors import InvalidRequestError
 from jobs.prompts.prompt import EMPTY, Wording
 from jobs.requests.request import ResolvedRequest
 from worker.calls import EncodeText
-from worker.sampling.conditioning import Conditions, condition
+from worker.sampling.conditions.conditioning import Conditions, condition
 from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]

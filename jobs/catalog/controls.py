@@ -1,0 +1,31 @@
+"""The ControlNets of the catalog."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from jobs.catalog.entry import Id, Named
+from jobs.requests.conditions.controls import Preprocessor
+from jobs.wire import AtMost
+
+
+class ControlCard(Named):
+    """A ControlNet: its files, the models that it was copied from, and what makes its maps of pictures."""
+
+    path: Path = Field(description="A folder that diffusers has written.")
+    variant: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_-]+$", description="Which variant of the weights to read, such as fp16."
+    )
+    base: Annotated[tuple[Id, ...], AtMost(100)] = Field(
+        (), description="Models that it is made for. Left out: any whose configuration fits."
+    )
+    preprocess: Preprocessor = Field(
+        Preprocessor.NONE, description="What makes a map of a picture, for requests that do not say."
+    )
+    licence: str = Field("", description="Of its weights, as its maker names it.")
+
+    def fits(self, names: Collection[str]) -> bool:
+        """Whether it is made for a model of these names."""
+        return not self.base or not set(self.base).isdisjoint(names)
