@@ -32,6 +32,9 @@ _TEXT = 0.15  # read by a CLIP or by the text encoder
 _FIT = 1.0  # one step of fitting the text encoder to one window of a prompt
 _ENLARGE = {"x4plus": 40.0, "x4plus-anime": 15.0}  # a picture, on the CPU
 
+_CONTROL = 0.4  # of a row: half a UNet, read once
+_ADAPTER = 0.1  # of a row, of rank 8 on every layer
+
 _WINDOW_CHARS = 300  # of a prompt, roughly: as much as a text encoder reads at a time
 
 
@@ -71,7 +74,7 @@ def calls_of(sampler: SamplerName, steps: int) -> list[int]:
 
 def _sampling(request: ResolvedRequest, plan: StepPlan) -> float:
     """Cost of the steps of one pass of a picture."""
-    rows = float(request.rows)
+    rows = request.rows * (1 + _CONTROL * len(request.controls) + _ADAPTER * len(request.adapters))
     cost = [rows * calls for calls in calls_of(request.sampler, plan.run)]
     guidance = request.guidance
     if guidance is not None:

@@ -90,6 +90,8 @@ def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[s
         "steps": _of_steps(request, min(request.steps, card.steps)),
         "guidance": {"guidance": None},
         "hires": {"hires": None},
+        "controls": {"controls": ()},
+        "adapters": {"adapters": ()},
         "width" if request.width > request.height else "height": {"width": card.width, "height": card.height},
         "preview_every_steps": {"preview_every_steps": None},
         "personalization": {"personalization": None},

@@ -16,6 +16,8 @@ from jobs.queue.order import cost_of, flow_of
 from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
+from jobs.requests.conditions.adapters import ResolvedAdapter
+from jobs.requests.conditions.controls import ResolvedControl
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import ResolvedPersonalization
@@ -149,6 +151,16 @@ class TestCost:
         assert 1 < cost_of(many) < cost_of(RESOLVED)
         made = EmbeddingTask(clip="pocket-m", name="x", pictures=("a",) * 32, minus=("b",) * 32)
         assert cost_of(made) == cost_of(many)
+
+    def test_adapters_and_controls_are_charged_by_the_row(self) -> None:
+        adapter = ResolvedAdapter(name="ink", weight=1, text_weight=1)
+        control = ResolvedControl(model="edges", image=f"sha256:{'0' * 64}", preprocess="none")
+        plain = cost_of(asking())
+        adapted, controlled = cost_of(asking(adapters=(adapter,))), cost_of(asking(controls=(control,)))
+        assert plain < adapted < controlled
+        assert cost_of(asking(controls=(control,) * 2)) - controlled == pytest.approx(
+            controlled - plain, abs=1
+        )
 
     def test_it_is_a_whole_number_above_nothing(self) -> None:
         assert cost_of(asking(steps=1, cfg_scale=1.0, width=8, height=8)) == 3
