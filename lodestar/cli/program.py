@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from jobs.errors import LodestarError
-from lodestar.cli.commands import embeddings, listings, measuring, pictures, searching, watching
+from lodestar.cli.commands import embeddings, listings, measuring, pictures, searching, verifying, watching
 from lodestar.cli.exits import Exit, say
 
-CLIENT = tuple(each.commands for each in (pictures, searching, embeddings, listings, watching, measuring))
+CLIENT = tuple(
+    each.commands for each in (pictures, searching, embeddings, listings, watching, verifying, measuring)
+)
 
 
 def program(*groups: typer.Typer) -> typer.Typer:
