@@ -30,8 +30,3 @@ class SamplerInputs:
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     canvas: Canvas | None = None
     hints: Mapping[tuple[int, int], tuple[Canvas, ...]] = field(default_factory=dict)
-
-    def pasted(self, pixels: Tensor) -> Tensor:
-        """A result [3, H, W] in [0, 1] as it is shown: pasted into what it is a part of, if it is one."""
-        paste = self.canvas.paste if self.canvas else None
-        return pixels if paste is None else paste.over(pixels)

@@ -72,7 +72,7 @@ IdempotencyKey = Annotated[
     },
 )
 @needs(Scope.JOBS_WRITE)
-async def submit(
+async def create_job(
     request: Request,
     response: Response,
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],
