@@ -13,7 +13,7 @@ from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
-from jobs.wire import AtMost, Wire
+from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
 
@@ -29,6 +29,13 @@ class ModelCard(NamesSampler, Entry):
 
     aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
         (), description="Other names of the model, such as those that applications have built in."
+    )
+    examples: Annotated[tuple[SomeText, ...], AtMost(20)] = Field(
+        (), description="Prompts that show what it draws, for people who begin."
+    )
+    vocabulary: Annotated[tuple[SomeText, ...], AtMost(10_000)] = Field(
+        (),
+        description="What it was trained to draw, if it draws nothing else: a list, or a text file with one a line.",
     )
     config: Path | None = Field(
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
@@ -225,8 +232,20 @@ def _entries(table: Any, folder: Path) -> Any:
             for name in ("path", "config", "head")
             if isinstance(entry.get(name), str)
         }
+        if isinstance(entry.get("vocabulary"), str):
+            entry["vocabulary"] = _lines(folder / entry["vocabulary"])
         entries.append(entry)
     return entries
+
+
+def _lines(file: Path) -> list[str]:
+    """The lines of a vocabulary; none where it is missing, as where the API runs without the models' files."""
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the vocabulary {file} cannot be read: {error}") from error
 
 
 def _entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
