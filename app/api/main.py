@@ -42,6 +42,7 @@ from app.api.routes import (
 from app.api.routes import errors as error_pages
 from app.api.routes.accounts import quote, usage
 from app.api.routes.admin import keys, tenants, whoami
+from app.api.routes.bulk import bulk
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -57,6 +58,7 @@ from jobs.status import links
 
 CANCEL_AGAIN_S = 0.5
 NOUNS = (
+    bulk,  # before the routes of one job, whose id could be such a word
     jobs,
     events,
     images,

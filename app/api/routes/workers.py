@@ -4,14 +4,14 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from app.api.access.keys.needs import needs
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.queue.workers import WorkerInfo
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=OwnRoute)
 
 
 class WorkerList(Wire):
