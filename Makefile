@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 NEEDED := (3, 11)
 # Variables, since a comma would end an argument of $(call).
 SERVICE_EXTRAS := api,worker,search
-ALL_EXTRAS := api,worker,search,upscale,s3,training,dev
+ALL_EXTRAS := api,worker,search,upscale,s3,c2pa,safety,training,dev
 
 .DELETE_ON_ERROR:
 .PHONY: help demo up test test-gpu lint format bench bench-gpu fuzz lock clean
@@ -73,9 +73,9 @@ fuzz: $(VENV)/.installed-all
 # The first lock holds every version; the images' locks are parts of it. uv, because it resolves from metadata alone
 # where pip-tools downloads every platform's wheel to hash it.
 lock: $(VENV)/.installed-all
-	$(call compile,requirements.lock,pins.txt,pyproject.toml --extra api --extra worker --extra search --extra upscale --extra s3 --extra training --extra dev)
-	$(call compile,requirements-api.lock,requirements.lock,pyproject.toml --extra api --extra search --extra s3)
-	$(call compile,requirements-worker.lock,requirements.lock,pyproject.toml --extra worker --extra upscale --extra s3 --extra cuda)
+	$(call compile,requirements.lock,pins.txt,pyproject.toml --extra api --extra worker --extra search --extra upscale --extra s3 --extra training --extra c2pa --extra safety --extra dev)
+	$(call compile,requirements-api.lock,requirements.lock,pyproject.toml --extra api --extra search --extra s3 --extra c2pa)
+	$(call compile,requirements-worker.lock,requirements.lock,pyproject.toml --extra worker --extra upscale --extra s3 --extra safety --extra cuda)
 	echo hatchling | $(call compile,requirements-build.lock,requirements.lock,-)
 
 compile = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --no-config --no-emit-index-url \
@@ -101,9 +101,10 @@ $(VENV)/.installed-all: pyproject.toml $(if $(LOCKED),deploy/requirements.lock) 
 	$(call install,$(ALL_EXTRAS))
 	@touch $@ $(VENV)/.installed-service
 
+# Python compiles the modules that it imports; pip would compile four times as many.
 ifeq ($(LOCKED),)
-install = $(PIP) install $(PIP_ARGS) -e '.[$(1)]'
+install = $(PIP) install --no-compile $(PIP_ARGS) -e '.[$(1)]'
 else
-install = $(PIP) install $(PIP_ARGS) --require-hashes -r deploy/requirements.lock && \
+install = $(PIP) install --no-compile $(PIP_ARGS) --require-hashes -r deploy/requirements.lock && \
 	$(PIP) install --no-deps --no-build-isolation -e .
 endif

@@ -21,6 +21,7 @@ BENCHMARKS = (
     "queue",
     "quotas",
     "idle",
+    "marks",
     "networks",
     "scheduling",
     "neighbours",

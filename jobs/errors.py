@@ -158,6 +158,18 @@ class ClipMismatchError(JobFailedError):
     type = "clip_mismatch"
 
 
+class ContentBlockedError(JobFailedError):
+    """The operator's safety policy refuses the prompt, or withholds every picture."""
+
+    type = "content_blocked"
+
+
+class ModerationUnavailableError(LodestarError):
+    """The service that judges prompts cannot be reached, and without its word none is taken."""
+
+    type = "moderation_unavailable"
+
+
 class MissingExtraError(JobFailedError):
     """The request needs a part that this installation lacks."""
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-Extra = Literal["api", "search", "upscale", "worker"]
+Extra = Literal["api", "c2pa", "safety", "search", "upscale", "worker"]
 
 
 def missing(purpose: str, extra: Extra) -> str:

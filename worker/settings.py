@@ -47,6 +47,16 @@ class WorkerSettings(BaseSettings):
     model_memory_gib: float | None = Field(
         None, gt=0, description="Memory that models may take; half of the device's if left out."
     )
+    marks: Literal["on", "off"] = Field(
+        "on", description="on: the file of a picture says that a model has made it."
+    )
+    safety: Literal["off", "flag", "blur", "block"] = Field(
+        "off",
+        description="What happens to pictures that the classifier finds not safe for work; off: it is not asked.",
+    )
+    safety_threshold: float = Field(
+        0.8, gt=0, le=1, description="Score at which a picture is not safe for work."
+    )
     grace_s: float = Field(
         4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before they are released."
     )

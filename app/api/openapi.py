@@ -13,7 +13,7 @@ from app.api.access.keys.needs import Need, need_of
 from app.api.access.site_guard import WORKING_PATHS
 from app.api.intake.form_schema import without_null
 from app.api.problems.handlers import documented
-from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
+from app.api.problems.kind import TIMED_OUT, TOO_LARGE
 from app.api.problems.problem import FieldError, Problem
 
 TITLE = "Lodestar"
@@ -95,8 +95,6 @@ def _needs(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], Need]
         if isinstance(route, APIRoute):
             for verb in route.methods or ():
                 yield (route.path, verb.lower()), need_of(route.endpoint)
-        elif hasattr(route, "original_router"):  # as FastAPI keeps an included router
-            yield from _needs(route.original_router.routes)
 
 
 def _add_errors_of_layers(path: str, verb: str, responses: dict[str, Any], need: Need) -> None:

@@ -13,15 +13,21 @@ from redis.asyncio import Redis as AsyncRedis
 
 from app.api.addresses import AddressPolicy
 from app.api.auth_mode import AuthMode, auth_mode
+from app.api.operation.auditor import Auditor
 from app.api.operation.metrics import Metrics
 from app.api.operation.wakeups import Wakeups
+from app.api.pictures.credentials import load_signer
 from app.api.pictures.decoder import Decoder
+from app.api.pictures.delivery import Delivery
 from app.api.pictures.fetching import PictureFetcher
+from app.api.pictures.signed_links import SignedLinks
 from app.api.search_index import SearchIndex
 from app.api.settings import ApiSettings
+from jobs.callers.audit import AuditLog
 from jobs.callers.identity import Identity, view_of
 from jobs.callers.key_file import KeyFile
 from jobs.callers.keys import KeyStore
+from jobs.callers.link_secrets import LinkSecrets
 from jobs.callers.payer import Payer, payer_of, unlimited
 from jobs.callers.ring import KeyRing
 from jobs.callers.sessions import Sessions
@@ -29,6 +35,7 @@ from jobs.callers.tenants import TenantBook, TenantStore
 from jobs.callers.wrong_keys import WrongKeys
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect, connect_async
+from jobs.errors import ConfigurationError
 from jobs.events.event_log import EventLog
 from jobs.events.secrets import secret_of
 from jobs.events.webhooks import WebhookQueue
@@ -37,7 +44,7 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.standing import Note, ignore
 from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
-from jobs.status.view import WHOLE
+from jobs.status.view import WHOLE, OnForeign
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
@@ -61,6 +68,8 @@ class Services:
     artifacts: ArtifactStore
     files: JobFiles
     decoder: Decoder
+    delivery: Delivery
+    links: SignedLinks
     events: EventLog
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
@@ -73,6 +82,7 @@ class Services:
     addresses: AddressPolicy
     auth: AuthMode
     keys: KeyRing
+    auditor: Auditor
     tenants: TenantBook
     ledger: Ledger
     sessions: Sessions
@@ -97,7 +107,9 @@ class Services:
         most = self.payer().most_of_one_job
         return limits if most is None else limits.within(most[0], f"{most[1]} grants")
 
-    def seen_by(self, identity: Identity, note: Note = ignore) -> "Services":
+    def seen_by(
+        self, identity: Identity, note: Note = ignore, on_foreign: OnForeign | None = None
+    ) -> "Services":
         """The same services for the sender of a request: jobs, events, embeddings and pictures of its tenant alone.
 
         An operator sees the jobs and events of all tenants; embeddings and search are of its own.
@@ -105,14 +117,15 @@ class Services:
         Args:
             identity: of the sender.
             note: is told what is left of its quotas at each submission.
+            on_foreign: as for ``View``.
         """
-        view = view_of(identity)
+        view = replace(view_of(identity), on_foreign=on_foreign)
 
         def payer() -> Payer:
             return payer_of(identity, self.tenants.get(identity.tenant))
 
         changes: dict[str, Any] = {"queue": self.queue.seen_by(view, payer, note), "payer": payer}
-        if view != WHOLE:
+        if view != WHOLE or on_foreign is not None:
             changes |= {
                 "events": self.events.seen_by(view),
                 "embeddings": EmbeddingLibrary(self.artifacts, view.tenant),
@@ -136,16 +149,14 @@ def build_services(settings: ApiSettings) -> Services:
     """Make every service.
 
     Raises:
-        ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, or nothing says who may
-            call at an address that others can reach.
+        ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, nothing says who may call
+            at an address that others can reach, the store is to sign addresses and cannot, or as for ``load_signer``.
     """
     redis = connect(settings.redis_url, patient=False)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue = _queue(settings, redis)
-    workers = WorkerRegistry(redis)
-    webhooks = WebhookQueue(redis)
+    queue, workers, webhooks = _queue(settings, redis), WorkerRegistry(redis), WebhookQueue(redis)
     catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
-    policy = AddressPolicy(settings.webhook_networks)
+    policy, delivery = AddressPolicy(settings.webhook_networks), _delivery(settings)
     segments = Segments(artifacts, catalog.aesthetic_scorer.id)
     key_file = KeyFile(settings.keys_file) if settings.keys_file else None
     return Services(
@@ -159,6 +170,8 @@ def build_services(settings: ApiSettings) -> Services:
         artifacts=artifacts,
         files=JobFiles(artifacts, beside=[segments.root]),
         decoder=Decoder(),
+        delivery=delivery,
+        links=_links(settings, redis, artifacts, delivery),
         events=EventLog(async_redis),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
@@ -170,6 +183,7 @@ def build_services(settings: ApiSettings) -> Services:
         addresses=policy,
         auth=auth_mode(settings),
         keys=KeyRing(KeyStore(redis), key_file),
+        auditor=Auditor(AuditLog(redis)),
         tenants=TenantBook(TenantStore(redis), key_file, default=settings.tenant_quota),
         ledger=Ledger(redis),
         sessions=Sessions(redis),
@@ -191,6 +205,27 @@ def _queue(settings: ApiSettings, redis: Redis) -> JobQueue:
 def _uploads(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore) -> UploadLibrary:
     keep_s, max_bytes = settings.upload_retention_s, settings.max_uploads_kept_bytes
     return UploadLibrary(redis, artifacts, keep_s=keep_s, max_bytes=max_bytes)
+
+
+def _delivery(settings: ApiSettings) -> Delivery:
+    signer = load_signer(settings.c2pa_certificate_file, settings.c2pa_key_file)
+    if signer is not None and settings.marks == "off":
+        raise ConfigurationError("content credentials are marks too: leave one of both out", field="marks")
+    return Delivery(marks=settings.marks == "on", signer=signer)
+
+
+def _links(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore, delivery: Delivery) -> SignedLinks:
+    if settings.store_signed_urls and not artifacts.can_sign:
+        raise ConfigurationError(
+            "this artifact store signs no addresses; leave store_signed_urls out", field="store_signed_urls"
+        )
+    given = settings.signed_url_secret
+    return SignedLinks(
+        LinkSecrets(redis, given.get_secret_value().split() if given else ()),
+        ttl_s=settings.signed_url_ttl_s,
+        # What the store keeps is not signed yet.
+        store=artifacts if settings.store_signed_urls and not delivery.signs else None,
+    )
 
 
 def services_of(request: Request) -> Services:

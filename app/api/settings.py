@@ -1,15 +1,14 @@
 """The settings of the API."""
 
-import base64
-import binascii
 import re
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from app.api.trust_settings import TrustSettings, is_key
 from jobs.callers.quota import NO_QUOTA, Quota
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
@@ -21,7 +20,7 @@ _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(TrustSettings):
     """Settings of the API process, each from the environment variable LODESTAR_<NAME> unless passed in.
 
     An entry point builds this once; nothing else reads the environment.
@@ -155,11 +154,7 @@ class ApiSettings(BaseSettings):
     @classmethod
     def _is_a_secret(cls, value: SecretStr | None) -> SecretStr | None:
         for secret in value.get_secret_value().split() if value else ():
-            try:
-                key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-            except binascii.Error:
-                key = b""
-            if not secret.startswith("whsec_") or not 24 <= len(key) <= 64:
+            if not secret.startswith("whsec_") or not is_key(secret.removeprefix("whsec_")):
                 raise ValueError("must be whsec_ and the base64 of 24 to 64 bytes")
         return value
 

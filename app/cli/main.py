@@ -1,9 +1,16 @@
 """The ``lodestar`` command: starts the service's processes, and talks to a running service."""
 
-from app.cli.commands import adapters, assets, keys, processes, secrets, tenants
+from app.cli.commands import adapters, assets, audit, keys, processes, secrets, tenants
 from lodestar.cli import program
 
-SERVICE = (keys.commands, tenants.commands, adapters.commands, assets.commands, secrets.commands)
+SERVICE = (
+    keys.commands,
+    tenants.commands,
+    audit.commands,
+    adapters.commands,
+    assets.commands,
+    secrets.commands,
+)
 cli = program.program(processes.commands, *program.CLIENT, *SERVICE)
 
 

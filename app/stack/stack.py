@@ -104,7 +104,8 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
         supervisor.start(worker_spec(number, options, {**env, **share}))
         for number, share in enumerate(worker_shares(options.workers, os.environ), start=1)
     ]
-    _wait(supervisor, lambda: _is_ready(options.url))
+    with httpx.Client(base_url=options.url, timeout=2, trust_env=False) as api:
+        _wait(supervisor, lambda: _is_ready(api))
     _wait(supervisor, lambda: _is_announced(workers, redis))
     supervisor.is_up = True
 
@@ -142,9 +143,9 @@ def _answers(redis: Redis) -> bool:
         return False
 
 
-def _is_ready(url: str) -> bool:
+def _is_ready(api: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=2, trust_env=False).is_success
+        return api.get("/readyz").is_success
     except httpx.TransportError:
         return False
 

@@ -2,6 +2,8 @@
 
 from jobs.db.scripts import PREFIX
 
+AUDIT = PREFIX + "audit"
+AUDIT_FAILURES = PREFIX + "audit_failures"
 CHANGED_KEYS = PREFIX + "changed_keys"
 CHECK = PREFIX + "check"
 FINISHED = PREFIX + "finished"
@@ -12,6 +14,7 @@ KEY_USES = PREFIX + "key_uses"
 KEPT_BYTES = PREFIX + "kept_bytes"
 KEPT_FILE_BYTES = PREFIX + "kept_file_bytes"
 LEASES = PREFIX + "leases"
+LINK_SECRET = PREFIX + "link_secret"
 ORPHANS = PREFIX + "orphans"
 PACE = PREFIX + "pace"
 PARKED = PREFIX + "aside"

@@ -67,7 +67,7 @@ class EventLog:
             together.zrank(keys.WAITING, job_id)
             together.xrevrange(keys.events(job_id), count=1)
             record, position, last = await _answers(together)
-        if not record or not self._view.shows(record):
+        if not record or not self._view.shows(record, job_id):
             raise unknown_job(job_id)
         return to_job(job_id, record, position), last[0][0] if last else START
 
@@ -119,8 +119,12 @@ class EventLog:
         return keys.events(job_id)
 
     async def _entry(self, stream_id: str, fields: dict[str, str], job_id: str | None) -> Entry:
-        if fields.pop("tenant", None) and not self._view.is_whole:
-            return Entry(stream_id, None)  # another tenant's, in the stream of all that the default one reads
+        if tenant := fields.pop("tenant", None):
+            if not self._view.is_whole:
+                return Entry(
+                    stream_id, None
+                )  # another tenant's, in the stream of all that the default one reads
+            self._view.notice("events", tenant)
         try:
             event = read_event(stream_id, fields, job_id)
         except ValidationError:

@@ -5,16 +5,16 @@ delivered at least once. Its id stays the same, so a receiver recognizes a repet
 hosts of each; see ``lua/deliver.lua``.
 """
 
-import base64
 import secrets
 from dataclasses import dataclass
-from typing import cast
 
 from redis import Redis
 
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
+from jobs.db.drawn import drawn_once
 from jobs.db.scripts import Scripts
+from jobs.events.secrets import PREFIX_OF_SECRETS
 from jobs.requests.request import WebhookEvent
 
 LEASE_S = 30.0  # twice what one attempt takes
@@ -22,7 +22,6 @@ MOST_PER_HOST = 2
 MOST_PER_CALLER = 8
 GIVE_UP_S = 24 * 3600.0
 _PASSES = 100  # of one look; more messages than these look at are left to the next
-_SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,7 @@ class WebhookQueue:
     @translates_redis_errors
     def own_secret(self) -> str:
         """The signing secret when the operator has set none: drawn once, and the same in every process."""
-        drawn = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        self._redis.set(keys.WEBHOOK_SECRET, drawn, nx=True)
-        return cast("str", self._redis.get(keys.WEBHOOK_SECRET))
+        return drawn_once(self._redis, keys.WEBHOOK_SECRET, PREFIX_OF_SECRETS)
 
     def _settle(
         self, delivery: Delivery, status: str, delay_ms: int, reason: str, *, is_silent: bool = False

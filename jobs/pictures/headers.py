@@ -3,28 +3,16 @@
 The limits bound the time and memory that a file costs besides its pixels. Ordinary programs write no file beyond them.
 """
 
-import os
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Literal, TypeVar, get_args
+from typing import BinaryIO
+
+from jobs.pictures.parts import SOS, Form, jpeg_segments, open_parts, png_chunks, webp_chunks
 
 MAX_SCANS = 50  # libjpeg writes a progressive file in at most 18, and each is a pass over all pixels
-MAX_PARTS = 50_000  # chunks of a PNG or WebP, segments of a JPEG
 MAX_BESIDE_BYTES = 16 << 20  # of profiles, texts and thumbnails
 
-Form = Literal["PNG", "JPEG", "WEBP"]
-FORMS: tuple[Form, ...] = get_args(Form)
-Part = TypeVar("Part")
-
-_BLOCK_BYTES = 16_384
 _RGB = 2
-_PNG = b"\x89PNG\r\n\x1a\n"
-_MARKER = re.compile(
-    rb"\xff[^\x00\xff\xd0-\xd7]"
-)  # neither a stuffed byte nor a restart, which belong to a scan
-_SOI, _EOI, _SOS, _FIRST_WITH_LENGTH = 0xD8, 0xD9, 0xDA, 0xC0
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 
@@ -50,17 +38,13 @@ def read_header(file: BinaryIO) -> Header:
     Raises:
         ValueError: why this is no picture that is read, in words that follow its name.
     """
-    file.seek(0)
-    head = file.read(12)
-    if head.startswith(_PNG):
-        file.seek(len(_PNG))
-        return _png(file)
-    if head.startswith(b"\xff\xd8"):
-        file.seek(0)
-        return _jpeg(file)
-    if head[:4] == b"RIFF" and head[8:] == b"WEBP":
-        return _webp(file)
-    raise ValueError("is no PNG, JPEG or WebP file")
+    match open_parts(file):
+        case "PNG":
+            return _png(file)
+        case "JPEG":
+            return _jpeg(file)
+        case "WEBP":
+            return _webp(file)
 
 
 def orientation(exif: bytes) -> int:
@@ -84,7 +68,7 @@ def orientation(exif: bytes) -> int:
 def _png(file: BinaryIO) -> Header:
     found: Header | None = None
     beside = 0
-    for kind, length in _counted(_chunks(file, ">L4s", padding=1, after=4)):
+    for kind, length in png_chunks(file):
         if found is None:
             if kind != b"IHDR" or len(fields := file.read(10)) < 10:
                 raise ValueError("is a damaged PNG file")
@@ -98,7 +82,7 @@ def _png(file: BinaryIO) -> Header:
 
 def _webp(file: BinaryIO) -> Header:
     found: Header | None = None
-    for kind, _ in _counted(_chunks(file, "<4sL", padding=2, after=0)):
+    for kind, _ in webp_chunks(file):
         body = file.read(10)
         if found is None and len(body) == 10:
             found = Header("WEBP", *_canvas(kind, body))
@@ -117,21 +101,11 @@ def _canvas(kind: bytes, body: bytes) -> tuple[int, int]:
     raise ValueError("is a damaged WebP file")
 
 
-def _chunks(file: BinaryIO, layout: str, *, padding: int, after: int) -> Iterator[tuple[bytes, int]]:
-    """Kind and length of each chunk, the file being where its content begins."""
-    while len(head := file.read(8)) == 8:
-        first, second = struct.unpack(layout, head)
-        kind, length = (second, first) if isinstance(first, int) else (first, second)
-        start = file.tell()
-        yield kind, length
-        file.seek(start + -(-length // padding) * padding + after)
-
-
 def _jpeg(file: BinaryIO) -> Header:
     found: Header | None = None
     scans = beside = 0
-    for marker, length in _counted(_segments(file)):
-        if marker == _SOS:
+    for marker, length in jpeg_segments(file):
+        if marker == SOS:
             scans += 1
             if scans > MAX_SCANS:
                 raise ValueError(
@@ -146,42 +120,6 @@ def _jpeg(file: BinaryIO) -> Header:
         else:
             beside = _added(beside, length)
     return _whole(found, "JPEG")
-
-
-def _segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Marker and length of each segment up to the end of the picture, the file being where its content begins.
-
-    This finds every scan that libjpeg would find. libjpeg looks for markers within scans too, and skips unknown ones
-    as if they had no length.
-    """
-    while True:
-        marker = _next_marker(file)
-        if marker is None or marker == _EOI:
-            return
-        if marker == _SOI or marker < _FIRST_WITH_LENGTH:
-            yield marker, 0
-            continue
-        start = file.tell()
-        length = int.from_bytes(file.read(2), "big")
-        yield marker, max(length - 2, 0)
-        file.seek(start + max(length, 2))
-
-
-def _next_marker(file: BinaryIO) -> int | None:
-    while block := file.read(_BLOCK_BYTES):
-        if found := _MARKER.search(block):
-            file.seek(found.end() - len(block), os.SEEK_CUR)
-            return block[found.end() - 1]
-        if block.endswith(b"\xff") and len(block) > 1:
-            file.seek(-1, os.SEEK_CUR)  # the other half of a marker may follow
-    return None
-
-
-def _counted(parts: Iterator[Part]) -> Iterator[Part]:
-    for number, part in enumerate(parts):
-        if number >= MAX_PARTS:
-            raise ValueError(f"is made of more than {MAX_PARTS} parts, which are the most that are read")
-        yield part
 
 
 def _added(beside: int, length: int) -> int:

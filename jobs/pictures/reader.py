@@ -18,7 +18,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from jobs.errors import InvalidFileError
 from jobs.pictures.flattening import alpha_of, flat
-from jobs.pictures.headers import Form, Header, orientation, read_header
+from jobs.pictures.headers import Header, orientation, read_header
+from jobs.pictures.parts import Form
 
 MAX_PIXELS = 16_000_000
 MAX_SIDE_PX = 16_384

@@ -173,7 +173,7 @@ class Leases:
         }
         pairs = [part for name, value in known.items() if value is not None for part in (name, value)]
         # Every look at the job reads all of its candidates: no trace of hundreds of steps for each.
-        record = image.model_dump_json(exclude={"trace"})
+        record = image.model_dump_json(exclude={"trace"}, exclude_none=True)
         self._scripts("show", lease.job_id, lease.fence, field_of(image), record, *pairs)
 
     def answer(self, lease: Lease, result: TaskResult) -> JobStatus:

@@ -56,6 +56,8 @@ class JobPages:
             answers = pipeline.execute()
         records, positions = answers[::2], answers[1::2]
         backlog = self._pace.backlog() if any(position is not None for position in positions) else None
+        for record in records:
+            self._view.notice("list", record.get("tenant") if record else self._view.tenant)
         jobs = tuple(
             to_job(job_id, record, position, None if backlog is None else backlog.eta_of(record, position))
             for (job_id, _), record, position in zip(page, records, positions, strict=True)

@@ -157,7 +157,7 @@ class JobQueue:
             pipeline.hgetall(keys.job(job_id))
             pipeline.zrank(keys.WAITING, job_id)
             record, position = pipeline.execute()
-        if not record or not self._view.shows(record):
+        if not record or not self._view.shows(record, job_id):
             raise unknown_job(job_id)
         eta_s = None if position is None else self._pace.backlog().eta_of(record, position)
         return to_job(job_id, record, position, eta_s)
@@ -234,7 +234,7 @@ class JobQueue:
 
     def _record(self, job_id: str) -> dict[str, str]:
         record = cast("dict[str, str]", self._redis.hgetall(keys.job(job_id)))
-        if not record or not self._view.shows(record):
+        if not record or not self._view.shows(record, job_id):
             raise unknown_job(job_id)
         return record
 

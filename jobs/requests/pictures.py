@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-REF_PATTERN = r"^(?:/v1/jobs/)?([0-9a-f]{1,64})(?:/(?:images/)?([0-9]{1,4}))?(?:\.(?:png|webp|jpe?g))?$"
+_PLACE = "/v1/(?:jobs|signed-images)/"
+REF_PATTERN = rf"^(?:{_PLACE})?([0-9a-f]{{1,64}})(?:/(?:images/)?([0-9]{{1,4}}))?(?:\.(?:png|webp|jpe?g))?$"
 MAX_URL_CHARS = 2000
 PICTURE_FORMAT = "picture"
 """The ``format`` of a field that takes a picture, in JSON schemas."""

@@ -23,7 +23,11 @@ def field_of(image: StoredImage) -> str:
 def load_candidates(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
     """The candidates that the present execution, or the last one, has made so far."""
     fence = record.get("fence", "")
-    made = (StoredImage.model_validate_json(value) for key, value in record.items() if key.startswith(_FIELD))
+    made = (
+        StoredImage.model_validate_json(value, extra="ignore")
+        for key, value in record.items()
+        if key.startswith(_FIELD)
+    )
     of_fence = (image for image in made if image.key.split("/")[1] == fence)
     return tuple(sorted(of_fence, key=lambda image: image.index))
 

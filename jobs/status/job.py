@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 from jobs.requests.request import ResolvedRequest, WebhookEvent
 from jobs.requests.tasks import AnyRequest, AnyResult, generation_of
 from jobs.status import links
+from jobs.status.safety import Safety
 from jobs.wire import Wire
 
 
@@ -83,6 +84,7 @@ class StoredImage(Wire):
     clip_score: float | None = None
     trace: tuple[GuidedStep, ...] | None = None
     aesthetic_score: float | None = None
+    safety: Safety | None = None
 
 
 class Image(Wire):
@@ -90,6 +92,11 @@ class Image(Wire):
 
     index: int = Field(ge=0, description="Number of the picture within its job, from 0.")
     url: str = Field(description="Path of the picture on this server.", examples=["/v1/jobs/6f1c2a/images/0"])
+    signed_url: str | None = Field(
+        None,
+        description="Address that needs no key until it expires: a path on this server, or an address at the artifact "
+        "store. Null unless asked for.",
+    )
     seed: int = Field(
         ge=0,
         description="Seed of this picture: the request's, plus the index without `variation`.",
@@ -112,6 +119,9 @@ class Image(Wire):
     trace: tuple[GuidedStep, ...] | None = Field(
         None,
         description="Every guided step, if `guidance.trace` is on. Recurrences are steps of their own.",
+    )
+    safety: Safety | None = Field(
+        None, description="What the safety classifier found; null if the operator has none."
     )
 
 

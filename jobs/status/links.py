@@ -55,6 +55,16 @@ def image(job_id: str, index: int) -> str:
     return f"{job(job_id)}/images/{index}"
 
 
+def signed_images(job_id: str) -> str:
+    """Path under which a job's pictures need no key but a signature, without the prefix."""
+    return f"/v1/signed-images/{job_id}"
+
+
+def signed_image(job_id: str, index: int) -> str:
+    """Path of such a picture, before its suffix and its signature, without the prefix."""
+    return f"{signed_images(job_id)}/{index}"
+
+
 def preview(job_id: str, index: int, step: int) -> str:
     """Path of a preview, without the prefix; the step makes a new address of each, which caches need."""
     return f"{job(job_id)}/previews/{index}?step={step}"

@@ -16,12 +16,13 @@ _STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
 
 def dump_images(images: tuple[StoredImage, ...]) -> str:
     """The JSON of a job's pictures, as the hash keeps it."""
-    return _STORED_IMAGES.dump_json(images).decode()
+    # Without what is not there, so that a version which does not know of it reads the rest.
+    return _STORED_IMAGES.dump_json(images, exclude_none=True).decode()
 
 
 def load_images(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
     """The pictures that a hash holds; none before the job has succeeded."""
-    return _STORED_IMAGES.validate_json(record["images"]) if "images" in record else ()
+    return _STORED_IMAGES.validate_json(record["images"], extra="ignore") if "images" in record else ()
 
 
 def to_job(

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from jobs.errors import ConfigurationError, UnknownImageError
@@ -89,6 +90,18 @@ class ArtifactStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise UnknownImageError("the picture is no longer in the artifact store") from error
         return data
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether a store of this kind signs addresses, as S3 does and a local folder does not."""
+        return type(self._connect()[0]).sign is not AbstractFileSystem.sign
+
+    def signed_address(self, key: str, ttl_s: int) -> str:
+        """An address at the store by which anyone gets a file for a while, if it ``can_sign``."""
+        fs, path = self._locate(key)
+        with _failing_as_os_error():
+            address: str = fs.sign(path, expiration=ttl_s)
+        return address
 
     def keys(self, prefix: str) -> list[str]:
         """All keys under a prefix (a job's id, or one execution's ``job/fence``), sorted."""

@@ -7,12 +7,22 @@ from typing import Annotated
 import typer
 
 from jobs.errors import LodestarError
-from lodestar.cli.commands import embeddings, listings, looking, measuring, pictures, searching, watching
+from lodestar.cli.commands import (
+    embeddings,
+    listings,
+    looking,
+    measuring,
+    pictures,
+    searching,
+    verifying,
+    watching,
+)
 from lodestar.cli.exits import Exit, say
 
 DISTRIBUTIONS = ("lodestar", "lodestar-diffusion")  # with the service, and of the client alone
 CLIENT = tuple(
-    each.commands for each in (pictures, searching, embeddings, listings, looking, watching, measuring)
+    each.commands
+    for each in (pictures, searching, embeddings, listings, looking, watching, verifying, measuring)
 )
 
 

@@ -1,5 +1,6 @@
 """The API as its clients see it, and a worker that this process plays."""
 
+import asyncio
 import io
 import json
 import logging
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+import uvicorn
 from fastapi import FastAPI
 from redis import Redis
 from starlette.testclient import TestClient
@@ -127,6 +129,16 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return run_line
 
 
+class _Hasty:
+    """asyncio for uvicorn's server, whose pauses of 0.1 s would make up most of a short test: it takes them shorter."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 10)
+
+
 @contextmanager
 def serving(
     app: ASGIApp,
@@ -148,7 +160,8 @@ def serving(
         options: of ``configured``.
     """
     config = configured(app, **options)
-    with listening(host, port) as sockets:
+    with listening(host, port) as sockets, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn.server, "asyncio", _Hasty())
         server = Server(config, most_connections=most_connections, patience=patience)
         thread = threading.Thread(target=server.run, kwargs={"sockets": sockets})
         thread.start()

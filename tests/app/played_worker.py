@@ -7,6 +7,7 @@ from PIL.PngImagePlugin import PngInfo
 from redis import Redis
 
 from jobs.errors import LodestarError
+from jobs.pictures.mark import PNG_KEYWORD, Mark
 from jobs.queue.leases import Lease, Leases
 from jobs.status.job import Progress, StoredImage
 from jobs.storage.artifacts import ArtifactStore
@@ -59,11 +60,12 @@ class PlayedWorker:
 
 
 def picture(width: int, height: int, *, tint: int) -> bytes:
-    """A PNG with a text chunk, whose colours depend on ``tint``."""
+    """A PNG with a text chunk and a mark, as workers make them, whose colours depend on ``tint``."""
     image = Image.new("RGB", (width, height))
     image.putdata([((x * 4) % 256, (y * 4) % 256, tint % 256) for y in range(height) for x in range(width)])
     text = PngInfo()
     text.add_text("parameters", "a red apple")
+    text.add_itxt(PNG_KEYWORD, Mark(generator="Lodestar", model="pocket").packet)
     out = io.BytesIO()
     image.save(out, "PNG", pnginfo=text)
     return out.getvalue()

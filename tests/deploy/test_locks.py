@@ -13,9 +13,9 @@ from packaging.utils import canonicalize_name
 from tests.deploy.dockerfile import ROOT
 
 LOCKS = {
-    "requirements.lock": ["api", "worker", "s3", "training", "dev"],
-    "requirements-api.lock": ["api", "s3"],
-    "requirements-worker.lock": ["worker", "s3", "cuda"],
+    "requirements.lock": ["api", "worker", "s3", "c2pa", "safety", "training", "dev"],
+    "requirements-api.lock": ["api", "s3", "c2pa"],
+    "requirements-worker.lock": ["worker", "s3", "safety", "cuda"],
 }
 
 every_lock = pytest.mark.parametrize("name", [*LOCKS, "requirements-build.lock"])

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parent.parent.parent
 EXTRAS = {
     "demo": "-e '.[api,worker,search]'",
     "up": "-e '.[api,worker,search]'",
-    "test": "-e '.[api,worker,search,upscale,s3,training,dev]'",
-    "fuzz": "-e '.[api,worker,search,upscale,s3,training,dev]'",
-    "lint": "-e '.[api,worker,search,upscale,s3,training,dev]'",
+    "test": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
+    "fuzz": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
+    "lint": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
 }
 
 

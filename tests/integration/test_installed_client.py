@@ -39,8 +39,13 @@ def told(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
 
 
+def pip_of(python: Path) -> tuple[str | Path, ...]:
+    """Our pip at work in another environment, which takes half the time of one that gets its own."""
+    return sys.executable, "-m", "pip", "--python", python
+
+
 def installed(python: Path, *packages: str, cwd: Path) -> None:
-    done = told(python, "-m", "pip", "install", "--quiet", *packages, cwd=cwd)
+    done = told(*pip_of(python), "install", "--quiet", "--no-compile", *packages, cwd=cwd)
     if done.returncode and "Could not find a version" in done.stderr and not os.environ.get("CI"):
         pytest.skip("needs a package index")
     assert done.returncode == 0, done.stderr
@@ -67,7 +72,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_draws_without_the_service_s_packages(stack: Stack, wheel: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     lodestar = python.with_name("lodestar")
-    assert told(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path).returncode == 0
+    made = told(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
     installed(python, str(wheel), cwd=tmp_path)
 
     done = told(python, "-c", LIBRARY, stack.url, cwd=tmp_path)
@@ -87,7 +93,8 @@ def test_it_draws_without_the_service_s_packages(stack: Stack, wheel: Path, tmp_
         done = told(lodestar, command, "--port", "1", cwd=tmp_path)
         assert done.returncode == 1
         assert f"{command} needs the service" in done.stderr
-    names = told(python, "-m", "pip", "list", "--format", "freeze", cwd=tmp_path).stdout.lower()
+    names = told(*pip_of(python), "list", "--format", "freeze", cwd=tmp_path).stdout.lower()
+    assert "httpx==" in names
     assert not {"redis", "rq", "torch", "fastapi", "numpy"} & {
         line.partition("==")[0] for line in names.splitlines()
     }

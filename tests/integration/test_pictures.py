@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.cli.demo import PROMPT, SEED
+from app.cli.demo import PROMPT
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import ImageObjective
 from jobs.requests.pictures import Thumbnail, pictures_in
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
-from tests.integration.stack import LONG, PATIENCE_S, ROOT, Stack
+from lodestar.verification import inspect, request_in
+from tests.integration.stack import LONG, PATIENCE_S, Stack
 
 GUIDED = GenerateRequest(prompt=PROMPT, seed=11, steps=10, guidance=Guidance(cutouts=8))
 
@@ -52,8 +53,11 @@ def test_a_prompt_becomes_a_guided_picture(guided: Made) -> None:
     assert guided.job.images[0].clip_score is not None
 
 
-def test_the_same_seed_gives_the_same_bytes(stack: Stack, guided: Made) -> None:
-    assert make(stack, GUIDED).png == guided.png
+def test_the_request_in_a_picture_gives_the_same_bytes(stack: Stack, guided: Made) -> None:
+    report = inspect(guided.png)
+    assert report.mark is not None
+    assert (report.mark.model, report.has_request) == ("pocket", True)
+    assert make(stack, request_in(guided.png)).png == guided.png
 
 
 def test_guidance_changes_the_picture(stack: Stack, guided: Made) -> None:
@@ -108,23 +112,6 @@ def test_the_command_line_makes_the_same_picture(stack: Stack, guided: Made, tmp
     )
     assert (done.returncode, done.stdout) == (0, "apple.png\n"), done.stderr
     assert (tmp_path / "apple.png").read_bytes() == guided.png
-
-
-def test_the_demo_leaves_a_picture_and_a_request_to_paste(pocket_model: None, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "demo", "--once", "--models", str(ROOT / "models.toml")],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert str(tmp_path / "demo.png") in done.stdout
-    assert "curl -s http://127.0.0.1:" in done.stdout
-    with Image.open(tmp_path / "demo.png") as picture:
-        picture.load()
-        assert f"Seed: {SEED}" in str(picture.info["parameters"])
 
 
 def test_a_picture_of_a_job_is_the_start_of_another(shared_stack: Stack, guided: Made) -> None:

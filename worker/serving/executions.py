@@ -19,6 +19,7 @@ from worker.engine.work import Finished, Outcome, Work
 from worker.events import Preview
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
+from worker.pictures.writer import PictureWriter
 from worker.serving.enlarging import Enlarging
 from worker.serving.heartbeat import Heartbeat
 from worker.serving.held_jobs import Execution, HeldJobs
@@ -56,14 +57,15 @@ class Executions:
         name: str,
         capacity: int,
         watchdog: Watchdog | None = None,
+        writer: PictureWriter | None = None,
     ) -> None:
         self._models, self._leases, self._workers, self._interrupts = models, leases, workers, interrupts
         self._name, self._watchdog = name, watchdog
         self._closing, self._unfit = threading.Event(), threading.Event()
         self._held = HeldJobs(capacity)
         self._heartbeat = Heartbeat(self._held, models, leases, workers, name=name)
-        self._publisher = Publisher(leases, artifacts, models, self._wake)
-        self._previews = Previews(leases)
+        self._publisher = Publisher(leases, artifacts, models, self._wake, writer)
+        self._previews = Previews(leases, writer)
         self._settling = Settling(
             self._held, leases, self._publisher, self.is_fit, self._heartbeat.send_notes
         )

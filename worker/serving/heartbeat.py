@@ -38,6 +38,7 @@ class Heartbeat:
     def beat(self) -> None:
         """Renew and announce until closed."""
         announced = 0.0
+        self.wake()  # first, to announce the worker
         while not self._closing.is_set():
             self._wake.wait(EVERY_S)
             self._wake.clear()

@@ -6,7 +6,7 @@ import structlog
 
 from jobs.queue.leases import Lease, Leases
 from worker.events import Preview
-from worker.pictures.png import encode_preview
+from worker.pictures.writer import PictureWriter
 from worker.serving.lane import Lane
 
 log = structlog.get_logger(__name__)
@@ -15,8 +15,9 @@ log = structlog.get_logger(__name__)
 class Previews:
     """Publishes previews on one thread. A new preview replaces one of the same picture that still waits."""
 
-    def __init__(self, leases: Leases) -> None:
+    def __init__(self, leases: Leases, writer: PictureWriter | None = None) -> None:
         self._leases = leases
+        self._writer = writer or PictureWriter()
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, int], tuple[Lease, Preview]] = {}
         self._lane = Lane("previews")
@@ -40,7 +41,9 @@ class Previews:
         try:
             # An estimate may overflow the decoder where the picture itself does not.
             if preview.raster.is_finite:
-                self._leases.preview(lease, preview.index, preview.step, encode_preview(preview.raster))
+                jpeg = self._writer.preview(preview.raster)
+                if jpeg is not None:
+                    self._leases.preview(lease, preview.index, preview.step, jpeg)
         except Exception:
             # A missing preview must fail neither the job nor the worker.
             log.exception("preview could not be shown", job=lease.job_id)

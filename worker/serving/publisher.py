@@ -1,12 +1,18 @@
 """Stores the results of executions and commits them."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
-import stamina
 import structlog
 
-from jobs.errors import DeviceLostError, JobFailedError, LeaseLostError, LodestarError, NameTakenError
+from jobs.errors import (
+    ContentBlockedError,
+    DeviceLostError,
+    JobFailedError,
+    LeaseLostError,
+    LodestarError,
+    NameTakenError,
+)
 from jobs.queue.leases import Lease, Leases, Standing
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import best
@@ -18,9 +24,10 @@ from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
-from worker.pictures.png import encode_png, stored_image
 from worker.pictures.upscaling import Upscaler
+from worker.pictures.writer import PictureWriter
 from worker.raster import Raster
+from worker.serving.files import ExecutionFiles, attempts
 from worker.serving.storing import Storing
 
 log = structlog.get_logger(__name__)
@@ -35,6 +42,7 @@ class Publisher:
         artifacts: ArtifactStore,
         models: ModelRegistry,
         on_stored: Callable[[], None] = lambda: None,
+        writer: PictureWriter | None = None,
     ) -> None:
         """Start no thread yet.
 
@@ -43,11 +51,13 @@ class Publisher:
             artifacts: the store of the pictures.
             models: for the CLIP that indexes the pictures, and the CPU threads that upscale them.
             on_stored: called, on another thread, when a picture was stored.
+            writer: of the files; by default as for a service without settings.
         """
         self._leases = leases
-        self._artifacts = artifacts
+        self._artifacts, self._files = artifacts, ExecutionFiles(artifacts)
+        self._writer = writer or PictureWriter()
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._storing = Storing(self._put, leases.show, on_stored)
+        self._storing = Storing(self._files.put, leases.show, on_stored, writer=self._writer)
         self._upscalers: dict[str, Upscaler] = {}
         self._threads = models.device.threads
 
@@ -81,7 +91,8 @@ class Publisher:
             DeviceLostError: a picture was lost with the device.
         """
         try:
-            images = self._kept(lease) if stored is None else stored
+            images = self._kept(lease, len(pictures)) if stored is None else stored
+            self._require_some(pictures, images)
             self._index(lease, pictures, images)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
@@ -92,7 +103,7 @@ class Publisher:
         else:
             status = self._leases.succeed(lease, images)
             if status is JobStatus.SUCCEEDED and len(images) < len(pictures):
-                self._delete_all_but(lease, images)
+                self._files.delete_all_but(lease, images)
         if status is not JobStatus.SUCCEEDED:
             self.discard(lease)
         return status
@@ -136,20 +147,24 @@ class Publisher:
         stored = []
         for picture in self._whole(lease, pictures):
             large = yield from self._upscalers[asked.model].steps(picture.raster.pixels(), asked.factor)
-            stored.append(self._store(lease, replace(picture, raster=Raster(large))))
+            image = self._store(lease, replace(picture, raster=Raster(large)))
+            if image is not None:
+                stored.append(image)
             yield
+        if stores_enlarged_alone(lease.generation):
+            self._tell_of_withheld(lease, len(pictures) - len(stored))
         return tuple(stored)
 
     def withdraw(self, lease: Lease) -> None:
         """Delete what is stored of an execution that has ended without a result."""
         if self._storing.forget(lease):
-            self._delete(lease.artifact_prefix)
+            self._files.delete(lease.artifact_prefix)
 
     def discard(self, lease: Lease) -> None:
         """Delete all files of the execution."""
         self._storing.forget(lease)
-        self._delete(f"{self._segments.root}/{lease.artifact_prefix}")
-        self._delete(lease.artifact_prefix)
+        self._files.delete(f"{self._segments.root}/{lease.artifact_prefix}")
+        self._files.delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:
         """Store nothing more for the execution; another execution may use or delete its files."""
@@ -159,9 +174,10 @@ class Publisher:
         """Store no more pictures; return when that has ended, or the time is over."""
         self._storing.close(within_s)
 
-    def _kept(self, lease: Lease) -> tuple[StoredImage, ...]:
-        """The pictures that a job keeps, once all are stored: the best of its candidates, or all."""
+    def _kept(self, lease: Lease, made: int) -> tuple[StoredImage, ...]:
+        """The pictures that a job keeps, once all that it has made are stored: the best of its candidates, or all."""
         stored, select = self._storing.all(lease), lease.generation.select
+        self._tell_of_withheld(lease, made - len(stored))
         if select is None:
             return stored
         return tuple(stored[place] for place in best(stored, select.by, select.keep))
@@ -171,7 +187,7 @@ class Publisher:
         if stores_enlarged_alone(lease.generation):
             yield from pictures
             return
-        for image in self._kept(lease):
+        for image in self._kept(lease, len(pictures)):
             pixels = read_whole_picture(self._artifacts.get(image.key))
             yield replace(pictures[image.index], raster=Raster(pixels))
 
@@ -184,18 +200,32 @@ class Publisher:
         }
         if rows:
             key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows, lease.tenant))
-            self._put(key, segment)
+            self._files.put(key, segment)
 
-    def _store(self, lease: Lease, picture: Picture) -> StoredImage:
-        image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.generation))
-        return image
+    def _tell_of_withheld(self, lease: Lease, number: int) -> None:
+        if number:
+            log.warning("pictures withheld", job=lease.job_id, number=number)
+            self._leases.note(
+                lease, f"{number} of the pictures did not pass the operator's safety check, and are not kept."
+            )
+
+    @staticmethod
+    def _require_some(pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
+        if pictures and not images:
+            raise ContentBlockedError("no picture has passed the operator's safety check")
+
+    def _store(self, lease: Lease, picture: Picture) -> StoredImage | None:
+        written = self._writer.write(picture, lease.generation, lease.artifact_prefix)
+        if written is None:
+            return None
+        self._files.put(written.image.key, written.png)
+        return written.image
 
     def _keep_embedding(self, lease: Lease, done: Done) -> None:
         """Keep the embedding before the job is settled, since callers may use it right after the job's end."""
         if self._leases.renew(lease) is Standing.LOST:
             raise LeaseLostError(lease.job_id)
-        for attempt in self._attempts():
+        for attempt in attempts():
             with attempt:
                 EmbeddingLibrary(self._artifacts, lease.tenant).put_new(
                     done.name, done.file, lease.artifact_prefix
@@ -212,35 +242,6 @@ class Publisher:
         log.exception("artifact store failed", job=lease.job_id)
         reason = f"{what} could not be stored: {error.strerror or type(error).__name__}"
         return self._leases.fail(lease, JobFailedError(reason))
-
-    def _delete_all_but(self, lease: Lease, stored: tuple[StoredImage, ...]) -> None:
-        kept = {image.key for image in stored}
-        try:
-            others = set(self._artifacts.keys(lease.artifact_prefix)) - kept
-        except OSError:
-            # They go with their job, when that is deleted or expires.
-            log.exception("candidates could not be deleted", job=lease.job_id, fence=lease.fence)
-            return
-        for key in others:
-            self._delete(key)
-
-    def _delete(self, place: str) -> None:
-        try:
-            self._artifacts.delete(place)
-        except OSError:
-            # It goes with its job, when that is deleted or expires.
-            log.exception("artifacts could not be deleted", place=place)
-
-    def _put(self, key: str, data: bytes) -> None:
-        for attempt in self._attempts():
-            with attempt:
-                self._artifacts.put(key, data)
-
-    @staticmethod
-    def _attempts() -> Iterable[stamina.Attempt]:
-        """Tries at storing something."""
-        # Not the decorator, which logs a call's arguments: the bytes of the picture, at every try.
-        return stamina.retry_context(on=OSError, attempts=5, timeout=30.0)
 
 
 def stores_enlarged_alone(request: ResolvedRequest) -> bool:

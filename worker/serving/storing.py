@@ -9,7 +9,7 @@ from contextlib import suppress
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from worker.pictures.picture import Picture
-from worker.pictures.png import encode_png, stored_image
+from worker.pictures.writer import PictureWriter
 from worker.serving.lane import Lane
 
 # More store more pictures a second, on cores that nothing else wants, but each makes the engine's thread wait for the
@@ -17,7 +17,7 @@ from worker.serving.lane import Lane
 THREADS = min(4, max(2, (os.cpu_count() or 1) // 4))
 WAITING = 8  # pictures of one execution that may wait to be stored
 
-_Futures = list[Future[StoredImage]]
+_Futures = list[Future[StoredImage | None]]
 
 
 class Storing:
@@ -32,6 +32,7 @@ class Storing:
         announce: Callable[[Lease, StoredImage], None] = lambda *_: None,
         on_stored: Callable[[], None] = lambda: None,
         threads: int = THREADS,
+        writer: PictureWriter | None = None,
     ) -> None:
         """Start no thread yet.
 
@@ -40,10 +41,12 @@ class Storing:
             announce: called for each candidate of a best-of-n job, once it is stored.
             on_stored: called when fewer pictures wait than before, on a thread that stores them.
             threads: the most.
+            writer: of the files; by default as for a service without settings.
         """
         self._put = put
         self._announce = announce
         self._on_stored = on_stored
+        self._writer = writer or PictureWriter()
         self._lane = Lane("storing", threads)
         self._storing: dict[str, _Futures] = {}
         self._lock = threading.Lock()
@@ -66,13 +69,15 @@ class Storing:
     def all(self, lease: Lease) -> tuple[StoredImage, ...]:
         """Every picture of an execution, by number, once the last one is stored. If one cannot be, no other will be.
 
+        Those that may not be stored are missing.
+
         Raises:
             OSError: one cannot be stored.
             LodestarError: one cannot be encoded.
         """
         storing = self._pop(lease)
         try:
-            stored = [future.result() for future in storing]
+            stored = [image for future in storing if (image := future.result()) is not None]
         except BaseException:
             _stop(storing)
             raise
@@ -92,13 +97,17 @@ class Storing:
         with self._lock:
             return self._storing.pop(lease.artifact_prefix, [])
 
-    def _store(self, lease: Lease, picture: Picture, before: Future[StoredImage] | None) -> StoredImage:
-        image = stored_image(lease.artifact_prefix, picture)
-        self._put(image.key, encode_png(picture, lease.generation))
+    def _store(
+        self, lease: Lease, picture: Picture, before: Future[StoredImage | None] | None
+    ) -> StoredImage | None:
+        written = self._writer.write(picture, lease.generation, lease.artifact_prefix)
+        if written is None:
+            return None
+        self._put(written.image.key, written.png)
         if lease.generation.select is not None:
             _wait(before)
-            self._announce(lease, image)
-        return image
+            self._announce(lease, written.image)
+        return written.image
 
 
 def _stop(storing: _Futures) -> None:
@@ -109,7 +118,7 @@ def _stop(storing: _Futures) -> None:
         _wait(future)
 
 
-def _wait(stored: Future[StoredImage] | None) -> None:
+def _wait(stored: Future[StoredImage | None] | None) -> None:
     """Return when a picture is stored, or will never be. The lane has begun it before all later ones."""
     if stored is not None:
         with suppress(BaseException):

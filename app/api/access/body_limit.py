@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems.kinds import TIMED_OUT, TOO_LARGE
+from app.api.problems.kind import TIMED_OUT, TOO_LARGE
 from app.api.proxies import own_path
 
 BODY_PATIENCE_S = 30.0

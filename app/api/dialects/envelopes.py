@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from app.api.problems.handlers import MEDIA_TYPE, Addition, Dialect
-from app.api.problems.kinds import Kind
+from app.api.problems.kind import Kind
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import summary
 
@@ -18,6 +18,7 @@ _OPENAI_CODES = {
     "not_supported": "unsupported_operation",
     "unauthenticated": "invalid_api_key",
     "invalid_file": "invalid_image_file",
+    "content_blocked": "moderation_blocked",
     "rate_limited": "rate_limit_exceeded",
     "quota_exceeded": "insufficient_quota",
 }

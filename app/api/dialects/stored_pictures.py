@@ -1,16 +1,20 @@
 """The pictures of a job, for dialects with pictures in their answers."""
 
+from app.api.pictures.formats import Format
 from app.api.pictures.store_access import reaching_the_store
 from app.api.services import Services
 from jobs.status.job import Job
 
 
-def stored_pictures(services: Services, job: Job) -> list[bytes]:
-    """The PNG files of a job that has succeeded.
+def stored_pictures(
+    services: Services, job: Job, wanted: Format = Format.PNG, quality: int | None = None
+) -> list[bytes]:
+    """The files of a job that has succeeded, as clients get them.
 
     Raises:
         UnknownJobError, UnknownImageError: they were deleted.
         ArtifactsUnavailableError: their store is away.
     """
     with reaching_the_store():
-        return [services.artifacts.get(stored.key) for stored in services.queue.images(job.id)]
+        pngs = [services.artifacts.get(stored.key) for stored in services.queue.images(job.id)]
+    return [services.delivery.file(png, wanted, quality) for png in pngs]

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note
+from app.api.intake.moderation import Moderator
 from app.api.pictures.brought_pictures import Brought, bring_pictures
 from app.api.pictures.store_access import forget_files, forgetting_files, reaching_the_store
 from app.api.services import Services, services_of
+from jobs.callers.audit import AuditAction
+from jobs.errors import ContentBlockedError
 from jobs.queue.ledger import Quote
 from jobs.queue.submission import NATIVE, Presentation, Submission, new_job_id
 from jobs.requests.pictures import PictureFacts, pictures_in
@@ -28,7 +33,8 @@ async def submit_job(
     """Queue a job; the arguments are those of ``JobQueue.submit``.
 
     Raises:
-        LodestarError: as for ``resolve``, ``AddressPolicy.check``, ``bring_pictures`` and ``JobQueue.submit``.
+        LodestarError: as for ``resolve``, ``AddressPolicy.check``, ``Moderator.judge``, ``bring_pictures`` and
+            ``JobQueue.submit``.
         ArtifactsUnavailableError: the store, which holds the aesthetic embeddings, cannot be reached.
     """
     services = services_of(request)
@@ -36,6 +42,7 @@ async def submit_job(
     resolved = await run_in_threadpool(_resolve, wanted, services)
     if wanted.webhook is not None:
         services.addresses.check(wanted.webhook.url)
+    presentation = await _moderated(request, wanted, presentation)
     job_id, brought = new_job_id(), Brought()
     has_pictures = bool(pictures_in(wanted))
     async with forgetting_files(services.artifacts, job_id) if has_pictures else nullcontext():
@@ -57,6 +64,22 @@ async def submit_job(
         await run_in_threadpool(forget_files, services.artifacts, job_id)  # the first job has them
     request.state.job_id = submission.job.id
     return submission
+
+
+async def _moderated(request: Request, wanted: GenerateRequest, presentation: Presentation) -> Presentation:
+    """How to show the job, with a note if its prompt was flagged or not judged."""
+    moderator: Moderator | None = request.app.state.moderator
+    if moderator is None:
+        return presentation
+    try:
+        verdict = await moderator.judge(wanted)
+    except ContentBlockedError as error:
+        note(request, AuditAction.CONTENT_FLAGGED, request.scope["path"], detail=error.message)
+        raise
+    if verdict.is_flagged:
+        note(request, AuditAction.CONTENT_FLAGGED, request.scope["path"], detail=verdict.note)
+    told = (verdict.note,) if verdict.note else ()
+    return replace(presentation, notes=(*presentation.notes, *told))
 
 
 async def quote_job(request: Request, wanted: GenerateRequest, caller: str) -> Quote:

@@ -5,14 +5,18 @@ from fastapi.responses import HTMLResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note_refusal
 from app.api.access.keys.admission import verified
 from app.api.access.keys.cookie import clear_token, set_token, token_of
+from app.api.access.keys.errors import UnauthenticatedError
 from app.api.access.keys.needs import public
 from app.api.intake.intake import IntakeRoute
 from app.api.pages.files import page, policy
 from app.api.problems.handlers import documented
 from app.api.proxies import address_of
 from app.api.services import Services, TheServices
+from jobs.callers.audit import AuditAction
+from jobs.callers.wrong_keys import TooManyWrongKeysError
 from jobs.wire import Wire
 
 router = APIRouter(tags=["keys"], route_class=IntakeRoute)
@@ -48,7 +52,12 @@ def show() -> HTMLResponse:
 @public
 async def log_in(request: Request, body: Login, services: TheServices) -> Response:
     """Begin a session of a browser. It ends after 8 hours without a request, after 7 days, or with its key."""
-    info = await run_in_threadpool(verified, services, body.key.strip(), address_of(request.scope))
+    text = body.key.strip()
+    try:
+        info = await run_in_threadpool(verified, services, text, address_of(request.scope))
+    except (UnauthenticatedError, TooManyWrongKeysError) as error:
+        note_refusal(request, AuditAction.KEY_REFUSED, text, error.message)
+        raise
     answer = Response(status_code=204)
     set_token(request, answer, await run_in_threadpool(services.sessions.begin, info.id))
     return answer

@@ -4,7 +4,7 @@ import io
 import re
 from zipfile import ZipFile
 
-from app.api.pictures.formats import SUFFIXES, Format, encode
+from app.api.pictures.formats import SUFFIXES, Format, address_end
 from app.api.pictures.store_access import reaching_the_store
 from app.api.services import Services
 from jobs.errors import JobNotFinishedError, UnknownImageError
@@ -49,12 +49,34 @@ def find_picture(queue: JobQueue, job_id: str, index: int) -> StoredImage:
     )
 
 
+def signed_addresses(services: Services, job: Job, end: str = "") -> list[str]:
+    """Addresses of a job's pictures that need no key: paths without the prefix, or at the store.
+
+    Args:
+        services: of whoever may get the pictures.
+        job: that has succeeded; another has none.
+        end: of ``address_end``; PNG if empty.
+
+    Raises:
+        UnknownJobError: it was deleted.
+        ArtifactsUnavailableError: the store cannot sign.
+    """
+    if not job.images:
+        return []
+    kept = {image.index: image for image in services.queue.images(job.id)}
+    with reaching_the_store():
+        return [
+            services.links.link(job.id, kept[image.index], end or address_end(Format.PNG)).address
+            for image in job.images
+        ]
+
+
 def first_picture(services: Services, job: Job, wanted: Format) -> bytes:
     """The first picture of a job that has succeeded."""
+    stored = find_picture(services.queue, job.id, job.images[0].index)
     with reaching_the_store():
-        return encode(
-            services.artifacts.get(find_picture(services.queue, job.id, job.images[0].index).key), wanted
-        )
+        png = services.artifacts.get(stored.key)
+    return services.delivery.file(png, wanted)
 
 
 def archive_of(services: Services, job_id: str) -> bytes:
@@ -62,5 +84,6 @@ def archive_of(services: Services, job_id: str) -> bytes:
     archive = io.BytesIO()
     with reaching_the_store(), ZipFile(archive, "w") as folder:  # PNGs do not get smaller
         for stored in services.queue.images(job_id):
-            folder.writestr(f"{job_id}-{stored.index}.png", services.artifacts.get(stored.key))
+            png = services.artifacts.get(stored.key)
+            folder.writestr(f"{job_id}-{stored.index}.png", services.delivery.file(png))
     return archive.getvalue()

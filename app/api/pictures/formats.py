@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from PIL import Image
 
+from jobs.pictures.mark import packet_in
+
 
 class Format(StrEnum):
     """A picture format, in the order of preference between equals: PNG first, as it is stored."""
@@ -57,19 +59,21 @@ def prefers(accept: str | None, media_type: str, *others: str) -> bool:
 
 
 def encode(png: bytes, wanted: Format, quality: int | None = None) -> bytes:
-    """A stored PNG in the wanted format; PNG itself is returned as it is stored, with its text chunks.
+    """A stored PNG in the wanted format, with its mark; PNG itself is returned as it is stored, with its text chunks.
 
     ``quality`` of WebP and JPEG is from 0 to 100; the default shows no visible difference.
     """
     if wanted is Format.PNG:
         return png
-    out = io.BytesIO()
+    out, packet = io.BytesIO(), packet_in(png) or b""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
         if wanted is Format.WEBP:
-            picture.save(out, "WEBP", quality=90 if quality is None else quality)
+            picture.save(out, "WEBP", quality=90 if quality is None else quality, xmp=packet)
         else:
             chosen = 92 if quality is None else quality
-            picture.convert("RGB").save(out, "JPEG", quality=chosen, subsampling=0, optimize=True)
+            flat = picture.convert("RGB")
+            # Not optimized: Pillow's buffer for such files is too small for noise, which then fails.
+            flat.save(out, "JPEG", quality=chosen, subsampling=0, xmp=packet)
     return out.getvalue()
 
 

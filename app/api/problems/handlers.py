@@ -20,7 +20,8 @@ from starlette.routing import Match
 
 from app.api.pictures.formats import prefers
 from app.api.problems.allowances import tell_allowances
-from app.api.problems.kinds import KINDS, TIMED_OUT, TOO_LARGE, UNAUTHENTICATED, Kind
+from app.api.problems.kind import TIMED_OUT, TOO_LARGE, UNAUTHENTICATED, Kind
+from app.api.problems.kinds import KINDS
 from app.api.problems.problem import FieldError, Problem
 from app.api.problems.validation import field_errors, summary
 from app.api.proxies import own_path

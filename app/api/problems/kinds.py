@@ -1,27 +1,7 @@
 """Every kind of error of the API: its stable name, its HTTP code, and its meaning."""
 
-from dataclasses import dataclass
-
-NOT_READY = 503
-TOO_LARGE = 413
-TIMED_OUT = 408
-UNAUTHENTICATED = 401
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of error.
-
-    ``retry_after_s`` is for errors that know no better; what ``is_lasting`` passes, but not while a client waits.
-    """
-
-    name: str
-    status: int
-    title: str
-    explanation: str
-    retry_after_s: int | None = None
-    is_lasting: bool = False
-
+from app.api.problems.admission_kinds import ADMISSION
+from app.api.problems.kind import TIMED_OUT, TOO_LARGE, Kind
 
 KINDS = {
     kind.name: kind
@@ -151,6 +131,19 @@ KINDS = {
             "Job failed",
             "The job that this call waited for has failed; trying the same again would end alike.",
         ),
+        Kind(
+            "content_blocked",
+            422,
+            "Content blocked",
+            "The operator's safety policy refuses the prompt, or has withheld every picture of the job.",
+        ),
+        Kind(
+            "moderation_unavailable",
+            503,
+            "Moderation unavailable",
+            "The service that judges prompts is away, and the operator wants none taken without its word.",
+            5,
+        ),
         Kind("job_canceled", 409, "Job canceled", "The job that this call waited for was canceled."),
         Kind(
             "stopping",
@@ -180,63 +173,7 @@ KINDS = {
             "Request timeout",
             "The body stopped coming, or came too slowly. Nothing was done; send the request again.",
         ),
-        Kind(
-            "host_not_allowed",
-            403,
-            "Host not allowed",
-            "The request calls the server by a name that is not its own. LODESTAR_ALLOWED_HOSTS allows more names.",
-        ),
-        Kind(
-            "cross_site",
-            403,
-            "Cross-site request",
-            "A web page of another site asks for something that is not only reading. LODESTAR_CORS_ORIGINS lets it in.",
-        ),
-        Kind(
-            "secret_not_served",
-            403,
-            "Secret not served",
-            "The command lodestar webhook-secret prints the webhooks' secret. HTTP discloses it only if the operator "
-            "wants that.",
-        ),
-        Kind(
-            "unauthenticated",
-            401,
-            "Unauthenticated",
-            "The request needs a key, and brings none that counts. Send it as Authorization: Bearer, or as X-API-Key.",
-        ),
-        Kind(
-            "too_many_wrong_keys",
-            429,
-            "Too many wrong keys",
-            "Many different wrong keys came from the sender's address. Try again after Retry-After seconds.",
-            60,
-        ),
-        Kind(
-            "missing_scope",
-            403,
-            "Missing scope",
-            "The key may not do this; the detail names the scope that it lacks.",
-        ),
-        Kind(
-            "key_in_query",
-            400,
-            "Key in the address",
-            "Addresses are logged and passed on, so a key in one is refused. Send it in a header, and rotate it.",
-        ),
-        Kind("unknown_key", 404, "Unknown key", "No key of callers has this id, or it was revoked."),
-        Kind(
-            "unknown_tenant",
-            404,
-            "Unknown tenant",
-            "Nothing is set for a tenant of this name; one exists as soon as a key names it.",
-        ),
-        Kind(
-            "key_in_file",
-            409,
-            "Key in a file",
-            "The keys file of the server has this key. Change it there; the server reads the file again.",
-        ),
+        *ADMISSION,
         Kind("body_too_large", TOO_LARGE, "Body too large", "The body is longer than this server reads."),
         Kind("not_found", 404, "Not found", "No route has this path; /openapi.json lists them."),
         Kind(

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note
 from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
@@ -17,6 +18,7 @@ from app.api.pictures.uploads import MAX_PICTURES, Received, keep_file, keep_pic
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheServices
+from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
 from jobs.errors import InvalidFileError, InvalidRequestError, NameTakenError, UnknownEmbeddingError
 from jobs.queue.submission import new_job_id
@@ -201,10 +203,11 @@ def export(name: TakenName, services: TheServices) -> Response:
     responses=documented("unknown_embedding", "artifacts_unavailable"),
 )
 @needs(Scope.EMBEDDINGS)
-def delete_embedding(name: TakenName, services: TheServices) -> None:
+def delete_embedding(request: Request, name: TakenName, services: TheServices) -> None:
     """Delete an embedding."""
     with reaching_the_store():
         services.embeddings.delete(name)
+    note(request, AuditAction.EMBEDDING_DELETED, name)
 
 
 def _clip(services: Services, named: str | None) -> str:

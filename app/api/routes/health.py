@@ -10,7 +10,7 @@ from pydantic import Field
 
 from app.api.access.keys.needs import needs_key, public
 from app.api.intake.intake import IntakeRoute
-from app.api.problems.kinds import NOT_READY
+from app.api.problems.kind import NOT_READY
 from app.api.services import Services, TheServices
 from jobs.errors import LodestarError, QueueUnavailableError
 from jobs.wire import Wire

@@ -1,6 +1,5 @@
 """Pictures: generated while the client waits, and fetched from a job."""
 
-from hashlib import sha256
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -15,21 +14,34 @@ from app.api.intake.form_schema import dotted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
 from app.api.pictures.finished import archive_of, find_picture, first_picture, parse_name
-from app.api.pictures.formats import Format, encode, negotiate, prefers
+from app.api.pictures.formats import Format, negotiate, prefers
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.routes.jobs import IdempotencyKey, JobId
-from app.api.services import TheServices, services_of
+from app.api.services import Services, TheServices, services_of
 from jobs.callers.scopes import Scope
 from jobs.errors import UnknownImageError
 from jobs.requests.request import GenerateRequest
-from jobs.status.job import Job
+from jobs.status.job import Job, StoredImage
 from jobs.storage.job_files import input_key
 
 router = APIRouter(prefix="/v1", tags=["images"], route_class=IntakeRoute)
 
-_BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+PictureName = Annotated[
+    str,
+    Path(
+        description="Number of the picture, from 0; `.png`, `.webp` or `.jpeg` chooses the format.",
+        examples=["0", "0.webp"],
+    ),
+]
+Quality = Annotated[
+    int | None,
+    Query(ge=0, le=100, description="Quality of WebP and JPEG. Default: no visible difference."),
+]
+IfNoneMatch = Annotated[str | None, Header(description="ETag of a copy that the client has.")]
 
 _UNCHANGING = "private, max-age=31536000, immutable"
 _JSON, _ZIP = "application/json", "application/zip"
@@ -46,8 +58,8 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
     responses={
         200: {
             "content": {
-                **{picture.media_type: _BINARY for picture in Format},
-                _ZIP: _BINARY,
+                **{picture.media_type: BINARY for picture in Format},
+                _ZIP: BINARY,
                 _JSON: {"schema": {"$ref": "#/components/schemas/Job"}},
             },
         },
@@ -60,6 +72,8 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
             "unknown_model",
             "clip_mismatch",
             "no_image_tower",
+            "content_blocked",
+            "moderation_unavailable",
             "idempotency_conflict",
             "job_failed",
             "job_canceled",
@@ -128,7 +142,7 @@ def _links(job: Job) -> str:
     response_class=Response,
     response_description="The picture.",
     responses={
-        200: {"content": {picture.media_type: _BINARY for picture in Format}},
+        200: {"content": {picture.media_type: BINARY for picture in Format}},
         304: {"description": "The client has this picture already."},
         **documented(
             "invalid_request",
@@ -143,23 +157,14 @@ def _links(job: Job) -> str:
 @needs(Scope.IMAGES_READ)
 def get_image(
     job_id: JobId,
-    name: Annotated[
-        str,
-        Path(
-            description="Number of the picture, from 0; `.png`, `.webp` or `.jpeg` chooses the format.",
-            examples=["0", "0.webp"],
-        ),
-    ],
+    name: PictureName,
     services: TheServices,
     accept: Annotated[
         str | None,
         Header(description="Chooses the format when the name has no suffix.", examples=["image/webp"]),
     ] = None,
-    quality: Annotated[
-        int | None,
-        Query(ge=0, le=100, description="Quality of WebP and JPEG. Default: no visible difference."),
-    ] = None,
-    if_none_match: Annotated[str | None, Header(description="ETag of a copy that the client has.")] = None,
+    quality: Quality = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """A picture of a job that has succeeded.
 
@@ -169,20 +174,39 @@ def get_image(
     index, suffix = parse_name(name)
     stored = find_picture(services.queue, job_id, index)
     wanted = negotiate(accept) if suffix is None else suffix
+    answer = answer_with(services, job_id, stored, wanted, quality, if_none_match, _UNCHANGING)
+    if suffix is None:
+        answer.headers["Vary"] = "Accept"
+    return answer
+
+
+def answer_with(
+    services: Services,
+    job_id: str,
+    stored: StoredImage,
+    wanted: Format,
+    quality: int | None,
+    if_none_match: str | None,
+    caching: str,
+) -> Response:
+    """The answer with a picture, or 304 if the client has it.
+
+    Raises:
+        UnknownImageError: its file is gone.
+        ArtifactsUnavailableError: the store cannot be reached.
+    """
     with reaching_the_store():
         png = services.artifacts.get(stored.key)
-    picture = encode(png, wanted, quality)
+    picture = services.delivery.prepare(png, wanted, quality)
     headers = {
-        "ETag": f'"{sha256(picture).hexdigest()[:32]}"',
-        "Cache-Control": _UNCHANGING,
-        "Content-Disposition": f'inline; filename="{job_id}-{index}.{wanted}"',
+        "ETag": picture.etag,
+        "Cache-Control": caching,
+        "Content-Disposition": f'inline; filename="{job_id}-{stored.index}.{wanted}"',
         "X-Content-Type-Options": "nosniff",
     }
-    if suffix is None:
-        headers["Vary"] = "Accept"
-    if _matches(if_none_match, headers["ETag"]):
+    if _matches(if_none_match, picture.etag):
         return Response(status_code=304, headers=headers)
-    return Response(picture, headers=headers, media_type=wanted.media_type)
+    return Response(picture.file(), headers=headers, media_type=wanted.media_type)
 
 
 @router.get(
@@ -191,7 +215,7 @@ def get_image(
     response_class=Response,
     response_description="The picture.",
     responses={
-        200: {"content": {Format.PNG.media_type: _BINARY}},
+        200: {"content": {Format.PNG.media_type: BINARY}},
         **documented("unknown_job", "unknown_image", "queue_unavailable", "artifacts_unavailable"),
     },
 )
@@ -214,4 +238,4 @@ def get_input(
 
 def _matches(if_none_match: str | None, etag: str) -> bool:
     known = [entry.strip().removeprefix("W/") for entry in (if_none_match or "").split(",")]
-    return etag in known or "*" in known
+    return etag.removeprefix("W/") in known or "*" in known

@@ -6,16 +6,21 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note
 from app.api.access.caller import TheCaller
+from app.api.access.keys.admission import require_scope
 from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
 from app.api.intake.again import request_again
 from app.api.intake.intake import OwnRoute
 from app.api.intake.submission import submit_job
+from app.api.pictures.finished import signed_addresses
+from app.api.pictures.signed_links import with_addresses
 from app.api.pictures.store_access import delete_with_files
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
 from app.api.services import TheServices
+from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
 from jobs.queue.pages import CURSOR
 from jobs.queue.submission import Submission
@@ -48,6 +53,8 @@ _REFUSALS = (
     "clip_mismatch",
     "no_image_tower",
     "artifacts_unavailable",
+    "content_blocked",
+    "moderation_unavailable",
     "idempotency_conflict",
     "queue_full",
     "rate_limited",
@@ -112,11 +119,27 @@ def list_jobs(
     return services.queue.list(status=status, label=label, cursor=cursor, limit=limit)
 
 
-@router.get("/{job_id}", summary="Get a job", responses=documented("unknown_job", "queue_unavailable"))
+@router.get(
+    "/{job_id}",
+    summary="Get a job",
+    responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
+)
 @needs(Scope.JOBS_READ)
-def get_job(job_id: JobId, services: TheServices) -> Job:
+def get_job(
+    request: Request,
+    job_id: JobId,
+    services: TheServices,
+    signed_urls: Annotated[
+        bool,
+        Query(description="Whether its pictures have a `signed_url`, for which the key needs `images:read`."),
+    ] = False,
+) -> Job:
     """The job now."""
-    return services.queue.get(job_id)
+    job = services.queue.get(job_id)
+    if not signed_urls:
+        return job
+    require_scope(request, Scope.IMAGES_READ)
+    return with_addresses(job, signed_addresses(services, job))
 
 
 @router.post(
@@ -167,6 +190,7 @@ async def retry_job(
     responses=documented("unknown_job", "queue_unavailable", "artifacts_unavailable"),
 )
 @needs(Scope.JOBS_WRITE)
-def delete_job(job_id: JobId, services: TheServices) -> None:
+def delete_job(request: Request, job_id: JobId, services: TheServices) -> None:
     """Delete a job in any status, and its pictures; a running job stops."""
     delete_with_files(services.queue, services.files, job_id)
+    note(request, AuditAction.JOB_DELETED, job_id)

@@ -22,7 +22,7 @@ from app.api.problems.validation import otherwise
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError, UnknownUploadError
-from jobs.pictures.headers import FORMS
+from jobs.pictures.parts import FORMS
 from jobs.requests.uploads import Upload, Uploads
 
 router = APIRouter(prefix="/v1/uploads", tags=["images"], route_class=OwnRoute)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -15,6 +16,7 @@ from jobs.errors import QueueUnavailableError, UnknownJobError
 from jobs.events.webhooks import GIVE_UP_S, MOST_PER_CALLER, Delivery, WebhookQueue
 from jobs.queue.queue import JobQueue
 from jobs.requests.request import WebhookEvent
+from jobs.status.job import Job
 
 POLL_S = 1.0
 AT_ONCE = 4 * MOST_PER_CALLER  # so that the receivers of three callers cannot block all others
@@ -39,8 +41,19 @@ class Deliverer:
         queue: JobQueue,
         sender: Sender,
         metrics: Metrics,
+        addresses: Callable[[Job], Sequence[str]] = lambda _: (),
     ) -> None:
+        """Take nothing yet.
+
+        Args:
+            owed: the messages.
+            queue: of their jobs.
+            sender: of messages.
+            metrics: where attempts are counted.
+            addresses: of a job's pictures that need no key; none if receivers have one.
+        """
         self._owed = owed
+        self._addresses = addresses
         self._queue = queue
         self._sender = sender
         self._metrics = metrics
@@ -93,7 +106,7 @@ class Deliverer:
             return
         try:
             url = job.webhook.url if job.webhook else ""
-            body = message_of(job, delivery.event)
+            body = message_of(job, delivery.event, await run_sync(self._addresses, job))
             await self._sender.send(url, delivery.message_id, body, delivery.tenant)
         except DeliveryError as error:
             settle, outcome = self._after(delivery, error)

@@ -1,7 +1,7 @@
 """Commands about the keys of callers, for the operator: they need Redis, not a running service."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.auditing import note_command
 from app.cli.commands.processes import DataDir, RedisUrl
 from app.cli.private_server import private_server
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
@@ -55,8 +56,9 @@ def create(
     if for_file:
         say(_entry(record))
     else:
-        with _store(redis_url, data_dir) as store:
+        with _connected(redis_url, data_dir) as (store, audit):
             store.add(record)
+            audit("created", record.id, record.tenant)
     typer.echo(str(key))
 
 
@@ -65,7 +67,7 @@ def list_(redis_url: RedisUrl = None, data_dir: DataDir = Path("data"), as_json:
     """List the keys in Redis, without their secrets. Off a terminal: lines with tabs between the columns."""
     from lodestar.cli.table import print_table
 
-    with _store(redis_url, data_dir) as store:
+    with _connected(redis_url, data_dir) as (store, _):
         found = store.list()
     if as_json:
         typer.echo(json.dumps([record.info.model_dump(mode="json") for record in found], indent=2))
@@ -83,25 +85,35 @@ def rotate(
     data_dir: DataDir = Path("data"),
 ) -> None:
     """Make a key like another one and print it; both count for a while."""
-    with _store(redis_url, data_dir) as store:
-        key, _ = store.rotate(key_id, overlap=timedelta(hours=overlap_hours))
+    with _connected(redis_url, data_dir) as (store, audit):
+        key, record = store.rotate(key_id, overlap=timedelta(hours=overlap_hours))
+        audit("rotated", key_id, record.tenant)
     typer.echo(str(key))
 
 
 @commands.command()
 def revoke(key_id: KeyId, redis_url: RedisUrl = None, data_dir: DataDir = Path("data")) -> None:
     """End a key now, and the logins that were made with it."""
-    with _store(redis_url, data_dir) as store:
+    with _connected(redis_url, data_dir) as (store, audit):
+        record = store.get(key_id)
         store.revoke(key_id)
+        audit("revoked", key_id, record.tenant if record else None)
 
 
 @contextmanager
-def _store(redis_url: str | None, data_dir: Path) -> "Iterator[KeyStore]":
+def _connected(
+    redis_url: str | None, data_dir: Path
+) -> "Iterator[tuple[KeyStore, Callable[[str, str, str | None], None]]]":
+    """The keys, and what notes that one was changed."""
+    from jobs.callers.audit import AuditAction
     from jobs.callers.keys import KeyStore
     from jobs.db.connection import connect
 
+    def audit(done: str, key_id: str, tenant: str | None) -> None:
+        note_command(redis, AuditAction(f"key.{done}"), key_id, tenant)
+
     with connect(redis_url or private_server(data_dir), patient=False) as redis:
-        yield KeyStore(redis)
+        yield KeyStore(redis), audit
 
 
 def _record(

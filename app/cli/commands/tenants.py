@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.auditing import note_command
 from app.cli.commands.keys import Quota, naming_the_option
 from app.cli.commands.processes import DataDir, RedisUrl
 from app.cli.private_server import private_server
 from lodestar.cli.connection import AsJson
 
 if TYPE_CHECKING:
-    from jobs.callers.tenants import TenantStore
+    from redis import Redis
 
 commands = typer.Typer(name="tenants", help="Quotas of tenants.")
 
@@ -32,23 +33,28 @@ def set_(
     data_dir: DataDir = Path("data"),
 ) -> None:
     """Set quota and weight of a tenant, in place of what was set before. They count within ten seconds."""
+    from jobs.callers.audit import AuditAction
     from jobs.callers.quota import Quota
     from jobs.callers.record import TenantRecord
+    from jobs.callers.tenants import TenantStore
 
     with naming_the_option():
         limits = None if quota is None else Quota.model_validate(quota)
         record = TenantRecord(name=tenant, quota=limits, weight=weight)
-    with _store(redis_url, data_dir) as store:
-        store.put(record)
+    with _connected(redis_url, data_dir) as redis:
+        TenantStore(redis).put(record)
+        detail = f"quota {'as all' if limits is None else limits}, weight {weight:g}"
+        note_command(redis, AuditAction.TENANT_SET, tenant, tenant, detail)
 
 
 @commands.command("list")
 def list_(redis_url: RedisUrl = None, data_dir: DataDir = Path("data"), as_json: AsJson = False) -> None:
     """List what is set for tenants in Redis. Off a terminal: lines with tabs between the columns."""
+    from jobs.callers.tenants import TenantStore
     from lodestar.cli.table import print_table
 
-    with _store(redis_url, data_dir) as store:
-        found = store.list()
+    with _connected(redis_url, data_dir) as redis:
+        found = TenantStore(redis).list()
     if as_json:
         typer.echo(json.dumps([record.model_dump(mode="json") for record in found], indent=2))
     else:
@@ -66,14 +72,17 @@ def list_(redis_url: RedisUrl = None, data_dir: DataDir = Path("data"), as_json:
 @commands.command()
 def forget(tenant: Tenant, redis_url: RedisUrl = None, data_dir: DataDir = Path("data")) -> None:
     """Forget what is set for a tenant: what holds for every tenant holds for it again."""
-    with _store(redis_url, data_dir) as store:
-        store.remove(tenant)
+    from jobs.callers.audit import AuditAction
+    from jobs.callers.tenants import TenantStore
+
+    with _connected(redis_url, data_dir) as redis:
+        TenantStore(redis).remove(tenant)
+        note_command(redis, AuditAction.TENANT_FORGOTTEN, tenant, tenant)
 
 
 @contextmanager
-def _store(redis_url: str | None, data_dir: Path) -> "Iterator[TenantStore]":
-    from jobs.callers.tenants import TenantStore
+def _connected(redis_url: str | None, data_dir: Path) -> "Iterator[Redis]":
     from jobs.db.connection import connect
 
     with connect(redis_url or private_server(data_dir), patient=False) as redis:
-        yield TenantStore(redis)
+        yield redis

@@ -1,16 +1,39 @@
 """Tabs of a real browser on the real API, and a worker that this process plays."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from playwright.sync_api import Browser, Page
 from redis import Redis
 
+from app.api.main import create_app
 from app.api.settings import ApiSettings
+from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
 from tests.browser import running_browser
+
+_DOCUMENTS: dict[str, str] = {}
+
+
+def described(settings: ApiSettings) -> FastAPI:
+    """An API whose document, of which the form is made, was made for another of its sort: that takes half a second."""
+    app = create_app(settings)
+    auth = app.state.services.auth
+    if auth not in _DOCUMENTS:
+        _DOCUMENTS[auth] = json.dumps(app.openapi())
+    app.openapi_schema = json.loads(_DOCUMENTS[auth])
+    return app
+
+
+@pytest.fixture
+def live(settings: ApiSettings) -> Iterator[httpx.Client]:
+    """A client of an API behind real HTTP."""
+    with serving(described(settings)) as url, httpx.Client(base_url=url, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

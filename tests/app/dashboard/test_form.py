@@ -8,9 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.api.main import create_app
 from app.api.settings import ApiSettings
 from tests.app.conftest import serving
+from tests.app.dashboard.conftest import described
 from tests.app.dashboard.filling import CHOOSE, FILE, submitted, with_picture
 from tests.browser import overflow_px, violations
 
@@ -136,7 +136,7 @@ def test_an_error_of_an_outage_goes_with_it(page: Page) -> None:
 def knowing(settings: ApiSettings, open_tab: Callable[..., Page]) -> Iterator[Page]:
     """A tab on the API with the models of this repository, one of which says what it knows."""
     own = settings.model_copy(update={"models_file": ROOT / "models.toml"})
-    with serving(create_app(own), timeout_graceful_shutdown=0) as url:
+    with serving(described(own), timeout_graceful_shutdown=0) as url:
         page = open_tab(url)
         page.goto("/")
         yield page

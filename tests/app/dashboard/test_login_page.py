@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from redis import Redis
 
-from app.api.main import create_app
 from app.api.settings import ApiSettings
 from jobs.callers.keys import KeyStore
 from jobs.callers.quota import Quota
@@ -16,6 +15,7 @@ from jobs.callers.scopes import Role
 from jobs.callers.secret import draw_key
 from jobs.callers.tenants import TenantStore
 from tests.app.conftest import MakeKey, serving
+from tests.app.dashboard.conftest import described
 from tests.app.proxy import proxying
 from tests.browser import overflow_px, violations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(600)
 def url(request: pytest.FixtureRequest, settings: ApiSettings) -> Iterator[str]:
     """Address of an API that asks for keys."""
     prefix = request.param
-    with serving(create_app(settings.model_copy(update={"auth": "keys"})), stop_timeout_s=1) as backend:
+    with serving(described(settings.model_copy(update={"auth": "keys"})), stop_timeout_s=1) as backend:
         if not prefix:
             yield backend
             return
@@ -132,7 +132,7 @@ def test_the_page_is_accessible_and_fits_a_phone(url: str, tab: Callable[..., Pa
 def test_where_no_key_is_asked_for_nothing_is_different(
     settings: ApiSettings, tab: Callable[[str], Page]
 ) -> None:
-    with serving(create_app(settings), stop_timeout_s=1) as url:
+    with serving(described(settings), stop_timeout_s=1) as url:
         page = tab(f"{url}/")
         expect(page.get_by_role("link", name="Workers")).to_be_visible()
         expect(page.get_by_role("button", name="Log out")).to_be_hidden()
@@ -149,7 +149,7 @@ def test_the_head_shows_what_is_left_of_the_nearest_limit(
     page = tab(url)
     log_in(page, make_key())
     expect(page.locator("#allowance")).to_have_text("2 of 2 places in the queue left")
-    page.get_by_label("Prompt").fill("a red apple")
+    page.locator("#prompt").fill("a red apple")
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#allowance")).to_have_text("1 of 2 places in the queue left")
     assert violations(page) == []

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.api.main import create_app
 from app.api.settings import ApiSettings
 from tests.app.conftest import serving
+from tests.app.dashboard.conftest import described
 from tests.app.played_worker import PlayedWorker
 from tests.app.proxy import proxying
 
@@ -45,7 +45,7 @@ def open_at(browser: Browser) -> Iterator[Callable[[str], Opened]]:
 def url(request: pytest.FixtureRequest, settings: ApiSettings) -> Iterator[str]:
     """Address of an API."""
     prefix = request.param
-    with serving(create_app(settings), stop_timeout_s=1) as backend:
+    with serving(described(settings), stop_timeout_s=1) as backend:
         if not prefix:
             yield backend
             return
@@ -57,7 +57,7 @@ def test_the_status_page_shows_what_happens(
     url: str, open_at: Callable[[str], Opened], worker: PlayedWorker
 ) -> None:
     page, asked = open_at(f"{url}/")
-    page.get_by_label("Prompt").fill("a red apple")
+    page.locator("#prompt").fill("a red apple")
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator("#jobs .badge")).to_have_text("queued, next")
     (job,) = httpx.get(f"{url}/v1/jobs").json()["data"]

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import FilePayload, Page, Route, expect
 
-from app.api.main import create_app
 from app.api.settings import ApiSettings
 from tests.app.conftest import MakeKey, serving
+from tests.app.dashboard.conftest import described
 from tests.app.dashboard.filling import CHOOSE, FILE, submitted, with_picture
 from tests.app.played_worker import PlayedWorker, picture
 from tests.browser import overflow_px, violations
@@ -332,9 +332,7 @@ def test_a_mask_is_painted_with_a_finger_on_a_phone(
 def test_pictures_are_brought_with_a_session_too(
     settings: ApiSettings, make_key: MakeKey, open_tab: Callable[..., Page]
 ) -> None:
-    with serving(
-        create_app(settings.model_copy(update={"auth": "keys"})), timeout_graceful_shutdown=0
-    ) as url:
+    with serving(described(settings.model_copy(update={"auth": "keys"})), timeout_graceful_shutdown=0) as url:
         page = open_tab(url)
         page.goto("/login")
         page.get_by_label("Key").fill(make_key())

@@ -17,10 +17,11 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.conditions.adapters import ResolvedAdapter
-from jobs.requests.conditions.controls import ResolvedControl
+from jobs.requests.conditions.controls import Preprocessor, ResolvedControl
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import ResolvedPersonalization
+from jobs.requests.pictures import Picture
 from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask
@@ -154,7 +155,8 @@ class TestCost:
 
     def test_adapters_and_controls_are_charged_by_the_row(self) -> None:
         adapter = ResolvedAdapter(name="ink", weight=1, text_weight=1)
-        control = ResolvedControl(model="edges", image=f"sha256:{'0' * 64}", preprocess="none")
+        image = Picture.kept_as("0" * 64)
+        control = ResolvedControl(model="edges", image=image, preprocess=Preprocessor.NONE)
         plain = cost_of(asking())
         adapted, controlled = cost_of(asking(adapters=(adapter,))), cost_of(asking(controls=(control,)))
         assert plain < adapted < controlled

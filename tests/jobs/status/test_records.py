@@ -84,3 +84,9 @@ def test_a_clock_that_was_set_back_makes_no_negative_durations() -> None:
 @pytest.mark.parametrize("status", list(JobStatus))
 def test_every_status_can_be_told(status: JobStatus) -> None:
     assert to_job("abc", {**RUNNING, "status": status.value}, None).status is status
+
+
+def test_older_versions_read_what_this_one_writes_and_it_reads_what_newer_ones_do() -> None:
+    assert "safety" not in dump_images(PICTURES)
+    newer = dump_images(PICTURES).replace('"index"', '"newer": 1, "index"')
+    assert load_images({**RUNNING, "images": newer}) == PICTURES

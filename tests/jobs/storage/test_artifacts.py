@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 import s3fs
 
@@ -256,3 +257,12 @@ def test_of_many_who_store_one_new_file_at_once_one_succeeds(folder: ArtifactSto
     assert succeeded.count(True) == 1
     assert folder.get("a/one.bin") == bytes([succeeded.index(True)])
     assert folder.keys("a") == ["a/one.bin"]
+
+
+def test_a_store_that_can_signs_an_address_that_needs_no_credentials(store: ArtifactStore, url: str) -> None:
+    assert store.can_sign is url.startswith("s3:")
+    if store.can_sign:
+        store.put("a/0.png", b"a picture")
+        address = store.signed_address("a/0.png", 60)
+        assert httpx.get(address).content == b"a picture"
+        assert "X-Amz-Expires=60" in address or "Expires=" in address

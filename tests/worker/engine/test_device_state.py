@@ -112,11 +112,11 @@ def steps_of(
 
 
 @pytest.mark.parametrize("name", ["laion", "disco", "freedom", "tfg"])
-def test_guided_steps_draw_nothing_on_the_engine_s_thread(name: str, models: ModelRegistry, ask: Ask) -> None:
+def test_guided_steps_draw_nothing_on_the_engine_s_thread(name: str, tiny: ModelRegistry, ask: Ask) -> None:
     guidance = {"preset": name, "cutouts": 2, "start": 0.0, "end": 1.0, "recurrences": 2}
     request = ask(sampler="dpmpp_2m_sde", steps=3, guidance=guidance)
-    guided = sampler_of(request, models, SamplerInputs("pocket-m"))
-    assert steps_of(guided, Runner(models), NoDrawing()) > 4
+    guided = sampler_of(request, tiny, SamplerInputs("pocket-m"))
+    assert steps_of(guided, Runner(tiny), NoDrawing()) > 4
 
 
 def test_reading_is_noticed() -> None:
@@ -159,13 +159,13 @@ def test_unguided_steps_read_nothing_from_the_device(
 def test_a_batch_moves_on_as_each_solver_would_by_itself(
     name: SamplerName,
     guidance: dict[str, Any] | None,
-    models: ModelRegistry,
+    tiny: ModelRegistry,
     ask: Ask,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request = ask(sampler=name, steps=6, guidance=guidance)
-    batched = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels
-    config = models.diffusion("pocket").facts.scheduler_config
+    batched = generate(request, Runner(tiny), SamplerInputs("pocket-m")).pixels
+    config = tiny.diffusion("pocket").facts.scheduler_config
     run = linear_run(request.sampler, config, request.steps, request.schedule, request.eta)
 
     def alone(coefficients: Coefficients, x: torch.Tensor) -> reference.ReferenceState:
@@ -176,7 +176,7 @@ def test_a_batch_moves_on_as_each_solver_would_by_itself(
     monkeypatch.setattr(sampler, "LatentState", alone)
     kind: type[Call] = Denoise
     monkeypatch.setitem(batches.BATCHES, kind, reference.denoise)
-    by_itself = generate(request, Runner(models), SamplerInputs("pocket-m")).pixels
+    by_itself = generate(request, Runner(tiny), SamplerInputs("pocket-m")).pixels
     assert (batched - by_itself).abs().max() < 2e-3
 
 

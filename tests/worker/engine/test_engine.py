@@ -23,7 +23,7 @@ from worker.engine.plans import plan
 from worker.engine.runner import Runner
 from worker.engine.work import Failed, Finished, Stopped, Work
 from worker.events import Yield
-from worker.models import registry
+from worker.models import loader
 from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
@@ -124,7 +124,7 @@ def test_other_jobs_go_on_while_a_model_is_loaded(
         assert card.id != "pocket-eval" or go_on.wait(60)
         return load_clip(card, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry, "load_clip", slow)
+    monkeypatch.setattr(loader, "load_clip", slow)
     running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
     running.engine.admit(Work("first", ask(steps=1)))
     running.wait_for("first")
@@ -147,7 +147,7 @@ def test_a_job_whose_model_is_still_being_loaded_can_be_stopped(
         assert go_on.wait(60)
         return load_clip(card, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(registry, "load_clip", slow)
+    monkeypatch.setattr(loader, "load_clip", slow)
     running = Running(ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu"))))
     work = Work("job", ask())
     running.engine.admit(work)
@@ -222,7 +222,7 @@ def personalized(request: ResolvedRequest, name: str, steps: int) -> tuple[Resol
 
 
 def test_others_go_on_between_the_steps_of_a_personalization(running: Running, ask: Ask) -> None:
-    works = [Work(name, *personalized(ask(steps=1), name, 100)) for name in ("a", "b", "c")]
+    works = [Work(name, *personalized(ask(steps=1), name, 50)) for name in ("a", "b", "c")]
     for work in works:
         running.engine.admit(work)
     running.engine.admit(Work("plain", ask(steps=2)))
@@ -284,32 +284,31 @@ def test_what_a_sampler_does_between_calls_is_seen_and_costs_its_job(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(4, begun, 0.4))
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(4, begun, 0.2))
     running.engine.admit(Work("slow", ask(num_images=4)))
     while not begun:
         time.sleep(0.01)
-    time.sleep(0.1)
+    time.sleep(0.05)
     since = running.engine.calling_since
     assert since is not None
     (job,) = running.engine._jobs
     while len(begun) < 2:
         time.sleep(0.01)
     assert job.account is not None
-    assert job.account.charged_s >= 0.4
+    assert job.account.charged_s >= 0.2
     assert running.engine.calling_since != since
     running.wait_for("slow")
 
 
-@pytest.mark.slow("begins dozens of pictures, each slowly")
 def test_others_have_their_turns_between_the_pictures_that_a_job_begins(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.5))
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.15))
     running.engine.admit(Work("slow", ask(num_images=16, steps=1)))
     while not begun:
         time.sleep(0.01)
-    running.engine.admit(Work("quick", ask(steps=3)))
+    running.engine.admit(Work("quick", ask(steps=2)))
     running.wait_for("quick")
     assert len(begun) < 16
     running.wait_for("slow")

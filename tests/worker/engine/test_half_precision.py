@@ -22,9 +22,9 @@ from worker.settings import WorkerSettings
 
 Ask = Callable[..., ResolvedRequest]
 
-# The bounds of docs/engine.md, of pixels in [0, 1]: without guidance, and with.
-BOUNDS = {"fp32": (1e-3, 1e-3), "fp16": (4e-3, 4e-2), "bf16": (3e-2, 1e-1)}
-NAMES = ("apple", "fox", "car", "cat", "tree", "house")
+# The bounds of docs/engine.md, of pixels in [0, 1]: without guidance, and with. That of fp32 is test_batching's.
+BOUNDS = {"fp16": (4e-3, 4e-2), "bf16": (3e-2, 1e-1)}
+NAMES = ("apple", "fox", "car", "cat")
 
 
 def registry(catalog: Catalog, dtype: str) -> ModelRegistry:
@@ -34,14 +34,14 @@ def registry(catalog: Catalog, dtype: str) -> ModelRegistry:
     return ModelRegistry(catalog, device)
 
 
-@pytest.mark.slow("draws pictures alone and in a batch in every number format")
+@pytest.mark.slow("draws pictures alone and in a batch in both half formats")
 @pytest.mark.parametrize("dtype", list(BOUNDS))
 def test_mates_move_a_picture_by_no_more_than_the_bound_of_its_format(
     dtype: str, pocket_catalog: Catalog, ask: Ask
 ) -> None:
     runner = Runner(registry(pocket_catalog, dtype))
     # A CPU's way back in fp16 takes a hundred times as long.
-    names, steps, cutouts = (NAMES[:3], 3, 2) if dtype == "fp16" else (NAMES, 8, 4)
+    names, steps, cutouts = (NAMES[:2], 2, 1) if dtype == "fp16" else (NAMES, 6, 2)
     for guidance, bound in zip((None, {"cutouts": cutouts}), BOUNDS[dtype], strict=True):
         asked = [
             ask(prompt=f"a {name}", seed=seed, steps=steps, sampler="ddim", guidance=guidance)

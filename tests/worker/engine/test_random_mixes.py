@@ -15,16 +15,10 @@ from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.engine.test_batching import assert_alike, run_alone, run_together
 from tests.worker.running import TOLERANCE
-from tests.worker.tiny import tiny_models
 from worker.models.registry import ModelRegistry
 
 MIXES = int(os.environ.get("LODESTAR_TEST_MIXES", "20"))
 AT_ONCE = 10  # mixes that are run alone by one runner, since each has to learn what fits the memory
-
-
-@pytest.fixture(scope="module")
-def tiny(pocket_catalog: Catalog) -> ModelRegistry:
-    return tiny_models(pocket_catalog)
 
 
 @pytest.mark.slow("makes pictures of random mixes of jobs, each alone and in a batch")

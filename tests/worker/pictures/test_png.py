@@ -3,14 +3,17 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 
+from jobs.pictures.mark import DigitalSource, Mark, mark_in
 from jobs.requests.request import ResolvedRequest
+from jobs.requests.start.outpaint import ResolvedOutpaint
 from worker.pictures.picture import Picture
-from worker.pictures.png import encode_png
+from worker.pictures.png import encode_png, encode_preview, mark_of
 from worker.raster import Raster
 
 Ask = Callable[..., ResolvedRequest]
@@ -55,3 +58,24 @@ def test_no_text_chunk_holds_nul(ask: Ask) -> None:
     image = Image.open(io.BytesIO(png))
     assert image.info["parameters"].startswith("a red\N{REPLACEMENT CHARACTER}apple\n")
     assert json.loads(image.info["lodestar"])["prompt"] == "a red\0apple"
+
+
+def test_it_says_that_a_model_has_made_it_and_which(ask: Ask) -> None:
+    mark = mark_in(encode_png(picture(), ask()))
+    assert mark is not None
+    assert (mark.source, mark.model) == (DigitalSource.GENERATED, "pocket")
+    assert mark.generator.startswith("Lodestar")
+    other = mark_in(encode_png(replace(picture(), index=1), ask()))
+    assert other is not None
+    assert other.document_id != mark.document_id
+    assert mark_in(encode_preview(picture().raster)) == Mark(generator=mark.generator)
+
+
+def test_a_picture_that_keeps_a_part_of_another_one_says_so(ask: Ask) -> None:
+    outpainted = ask().model_copy(update={"outpaint": ResolvedOutpaint(left=8)})
+    assert mark_of(outpainted, 0).source is DigitalSource.COMPOSITE
+
+
+def test_without_marks_it_says_nothing(ask: Ask) -> None:
+    assert mark_in(encode_png(picture(), ask(), marked=False)) is None
+    assert mark_in(encode_preview(picture().raster, marked=False)) is None

@@ -43,13 +43,20 @@ def painted(
     return (made.pixels * 255).round().to(torch.uint8)
 
 
+@pytest.fixture(scope="module")
+def pipeline(tiny: Path) -> StableDiffusionInpaintPipeline:
+    stock = StableDiffusionInpaintPipeline.from_pretrained(tiny).to(torch.float32)
+    stock.set_progress_bar_config(disable=True)
+    return stock
+
+
 @pytest.mark.parametrize("strength", [0.3, 0.6])
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
 def test_what_is_painted_is_what_diffusers_paints(
     sampler: SamplerName,
     strength: float,
-    tiny: Path,
     tiny_models: ModelRegistry,
+    pipeline: StableDiffusionInpaintPipeline,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Yield] = []
@@ -61,8 +68,6 @@ def test_what_is_painted_is_what_diffusers_paints(
         "retrieve_latents",
         lambda encoded, generator: encoded.latent_dist.mode(),
     )
-    pipeline = StableDiffusionInpaintPipeline.from_pretrained(tiny).to(torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
     config = tiny_models.diffusion("tiny").facts.scheduler_config
     pipeline.scheduler = stock_scheduler((request.sampler, request.schedule), config)
     stock = pipeline(

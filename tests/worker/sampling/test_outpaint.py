@@ -23,9 +23,22 @@ def asked(models: ModelRegistry, outpaint: dict[str, int], **fields: Any) -> Res
     )
 
 
-@pytest.mark.parametrize("strength", [0.5, 1])
-@pytest.mark.parametrize("fill", ["original", "blur", "noise", "nothing"])
-@pytest.mark.parametrize("outpaint", [{"right": 16}, {"left": 16, "up": 16, "down": 32}])
+ONE_SIDE, THREE_SIDES = {"right": 16}, {"left": 16, "up": 16, "down": 32}
+
+
+@pytest.mark.parametrize(
+    ("outpaint", "fill", "strength"),
+    [  # every pair of values
+        (ONE_SIDE, "original", 0.5),
+        (ONE_SIDE, "blur", 1),
+        (ONE_SIDE, "noise", 0.5),
+        (ONE_SIDE, "nothing", 1),
+        (THREE_SIDES, "original", 1),
+        (THREE_SIDES, "blur", 0.5),
+        (THREE_SIDES, "noise", 1),
+        (THREE_SIDES, "nothing", 0.5),
+    ],
+)
 def test_the_picture_s_own_levels_stay_and_the_rest_is_painted(
     outpaint: dict[str, int], fill: str, strength: float, models: ModelRegistry
 ) -> None:

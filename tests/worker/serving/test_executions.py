@@ -21,7 +21,7 @@ from jobs.errors import QueueUnavailableError
 from jobs.queue.interrupts import Interrupts
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
-from jobs.queue.reaper import Reaper
+from jobs.queue.reaper import OUTAGE_GRACE_S, Reaper
 from jobs.queue.retention import Retention
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import ResolvedRequest
@@ -29,7 +29,8 @@ from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import JobFiles
 from worker.models.registry import ModelRegistry
-from worker.serving import heartbeat
+from worker.pictures.writer import PictureWriter
+from worker.serving import heartbeat, throughput
 from worker.serving.executions import Executions
 
 Ask = Callable[..., ResolvedRequest]
@@ -47,8 +48,11 @@ def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> Non
 class House:
     """One queue, one artifact store, and workers on it."""
 
-    def __init__(self, redis: Redis, models: ModelRegistry, folder: Path) -> None:
+    def __init__(
+        self, redis: Redis, models: ModelRegistry, folder: Path, writer: PictureWriter | None = None
+    ) -> None:
         self.redis = redis
+        self.writer = writer
         self.queue = JobQueue(redis, max_queued=100)
         self.artifacts = ArtifactStore(str(folder / "artifacts"))
         self.reaper = Reaper(redis, outage_grace_s=0)
@@ -66,6 +70,7 @@ class House:
             Interrupts(connection),
             name=name,
             capacity=4,
+            writer=self.writer,
         )
 
     @contextmanager
@@ -106,10 +111,13 @@ def house(redis: Redis, models: ModelRegistry, tmp_path: Path) -> House:
     return House(redis, models, tmp_path)
 
 
-@pytest.mark.slow("generates the pictures of several jobs in full")
-def test_jobs_become_pictures_and_the_worker_tells_its_speed(house: House, ask: Ask) -> None:
+def test_jobs_become_pictures_and_the_worker_tells_its_speed(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throughput, "WORTH_TELLING_S", 0.2)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_EVERY_S", 0.2)
     with house.running() as worker:
-        ids = house.begin(worker, ask(steps=200), ask(steps=200, seed=8))
+        ids = house.begin(worker, ask(steps=40), ask(steps=40, seed=8))
         until(lambda: all(house.status(job_id) is JobStatus.SUCCEEDED for job_id in ids))
         for job_id in ids:
             (image,) = house.queue.images(job_id)
@@ -152,7 +160,7 @@ def test_a_cancel_is_heard_before_the_heartbeat_would_ask(
     with house.running() as worker:
         (job_id,) = house.begin(worker, ask(steps=250, num_images=4))
         monkeypatch.setattr(heartbeat, "EVERY_S", 600)
-        time.sleep(0.6)
+        time.sleep(0.2)  # the wait that has begun
         house.queue.cancel(job_id)
         until(lambda: house.status(job_id) is JobStatus.CANCELED, within_s=30)
 
@@ -182,12 +190,16 @@ def test_a_stop_releases_a_full_batch_uncharged(house: House, ask: Ask) -> None:
 def test_a_stop_releases_a_job_that_the_engine_is_stuck_in(
     house: House, ask: Ask, models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker, go_on = house.worker("one"), threading.Event()
+    worker, stuck, go_on = house.worker("one"), threading.Event(), threading.Event()
     worker.start()
     (job_id,) = house.begin(worker, ask(steps=250))
-    model = models.diffusion("pocket")
-    monkeypatch.setattr(type(model), "predict", lambda *_: go_on.wait(60))
-    time.sleep(0.5)
+
+    def hang(*_: object) -> None:
+        stuck.set()
+        go_on.wait(60)
+
+    monkeypatch.setattr(type(models.diffusion("pocket")), "predict", hang)
+    assert stuck.wait(PATIENCE_S)
     worker.close(0.1)
     job = house.queue.get(job_id)
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
@@ -326,12 +338,11 @@ def test_a_worker_that_was_cut_off_for_too_long_commits_nothing(house: House, as
         assert stale not in image.key
 
 
-@pytest.mark.slow("cuts a real connection for seconds")
 def test_a_short_cut_costs_nothing(house: House, ask: Ask, link: Link) -> None:
     with house.running("cut off", redis=connect(link.url, patient=True)) as worker:
         (job_id,) = house.begin(worker, ask(steps=100))
         link.cut()
-        time.sleep(3)
+        time.sleep(1)
         house.reaper.sweep()
         link.mend()
         until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
@@ -360,7 +371,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         with server() as _:
             worker = house.worker("one", lease_s=2)
             worker.start()
-            short, long = house.begin(worker, ask(steps=20), ask(steps=250, seed=8))
+            short, long = house.begin(worker, ask(steps=20), ask(steps=150, seed=8))
             reaper.sweep()
         with pytest.raises(QueueUnavailableError):
             reaper.sweep()
@@ -368,7 +379,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         until(lambda: done.work.progress.fraction == 1)  # its result has to wait
         time.sleep(3)
         with server() as _:
-            sweeping_until = time.monotonic() + 6
+            sweeping_until = time.monotonic() + OUTAGE_GRACE_S + 1
             while time.monotonic() < sweeping_until:
                 reaper.sweep()
                 time.sleep(0.2)

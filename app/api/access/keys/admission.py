@@ -1,21 +1,24 @@
 """Admission: who makes a request, and whether it may."""
 
 from functools import partial
+from typing import NoReturn
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
-from app.api.access.caller import groups_of, user_of
+from app.api.access.auditing import note_refusal, watcher
+from app.api.access.caller import groups_of, identity_of, user_of
 from app.api.access.keys.cookie import token_of
 from app.api.access.keys.credentials import credentials_of, read_key, refuse_key_in_query
-from app.api.access.keys.errors import MissingScopeError, UnauthenticatedError
+from app.api.access.keys.errors import KeyInQueryError, MissingScopeError, UnauthenticatedError
 from app.api.access.keys.needs import Need
 from app.api.problems.allowances import note_allowances
 from app.api.proxies import address_of
 from app.api.services import Services, services_of
+from jobs.callers.audit import AuditAction
 from jobs.callers.identity import EVERYBODY, NOBODY, Identity, holder_of
 from jobs.callers.record import DEFAULT_TENANT, KeyInfo
-from jobs.callers.scopes import SCOPES_OF, Role
+from jobs.callers.scopes import SCOPES_OF, Role, Scope
 from jobs.callers.secret import START, parse_key
 from jobs.callers.wrong_keys import TooManyWrongKeysError
 
@@ -30,18 +33,41 @@ async def admit(request: Request, need: Need) -> None:
         MissingScopeError: its sender may not do this.
         QueueUnavailableError: Redis, which keeps the keys, is away.
     """
-    refuse_key_in_query(request)
-    if services_of(request).auth == "none":
-        request.state.identity = EVERYBODY
-    elif need.is_public:
-        request.state.identity = NOBODY
-    else:
-        request.state.identity = await identify(request)
-    note = partial(note_allowances, request)
-    request.state.services = services_of(request).seen_by(request.state.identity, note)
-    missing = [] if need.is_public else need.missing(request.state.identity)
+    try:
+        refuse_key_in_query(request)
+        identity = request.state.identity = await _sender(request, need)
+    except KeyInQueryError as error:
+        note_refusal(request, AuditAction.KEY_REFUSED, None, error.message)
+        raise
+    except (UnauthenticatedError, TooManyWrongKeysError) as error:
+        if (text := credentials_of(request)) is not None:  # whoever sent no key tried nothing
+            note_refusal(request, AuditAction.KEY_REFUSED, text, error.message)
+        raise
+    services = services_of(request)
+    request.state.services = services.seen_by(
+        identity, partial(note_allowances, request), watcher(request, services, identity)
+    )
+    missing = [] if need.is_public else need.missing(identity)
     if missing:
-        raise MissingScopeError(f"this needs a key with the scope {' and '.join(missing)}")
+        _refuse_scope(request, missing)
+
+
+def require_scope(request: Request, scope: Scope) -> None:
+    """Raise MissingScopeError unless the sender has a scope that only a part of a route needs."""
+    if scope not in identity_of(request).scopes:
+        _refuse_scope(request, [scope])
+
+
+def _refuse_scope(request: Request, missing: list[Scope]) -> NoReturn:
+    message = f"this needs a key with the scope {' and '.join(missing)}"
+    note_refusal(request, AuditAction.SCOPE_REFUSED, None, message)
+    raise MissingScopeError(message)
+
+
+async def _sender(request: Request, need: Need) -> Identity:
+    if services_of(request).auth == "none":
+        return EVERYBODY
+    return NOBODY if need.is_public else await identify(request)
 
 
 async def identify(request: Request) -> Identity:

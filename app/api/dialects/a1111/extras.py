@@ -19,6 +19,7 @@ from app.api.pictures.fetching import TIMEOUT_S
 from app.api.pictures.sources import find_source
 from app.api.pictures.uploads import unpacked
 from jobs.callers.scopes import Scope
+from jobs.pictures.mark import with_mark_of
 from jobs.pictures.reader import Kept, read_picture, to_png
 from jobs.requests.pictures import Picture
 from jobs.wire import AtMost
@@ -113,7 +114,7 @@ async def _resized(request: Request, how: Resizing, picture: Picture, field: str
 
 def _made(source: bytes, how: Resizing, field: str) -> str:
     picture = read_picture(source, "the picture", field=field, kept=Kept.WHOLE)
-    return b64encode(to_png(how.of(picture))).decode()
+    return b64encode(with_mark_of(source, to_png(how.of(picture)))).decode()
 
 
 async def _found(request: Request, picture: Picture, field: str) -> bytes:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from PIL import Image
 
 from jobs.errors import InvalidFileError
+from jobs.pictures.mark import PNG_KEYWORD
 from jobs.pictures.reader import check_header
 
 _LEAST_FIELDS = 3  # of the last line; with fewer it belongs to the prompt
@@ -33,6 +34,7 @@ def texts_of(file: bytes, *, field: str) -> dict[str, str]:
     try:
         with Image.open(io.BytesIO(file), formats=[header.form]) as picture:
             texts = {str(name): value for name, value in picture.info.items() if isinstance(value, str)}
+            texts.pop(PNG_KEYWORD, None)  # no text, but a mark
             comment: object = None
             if "exif" in picture.info:  # else Pillow decodes all pixels of a PNG to look for it
                 comment = picture.getexif().get_ifd(_EXIF_IFD).get(_USER_COMMENT)

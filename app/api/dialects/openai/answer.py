@@ -6,12 +6,11 @@ from typing import Any
 
 from fastapi import Request
 
-from app.api.dialects.addresses import absolute
+from app.api.dialects.addresses import picture_addresses
 from app.api.dialects.openai.request import ImageGeneration
 from app.api.dialects.stored_pictures import stored_pictures
-from app.api.pictures.formats import address_end, encode
+from app.api.pictures.formats import address_end
 from app.api.services import services_of
-from jobs.status import links
 from jobs.status.job import Job
 
 # This service counts no tokens, but the clients' types want a number.
@@ -33,9 +32,9 @@ def images_response(request: Request, job: Job, body: ImageGeneration) -> dict[s
         {"seed": image.seed, "clip_score": image.clip_score} for image in job.images
     ]
     if body.response_format != "b64_json":
-        suffix = address_end(body.picture_format, body.picture_quality)
-        for picture, image in zip(pictures, job.images, strict=True):
-            picture["url"] = absolute(request, links.image(job.id, image.index) + suffix)
+        end = address_end(body.picture_format, body.picture_quality)
+        for picture, address in zip(pictures, picture_addresses(request, job, end), strict=True):
+            picture["url"] = address
     if body.response_format != "url":
         for picture, data in zip(pictures, _encoded(request, job, body), strict=True):
             picture["b64_json"] = data
@@ -84,5 +83,5 @@ def common_fields(job: Job, body: ImageGeneration) -> dict[str, Any]:
 
 
 def _encoded(request: Request, job: Job, body: ImageGeneration) -> list[str]:
-    pictures = stored_pictures(services_of(request), job)
-    return [b64encode(encode(png, body.picture_format, body.picture_quality)).decode() for png in pictures]
+    pictures = stored_pictures(services_of(request), job, body.picture_format, body.picture_quality)
+    return [b64encode(picture).decode() for picture in pictures]

@@ -13,9 +13,10 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Match
 from starlette.types import Scope
 
+from app.api.dialects.addresses import picture_addresses
 from app.api.dialects.stored_pictures import stored_pictures
 from app.api.intake.intake import IntakeRoute
-from app.api.pictures.formats import encode, format_and_quality
+from app.api.pictures.formats import Format, address_end, format_and_quality
 from app.api.services import Services
 from jobs.errors import LodestarError
 from jobs.status.job import Job
@@ -46,15 +47,26 @@ def reads_no_http(request: Request) -> bool:
 
 
 def output_for(request: Request, services: Services, job: Job) -> list[str] | None:
-    """The pictures of a job as ``data:`` addresses, for a client that reads no ``http:`` ones; else None."""
-    if not job.images or not reads_no_http(request):
+    """The pictures of a job, if they are not at their ordinary addresses; else None.
+
+    A client that reads no ``http:`` addresses gets ``data:`` ones.
+    """
+    if not job.images:
         return None
+    if not reads_no_http(request):
+        return _signed(request, services, job)
     wanted, quality = format_and_quality(job.picture_suffix)
     try:
-        pictures = stored_pictures(services, job)
+        pictures = stored_pictures(services, job, wanted, quality)
     except LodestarError:  # the prediction is worth telling also while its files cannot be had
         return None
-    return [
-        f"data:{wanted.media_type};base64,{b64encode(encode(png, wanted, quality)).decode()}"
-        for png in pictures
-    ]
+    return [f"data:{wanted.media_type};base64,{b64encode(picture).decode()}" for picture in pictures]
+
+
+def _signed(request: Request, services: Services, job: Job) -> list[str] | None:
+    if not services.settings.signed_urls:
+        return None
+    try:
+        return picture_addresses(request, job, job.picture_suffix or address_end(Format.PNG))
+    except LodestarError:
+        return None

@@ -3,10 +3,10 @@
 from datetime import timedelta
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Path, Request
 from pydantic import Field, model_validator
 
+from app.api.access.auditing import note
 from app.api.access.caller import identity_of
 from app.api.access.keys.errors import MissingScopeError
 from app.api.access.keys.needs import needs
@@ -14,6 +14,7 @@ from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheServices
+from jobs.callers.audit import AuditAction
 from jobs.callers.keys import KeyStore
 from jobs.callers.quota import Quota
 from jobs.callers.record import DEFAULT_TENANT, MAX_SCOPES, KeyInfo, KeyName, TenantName, new_record
@@ -22,7 +23,6 @@ from jobs.callers.secret import KEY_ID, draw_key
 from jobs.errors import LodestarError, UnknownKeyError
 from jobs.wire import AtMost, Wire, same_field
 
-log = structlog.get_logger("lodestar.audit")
 router = APIRouter(prefix="/v1/admin/keys", tags=["keys"], route_class=OwnRoute)
 
 MAX_LIFETIME_S = 10 * 365 * 24 * 3600
@@ -126,7 +126,7 @@ def create_key(request: Request, body: NewKey, services: TheServices) -> ShownKe
         quota=body.quota,
     )
     KeyStore(services.redis).add(record)
-    _audit(request, "create", record)
+    _audit(request, AuditAction.KEY_CREATED, record)
     return ShownKey(key=str(key), **record.info.model_dump())
 
 
@@ -154,7 +154,7 @@ def rotate_key(
     overlap = timedelta(seconds=(body or Rotation()).overlap_s)
     key, record = KeyStore(services.redis).rotate(key_id, overlap=overlap)
     services.keys.forget(key_id)
-    _audit(request, "rotate", old)
+    _audit(request, AuditAction.KEY_ROTATED, old)
     return ShownKey(key=str(key), **record.info.model_dump())
 
 
@@ -171,7 +171,7 @@ def revoke_key(request: Request, key_id: KeyId, services: TheServices) -> None:
     old = _changeable(services, key_id)
     KeyStore(services.redis).revoke(key_id)
     services.keys.forget(key_id)
-    _audit(request, "revoke", old)
+    _audit(request, AuditAction.KEY_REVOKED, old)
 
 
 def _changeable(services: Services, key_id: str) -> KeyInfo:
@@ -190,13 +190,5 @@ def _require_own(request: Request, scopes: frozenset[Scope]) -> None:
         raise MissingScopeError(f"a key gives no scope that it lacks itself: {', '.join(beyond)}")
 
 
-def _audit(request: Request, action: str, key: KeyInfo) -> None:
-    sender = identity_of(request)
-    log.info(
-        f"key {action}",
-        key=key.id,
-        tenant=key.tenant,
-        by_key=sender.key_id,
-        by_tenant=sender.tenant,
-        address=request.client.host if request.client else None,
-    )
+def _audit(request: Request, action: AuditAction, key: KeyInfo) -> None:
+    note(request, action, key.id, tenant=key.tenant)

@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-import structlog
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 
-from app.api.access.caller import identity_of
+from app.api.access.auditing import note
 from app.api.access.keys.needs import needs
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.routes.admin.keys import KeyInFileError
 from app.api.services import Services, TheServices
+from jobs.callers.audit import AuditAction
 from jobs.callers.quota import Quota
 from jobs.callers.record import TENANT, TenantRecord
 from jobs.callers.scopes import Scope
@@ -20,7 +20,6 @@ from jobs.callers.tenants import TenantStore
 from jobs.errors import UnknownTenantError
 from jobs.wire import Wire, same_field
 
-log = structlog.get_logger("lodestar.audit")
 router = APIRouter(prefix="/v1/admin/tenants", tags=["keys"], route_class=IntakeRoute)
 
 _BODY_ERRORS = ("invalid_request", "invalid_json", "unsupported_media_type", "body_too_large")
@@ -68,7 +67,8 @@ def set_tenant(request: Request, tenant: Tenant, body: TenantSettings, services:
     record = TenantRecord(name=tenant, quota=body.quota, weight=body.weight)
     TenantStore(services.redis).put(record)
     services.tenants.forget(tenant)
-    _audit(request, "set", tenant, quota=None if body.quota is None else str(body.quota), weight=body.weight)
+    detail = f"quota {'as all' if body.quota is None else body.quota}, weight {body.weight:g}"
+    note(request, AuditAction.TENANT_SET, tenant, tenant=tenant, detail=detail)
     return record
 
 
@@ -85,21 +85,9 @@ def forget_tenant(request: Request, tenant: Tenant, services: TheServices) -> No
     _require_changeable(services, tenant)
     TenantStore(services.redis).remove(tenant)
     services.tenants.forget(tenant)
-    _audit(request, "forget", tenant)
+    note(request, AuditAction.TENANT_FORGOTTEN, tenant, tenant=tenant)
 
 
 def _require_changeable(services: Services, tenant: str) -> None:
     if services.tenants.filed(tenant) is not None:
         raise KeyInFileError(f"the keys file has the tenant {tenant}; change it there")
-
-
-def _audit(request: Request, action: str, tenant: str, **changes: object) -> None:
-    sender = identity_of(request)
-    log.info(
-        f"tenant {action}",
-        tenant=tenant,
-        by_key=sender.key_id,
-        by_tenant=sender.tenant,
-        address=request.client.host if request.client else None,
-        **changes,
-    )

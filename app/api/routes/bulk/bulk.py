@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field, model_validator
 from starlette.concurrency import run_in_threadpool
 
+from app.api.access.auditing import note
 from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
 from app.api.intake.again import request_again
@@ -16,6 +17,7 @@ from app.api.pictures.store_access import delete_with_files
 from app.api.problems.handlers import documented
 from app.api.routes.jobs import IdempotencyKey
 from app.api.services import TheServices
+from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
 from jobs.errors import LodestarError, QueueUnavailableError
 from jobs.queue.queue import JobQueue
@@ -82,11 +84,15 @@ async def cancel_jobs(chosen: ChosenJobs, services: TheServices) -> Done:
 
 @router.post("/delete", summary="Delete many jobs", responses=documented(*_ERRORS, "artifacts_unavailable"))
 @needs(Scope.JOBS_WRITE)
-async def delete_jobs(chosen: ChosenJobs, services: TheServices) -> Done:
+async def delete_jobs(request: Request, chosen: ChosenJobs, services: TheServices) -> Done:
     """Delete jobs in any status, and their pictures; those that run stop."""
 
+    def delete_one(job_id: str) -> None:
+        delete_with_files(services.queue, services.files, job_id)
+        note(request, AuditAction.JOB_DELETED, job_id)
+
     async def delete(job_id: str) -> None:
-        await run_in_threadpool(delete_with_files, services.queue, services.files, job_id)
+        await run_in_threadpool(delete_one, job_id)
 
     return await _each(chosen, services.queue, delete)
 

@@ -96,7 +96,7 @@ def test_a_run_whose_wait_runs_out_still_gets_its_output(
 
     slow = Slow()
     with BusyWorker(queue, slow):
-        waited = client.models.predictions.create(MODEL, APPLE, wait=10)
+        waited = client.models.predictions.create(MODEL, APPLE, wait=2)
     # The client's `run` would take "processing" for an end.
     assert queue.get(waited.id).status is JobStatus.RUNNING
     assert (waited.status, waited.output) == ("starting", None)

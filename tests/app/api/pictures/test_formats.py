@@ -1,8 +1,12 @@
 """The picture format that a request gets."""
 
-import pytest
+import io
+import os
 
-from app.api.pictures.formats import Format, negotiate
+import pytest
+from PIL import Image
+
+from app.api.pictures.formats import Format, encode, negotiate
 
 
 @pytest.mark.parametrize(
@@ -22,3 +26,13 @@ from app.api.pictures.formats import Format, negotiate
 )
 def test_the_most_wanted_format_wins_and_png_between_equals(accept: str | None, wanted: Format) -> None:
     assert negotiate(accept) is wanted
+
+
+@pytest.mark.parametrize("form", Format)
+def test_noise_has_every_format_at_any_quality(form: Format) -> None:
+    out = io.BytesIO()
+    Image.frombytes("RGB", (512, 512), os.urandom(3 * 512 * 512)).save(out, "PNG", compress_level=0)
+    for quality in (None, 100):
+        with Image.open(io.BytesIO(encode(out.getvalue(), form, quality))) as image:
+            image.load()
+            assert image.size == (512, 512)

@@ -3,13 +3,22 @@
 import io
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from app.api.dialects.stored_pictures import stored_pictures
+from app.api.main import create_app
+from app.api.pictures.finished import archive_of
+from app.api.pictures.formats import Format
 from app.api.settings import ApiSettings
 from jobs.errors import OutOfMemoryError
+from jobs.pictures.mark import DigitalSource, Mark, mark_in
+from jobs.storage.artifacts import ArtifactStore
+from tests.app import samples
+from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker, picture
 
 
@@ -89,3 +98,55 @@ def test_a_failed_job_has_no_pictures(
     worker.fail(job_id, OutOfMemoryError("it needs 20 GB"))
     answer = client.get(f"/v1/jobs/{job_id}/images/0")
     assert (answer.status_code, answer.json()["type"]) == (404, "/errors/unknown_image")
+
+
+WAYS_OUT = ("images/0", "images/0.png", "images/0.webp?quality=80", "images/0.jpeg?quality=80")
+
+
+def mark_of_answer(data: bytes) -> Mark | None:
+    """The mark in a file, or in the only file of a zip."""
+    if data.startswith(b"PK"):
+        with ZipFile(io.BytesIO(data)) as folder:
+            (name,) = folder.namelist()
+            return mark_in(folder.read(name))
+    return mark_in(data)
+
+
+@pytest.mark.parametrize("was_marked", [True, False])
+def test_a_picture_says_in_every_format_that_a_model_has_made_it(
+    client: TestClient,
+    submit: Callable[..., str],
+    worker: PlayedWorker,
+    artifacts: ArtifactStore,
+    was_marked: bool,
+) -> None:
+    job_id = submit()
+    lease = worker.claim(job_id)
+    stored = worker.store(lease)
+    if not was_marked:  # as a version before marks has stored it
+        artifacts.put(stored[0].key, samples.png(64, 64))
+    worker.leases.succeed(lease, stored)
+    services = client.app.state.services  # type: ignore[attr-defined]
+    files = {way: client.get(f"/v1/jobs/{job_id}/{way}").content for way in WAYS_OUT}
+    files["zip"] = archive_of(services, job_id)
+    files |= {
+        f"dialect, {form}": stored_pictures(services, services.queue.get(job_id), form)[0] for form in Format
+    }
+    for way, file in files.items():
+        mark = mark_of_answer(file)
+        assert mark is not None, way
+        assert mark.source is DigitalSource.GENERATED
+        assert mark.model == ("pocket" if was_marked else "")
+
+
+def test_with_marks_off_nothing_is_added(
+    settings: ApiSettings, submit: Callable[..., str], worker: PlayedWorker, artifacts: ArtifactStore
+) -> None:
+    job_id = submit()
+    lease = worker.claim(job_id)
+    stored = worker.store(lease)
+    artifacts.put(stored[0].key, samples.png(64, 64))
+    worker.leases.succeed(lease, stored)
+    with LocalClient(create_app(settings.model_copy(update={"marks": "off"}))) as quiet:
+        assert quiet.get(f"/v1/jobs/{job_id}/images/0").content == samples.png(64, 64)
+        assert mark_in(quiet.get(f"/v1/jobs/{job_id}/images/0.webp").content) is None

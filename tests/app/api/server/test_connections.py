@@ -100,7 +100,7 @@ def test_it_is_closed_in_the_middle_of_a_second_request_too(url: str) -> None:
     with connected(url) as connection:
         connection.sendall(get("/healthz"))
         assert status_of(connection) == 200
-        time.sleep(HASTY.head_s * 3)  # idle after an answer is another thing
+        time.sleep(HASTY.head_s * 2)  # idle after an answer is another thing
         connection.sendall(get("/healthz"))
         assert status_of(connection) == 200
         connection.sendall(b"G")
@@ -186,7 +186,7 @@ def test_a_reader_that_takes_nothing_is_cut_off() -> None:
         connected(url) as connection,
     ):
         connection.sendall(get("/"))
-        time.sleep(HASTY.reader_s * 5)
+        time.sleep(HASTY.reader_s * 3)
         taken = 0
         try:
             while piece := connection.recv(1 << 20):
@@ -203,7 +203,7 @@ def test_a_slow_reader_is_not() -> None:
         connected(url) as connection,
     ):
         connection.sendall(get("/"))
-        end = time.monotonic() + HASTY.reader_s * 6
+        end = time.monotonic() + HASTY.reader_s * 3
         while time.monotonic() < end:
             time.sleep(0.05)
             assert connection.recv(1 << 20)

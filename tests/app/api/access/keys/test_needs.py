@@ -27,6 +27,7 @@ PUBLIC = {
     "/login",
     "/logout",
     "/readyz",
+    "/v1/signed-images/{job_id}/{name}",
 }
 
 

@@ -120,10 +120,10 @@ def test_administration_leaves_a_line_without_the_key(
 ) -> None:
     made = operator.post(KEYS, json={"name": "a", "tenant": "studio"}).json()
     operator.delete(f"{KEYS}/{made['id']}")
-    lines = [line for line in json_logs() if line["event"].startswith("key ")]
-    assert [(line["event"], line["key"], line["tenant"]) for line in lines] == [
-        ("key create", made["id"], "studio"),
-        ("key revoke", made["id"], "studio"),
+    lines = [line for line in json_logs() if line["event"].startswith("key.")]
+    assert [(line["event"], line["target"], line["target_tenant"]) for line in lines] == [
+        ("key.created", made["id"], "studio"),
+        ("key.revoked", made["id"], "studio"),
     ]
-    assert all(line["by_key"] and line["request_id"] for line in lines)
+    assert all(line["key"] and line["request_id"] for line in lines)
     assert made["key"].split("_")[2] not in str(json_logs())
