@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,6 +19,9 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.workers import WorkerRegistry
 from jobs.storage.artifacts import ArtifactStore
 from worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from worker.pictures.writer import PictureWriter
 
 EX_CONFIG = 78  # sysexits.h: starting again will not help
 EX_UNAVAILABLE = 69  # the device is lost; it may be there again for the next process
@@ -50,20 +54,12 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     from worker.models.device import Device
     from worker.models.loading.digests import Digests
     from worker.models.registry import ModelRegistry
-    from worker.pictures.safety import SafetyChecker
-    from worker.pictures.writer import PictureWriter
     from worker.serving.consumer import Consumer
     from worker.serving.executions import Executions
     from worker.serving.watchdog import Watchdog
 
     gc.freeze()
     gc.enable()
-    writer = PictureWriter(
-        marked=settings.marks == "on",
-        safety=None
-        if settings.safety == "off"
-        else SafetyChecker(settings.safety, settings.safety_threshold),
-    )
     redis = connect(settings.redis_url, patient=True)
     name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(2)}"
     device = Device(settings)
@@ -76,7 +72,7 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
         name=name,
         capacity=device.capacity,
         watchdog=Watchdog(settings.hang_timeout_s),
-        writer=writer,
+        writer=_writer(settings),
     )
     executions.start()
     Consumer(redis, executions, name=name).work(logging_level="WARNING")
@@ -84,6 +80,16 @@ def _serve(settings: WorkerSettings, catalog: Catalog) -> int:
     # Or the interpreter collects garbage among all objects of the libraries before it ends, for seconds.
     gc.freeze()
     return 0 if executions.is_fit() else EX_UNAVAILABLE
+
+
+def _writer(settings: WorkerSettings) -> "PictureWriter":
+    from worker.pictures.safety import SafetyChecker
+    from worker.pictures.writer import PictureWriter
+
+    marked = settings.marks == "on"
+    if settings.safety == "off":
+        return PictureWriter(marked)
+    return PictureWriter(marked, SafetyChecker(settings.safety, settings.safety_threshold))
 
 
 def _check_paths(catalog: Catalog) -> None:

@@ -167,7 +167,7 @@ def _figures(found: Sequence[Sequence[tuple[int, float]]]) -> dict[str, float]:
 def measure(*, quick: bool, tenants: int, per_minute: int) -> dict[str, Any]:
     """Measure everything."""
     with server() as url:
-        rates = submission_rates(url, 100 if quick else 2000, 1 if quick else 3)
+        rates = submission_rates(url, 100 if quick else 300, 1 if quick else 7)
         keys = keyed_tenants(url, tenants, per_minute)
         with tempfile.TemporaryDirectory(prefix="lodestar-") as folder, serving(url, Path(folder)) as address:
             seconds = 10 if quick else 60
