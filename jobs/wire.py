@@ -168,7 +168,9 @@ _READABLE = (
 MAX_LABELS = 20
 Label = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$")]
 """A word by which a caller finds jobs again; it stands in keys of Redis, and in lines of lists."""
-Labels = Annotated[tuple[Label, ...], AtMost(MAX_LABELS)]
+Labels = Annotated[
+    tuple[Label, ...], AtMost(MAX_LABELS), AfterValidator(lambda labels: tuple(dict.fromkeys(labels)))
+]
 # Text of a person. Pictures carry it in their text chunks, where NUL ends a text.
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), *_READABLE]
 SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), *_READABLE]

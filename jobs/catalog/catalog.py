@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
+from jobs.catalog.vocabulary import lines_of
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import AtMost, SomeText, Wire
@@ -233,19 +234,9 @@ def _entries(table: Any, folder: Path) -> Any:
             if isinstance(entry.get(name), str)
         }
         if isinstance(entry.get("vocabulary"), str):
-            entry["vocabulary"] = _lines(folder / entry["vocabulary"])
+            entry["vocabulary"] = lines_of(folder / entry["vocabulary"])
         entries.append(entry)
     return entries
-
-
-def _lines(file: Path) -> list[str]:
-    """The lines of a vocabulary; none where it is missing, as where the API runs without the models' files."""
-    try:
-        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError:
-        return []
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"the vocabulary {file} cannot be read: {error}") from error
 
 
 def _entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
