@@ -20,7 +20,7 @@ SERVICE_EXTRAS := api,worker,search
 ALL_EXTRAS := api,worker,search,upscale,s3,c2pa,safety,training,dev
 
 .DELETE_ON_ERROR:
-.PHONY: help demo up test test-gpu lint format bench bench-gpu fuzz lock clean
+.PHONY: help demo up test test-gpu lint format bench bench-gpu fuzz clients lock clean
 
 help:
 	@echo "make demo      install into $(VENV), start everything, make a guided picture, serve until Ctrl-C (ONCE=1: stop then)"
@@ -32,6 +32,7 @@ help:
 	@echo "make bench     measure speed, memory and quality"
 	@echo "make bench-gpu measure what a CUDA device decides, each figure beside its rule"
 	@echo "make fuzz      send made-up and hostile requests to a service of its own"
+	@echo "make clients   run other services' clients, as they are published, against a service of its own; needs npm"
 	@echo "make lock      resolve the exact versions in deploy/*.lock anew"
 	@echo "make clean     remove .venv and what the tools leave behind"
 
@@ -70,6 +71,9 @@ bench-gpu: $(VENV)/.installed-all
 fuzz: $(VENV)/.installed-all
 	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
+clients: $(VENV)/.installed-all
+	$(BIN)/python -m benchmarks.clients $(ARGS)
+
 # The first lock holds every version; the images' locks are parts of it. uv, because it resolves from metadata alone
 # where pip-tools downloads every platform's wheel to hash it.
 lock: $(VENV)/.installed-all
@@ -83,7 +87,7 @@ compile = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --
 	--constraint deploy/$(2) $(3) --output-file deploy/$(1)
 
 clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .clients build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find app jobs lodestar worker training benchmarks tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(BIN)/python:

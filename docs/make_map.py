@@ -66,7 +66,7 @@ ROOMS = {
     "jobs.queue": "the durable queue: submit, lease, reap, order, retain",
     "jobs.events": "events and webhooks for followers",
     "jobs.resolve": "from a request to one with every default, or to its error",
-    "jobs.status": "a job as callers see it",
+    "jobs.status": "jobs, models and workers as callers see them",
     "jobs.callers": "keys of callers: their form, scopes, storage, sessions",
     "jobs.catalog": "models.toml",
     "jobs.storage": "the artifact store and its files",

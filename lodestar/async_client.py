@@ -10,6 +10,8 @@ import httpx
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
+from jobs.status.models import AdapterInfo, ControlInfo, ModelInfo
+from jobs.status.workers import QueueInfo, WorkerInfo
 from lodestar.errors import ClientError
 from lodestar.generation import AsyncGeneration, scores_of
 from lodestar.http import bringing, calls
@@ -140,17 +142,25 @@ class AsyncClient:
         moved = calls.given(aesthetic_score=aesthetic_score, aesthetic_weight=aesthetic_weight, limit=limit)
         return await self._transport.run(bringing.search(query, picture, moved))
 
-    async def models(self) -> tuple[dict[str, Any], ...]:
-        """The models with their limits and defaults, as in ``GET /v1/models``."""
-        return await self._transport.run(calls.listed("/v1/models"))
+    async def models(self) -> tuple[ModelInfo, ...]:
+        """The models that a request may name, with their limits and defaults; the default one first."""
+        return await self._transport.run(calls.list_models())
 
-    async def workers(self) -> tuple[dict[str, Any], ...]:
-        """The workers, as in ``GET /v1/workers``."""
-        return await self._transport.run(calls.listed("/v1/workers"))
+    async def adapters(self) -> tuple[AdapterInfo, ...]:
+        """The adapters (LoRA) that a request may name, with the models that they are made for."""
+        return await self._transport.run(calls.list_adapters())
 
-    async def queue(self) -> dict[str, Any]:
-        """The numbers of jobs and workers, as in ``GET /v1/queue``."""
-        return await self._transport.run(calls.described("/v1/queue"))
+    async def controls(self) -> tuple[ControlInfo, ...]:
+        """The ControlNets that a request may name, with the models that they are made for."""
+        return await self._transport.run(calls.list_controls())
+
+    async def workers(self) -> tuple[WorkerInfo, ...]:
+        """The workers that are alive; with keys, an operator's is needed."""
+        return await self._transport.run(calls.list_workers())
+
+    async def queue(self) -> QueueInfo:
+        """The numbers of jobs and workers."""
+        return await self._transport.run(calls.get_queue())
 
     async def usage(self, month: str | None = None) -> dict[str, Any]:
         """What was used in a month (``2026-11``; this one if None) and is left, as in ``GET /v1/usage``."""

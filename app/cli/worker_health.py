@@ -4,7 +4,8 @@ import os
 import socket
 
 from jobs.db.connection import connect
-from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.workers import WorkerRegistry
+from jobs.status.workers import WorkerInfo
 
 
 def live_workers_here(redis_url: str) -> list[str]:

@@ -14,9 +14,10 @@ from rq.serializers import JSONSerializer
 from jobs.db.connection import connect
 from jobs.queue.leases import Lease, Leases
 from jobs.queue.queue import JobQueue
-from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerRegistry
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import Progress
+from jobs.status.workers import WorkerInfo
 from worker.serving.consumer import Consumer
 
 RENEW_EVERY_S = 0.5  # as worker.serving.executions does

@@ -6,7 +6,7 @@ from typing import cast
 from redis import Redis
 
 from jobs.db import keys
-from jobs.queue.workers import WorkerInfo
+from jobs.status.workers import WorkerInfo
 from jobs.wire import Wire
 
 PACE_TTL_S = 30

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
 from jobs.status.job import Job, JobPage
+from jobs.status.models import AdapterInfo, AdapterList, ControlInfo, ControlList, ModelInfo, ModelList
+from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
 from lodestar.inputs import with_files_inline
@@ -138,13 +140,29 @@ def raw(call: Call) -> Flow[httpx.Response]:
     return response
 
 
-def listed(path: str, params: Mapping[str, Any] | None = None) -> Flow[tuple[dict[str, Any], ...]]:
-    """The ``data`` of a list, as JSON."""
-    response = yield Call("GET", path, {"params": dict(params or {})})
-    found = document(response).get("data")
-    if not isinstance(found, list):
-        raise stranger(response)
-    return tuple(found)
+def list_models() -> Flow[tuple[ModelInfo, ...]]:
+    """The models."""
+    return parsed(ModelList, (yield Call("GET", "/v1/models"))).data
+
+
+def list_adapters() -> Flow[tuple[AdapterInfo, ...]]:
+    """The adapters."""
+    return parsed(AdapterList, (yield Call("GET", "/v1/adapters"))).data
+
+
+def list_controls() -> Flow[tuple[ControlInfo, ...]]:
+    """The ControlNets."""
+    return parsed(ControlList, (yield Call("GET", "/v1/controls"))).data
+
+
+def list_workers() -> Flow[tuple[WorkerInfo, ...]]:
+    """The workers."""
+    return parsed(WorkerList, (yield Call("GET", "/v1/workers"))).data
+
+
+def get_queue() -> Flow[QueueInfo]:
+    """The numbers of jobs and workers."""
+    return parsed(QueueInfo, (yield Call("GET", "/v1/queue")))
 
 
 def described(path: str, params: Mapping[str, Any] | None = None) -> Flow[dict[str, Any]]:

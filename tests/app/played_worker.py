@@ -12,6 +12,7 @@ from jobs.queue.leases import Lease, Leases
 from jobs.status.job import Progress, StoredImage
 from jobs.storage.artifacts import ArtifactStore
 from tests.jobs.samples import claimed
+from worker.pictures.infotext import infotext
 
 
 class PlayedWorker:
@@ -48,10 +49,12 @@ class PlayedWorker:
     def _store(self, lease: Lease, index: int) -> StoredImage:
         request = lease.generation
         key = f"{lease.artifact_prefix}/{index}.png"
-        self._artifacts.put(key, picture(request.width, request.height, tint=request.seed + index))
+        seed = request.seed + index
+        text = infotext(seed, request, index)
+        self._artifacts.put(key, picture(request.width, request.height, tint=seed, text=text))
         return StoredImage(
             index=index,
-            seed=request.seed + index,
+            seed=seed,
             width=request.width,
             height=request.height,
             key=key,
@@ -59,13 +62,13 @@ class PlayedWorker:
         )
 
 
-def picture(width: int, height: int, *, tint: int) -> bytes:
-    """A PNG with a text chunk and a mark, as workers make them, whose colours depend on ``tint``."""
+def picture(width: int, height: int, *, tint: int, text: str = "a red apple") -> bytes:
+    """A PNG with the text ``parameters`` and a mark, as workers make them, whose colours depend on ``tint``."""
     image = Image.new("RGB", (width, height))
     image.putdata([((x * 4) % 256, (y * 4) % 256, tint % 256) for y in range(height) for x in range(width)])
-    text = PngInfo()
-    text.add_text("parameters", "a red apple")
-    text.add_itxt(PNG_KEYWORD, Mark(generator="Lodestar", model="pocket").packet)
+    texts = PngInfo()
+    texts.add_text("parameters", text)
+    texts.add_itxt(PNG_KEYWORD, Mark(generator="Lodestar", model="pocket").packet)
     out = io.BytesIO()
-    image.save(out, "PNG", pnginfo=text)
+    image.save(out, "PNG", pnginfo=texts)
     return out.getvalue()

@@ -12,6 +12,7 @@ EXTRAS = {
     "up": "-e '.[api,worker,search]'",
     "test": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
     "fuzz": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
+    "clients": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
     "lint": "-e '.[api,worker,search,upscale,s3,c2pa,safety,training,dev]'",
 }
 

@@ -8,18 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.clients.pictures import write_pictures
 from tests.integration.stack import PATIENCE_S, ROOT, Stack
 
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def write_pictures(folder: Path) -> None:
-    """The files that the examples read: two pictures, and a mask whose upper half is transparent and else opaque."""
-    for name in ("table", "pear"):
-        Image.new("RGB", (64, 64), (120, 160, 200)).save(folder / f"{name}.png")
-    mask = Image.new("RGBA", (64, 64), (255, 255, 255, 255))
-    mask.paste((0, 0, 0, 0), (0, 0, 64, 32))
-    mask.save(folder / "mask.png")
 
 
 @pytest.mark.parametrize("page", ["openai.md", "replicate.md", "a1111.md"])

@@ -110,9 +110,13 @@ def test_a_search_is_for_a_text_or_for_a_picture(api: Client) -> None:
 
 
 def test_the_service_describes_itself(api: Client) -> None:
-    assert [model["id"] for model in api.models()] == ["pocket", "big"]
+    models = api.models()
+    assert [(model.id, model.defaults.width) for model in models] == [("pocket", 64), ("big", 512)]
+    assert models[0].guidance_presets
+    assert api.adapters() == ()
+    assert api.controls() == ()
     assert api.workers() == ()
-    assert "queued" in str(api.queue())
+    assert api.queue().jobs[JobStatus.QUEUED] == 0
 
 
 def test_an_upload_s_life(api: Client, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import structlog
 
 from jobs.queue.leases import Leases, Standing
-from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerInfo, WorkerRegistry
+from jobs.queue.workers import HEARTBEAT_EVERY_S, WorkerRegistry
+from jobs.status.workers import WorkerInfo
 from worker.models.registry import ModelRegistry
 from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.throughput import Throughput

@@ -23,7 +23,10 @@ CUSTOMARY = {
 }
 # Those of the fields of ``init``, the picture that a run starts from. Every snippet for SDXL on Replicate has a
 # strength, whether it sends a picture or not; without one it counts as without effect.
-CUSTOMARY_OF_INIT = {"image": ("image", "init_image"), "strength": ("prompt_strength", "strength")}
+CUSTOMARY_OF_INIT = {
+    "image": ("image", "init_image", "image_url"),
+    "strength": ("prompt_strength", "strength"),
+}
 
 
 class CustomaryFields(BaseModel):
@@ -40,6 +43,7 @@ class CustomaryFields(BaseModel):
     )
     image: Picture | None = Field(None, description=f"The picture to start from. {Picture.forms}")
     init_image: Picture | None = Field(None, description="The same.")
+    image_url: Picture | None = Field(None, description="The same, as an address.")
     prompt_strength: float | None = Field(
         None,
         description="How far the result may be from `image`: 1 is pure noise. Without a picture, no effect.",

@@ -20,12 +20,22 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Content = dict[str, Any] | FormData | None
 
 
+def operation_id(route: APIRoute) -> str:
+    """The name of a route's function in clients that are generated, such as ``createJob``."""
+    first, *further = route.name.split("_")
+    return first + "".join(word.capitalize() for word in further)
+
+
 class IntakeRoute(APIRoute):
     """The ``route_class`` of every router: nobody reaches a route unadmitted, and no body FastAPI's unbounded parsers.
 
     A route's function declares what it needs: see ``app/api/access/keys/needs.py``. Errors of admission and of the
     readers are answered as any other error.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As any route, but for the name of its operation."""
+        super().__init__(*args, **{**options, "generate_unique_id_function": operation_id})
 
     def get_route_handler(self) -> Handler:
         """Admit the sender, then read, then do as before."""

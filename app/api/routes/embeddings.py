@@ -78,7 +78,7 @@ Refs = Annotated[list[Ref], AtMost(MAX_PICTURES), Form(description=_REFS)]
     },
 )
 @needs(Scope.EMBEDDINGS)
-async def make(
+async def make_embedding(
     request: Request,
     response: Response,
     services: TheServices,
@@ -129,7 +129,7 @@ async def make(
     },
 )
 @needs(Scope.EMBEDDINGS)
-async def import_(
+async def import_embedding(
     request: Request,
     response: Response,
     services: TheServices,
@@ -184,7 +184,7 @@ def get_embedding(name: TakenName, services: TheServices) -> EmbeddingInfo:
     },
 )
 @needs(Scope.EMBEDDINGS)
-def export(name: TakenName, services: TheServices) -> Response:
+def export_embedding(name: TakenName, services: TheServices) -> Response:
     """The embedding as a file; its metadata name the CLIP, and it can be imported again."""
     with reaching_the_store():
         data = services.embeddings.file(name)

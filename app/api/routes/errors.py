@@ -26,14 +26,14 @@ class ErrorKind(Wire):
 
 @router.get("", summary="List the kinds of errors")
 @public
-async def list_kinds() -> tuple[ErrorKind, ...]:
+async def list_error_kinds() -> tuple[ErrorKind, ...]:
     """Every kind of error that this server answers with."""
     return tuple(_kind(name) for name in KINDS)
 
 
 @router.get("/{name}", summary="Explain a kind of error", responses=documented("not_found"))
 @public
-async def get_kind(
+async def get_error_kind(
     name: Annotated[str, Path(description="Last part of a problem's `type`.", examples=["queue_full"])],
 ) -> ErrorKind:
     """The meaning of one kind of error."""

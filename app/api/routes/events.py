@@ -22,7 +22,11 @@ router = APIRouter(prefix="/v1", tags=["events"], route_class=IntakeRoute)
 _TEXT = {"type": "string"}
 _EVENT = {"type": "object", "properties": dict.fromkeys(("event", "data", "id"), _TEXT), "required": ["data"]}
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"itemSchema": _EVENT}}, "description": "The events."}
+    # The schema is for generators that do not know the item schemas of OpenAPI 3.2.
+    200: {
+        "content": {"text/event-stream": {"schema": _TEXT, "itemSchema": _EVENT}},
+        "description": "The events.",
+    }
 }
 LastEventId = Annotated[
     str | None,
@@ -86,7 +90,7 @@ async def follow_job(
     responses={**_STREAM, **documented("queue_unavailable")},
 )
 @needs(Scope.JOBS_READ)
-async def follow_all(
+async def follow_jobs(
     services: TheServices, last_event_id: LastEventId = None, resume_after: LastEventIdInQuery = None
 ) -> Response:
     """Server-sent events of every job: a `snapshot` with the number of jobs of each status, then events without end."""

@@ -62,7 +62,7 @@ async def version(request: Request) -> Version:
 
 @router.get("/healthz", summary="Liveness")
 @public
-async def live() -> Health:
+async def get_health() -> Health:
     """Answers as long as the process runs; depends on nothing else."""
     return Health()
 
@@ -73,7 +73,7 @@ async def live() -> Health:
     responses={NOT_READY: {"model": Readiness, "description": "Something that the API needs does not work."}},
 )
 @public
-def ready(services: TheServices, response: Response) -> Readiness:
+def get_readiness(services: TheServices, response: Response) -> Readiness:
     """Try what the API needs: Redis and the artifact store take writes."""
     checks = {
         "redis": _check("redis", services.queue.check),

@@ -97,7 +97,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
     },
 )
 @needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
-async def generate(
+async def generate_images(
     request: Request,
     caller: TheCaller,
     idempotency_key: IdempotencyKey = None,
@@ -220,7 +220,7 @@ def answer_with(
     },
 )
 @needs(Scope.IMAGES_READ)
-def get_input(
+def get_input_picture(
     job_id: JobId,
     picture_id: Annotated[
         Annotated[str, Field(pattern="^sha256:[0-9a-f]{64}$")],

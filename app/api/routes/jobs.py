@@ -76,7 +76,7 @@ _REFUSALS = (
     },
 )
 @needs(Scope.JOBS_WRITE)
-async def submit(
+async def create_job(
     request: Request,
     response: Response,
     body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)],

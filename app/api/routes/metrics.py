@@ -15,7 +15,12 @@ router = APIRouter(tags=["operation"], route_class=IntakeRoute)
     "/metrics",
     summary="Metrics",
     response_class=Response,
-    responses={200: {"description": "Metrics in Prometheus' text format.", "content": {"text/plain": {}}}},
+    responses={
+        200: {
+            "description": "Metrics in Prometheus' text format.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        }
+    },
 )
 @needs(Scope.METRICS)
 def get_metrics(services: TheServices) -> Response:

@@ -55,7 +55,7 @@ MAX_SCORED = 64
     },
 )
 @needs(Scope.JOBS_WRITE)
-async def score(
+async def score_pictures(
     request: Request,
     response: Response,
     services: TheServices,

@@ -84,7 +84,7 @@ _ERRORS = (
 
 @router.get("", summary="Search pictures by text", responses=documented(*_ERRORS))
 @needs(Scope.SEARCH)
-async def by_text(
+async def search_by_text(
     request: Request,
     services: TheServices,
     caller: TheCaller,
@@ -119,7 +119,7 @@ async def by_text(
     responses=documented(*_ERRORS, "invalid_form", "unsupported_media_type"),
 )
 @needs(Scope.SEARCH)
-async def by_picture(
+async def search_by_picture(
     request: Request,
     services: TheServices,
     caller: TheCaller,

@@ -84,7 +84,7 @@ UploadId = Annotated[
     },
 )
 @needs(Scope.JOBS_WRITE)
-async def upload(request: Request, caller: TheCaller) -> Uploads:
+async def upload_pictures(request: Request, caller: TheCaller) -> Uploads:
     """Keep pictures for a day, to name them in requests: `"image": "sha256:..."`.
 
     Send one as the body, or several as the field `files` of a form. A picture is stored as a PNG file: upright, in
@@ -122,7 +122,7 @@ def get_upload(upload_id: UploadId, services: TheServices, caller: TheCaller) ->
     },
 )
 @needs(Scope.IMAGES_READ)
-def get_content(upload_id: UploadId, services: TheServices, caller: TheCaller) -> Response:
+def get_upload_content(upload_id: UploadId, services: TheServices, caller: TheCaller) -> Response:
     """The stored PNG file."""
     with reaching_the_store():
         png = services.uploads.data(caller, _digest(upload_id))

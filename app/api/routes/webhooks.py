@@ -36,7 +36,7 @@ class WebhookSecret(Wire):
     responses=documented("secret_not_served", "missing_scope", "host_not_allowed", "queue_unavailable"),
 )
 @needs(Scope.JOBS_WRITE)
-async def get_secret(services: TheServices) -> WebhookSecret:
+async def get_webhook_secret(services: TheServices) -> WebhookSecret:
     """The secret that signs webhook messages, if the operator allows its disclosure over HTTP."""
     if not services.settings.serve_webhook_secret:
         raise SecretNotServedError(

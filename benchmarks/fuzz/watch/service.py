@@ -1,4 +1,4 @@
-"""The service that is fuzzed: ``lodestar up`` with one worker, in a folder of its own."""
+"""A service to be called: ``lodestar up`` with one worker, in a folder of its own."""
 
 import json
 import os
@@ -61,12 +61,18 @@ class Service:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[Service]:
-    """Start it, wait until it is ready, and end it."""
+def service(folder: Path, catalog: Path = CATALOG, **settings: str) -> Iterator[Service]:
+    """Start it, wait until it is ready, and end it.
+
+    Args:
+        folder: for its data, logs and messages.
+        catalog: its models.
+        settings: further environment variables.
+    """
     port = free_port("127.0.0.1")
-    options = ("--port", str(port), "--data-dir", str(folder), "--models", str(CATALOG))
+    options = ("--port", str(port), "--data-dir", str(folder), "--models", str(catalog))
     # One thread: on two cores, a second one of the worker's would only wait for the first.
-    env = {**os.environ, "LODESTAR_THREADS": "1", "LODESTAR_LOG_FORMAT": "json"}
+    env = {**os.environ, "LODESTAR_THREADS": "1", "LODESTAR_LOG_FORMAT": "json", **settings}
     with (folder / "said.txt").open("w") as said:
         command = (sys.executable, "-m", "app", "up", "--workers", "1", *options)
         process = subprocess.Popen(command, stdout=said, stderr=said, env=env, cwd=ROOT)

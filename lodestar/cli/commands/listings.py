@@ -92,18 +92,16 @@ def list_models(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     with connected(url) as client:
         models = client.models()
     if as_json:
-        typer.echo(json.dumps(models, indent=2))
+        typer.echo(json.dumps([model.model_dump(mode="json") for model in models], indent=2))
         return
     rows = []
     for model in models:
-        defaults = model["defaults"]
-        size = f"{defaults['width']}x{defaults['height']}"
-        rows.append((model["id"], size, str(defaults["steps"]), defaults["clip"], model["description"]))
+        defaults = model.defaults
+        size = f"{defaults.width}x{defaults.height}"
+        rows.append((model.id, size, str(defaults.steps), defaults.clip, model.description))
     print_table(("model", "size", "steps", "guide", "draws"), rows)
     if models:
-        presets = [
-            (preset["id"], preset["target"], preset["source"]) for preset in models[0]["guidance_presets"]
-        ]
+        presets = [(preset.id, preset.target, preset.source) for preset in models[0].guidance_presets]
         print_table(("preset", "gradient of", "source"), presets)
 
 

@@ -78,6 +78,36 @@ def test_every_route_has_a_summary_a_description_and_a_known_tag(document: Docum
         assert operation["tags"], name
 
 
+def test_every_operation_has_a_name_that_a_generated_client_may_bear(document: Document) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert [name for name in names if not re.fullmatch(r"[a-z]+([A-Z][a-z]*)+", name)] == []
+    assert {"createJob", "listJobs", "generateImages", "searchByText", "whoAmI"} <= set(names)
+
+
+def test_no_object_and_no_body_is_described_without_its_form(document: Document) -> None:
+    def nodes(node: Any) -> Iterator[Document]:
+        if isinstance(node, dict):
+            yield node
+            for name, child in node.items():
+                if name not in {"default", "example", "examples", "properties"}:
+                    yield from nodes(child)
+                elif name == "properties":
+                    yield from (each for field in child.values() for each in nodes(field))
+        elif isinstance(node, list):
+            yield from (each for child in node for each in nodes(child))
+
+    for node in nodes(document):
+        assert node.get("type") != "object" or node.keys() & {"properties", "additionalProperties"}, node
+        assert node.get("additionalProperties") is not True, node
+    for name, operation in operations(document):
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for kind, content in (
+            (kind, each) for body in bodies for kind, each in body.get("content", {}).items()
+        ):
+            assert content.get("schema"), f"{name}: {kind}"
+
+
 def test_every_error_is_documented_as_a_problem_with_an_example(document: Document) -> None:
     for name, operation in operations(document):
         for status, response in operation["responses"].items():
@@ -124,16 +154,14 @@ def test_a_cursor_and_a_reference_to_a_picture_have_a_pattern(document: Document
     pattern = next(kind["pattern"] for kind in listed["cursor"]["anyOf"] if kind["type"] == "string")
     assert re.search(pattern, "1767225600000000")
     assert not re.search(pattern, "next")
-    refs = document["components"]["schemas"]["Body_score_v1_scores_post"]["properties"]["jobs"]["items"][
-        "pattern"
-    ]
+    refs = document["components"]["schemas"]["Body_scorePictures"]["properties"]["jobs"]["items"]["pattern"]
     for ref in ("01a203967d75b0c90aa928ee9db4", "01a2/0", "/v1/jobs/01a2/images/15"):
         assert re.search(refs, ref)
     assert not re.search(refs, "no job")
 
 
 def test_a_form_has_no_null_and_nothing_within_its_fields(document: Document) -> None:
-    score = document["components"]["schemas"]["Body_score_v1_scores_post"]["properties"]
+    score = document["components"]["schemas"]["Body_scorePictures"]["properties"]
     assert (score["prompt"]["type"], score["prompt"]["maxLength"]) == ("string", 2000)
     content = document["paths"]["/v1/images"]["post"]["requestBody"]["content"]
     drawn = content["multipart/form-data"]["schema"]["properties"]

@@ -19,8 +19,9 @@ from app.cli.demo import curl_line
 from app.stack.preflight import free_port
 from jobs.errors import DeadlineExceededError
 from jobs.queue.queue import JobQueue
-from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.workers import WorkerRegistry
 from jobs.status.job import JobStatus
+from jobs.status.workers import WorkerInfo
 from tests.app.cli.conftest import settling
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker

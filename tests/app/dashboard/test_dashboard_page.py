@@ -21,10 +21,11 @@ from app.stack.preflight import free_port
 from jobs.catalog.catalog import Catalog
 from jobs.errors import LodestarError
 from jobs.queue.queue import JobQueue
-from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from jobs.status.job import GuidedStep
+from jobs.status.workers import WorkerInfo
 from tests.app.conftest import serving
 from tests.app.dashboard.conftest import described
 from tests.app.played_worker import PlayedWorker

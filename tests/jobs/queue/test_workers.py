@@ -4,7 +4,8 @@ import pytest
 from redis import Redis
 
 from jobs.db.scripts import PREFIX
-from jobs.queue.workers import HEARTBEAT_EVERY_S, HEARTBEAT_TTL_S, WorkerInfo, WorkerRegistry
+from jobs.queue.workers import HEARTBEAT_EVERY_S, HEARTBEAT_TTL_S, WorkerRegistry
+from jobs.status.workers import WorkerInfo
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from app.api.dialects.a1111 import guidance
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
-from app.api.dialects.a1111.samplers import sampler_named, schedule_named, supported
+from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import native_request
@@ -79,11 +79,14 @@ class TextToImage(LeavesOut):
 
     def notes(self) -> tuple[str, ...]:
         """A sentence on everything that is taken without its full effect."""
+        notes: tuple[str, ...] = ()
+        sampler = self.sampler_name or self.sampler_index or ""
+        if drawn_by := substitute(sampler):
+            notes += (f"sampler {sampler!r} is not served, so {drawn_by} draws instead",)
         if self.scheduler and schedule_named(self.scheduler) is None:
-            return (
-                f"scheduler {self.scheduler[:_MAX_NOTED_CHARS]!r} is not known, so it counts as Automatic",
-            )
-        return ()
+            name = self.scheduler[:_MAX_NOTED_CHARS]
+            notes += (f"scheduler {name!r} is not known, so it counts as Automatic",)
+        return notes
 
     def echo(self) -> dict[str, Any]:
         """The fields for the answer."""

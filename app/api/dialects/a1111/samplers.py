@@ -1,5 +1,7 @@
 """A1111's names of samplers and noise schedules."""
 
+from collections.abc import Mapping
+
 from jobs.errors import InvalidRequestError
 from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.requests.samplers import FORMER_SAMPLERS, SCHEDULES, SamplerName, ScheduleName
@@ -13,37 +15,62 @@ ALIASES = {
     "k_dpmpp_2m": SamplerName.DPMPP_2M,
     "k_dpmpp_2m_sde": SamplerName.DPMPP_2M_SDE,
 }
+# Samplers of A1111's that are not served. Applications have them as defaults, so one of the same kind draws instead:
+# stochastic as they are, or of as many model calls for a step.
+SUBSTITUTES = {
+    "DPM++ SDE": SamplerName.DPMPP_2M_SDE,
+    "DPM++ 3M SDE": SamplerName.DPMPP_2M_SDE,
+    "DPM++ 2M SDE Heun": SamplerName.DPMPP_2M_SDE,
+    "DPM++ 2S a": SamplerName.EULER_ANCESTRAL,
+    "DPM2 a": SamplerName.EULER_ANCESTRAL,
+    "DPM2": SamplerName.HEUN,
+    "DPM fast": SamplerName.DPMPP_2M,
+    "DPM adaptive": SamplerName.DPMPP_2M,
+}
 _SCHEDULES = {label.lower(): schedule for schedule, label in SCHEDULE_LABELS.items()}
+
+Sampling = tuple[SamplerName, ScheduleName | None]
+
+
+def _alone_and_with_schedules(samplers: Mapping[str, SamplerName]) -> dict[str, Sampling]:
+    """By names in lower case. Older clients write the schedule into the sampler's name, newer ones beside it."""
+    known: dict[str, Sampling] = {}
+    for name, sampler in samplers.items():
+        known[name.lower()] = (sampler, None)
+        known |= {f"{name.lower()} {label}": (sampler, schedule) for label, schedule in _SCHEDULES.items()}
+    return known
+
+
 _PLAIN = {
     **{str(sampler): sampler for sampler in SamplerName},
-    **{label.lower(): sampler for sampler, label in LABELS.items()},
-    **ALIASES,
+    **{LABELS[sampler]: sampler for sampler in LABELS},
 }
-# Older clients write the schedule into the sampler's name, newer ones beside it.
 _KNOWN = {
-    **{name: (sampler, None) for name, sampler in _PLAIN.items()},
-    **{
-        f"{name} {label}": (sampler, schedule)
-        for name, sampler in _PLAIN.items()
-        for label, schedule in _SCHEDULES.items()
-    },
+    **_alone_and_with_schedules({**_PLAIN, **ALIASES}),
     **FORMER_SAMPLERS,
     "k_dpmpp_2m_ka": (SamplerName.DPMPP_2M, ScheduleName.KARRAS),
     "k_dpmpp_2m_sde_ka": (SamplerName.DPMPP_2M_SDE, ScheduleName.KARRAS),
 }
+_SUBSTITUTED = _alone_and_with_schedules(SUBSTITUTES)
 
 
-def sampler_named(name: str, *, field: str) -> tuple[SamplerName, ScheduleName | None]:
+def sampler_named(name: str, *, field: str) -> Sampling:
     """The sampler of a name, in any case, and the schedule that the name includes.
 
     Raises:
         InvalidRequestError: there is none.
     """
-    if found := _KNOWN.get(name.lower()):
+    if found := _KNOWN.get(name.lower()) or _SUBSTITUTED.get(name.lower()):
         return found
     raise InvalidRequestError(
         f"there is no sampler {name!r}; there are: {', '.join(LABELS.values())}", field=field
     )
+
+
+def substitute(name: str) -> str | None:
+    """A1111's name of the sampler that draws instead of one that is not served; None of any other name."""
+    found = _SUBSTITUTED.get(name.lower())
+    return found and LABELS[found[0]]
 
 
 def schedule_named(name: str) -> ScheduleName | None:

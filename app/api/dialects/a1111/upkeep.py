@@ -10,7 +10,7 @@ from app.api.access.keys.needs import needs, needs_key, public
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
-from jobs.queue.workers import WorkerInfo
+from jobs.status.workers import WorkerInfo
 
 router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 

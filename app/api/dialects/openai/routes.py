@@ -19,10 +19,11 @@ from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.following.watch import cancel_quietly
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.jobs import IdempotencyKey
-from app.api.routes.models import ModelInfo, model_info
+from app.api.routes.models import model_info
 from app.api.services import Services, TheServices
 from jobs.callers.scopes import Scope
 from jobs.queue.submission import Presentation
+from jobs.status.models import ModelInfo
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)
 

@@ -1,8 +1,8 @@
 """Replicate's own clients, and what they need that others do better without.
 
 ``replicate`` 1.x for Python and JavaScript makes objects with ``read()`` of ``https:`` and ``data:`` addresses alone.
-Over plain HTTP it therefore gets the pictures themselves. It also calls ``GET /v1/models``, where others expect
-OpenAI's list.
+Over plain HTTP it therefore gets the pictures themselves. The beta of 2.x does so too, but its newer ``use`` loads
+``http:`` addresses, and only these. All of them call ``GET /v1/models``, where others expect OpenAI's list.
 """
 
 import re
@@ -21,12 +21,17 @@ from app.api.services import Services
 from jobs.errors import LodestarError
 from jobs.status.job import Job
 
-_AGENT = re.compile(r"replicate-(python|javascript)/", re.IGNORECASE)
+_FIRST = re.compile(r"replicate-(python|javascript)/", re.IGNORECASE)
+_ANY = re.compile(rf"{_FIRST.pattern}|(async)?replicate/python ", re.IGNORECASE)
+
+
+def _agent(connection: HTTPConnection) -> str:
+    return connection.headers.get("user-agent", "")
 
 
 def is_replicates_own(connection: HTTPConnection) -> bool:
     """Whether a request comes from Replicate's client, by the name that it gives itself."""
-    return bool(_AGENT.match(connection.headers.get("user-agent", "")))
+    return bool(_ANY.match(_agent(connection)))
 
 
 class OwnClientsRoute(IntakeRoute):
@@ -43,7 +48,7 @@ def reads_no_http(request: Request) -> bool:
     """Whether the client that has sent a request over plain HTTP makes nothing of ``http:`` addresses."""
     # The client for JavaScript does not name itself when it opens a stream.
     asks = request.query_params.get("output") == "data"
-    return request.url.scheme == "http" and (asks or is_replicates_own(request))
+    return request.url.scheme == "http" and (asks or bool(_FIRST.match(_agent(request))))
 
 
 def output_for(request: Request, services: Services, job: Job) -> list[str] | None:

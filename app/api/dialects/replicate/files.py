@@ -30,11 +30,14 @@ async def create(request: Request, caller: TheCaller) -> dict[str, Any]:
     """Keep a picture; the file's address can be an input of predictions."""
     if announced(request).get_content_type() != MULTIPART:
         raise UnsupportedMediaTypeError(f"send the file as {_FILE} in a form: multipart/form-data")
-    form = await read_multipart(request, len(_TEXTS), max_files=1)
+    # The client for JavaScript sends the metadata as a file, too.
+    form = await read_multipart(request, len(_TEXTS), max_files=1 + len(_TEXTS))
     try:
         for name, value in form.multi_items():
-            if name not in {_FILE} | _TEXTS or isinstance(value, UploadFile) is not (name == _FILE):
-                raise InvalidRequestError(f"send the file as {_FILE}, and nothing else as a file", field=name)
+            if name not in {_FILE} | _TEXTS or (name == _FILE and not isinstance(value, UploadFile)):
+                raise InvalidRequestError(
+                    f"send the file as {_FILE}, beside {', '.join(sorted(_TEXTS))}", field=name
+                )
         file = form.get(_FILE)
         if not isinstance(file, UploadFile):
             raise InvalidRequestError("there is no file", field=_FILE)

@@ -26,7 +26,7 @@ from app.api.dialects.submission import submit
 from app.api.following.preference import MAX_WAIT_S, Prefer, await_end_if_possible, preferred_wait_s
 from app.api.intake.intake import IntakeRoute
 from app.api.routes.jobs import IdempotencyKey
-from app.api.routes.webhooks import WebhookSecret, get_secret
+from app.api.routes.webhooks import WebhookSecret, get_webhook_secret
 from app.api.services import Services, TheServices, services_of
 from jobs.callers.scopes import Scope
 from jobs.catalog.catalog import ModelCard
@@ -105,9 +105,9 @@ def cancel_prediction(job_id: str, request: Request, services: TheServices) -> d
 
 @router.get("/webhooks/default/secret")
 @needs(Scope.JOBS_WRITE)
-async def get_webhook_secret(services: TheServices) -> WebhookSecret:
+async def get_default_webhook_secret(services: TheServices) -> WebhookSecret:
     """The secret that verifies webhook messages; as ``/v1/webhooks/secret``."""
-    return await get_secret(services)
+    return await get_webhook_secret(services)
 
 
 def _shown(request: Request, services: Services, job: Job) -> dict[str, Any]:

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/v1/quote", tags=["jobs"], route_class=IntakeRoute)
     ),
 )
 @needs(Scope.JOBS_WRITE)
-async def quote(
+async def get_quote(
     request: Request, body: Annotated[GenerateRequest, Body(openapi_examples=REQUESTS)], caller: TheCaller
 ) -> Quote:
     """What a job would cost, when it would be done, and what is left of the sender's quotas.

@@ -27,7 +27,7 @@ class WhoAmI(Wire):
 
 @router.get("", summary="Who am I")
 @needs_key
-async def get_sender(request: Request) -> WhoAmI:
+async def who_am_i(request: Request) -> WhoAmI:
     """The tenant and the scopes of the sender."""
     identity = identity_of(request)
     return WhoAmI(

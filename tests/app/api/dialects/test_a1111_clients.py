@@ -11,6 +11,7 @@ from PIL import Image
 from redis import Redis
 from starlette.testclient import TestClient
 
+from app.api.dialects.a1111.samplers import SUBSTITUTES
 from jobs.catalog.catalog import Catalog
 from jobs.queue.queue import JobQueue
 from jobs.queue.workers import WorkerRegistry
@@ -51,6 +52,17 @@ def test_a_schedule_that_is_not_known_counts_as_automatic_and_is_told(made: Any,
     assert (job.generation.sampler, job.generation.schedule) == ("euler_ancestral", "default")
     assert info["notes"] == [f"scheduler {name!r} is not known, so it counts as Automatic"]
     assert made(scheduler="Karras", sampler_name="DPM++ 2M")[1]["notes"] == []
+
+
+@pytest.mark.parametrize(
+    "name", [*SUBSTITUTES, "DPM++ SDE Karras", "dpm2 a karras"]
+)  # Dify's default among them
+def test_a_sampler_of_a1111s_that_is_not_served_has_a_substitute_and_is_told(made: Any, name: str) -> None:
+    job, info = made(sampler_index=name)
+    (note,) = info["notes"]
+    assert note == f"sampler {name!r} is not served, so {info['sampler_name']} draws instead"
+    assert job.generation.schedule == ("karras" if "arras" in name else "default")
+    assert made(sampler_name="DPM++ 2M SDE Karras")[1]["notes"] == []
 
 
 @pytest.mark.parametrize(

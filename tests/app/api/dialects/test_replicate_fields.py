@@ -175,6 +175,8 @@ def test_models_are_listed_and_searched(own: Client, client: TestClient) -> None
     quoted = client.request("QUERY", "/v1/models", content='"big"')  # as the client for JavaScript sends it
     assert [model["name"] for model in quoted.json()["results"]] == ["big"]
     assert client.get("/v1/models").json()["object"] == "list"  # every other client's
+    for beta in ("Replicate/Python 2.0.0b4", "AsyncReplicate/Python 2.0.0b4"):
+        assert len(client.get("/v1/models", headers={"User-Agent": beta}).json()["results"]) == 2
     with pytest.raises(ReplicateError, match="at most 1000"):
         own.models.search("x" * 1001)
 

@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from app.api.main import create_app
 from app.api.settings import ApiSettings
-from jobs.queue.workers import WorkerInfo, WorkerRegistry
+from jobs.queue.workers import WorkerRegistry
+from jobs.status.workers import WorkerInfo
 from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
 

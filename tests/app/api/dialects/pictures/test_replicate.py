@@ -48,7 +48,7 @@ def started(own: Client, queue: JobQueue) -> Any:
     return start
 
 
-@pytest.mark.parametrize("name", ["image", "init_image"])
+@pytest.mark.parametrize("name", ["image", "init_image", "image_url"])
 def test_a_picture_is_started_from(started: Any, name: str) -> None:
     request = started(**{name: picture(90, 60)})
     assert (request.init.strength, request.init.steps_run) == (0.8, 20)
