@@ -10,6 +10,7 @@ from lodestar.cli.connection import DEFAULT_URL, AsJson, JobId, Url, connected
 
 if TYPE_CHECKING:
     from jobs.status.job import Job
+    from jobs.status.workers import QueueInfo, WorkerInfo
 
 commands = typer.Typer()
 
@@ -21,7 +22,12 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         version = client.call("GET", "/v1/version").json()["version"]
         queue, workers = client.queue(), client.workers()
     if as_json:
-        typer.echo(json.dumps({"version": version, "queue": queue, "workers": workers}, indent=2))
+        told = {
+            "version": version,
+            "queue": queue.model_dump(mode="json"),
+            "workers": [worker.model_dump(mode="json") for worker in workers],
+        }
+        typer.echo(json.dumps(told, indent=2))
         return
     typer.echo(f"lodestar {version} at {client.url}")
     typer.echo(_queue_words(queue))
@@ -56,16 +62,18 @@ def open_page(
     typer.launch(page)
 
 
-def _queue_words(queue: Mapping[str, Any]) -> str:
-    jobs, eta_s = queue["jobs"], queue["eta_s"]
-    room = f"{jobs['queued']} of {queue['max_queued']} waiting"
-    return f"{room}, {jobs['running']} running" + ("" if eta_s is None else f", done in about {eta_s:.0f} s")
+def _queue_words(queue: "QueueInfo") -> str:
+    from jobs.status.job import JobStatus
+
+    waiting, running = (queue.jobs.get(status, 0) for status in (JobStatus.QUEUED, JobStatus.RUNNING))
+    end = "" if queue.eta_s is None else f", done in about {queue.eta_s:.0f} s"
+    return f"{waiting} of {queue.max_queued} waiting, {running} running{end}"
 
 
-def _worker_words(worker: Mapping[str, Any]) -> str:
-    loaded = ", ".join(worker["models"]) or "no model loaded"
-    taken, places = len(worker["jobs"]), len(worker["jobs"]) + worker["room"]
-    return f"worker {worker['name']} on {worker['device']}: {taken} of {places} places taken, {loaded}"
+def _worker_words(worker: "WorkerInfo") -> str:
+    loaded = ", ".join(worker.models) or "no model loaded"
+    taken, places = len(worker.jobs), len(worker.jobs) + worker.room
+    return f"worker {worker.name} on {worker.device}: {taken} of {places} places taken, {loaded}"
 
 
 def _facts(job: "Job") -> Iterator[tuple[str, str]]:
