@@ -28,6 +28,7 @@ ROOMS = {
     "app.api.routes.links": "addresses of pictures that need no key",
     "app.api.routes.accounts": "what jobs cost: quotes before, usage after",
     "app.api.routes.admin": "keys and tenants, the audit, and what the service knows of the sender",
+    "app.api.routes.bulk": "calls for many jobs at once",
     "app.api.intake": "from bytes to a submitted job: bodies, forms, fields, submission",
     "app.api.following": "from a job to its caller: waiting, outcome, event stream",
     "app.api.server": "sockets, connections, the layers that every request passes",

@@ -11,9 +11,10 @@ from pydantic import Field, ValidationError, model_validator
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
+from jobs.catalog.vocabulary import lines_of
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
-from jobs.wire import AtMost, Wire
+from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
 
@@ -29,6 +30,13 @@ class ModelCard(NamesSampler, Entry):
 
     aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
         (), description="Other names of the model, such as those that applications have built in."
+    )
+    examples: Annotated[tuple[SomeText, ...], AtMost(20)] = Field(
+        (), description="Prompts that show what it draws, for people who begin."
+    )
+    vocabulary: Annotated[tuple[SomeText, ...], AtMost(10_000)] = Field(
+        (),
+        description="What it was trained to draw, if it draws nothing else: a list, or a text file with one a line.",
     )
     config: Path | None = Field(
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
@@ -234,6 +242,8 @@ def _entries(table: Any, folder: Path) -> Any:
             for name in ("path", "config", "delta", "head")
             if isinstance(entry.get(name), str)
         }
+        if isinstance(entry.get("vocabulary"), str):
+            entry["vocabulary"] = lines_of(folder / entry["vocabulary"])
         entries.append(entry)
     return entries
 
