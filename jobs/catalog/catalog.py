@@ -46,10 +46,7 @@ class ModelCard(NamesSampler, Entry):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
     )
-    delta: Path | None = Field(
-        None,
-        description="A folder with a change of the weights of its UNet, such as one that makes it inpaint.",
-    )
+    delta: Path | None = Field(None, description="A folder with a change of its UNet's weights.")
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
@@ -78,10 +75,6 @@ class ModelCard(NamesSampler, Entry):
     def names(self) -> tuple[str, ...]:
         """The id, and then the aliases."""
         return (self.id, *self.aliases)
-
-    @property
-    def places(self) -> tuple[Path, ...]:
-        return super().places if self.delta is None else (*super().places, self.delta)
 
     @property
     def short_hash(self) -> str:

@@ -26,11 +26,6 @@ class ControlCard(Named):
     )
     licence: str = Field("", description="Of its weights, as its maker names it.")
 
-    @property
-    def places(self) -> tuple[Path, ...]:
-        """The local files and folders that it is made of."""
-        return (self.path,)
-
     def fits(self, names: Collection[str]) -> bool:
         """Whether it is made for a model of these names."""
         return not self.base or not set(self.base).isdisjoint(names)

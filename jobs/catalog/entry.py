@@ -23,7 +23,8 @@ class Named(Wire):
     @property
     def places(self) -> tuple[Path, ...]:
         """The local files and folders that it is made of."""
-        return ()
+        named = (getattr(self, field, None) for field in ("path", "delta"))
+        return tuple(place for place in named if place is not None)
 
 
 class Entry(Named):
@@ -34,11 +35,6 @@ class Entry(Named):
     revision: str | None = Field(
         None, pattern=r"^[0-9a-f]{40}$", description="The hub commit to load; needed with `hub`."
     )
-
-    @property
-    def places(self) -> tuple[Path, ...]:
-        """The local files and folders that it is made of."""
-        return () if self.path is None else (self.path,)
 
     @model_validator(mode="after")
     def _names_one_source(self) -> "Entry":

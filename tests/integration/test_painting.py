@@ -69,7 +69,7 @@ def test_outside_the_painted_mask_every_byte_is_the_inputs(
     page.fill("#field-steps", str(STEPS))
     before = generate(page, "noto red apple on a light blue background")
     page.get_by_role("button", name="Use as input").click()
-    page.fill("#field-model", model)
+    page.select_option("#field-model", label=model)
     paint_a_stroke(page)
     after = generate(page, "noto sunflower on a green background")
     request = httpx.get(f"{stack.url}/v1/jobs/{after}").json()["request"]
