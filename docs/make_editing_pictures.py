@@ -61,7 +61,7 @@ def make(draw: Draw) -> None:
     save("strengths", [[source, *by_strength]])
     save("mask", [[source, mask, *(draw(prompt, **masked)[0] for prompt in (EDIT, EDITS[0]))]])
     rows = []
-    choices: tuple[dict[str, Any], ...] = ({}, {"guidance": {}})
+    choices: tuple[dict[str, Any], ...] = ({}, {"guidance": "laion"})
     for guidance in choices:
         made = [draw(prompt, init={**start, "strength": 0.7}, **guidance) for prompt in EDITS]
         print(f"{'guided' if guidance else 'unguided'}: CLIP {fmean(score for _, score in made):.3f}")

@@ -62,7 +62,7 @@ def main() -> None:
     grid = [GenerateRequest(prompt=f"{style} {thing}", seed=SEED) for thing in THINGS for style in STYLES]
     pairs = [
         GenerateRequest(prompt=prompt, seed=SEED, guidance=guidance)
-        for guidance in (None, Guidance())
+        for guidance in (None, Guidance(preset="laion"))
         for prompt in PROMPTS
     ]
     save(grid, 2 * len(STYLES), runner, "pocket.webp")

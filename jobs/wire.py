@@ -4,7 +4,7 @@ import re
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,18 @@ class Wire(BaseModel):
     """Immutable; refuses undeclared fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    answered: "ClassVar[type[Wire] | None]" = None
+    """For a part of a request: the form in which answers show it, which may be sent again."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_computed(cls, fields: Any) -> Any:
+        """An answer's form has every field; those are left out that only the server computes."""
+        known = set() if cls.answered is None else cls.answered.model_fields.keys()
+        if not known or not isinstance(fields, dict) or not known <= fields.keys():
+            return fields
+        computed = known - cls.model_fields.keys()
+        return {name: value for name, value in fields.items() if name not in computed}
 
     @model_validator(mode="before")
     @classmethod
@@ -153,6 +165,12 @@ _READABLE = (
     AfterValidator(_in_words),
     Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}),
 )
+MAX_LABELS = 20
+Label = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""A word by which a caller finds jobs again; it stands in keys of Redis, and in lines of lists."""
+Labels = Annotated[
+    tuple[Label, ...], AtMost(MAX_LABELS), AfterValidator(lambda labels: tuple(dict.fromkeys(labels)))
+]
 # Text of a person. Pictures carry it in their text chunks, where NUL ends a text.
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), *_READABLE]
 SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), *_READABLE]

@@ -159,6 +159,13 @@ def fetched(job: Job, index: int) -> Flow[Picture]:
     return picture_of(job, index, (yield from calls.picture_file(job.id, index)))
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # such as a name that is too long, which writing will tell
+        return False
+
+
 def save_pictures(pictures: Sequence[Picture], path: str | PathLike[str] | None) -> list[Path]:
     """Write pictures; their paths.
 
@@ -175,7 +182,7 @@ def save_pictures(pictures: Sequence[Picture], path: str | PathLike[str] | None)
     for place, picture in enumerate(pictures):
         target = Path() if path is None else Path(path)
         alone = len(picture.job.images) == 1
-        if target.is_dir():
+        if _is_folder(target):
             target = target / f"{picture.job.id}.png"
         elif len(jobs) > 1:
             target, alone = target.with_stem(f"{target.stem}-{place}"), True

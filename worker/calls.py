@@ -27,6 +27,7 @@ from worker.rows import AdapterUse, Rows
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
 MAX_BATCH_CUTOUTS = 256
 MAX_BATCH_TEXTS = 64
+DECODINGS = 2  # of latents whose picture is not finite
 
 
 class Call(ABC):
@@ -239,7 +240,11 @@ class Guide(Call):
 
 @dataclass(frozen=True)
 class Decode(Call):
-    """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed."""
+    """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed.
+
+    Once that is known, the model decodes in a wider number format if there is one. So who finds a picture that is not
+    finite asks again: ``DECODINGS`` times in all.
+    """
 
     model: str
     latents: Tensor  # [1, C, h, w]

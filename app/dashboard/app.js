@@ -3,7 +3,7 @@
 import { Refused, Unreachable, getQueue } from "./server/api.js";
 import { Compare } from "./pages/compare.js";
 import { set } from "./parts/dom.js";
-import { fillForm, startFrom, watchForm } from "./form/form.js";
+import { fillForm, forgetOutage, startFrom, watchForm } from "./form/form.js";
 import { Gallery } from "./pages/gallery.js";
 import { JobPage } from "./pages/job.js";
 import { JobList } from "./pages/jobs.js";
@@ -52,6 +52,7 @@ async function refresh() {
     showAllowance().catch(() => {}); // beside the point while there is other trouble, and for keys that may not ask
     freshAt = Date.now();
     tell(null);
+    forgetOutage();
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) reportError(error);
     tell(error instanceof Refused ? `The server answers: ${error.message}.` : "The server cannot be reached.");
@@ -126,7 +127,16 @@ function open({ isFirst = false } = {}) {
   poll.now();
 }
 
+function showJobs(event) {
+  event.preventDefault(); // the address after the # names a page
+  go("#/", () => {
+    find("jobs-title").focus();
+    find("jobs-title").scrollIntoView();
+  });
+}
+
 watchForm(showAccepted);
+for (const link of document.querySelectorAll("a[href='#jobs-title']")) link.addEventListener("click", showJobs);
 watchKeys();
 showSender(announce).catch(() => {}); // without an answer everything is offered, and the server decides
 addEventListener("hashchange", () => open());

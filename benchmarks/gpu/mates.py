@@ -32,7 +32,7 @@ def measure(bench: Bench) -> None:
     for device, dtype in formats:
         settings = WorkerSettings.model_validate({"device": device, "dtype": dtype, "attention": "sdpa"})
         runner = Runner(ModelRegistry(load_catalog(CATALOG), Device(settings)))
-        for guidance in (None, {"cutouts": 2 if bench.small else 8}):
+        for guidance in (None, {"preset": "laion", "cutouts": 2 if bench.small else 8}):
             kind = "guided" if guidance else "unguided"
             measured = partial(_compare, bench, runner, guidance, reference)
             found = bench.report.figure(f"{device} {dtype}, {kind}", measured)

@@ -110,7 +110,7 @@ def mixed(count: int, *, quick: bool) -> list[dict[str, Any]]:
             "steps": rng.choice(steps),
             "seed": rng.randrange(2**32),
             "sampler": "ddim",
-            "guidance": rng.choice([None, {"cutouts": 8}]),
+            "guidance": rng.choice([None, {"preset": "laion", "cutouts": 8}]),
         }
         for _ in range(count)
     ]

@@ -56,7 +56,7 @@ def jobs(count: int, steps: int, *, guided: bool) -> list[dict[str, Any]]:
             "seed": number,
             "steps": steps,
             "sampler": "ddim",
-            "guidance": {"cutouts": CUTOUTS} if guided and number % 2 else None,
+            "guidance": {"preset": "laion", "cutouts": CUTOUTS} if guided and number % 2 else None,
         }
         for number in range(count)
     ]

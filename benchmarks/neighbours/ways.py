@@ -33,7 +33,7 @@ class Way:
 def ways() -> dict[str, Way]:
     """All that are tried: most of them were ways to hold everybody up once."""
     small, large = ({"type": "image", "image": picture} for picture in (_small_picture(), _slow_picture()))
-    guided = {**LONG, "num_images": 16, "guidance": {"cutouts": 1, "objectives": [small]}}
+    guided = {**LONG, "num_images": 16, "guidance": {"preset": "laion", "cutouts": 1, "objectives": [small]}}
     short = {"prompt": "a red apple", "steps": 10}  # ends before all have had their share
     fitted = {"embedding": "style", "steps": 100}
     odd = {"model": "odd", "personalization": fitted}
@@ -43,7 +43,11 @@ def ways() -> dict[str, Way]:
     ]
     sized = {"width": 128, "height": 128, "num_images": 16}
     return {
-        "picture": Way([{**guided, "guidance": {"cutouts": 1, "objectives": [large]}}], [guided], short),
+        "picture": Way(
+            [{**guided, "guidance": {"preset": "laion", "cutouts": 1, "objectives": [large]}}],
+            [guided],
+            short,
+        ),
         "prompt": Way(
             [{**LONG, **odd, "prompt": f"a {ODD_WORD}"}],
             [{**LONG, **odd}],

@@ -30,7 +30,7 @@ def measure() -> Curves:
 def _calls(bench: Bench) -> Sequence[Call]:
     """Those of one guided picture of two steps, each answered."""
     request = bench.resolve(
-        {"prompt": "a red apple", "steps": 2, "seed": 0, "guidance": {"cutouts": CUTOUTS}}
+        {"prompt": "a red apple", "steps": 2, "seed": 0, "guidance": {"preset": "laion", "cutouts": CUTOUTS}}
     )
     planned = plan(request, Inputs(), bench.models.catalog)
     sampler = next(planned.samplers(facts_of(bench.models, planned.refs)))

@@ -11,9 +11,10 @@ from pydantic import Field, ValidationError, model_validator
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
+from jobs.catalog.vocabulary import lines_of
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
-from jobs.wire import AtMost, Wire
+from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
 
@@ -30,6 +31,13 @@ class ModelCard(NamesSampler, Entry):
     aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
         (), description="Other names of the model, such as those that applications have built in."
     )
+    examples: Annotated[tuple[SomeText, ...], AtMost(20)] = Field(
+        (), description="Prompts that show what it draws, for people who begin."
+    )
+    vocabulary: Annotated[tuple[SomeText, ...], AtMost(10_000)] = Field(
+        (),
+        description="What it was trained to draw, if it draws nothing else: a list, or a text file with one a line.",
+    )
     config: Path | None = Field(
         None, description="For a checkpoint file: a diffusers folder whose configs describe it."
     )
@@ -38,6 +46,7 @@ class ModelCard(NamesSampler, Entry):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
     )
+    delta: Path | None = Field(None, description="A folder with a change of its UNet's weights.")
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
     words: Path | None = Field(
         None,
@@ -78,10 +87,11 @@ class ModelCard(NamesSampler, Entry):
 
         For any other, the first of a digest of what the catalog says of its source.
         """
-        if self.path is not None and self.path.name in self.sha256:
+        if self.path is not None and self.delta is None and self.path.name in self.sha256:
             return self.sha256[self.path.name][:10]
         name = self.hub if self.path is None else self.path.name
         source = [name, self.revision, self.variant, sorted(self.sha256.items())]
+        source += [] if self.delta is None else [self.delta.name]
         return sha256(json.dumps(source).encode()).hexdigest()[:10]
 
     @model_validator(mode="after")
@@ -227,9 +237,11 @@ def _entries(table: Any, folder: Path) -> Any:
         entry = {**fields, "id": entry_id}
         entry |= {
             name: folder / entry[name]
-            for name in ("path", "config", "head", "words")
+            for name in ("path", "config", "delta", "head", "words")
             if isinstance(entry.get(name), str)
         }
+        if isinstance(entry.get("vocabulary"), str):
+            entry["vocabulary"] = lines_of(folder / entry["vocabulary"])
         entries.append(entry)
     return entries
 

@@ -43,6 +43,11 @@ def jobs_of_tenant(tenant: str) -> str:
     return f"{PREFIX}jobs_of:{tenant}"
 
 
+def labeled(label: str, tenant: str = "") -> str:
+    """The jobs of a tenant that have a label."""
+    return f"{PREFIX}label_of:{tenant}:{label}"
+
+
 def inputs(digest: str, tenant: str = "") -> str:
     """The jobs of a tenant that keep a picture which their callers brought."""
     return f"{PREFIX}inputs_of:{tenant}:{digest}" if tenant else f"{PREFIX}inputs:{digest}"

@@ -1,7 +1,7 @@
 """Lists of jobs, page by page."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from typing import cast
 
@@ -17,6 +17,7 @@ from jobs.status.view import WHOLE, View
 READ_AT_A_TIME = 500
 PAGE_BYTES = 4 << 20  # of the records on one page
 CURSOR = r"^[0-9]{1,17}$"
+_ALL = -1  # rows, as Redis counts them
 _CURSOR = re.compile(CURSOR, re.ASCII)
 
 
@@ -28,13 +29,25 @@ class JobPages:
         self._pace = pace
         self._view = view
 
-    def read(self, status: JobStatus | None, cursor: str | None, limit: int) -> JobPage:
-        """Read one page; see ``JobQueue.list``."""
+    def read(
+        self, statuses: Collection[JobStatus], label: str | None, cursor: str | None, limit: int
+    ) -> JobPage:
+        """One page of jobs, newest first.
+
+        Args:
+            statuses: keep only jobs of these; all if there is none.
+            label: keep only jobs that have it.
+            cursor: ``next_cursor`` of the page before.
+            limit: jobs on a page at most, 1 or more; fewer if their records take over 4 MiB.
+
+        Raises:
+            InvalidRequestError: the cursor is none of ours, or the limit is below 1.
+        """
         if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise InvalidRequestError("cursor must be the next_cursor of an earlier page", field="cursor")
         if limit < 1:
             raise InvalidRequestError(f"limit must be at least 1, not {limit}", field="limit")
-        rows = self._rows(status, cursor, limit + 1)
+        rows = self._rows(statuses, label, cursor, limit + 1)
         page = rows[: min(limit, self._fitting(rows))]
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id, _ in page:
@@ -73,17 +86,40 @@ class JobPages:
         """The tenant whose indexes hold the jobs of the view; empty for the indexes of all jobs."""
         return "" if self._view.is_whole else self._view.tenant
 
-    def _rows(self, status: JobStatus | None, cursor: str | None, number: int) -> list[tuple[str, float]]:
+    def _rows(
+        self, statuses: Collection[JobStatus], label: str | None, cursor: str | None, number: int
+    ) -> list[tuple[str, float]]:
         """Ids with their times of creation."""
+        if label is not None:
+            return self._labeled(statuses, label, cursor, number)
         tenant = self._index_tenant
-        if status is not None:
-            index = keys.jobs_of(status, tenant)
-        else:
-            index = keys.jobs_of_tenant(tenant) if tenant else keys.JOBS
+        indexes = [keys.jobs_of(status, tenant) for status in set(statuses)]
+        if not indexes:
+            indexes = [keys.jobs_of_tenant(tenant) if tenant else keys.JOBS]
         top = "+inf" if cursor is None else f"({cursor}"
-        if self._view.is_whole or tenant:
-            return self._range(index, top, number)
-        return self._of_default(index, top, number)
+        read = self._range if self._view.is_whole or tenant else self._of_default
+        rows = {row for index in indexes for row in read(index, top, number)}
+        return sorted(rows, key=lambda row: -row[1])[:number]
+
+    def _labeled(
+        self, statuses: Collection[JobStatus], label: str, cursor: str | None, number: int
+    ) -> list[tuple[str, float]]:
+        """Those of a label. Its index may hold ids of jobs that a process without labels has deleted."""
+        tenants = {self._view.tenant}
+        if self._view.is_whole:
+            tenants |= cast("set[str]", self._redis.smembers(keys.TENANTS))
+        wanted = set(statuses or JobStatus)
+        found: list[tuple[str, float]] = []
+        top = "+inf" if cursor is None else f"({cursor}"
+        for tenant in tenants:
+            rows = self._range(keys.labeled(label, tenant), top, _ALL)
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for job_id, _ in rows:
+                    pipeline.hget(keys.job(job_id), "status")
+                found += [
+                    row for row, status in zip(rows, pipeline.execute(), strict=True) if status in wanted
+                ]
+        return sorted(found, key=lambda row: -row[1])[:number]
 
     def _range(self, index: str, top: str, number: int) -> list[tuple[str, float]]:
         found = self._redis.zrevrangebyscore(index, top, "-inf", start=0, num=number, withscores=True)

@@ -1,6 +1,6 @@
 """The job queue as its callers see it: submit, get, cancel, delete."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import copy
 from typing import cast
 
@@ -187,18 +187,17 @@ class JobQueue:
         )
 
     @translates_redis_errors
-    def list(self, *, status: JobStatus | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
-        """One page of jobs, newest first, of one status or of all.
-
-        Args:
-            status: keep only jobs of this status.
-            cursor: ``next_cursor`` of the page before.
-            limit: jobs on a page at most, 1 or more; fewer if their records take over 4 MiB.
-
-        Raises:
-            InvalidRequestError: the cursor is none of ours, or the limit is below 1.
-        """
-        return self._pages.read(status, cursor, limit)
+    def list(
+        self,
+        *,
+        status: JobStatus | Collection[JobStatus] | None = None,
+        label: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """One page of jobs, newest first, of a status or of some; see ``JobPages.read``."""
+        statuses = (status,) if isinstance(status, JobStatus) else status or ()
+        return self._pages.read(statuses, label, cursor, limit)
 
     @translates_redis_errors
     def counts(self) -> dict[JobStatus, int]:

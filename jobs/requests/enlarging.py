@@ -17,17 +17,18 @@ def _number_from_text(factor: object) -> object:
 _FACTOR = Field(description="Factor of the width and of the height.", examples=[2])
 
 
-class Upscale(Wire):
-    """Real-ESRGAN on the finished pictures."""
-
-    factor: Annotated[Literal[2, 4], BeforeValidator(_number_from_text), _FACTOR]
-
-
 class ResolvedUpscale(Wire):
     """Upscaling with every default filled in."""
 
     factor: Annotated[int, _FACTOR]
     model: str = Field(description="The Real-ESRGAN network.")
+
+
+class Upscale(Wire):
+    """Real-ESRGAN on the finished pictures."""
+
+    answered = ResolvedUpscale
+    factor: Annotated[Literal[2, 4], BeforeValidator(_number_from_text), _FACTOR]
 
 
 class HiresUpscaler(StrEnum):
@@ -98,6 +99,7 @@ class ResolvedHires(Wire):
 class Hires(Wire):
     """A second pass at a larger size, which starts from the result of the first."""
 
+    answered = ResolvedHires
     scale: Annotated[float | None, Field(gt=1, le=8)] = same_field(ResolvedHires, "scale")
     width: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "height")

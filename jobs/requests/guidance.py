@@ -16,10 +16,9 @@ class ResolvedGuidance(GuidanceParameters):
     """CLIP guidance with every default filled in."""
 
     preset: PresetName = Field(
-        description="Published method to follow; `GET /v1/models` lists them with their sources. `laion`: augmented "
-        "cutouts, spherical distance, and the gradient with respect to the denoised latents, through CLIP and the "
-        "VAE's decoder only.",
-        examples=["laion"],
+        description="Method to follow; `GET /v1/models` lists them with their sources, costs and gains. Default: "
+        "`fast`; `laion` if `fast` would guide no step, as in a run of four.",
+        examples=["fast"],
     )
     clip: str = Field(
         description="Id of the CLIP that guides. Default: the model's own.",
@@ -47,18 +46,6 @@ class ResolvedGuidance(GuidanceParameters):
         description="Return the loss of each objective and the gradient's size at every guided step."
     )
 
-    def window(self, steps: int, first: int = 0) -> range:
-        """The guided steps of a plan of ``steps``; every ``stride``-th of them takes a gradient.
-
-        Args:
-            steps: that are planned.
-            first: number of the first that is run.
-        """
-        within = [index for index in range(first, steps) if self.start <= index / steps < self.end]
-        if not (within and self.scale):
-            return range(0)
-        return range(within[0], min(within[-1] + 1, steps if self.last_step else steps - 1))
-
     @property
     def clips(self) -> tuple[str, ...]:
         """The CLIPs of the objectives, the guidance CLIP first."""
@@ -74,7 +61,7 @@ _optional = partial(same_field, ResolvedGuidance)
 class Guidance(Wire):
     """CLIP guidance. A preset fixes the method; its parameters may be overridden."""
 
-    preset: PresetName = _optional("preset", "laion")
+    preset: PresetName | None = _optional("preset")
     clip: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _optional("clip")
     prompt: SomeText | None = Field(
         None,
@@ -129,3 +116,10 @@ class Guidance(Wire):
         if self.prompt is not None and self.objectives is not None:
             raise ValueError("give either prompt or objectives")
         return self
+
+
+def in_full(short: object) -> object:
+    """The field ``guidance`` of its short forms: True, False, the name of a preset. Other values stay as they are."""
+    if isinstance(short, bool):
+        return {} if short else None
+    return {"preset": short} if isinstance(short, str) else short

@@ -86,3 +86,15 @@ class GuidanceParameters(Wire):
         description="Decoder between latents and CLIP: `vae`, or `linear`, a coarse one for the gradient only, at "
         "almost no cost."
     )
+
+    def window(self, steps: int, first: int = 0) -> range:
+        """The guided steps of a plan of ``steps``; every ``stride``-th of them takes a gradient.
+
+        Args:
+            steps: that are planned.
+            first: number of the first that is run.
+        """
+        within = [index for index in range(first, steps) if self.start <= index / steps < self.end]
+        if not (within and self.scale):
+            return range(0)
+        return range(within[0], min(within[-1] + 1, steps if self.last_step else steps - 1))

@@ -46,6 +46,7 @@ _field = partial(same_field, ResolvedPersonalization)
 class Personalization(Wire):
     """Fit the text encoder to an aesthetic embedding before it reads the prompt (Gallego 2022, arXiv 2209.12330)."""
 
+    answered = ResolvedPersonalization
     embedding: EmbeddingName
     steps: Annotated[int, Field(ge=0, le=100)] = _field("steps", 10)
     lr: Annotated[float | None, Field(gt=0, le=0.1)] = _field("lr")

@@ -4,24 +4,24 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
-from pydantic import Field, HttpUrl, field_validator
+from pydantic import BeforeValidator, Field, HttpUrl, field_validator, model_validator
 
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
-from jobs.requests.guidance import Guidance, ResolvedGuidance
+from jobs.requests.guidance import Guidance, ResolvedGuidance, in_full
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
 from jobs.requests.presets import PRESETS
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName
-from jobs.requests.selection import ResolvedSelection, Selection
+from jobs.requests.selection import ResolvedSelection, Selection, candidates_as_answered
 from jobs.requests.start.init import Init, ResolvedInit
 from jobs.requests.start.mask import Mask, ResolvedMask
 from jobs.requests.start.outpaint import Outpaint, ResolvedOutpaint
 from jobs.requests.start.plan import MAX_STEPS, Pass, StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
-from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Text, Wire, same_field
+from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Labels, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
 MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
@@ -54,10 +54,8 @@ class Webhook(Wire):
     events: Annotated[tuple[WebhookEvent, ...], AtMost(len(WebhookEvent))] = Field(
         (WebhookEvent.DONE,),
         min_length=1,
-        description=(
-            "`done` is sent at the job's end and repeated until it is accepted. `started` is sent once, when "
-            "a worker starts the job."
-        ),
+        description="`done` is sent at the job's end and repeated until it is accepted. `started` is sent once, when "
+        "a worker starts the job.",
     )
 
     @field_validator("url")
@@ -108,7 +106,8 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         description="Number of pictures to make.", examples=[1]
     )
     guidance: ResolvedGuidance | None = Field(
-        description="CLIP guidance. Default: none. In a request, `{}` guides with the defaults of `laion`."
+        description="CLIP guidance. Default: none. In a request, `true` and `{}` guide with all defaults, "
+        "and a text is the name of a preset."
     )
     adapters: tuple[ResolvedAdapter, ...] = Field(
         (), description="Adapters (LoRA) that change the model for this job alone. Default: none."
@@ -134,10 +133,8 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     preview_every_steps: Annotated[int | None, Formerly("preview_every")] = Field(
         None,
-        description=(
-            "Steps between two small previews of each picture. Default: no previews. `GET "
-            "/v1/jobs/{id}/events` announces them."
-        ),
+        description="Steps between two small previews of each picture. Default: no previews. `GET "
+        "/v1/jobs/{id}/events` announces them.",
         examples=[5],
     )
     personalization: ResolvedPersonalization | None = Field(
@@ -157,11 +154,15 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     priority: Priority = Field(
         Priority.NORMAL,
-        description=(
-            "Share of the work while others wait: `normal` gets four times the share of `low`, and `high` "
-            "four times that of `normal`. No job waits for ever."
-        ),
+        description="Share of the work while others wait: `normal` gets four times the share of `low`, and `high` "
+        "four times that of `normal`. No job waits for ever.",
         examples=["normal"],
+    )
+
+    labels: Labels = Field(
+        (),
+        description="Words to find the job by: `GET /v1/jobs?label=...`.",
+        examples=[["sweep-7", "client-a"]],
     )
 
     @property
@@ -217,7 +218,7 @@ class GenerateRequest(NamesSampler):
     eta: Annotated[float, Field(ge=0, le=1)] = _field("eta", 0.0)
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
-    guidance: Guidance | None = _field("guidance")
+    guidance: Annotated[Guidance | None, BeforeValidator(in_full)] = _field("guidance")
     adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
     controls: Annotated[tuple[Control, ...], AtMost(MAX_CONTROLS)] = _field("controls", ())
     init: Init | None = _field("init")
@@ -236,6 +237,9 @@ class GenerateRequest(NamesSampler):
     # The largest is jobs.resolve.limits.MAX_TIMEOUT_S.
     timeout_s: Annotated[float, Field(gt=0, le=86400)] = _field("timeout_s", 3600)
     priority: Priority = _field("priority", Priority.NORMAL)
+    labels: Labels = _field("labels", ())
+
+    _candidates = model_validator(mode="before")(candidates_as_answered)
 
     @field_validator("webhook", mode="before")
     @classmethod

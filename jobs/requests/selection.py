@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import isfinite
 from statistics import fmean, pstdev
-from typing import Annotated, Literal, Protocol, get_args
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -70,6 +70,18 @@ class Selection(Wire):
         if self.keep > self.candidates:
             raise ValueError(f"{self.candidates} candidates are too few to keep {self.keep}")
         return self
+
+
+def candidates_as_answered(fields: Any) -> Any:
+    """A request's fields, with the number of candidates where ``select`` has it.
+
+    Answers show it as the number of pictures, and a request may be sent again as answers show it.
+    """
+    if not isinstance(fields, dict) or not isinstance(select := fields.get("select"), dict):
+        return fields
+    if select.keys() != ResolvedSelection.model_fields.keys() or "num_images" not in fields:
+        return fields
+    return {**fields, "select": {**select, "candidates": fields["num_images"]}}
 
 
 class Scored(Protocol):

@@ -5,7 +5,8 @@ from typing import Any
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.guidance import Guidance, ResolvedGuidance
-from jobs.requests.presets import PRESETS
+from jobs.requests.parameters import GuidanceParameters
+from jobs.requests.presets import DEFAULT_PRESETS, PRESETS, PresetName
 from jobs.requests.request import GenerateRequest
 from jobs.requests.schedules import MAX_CUTOUTS, most_cutouts
 from jobs.requests.start.plan import StepPlan
@@ -38,14 +39,15 @@ def resolve_guidance(
     asked = request.guidance
     if asked is None:
         return None
-    preset = PRESETS[asked.preset]
-    overrides = asked.model_dump(include=set(preset.parameters()), exclude_none=True)
+    overrides = asked.model_dump(include=set(GuidanceParameters.model_fields), exclude_none=True)
+    name = asked.preset or _default_preset(overrides, plan)
+    preset = PRESETS[name]
     parameters = preset.parameters() | overrides
     _require_a_window(asked, parameters)
     most = _most_cutouts(parameters)
     clip = catalog.clip(asked.clip or card.clip).id
     guidance = ResolvedGuidance(
-        preset=asked.preset,
+        preset=name,
         clip=clip,
         objectives=resolve_objectives(asked, preset, words, clip, catalog, library),
         cutouts=asked.cutouts or most,
@@ -54,6 +56,15 @@ def resolve_guidance(
     )
     _require_a_guided_step(guidance, plan, asked)
     return guidance
+
+
+def _default_preset(overrides: dict[str, Any], plan: StepPlan) -> PresetName:
+    """The first that guides a step of the run; the last, whose window is widest, if none does."""
+
+    def guides(name: PresetName) -> bool:
+        return bool(PRESETS[name].model_copy(update=overrides).window(plan.planned, plan.first))
+
+    return next((name for name in DEFAULT_PRESETS if guides(name)), DEFAULT_PRESETS[-1])
 
 
 def require_classifier_free_guidance(guidance: ResolvedGuidance | None, cfg_scale: float) -> None:

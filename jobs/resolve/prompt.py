@@ -36,6 +36,7 @@ def resolve_prompt(request: GenerateRequest, card: ModelCard) -> ResolvedPrompt:
     guidance = request.guidance
     if (
         guidance is not None
+        and guidance.preset is not None
         and len(prompt.branches) > 1
         and PRESETS[guidance.preset].through == "conditional"
     ):

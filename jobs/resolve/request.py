@@ -99,7 +99,7 @@ def _with_defaults(
         timeout_s=limits.timeout_of(request),
         adapters=resolve_adapters(request.adapters, card, catalog, prompt.steps),
         controls=resolve_controls(request.controls, card, catalog, prompt.steps),
-        **request.model_dump(include={"eta", "preview_every_steps", "priority"}),
+        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
     )
 
 

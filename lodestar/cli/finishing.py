@@ -30,5 +30,10 @@ def wait_for_end(client: "Client", job_id: str, wait: float | None, *, as_json: 
         raise typer.Exit(Exit.WAIT_TIMED_OUT) from error
 
 
+def wait_line(client: "Client", job_id: str) -> str:
+    """The command that waits for a job."""
+    return f"lodestar wait {job_id} --url {client.url}"
+
+
 def _say_how_to_come_back(client: "Client", job_id: str) -> None:
-    say(f"Job {job_id} goes on without us. To come back to it:\n  lodestar wait {job_id} --url {client.url}")
+    say(f"Job {job_id} goes on without us. To come back to it:\n  {wait_line(client, job_id)}")

@@ -43,12 +43,36 @@ Embedding = Annotated[str | None, typer.Option(help="Aesthetic embedding to pers
 Upscale = Annotated[int | None, typer.Option(help="Enlarge the pictures, by 2 or 4.")]
 Init = Annotated[
     str | None,
-    typer.Option(metavar="PICTURE", help="Start from this file, or from the picture JOB_ID/INDEX."),
+    typer.Option(
+        "--image",
+        "--init",
+        metavar="PICTURE",
+        help="Start from this file, or from the picture JOB_ID/INDEX.",
+    ),
 ]
 Strength = Annotated[float | None, typer.Option(help="How much of that picture is drawn anew, up to 1.")]
 Mask = Annotated[
     str | None,
     typer.Option(metavar="PICTURE", help="White where that picture is drawn anew; named likewise."),
+]
+Outpaint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIDES", help="Pixels to add to that picture, as right=32,down=16; one number for all sides."
+    ),
+]
+Hires = Annotated[
+    float | None, typer.Option(metavar="SCALE", help="Draw twice, the second time larger by this factor.")
+]
+VariationSeed = Annotated[
+    int | None, typer.Option(help="Vary the picture of --seed towards that of this one.")
+]
+VariationStrength = Annotated[
+    float | None, typer.Option(help="How far: 0 is the picture of --seed, 1 the other; 0.1 by default.")
+]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(help="Word to find the job by, as in `lodestar jobs --label`; may be given again."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -76,8 +100,14 @@ _FIELDS = {
     "init": "init.image",
     "strength": "init.strength",
     "mask": "mask.image",
+    "outpaint": "outpaint",
+    "label": "labels",
+    "hires": "hires.scale",
+    "variation_seed": "variation.seed",
+    "variation_strength": "variation.strength",
 }
-_PICTURES = ("init", "mask")
+_SIDES = ("left", "right", "up", "down")
+_VARIATION_STRENGTH = 0.1  # of --variation-seed alone; the API has no default
 
 
 def request_of(options: Mapping[str, Any]) -> "GenerateRequest":
@@ -87,22 +117,24 @@ def request_of(options: Mapping[str, Any]) -> "GenerateRequest":
         typer.BadParameter: one is out of its bounds, or contradicts another.
         NotReadableError: a picture cannot be read.
     """
+    from jobs.requests.guidance import in_full
     from lodestar.errors import InvalidRequestError
     from lodestar.http import calls
-    from lodestar.inputs import named_or_path
 
     fields = _read(options.get("request"))
     if "guidance" in fields:
-        fields["guidance"] = calls.guidance_of(fields["guidance"])
+        fields["guidance"] = in_full(fields["guidance"])
     for name, path in _FIELDS.items():
         if (value := options.get(name)) is not None:
-            _put(fields, path, named_or_path(value) if name in _PICTURES else value)
+            _put(fields, path, _read_option(name, value))
     for text in options.get("set_") or ():
         path, equals, value = text.partition("=")
         if not equals:
             raise typer.BadParameter(f"--set needs FIELD=VALUE, not {text!r}")
         _put(fields, path, _value(value))
     _guide(fields, options.get("guide"))
+    if options.get("variation_seed") is not None:
+        fields["variation"].setdefault("strength", _VARIATION_STRENGTH)
     try:
         return calls.request_of(None, fields)
     except InvalidRequestError as error:
@@ -119,6 +151,27 @@ def _read(file: Path | None) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise typer.BadParameter(f"--request: {file} holds no JSON object")
     return fields
+
+
+def _read_option(name: str, value: Any) -> Any:
+    from lodestar.inputs import named_or_path
+
+    if name in {"init", "mask"}:
+        return named_or_path(value)
+    return _sides(value) if name == "outpaint" else value
+
+
+def _sides(text: str) -> dict[str, str]:
+    """Pixels by side. The request checks the numbers."""
+    if text.isdecimal():
+        return dict.fromkeys(_SIDES, text)
+    pairs = [pair.strip().partition("=") for pair in text.split(",")]
+    sides = {side: px for side, _, px in pairs}
+    if not all(equals for _, equals, _ in pairs) or len(sides) < len(pairs):
+        raise typer.BadParameter(
+            f"--outpaint needs sides once each, as right=32,down=16, or one number for all, not {text!r}"
+        )
+    return sides
 
 
 def _put(fields: dict[str, Any], path: str, value: object) -> None:

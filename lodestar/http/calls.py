@@ -34,8 +34,6 @@ def requests_of(prompt: Prompt | Sequence[Prompt], fields: Mapping[str, Any]) ->
 def request_of(prompt: Prompt | None, fields: Mapping[str, Any]) -> GenerateRequest:
     """The request of a prompt, unless the fields have it, and further fields.
 
-    ``guidance`` may be the name of a preset, True or False.
-
     Raises:
         InvalidRequestError: a field is unknown or out of its bounds.
         NotReadableError: a picture in a field cannot be read.
@@ -45,19 +43,10 @@ def request_of(prompt: Prompt | None, fields: Mapping[str, Any]) -> GenerateRequ
         given = {**prompt.model_dump(mode="json", exclude_unset=True), **given}
     elif prompt is not None:
         given["prompt"] = prompt
-    if "guidance" in given:
-        given["guidance"] = guidance_of(given["guidance"])
     try:
         return GenerateRequest.model_validate(given)
     except ValidationError as error:
         raise invalid_request(error) from error
-
-
-def guidance_of(short: object) -> object:
-    """The field ``guidance`` of its short forms; other values stay as they are."""
-    if isinstance(short, bool):
-        return {} if short else None
-    return {"preset": short} if isinstance(short, str) else short
 
 
 def submit(request: GenerateRequest) -> Flow[Job]:
@@ -80,15 +69,23 @@ def get_job(job_id: str) -> Flow[Job]:
     return parsed(Job, (yield Call("GET", job_path(job_id))))
 
 
-def list_jobs(status: str | None, cursor: str | None, limit: int) -> Flow[JobPage]:
+def list_jobs(
+    status: str | Sequence[str] | None, label: str | None, cursor: str | None, limit: int
+) -> Flow[JobPage]:
     """One page of jobs."""
-    params = given(status=status, cursor=cursor, limit=limit)
+    params = given(status=status, label=label, cursor=cursor, limit=limit)
     return parsed(JobPage, (yield Call("GET", "/v1/jobs", {"params": params})))
 
 
 def cancel_job(job_id: str) -> Flow[Job]:
     """Cancel; the job after that."""
     return parsed(Job, (yield Call("POST", job_path(job_id) + "/cancel")))
+
+
+def retry_job(job_id: str) -> Flow[Job]:
+    """Queue a new job of the same request; that job. A repetition of the call queues no other."""
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    return parsed(Job, (yield Call("POST", job_path(job_id) + "/retry", {"headers": headers})))
 
 
 def delete(path: str) -> Flow[None]:

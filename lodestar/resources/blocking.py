@@ -27,13 +27,27 @@ class Jobs:
         """The job now."""
         return self._transport.run(calls.get_job(job_id))
 
-    def list(self, *, status: str | None = None, cursor: str | None = None, limit: int = 50) -> JobPage:
-        """One page of jobs, newest first; ``limit`` is at most 200. The page's ``next_cursor`` leads on."""
-        return self._transport.run(calls.list_jobs(status, cursor, limit))
+    def list(
+        self,
+        *,
+        status: str | Sequence[str] | None = None,
+        label: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> JobPage:
+        """One page of jobs of a status, or of some, and of a label, newest first.
+
+        ``limit`` is at most 200. The page's ``next_cursor`` leads on.
+        """
+        return self._transport.run(calls.list_jobs(status, label, cursor, limit))
 
     def cancel(self, job_id: str) -> Job:
         """Cancel a job; the job after that. A repeated or late cancel changes nothing."""
         return self._transport.run(calls.cancel_job(job_id))
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a new job of the same request; that job. The first stays as it is."""
+        return self._transport.run(calls.retry_job(job_id))
 
     def delete(self, job_id: str) -> None:
         """Delete a job and its pictures; a running one stops."""

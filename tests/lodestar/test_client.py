@@ -37,7 +37,7 @@ def test_a_job_is_submitted_as_it_was_asked_for(api: Client) -> None:
     assert job.status is JobStatus.QUEUED
     assert (job.generation.seed, job.generation.model) == (7, "pocket")
     assert job.generation.guidance is not None
-    assert job.generation.guidance.cutouts == 48
+    assert job.generation.guidance.cutouts == 4
     assert api.jobs.get(job.id) == job
 
 

@@ -8,6 +8,7 @@ import pytest
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
+from tests.worker.presets import at_every_step
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
@@ -33,6 +34,6 @@ def ask(pocket_catalog: Catalog) -> Callable[..., ResolvedRequest]:
 
     def asked(**fields: object) -> ResolvedRequest:
         defaults = {"prompt": "a red apple on a light blue background", "steps": 4, "seed": 7}
-        return resolve(GenerateRequest.model_validate(defaults | fields), pocket_catalog)
+        return resolve(GenerateRequest.model_validate(defaults | at_every_step(fields)), pocket_catalog)
 
     return asked

@@ -1,9 +1,10 @@
 """The intake of every route: it admits the sender, our readers parse queries and bodies, FastAPI gets their results."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from fastapi import Request, Response, params
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, QueryParams
 from starlette.types import Scope
@@ -13,6 +14,7 @@ from app.api.access.keys.needs import need_of
 from app.api.intake.bodies import read_object
 from app.api.intake.forms import lenient_pairs, read_upload
 from app.api.problems.allowances import tell_allowances
+from jobs.errors import InvalidRequestError
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Content = dict[str, Any] | FormData | None
@@ -37,7 +39,7 @@ class IntakeRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         """Admit the sender, then read, then do as before."""
-        need = need_of(self.endpoint)
+        need, known = need_of(self.endpoint), self._query_fields()
         handle, field = super().get_route_handler(), self.body_field
         read: Callable[[Request], Coroutine[Any, Any, Content]] = _nothing
         if field is not None:
@@ -45,11 +47,45 @@ class IntakeRoute(APIRoute):
 
         async def read_and_handle(request: Request) -> Response:
             await admit(request, need)
+            if known is not None:
+                _require_known(request, known)
             response = await handle(_Read(request, await read(request)))
             tell_allowances(request, response)
             return response
 
         return read_and_handle
+
+    def _query_fields(self) -> frozenset[str] | None:
+        """The fields of a query that this route takes; None if it takes any."""
+        return None
+
+
+class OwnRoute(IntakeRoute):
+    """The ``route_class`` of our own API, which refuses unknown fields of a query as it refuses those of a body.
+
+    Clients of a dialect may send more than its routes take.
+    """
+
+    def _query_fields(self) -> frozenset[str] | None:
+        return frozenset(_query_fields(self.dependant))
+
+
+def _query_fields(dependant: Dependant) -> Iterator[str]:
+    yield from (field.alias for field in dependant.query_params)
+    for inner in dependant.dependencies:
+        yield from _query_fields(inner)
+
+
+def _require_known(request: Request, known: frozenset[str]) -> None:
+    """Refuse a query with a field that is not known.
+
+    Raises:
+        InvalidRequestError: it has one.
+    """
+    for name in request.query_params:
+        if name not in known:
+            some = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+            raise InvalidRequestError(f"this call has no such field in its query; {some}", field=name[:100])
 
 
 async def _nothing(_: Request) -> None:

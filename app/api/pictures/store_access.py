@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import ArtifactsUnavailableError, LodestarError, QueueUnavailableError
+from jobs.queue.queue import JobQueue
 from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import JobFiles
 
 
 @contextmanager
@@ -16,6 +18,18 @@ def reaching_the_store() -> Iterator[None]:
         yield
     except OSError as error:
         raise ArtifactsUnavailableError("the artifact store cannot be reached, or refuses") from error
+
+
+def delete_with_files(queue: JobQueue, files: JobFiles, job_id: str) -> None:
+    """Delete a job and its pictures.
+
+    Raises:
+        UnknownJobError: there is none of this id.
+        ArtifactsUnavailableError: the store cannot be reached.
+    """
+    job = queue.get(job_id)
+    with reaching_the_store():
+        files.delete_before(job.id, queue.delete, may_grow=not job.status.is_terminal)
 
 
 @asynccontextmanager

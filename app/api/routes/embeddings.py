@@ -10,7 +10,7 @@ from app.api.access.auditing import note
 from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import reaching_the_store
@@ -28,7 +28,7 @@ from jobs.resolve.aesthetics import text_clip
 from jobs.status.job import Job
 from jobs.wire import AtMost
 
-router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/aesthetic-embeddings", tags=["aesthetics"], route_class=OwnRoute)
 
 _SUFFIXES = (".pt", ".pth", ".npy", ".safetensors")
 _PICTURES = "PNG, JPEG or WebP files."

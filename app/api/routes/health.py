@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import structlog
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from app.api.access.keys.needs import public
+from app.api.access.keys.needs import needs_key, public
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.kind import NOT_READY
 from app.api.services import Services, TheServices
@@ -45,6 +45,19 @@ class Readiness(Wire):
     workers: int | None = Field(
         description="Number of workers that are alive; null if Redis is away.", examples=[1]
     )
+
+
+class Version(Wire):
+    """The version of the service."""
+
+    version: str = Field(description="Version of the service.", examples=["0.1.0"])
+
+
+@router.get("/v1/version", summary="Version")
+@needs_key
+async def version(request: Request) -> Version:
+    """The version of the server that answers; others behind the same address may differ during an upgrade."""
+    return Version(version=request.app.version)
 
 
 @router.get("/healthz", summary="Liveness")

@@ -4,27 +4,31 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 from pydantic import WithJsonSchema
+from starlette.concurrency import run_in_threadpool
 
 from app.api.access.auditing import note
 from app.api.access.caller import TheCaller
 from app.api.access.keys.admission import require_scope
 from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.again import request_again
+from app.api.intake.intake import OwnRoute
 from app.api.intake.submission import submit_job
 from app.api.pictures.finished import signed_addresses
 from app.api.pictures.signed_links import with_addresses
-from app.api.pictures.store_access import reaching_the_store
+from app.api.pictures.store_access import delete_with_files
 from app.api.problems.handlers import documented
 from app.api.routes.examples import REQUESTS
 from app.api.services import TheServices
 from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
 from jobs.queue.pages import CURSOR
+from jobs.queue.submission import Submission
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobPage, JobStatus
+from jobs.wire import AtMost, Label
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=OwnRoute)
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])]
 
@@ -40,6 +44,27 @@ IdempotencyKey = Annotated[
 ]
 
 
+_REFUSALS = (
+    "invalid_request",
+    "invalid_file",
+    "unknown_image",
+    "job_not_finished",
+    "unknown_model",
+    "clip_mismatch",
+    "no_image_tower",
+    "artifacts_unavailable",
+    "content_blocked",
+    "moderation_unavailable",
+    "idempotency_conflict",
+    "queue_full",
+    "rate_limited",
+    "quota_exceeded",
+    "queue_unavailable",
+    "stopping",
+)
+"""Kinds of error of a request that is not accepted."""
+
+
 @router.post(
     "",
     status_code=202,
@@ -47,28 +72,7 @@ IdempotencyKey = Annotated[
     response_description="The job was accepted; with `Prefer: wait`, the time ran out before it ended.",
     responses={
         200: {"model": Job, "description": "With `Prefer: wait`: the job, which has ended within the time."},
-        **documented(
-            "invalid_request",
-            "invalid_file",
-            "unknown_job",
-            "unknown_image",
-            "job_not_finished",
-            "unknown_model",
-            "clip_mismatch",
-            "no_image_tower",
-            "artifacts_unavailable",
-            "content_blocked",
-            "moderation_unavailable",
-            "idempotency_conflict",
-            "queue_full",
-            "rate_limited",
-            "quota_exceeded",
-            "queue_unavailable",
-            "stopping",
-            "invalid_json",
-            "unsupported_media_type",
-            "body_too_large",
-        ),
+        **documented("unknown_job", *_REFUSALS, "invalid_json", "unsupported_media_type", "body_too_large"),
     },
 )
 @needs(Scope.JOBS_WRITE)
@@ -82,6 +86,10 @@ async def create_job(
 ) -> Job:
     """Queue one job. Only `prompt` is needed; the answer shows every default and the seed as filled in."""
     submission = await submit_job(request, body, idempotency_key, caller)
+    return await _accepted(request, response, submission, prefer)
+
+
+async def _accepted(request: Request, response: Response, submission: Submission, prefer: str | None) -> Job:
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return await answer_accepted(request, response, submission.job, prefer)
@@ -92,7 +100,11 @@ async def create_job(
 def list_jobs(
     services: TheServices,
     status: Annotated[
-        JobStatus | None, Query(description="Only jobs of this status.", examples=["running"])
+        Annotated[tuple[JobStatus, ...], AtMost(len(JobStatus))],
+        Query(description="Only jobs of this status; give it again for another one.", examples=[["running"]]),
+    ] = (),
+    label: Annotated[
+        Label | None, Query(description="Only jobs that have this label.", examples=["sweep-7"])
     ] = None,
     cursor: Annotated[
         Annotated[str, WithJsonSchema({"type": "string", "pattern": CURSOR})] | None,
@@ -104,7 +116,7 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=200, description="Jobs on a page.", examples=[50])] = 50,
 ) -> JobPage:
     """One page of jobs, newest first."""
-    return services.queue.list(status=status, cursor=cursor, limit=limit)
+    return services.queue.list(status=status, label=label, cursor=cursor, limit=limit)
 
 
 @router.get(
@@ -143,6 +155,33 @@ def cancel_job(job_id: JobId, services: TheServices) -> Job:
     return services.queue.cancel(job_id)
 
 
+@router.post(
+    "/{job_id}/retry",
+    status_code=202,
+    summary="Run a job again",
+    response_description="A new job of the same request was accepted.",
+    responses=documented("unknown_job", *_REFUSALS),
+)
+@needs(Scope.JOBS_WRITE)
+async def retry_job(
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    services: TheServices,
+    caller: TheCaller,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Job:
+    """Queue a new job of the same request, with its seed and its webhook. The first job stays as it is.
+
+    What the first job had by default is asked for, so that a new default changes nothing. A job that makes no
+    pictures is sent again by the call that made it.
+    """
+    job = await run_in_threadpool(services.queue.get, job_id)
+    submission = await submit_job(request, request_again(job), idempotency_key, caller)
+    return await _accepted(request, response, submission, prefer)
+
+
 @router.delete(
     "/{job_id}",
     status_code=204,
@@ -153,7 +192,5 @@ def cancel_job(job_id: JobId, services: TheServices) -> Job:
 @needs(Scope.JOBS_WRITE)
 def delete_job(request: Request, job_id: JobId, services: TheServices) -> None:
     """Delete a job in any status, and its pictures; a running job stops."""
-    job = services.queue.get(job_id)
-    with reaching_the_store():
-        services.files.delete_before(job.id, services.queue.delete, may_grow=not job.status.is_terminal)
-    note(request, AuditAction.JOB_DELETED, job.id)
+    delete_with_files(services.queue, services.files, job_id)
+    note(request, AuditAction.JOB_DELETED, job_id)

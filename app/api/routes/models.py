@@ -7,7 +7,7 @@ from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
 from jobs.requests.conditions.controls import Preprocessor
-from jobs.requests.presets import PRESETS, GuidancePreset
+from jobs.requests.presets import DEFAULT_PRESETS, MEASURED, PRESETS, GuidancePreset, PresetName
 from jobs.requests.samplers import SCHEDULES, SamplerName
 from jobs.resolve.objectives import regularizers_of
 from jobs.status.models import (
@@ -77,6 +77,8 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
         aliases=card.aliases,
         created=int(services.catalog_read_at.timestamp()),
         description=card.description,
+        examples=card.examples,
+        vocabulary=card.vocabulary,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),
         defaults=Defaults(
             width=card.width,
@@ -86,6 +88,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
             sampler=card.sampler,
             schedule=card.schedule,
             clip=card.clip,
+            preset=DEFAULT_PRESETS[0],
         ),
         clips=tuple(clip.id for clip in services.catalog.clips),
         samplers=tuple(SamplerName),
@@ -94,13 +97,16 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
     )
 
 
-def _preset(name: str, preset: GuidancePreset) -> PresetInfo:
+def _preset(name: PresetName, preset: GuidancePreset) -> PresetInfo:
+    measured = MEASURED.get(name)
     return PresetInfo(
         id=name,
         scale=preset.scale,
         cutouts=preset.cutouts,
         target=preset.target,
         source=preset.source,
+        cost=None if measured is None else measured.cost,
+        gain=None if measured is None else measured.gain,
         defaults={"cutouts": preset.cutouts, **preset.parameters()},
         regularizers=regularizers_of(preset),
     )

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
 from app.api.following.preference import Prefer, answer_accepted
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import find_pictures
 from app.api.pictures.uploads import Received, keep_pictures
@@ -23,7 +23,7 @@ from jobs.requests.tasks import ScoreTask
 from jobs.status.job import Job
 from jobs.wire import AtMost
 
-router = APIRouter(prefix="/v1/scores", tags=["aesthetics"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/scores", tags=["aesthetics"], route_class=OwnRoute)
 
 MAX_SCORED = 64
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
 from app.api.following.waiting import await_end
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import forget_files, reaching_the_store
@@ -35,7 +35,7 @@ from jobs.storage.embeddings import describe
 from jobs.storage.job_files import NO_FILES, BroughtFiles
 from jobs.storage.safetensors_header import read_floats
 
-router = APIRouter(prefix="/v1/search", tags=["aesthetics"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/search", tags=["aesthetics"], route_class=OwnRoute)
 
 QUERY_TIMEOUT_S = 60
 REMEMBERED_QUERIES = 256

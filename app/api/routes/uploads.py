@@ -13,7 +13,7 @@ from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
 from app.api.intake.bodies import MULTIPART, UnsupportedMediaTypeError, announced
 from app.api.intake.forms import read_multipart
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.pictures.kept_uploads import keep_uploads
 from app.api.pictures.store_access import reaching_the_store
 from app.api.pictures.uploads import Received
@@ -25,7 +25,7 @@ from jobs.errors import InvalidRequestError, UnknownUploadError
 from jobs.pictures.parts import FORMS
 from jobs.requests.uploads import Upload, Uploads
 
-router = APIRouter(prefix="/v1/uploads", tags=["images"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/uploads", tags=["images"], route_class=OwnRoute)
 
 MAX_FILES = 64
 _FIELD = "files"

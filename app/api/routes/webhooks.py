@@ -5,14 +5,14 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.keys.needs import needs
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import LodestarError
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/webhooks", tags=["operation"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/webhooks", tags=["operation"], route_class=OwnRoute)
 
 
 class SecretNotServedError(LodestarError):

@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.access.keys.needs import needs
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.status.workers import WorkerList
 
-router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=OwnRoute)
 
 
 @router.get("", summary="List workers", responses=documented("queue_unavailable"))

@@ -1,21 +1,25 @@
 // One field of the form: a label, an input, a description, and an error.
 
-import { element, set } from "../parts/dom.js";
+import { element, prose, set } from "../parts/dom.js";
+
+const UNSET = "auto"; // not "default", which is the name of a schedule
 
 export class Control {
   #input;
   #error = element("p", { className: "field-error" });
+  #note = element("p", { className: "note-line", hidden: true });
 
   constructor(field) {
     this.field = field;
     const id = `field-${field.path}`;
     this.#input = INPUTS[field.kind](field, id);
     this.#error.id = `${id}-error`;
-    const hint = element("p", { className: "hint", id: `${id}-hint`, textContent: [field.description, bounds(field)].filter(Boolean).join(" ") });
+    const hint = element("p", { className: "hint", id: `${id}-hint` }, ...prose([field.description, bounds(field)].filter(Boolean).join(" ")));
+    this.#note.id = `${id}-note`;
     const isGroup = this.#input.node.tagName === "FIELDSET";
     const label = isGroup ? "" : element("label", { htmlFor: id, textContent: field.label });
-    for (const entry of this.#entries) entry.setAttribute("aria-describedby", `${hint.id} ${this.#error.id}`);
-    this.node = element("div", { className: `field kind-${field.kind}` }, label, this.#input.node, hint, this.#error);
+    for (const entry of this.#entries) entry.setAttribute("aria-describedby", `${hint.id} ${this.#note.id} ${this.#error.id}`);
+    this.node = element("div", { className: `field kind-${field.kind}` }, label, this.#input.node, hint, this.#note, this.#error);
   }
 
   // The value to send; undefined when there is none, and the server's default holds.
@@ -37,11 +41,15 @@ export class Control {
     this.#input.standard?.(value);
   }
 
-  // Offer values in place of free text.
-  offer(options) {
-    const list = element("datalist", { id: `${this.#input.node.id}-options` }, ...options.map((value) => element("option", { value })));
-    this.node.append(list);
-    this.#input.node.setAttribute("list", list.id);
+  // What follows from the values as they are, such as a size; empty if nothing.
+  set note(words) {
+    set(this.#note, "textContent", words);
+    set(this.#note, "hidden", words === "");
+  }
+
+  // Of a choice: the values that can be chosen now, all if null.
+  set allowed(values) {
+    this.#input.allow?.(values);
   }
 
   set error(message) {
@@ -91,25 +99,30 @@ function limited(node, maxLength) {
   return node;
 }
 
-function number({ kind, minimum, maximum, isOptional, default: standard }, id) {
+function number({ kind, minimum, maximum, isRequired, example, default: standard }, id) {
   const node = element("input", { type: "number", id, step: kind === "integer" ? 1 : "any", min: minimum ?? "", max: maximum ?? "" });
-  node.placeholder = isOptional ? "" : standard;
-  return entry(node, { parse: Number, fault: () => (node.validity.badInput ? "This is not a number." : null) });
+  node.placeholder = standard ?? "";
+  const made = entry(node, { parse: Number, fault: () => (node.validity.badInput ? "This is not a number." : null) });
+  if (!isRequired) return made;
+  made.write(example);
+  return { ...made, write: (value) => made.write(value ?? example) };
 }
 
 function choice(field, id) {
-  const words = field.isOptional ? "default" : null;
   const options = field.kind === "boolean" ? [true, false] : field.options;
-  const names = options.map((value) => (value === true ? "yes" : value === false ? "no" : String(value)));
-  const unset = words === null ? [] : [element("option", { value: "", textContent: words })];
-  const node = element("select", { id }, ...unset, ...names.map((name, index) => element("option", { value: String(index), textContent: name })));
+  const names = options.map((value) => field.named?.(value) ?? (value === true ? "yes" : value === false ? "no" : String(value)));
+  const unset = field.isOptional ? [element("option", { value: "", textContent: UNSET })] : [];
+  const offered = names.map((name, index) => element("option", { value: String(index), textContent: name }));
+  const node = element("select", { id }, ...unset, ...offered);
   const write = (value) => (node.value = options.includes(value) ? String(options.indexOf(value)) : "");
-  write(field.default);
+  const first = field.isRequired ? options[0] : field.default;
+  write(first);
   return {
     node,
     read: () => (node.value === "" || options[node.value] === field.default ? undefined : options[node.value]),
-    write: (value) => write(value ?? field.default),
-    standard: (value) => unset[0] && (unset[0].textContent = `default (${names[options.indexOf(value)] ?? value})`),
+    write: (value) => write(value ?? first),
+    standard: (value) => unset[0] && set(unset[0], "textContent", `${UNSET} (${names[options.indexOf(value)] ?? value})`),
+    allow: (values) => offered.forEach((one, index) => set(one, "disabled", values !== null && !values.includes(options[index]))),
   };
 }
 
@@ -137,6 +150,13 @@ function json({ example }, id) {
   return entry(node, { parse: (said) => JSON.parse(said), fault });
 }
 
+// Texts, with commas between.
+function words({ example }, id) {
+  const node = element("input", { type: "text", id, autocomplete: "off", placeholder: example ? `such as ${example.join(", ")}` : "" });
+  const made = entry(node, { parse: (said) => said.split(",").map((word) => word.trim()).filter(Boolean) });
+  return { ...made, write: (value) => made.write(value?.length ? value.join(", ") : undefined) };
+}
+
 // A field of several types: text in the form of a number or of JSON becomes that.
 function any(field, id) {
   return entry(line(field, id).node, {
@@ -150,4 +170,4 @@ function any(field, id) {
   });
 }
 
-const INPUTS = { line, text, integer: number, number, choice, boolean: choice, choices, json, any };
+const INPUTS = { line, text, integer: number, number, choice, boolean: choice, choices, words, json, any };

@@ -1,22 +1,17 @@
 // The form for new jobs: every field of a request, from the API's own schema. Empty fields are not sent.
 
 import { Refused, Unreachable, getDescription, getModels, reasonOf } from "../server/api.js";
-import { Control } from "./control.js";
-import { element, set } from "../parts/dom.js";
-import { fieldsOf } from "./schema.js";
+import { set } from "../parts/dom.js";
+import { Options } from "./options.js";
+import { presetOf, showStandards } from "./standards.js";
 import { Start } from "./start.js";
 import { submitBoth, submitOnce } from "./submission.js";
+import { Vocabulary } from "./vocabulary.js";
 
-const GROUPS = [
-  ["Prompt", ["prompt", "negative_prompt", "prompt_syntax", "long_prompt"]],
-  ["Size", ["model", "width", "height", "num_images"]],
-  ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "seed", "init", "mask"]],
-  ["Guidance", ["guidance"]],
-  ["Delivery", ["preview_every_steps", "priority", "timeout_s", "webhook"]],
-];
 const AT_FIRST = { guidance: { trace: true }, preview_every_steps: 5 }; // sent unless the form says otherwise
 const DRAFT = "lodestar-draft";
 const RETRY_MS = 3000;
+const ACCEPTED_MS = 15000;
 
 const find = (id) => document.getElementById(id);
 const form = find("form");
@@ -25,6 +20,10 @@ const groups = new Map(); // checkboxes that say whether an object is sent, by i
 let models = [];
 let built = null;
 let start = null; // the part of the form that takes pictures
+let vocabulary = null; // the part that knows what the model knows
+let outage = false; // the error that is shown says that the server could not be reached
+let accepted = 0; // timer of the words that say so
+let isBusy = false; // a request is on its way
 
 export function watchForm(onAccepted) {
   form.addEventListener("submit", (event) => {
@@ -36,6 +35,7 @@ export function watchForm(onAccepted) {
   });
   form.addEventListener("input", changed);
   controls.set("prompt", staticPrompt());
+  vocabulary = new Vocabulary(find("vocabulary"), find("prompt"));
   groups.set("guidance", find("guidance"));
   start = new Start(find("start"), () => !find("home").hidden && !document.querySelector("dialog[open]"), changed);
   for (const [path, one] of start.controls) controls.set(path, one);
@@ -50,6 +50,11 @@ function begin() {
     if (error instanceof Refused || error instanceof Unreachable) setTimeout(begin, RETRY_MS);
     else reportError(error);
   });
+}
+
+// The server can be reached again: what says that it cannot is no longer true.
+export function forgetOutage() {
+  if (outage) showErrors([]);
 }
 
 // Put a request into the form, in place of what is there.
@@ -78,49 +83,8 @@ function ready() {
 
 function build([{ components: { schemas } }, known]) {
   models = known;
-  const fields = new Map(fieldsOf(schemas.GenerateRequest, schemas).map((field) => [field.name, field]));
-  const grouped = new Set(GROUPS.flatMap(([, names]) => names));
-  const others = [...fields.keys()].filter((name) => !grouped.has(name));
-  const parts = [...GROUPS, ["More", others]].map(([title, names]) => group(title, names.map((name) => fields.get(name)).filter(Boolean)));
-  find("fields").replaceChildren(...parts.filter(Boolean));
-  controls.get("model")?.offer(models.map(({ id }) => id));
-  controls.get("guidance.clip")?.offer(models[0]?.clips ?? []);
+  find("fields").replaceChildren(...new Options(controls, groups).build(schemas, models));
   tellStandards();
-}
-
-function group(title, fields) {
-  const plain = fields.filter(({ kind, name }) => kind !== "group" && name !== "prompt");
-  const nested = fields.filter(({ kind }) => kind === "group").map((field) => switched(field));
-  if (plain.length + nested.length === 0) return null;
-  if (plain.length === 0 && title === "Guidance") return nested[0];
-  const grid = element("div", { className: "grid" }, ...plain.map(control));
-  return element("fieldset", { className: "group" }, element("legend", { textContent: title }), grid, ...nested);
-}
-
-// An object that is sent only if its switch is on.
-function switched(field) {
-  const elsewhere = ({ path }) => controls.has(path); // above, where the picture is
-  const fields = field.fields.filter((inner) => !elsewhere(inner)).map((inner) => (inner.kind === "group" ? { ...inner, kind: "json" } : inner));
-  const body = element("fieldset", { className: "grid", disabled: true, ariaLabel: field.label }, ...fields.map(control));
-  let box = groups.get(field.name);
-  const known = Boolean(box);
-  box ??= element("input", { type: "checkbox", id: `field-${field.path}` });
-  groups.set(field.name, box);
-  const legend = known ? field.label : element("label", { className: "switch" }, box, field.label);
-  const all = element("fieldset", { className: "group" }, element("legend", {}, legend), element("p", { className: "hint", textContent: field.description }), body);
-  box.showSwitch = () => {
-    body.disabled = !box.checked;
-    body.hidden = !box.checked;
-    all.hidden = start.switches.has(field.name) && !box.checked; // there is nothing to set without a picture
-  };
-  box.addEventListener("change", box.showSwitch);
-  return all;
-}
-
-function control(field) {
-  const made = new Control(field);
-  controls.set(field.path, made);
-  return made.node;
 }
 
 // The prompt is there before the schema is, and stays the same element.
@@ -148,6 +112,7 @@ function read() {
     if (inner !== undefined && groups.get(outer).checked) request[outer] = { ...request[outer], ...(value !== undefined && { [inner]: value }) };
   }
   if (groups.get("guidance").checked) request.guidance ??= { ...AT_FIRST.guidance };
+  if (request.mask && Object.keys(request.mask).length === 0) delete request.mask; // what is added says it all
   return request;
 }
 
@@ -158,9 +123,10 @@ function fill(request, isKept = () => false) {
     one.error = "";
   }
   for (const [name, box] of groups) {
-    if (!isKept(name)) box.checked = Boolean(request[name]);
+    if (!start.switches.has(name) && !isKept(name)) box.checked = Boolean(request[name]);
     box.showSwitch?.();
   }
+  start.settle();
   tellStandards();
   tellCount();
 }
@@ -180,50 +146,56 @@ function draft() {
 }
 
 function tellCount() {
-  const number = [...controls].filter(([path, one]) => one.field && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).length;
+  const number = [...controls].filter(([path, one]) => isOption(path) && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).length;
   find("set-count").textContent = number ? ` (${number} set)` : "";
 }
 
 const valueAt = (request, path) => path.split(".").reduce((value, name) => value?.[name], request);
+const isOption = (path) => path !== "prompt" && !start.controls.has(path); // a field among all options
 const isSent = (path) => !path.includes(".") || groups.get(path.split(".")[0]).checked;
 
-// The defaults of the chosen model and preset, shown in the empty fields.
 function tellStandards() {
-  const model = models.find(({ id }) => id === controls.get("model")?.read()) ?? models[0];
+  const model = showStandards(controls, groups, models);
   if (!model) return;
-  const wanted = controls.get("guidance.preset")?.read() ?? controls.get("guidance.preset")?.field.default;
-  const preset = model.guidance_presets.find(({ id }) => id === wanted) ?? {};
-  const guided = { clip: model.defaults.clip, prompt: "the prompt", ...preset.defaults };
-  for (const [path, one] of controls) {
-    const [outer, inner] = path.split(".");
-    const value = inner === undefined ? model.defaults[outer] : outer === "guidance" ? guided[inner] : undefined;
-    if (value !== undefined && typeof value !== "object" && one.field?.isOptional) one.standard = value;
-  }
-  if (controls.has("model")) controls.get("model").standard = models[0].id;
-  if (controls.has("seed")) controls.get("seed").standard = "random";
+  vocabulary.model = model;
+  const { id, cost } = presetOf(controls, model) ?? {};
+  const price = typeof cost === "number" ? ` With ${id}, a step takes ${cost} times as long.` : "";
+  set(find("guidance-hint"), "textContent", `CLIP looks at the picture while it is drawn, and steers it towards your prompt.${price}`);
 }
 
 async function submit(onAccepted, both) {
+  if (isBusy) return;
   showErrors([]);
   const faults = [...controls].filter(([path, one]) => isSent(path) && one.fault).map(([field, one]) => ({ field, message: one.fault }));
   const request = read();
   if (!request.prompt) faults.unshift({ field: "prompt", message: "Say what the picture should show." });
   if (faults.length) return showErrors(faults);
-  const buttons = form.querySelectorAll("button[type=submit]");
-  buttons.forEach((button) => (button.disabled = true));
+  busy(true);
   try {
     if (both) await submitBoth({ ...request, guidance: request.guidance ?? AT_FIRST.guidance }, onAccepted);
     else onAccepted(await submitOnce(request));
+    set(find("accepted"), "hidden", false);
+    clearTimeout(accepted);
+    accepted = setTimeout(() => set(find("accepted"), "hidden", true), ACCEPTED_MS);
   } catch (error) {
     showErrors(error.problem?.errors ?? [{ field: "", message: reasonOf(error) }]);
+    outage = error instanceof Unreachable;
   } finally {
-    buttons.forEach((button) => (button.disabled = false));
+    busy(false);
   }
+}
+
+// Not by `disabled`, which would take the focus away.
+function busy(value) {
+  isBusy = value;
+  if (value) set(find("accepted"), "hidden", true);
+  for (const button of form.querySelectorAll("button[type=submit]")) button.ariaDisabled = String(value);
 }
 
 // Show each error at its field or at the field that contains it, the others at the end of the form.
 function showErrors(errors) {
   const elsewhere = [];
+  outage = false;
   for (const one of controls.values()) one.error = "";
   const found = errors.map(({ field, message }) => {
     const path = [field, ...field.split(".").map((_, index, parts) => parts.slice(0, -index - 1).join("."))].find((name) => controls.has(name));
@@ -234,6 +206,6 @@ function showErrors(errors) {
   find("form-error").textContent = elsewhere.join(" ");
   const first = found.find((path) => path !== undefined);
   if (first === undefined) return;
-  if (controls.get(first).field) find("options").open = true;
+  if (isOption(first)) find("options").open = true;
   controls.get(first).focus();
 }

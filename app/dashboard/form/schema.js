@@ -2,6 +2,18 @@
 
 import { resolveSchema } from "../server/actions.js";
 
+// Better names than those of the fields, by their paths.
+const LABELS = {
+  num_images: "Number of pictures",
+  hires: "Draw twice, the second time larger",
+  variation: "Variations of the seed",
+  upscale: "Enlarge the finished pictures",
+  select: "Best of n",
+  "select.candidates": "Pictures to make",
+  "select.keep": "Pictures to keep",
+  "guidance.prompt": "Guidance text",
+  "hires.steps": "Steps of the second pass",
+};
 const WORDS = { num: "number of", cfg: "CFG", clip: "CLIP", id: "ID", url: "URL", lr: "LR", tv: "TV" };
 
 // The fields of an object of the schema, in its order. `path` is the dotted name of the object.
@@ -9,19 +21,22 @@ export function fieldsOf(schema, schemas, path = "") {
   const { properties, required = [] } = resolveSchema(schema, schemas);
   return Object.entries(properties).map(([name, property]) => {
     const shape = resolveSchema(property, schemas);
-    const kind = kindOf(shape, schemas);
+    const isRequired = required.includes(name);
+    const isOptional = !isRequired && (shape.default === undefined || shape.default === null);
+    const kind = kindOf(shape, schemas, isOptional);
     return {
       name,
       kind,
       path: path + name,
-      label: labelOf(name),
+      label: LABELS[path + name] ?? labelOf(name),
       description: shape.description ?? "",
-      required: required.includes(name),
       // A field without a default may be left out, which no value of it expresses: it gets a choice of its own.
-      isOptional: shape.default === undefined || shape.default === null,
+      isOptional,
+      isRequired,
       default: shape.default,
       minimum: shape.minimum ?? shape.exclusiveMinimum,
       maximum: shape.maximum ?? shape.exclusiveMaximum,
+      excludes0: shape.exclusiveMinimum === 0,
       maxLength: shape.maxLength,
       options: optionsOf(kind === "choices" ? resolveSchema(shape.items, schemas) : shape),
       example: shape.examples?.[0],
@@ -30,15 +45,17 @@ export function fieldsOf(schema, schemas, path = "") {
   });
 }
 
-function kindOf(shape, schemas) {
+function kindOf(shape, schemas, isOptional) {
   if (shape.enum || "const" in shape) return "choice";
   if (shape.type === "object" && shape.properties) return "group";
-  if (shape.type === "array") return resolveSchema(shape.items ?? {}, schemas).enum ? "choices" : "json";
+  if (shape.type === "array") return kindOfList(resolveSchema(shape.items ?? {}, schemas));
   if (shape.type === "string") return shape.maxLength >= 500 ? "text" : "line";
+  if (shape.type === "number" && shape.maximum === 1 && !isOptional) return "share";
   if (["integer", "number", "boolean"].includes(shape.type)) return shape.type;
   return "any";
 }
 
+const kindOfList = (item) => (item.enum ? "choices" : item.type === "string" ? "words" : "json");
 const optionsOf = (shape) => shape.enum ?? ("const" in shape ? [shape.const] : []);
 
 function labelOf(name) {

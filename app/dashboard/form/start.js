@@ -1,24 +1,28 @@
-// Where a run starts from: a picture, how far the result may be from it, and a mask over it. All are optional.
+// Where a run starts from: a picture, how far the result may be from it, a mask over it, and room around it.
 
 import { reasonOf, uploadPicture } from "../server/api.js";
 import { pictureUrl } from "../server/inputs.js";
 import { element, set } from "../parts/dom.js";
+import { Around } from "./around.js";
 import { watchFiles } from "./files.js";
-import { Strength } from "./strength.js";
+import { Slider } from "./slider.js";
+import { Thumb } from "./thumb.js";
 
 const MASK_NAME = "mask.png";
+const STRENGTH = { path: "init.strength", label: "Strength", default: 0.8, excludes0: true }; // as the API has it
 
 export class Start {
   controls; // by the dotted names of their fields
-  switches = new Map(["init", "mask"].map((name) => [name, element("input", { type: "checkbox" })]));
+  switches = new Map(["init", "mask", "outpaint"].map((name) => [name, element("input", { type: "checkbox" })]));
   #names = { init: null, mask: null }; // of the pictures, as requests name them
   #sending = null; // what is on its way to the server
-  #strength = new Strength();
+  #strength = new Slider(STRENGTH);
+  #around = new Around();
   #input = element("input", { type: "file", id: "field-init.image", className: "visually-hidden", accept: "image/png,image/jpeg,image/webp" });
   #choose = element("span", { textContent: "Choose a picture" });
   #hint = element("p", { className: "hint", id: "field-init.image-hint" });
   #errors = { init: fieldError("init.image"), mask: fieldError("mask.image") };
-  #thumb = element("div", { className: "thumb" });
+  #thumb = new Thumb();
   #paint = element("button", { type: "button", id: "field-mask.image" });
   #unmask = element("button", { type: "button", className: "quiet", textContent: "Remove the mask" });
   #remove = element("button", { type: "button", className: "quiet", textContent: "Remove the picture" });
@@ -28,19 +32,26 @@ export class Start {
   // `isShown()` says whether the form is; `onChange` is called when the request has changed.
   constructor(node, isShown, onChange) {
     this.#changed = onChange;
-    this.controls = new Map([["init.image", this.#picture("init", this.#input)], ["init.strength", this.#strength], ["mask.image", this.#picture("mask", this.#paint)]]);
+    this.controls = new Map([["init.image", this.#picture("init", this.#input)], ["init.strength", this.#strength], ["mask.image", this.#picture("mask", this.#paint)], ...this.#around.controls]);
     this.#input.setAttribute("aria-describedby", `${this.#hint.id} ${this.#errors.init.id}`);
     this.#paint.setAttribute("aria-describedby", this.#errors.mask.id);
     this.#paint.addEventListener("click", () => this.#openPainter());
     this.#unmask.addEventListener("click", () => this.#put("mask", null, this.#paint));
     this.#remove.addEventListener("click", () => this.put(null));
+    this.#around.node.addEventListener("input", () => this.#switch());
     this.#build(node);
     watchFiles(this.#input, node.closest("form"), isShown, (file) => this.#bring("init", file, this.#input));
     this.#show();
   }
 
+  // Bring the switches up to what there is: the controls have new values.
+  settle() {
+    this.#switch();
+  }
+
   // Start from a picture that the server has, by its name in a request; from none if that is null.
   put(name) {
+    this.#around.clear();
     this.#put("mask", null);
     this.#put("init", name, name ? this.#paint : this.#input);
   }
@@ -48,7 +59,7 @@ export class Start {
   #build(node) {
     const choose = element("div", { className: "choose" }, element("label", { className: "button" }, this.#input, this.#choose), this.#hint);
     const buttons = element("div", { className: "buttons" }, this.#paint, this.#unmask, this.#remove);
-    this.#body.append(this.#thumb, element("div", { className: "stacked" }, this.#strength.node, buttons, this.#errors.mask));
+    this.#body.append(this.#thumb.node, element("div", { className: "stacked" }, this.#strength.node, buttons, this.#errors.mask, this.#around.node));
     node.append(choose, this.#errors.init, this.#body);
   }
 
@@ -76,7 +87,7 @@ export class Start {
     if (!file.type.startsWith("image/")) return error(`${file.name || "This"} is not a picture. Choose a PNG, JPEG or WebP file.`);
     const sent = (this.#sent = Symbol(file.name)); // what is put, removed or sent later counts more
     this.#sending = kind;
-    this.switches.get(kind).checked = true;
+    this.#switch();
     this.#show();
     try {
       const { id } = await uploadPicture(file);
@@ -97,7 +108,6 @@ export class Start {
   #put(kind, name, focused = null) {
     this.controls.get(`${kind}.image`).error = "";
     this.#write(kind, name);
-    this.switches.get(kind).dispatchEvent(new Event("change"));
     focused?.focus();
     this.#changed();
   }
@@ -105,40 +115,41 @@ export class Start {
   #write(kind, name) {
     this.#names[kind] = name;
     this.#sent = this.#sending = null;
-    this.switches.get(kind).checked = name !== null;
+    this.#switch();
     this.#show();
+  }
+
+  // What is added is a mask too, about which a request may say more.
+  #switch() {
+    const { init, mask } = this.#names;
+    const isOn = { init: Boolean(init) || this.#sending === "init", outpaint: this.#around.isUsed };
+    isOn.mask = Boolean(mask) || this.#sending === "mask" || isOn.outpaint;
+    for (const [name, box] of this.switches) {
+      box.checked = isOn[name];
+      box.dispatchEvent(new Event("change"));
+    }
+    this.#showAround();
+  }
+
+  #showAround() {
+    this.#around.show(this.#thumb.size ?? {});
+    this.#thumb.frame(this.#around.sides);
   }
 
   #show() {
     const { init, mask } = this.#names;
     set(this.#body, "hidden", init === null);
     set(this.#choose, "textContent", this.#sending === "init" ? "Sending the picture…" : init ? "Choose another picture" : "Choose a picture");
-    set(this.#hint, "textContent", init ? "" : "to start from, or drop or paste one here. Without one, the picture is drawn from noise.");
+    set(this.#hint, "textContent", init ? "" : "to start from, or drop or paste one here.");
     set(this.#paint, "textContent", this.#sending === "mask" ? "Sending the mask…" : mask ? "Edit the mask" : "Paint a mask");
     set(this.#unmask, "hidden", mask === null);
     this.#showThumb(init, mask);
   }
 
-  #shown = "";
-
   async #showThumb(init, mask) {
-    const key = `${init} ${mask}`;
-    if (key === this.#shown) return;
-    this.#shown = key;
-    this.#thumb.replaceChildren();
-    if (init === null) return;
-    try {
-      const { layerFor, loaded } = await import("../paint/layer.js");
-      const [picture, painted] = await Promise.all([init, mask].map((name) => name && loaded(pictureUrl(name))));
-      if (key !== this.#shown) return;
-      const layer = painted && layerFor(picture);
-      if (layer) layer.load(painted);
-      picture.alt = `The picture to start from, ${picture.naturalWidth} × ${picture.naturalHeight} pixels`;
-      picture.className = picture.naturalWidth <= 128 ? "small" : "";
-      this.#thumb.replaceChildren(picture, ...(layer ? [layer.canvas] : []));
-    } catch {
-      if (key === this.#shown) this.controls.get("init.image").error = "The picture cannot be shown: it may be kept no longer. If so, choose it again.";
-    }
+    const isThere = await this.#thumb.show(init, mask);
+    if (!isThere) this.controls.get("init.image").error = "The picture cannot be shown: it may be kept no longer. If so, choose it again.";
+    this.#showAround();
   }
 
   #isPainting = false;

@@ -18,7 +18,7 @@ export class Compare {
     this.#sides = [new Side(first), new Side(second)];
     this.#curtain = new Curtain(...this.#sides.map(({ frame }) => frame), "Share of the first picture that is shown");
     const legend = element("div", { className: "sides" }, ...this.#sides.map(({ legend }) => legend));
-    this.node = element("section", { className: "stacked" }, element("h2", { textContent: "Side by side", tabIndex: -1 }), this.#prompt, this.#curtain.node, legend);
+    this.node = element("section", { className: "stacked compare-page" }, element("h2", { textContent: "Compare", tabIndex: -1 }), this.#prompt, this.#curtain.node, legend);
   }
 
   async refresh() {

@@ -1,13 +1,14 @@
 // The page of one job: what came of it, how it goes, what was asked, and how to ask it again.
 
 import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "../server/api.js";
-import { requestAgain, runAgain, varySeed } from "../server/actions.js";
+import { requestAgain, runAgain, varySeed, varySlightly } from "../server/actions.js";
 import { Advance } from "../parts/advance.js";
 import { BeforeAfter } from "../parts/before.js";
 import { Candidates } from "../parts/candidates.js";
 import { copyBox } from "../parts/copy.js";
 import { element, set } from "../parts/dom.js";
-import { Cells, inputButton, picture, scores } from "../parts/pictures.js";
+import { openLightbox } from "../parts/lightbox.js";
+import { Cells, inputButton, picture, pictureButton, scores, scoresHelp } from "../parts/pictures.js";
 import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
 import { tracePlot } from "../parts/trace.js";
 import { advice, ago, duration, promptOf, shortened, statusWords } from "../parts/words.js";
@@ -31,6 +32,7 @@ export class JobPage {
   #stage = element("div", { className: "stage frame" });
   #cells = new Cells(this.#stage);
   #pictures = element("div", { className: "results" });
+  #help = element("div");
   #before = new BeforeAfter();
   #candidates = new Candidates();
   #buttons = element("div", { className: "buttons" });
@@ -45,9 +47,10 @@ export class JobPage {
     this.#edit = edit;
     this.#use = use;
     const line = element("div", { className: "line" }, this.#badge, this.#age);
-    const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#buttons, this.#said, this.#log);
-    const facts = element("section", { className: "card" }, element("h3", { textContent: "What was asked, and how it went" }), this.#facts);
-    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#before.node, this.#candidates.node, facts, this.#code);
+    const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#log);
+    const actions = element("div", { className: "stacked actions-of" }, this.#buttons, this.#said);
+    const facts = element("section", { className: "card" }, element("h3", { textContent: "Details" }), this.#facts);
+    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#help, actions, this.#before.node, this.#candidates.node, facts, this.#code);
   }
 
   async refresh() {
@@ -99,7 +102,7 @@ export class JobPage {
     this.#showError(job);
     this.#showButtons(job);
     this.#facts.replaceChildren(list(facts(job)));
-    if (job.status === "succeeded") this.#pictures.replaceChildren(...job.images.map((image) => result(job, image, this.#use)));
+    if (job.status === "succeeded") this.#showPictures(job);
     this.#before.show(job);
     if (this.#code.childElementCount === 0 && !job.request.kind) this.#showCode(job);
   }
@@ -108,6 +111,12 @@ export class JobPage {
     set(this.#stage, "hidden", job.status !== "running" && job.status !== "queued");
     if (job.request.width) this.#stage.style.aspectRatio = `${job.request.width} / ${job.request.height}`;
     if (!this.#stage.hidden) this.#cells.show(job, 4);
+  }
+
+  #showPictures(job) {
+    const vary = (_, image) => this.#attempt(async () => go(await varySlightly(job, image)));
+    this.#pictures.replaceChildren(...job.images.map((image) => result(job, image, this.#use, vary)));
+    this.#help.replaceChildren(...scoresHelp(job));
   }
 
   #showError({ error }) {
@@ -135,13 +144,19 @@ export class JobPage {
     if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
   }
 
-  async #act(button, act) {
-    button.disabled = true;
+  async #attempt(act) {
     this.#said.textContent = "";
     try {
       await act();
     } catch (error) {
       this.#said.textContent = reasonOf(error);
+    }
+  }
+
+  async #act(button, act) {
+    button.disabled = true;
+    try {
+      await this.#attempt(act);
     } finally {
       button.disabled = this.#job?.cancel_requested && button.textContent === "Cancel";
     }
@@ -168,11 +183,18 @@ async function compare(job) {
   location.hash = `#/compare/${guidance ? `${other.id}/${job.id}` : `${job.id}/${other.id}`}`;
 }
 
-function result(job, image, use) {
+function result(job, image, use, vary) {
   const told = [`seed ${image.seed}`, `${image.width} × ${image.height}`, ...scores(image)].join(" · ");
-  const shown = element("a", { href: image.url, target: "_blank", rel: "noopener", title: "Open the picture alone" }, picture(job, image, "eager"));
+  const shown = element("a", { href: image.url, title: "Enlarge the picture" }, picture(job, image, "eager"));
+  shown.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own is asked for
+    event.preventDefault();
+    openLightbox(job, image);
+  });
   const files = ["png", "webp", "jpeg"].flatMap((name) => [" ", element("a", { href: `${image.url}.${name}`, download: `${job.id}-${image.index}.${name}`, textContent: name, ariaLabel: `Download picture ${image.index + 1} as ${name}` })]);
-  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files), inputButton(job, image, use)), ...(image.trace?.length ? [tracePlot(image.trace)] : []));
+  // Of a variation there is no seed whose noise is the picture's.
+  const buttons = [inputButton(job, image, use), ...(job.request.variation || job.request.kind ? [] : [pictureButton("Vary slightly", job, image, vary)])];
+  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files), element("span", { className: "buttons" }, ...buttons)), ...(image.trace?.length ? [tracePlot(image.trace)] : []));
 }
 
 function facts(job) {

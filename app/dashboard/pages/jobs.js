@@ -6,6 +6,7 @@ import { arrange, element, set } from "../parts/dom.js";
 import { emptyState } from "../parts/empty.js";
 import { Row } from "../parts/row.js";
 import { count, promptOf, shortened } from "../parts/words.js";
+import { Bulk } from "./bulk.js";
 
 const PAGE = 50;
 const MOST_FOLLOWED = 10; // jobs below the first page that are polled one by one while there are no events
@@ -23,12 +24,15 @@ export class JobList {
   #status;
   #announce;
   #changed;
+  #bulk;
 
   // `announce` says something to a screen reader; `changed` asks for a refresh.
   constructor(announce, changed) {
     this.#announce = announce;
     this.#changed = changed;
     this.#buildFilters();
+    this.#bulk = new Bulk(changed);
+    find("bulk").replaceWith(this.#bulk.node);
     find("more").addEventListener("click", () => this.#more());
     find("news").addEventListener("click", () => this.#showNews());
     this.#adoptChoice();
@@ -93,6 +97,7 @@ export class JobList {
   showCounts(jobs) {
     const all = Object.values(jobs).reduce((sum, number) => sum + number, 0);
     for (const [status, { number }] of this.#filters) set(number, "textContent", String(status ? jobs[status] : all));
+    this.#bulk.show(this.#status, jobs[this.#status] ?? 0);
   }
 
   #merge(page, running) {
@@ -229,7 +234,7 @@ export class JobList {
   #buildFilters() {
     for (const status of [null, ...STATUSES]) {
       const number = element("span", { className: "count" });
-      const button = element("button", { type: "button" }, status ?? "all", number);
+      const button = element("button", { type: "button" }, status ?? "all", " ", number);
       button.addEventListener("click", () => this.#choose(status));
       this.#filters.set(status, { button, number });
       find("filters").append(button);

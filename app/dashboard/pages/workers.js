@@ -35,7 +35,7 @@ function noWorker() {
 function workerCard(worker) {
   const places = worker.jobs.length + worker.room;
   const left = worker.speed && worker.load ? `, about ${duration(worker.load / worker.speed)} of work left` : "";
-  const jobs = worker.jobs.flatMap((id, index) => [index ? ", " : "", element("a", { href: `#/jobs/${id}`, textContent: id.slice(0, 8), title: id })]);
+  const jobs = worker.jobs.flatMap((id, index) => [index ? ", " : "", element("a", { href: `#/jobs/${id}`, textContent: `…${id.slice(-6)}`, title: id })]);
   return element("article", { className: "card" },
     element("h3", { textContent: worker.name }),
     gauge("Places taken", worker.jobs.length, Math.max(1, places), `${worker.jobs.length} of ${count(places, "place")} taken${left}`),

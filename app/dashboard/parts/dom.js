@@ -19,3 +19,8 @@ export function arrange(parent, wanted) {
     if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
   });
 }
+
+// A text whose names in backticks are code, as nodes.
+export function prose(text) {
+  return text.split("`").map((part, index) => (index % 2 ? element("code", { textContent: part }) : part)).filter((part) => part !== "");
+}

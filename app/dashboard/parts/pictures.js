@@ -102,16 +102,32 @@ export function picture(job, image, loading = "lazy") {
   });
 }
 
-// A button that makes a picture the start of the next run.
-export function inputButton(job, image, onUse) {
-  const button = element("button", { type: "button", className: "use", textContent: "Use as input", ariaLabel: `Use as input: picture ${image.index + 1} of ${promptOf(job)}` });
-  button.addEventListener("click", () => onUse(job, image));
+// A button under a picture, that does something with it.
+export function pictureButton(words, job, image, act) {
+  const button = element("button", { type: "button", className: "use", textContent: words, ariaLabel: `${words}: picture ${image.index + 1} of ${promptOf(job)}` });
+  button.addEventListener("click", () => act(job, image));
   return button;
 }
+
+// A button that makes a picture the start of the next run.
+export const inputButton = (job, image, onUse) => pictureButton("Use as input", job, image, onUse);
 
 export function scores(image) {
   const told = [];
   if (typeof image.clip_score === "number") told.push(`CLIP ${image.clip_score.toFixed(3)}`);
   if (typeof image.aesthetic_score === "number") told.push(`aesthetic ${image.aesthetic_score.toFixed(2)}`);
   return told;
+}
+
+// What the scores of a job's pictures mean; nothing if they have none.
+export function scoresHelp({ images, request }) {
+  const [image] = images;
+  if (!image || scores(image).length === 0) return [];
+  const scorer = request.select?.scorer ?? request.guidance?.clip;
+  const flattery = request.guidance && !request.select ? ` ${scorer} guided these pictures, and overrates them.` : "";
+  const words = [
+    element("p", { textContent: `CLIP: how near the picture is to its prompt, from −1 to 1, as ${scorer ?? "the model's own CLIP"} sees it. It compares pictures of one prompt; those of two prompts it does not.${flattery}` }),
+    ...(typeof image.aesthetic_score === "number" ? [element("p", { textContent: "Aesthetic: how people would rate the picture, as a predictor guesses it; higher is better, and most lie between 1 and 10." })] : []),
+  ];
+  return [element("details", { className: "card scores-help" }, element("summary", { textContent: "What the scores mean" }), ...words)];
 }

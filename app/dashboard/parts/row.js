@@ -85,6 +85,7 @@ function facts({ request }) {
     ...(request.num_images > 1 ? [select ? `best ${select.keep} of ${request.num_images}` : `${request.num_images} pictures`] : []),
     ...(init ? [`${mask ? "a part of a picture anew" : "from a picture"}, strength ${init.strength}`] : []),
     ...(personalization ? [`towards ${personalization.embedding}, ${personalization.steps} steps`] : []),
+    ...(request.labels ?? []).map((label) => `#${label}`),
     guidance ? `guided by ${guidance.clip}, scale ${guidance.scale}` : "not guided",
   ];
 }

@@ -1,6 +1,9 @@
-// The actions on a job: cancel it, run it again, vary its seed.
+// The actions on a job: run it again, vary its seed, vary one of its pictures.
 
 import { getDescription, getModels, newKey, submitJob } from "./api.js";
+
+const VARIATIONS = 4;
+const VARIATION_STRENGTH = 0.1;
 
 // The shortest request that makes the same job again. `resolved` has every default filled in.
 export async function requestAgain(resolved) {
@@ -22,7 +25,7 @@ function shortGuidance({ prompt, guidance: { preset: chosen, clip, objectives } 
   const preset = presets.find(({ id }) => id === chosen);
   const usual = [{ type: "text", text: prompt, clip, weight: 1, start: 0, end: 1 }, ...preset.regularizers];
   if (same(objectives, usual)) delete short.objectives;
-  leaveOut(short, { ...preset.defaults, clip: defaults.clip });
+  leaveOut(short, { ...preset.defaults, clip: defaults.clip, preset: defaults.preset });
   return short;
 }
 
@@ -44,6 +47,12 @@ export async function runAgain(job) {
 export async function varySeed(job) {
   const { seed, ...request } = await requestAgain(job.request);
   return submitJob(request, newKey());
+}
+
+// Variations of one picture: some whose noise is near its own.
+export async function varySlightly(job, image) {
+  const { select, ...request } = await requestAgain(job.request);
+  return submitJob({ ...request, seed: image.seed, num_images: VARIATIONS, variation: { strength: VARIATION_STRENGTH } }, newKey());
 }
 
 // Only the fields that a request may have, without empty ones and defaults.

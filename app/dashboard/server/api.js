@@ -67,6 +67,13 @@ export const logIn = (key) =>
   });
 export const listModels = () => call("/v1/models");
 export const cancelJob = (id) => call(`${jobPath(id)}/cancel`, { method: "POST" });
+// Do something with all jobs of a status, or with so many of them as one call takes.
+export const doToAll = (action, status) =>
+  call(`/v1/jobs/${action}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "Idempotency-Key": newKey() },
+    body: JSON.stringify({ status: [status] }),
+  });
 export const submitJob = (request, key) =>
   call("/v1/jobs", {
     method: "POST",

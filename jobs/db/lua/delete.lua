@@ -1,8 +1,8 @@
 -- ARGV: prefix, id. Delete a job in any status; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
-local status, bytes, file_bytes, inputs, tenant, waits_with = unpack(
-  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant', 'waits_with'))
+local status, bytes, file_bytes, inputs, tenant, waits_with, request = unpack(
+  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant', 'waits_with', 'request'))
 if not status then
   return 0
 end
@@ -34,6 +34,9 @@ redis.call('ZREM', prefix .. 'status:' .. status, id)
 if tenant then
   redis.call('ZREM', prefix .. 'jobs_of:' .. tenant, id)
   redis.call('ZREM', prefix .. 'status_of:' .. tenant .. ':' .. status, id)
+end
+for _, label in ipairs(labels_of(request or '')) do
+  redis.call('ZREM', prefix .. 'label_of:' .. (tenant or '') .. ':' .. label, id)
 end
 redis.call('ZREM', prefix .. 'finished', id)
 redis.call('DEL', prefix .. 'previews:' .. id)

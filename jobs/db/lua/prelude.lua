@@ -8,6 +8,7 @@
 -- tenants                          set      the tenants that have had a job, without the default    submit              never
 -- jobs_of:<tenant>                 zset     the jobs of a tenant by creation                      submit              at deletion
 -- status_of:<tenant>:<status>      zset     those of a status by creation                         submit, move        at deletion
+-- label_of:<tenant>:<label>        zset     those of a label by creation                          submit              at deletion
 -- finished                         zset     the ended jobs by their end                           finish              at deletion
 -- waiting                          zset     the queue: waiting jobs by tag                        enqueue             at claim or end
 -- waiting_cost                     string   units of work that they need together                 enqueue, dequeue    never
@@ -286,6 +287,11 @@ local function weigh(prefix, id)
     redis.call('HSET', job, 'file_bytes', whole(file_bytes))
     redis.call('INCRBY', prefix .. 'kept_file_bytes', whole(file_bytes - (counted_files or 0)))
   end
+end
+
+-- The labels of a request, which few have.
+local function labels_of(request)
+  return string.find(request, '"labels"', 1, true) and cjson.decode(request).labels or {}
 end
 
 -- Enter a terminal status, once.

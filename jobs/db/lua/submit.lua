@@ -73,6 +73,9 @@ if tenant then
   redis.call('ZADD', prefix .. 'jobs_of:' .. tenant, created, id)
   redis.call('ZADD', prefix .. 'status_of:' .. tenant .. ':queued', created, id)
 end
+for _, label in ipairs(labels_of(request)) do
+  redis.call('ZADD', prefix .. 'label_of:' .. (tenant or '') .. ':' .. label, created, id)
+end
 enqueue(prefix, id)
 if webhook and webhook ~= '' then
   redis.call('HSET', job, 'webhook_url', webhook, 'webhook_events', webhook_events)

@@ -57,6 +57,7 @@ class ResolvedInit(Wire):
 class Init(Wire):
     """Start from a picture instead of pure noise (SDEdit, Meng et al. 2022)."""
 
+    answered = ResolvedInit
     image: Picture = same_field(ResolvedInit, "image", ...)
     strength: Annotated[float, Field(gt=0, le=1)] = same_field(ResolvedInit, "strength", 0.8)
     exact_steps: bool = same_field(ResolvedInit, "exact_steps", False)

@@ -1,7 +1,8 @@
 """Commands that list jobs, workers and models. Each imports its own needs, so that the others answer at once."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,12 +17,24 @@ commands = typer.Typer()
 
 MAX_PAGE = 200
 STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "canceled": "yellow"}
-Status = Literal["queued", "running", "succeeded", "failed", "canceled"]
+
+
+class Status(StrEnum):
+    """The statuses of jobs, which the command line knows before it imports what has them."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
 
 
 @commands.command("jobs")
 def list_jobs(
-    status: Annotated[Status | None, typer.Option(help="Only jobs of this status.")] = None,
+    status: Annotated[
+        list[Status] | None, typer.Option(help="Only jobs of this status; may be given again.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Only jobs that have this label.")] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Jobs at most, newest first.")] = 20,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
@@ -33,7 +46,8 @@ def list_jobs(
     cursor: str | None = None
     with connected(url) as client:
         while len(found) < limit:
-            page = client.jobs.list(status=status, cursor=cursor, limit=min(limit - len(found), MAX_PAGE))
+            left = min(limit - len(found), MAX_PAGE)
+            page = client.jobs.list(status=status, label=label, cursor=cursor, limit=left)
             found += page.data
             cursor = page.next_cursor
             if cursor is None:
@@ -55,6 +69,19 @@ def cancel(
         for job_id in job_ids:
             job = client.jobs.cancel(job_id)
             typer.echo(job.model_dump_json(indent=2) if as_json else job.status)
+
+
+@commands.command()
+def retry(
+    job_ids: Annotated[list[str], typer.Argument(metavar="JOB_ID...", help="Ids of the jobs.")],
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Run jobs again, with their seeds; prints the id of each new job."""
+    with connected(url) as client:
+        for job_id in job_ids:
+            job = client.jobs.retry(job_id)
+            typer.echo(job.model_dump_json(indent=2) if as_json else job.id)
 
 
 @commands.command("models")

@@ -1,5 +1,6 @@
 """Commands that make pictures. Each imports what it needs, so that the others answer at once."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,11 +8,12 @@ import typer
 
 from lodestar.cli import generation_options as options
 from lodestar.cli.connection import DEFAULT_URL, JobId, Url, connected
-from lodestar.cli.exits import end_as, reassure
-from lodestar.cli.finishing import Quiet, Wait, wait_for_end
+from lodestar.cli.exits import end_as, reassure, say
+from lodestar.cli.finishing import Quiet, Wait, wait_for_end, wait_line
 from lodestar.cli.generation_options import Output
 
 if TYPE_CHECKING:
+    from jobs.requests.request import GenerateRequest
     from lodestar.client import Client
 
 commands = typer.Typer()
@@ -47,6 +49,11 @@ def generate(
     init: options.Init = None,
     strength: options.Strength = None,
     mask: options.Mask = None,
+    outpaint: options.Outpaint = None,
+    hires: options.Hires = None,
+    variation_seed: options.VariationSeed = None,
+    variation_strength: options.VariationStrength = None,
+    label: options.Label = None,
     set_: options.Set = None,
     request: options.Request = None,
     wait: Wait = None,
@@ -58,12 +65,7 @@ def generate(
 
     Exit codes: 0 done, 1 error, 2 usage, 3 the job failed, 5 it was canceled, 6 --wait is over, 130 Ctrl-C.
     """
-    wanted = options.request_of(locals())
-    check_target(output)
-    if not quiet:
-        reassure(f"Sending the job to {url} ...")
-    with connected(url) as client:
-        _finish(client, client.submit(wanted).id, output, wait, as_json, quiet, show)
+    _draw(options.request_of(locals()), output, url, wait, as_json, quiet, show)
 
 
 @commands.command("wait")
@@ -82,16 +84,36 @@ def wait_for(
         _finish(client, job_id, output, wait, as_json, quiet, show)
 
 
+def _draw(
+    wanted: "GenerateRequest",
+    output: Path | None,
+    url: str,
+    wait: float | None,
+    as_json: bool,
+    quiet: bool,
+    show: bool,
+) -> None:
+    check_target(output)
+    if not quiet:
+        reassure(f"Sending the job to {url} ...")
+    with connected(url) as client:
+        _finish(client, client.submit(wanted).id, output, wait, as_json, quiet, show)
+
+
 def check_target(output: Path | None) -> None:
     """Refuse a file that could not be written, before a picture is drawn for it.
 
     Raises:
-        NotWritableError: its folder is not there.
+        NotWritableError: its folder is not there, or it may not be written.
     """
     from lodestar.errors import NotWritableError
 
-    if output is not None and not output.parent.is_dir():
+    if output is None:
+        return
+    if not output.parent.is_dir():
         raise NotWritableError(f"cannot write {output}: there is no folder {output.parent}")
+    if not os.access(output if os.path.lexists(output) else output.parent, os.W_OK):
+        raise NotWritableError(f"cannot write {output}: permission denied")
 
 
 def _finish(
@@ -104,11 +126,18 @@ def _finish(
     show: bool,
 ) -> None:
     from jobs.status.job import JobStatus
+    from lodestar.errors import NotWritableError
     from lodestar.generation import save_pictures
 
     job = wait_for_end(client, job_id, wait, as_json=as_json, quiet=quiet)
     pictures = list(client.jobs.pictures(job)) if job.status is JobStatus.SUCCEEDED else []
-    paths = save_pictures(pictures, output)
+    try:
+        paths = save_pictures(pictures, output)
+    except NotWritableError:
+        say(
+            f"The service keeps the pictures. To write them elsewhere:\n  {wait_line(client, job.id)} -o FILE"
+        )
+        raise
     typer.echo(
         job.model_dump_json(indent=2) if as_json else "".join(f"{path}\n" for path in paths), nl=as_json
     )

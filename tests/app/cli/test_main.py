@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_the_guidance_can_be_turned_on_with_its_defaults(
 ) -> None:
     with settling(queue, worker.succeed):
         assert run("generate", "a red apple", "--guide", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["request"]["guidance"]["cutouts"] == 48
+    assert json.loads(capsys.readouterr().out)["request"]["guidance"]["cutouts"] == 4
 
 
 def test_a_failed_job_is_exit_code_3(
@@ -168,6 +169,22 @@ def test_a_picture_that_cannot_be_written_is_one_line(
     assert queue.list().data == ()  # nothing is drawn for nothing
 
 
+def test_a_picture_that_cannot_be_written_after_all_can_be_had_again(
+    run: Run, url: str, worker: PlayedWorker, queue: JobQueue, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with settling(queue, worker.succeed):
+        assert run("generate", "a red apple", "-o", "a" * 300, "--quiet") == 1
+    (job,) = queue.list().data
+    told = capsys.readouterr().err
+    assert f"lodestar wait {job.id} --url {url} -o FILE" in told
+    assert "File name too long" in told
+
+
+def test_the_version_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"lodestar {version('lodestar')}\n"
+
+
 def test_ctrl_c_detaches_and_says_how_to_come_back(url: str, queue: JobQueue, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app", "generate", "a red apple", "--url", url]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -223,4 +240,4 @@ def test_the_curl_line_of_the_demo_can_be_pasted(url: str, queue: JobQueue, work
             ["sh", "-c", curl_line(url)], capture_output=True, text=True, timeout=60, check=True
         )
     job = json.loads(done.stdout)
-    assert (job["status"], job["request"]["guidance"]["preset"]) == ("succeeded", "laion")
+    assert (job["status"], job["request"]["guidance"]["preset"]) == ("succeeded", "fast")

@@ -185,6 +185,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
         "steps": "7",
         "cfg_scale": "2.5",
         "seed": "11",
+        "labels": "sweep-7, client a",
         "guidance\\.cutouts": "8",
     }.items():
         page.fill(f"#field-{field}", value)
@@ -205,6 +206,7 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
         "guidance": {"cutouts": 8, "trace": True},
         "preview_every_steps": 5,
         "priority": "high",
+        "labels": ["sweep-7", "client a"],
     }
     expect(page.locator("#jobs > li .prompt-text")).to_have_text(AWKWARD)
 
@@ -262,9 +264,37 @@ def test_the_page_of_a_job_shows_and_repeats_it(
     newest = live.get("/v1/jobs").json()["data"][0]["request"]
     assert newest["seed"] != 7
     assert {**newest, "seed": 7} == asked
+    page.goto(f"/#/jobs/{job_id}")
+    page.get_by_role("button", name="Vary slightly: picture 2 of").click()
+    expect(page.locator(".badge")).to_have_text(re.compile("queued"))
+    varied = live.get("/v1/jobs").json()["data"][0]["request"]
+    assert (varied["seed"], varied["num_images"], varied["variation"]["strength"]) == (8, 4, 0.1)
+    page.goto(f"/#/jobs/{job_id}")
+    page.get_by_text("What the scores mean").click()
+    expect(page.locator(".scores-help")).to_contain_text("as pocket-m sees it")
     page.get_by_role("button", name="Edit in the form").click()
     expect(page.locator("#prompt")).to_have_value(AWKWARD)
     expect(page.locator("[id='field-guidance.cutouts']")).to_have_value("8")
+
+
+def test_a_picture_is_enlarged_by_whole_factors_and_leads_to_its_neighbours(
+    page: Page, ask: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = ask(seed=7, num_images=2)
+    worker.succeed(job_id)
+    page.goto(f"/#/jobs/{job_id}")
+    page.get_by_alt_text("Picture 2 of 2").click()
+    dialog = page.get_by_role("dialog", name="Picture")
+    expect(dialog).to_contain_text("2 of 2 · seed 8 · 64 × 64")
+    box = dialog.get_by_role("img").bounding_box()
+    assert box is not None
+    assert (box["width"], box["height"]) == (768, 768)  # 12 times 64, of the 770 pixels that there are
+    page.keyboard.press("ArrowRight")
+    expect(dialog).to_contain_text("1 of 2 · seed 7")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".results figure > a").nth(1)).to_be_focused()
 
 
 def test_the_candidates_of_a_choice_are_ranked_while_they_come(
@@ -383,6 +413,32 @@ def test_a_filter_is_in_the_address_and_survives_going_back(
     expect(page.locator("#jobs > li")).to_have_count(2)
     page.get_by_role("button", name="failed").click()
     expect(page.locator("#empty")).to_contain_text("No failed jobs")
+
+
+def test_all_jobs_of_a_status_are_canceled_in_two_clicks_and_run_again(
+    page: Page, redis: Redis, catalog: Catalog, live: httpx.Client
+) -> None:
+    queue = JobQueue(redis, max_queued=500)
+    for number in range(201):  # more than one call takes
+        queue.submit(resolve(GenerateRequest(prompt=f"job {number}"), catalog))
+    page.goto("/?status=queued")
+    cancel = page.locator(".bulk").get_by_role("button")
+    expect(cancel).to_have_text("Cancel all 201")
+    cancel.click()
+    expect(cancel).to_have_text("Cancel 201 queued jobs: sure?")
+    assert live.get("/v1/queue").json()["jobs"]["queued"] == 201
+    cancel.click()
+    expect(page.locator(".bulk [role=status]")).to_have_text("201 jobs canceled.")
+    expect(page.locator("#empty")).to_contain_text("No queued jobs")
+    assert (
+        live.get("/v1/queue").json()["jobs"] | {"canceled": 201, "queued": 0}
+        == live.get("/v1/queue").json()["jobs"]
+    )
+    page.get_by_role("button", name="canceled 201").click()
+    for word in ("Delete all 201", "Delete 201 canceled jobs: sure?"):
+        page.get_by_role("button", name=word).click()
+    expect(page.locator(".bulk [role=status]")).to_have_text("201 jobs deleted.")
+    assert sum(live.get("/v1/queue").json()["jobs"].values()) == 0
 
 
 def test_hundreds_of_jobs_come_in_pages_and_nothing_moves_under_who_reads(

@@ -69,7 +69,7 @@ def test_the_status_page_shows_what_happens(
     expect(picture).to_have_js_property("complete", True)
     assert picture.evaluate("image => image.naturalWidth") == 64
     assert any(path.endswith("/v1/events") for path in asked)
-    expect(page.get_by_role("link", name="Jobs")).to_have_attribute("aria-current", "page")
+    expect(page.get_by_role("link", name="Jobs", exact=True)).to_have_attribute("aria-current", "page")
     prefix = urlsplit(url).path
     assert all(urlsplit(path).path.startswith(f"{prefix}/") for path in asked), asked
 
@@ -85,3 +85,23 @@ def test_the_reference_needs_nothing_from_elsewhere_and_tries_a_route_out(
     expect(route.locator(".live-responses-table .response-col_description pre").first).to_contain_text('"ok"')
     assert f"{url}/healthz" in asked
     assert f"{url}/openapi.json" in asked
+
+
+def test_no_page_asks_anything_of_another_host(
+    url: str, open_at: Callable[[str], Opened], worker: PlayedWorker
+) -> None:
+    job_id = httpx.post(f"{url}/v1/jobs", json={"prompt": "a red apple"}).json()["id"]
+    worker.succeed(job_id)
+    page, asked = open_at(f"{url}/")
+    for address, part in (
+        ("/#/gallery", ".gallery img"),
+        ("/#/workers", "article"),
+        (f"/#/jobs/{job_id}", ".results img"),
+        (f"/#/compare/{job_id}/{job_id}", ".compare img"),
+        ("/login", "#key"),
+        ("/docs", "#operations-operation-live_healthz_get"),
+        ("/errors/invalid_request", "body"),
+    ):
+        page.goto(f"{url}{address}")
+        expect(page.locator(part).first).to_be_visible()
+    assert len(asked) > 20  # and the fixture looks at their hosts

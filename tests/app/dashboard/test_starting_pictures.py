@@ -2,9 +2,7 @@
 
 import base64
 import io
-import json
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -14,13 +12,12 @@ from playwright.sync_api import FilePayload, Page, Route, expect
 from app.api.settings import ApiSettings
 from tests.app.conftest import MakeKey, serving
 from tests.app.dashboard.conftest import described
+from tests.app.dashboard.filling import CHOOSE, FILE, submitted, with_picture
 from tests.app.played_worker import PlayedWorker, picture
 from tests.browser import overflow_px, violations
 
 pytestmark = pytest.mark.timeout(600)
 
-FILE = FilePayload(name="pear.png", mimeType="image/png", buffer=picture(96, 64, tint=80))
-CHOOSE = "[id='field-init.image']"
 STRENGTH = "[id='field-init.strength']"
 BRING = """([kind, name, type, data, text]) => {
     const transfer = new DataTransfer();
@@ -37,26 +34,9 @@ def bring(page: Page, kind: str, name: str = "pear.png", mime: str = "image/png"
     page.evaluate(BRING, [kind, name, mime, base64.b64encode(FILE["buffer"]).decode(), text])
 
 
-def submitted(page: Page) -> dict[str, Any]:
-    """What the form sends."""
-    with page.expect_response(lambda answer: answer.url.endswith("/v1/jobs")) as sent:
-        page.click("#generate")
-    assert sent.value.status == 202, sent.value.text()
-    request: dict[str, Any] = json.loads(sent.value.request.post_data or "")
-    return request
-
-
 def painted(live: httpx.Client, name: str) -> Image.Image:
     """A mask that was uploaded."""
     return Image.open(io.BytesIO(live.get(f"/v1/uploads/{name}/content").raise_for_status().content))
-
-
-def with_picture(page: Page) -> None:
-    """Open the form, and choose a picture."""
-    page.goto("/")
-    page.fill("#prompt", "a red apple")
-    page.set_input_files(CHOOSE, FILE)
-    expect(page.locator(".thumb img")).to_be_visible()
 
 
 def open_painter(page: Page, words: str = "Paint a mask") -> None:
@@ -86,7 +66,7 @@ def test_a_picture_that_is_brought_starts_the_run(page: Page, live: httpx.Client
         bring(page, way)
     expect(page.locator(".thumb img")).to_have_attribute("alt", "The picture to start from, 96 × 64 pixels")
     page.fill(STRENGTH, "0.6")
-    expect(page.locator(".strength")).to_contain_text("Keeps the rough layout")
+    expect(page.locator(".start .strength")).to_contain_text("Keeps the rough layout")
     sent = submitted(page)
     (upload,) = live.get("/v1/uploads").json()["data"]
     assert sent["init"] == {"image": upload["id"], "strength": 0.6}

@@ -66,6 +66,18 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert load(tmp_path, absolute + CLIP).model("small").path == Path("/srv/small")
 
 
+def test_a_vocabulary_is_a_list_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("red apple\n\nfox\n", encoding="utf-8")
+    for given in ('"names.txt"', '["red apple", "fox"]'):
+        model = load(tmp_path, MODEL + f"vocabulary = {given}" + CLIP).model("small")
+        assert model.vocabulary == ("red apple", "fox")
+    # The API may run where no files of models are.
+    assert load(tmp_path, MODEL + 'vocabulary = "missing.txt"' + CLIP).model("small").vocabulary == ()
+    (tmp_path / "names.txt").write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match=r"the vocabulary .*names\.txt cannot be read"):
+        load(tmp_path, MODEL + 'vocabulary = "names.txt"' + CLIP)
+
+
 def test_a_model_is_known_by_its_aliases_too(tmp_path: Path) -> None:
     catalog = load(tmp_path, MODEL + 'aliases = ["dall-e-3", "acme/app"]' + CLIP)
     assert catalog.model("dall-e-3") is catalog.model("acme/app") is catalog.model("small")

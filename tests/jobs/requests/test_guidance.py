@@ -133,10 +133,10 @@ def test_cuts_are_numbers_or_schedules_and_nothing_else() -> None:
 
 
 def test_cutouts_are_those_of_the_schedules_unless_given(catalog: Catalog) -> None:
-    assert resolved(catalog).cutouts == 48
+    assert resolved(catalog, preset="laion").cutouts == 48
     assert resolved(catalog, preset="disco").cutouts == 16
     assert resolved(catalog, preset="disco", cutouts=8).cutouts == 8
-    assert resolved(catalog, inner_cuts=16).cutouts == 64
+    assert resolved(catalog, preset="laion", inner_cuts=16).cutouts == 64
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from jobs.requests.guidance import Guidance
-from jobs.requests.presets import PRESETS, PresetName
+from jobs.requests.presets import MEASURED, PRESETS, Measured, PresetName
 
 
 def test_the_published_numbers_are_as_published() -> None:
@@ -50,3 +52,13 @@ def test_every_default_is_one_that_a_request_could_have_asked_for(name: PresetNa
     asked = Guidance.model_validate(preset.parameters())
     assert asked.model_dump(include=set(preset.parameters())) == preset.parameters()
     assert 1 <= preset.cutouts <= 256
+
+
+def test_what_a_preset_costs_and_gains_is_what_the_guide_tells() -> None:
+    guide = Path(__file__).parents[3].joinpath("docs", "guidance.md").read_text(encoding="utf-8")
+    row = re.compile(r"^\| `(\w+)` \| ([\d.]+) \| [\d.]+ \| (\S+) ± ([\d.]+) \|", re.MULTILINE)
+    told = {
+        name: Measured(float(cost), float(gain.replace("−", "-")), float(error))
+        for name, cost, gain, error in row.findall(guide)
+    }
+    assert told | {"FAST_BLUE": told["fast"]} == MEASURED

@@ -4,11 +4,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from jobs.catalog.catalog import Catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import MAX_IMAGES, MAX_PROMPT_CHARS, GenerateRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.start.seeds import MAX_SEED
+from jobs.resolve.request import resolve
 
 
 def problems(**fields: Any) -> list[tuple[str, str]]:
@@ -50,12 +52,41 @@ def test_only_the_prompt_is_needed() -> None:
         "upscale": None,
         "timeout_s": 3600,
         "priority": "normal",
+        "labels": (),
     }
 
 
-def test_guidance_is_off_unless_named_and_an_empty_one_means_the_defaults() -> None:
-    request = GenerateRequest.model_validate_json('{"prompt": "x", "guidance": {}}')
-    assert request.guidance == Guidance(preset="laion", clip=None, prompt=None, scale=None, cutouts=None)
+@pytest.mark.parametrize(
+    ("short", "fields"), [({}, {}), (True, {}), ("fast", {"preset": "fast"}), (False, None), (None, None)]
+)
+def test_guidance_is_off_unless_named_and_has_short_forms(
+    short: object, fields: dict[str, str] | None
+) -> None:
+    request = GenerateRequest.model_validate({"prompt": "x", "guidance": short})
+    assert request.guidance == (None if fields is None else Guidance.model_validate(fields))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"guidance": {"cutouts": 8}},
+        {"hires": {}},
+        {"init": {"image": f"sha256:{'a' * 64}", "strength": 0.5}, "outpaint": {"left": 16}},
+        {"init": {"image": f"sha256:{'a' * 64}"}, "mask": {"image": f"sha256:{'b' * 64}"}},
+        {"select": {"candidates": 4, "keep": 2}},
+        {"variation": {"strength": 0.1}, "num_images": 3},
+        {"upscale": {"factor": 2}},
+    ],
+)
+def test_a_request_can_be_sent_again_as_answers_show_it(catalog: Catalog, fields: dict[str, object]) -> None:
+    shown = resolve(GenerateRequest.model_validate({"prompt": "a fox", **fields}), catalog)
+    again = GenerateRequest.model_validate_json(shown.model_dump_json())
+    assert resolve(again, catalog) == shown
+
+
+def test_what_only_the_server_computes_cannot_be_asked_for() -> None:
+    with pytest.raises(ValidationError, match=r"hires\.width\n  Extra inputs"):
+        GenerateRequest.model_validate({"prompt": "a fox", "hires": {"scale": 2, "width": 512}})
 
 
 LIMITS = [

@@ -62,6 +62,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "select": None,
         "upscale": None,
         "priority": "normal",
+        "labels": (),
     },
     ResolvedGuidance: {"last_step": True},
     ResolvedInit: {},

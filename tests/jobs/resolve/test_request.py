@@ -44,6 +44,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "upscale": None,
         "timeout_s": 3600,
         "priority": "normal",
+        "labels": (),
     }
 
 
@@ -120,6 +121,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "upscale": None,
         "timeout_s": 5.0,
         "priority": "high",
+        "labels": (),
     }
     assert resolve(GenerateRequest.model_validate(given), catalog).model_dump() == given
 
@@ -130,7 +132,7 @@ def test_guidance_takes_its_numbers_from_the_preset_its_clip_from_the_model_its_
     guidance = resolve(GenerateRequest(prompt="a red apple", guidance=Guidance(stride=3)), catalog).guidance
     assert guidance is not None
     assert (guidance.preset, guidance.clip, guidance.stride, guidance.trace) == (
-        "laion",
+        "fast",
         "pocket-m",
         3,
         False,
@@ -138,7 +140,7 @@ def test_guidance_takes_its_numbers_from_the_preset_its_clip_from_the_model_its_
     [text] = guidance.objectives
     assert isinstance(text, TextObjective)
     assert (text.text, text.clip, text.weight) == ("a red apple", "pocket-m", 1)
-    for name, value in PRESETS["laion"].parameters().items():
+    for name, value in PRESETS["fast"].parameters().items():
         assert getattr(guidance, name) == (3 if name == "stride" else value)
 
 
@@ -228,6 +230,27 @@ def test_guidance_of_one_step_or_of_no_strength_is_not(catalog: Catalog) -> None
     for steps, guidance in ((5, {"preset": "fast"}), (1, {}), (4, {"preset": "fast", "scale": 0})):
         asked = {"prompt": "x", "steps": steps, "guidance": guidance}
         assert resolve(GenerateRequest.model_validate(asked), catalog).guidance
+
+
+@pytest.mark.parametrize(
+    ("steps", "guidance", "preset"),
+    [
+        (25, {}, "fast"),
+        (5, {}, "fast"),
+        (4, {}, "laion"),
+        (1, {}, "laion"),
+        (25, {"end": 0.5}, "laion"),
+        (25, {"start": 0, "end": 0.5}, "fast"),
+        (25, {"preset": "laion"}, "laion"),
+    ],
+)
+def test_without_a_preset_the_one_that_gains_most_for_its_cost_guides_if_it_guides_a_step(
+    catalog: Catalog, steps: int, guidance: dict[str, object], preset: str
+) -> None:
+    asked = {"prompt": "x", "steps": steps, "guidance": guidance}
+    resolved = resolve(GenerateRequest.model_validate(asked), catalog).guidance
+    assert resolved is not None
+    assert resolved.preset == preset
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from jobs.catalog.catalog import Catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from tests.brought_pictures import scene
+from tests.worker.presets import at_every_step
 from worker.calls import Decode
 from worker.canvas import Canvas, canvas_of
 from worker.engine.runner import Runner
@@ -52,7 +53,7 @@ def canvas_with(
 def from_picture(catalog: Catalog, strength: float, **fields: Any) -> ResolvedRequest:
     """A request that starts from a picture."""
     init = {"image": KEPT, "strength": strength} | fields.pop("init", {})
-    asked = {"prompt": "a red apple", "seed": 7, "steps": 10, "init": init} | fields
+    asked = {"prompt": "a red apple", "seed": 7, "steps": 10, "init": init} | at_every_step(fields)
     return resolve(GenerateRequest.model_validate(asked), catalog)
 
 

@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from jobs.prompts.prompt import Wording
 from worker.facts import ModelFacts, RowSpec
+from worker.finite import is_finite
 from worker.models.adapters.files import TEXT, UNET
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
@@ -99,9 +100,6 @@ class StableDiffusion(Denoiser):
     def networks(self) -> tuple[torch.nn.Module, ...]:
         return self._text_encoder, self._unet, self._vae
 
-    def widen(self) -> bool:
-        return self._decoder.widen()
-
     @torch.no_grad()
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
         row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
@@ -155,7 +153,11 @@ class StableDiffusion(Denoiser):
         control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
-        return self._coder.encode(pictures)
+        latents = self._coder.encode(pictures)
+        # A run starts after it, so nothing is lost by waiting for the device.
+        if self._decoder.is_narrow and not is_finite(latents) and self._decoder.widen():
+            latents = self._coder.encode(pictures)
+        return latents
 
     def decode(self, latents: Tensor) -> Tensor:
         return self._decoder(latents)
@@ -182,6 +184,12 @@ def _text_encoder(folder: Path) -> CLIPTextModel:
     return CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
 
 
+def _unet(folder: Path, **changes: Any) -> UNet2DConditionModel:
+    config = {**UNet2DConditionModel.load_config(folder), **changes}
+    unet: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
+    return unet
+
+
 STABLE_DIFFUSION = Family(
     name="Stable Diffusion 1.x and 2.x",
     networks={
@@ -199,7 +207,7 @@ STABLE_DIFFUSION = Family(
             title="the UNet",
             classes=("UNet2DConditionModel",),
             stem="diffusion_pytorch_model",
-            empty=lambda folder: UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder)),
+            empty=_unet,
             require=require_only_texts,
             prefix=original.UNET,
             convert=original.unet,

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.finite import is_finite
+from worker.models.adapters.delta import Delta
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
@@ -19,7 +21,7 @@ from worker.models.shared import SharedNetworks
 
 
 def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
-    """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
+    """Load a checkpoint: a diffusers folder or a hub id, with a delta or without, or one .safetensors file.
 
     Args:
         card: of the catalog.
@@ -33,12 +35,15 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     """
     path, shared = locate(card), shared or SharedNetworks()
     try:
+        delta = None if card.delta is None else Delta(card.delta)
         if path.is_file():
+            if delta is not None:
+                raise ModelUnavailableError("a delta stands on a diffusers folder, not on one file")
             family = family_of_file(path, card.config)
             parts = load_file_parts(path, card.config or described_by(path), family, device, shared.digests)
         else:
             family = family_in(path)
-            parts = load_folder_parts(path, family, card.variant, device, shared)
+            parts = load_folder_parts(path, family, card.variant, device, shared, delta)
         require_pinned(card, path, shared.digests)
         model = family.make(parts, device)
         _try_out(model)
@@ -66,7 +71,13 @@ def _try_out(model: Denoiser) -> None:
     text = _tried("text encoder", lambda: model.encode_texts([""]))
     rows = model.rows([(blank(model.facts.row, text, (side, side)),)])
     _tried("UNet", lambda: model.predict(latents, timestep, rows), latents.shape)
-    _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
+    _tried("VAE", lambda: _rendered(model, latents), (1, 3, side * factor, side * factor))
+
+
+def _rendered(model: Denoiser, latents: Tensor) -> Tensor:
+    """A picture; decoded once more if it is not finite, see ``Decode``."""
+    picture = model.render(latents)
+    return picture if is_finite(picture) else model.render(latents)
 
 
 def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
@@ -80,6 +91,6 @@ def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = N
         raise ModelUnavailableError(
             f"the {what} makes {list(made.shape)} numbers where {list(shape)} are due"
         )
-    if not bool(made.isfinite().all()):
+    if not is_finite(made):
         raise ModelUnavailableError(f"the {what} makes numbers that are not finite")
     return made

@@ -10,7 +10,7 @@ from app.api.access.auditing import note
 from app.api.access.caller import identity_of
 from app.api.access.keys.errors import MissingScopeError
 from app.api.access.keys.needs import needs
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.problems.validation import otherwise
 from app.api.services import Services, TheServices
@@ -23,7 +23,7 @@ from jobs.callers.secret import KEY_ID, draw_key
 from jobs.errors import LodestarError, UnknownKeyError
 from jobs.wire import AtMost, Wire, same_field
 
-router = APIRouter(prefix="/v1/admin/keys", tags=["keys"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/admin/keys", tags=["keys"], route_class=OwnRoute)
 
 MAX_LIFETIME_S = 10 * 365 * 24 * 3600
 MAX_OVERLAP_S = 90 * 24 * 3600

@@ -5,12 +5,12 @@ from pydantic import Field
 
 from app.api.access.caller import caller_of, identity_of
 from app.api.access.keys.needs import needs_key
-from app.api.intake.intake import IntakeRoute
+from app.api.intake.intake import OwnRoute
 from jobs.callers.identity import Via
 from jobs.callers.scopes import Scope
 from jobs.wire import Wire
 
-router = APIRouter(prefix="/v1/whoami", tags=["keys"], route_class=IntakeRoute)
+router = APIRouter(prefix="/v1/whoami", tags=["keys"], route_class=OwnRoute)
 
 
 class WhoAmI(Wire):

@@ -131,8 +131,8 @@ def test_every_listed_sampler_and_schedule_is_taken(
 @pytest.mark.parametrize(
     "args",
     [
-        [{"scale": 0.2, "cutouts": 8, "prompt": "an apple"}],
-        {"scale": 0.2, "cutouts": 8, "prompt": "an apple"},
+        [{"preset": "laion", "scale": 0.2, "cutouts": 8, "prompt": "an apple"}],
+        {"preset": "laion", "scale": 0.2, "cutouts": 8, "prompt": "an apple"},
         [True, "laion", None, "an apple", 0.2, 8],
     ],
     ids=["object", "bare object", "positions"],

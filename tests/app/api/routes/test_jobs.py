@@ -49,7 +49,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "eta": 0.0,
         "num_images": 1,
         "guidance": {
-            "preset": "laion",
+            "preset": "fast",
             "clip": "pocket-m",
             "objectives": [
                 {
@@ -61,16 +61,16 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
                     "end": 1.0,
                 }
             ],
-            "scale": 0.1,
-            "cutouts": 48,
-            "overview_cuts": "48",
+            "scale": 0.2,
+            "cutouts": 4,
+            "overview_cuts": "4",
             "inner_cuts": "0",
             "cut_pow": 1.0,
             "stratified": False,
-            "start": 0.0,
+            "start": 0.6,
             "end": 1.0,
-            "last_step": True,
-            "stride": 1,
+            "last_step": False,
+            "stride": 2,
             "reuse": False,
             "patience": 0,
             "recurrences": 1,
@@ -89,6 +89,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "upscale": None,
         "timeout_s": 3600.0,
         "priority": "normal",
+        "labels": [],
     }
 
 
@@ -186,6 +187,75 @@ def test_a_worker_cannot_finish_a_job_that_was_deleted(
     client.delete(f"/v1/jobs/{job_id}")
     with pytest.raises(LeaseLostError):
         worker.leases.succeed(lease, ())
+
+
+def test_a_job_is_run_again_as_it_was_asked_for_then(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker
+) -> None:
+    webhook = {"url": "https://example.com/hook", "events": ["started", "done"]}
+    shape = {"guidance": True, "select": {"candidates": 3}, "hires": {}, "priority": "low"}
+    job_id = submit(**shape, webhook=webhook)
+    worker.fail(job_id, DeadlineExceededError("it ran for more than 5 s"))
+    key = {"Idempotency-Key": "again"}
+    answers = [client.post(f"/v1/jobs/{job_id}/retry", headers=key) for _ in range(2)]
+    first, (job, again) = client.get(f"/v1/jobs/{job_id}").json(), (answer.json() for answer in answers)
+    assert (answers[0].status_code, answers[0].headers["Location"]) == (202, f"/v1/jobs/{job['id']}")
+    assert answers[1].headers["Idempotency-Replayed"] == "true"
+    assert (again["id"], first["status"]) == (job["id"], "failed")
+    assert job["id"] != job_id
+    assert job["request"] == first["request"]
+    assert (job["webhook"]["url"], job["webhook"]["events"]) == (webhook["url"], webhook["events"])
+
+
+def test_a_list_has_one_status_or_several(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker
+) -> None:
+    done, runs, waits = (submit() for _ in range(3))
+    worker.succeed(done)
+    worker.claim(runs)
+
+    def listed(query: str) -> list[str]:
+        return [job["id"] for job in client.get(f"/v1/jobs?{query}").json()["data"]]
+
+    assert listed("status=running&status=succeeded") == [runs, done]
+    assert listed("status=queued&status=queued") == [waits]
+    assert listed("") == [waits, runs, done]
+    page = client.get("/v1/jobs?status=queued&status=succeeded&limit=1").json()
+    assert [job["id"] for job in page["data"]] == [waits]
+    assert listed(f"status=queued&status=succeeded&cursor={page['next_cursor']}") == [done]
+
+
+def test_jobs_are_found_by_their_labels(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker
+) -> None:
+    one = submit(labels=["sweep 7", "café", "sweep 7"])
+    both, none = submit(labels=["sweep 7"]), submit()
+    assert client.get(f"/v1/jobs/{one}").json()["request"]["labels"] == ["sweep 7", "café"]
+
+    def listed(**params: str) -> list[str]:
+        return [job["id"] for job in client.get("/v1/jobs", params=params).json()["data"]]
+
+    assert listed(label="sweep 7") == [both, one]
+    assert listed(label="café") == [one]
+    assert listed(label="sweep") == []
+    worker.succeed(one)
+    assert listed(label="sweep 7", status="succeeded") == [one]
+    page = client.get("/v1/jobs?label=sweep 7&limit=1").json()
+    assert listed(label="sweep 7", cursor=page["next_cursor"]) == [one]
+    client.delete(f"/v1/jobs/{one}")
+    assert listed(label="sweep 7") == [both]
+    again = client.post(f"/v1/jobs/{both}/retry").json()["id"]
+    assert listed(label="sweep 7") == [again, both]
+    assert none in listed()
+
+
+def test_an_unknown_field_of_a_query_is_refused_and_named(client: TestClient) -> None:
+    for method, path in (("GET", "/v1/jobs"), ("GET", "/v1/queue"), ("POST", "/v1/jobs")):
+        answer = client.request(method, f"{path}?prompt=fox", json=PROMPT if method == "POST" else None)
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert error["field"] == "prompt"
+        assert "no such field in its query; it takes" in error["message"]
 
 
 @pytest.mark.parametrize(

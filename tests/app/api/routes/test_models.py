@@ -28,6 +28,7 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
         "sampler": "ddim",
         "schedule": "default",
         "clip": "pocket-m",
+        "preset": "fast",
     }
     assert pocket["clips"] == ["pocket-m", "pocket-s"]
     assert "euler" in pocket["samplers"]
@@ -36,6 +37,7 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
     presets = {preset["id"]: preset for preset in pocket["guidance_presets"]}
     assert list(presets) == list(PRESETS)
     assert presets["diffusers"]["target"] == "noisy"
+    assert (presets["fast"]["cost"], presets["laion"]["cost"], presets["NONE"]["cost"]) == (1.3, 7.5, None)
 
 
 def test_a_preset_says_what_it_fills_in(client: TestClient) -> None:

@@ -6,7 +6,6 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import get_args
 
 import pytest
 
@@ -41,7 +40,7 @@ def on_a_terminal(*words: str, **env: str) -> str:
 
 
 def test_the_statuses_of_the_command_are_those_of_jobs() -> None:
-    assert get_args(Status) == tuple(JobStatus)
+    assert [*Status] == [*JobStatus]
 
 
 def test_jobs_are_listed_newest_first_as_lines_that_a_pipe_can_cut(

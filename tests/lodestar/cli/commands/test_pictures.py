@@ -34,6 +34,29 @@ def test_a_run_starts_from_a_file(run: Run, queue: JobQueue) -> None:
     assert request.init.image.digest is not None
 
 
+def test_the_picture_grows_and_a_part_of_it_is_named(run: Run, queue: JobQueue) -> None:
+    Image.new("RGB", (64, 64), "white").save("pear.png")
+    start = ("a fox", "--image", "pear.png", "--strength", "1")
+    request = submitted(run, queue, *start, "--outpaint", "right=32,down=16")
+    assert request.outpaint is not None
+    assert request.outpaint.sides == {"left": 0, "right": 32, "up": 0, "down": 16}
+    request = submitted(run, queue, *start, "--outpaint", "16")
+    assert request.outpaint is not None
+    assert set(request.outpaint.sides.values()) == {16}
+
+
+def test_a_second_pass_and_variations_of_a_seed(run: Run, queue: JobQueue) -> None:
+    request = submitted(run, queue, "a fox", "--hires", "2", "--seed", "7", "--variation-seed", "9")
+    assert (request.hires, request.variation) != (None, None)
+    assert request.hires is not None
+    assert (request.hires.width, request.hires.height) == (2 * request.width, 2 * request.height)
+    assert request.variation is not None
+    assert (request.variation.seed, request.variation.strength) == (9, 0.1)
+    request = submitted(run, queue, "a fox", "--variation-strength", "0.3")
+    assert request.variation is not None
+    assert request.variation.strength == 0.3
+
+
 def test_any_field_can_be_set(run: Run, queue: JobQueue) -> None:
     sets = ("--set", "guidance.end=0.8", "--set", "priority=high", "--set", "guidance.preset=fast")
     request = submitted(run, queue, "a fox", *sets)
@@ -64,6 +87,13 @@ def test_a_request_comes_from_a_pipe(run: Run, queue: JobQueue, monkeypatch: pyt
         ((), "prompt: Field required"),
         (("a fox", "--set", "steps"), "--set needs FIELD=VALUE, not 'steps'"),
         (("a fox", "--set", "guidance.nope=1"), "guidance.nope: Extra inputs are not permitted"),
+        (("a fox", "--image", "list.json", "--outpaint", "right"), "--outpaint needs sides once each"),
+        (("a fox", "--image", "list.json", "--outpaint", "up=1,up=2"), "--outpaint needs sides once each"),
+        (("a fox", "--image", "list.json", "--outpaint", "lef=1"), "outpaint.lef: Extra inputs"),
+        (
+            ("a fox", "--image", "list.json", "--outpaint", "up=few"),
+            "outpaint.up: Input should be a valid integer",
+        ),
         (("a fox", "--best-of", "2", "--keep", "3"), "select"),
         (("a fox", "--no-guide", "--set", "guidance.end=0.8"), "--no-guide contradicts"),
         (("--request", "missing.json"), "missing.json cannot be read"),

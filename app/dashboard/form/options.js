@@ -1,0 +1,95 @@
+// All options: a control for every field of a request, from the API's own schema.
+
+import { element } from "../parts/dom.js";
+import { Control } from "./control.js";
+import { fieldsOf } from "./schema.js";
+import { Slider } from "./slider.js";
+
+const GROUPS = [
+  ["Prompt", ["prompt", "negative_prompt", "prompt_syntax", "long_prompt"]],
+  ["Picture", ["model", "num_images", "width", "height", "select", "hires", "upscale"]],
+  ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "eta", "seed", "variation", "init", "mask"]],
+  ["Guidance", ["guidance"]],
+  ["Job", ["labels", "preview_every_steps", "priority", "timeout_s", "webhook"]],
+];
+const MEASURED = "Beside each: the time of a step, 1 being that of an unguided one, and the gain in similarity to the prompt, both as measured on the pocket model.";
+
+export class Options {
+  #controls;
+  #switches;
+  #models;
+
+  // `controls` and `switches` are those of the whole form, by the paths of their fields; more are added here.
+  constructor(controls, switches) {
+    this.#controls = controls;
+    this.#switches = switches;
+  }
+
+  // Make the controls of these schemas that there are not yet; the groups that hold them.
+  build(schemas, models) {
+    this.#models = models;
+    const fields = new Map(fieldsOf(schemas.GenerateRequest, schemas).map((field) => [field.name, field]));
+    const grouped = new Set(GROUPS.flatMap(([, names]) => names));
+    const others = [...fields.keys()].filter((name) => !grouped.has(name));
+    return [...GROUPS, ["More", others]].map(([title, names]) => this.#group(title, names.map((name) => fields.get(name)).filter(Boolean))).filter(Boolean);
+  }
+
+  #group(title, fields) {
+    const isElsewhere = ({ path, fields: inner }) => this.#controls.has(path) || (inner.length > 0 && inner.every((one) => this.#controls.has(one.path)));
+    const left = fields.filter((field) => !isElsewhere(field));
+    const plain = left.filter(({ kind }) => kind !== "group");
+    const nested = left.filter(({ kind }) => kind === "group").map((field) => this.#switched(field));
+    if (plain.length + nested.length === 0) return null;
+    if (plain.length === 0 && nested.length === 1) return nested[0];
+    const grid = element("div", { className: "grid" }, ...plain.map((field) => this.#control(field)));
+    return element("fieldset", { className: "group" }, element("legend", { textContent: title }), grid, ...nested);
+  }
+
+  // An object that is sent only if its switch is on.
+  #switched(field) {
+    const own = field.fields.filter(({ path }) => !this.#controls.has(path)); // others are above, where the picture is
+    const fields = own.map((inner) => (inner.kind === "group" ? { ...inner, kind: "json" } : inner));
+    const body = element("fieldset", { className: "grid", disabled: true, ariaLabel: field.label }, ...fields.map((inner) => this.#control(inner)));
+    const known = this.#switches.get(field.name);
+    const box = known ?? element("input", { type: "checkbox", id: `field-${field.path}` });
+    this.#switches.set(field.name, box);
+    const legend = known ? field.label : element("label", { className: "switch" }, box, field.label);
+    const all = element("fieldset", { className: "group" }, element("legend", {}, legend), element("p", { className: "hint", textContent: field.description }), body);
+    const isAbove = known && !known.isConnected; // its switch is what is there, such as a picture
+    box.showSwitch = () => {
+      body.disabled = !box.checked;
+      body.hidden = !box.checked;
+      all.hidden = Boolean(isAbove) && !box.checked; // there is nothing to set without a picture
+    };
+    box.addEventListener("change", box.showSwitch);
+    return all;
+  }
+
+  #control(field) {
+    const made = field.kind === "share" ? new Slider(field) : new Control(this.#offered(field));
+    this.#controls.set(field.path, made);
+    return made.node;
+  }
+
+  // The field with the values that this server knows for it.
+  #offered(field) {
+    const [first] = this.#models;
+    switch (field.path) {
+      case "model": return { ...field, kind: "choice", options: this.#models.map(({ id }) => id) };
+      case "width":
+      case "height": return { ...field, minimum: undefined, maximum: undefined }; // those of the model are shown below
+      case "guidance.clip":
+      case "select.scorer": return { ...field, kind: "choice", options: first?.clips ?? [] };
+      case "guidance.preset": return { ...field, named: namedBy(first?.guidance_presets ?? []), description: `${field.description} ${MEASURED}` };
+      default: return field;
+    }
+  }
+}
+
+// What a preset is called where it is chosen: with its cost and its gain.
+const namedBy = (presets) => (id) => {
+  const { cost, gain } = presets.find((preset) => preset.id === id) ?? {};
+  return typeof cost === "number" ? `${id} (${cost} × time, ${signed(gain)})` : id;
+};
+
+const signed = (gain) => `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(3)}`;
