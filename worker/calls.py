@@ -26,6 +26,7 @@ from worker.rows import AdapterUse, Rows
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
 MAX_BATCH_CUTOUTS = 256
+DECODINGS = 2  # of latents whose picture is not finite
 
 
 class Call(ABC):
@@ -220,7 +221,11 @@ class Guide(Call):
 
 @dataclass(frozen=True)
 class Decode(Call):
-    """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed."""
+    """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed.
+
+    Once that is known, the model decodes in a wider number format if there is one. So who finds a picture that is not
+    finite asks again: ``DECODINGS`` times in all.
+    """
 
     model: str
     latents: Tensor  # [1, C, h, w]

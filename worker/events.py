@@ -26,7 +26,7 @@ class Fetch(Event):
 
     is_answered_later: ClassVar[bool] = True
 
-    read: Callable[[], Tensor]
+    read: Callable[[], Tensor | None]
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@ run, so a batch advances by elementwise sums there, whatever its pictures' solve
 Nothing is read from the device, and no sum runs over pictures: a picture has the same bits alone and in a batch.
 
 Each part of a state is a tensor by itself. Most of a long memory only grows older at a call: such a part stays where it
-is under another name, and no value is copied (``worker/patterns.py``).
+is under another name, and no value is copied (``worker/patterns.py``). Memory that nothing reads now is used again:
+fresh memory costs as much as a sum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from worker.patterns import INPUTS, NOISE, ORDER, OUTPUT, PARTS, Made, Pattern, X, joined, pattern
+from worker.patterns import INPUTS, NOISE, ORDER, OUTPUT, PARTS, Coefficients, Made, X, joined
 
 Parts = tuple[
     Tensor | None, ...
@@ -24,33 +25,38 @@ Term = tuple[Tensor, Tensor]  # of a sum: values [N, C, h, w] with their weights
 
 
 @dataclass(frozen=True, eq=False)
-class Coefficients:
-    """A run as weights.
+class Stack:
+    """The parts of the states of a batch, and memory for the next call of the same batch.
 
     Attributes:
-        weights: of the inputs in each part of the state after a call, [calls, PARTS, INPUTS], float32 on the CPU.
-        timesteps: of the calls, [calls], likewise.
-        moves: the parts that move with the latents after a step, each with its weight, for each step.
-        patterns: what each call makes the parts of.
+        parts: with a row for each state.
+        spare: tensors of the same shape that nothing reads any more.
+        held: those that nothing reads after the next call. A prediction holds the latents before its call until its
+            step is done, which makes two calls at most.
     """
 
-    weights: Tensor
-    timesteps: Tensor
-    moves: tuple[tuple[tuple[int, float], ...], ...]
-    patterns: tuple[Pattern, ...] = field(init=False)
-    _rows: dict[torch.device, tuple[Tensor, ...]] = field(default_factory=dict, init=False)
+    parts: Parts
+    spare: list[Tensor] = field(default_factory=list)
+    held: list[Tensor] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Find the patterns."""
-        moved = frozenset(part for step in self.moves for part, _ in step)
-        object.__setattr__(self, "patterns", tuple(pattern(call, moved) for call in self.weights))
+    @property
+    def latents(self) -> Tensor:
+        """The part that every state has, [N, C, h, w]."""
+        latents = self.parts[X]
+        assert latents is not None
+        return latents
 
-    def rows(self, device: torch.device) -> tuple[Tensor, ...]:
-        """A row for each call: its timestep, then its weights, [1 + PARTS * INPUTS]; uploaded once."""
-        if device not in self._rows:
-            flat = torch.cat([self.timesteps[:, None], self.weights.flatten(1)], dim=1)
-            self._rows[device] = flat.to(device).unbind()
-        return self._rows[device]
+    def memory(self) -> Tensor:
+        """Memory for a part, of any content."""
+        return self.spare.pop() if self.spare else torch.empty_like(self.latents)
+
+    def followed_by(self, parts: Parts) -> "Stack":
+        """The stack after a call that has made these parts."""
+        kept = {id(part) for part in parts}
+        gone = {id(part): part for part in self.parts if part is not None and id(part) not in kept}
+        latents = gone.pop(id(self.latents), None)
+        spare = [*self.spare, *self.held, *gone.values()]
+        return Stack(parts, spare, [] if latents is None else [latents])
 
 
 class LatentState:
@@ -61,39 +67,35 @@ class LatentState:
 
     Attributes:
         run: the coefficients of its solver.
+        shape: of the latents, without the batch: [C, h, w].
         call: number of the next call of the denoiser.
-        parts: the tensors.
+        stack: the tensors.
         row: of each.
     """
 
-    __slots__ = ("_marked", "call", "parts", "row", "run")
+    __slots__ = ("_marked", "call", "row", "run", "shape", "stack")
 
     def __init__(self, run: Coefficients, x: Tensor) -> None:
         """Start a run.
 
         Args:
             run: its coefficients.
-            x: the latents to start from, [1, C, h, w], on the model's device.
+            x: the latents to start from, [1, C, h, w], on the model's device; copied.
         """
-        self.run = run
+        self.run, self.shape = run, x.shape[1:]
         self.call, self.row = 0, 0
-        self.parts: Parts = (x, *(None for _ in PARTS[1:]))
-        self._marked = self.parts, self.call
-
-    @property
-    def shape(self) -> torch.Size:
-        """Of the latents, without the batch: [C, h, w]."""
-        return latents_of(self.parts).shape[1:]
+        self.stack = Stack((x.clone(), *(None for _ in PARTS[1:])))
+        self._marked = self.stack.parts, self.call
 
     @property
     def device(self) -> torch.device:
         """Where the latents are."""
-        return latents_of(self.parts).device
+        return self.stack.latents.device
 
     @property
     def x(self) -> Tensor:
         """The latents, [1, C, h, w]."""
-        return latents_of(self.parts)[self.row : self.row + 1]
+        return self.stack.latents[self.row : self.row + 1]
 
     def shift(self, step: int, shift: Tensor) -> None:
         """Move the latents after a step, and the memory as if they had always been on that trajectory.
@@ -105,13 +107,13 @@ class LatentState:
         for place, weight in self.run.moves[step]:
             # In place: the row is this picture's own. No prediction holds it, since none of these parts is ever a
             # call's input under another name (``pattern``).
-            part = self.parts[place]
+            part = self.stack.parts[place]
             assert part is not None
             part[self.row].add_(shift[0], alpha=weight)
 
     def mark(self) -> None:
         """Save the state before a step that may be repeated."""
-        self._marked = self._copied(self.parts, self.row), self.call
+        self._marked = self._copied(self.stack.parts, self.row), self.call
 
     def renoise(self, keep: float, noise: Tensor) -> None:
         """Go back to the marked memory, with the latents that the forward process makes of the present ones.
@@ -122,7 +124,7 @@ class LatentState:
         """
         marked, self.call = self._marked
         # A copy again: the memory moves with the latents, and the step may be repeated once more.
-        self.parts = (keep * self.x + noise, *self._copied(marked, 0)[1:])
+        self.stack = Stack((keep * self.x + noise, *self._copied(marked, 0)[1:]))
         self.row = 0
 
     @staticmethod
@@ -130,30 +132,22 @@ class LatentState:
         return tuple(None if part is None else part[row : row + 1].clone() for part in parts)
 
 
-def latents_of(parts: Parts) -> Tensor:
-    """The latents among the parts, which every picture has, [N, C, h, w]."""
-    latents = parts[X]
-    assert latents is not None
-    return latents
-
-
-def gathered(states: Sequence[LatentState]) -> Parts:
-    """The parts of a batch's states, [N, C, h, w] each; without a copy if they are together already."""
-    parts = states[0].parts
-    latents = latents_of(parts)
-    if len(latents) == len(states) and all(
-        state.parts is parts and state.row == row for row, state in enumerate(states)
+def gathered(states: Sequence[LatentState]) -> Stack:
+    """The parts of a batch's states; without a copy if they are together already."""
+    stack = states[0].stack
+    if len(stack.latents) == len(states) and all(
+        state.stack is stack and state.row == row for row, state in enumerate(states)
     ):
-        return parts
-    nothing = torch.zeros_like(latents[0])
-    return tuple(_stacked(states, place, nothing) for place in range(len(PARTS)))
+        return stack
+    nothing = torch.zeros_like(stack.latents[0])
+    return Stack(tuple(_stacked(states, place, nothing) for place in range(len(PARTS))))
 
 
 def _stacked(states: Sequence[LatentState], place: int, nothing: Tensor) -> Tensor | None:
     """One part of each state; zero where a state lacks it. None if all do."""
-    if all(state.parts[place] is None for state in states):
+    if all(state.stack.parts[place] is None for state in states):
         return None
-    found = ((state.parts[place], state.row) for state in states)
+    found = ((state.stack.parts[place], state.row) for state in states)
     return torch.stack([nothing if part is None else part[row] for part, row in found])
 
 
@@ -165,35 +159,36 @@ def calls_of(states: Sequence[LatentState]) -> Tensor:
 
 def advanced(
     states: Sequence[LatentState],
-    before: Parts,
+    before: Stack,
     calls: Tensor,
     outputs: Sequence[Term],
     noise: Tensor | None,
-) -> Parts:
+) -> Stack:
     """The parts of each state after its next call.
 
     Args:
         states: of the batch.
-        before: their parts, [N, C, h, w] each.
+        before: their parts.
         calls: as of ``calls_of``.
         outputs: of the denoiser, one for each row of a picture, with its weight.
         noise: standard normal where a run draws some, [N, C, h, w]; None if none does.
     """
     made = joined(frozenset(state.run.patterns[state.call] for state in states)).parts
-    sums = _Sums([*before, *[None] * (len(INPUTS) - len(before))], outputs, calls[:, 1:, None, None, None])
-    sums.inputs[NOISE] = noise
+    inputs: list[Tensor | None] = [*before.parts, *[None] * (len(INPUTS) - len(PARTS))]
+    inputs[NOISE] = noise
+    sums = _Sums(inputs, outputs, calls[:, 1:, None, None, None], before.memory)
     after: list[Tensor | None] = [None for _ in PARTS]
     for place, found_at in ORDER:
         after[place] = sums.of(place, made[place])
         if found_at is not None:
             sums.inputs[found_at] = after[place]
-    return tuple(after)
+    return before.followed_by(tuple(after))
 
 
-def move_on(states: Sequence[LatentState], after: Parts) -> None:
+def move_on(states: Sequence[LatentState], after: Stack) -> None:
     """Give each state its parts after a call. It cannot fail, so a batch that does is tried again from where it was."""
     for row, state in enumerate(states):
-        state.parts, state.row = after, row
+        state.stack, state.row = after, row
         state.call += 1
 
 
@@ -205,11 +200,13 @@ class _Sums:
         inputs: by their place in INPUTS, [N, C, h, w] each.
         outputs: in place of the denoiser's combined one.
         weights: of the inputs in each part, [N, PARTS * INPUTS, 1, 1, 1].
+        memory: for a sum.
     """
 
     inputs: list[Tensor | None]
     outputs: Sequence[Term]
     weights: Tensor
+    memory: Callable[[], Tensor]
 
     def of(self, place: int, made: Made) -> Tensor | None:
         """A part; None if no picture has it."""
@@ -217,7 +214,11 @@ class _Sums:
             return None if made is None else self.inputs[made]
         total: Tensor | None = None
         for value, weight in (term for number in made for term in self._terms(place, number)):
-            total = value * weight if total is None else total.addcmul_(value, weight)
+            total = (
+                torch.mul(value, weight, out=self.memory())
+                if total is None
+                else total.addcmul_(value, weight)
+            )
         return total
 
     def _terms(self, place: int, number: int) -> Sequence[Term]:

@@ -1,8 +1,9 @@
-"""What each part of a state is made of at a call, so that a batch computes no more than its pictures need."""
+"""A run as weights, and what each part of a state is made of at a call: a batch computes no more than that."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+import torch
 from torch import Tensor
 
 # Parts of a state: the latents, the value of the last step, the latents at its start, the values of the steps before.
@@ -75,3 +76,33 @@ def joined(patterns: frozenset[Pattern]) -> Pattern:
         parts.append(only if isinstance(only, int) else (union or None))
         terms.append(union)
     return Pattern(tuple(parts), tuple(terms))
+
+
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """A run as weights.
+
+    Attributes:
+        weights: of the inputs in each part of the state after a call, [calls, PARTS, INPUTS], float32 on the CPU.
+        timesteps: of the calls, [calls], likewise.
+        moves: the parts that move with the latents after a step, each with its weight, for each step.
+        patterns: what each call makes the parts of.
+    """
+
+    weights: Tensor
+    timesteps: Tensor
+    moves: tuple[tuple[tuple[int, float], ...], ...]
+    patterns: tuple[Pattern, ...] = field(init=False)
+    _rows: dict[torch.device, tuple[Tensor, ...]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        """Find the patterns."""
+        moved = frozenset(part for step in self.moves for part, _ in step)
+        object.__setattr__(self, "patterns", tuple(pattern(call, moved) for call in self.weights))
+
+    def rows(self, device: torch.device) -> tuple[Tensor, ...]:
+        """A row for each call: its timestep, then its weights, [1 + PARTS * INPUTS]; uploaded once."""
+        if device not in self._rows:
+            flat = torch.cat([self.timesteps[:, None], self.weights.flatten(1)], dim=1)
+            self._rows[device] = flat.to(device).unbind()
+        return self._rows[device]

@@ -26,6 +26,21 @@ class Readback:
         return self._copy.shape
 
     @property
+    def is_here(self) -> bool:
+        """Whether the tensor has come.
+
+        Raises:
+            DeviceLostError: it never will.
+        """
+        if self._done is None:
+            return True
+        try:
+            is_here: bool = self._done.query()
+        except RuntimeError as error:
+            raise DeviceLostError(f"the device is lost: {error}") from error
+        return is_here
+
+    @property
     def tensor(self) -> Tensor:
         """The tensor on the CPU; waits until it has come.
 

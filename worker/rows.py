@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from torch import Tensor
 
@@ -81,7 +82,7 @@ class Row:
     adapters: tuple[AdapterUse, ...] = ()
     controls: tuple[ControlUse, ...] = ()
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """The shapes of the conditions, in which the rows of one batch agree. Adapters and controls may differ."""
         others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))

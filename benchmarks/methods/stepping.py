@@ -30,6 +30,7 @@ from worker.engine.solo import sampler_of
 from worker.events import Stepped
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.clip import ClipModel
+from worker.models.controls.held import NOTHING
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.footprint import peak_memory
@@ -212,9 +213,9 @@ def _shipped(device: Device) -> Any:
     registry = ModelRegistry(load_catalog(CATALOG), device)
     stock = StableDiffusionPipeline.from_pretrained(MODELS / "pocket")
     model = StableDiffusion(stock.components, device)
-    return SimpleNamespace(
-        catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model, clip=registry.clip
-    )
+    models = SimpleNamespace(catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model)
+    models.clip, models.adapter, models.control = registry.clip, registry.adapter, registry.control
+    return models
 
 
 def random_models(shapes: Shapes, device: Device) -> Any:
@@ -222,11 +223,10 @@ def random_models(shapes: Shapes, device: Device) -> Any:
     torch.manual_seed(0)
     torch.set_default_dtype(device.dtype)
     folder = MODELS / "pocket"
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", model_max_length=77)
     stock = StableDiffusionPipeline(
         vae=AutoencoderKL(**shapes.vae),
         text_encoder=CLIPTextModel(CLIPTextConfig(**shapes.text)),
-        tokenizer=tokenizer,
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", model_max_length=77),
         unet=UNet2DConditionModel(**shapes.unet),
         scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
         safety_checker=None,
@@ -245,6 +245,6 @@ def random_models(shapes: Shapes, device: Device) -> Any:
         id="model", path=folder, clip="clip", cfg_scale=7.5, width=px, height=px, min_px=8, max_px=px
     )
     catalog = Catalog(models=(card,), clips=(ClipCard(id="clip", path=folder),))
-    return SimpleNamespace(
-        catalog=catalog, device=device, stock=stock, diffusion=lambda _: model, clip=lambda _: clip
-    )
+    models = SimpleNamespace(catalog=catalog, device=device, stock=stock, diffusion=lambda _: model)
+    models.clip, models.adapter, models.control = lambda _: clip, NOTHING.adapter, NOTHING.control
+    return models

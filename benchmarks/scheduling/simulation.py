@@ -19,9 +19,9 @@ from worker.calls import Call, Decode, Denoise, EmbedImage, EmbedText, EncodeTex
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
-from worker.latents import Coefficients, LatentState
+from worker.latents import LatentState
 from worker.models.device import CPU_CAPACITY
-from worker.patterns import INPUTS, PARTS
+from worker.patterns import INPUTS, PARTS, Coefficients
 from worker.rows import Row
 
 ITERATION_S = 0.002  # between two batches

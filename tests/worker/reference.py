@@ -20,7 +20,7 @@ class ReferenceState:
     def __init__(self, solver: Solver, run: LinearRun, x: Tensor) -> None:
         self.solver, self.x, self.call = solver, x, 0
         self._calls = [call for calls in run.calls for call in calls]
-        self._marked = 0
+        self._marked = self.call, solver.past, solver.start
 
     @property
     def shape(self) -> torch.Size:
@@ -30,14 +30,11 @@ class ReferenceState:
         self.x = self.solver.shifted(step, self.x, shift)
 
     def mark(self) -> None:
-        self.solver.mark()
-        self._marked = self.call
+        self._marked = self.call, self.solver.past, self.solver.start
 
     def renoise(self, keep: float, noise: Tensor) -> None:
-        step = self.solver.steps[self._calls[self._marked].step]
-        nothing = torch.zeros_like(noise)
-        self.x = self.solver.renoised(self.x, step, nothing) + noise
-        self.call = self._marked
+        self.call, self.solver.past, self.solver.start = self._marked
+        self.x = keep * self.x + noise
 
     @property
     def timestep(self) -> float:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
-from worker.latents import LatentState, Parts, advanced, calls_of, gathered, move_on
+from worker.latents import LatentState, Parts, Stack, advanced, calls_of, gathered, move_on
 from worker.patterns import OUTPUT, PARTS
 from worker.sampling.linear_run import LinearRun, linear_run
 
@@ -25,10 +25,9 @@ def random(seed: int) -> Tensor:
 def take(states: list[LatentState]) -> Tensor:
     """One call of all; the output."""
     before = gathered(states)
-    assert before[0] is not None
-    output = torch.tanh(before[0])
+    output = torch.tanh(before.latents)
     outputs = [(output, torch.ones(len(states), 1, 1, 1))]
-    move_on(states, advanced(states, before, calls_of(states), outputs, torch.cos(before[0])))
+    move_on(states, advanced(states, before, calls_of(states), outputs, torch.cos(before.latents)))
     return output
 
 
@@ -38,16 +37,16 @@ def step(state: LatentState, run: LinearRun, number: int) -> list[tuple[Tensor, 
 
 
 def memory(state: LatentState) -> list[Tensor]:
-    return [part[state.row].clone() for part in state.parts[1:] if part is not None]
+    return [part[state.row].clone() for part in state.stack.parts[1:] if part is not None]
 
 
 def test_values_that_only_grow_older_are_not_copied() -> None:
     states = [LatentState(run_of(SamplerName.LMS).coefficients, random(seed)) for seed in range(3)]
     before: Parts = ()
     for _ in range(4):
-        before = gathered(states)
+        before = gathered(states).parts
         take(states)
-    after = states[0].parts
+    after = states[0].stack.parts
     for older, younger in (("past 1", "past 0"), ("past 2", "past 1"), ("past 3", "past 2")):
         assert after[PARTS.index(older)] is before[PARTS.index(younger)]
 
@@ -104,3 +103,39 @@ def test_moving_one_picture_moves_no_other_of_its_batch(name: SamplerName) -> No
         states[0].shift(number, random(number))
         assert torch.equal(states[1].x, other[0])
         assert all(map(torch.equal, memory(states[1]), other[1]))
+
+
+def ends(runs: list[LinearRun]) -> list[Tensor]:
+    """The latents of pictures that stay together; those before a call are whole until the call after it is done."""
+    states = [LatentState(run.coefficients, random(seed)) for seed, run in enumerate(runs)]
+    held: list[tuple[Tensor, Tensor]] = []
+    for number in range(STEPS):
+        for _ in range(min(len(run.calls[number]) for run in runs)):
+            latents = gathered(states).latents
+            held = [*held[-1:], (latents, latents.clone())]
+            take(states)
+            assert all(torch.equal(latents, before) for latents, before in held)
+        if len(set(runs)) == 1:
+            states[1].shift(number, random(number))
+            held = []  # in place
+    return [state.x.clone() for state in states]
+
+
+@pytest.mark.parametrize("names", [*([name] for name in SamplerName), list(SamplerName)])
+def test_memory_is_written_again_where_nothing_reads_it(
+    names: list[SamplerName], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reused = 0
+
+    def spoiled(stack: Stack) -> Tensor:
+        nonlocal reused
+        reused += bool(stack.spare)
+        memory = stack.spare.pop() if stack.spare else torch.empty_like(stack.latents)
+        return memory.fill_(float("nan"))
+
+    runs = [run_of(name) for name in names for _ in range(3)]
+    monkeypatch.setattr(Stack, "memory", lambda stack: torch.empty_like(stack.latents))
+    expected = ends(runs)
+    monkeypatch.setattr(Stack, "memory", spoiled)
+    assert all(map(torch.equal, ends(runs), expected))
+    assert reused >= STEPS - 3

@@ -5,16 +5,13 @@ of the web UI's widely used extension: a weight and a blend with the encoder's o
 embedding.
 """
 
-import math
 from collections import OrderedDict
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import Module
 from torch.nn import functional as F
 
-from worker.aesthetics.fitting import Completion, Fitting
 from worker.calls import Tuning
 
 CACHE_SIZE = 64
@@ -64,28 +61,6 @@ def turned(direction: Tensor, text: Tensor, angle: float, *, negative: bool) -> 
     """
     goal = F.normalize(direction - text, dim=0) if negative else text
     return F.normalize(slerp(direction, goal, angle), dim=0)
-
-
-def tuned_states(
-    encoder: Module,
-    projection: Tensor,
-    tokens: Tensor,
-    direction: Tensor,
-    *,
-    steps: int,
-    lr: float,
-    completion: Completion | None = None,
-    known: Tensor | None = None,
-) -> Tensor:
-    """The last hidden states [N, L, D] of a text encoder after T steps of Adam on a copy of its weights, in one go.
-
-    Arguments and errors are those of ``Fitting``.
-    """
-    fitting = Fitting(
-        encoder, projection, tokens, direction, steps=steps, lr=lr, completion=completion, known=known
-    )
-    fitting.advance(math.inf)
-    return fitting.states()
 
 
 class TuningCache:

@@ -26,7 +26,7 @@ from worker.calls import (
     PullBack,
 )
 from worker.guidance.gradient import Gradient, guidance_gradients
-from worker.latents import advanced, calls_of, gathered, latents_of, move_on
+from worker.latents import Stack, advanced, calls_of, gathered, move_on
 from worker.models.adapters.files import TEXT
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
@@ -75,7 +75,7 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     """The prediction of each call, whose solver goes on; one pass of the denoiser holds the rows of all calls."""
     model, states = models.diffusion(calls[0].model), [call.state for call in calls]
     before, next_calls = gathered(states), calls_of(states)
-    x, timesteps = latents_of(before), next_calls[:, 0]
+    x, timesteps = before.latents, next_calls[:, 0]
     rows = model.rows([call.rows for call in calls], models)
     outputs = model.predict(x, timesteps, rows)
     starts = [0, *accumulate(call.size for call in calls[:-1])]
@@ -83,8 +83,11 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
         if call.kept is not None:
             own = outputs[start : start + call.size]
             own.copy_(call.kept.outputs(own, x[place : place + 1]))
-    after = advanced(states, before, next_calls, rows.weighted(outputs), _noise(calls, x.device))
-    finite = Readback(latents_of(after).flatten(1).sum(dim=1).isfinite())
+    noise = _noise(calls, before)
+    after = advanced(states, before, next_calls, rows.weighted(outputs), noise)
+    if noise is not None:
+        after.spare.append(noise)
+    finite = Readback(after.latents.flatten(1).sum(dim=1).isfinite())
     move_on(states, after)  # last: nothing has moved if anything before fails
     batch = Predictions(x, timesteps, outputs, rows.weights, finite)
     return [
@@ -93,15 +96,18 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     ]
 
 
-def _noise(calls: Sequence[Denoise], device: torch.device) -> Tensor | None:
+def _noise(calls: Sequence[Denoise], stack: Stack) -> Tensor | None:
     """The fresh noise of a batch, [N, C, h, w]; zero for the calls without. None where there is none."""
     drawn = [call.noise for call in calls]
     some = next((noise for noise in drawn if noise is not None), None)
     if some is None:
         return None
     nothing = torch.zeros_like(some)
-    together = torch.cat([nothing if noise is None else noise for noise in drawn])
-    return (together.pin_memory() if device.type == "cuda" else together).to(device, non_blocking=True)
+    rows = [nothing if noise is None else noise for noise in drawn]
+    memory = stack.memory()
+    if memory.device.type == "cpu":
+        return torch.cat(rows, out=memory)
+    return memory.copy_(torch.cat(rows).pin_memory(), non_blocking=True)
 
 
 def encode(calls: Sequence[Encode], models: ModelRegistry) -> list[Tensor]:

@@ -155,7 +155,7 @@ class Engine:
     def _begin_pictures(self) -> None:
         """Begin samplers of each job until ``AT_ONCE`` are under way, or ``BEGIN_S`` is over."""
         end = time.monotonic() + BEGIN_S
-        started = [job for job in self._jobs if job.account is not None]
+        started = [job for job in self._jobs if job.account is not None and job.may_begin_another]
         for job in sorted(started, key=lambda job: job.account.virtual_s if job.account else 0.0):
             while self._begins_another(job):
                 if time.monotonic() > end:

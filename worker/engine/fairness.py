@@ -84,14 +84,14 @@ class FairScheduler:
         eligible = self._eligible(list(trajectories))
         self._shares.among(each.account for each in eligible)
         least = min(eligible, key=lambda each: each.account.virtual_s)
-        first = min(eligible, key=self._order)
-        seed = first if may_join(first.account, least.account) else least
+        ordered = sorted(eligible, key=self._order)
+        seed = ordered[0] if may_join(ordered[0].account, least.account) else least
         others = [
             each
-            for each in eligible
+            for each in ordered
             if each is not seed and each.key == seed.key and may_join(each.account, least.account)
         ]
-        return self._batch([seed, *sorted(others, key=self._order)])
+        return self._batch([seed, *others])
 
     def _order(self, trajectory: Trajectory[Any]) -> tuple[float, float]:
         """The place of the job, nearer to the front for a short call; then the least advanced."""

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from worker.finite import is_finite
+
 KERNEL = 3
 SAMPLES = 16
 SIDE = 16
@@ -24,6 +26,11 @@ class LinearDecoder:
     weight: Tensor  # [3 * factor^2, C, KERNEL, KERNEL]
     bias: Tensor  # [3 * factor^2]
     factor: int  # pixels along one side of a latent
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the pictures that it was fitted to were finite."""
+        return is_finite(self.weight) and is_finite(self.bias)
 
     def __call__(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1]; differentiable."""

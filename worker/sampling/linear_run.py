@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from jobs.requests.samplers import SamplerName, ScheduleName
-from worker.latents import Coefficients
-from worker.patterns import INPUTS, ORDER, OUTPUT, PARTS, REUSED
+from worker.patterns import INPUTS, ORDER, OUTPUT, PARTS, REUSED, Coefficients
 from worker.sampling.solvers.base import Solver
 from worker.sampling.solvers.table import SOLVERS
 from worker.sampling.step import Step

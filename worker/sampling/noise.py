@@ -5,6 +5,7 @@ draws without Python's lock, and a step of the device takes longer than its nois
 device would need no thread, but the same numbers on a CPU would take it several times as long.
 """
 
+import math
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ T = TypeVar("T")
 
 AT_A_TIME = 4  # latents, so that handing the work over costs little for each
 MOST_DRAWERS = 4
+# Numbers that PyTorch's generator makes at a time: tensors of such a size are the same one by one and together.
+BLOCK = 16
 
 
 @cache
@@ -70,4 +73,10 @@ def noise_stream(generator: torch.Generator, shape: tuple[int, ...], count: int)
         count: of all.
     """
     # Not page-locked: a batch puts them together first.
-    return Ahead((normal(shape, generator) for _ in range(count)), AT_A_TIME)
+    return Ahead(_drawn(generator, shape, count), AT_A_TIME)
+
+
+def _drawn(generator: torch.Generator, shape: tuple[int, ...], count: int) -> Iterator[Tensor]:
+    together = AT_A_TIME if math.prod(shape) % BLOCK == 0 else 1
+    for drawn in range(0, count, together):
+        yield from normal((min(together, count - drawn), *shape), generator)

@@ -29,7 +29,7 @@ from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
 from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
-from worker.sampling.scoring import score
+from worker.sampling.scoring import drawn, pasted, score
 from worker.sampling.sources.first_noise import first_noise
 from worker.sampling.sources.second_pass import source_of_second_pass
 from worker.sampling.sources.source import Source, filling, source_of
@@ -96,16 +96,14 @@ def sample(
         source = yield from source_of_second_pass(request, request.hires, latents, model)
         latents, last, more = yield from _pass(course, request.passes[1], source, request.plan)
         trace = (*trace, *more)
-    decoded: Tensor = yield Decode(request.model, latents)
+    picture = yield from drawn(request.model, latents, inputs)
     _require_finite(last, index, sum(each.plan.planned for each in request.passes))
-    pixels = pasted(decoded, inputs)
-    raster = Raster(pixels)  # leaves the device while the picture is scored there
-    scores = yield from score(pixels, raster, request.words, index, facts, inputs)
+    scores = yield from score(picture, request.words, index, facts, inputs)
     return Picture(
         index,
         request.seed_of(index),
-        pixels,
-        raster,
+        picture.pixels,
+        picture.raster,
         scores.clip_score,
         trace if guidance is not None and guidance.trace else None,
         scores.aesthetic_score,
@@ -221,12 +219,6 @@ def _preview(
         denoised = denoised + update.displacement
     pixels: Tensor = yield Decode(course.request.model, denoised)
     yield Preview(course.index, done, Raster(pasted(pixels, course.inputs)))
-
-
-def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
-    """A picture [3, H, W] in [0, 1] as it is shown: pasted into what it is a part of, if it is one."""
-    paste = inputs.canvas.paste if inputs.canvas else None
-    return pixels if paste is None else paste.over(pixels)
 
 
 def _clip_guidance(

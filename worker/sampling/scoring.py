@@ -1,4 +1,4 @@
-"""The scores of pictures, from the image features of CLIPs."""
+"""Finished pictures and their scores, from the image features of CLIPs."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from worker.calls import EmbedImage, EmbedText
+from worker.calls import DECODINGS, Decode, EmbedImage, EmbedText
 from worker.events import Yield
 from worker.facts import ClipFacts, Facts
 from worker.finite import require_finite
@@ -30,19 +30,51 @@ class Scores:
     embedding: Tensor | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A finished picture.
+
+    Attributes:
+        pixels: [3, H, W] in [0, 1], on the device.
+        raster: its copy in 8 bits.
+        features: of the scorer, [1, E].
+    """
+
+    pixels: Tensor
+    raster: Raster
+    features: Tensor
+
+
+def drawn(model: str, latents: Tensor, inputs: SamplerInputs) -> Generator[Yield, Any, Drawn]:
+    """The picture of finished latents [1, C, h, w]; decoded once more if it is not finite, see ``Decode``."""
+    for _ in range(DECODINGS):
+        decoded: Tensor = yield Decode(model, latents)
+        pixels = pasted(decoded, inputs)
+        raster = Raster(pixels)  # leaves the device while the picture is scored there
+        picture = Drawn(pixels, raster, (yield EmbedImage(inputs.scorer, pixels)))
+        # Not before: the features had to be waited for anyway.
+        if raster.is_finite:
+            break
+    return picture
+
+
+def pasted(pixels: Tensor, inputs: SamplerInputs) -> Tensor:
+    """A picture [3, H, W] in [0, 1] as it is shown: pasted into what it is a part of, if it is one."""
+    paste = inputs.canvas.paste if inputs.canvas else None
+    return pixels if paste is None else paste.over(pixels)
+
+
 def score(
-    pixels: Tensor, raster: Raster, prompt: str, index: int, facts: Facts, inputs: SamplerInputs
+    picture: Drawn, prompt: str, index: int, facts: Facts, inputs: SamplerInputs
 ) -> Generator[Yield, Any, Scores]:
-    """Score a picture [3, H, W] in [0, 1], and its raster. Each CLIP embeds it once.
+    """Score a picture. Each CLIP embeds it once.
 
     Raises:
         JobFailedError: the picture, a score or the embedding is not finite.
     """
-    scorer, aesthetic = inputs.scorer, inputs.aesthetic_scorer
+    scorer, aesthetic, features = inputs.scorer, inputs.aesthetic_scorer, picture.features
+    picture.raster.require_finite(f"picture {index}", after="decoding")
     target: Tensor = yield EmbedText(scorer, prompt)
-    features: Tensor = yield EmbedImage(scorer, pixels)
-    # Not before: the features had to be waited for anyway.
-    raster.require_finite(f"picture {index}", after="decoding")
     similarity = cosine_similarity(features, target)
     require_finite(
         similarity, f"the similarity of picture {index} to its prompt", after=f"scoring by {scorer}"
@@ -50,7 +82,7 @@ def score(
     if aesthetic is None:
         return Scores(similarity)
     if aesthetic != scorer:
-        features = yield EmbedImage(aesthetic, pixels)
+        features = yield EmbedImage(aesthetic, picture.pixels)
     rating = aesthetic_score(features, facts.clips[aesthetic])
     require_finite_features(features, rating, index, aesthetic)
     return Scores(similarity, rating, F.normalize(features[0], dim=0))

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from tests.worker.aesthetics.tuning import tuned_states
 from tests.worker.conftest import ROOT
-from worker.aesthetics.personalization import TuningCache, blended, slerp, tuned_states, turned
+from worker.aesthetics.personalization import TuningCache, blended, slerp, turned
 from worker.calls import Tuning
 
 POCKET = ROOT / "models" / "pocket"

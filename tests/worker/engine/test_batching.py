@@ -30,6 +30,7 @@ from worker.engine.solo import generate
 from worker.engine.work import Failed, Work
 from worker.events import Yield
 from worker.facts import Facts
+from worker.latents import Stack
 from worker.models.clip import ClipModel
 from worker.models.families.denoiser import Denoiser
 from worker.models.registry import ModelRegistry
@@ -147,7 +148,8 @@ def altered(change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[..., Gen
         call = next(inner)
         while True:
             if isinstance(call, Denoise) and request.seed == 666:
-                call.state.parts = tuple(None if part is None else change(part) for part in call.state.parts)
+                parts = call.state.stack.parts
+                call.state.stack = Stack(tuple(None if part is None else change(part) for part in parts))
             answer = yield call
             try:
                 call = inner.send(answer)

@@ -24,7 +24,7 @@ from worker import calls, events, facts
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.canvas import canvas_of
 from worker.guidance.gradient import Gradient
-from worker.latents import move_on
+from worker.latents import Stack, move_on
 from worker.patterns import PARTS
 from worker.readback import Readback
 from worker.sampling.inputs import SamplerInputs
@@ -119,7 +119,7 @@ class Counter:
                 return self._random(1, 4, WIDTH)
             case calls.Denoise():
                 self.cost += self._area(*call.state.shape[1:]) * call.size
-                move_on([call.state], (call.state.x.clone(),) * len(PARTS))
+                move_on([call.state], Stack((call.state.x.clone(),) * len(PARTS)))
                 outputs, x = self._random(call.size, *call.state.shape), call.state.x
                 weights, finite = torch.full((1, call.size, 1, 1, 1), 1 / call.size), Readback(torch.ones(1))
                 batch = Predictions(x, torch.ones(1), outputs, weights, finite)

@@ -19,9 +19,10 @@ from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
 from worker.engine.work import Finished, Work
 from worker.events import Event, Yield
-from worker.latents import Coefficients, LatentState, advanced, calls_of, gathered, latents_of, move_on
+from worker.latents import LatentState, advanced, calls_of, gathered, move_on
 from worker.models.networks.network import UNetOutput
 from worker.models.registry import ModelRegistry
+from worker.patterns import Coefficients
 from worker.pictures.picture import Picture
 from worker.readback import Readback
 from worker.sampling import sampler
@@ -195,7 +196,7 @@ def test_a_picture_has_the_same_latents_whatever_shares_its_batch(models: ModelR
         for call in range(5):
             before, calls = gathered(states), calls_of(states)
             noise = torch.cat([torch.cos(x[index] * call) for index in chosen])
-            outputs = [(torch.tanh(latents_of(before)), torch.ones(len(states), 1, 1, 1))]
+            outputs = [(torch.tanh(before.latents), torch.ones(len(states), 1, 1, 1))]
             move_on(states, advanced(states, before, calls, outputs, noise))
         return [state.x for state in states]
 

@@ -9,6 +9,7 @@ import torch
 from jobs.catalog.catalog import Catalog
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
+from tests.worker.engine.test_device_state import NoReading
 from tests.worker.models.predicting import pocket_of
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
@@ -66,37 +67,76 @@ def model(half: ModelRegistry) -> StableDiffusion:
     vae = torch.nn.Module.to(copy.deepcopy(model._vae), dtype=torch.float16)
     vae.register_to_config(force_upcast=False)
     model._decoder = Decoder(vae)
+    model.__dict__.pop("decode_linearly", None)
     return model
 
 
-def test_one_picture_that_overflows_is_decoded_again_and_its_mates_keep_their_bits(
+@pytest.fixture
+def overflowing(model: StableDiffusion) -> StableDiffusion:
+    """The same with a weight so large that no picture fits fp16."""
+    weight = model._vae.decoder.mid_block.resnets[-1].conv2.weight
+    weight.mul_(3e4 / weight.abs().max())
+    assert not bool(Decoder(model._vae)(torch.randn(1, 8, 8, 8)).isfinite().all())
+    return model
+
+
+def test_a_picture_that_overflows_is_finite_the_second_time_and_its_mates_are_the_first(
     model: StableDiffusion, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ordinary = torch.randn(2, 8, 8, 8, generator=torch.Generator().manual_seed(4))
     huge = 1e5 * ordinary[:1]  # more than fp16 holds
     before = model.render(ordinary)
-    first, overflowing, second = model.render(torch.cat([ordinary[:1], huge, ordinary[1:]])).split(1)
-    assert bool(overflowing.isfinite().all())
+    with NoReading():
+        first, overflowed, second = model.render(torch.cat([ordinary[:1], huge, ordinary[1:]])).split(1)
+    assert bool(overflowed.isnan().any())
     assert (first - before[:1]).abs().max() < 1e-3
     assert (second - before[1:]).abs().max() < 1e-3
+    assert model._vae.dtype == torch.float16
+    for _ in range(2):
+        assert bool(model.render(huge).isfinite().all())
     assert model._vae.dtype == torch.float32
     assert model.networks[2] is model._vae, "its memory counts"
-    model.render(huge)
     assert capsys.readouterr().out.count("overflows in fp16") == 1
 
 
+def test_latents_that_are_not_finite_say_nothing_of_the_vae(model: StableDiffusion) -> None:
+    for _ in range(2):
+        model.render(torch.full((1, 8, 8, 8), float("nan")))
+    assert model._vae.dtype == torch.float16
+
+
 def test_a_job_whose_vae_overflows_in_fp16_gets_its_picture(
-    model: StableDiffusion, half: ModelRegistry, ask: Ask
+    overflowing: StableDiffusion, half: ModelRegistry, ask: Ask
 ) -> None:
     runner, asked = Runner(half), ask(steps=2)
-    expected = generate(asked, runner, SamplerInputs("pocket-m")).pixels
-    weight = model._vae.decoder.mid_block.resnets[-1].conv2.weight
-    weight.mul_(3e4 / weight.abs().max())
-    assert not bool(model.decode(torch.randn(1, 8, 8, 8)).isfinite().all())
     picture = generate(asked, runner, SamplerInputs("pocket-m")).pixels
     assert bool(picture.isfinite().all())
     assert picture.std() > 0.01, "it is not one colour"
-    assert expected.shape == picture.shape
+    assert picture.shape == (3, 64, 64)
+
+
+def test_a_linear_decoder_is_fitted_to_finite_pictures(overflowing: StableDiffusion) -> None:
+    fitted = overflowing.decode_linearly
+    assert fitted.is_finite
+    assert fitted.weight.abs().max() > 0
+    assert overflowing._vae.dtype == torch.float32
+
+
+def test_guidance_goes_on_after_the_step_at_which_the_decoder_overflowed(
+    overflowing: StableDiffusion, half: ModelRegistry, ask: Ask
+) -> None:
+    guidance = {"scale": 0.3, "cutouts": 1, "trace": True, "start": 0.0, "last_step": True}
+    made = generate(ask(steps=3, guidance=guidance), Runner(half), SamplerInputs("pocket-m"))
+    assert [step.skipped for step in made.trace or ()] == [True, False, False]
+
+
+def test_a_picture_whose_encoding_overflows_is_encoded_wider(model: StableDiffusion) -> None:
+    pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    weight = model._vae.encoder.mid_block.resnets[-1].conv2.weight
+    weight.mul_(3e4 / weight.abs().max())
+    with torch.no_grad():
+        assert bool(model.encode_pixels(pictures).isfinite().all())
+    assert model._vae.dtype == torch.float32
 
 
 def test_a_picture_that_stays_without_numbers_fails_its_job_instead_of_being_black(

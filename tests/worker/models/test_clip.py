@@ -1,5 +1,6 @@
 """A CLIP's embeddings, and its batches of cutouts."""
 
+import copy
 from typing import Any
 
 import open_clip
@@ -7,12 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.calls import Guide
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
-from worker.models.clip import ClipModel
+from worker.models.clip import FEW_TOKENS, ClipModel
 from worker.models.device import Device
 from worker.models.loader import Ref
 from worker.models.registry import ModelRegistry, _Resident
@@ -38,6 +40,34 @@ def test_it_sees_what_the_stock_network_sees() -> None:
     for block in visual.transformer.resblocks:
         block.attn.batch_first = True
     assert torch.allclose(clip.embed(pictures), ours, atol=1e-6)
+
+
+def test_it_is_tried_out_on_few_tokens_and_all_weights(models: ModelRegistry) -> None:
+    network: Any = models.clip("pocket-m").networks[0]
+    clip = ClipModel(network, models.clip("pocket-m")._tokenizer, models.device)
+    tokens: list[int] = []
+    hooks = [
+        block.register_forward_pre_hook(lambda _, inputs: tokens.append(max(inputs[0].shape[:2])))
+        for block in (*network.visual.transformer.resblocks, *network.transformer.resblocks)
+    ]
+    clip.try_out()
+    for hook in hooks:
+        hook.remove()
+    assert tokens == [FEW_TOKENS] * len(hooks)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(clip.embed_text("a fox"), models.clip("pocket-m").embed_text("a fox"))
+    assert torch.equal(clip.embed_pictures(picture), models.clip("pocket-m").embed_pictures(picture))
+    assert clip.width == clip.embed_text("a fox").shape[1]
+
+
+@pytest.mark.parametrize("part", ["visual.transformer", "transformer"])
+def test_a_weight_that_overflows_is_found_with_few_tokens(part: str, models: ModelRegistry) -> None:
+    stock = models.clip("pocket-m")
+    network: Any = copy.deepcopy(stock.networks[0])
+    transformer: Any = network.get_submodule(part)
+    transformer.resblocks[-1].mlp.c_proj.weight.fill_(3e38)
+    with pytest.raises(ModelUnavailableError, match="not finite"):
+        ClipModel(network, stock._tokenizer, models.device).try_out()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from jobs.errors import JobFailedError, MissingExtraError
 from jobs.requests.enlarging import LATENT_MODES, HiresUpscaler
 from jobs.requests.request import ResolvedRequest
 from tests.worker.sampling.starting import canvas, from_picture, latents, run
-from worker.calls import Decode, Denoise, Encode, Guide
+from worker.calls import DECODINGS, Decode, Denoise, Encode, Guide
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Compute, Preview, Stepped, Yield
@@ -20,6 +20,7 @@ from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.pictures.upscaling import Upscaler, require_upscaler
 from worker.sampling.inputs import SamplerInputs
+from worker.sampling.sources.second_pass import source_of_second_pass
 
 Ask = Callable[..., ResolvedRequest]
 HIRES = {"strength": 0.6, "steps": 3}
@@ -115,6 +116,21 @@ def test_it_keeps_the_picture_of_the_first(models: ModelRegistry, ask: Ask) -> N
         small = F.interpolate(made[None], (64, 64), mode="area")[0]
         far.append(float((small - plain).square().mean()))
     assert far == sorted(far)
+
+
+def test_a_first_picture_that_overflows_is_decoded_again(models: ModelRegistry, ask: Ask) -> None:
+    request = ask(hires=HIRES | {"upscaler": "x4plus-anime"})
+    assert request.hires is not None
+    source = source_of_second_pass(
+        request, request.hires, torch.zeros(1, 8, 16, 16), models.diffusion("pocket").facts
+    )
+    for decoding in range(DECODINGS):
+        assert isinstance(source.send(None), Decode), decoding
+        enlarging = source.send(torch.full((3, 64, 64), float("nan")))
+        assert isinstance(enlarging, Compute)
+        assert enlarging.read() is None
+    with pytest.raises(JobFailedError, match="not finite after decoding"):
+        source.send(None)
 
 
 @pytest.fixture

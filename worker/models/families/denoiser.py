@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import Module
 
-from jobs.errors import ModelUnavailableError
+from jobs.errors import JobFailedError, ModelUnavailableError
 from jobs.prompts.prompt import Wording, plain
+from worker.calls import DECODINGS
 from worker.canvas import Canvas
 from worker.facts import ModelFacts
 from worker.guidance.gradient import vector_jacobian
@@ -116,10 +117,6 @@ class Denoiser(ABC):
         """
         raise ModelUnavailableError(f"this model takes no ControlNet, such as {control.id!r}")
 
-    def widen(self) -> bool:
-        """Decode in a wider number format from now on; whether there is one."""
-        return False
-
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
         """Do what takes long once before ``predict`` is fast for latents and conditions of these shapes."""
         self.predict(latents, timesteps, rows)
@@ -195,21 +192,25 @@ class Denoiser(ABC):
 
     @cached_property
     def decode_linearly(self) -> LinearDecoder:
-        """The linear decoder that is nearest to ``decode``; fitted when it is first asked for."""
-        return fit_linear_decoder(
-            self.decode, self.facts.latent_channels, self.facts.latent_factor, self._device.device
-        )
+        """The linear decoder that is nearest to ``decode``; fitted when it is first asked for.
+
+        Raises:
+            JobFailedError: the decoder's pictures are not finite.
+        """
+        for _ in range(DECODINGS):
+            fitted = fit_linear_decoder(
+                self.decode, self.facts.latent_channels, self.facts.latent_factor, self._device.device
+            )
+            if fitted.is_finite:
+                return fitted
+        raise JobFailedError("the linear decoder is not finite after fitting it to the model's")
 
     @torch.inference_mode()
     def render(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to finished pictures [B, 3, H, W] in [0, 1], float32 on the device.
 
-        One that overflows is decoded again in the wider format, if there is one. The others of the batch stay as they
-        are: no picture depends on its neighbours. Values that are still not finite become NaN, since clamping would
-        turn an infinity into black or white.
+        Values that are not finite become NaN, since clamping would turn an infinity into black or white. What follows,
+        ``Decode`` says.
         """
         decoded = self.decode(latents).float()
-        broken = ~decoded.flatten(1).isfinite().all(dim=1)
-        if bool(broken.any()) and self.widen():
-            decoded[broken] = self.decode(latents[broken]).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

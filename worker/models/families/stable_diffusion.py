@@ -12,6 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from jobs.prompts.prompt import Wording
 from worker.facts import ModelFacts, RowSpec
+from worker.finite import is_finite
 from worker.models.adapters.files import TEXT, UNET
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
@@ -94,9 +95,6 @@ class StableDiffusion(Denoiser):
     def networks(self) -> tuple[torch.nn.Module, ...]:
         return self._text_encoder, self._unet, self._vae
 
-    def widen(self) -> bool:
-        return self._decoder.widen()
-
     @torch.no_grad()
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
         row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
@@ -150,9 +148,16 @@ class StableDiffusion(Denoiser):
         control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
-        posterior = self._vae.encode((2 * pictures - 1).to(self._vae.dtype)).latent_dist
-        latents: Tensor = posterior.mode() * self._vae.config.scaling_factor
+        latents = self._posterior_mode(pictures)
+        # A run starts after it, so nothing is lost by waiting for the device.
+        if self._decoder.is_narrow and not is_finite(latents) and self._decoder.widen():
+            latents = self._posterior_mode(pictures)
         return latents
+
+    def _posterior_mode(self, pictures: Tensor) -> Tensor:
+        posterior = self._vae.encode((2 * pictures - 1).to(self._vae.dtype)).latent_dist
+        mode: Tensor = posterior.mode() * self._vae.config.scaling_factor
+        return mode
 
     def decode(self, latents: Tensor) -> Tensor:
         return self._decoder(latents)

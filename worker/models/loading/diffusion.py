@@ -7,6 +7,7 @@ from torch import Tensor
 
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.finite import is_finite
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
@@ -66,7 +67,13 @@ def _try_out(model: Denoiser) -> None:
     text = _tried("text encoder", lambda: model.encode_texts([""]))
     rows = model.rows([(blank(model.facts.row, text, (side, side)),)])
     _tried("UNet", lambda: model.predict(latents, timestep, rows), latents.shape)
-    _tried("VAE", lambda: model.render(latents), (1, 3, side * factor, side * factor))
+    _tried("VAE", lambda: _rendered(model, latents), (1, 3, side * factor, side * factor))
+
+
+def _rendered(model: Denoiser, latents: Tensor) -> Tensor:
+    """A picture; decoded once more if it is not finite, see ``Decode``."""
+    picture = model.render(latents)
+    return picture if is_finite(picture) else model.render(latents)
 
 
 def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = None) -> Tensor:
@@ -80,6 +87,6 @@ def _tried(what: str, run: Callable[[], Tensor], shape: Sequence[int] | None = N
         raise ModelUnavailableError(
             f"the {what} makes {list(made.shape)} numbers where {list(shape)} are due"
         )
-    if not bool(made.isfinite().all()):
+    if not is_finite(made):
         raise ModelUnavailableError(f"the {what} makes numbers that are not finite")
     return made

@@ -1,11 +1,16 @@
 """Host memory through which weights pass on their way to the device, or to another number format."""
 
+import math
+import mmap
 from collections.abc import Callable
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 HALF_BYTES = 32 * 2**20
+LARGE_PAGE_BYTES = 2**21
+_LARGE_PAGES: int | None = getattr(mmap, "MADV_HUGEPAGE", None)  # advice to the system; on Linux alone
 
 
 class Staging:
@@ -27,7 +32,9 @@ class Staging:
         self._turn = 0
 
     def allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Uninitialised memory of the device that ``send`` may write to."""
+        """Memory of the device, of any content, that ``send`` may write to."""
+        if self._device.type == "cpu":
+            return in_large_pages(shape, dtype)
         target = torch.empty(shape, dtype=dtype, device=self._device)
         if self._stream is not None:
             # The allocator reuses memory that kernels queued before may still read.
@@ -62,3 +69,18 @@ class Staging:
         """Wait until all that was sent has arrived, for whichever stream reads it."""
         if self._stream is not None:
             self._stream.synchronize()
+
+
+def in_large_pages(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Memory of the host, of any content; in the system's large pages where it has some and the tensor fills one.
+
+    The system clears memory page by page when it is first written. In pages of 4 KiB that takes longer than to read a
+    file from the page cache.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if size < LARGE_PAGE_BYTES or _LARGE_PAGES is None:
+        return torch.empty(shape, dtype=dtype)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # a kernel without large pages
+        memory.madvise(_LARGE_PAGES)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)

@@ -31,7 +31,10 @@ class Conditions:
 
     def at(self, step: int) -> Rows:
         """Those of a step, from 0."""
-        return next((rows for last_step, rows in self.spans if step <= last_step), self.spans[-1][1])
+        for last_step, rows in self.spans:
+            if step <= last_step:
+                return rows
+        return self.spans[-1][1]
 
 
 def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Conditions]:

@@ -5,7 +5,6 @@ several estimates. Symbols are those of ``worker/sampling/step.py``.
 """
 
 import json
-import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
@@ -60,7 +59,6 @@ class Solver(ABC):
         self.steps = self._begun_at(first)
         self.past: tuple[Tensor, ...] = ()
         self.start: Tensor | None = None
-        self._marked: tuple[tuple[Tensor, ...], Tensor | None] = self.past, self.start
 
     def _begun_at(self, first: int) -> tuple[Step, ...]:  # noqa: ARG002 - most begin anywhere alike
         """The plan of a run that begins at step ``first``."""
@@ -108,12 +106,3 @@ class Solver(ABC):
 
     def _shift_memory(self, index: int, eps: Tensor) -> None:  # noqa: B027 - most hold nothing that moves
         """Add ``eps`` to the noise that the memory holds, after step ``index``."""
-
-    def mark(self) -> None:
-        """Save the memory before a step that may be repeated."""
-        self._marked = self.past, self.start
-
-    def renoised(self, latents: Tensor, step: Step, noise: Tensor) -> Tensor:
-        """Back to the start of a step: the marked memory, and the latents after the forward process."""
-        self.past, self.start = self._marked
-        return math.sqrt(step.alpha) * latents + math.sqrt(step.beta) * noise

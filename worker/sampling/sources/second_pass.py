@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from jobs.errors import JobFailedError
 from jobs.requests.enlarging import LATENT_MODES, ResolvedHires
 from jobs.requests.request import ResolvedRequest
-from worker.calls import Decode, Encode
+from worker.calls import DECODINGS, Decode, Encode
 from worker.canvas import canvas_of
 from worker.events import Compute, Yield
 from worker.facts import ModelFacts
@@ -33,26 +33,35 @@ def source_of_second_pass(
 
     Raises:
         MissingExtraError: the upscaler is not installed.
-        JobFailedError: it failed.
+        JobFailedError: it failed, or the first pass's picture is not finite.
     """
     interpolation = LATENT_MODES.get(hires.upscaler)
     if interpolation is not None:
         size = hires.height // model.latent_factor, hires.width // model.latent_factor
         mode, antialias = interpolation
         return Source(F.interpolate(latents, size, mode=mode, antialias=antialias), hires.strength)
-    decoded: Tensor = yield Decode(request.model, latents)
-    raster, left = Raster(decoded), threading.Event()
-    threads = torch.get_num_threads()
+    for _ in range(DECODINGS):
+        pixels = yield from _enlargement(Raster((yield Decode(request.model, latents))), hires)
+        if pixels is not None:
+            x0: Tensor = yield Encode(request.model, canvas_of(pixels))
+            return Source(x0, hires.strength)
+    raise JobFailedError("the picture of the first pass is not finite after decoding")
+
+
+def _enlargement(raster: Raster, hires: ResolvedHires) -> Generator[Yield, Any, Tensor | None]:
+    """A picture at the size of the second pass, uint8 [3, H, W]; None if it is not finite."""
+    left, threads = threading.Event(), torch.get_num_threads()
     try:
-        pixels: Tensor = yield Compute(lambda: _enlarged(raster, hires, threads, left))
+        pixels: Tensor | None = yield Compute(lambda: _enlarged(raster, hires, threads, left))
     finally:
         left.set()
-    x0: Tensor = yield Encode(request.model, canvas_of(pixels))
-    return Source(x0, hires.strength)
+    return pixels
 
 
-def _enlarged(raster: Raster, hires: ResolvedHires, threads: int, left: threading.Event) -> Tensor:
-    """A picture at the size of the second pass, uint8 [3, H, W]; ends within a tile when its job has left."""
+def _enlarged(raster: Raster, hires: ResolvedHires, threads: int, left: threading.Event) -> Tensor | None:
+    """The same, beside the engine; ends within a tile when its job has left."""
+    if not raster.is_finite:
+        return None
     tiles = Upscaler(hires.upscaler, threads).steps(raster.pixels(), FACTOR)
     while not left.is_set():
         try:

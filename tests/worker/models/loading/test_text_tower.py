@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel
 
 from jobs.errors import ModelUnavailableError
+from tests.worker.aesthetics.tuning import tuned_states
 from tests.worker.conftest import ROOT
-from worker.aesthetics.personalization import tuned_states
 from worker.calls import Tuning
 from worker.models.clip import ClipModel
 from worker.models.loading.text_tower import TextTower

@@ -63,6 +63,13 @@ def test_a_wider_decoder_draws_the_picture_of_fp32_and_leaves_the_vae_to_others(
     assert not decoder.widen(), "there is nothing wider"
 
 
+@torch.no_grad()
+def test_the_call_after_one_that_overflowed_is_wide() -> None:
+    decoder, latents = Decoder(half(overflowing(tiny_vae()))), torch.randn(LATENTS)
+    finite = [bool(decoded(decoder, latents).isfinite().all()) for _ in range(3)]
+    assert finite == [False, True, True]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_formats_that_hold_large_numbers_stay(dtype: torch.dtype) -> None:
     decoder = Decoder(torch.nn.Module.to(tiny_vae(force_upcast=True), dtype=dtype))
