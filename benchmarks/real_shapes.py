@@ -1,24 +1,28 @@
 """Checkpoints of the real shapes, with random weights, served by a real stack: one 512 px picture of each over HTTP.
 
 ``python -m benchmarks.real_shapes [--quick] [--json FILE] [--kinds NAME ...] [--dtype NAME] [--threads N]
-[--batch-gib N]``. It writes SD 1.5, SD 2.1 with v-prediction, and SD 1.5 as one file, each in fp16 and one at a time
-(6 GB of disk at most), and asks for two steps with classifier-free guidance. The peak of the worker's resident memory
-is compared with what docs/operating.md states: its networks, ``LODESTAR_BATCH_MEMORY_GIB``, and ``PROCESS_GIB`` for
-the process. Exits with 1 when one takes more. ``--quick`` shrinks the networks.
+[--batch-gib N]``. It writes SD 1.5, SD 2.1 with v-prediction, SD 1.5 as one file, and SD 1.5 that inpaints, each in
+fp16 and one at a time (6 GB of disk at most). It asks for two steps with classifier-free guidance, of the last one to
+paint the middle of a picture. The peak of the worker's resident memory is compared with what docs/operating.md states:
+its networks, ``LODESTAR_BATCH_MEMORY_GIB``, and ``PROCESS_GIB`` for the process. Exits with 1 when one takes more.
+``--quick`` shrinks the networks.
 """
 
 import argparse
+import base64
+import io
 import json
 import math
 import sys
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -53,11 +57,13 @@ class Kind:
         shapes: of its networks.
         scheduler: fields of its scheduler's configuration.
         is_one_file: whether it is written in the layout of the original release.
+        request: fields of what is asked for besides the prompt.
     """
 
     shapes: Shapes
     scheduler: dict[str, Any]
     is_one_file: bool = False
+    request: dict[str, Any] = field(default_factory=dict)
 
 
 def kinds(base: Shapes) -> dict[str, Kind]:
@@ -69,7 +75,24 @@ def kinds(base: Shapes) -> dict[str, Kind]:
         "sd-1.5": Kind(base, {"prediction_type": "epsilon"}),
         "sd-2.1": Kind(second, {"prediction_type": "v_prediction"}),
         "sd-1.5-file": Kind(base, {"prediction_type": "epsilon"}, is_one_file=True),
+        "sd-1.5-inpainting": Kind(
+            replace(base, unet=base.unet | {"in_channels": 9}),
+            {"prediction_type": "epsilon"},
+            request={
+                "init": {"image": drawn("grey"), "strength": 1},
+                "mask": {"image": drawn("black", hole=True)},
+            },
+        ),
     }
+
+
+def drawn(colour: str, *, hole: bool = False) -> str:
+    """A picture as a data URI, white in the middle if it is to have a hole."""
+    picture, file = Image.new("RGB", (64, 64), colour), io.BytesIO()
+    if hole:
+        picture.paste("white", (16, 16, 48, 48))
+    picture.save(file, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 @dataclass(frozen=True)
@@ -127,6 +150,7 @@ def write(folder: Path, name: str, kind: Kind) -> Path:
 
 def measure(name: str, kind: Kind, options: argparse.Namespace) -> Figures:
     """Serve a kind, and ask for a picture."""
+    request = {"prompt": "a red apple", "steps": 2, "seed": 7, **kind.request}
     with tempfile.TemporaryDirectory(prefix="lodestar-") as place:
         models = write(Path(place), name, kind)
         catalog = load_catalog(models)
@@ -137,7 +161,7 @@ def measure(name: str, kind: Kind, options: argparse.Namespace) -> Figures:
             Peak(_worker(service)) as peak,
         ):
             began = time.monotonic()
-            job = service.ended(service.submit({"prompt": "a red apple", "steps": 2, "seed": 7}, "caller"))
+            job = service.ended(service.submit(request, "caller"))
             seconds = time.monotonic() - began
     if job["status"] != "succeeded":
         raise RuntimeError(f"{name}: {job['status']}: {job['error']}")

@@ -53,7 +53,7 @@ ROOMS = {
     "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
     "worker.sampling.sources": "where a run starts: noise, pictures, what a mask keeps",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",
-    "worker.models.adapters": "files of low-rank adapters, and rows of a batch with a set of their own",
+    "worker.models.adapters": "low-rank changes of networks: merged once, or of each row of a batch by itself",
     "worker.models.controls": "ControlNets, and the rows of a batch that read their maps",
     "worker.models.families": "one module for each family of checkpoints: its networks, its denoiser",
     "worker.models.networks": "a denoiser's network as its device runs it fastest: traces, graphs, attention",

@@ -1,6 +1,6 @@
 """A picture at the size of the one to be made: what a run starts from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import torch
@@ -46,17 +46,31 @@ class Canvas:
         digest: SHA-256 of size and pixels.
         mask: of what is painted anew, from 0 (kept) to 255, uint8 [1, H, W]; None for all of it.
         paste: what the result is pasted into; None if it is the picture.
+        hidden: which pixels are not shown, bool [1, H, W]; None for none.
     """
 
     pixels: Tensor
     digest: str
     mask: Tensor | None = None
     paste: Paste | None = None
+    hidden: Tensor | None = None
 
     @property
     def shape(self) -> torch.Size:
         """Of the pixels, [3, H, W]."""
         return self.pixels.shape
+
+    def levels(self, device: torch.device) -> Tensor:
+        """What is shown, float32 [3, H, W] in [0, 1] on a device; what is hidden is mid-grey, as no pixel can be."""
+        levels = self.pixels.to(device).float() / 255
+        return levels if self.hidden is None else levels.masked_fill(self.hidden.to(device), 0.5)
+
+    def masked(self) -> "Canvas":
+        """The same without what is to be painted anew."""
+        hidden = torch.ones_like(self.pixels[:1]) if self.mask is None else self.mask
+        shown = canvas_of(self.pixels.masked_fill(hidden > 0, 0), self.mask)
+        digest = sha256(shown.digest.encode() + (hidden > 0).numpy().tobytes()).hexdigest()
+        return replace(shown, digest=digest, hidden=hidden > 0)
 
 
 def canvas_of(pixels: Tensor, mask: Tensor | None = None, paste: Paste | None = None) -> Canvas:

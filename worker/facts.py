@@ -42,6 +42,11 @@ class ModelFacts:
     device: torch.device  # of latents and conditions
     measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
 
+    @property
+    def sees_hole(self) -> bool:
+        """Whether its rows carry a mask and the latents of the masked picture, as inpainting UNets read them."""
+        return self.row.extra_channels == 1 + self.latent_channels
+
 
 @dataclass(frozen=True)
 class ClipFacts:

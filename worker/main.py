@@ -94,8 +94,9 @@ def _writer(settings: WorkerSettings) -> "PictureWriter":
 
 def _check_paths(catalog: Catalog) -> None:
     for card in (*catalog.models, *catalog.clips):
-        if card.path is not None and not card.path.exists():
-            raise ConfigurationError(f"{card.id} is to be loaded from {card.path}, which does not exist")
+        for place in card.places:
+            if not place.exists():
+                raise ConfigurationError(f"{card.id} is to be loaded from {place}, which does not exist")
 
 
 def _configure_logging() -> None:

@@ -21,12 +21,10 @@ LOCK_PATIENCE_S = 1.0  # a server whose supervisor was killed a moment ago is st
 def check_models(file: Path) -> None:
     """Raise ConfigurationError unless the catalog is sound and every local model in it exists."""
     catalog = load_catalog(file)
-    paths: dict[str, Path | None] = {entry.id: entry.path for entry in (*catalog.models, *catalog.clips)}
-    paths |= {adapter.id: adapter.path for adapter in catalog.adapters}
-    paths |= {control.id: control.path for control in catalog.controls}
-    for name, path in paths.items():
-        if path is not None and not path.exists():
-            raise ConfigurationError(f"{name!r} of {file} is not there: {path} does not exist")
+    for entry in (*catalog.models, *catalog.clips, *catalog.adapters, *catalog.controls):
+        for place in entry.places:
+            if not place.exists():
+                raise ConfigurationError(f"{entry.id!r} of {file} is not there: {place} does not exist")
 
 
 def check_worker() -> None:

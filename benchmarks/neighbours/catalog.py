@@ -13,16 +13,15 @@ ODD_WORD = "accordion"
 
 def catalog(folder: Path) -> Path:
     """The shipped models, and one whose text encoder reads one word as the CLIP that it belongs to does not."""
-    for name in ("pocket", "pocket-m", "pocket-s", "pocket-eval"):
-        if (MODELS / name).exists():
-            (folder / "models").mkdir(exist_ok=True)
-            (folder / "models" / name).symlink_to(MODELS / name)
+    (folder / "models").mkdir()
+    for shipped in MODELS.iterdir():
+        (folder / "models" / shipped.name).symlink_to(shipped)
     shutil.copytree(MODELS / "pocket", folder / "models" / "odd")
     _misread(folder / "models" / "odd")
-    shipped = CATALOG.read_text()
-    block = next(part for part in shipped.split("\n\n") if part.startswith("[models.pocket]"))
+    entries = CATALOG.read_text()
+    block = next(part for part in entries.split("\n\n") if part.startswith("[models.pocket]"))
     odd = block.replace("models.pocket", "models.odd").replace("models/pocket", "models/odd")
-    (folder / "models.toml").write_text(f"{shipped}\n{odd}\n")
+    (folder / "models.toml").write_text(f"{entries}\n{odd}\n")
     return folder / "models.toml"
 
 

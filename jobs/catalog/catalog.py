@@ -46,6 +46,7 @@ class ModelCard(NamesSampler, Entry):
         pattern=r"^[A-Za-z0-9_-]+$",
         description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
     )
+    delta: Path | None = Field(None, description="A folder with a change of its UNet's weights.")
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
@@ -81,10 +82,11 @@ class ModelCard(NamesSampler, Entry):
 
         For any other, the first of a digest of what the catalog says of its source.
         """
-        if self.path is not None and self.path.name in self.sha256:
+        if self.path is not None and self.delta is None and self.path.name in self.sha256:
             return self.sha256[self.path.name][:10]
         name = self.hub if self.path is None else self.path.name
         source = [name, self.revision, self.variant, sorted(self.sha256.items())]
+        source += [] if self.delta is None else [self.delta.name]
         return sha256(json.dumps(source).encode()).hexdigest()[:10]
 
     @model_validator(mode="after")
@@ -230,7 +232,7 @@ def _entries(table: Any, folder: Path) -> Any:
         entry = {**fields, "id": entry_id}
         entry |= {
             name: folder / entry[name]
-            for name in ("path", "config", "head")
+            for name in ("path", "config", "delta", "head")
             if isinstance(entry.get(name), str)
         }
         if isinstance(entry.get("vocabulary"), str):

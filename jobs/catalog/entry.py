@@ -20,6 +20,12 @@ class Named(Wire):
         description="Digests of files by their names under the path; a model whose files differ is not loaded.",
     )
 
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """The local files and folders that it is made of."""
+        named = (getattr(self, field, None) for field in ("path", "delta"))
+        return tuple(place for place in named if place is not None)
+
 
 class Entry(Named):
     """An entry with files of a network."""

@@ -58,9 +58,9 @@ def paint_a_stroke(page: Page) -> None:
     expect(page.locator(".thumb canvas")).to_be_visible()
 
 
-@pytest.mark.parametrize("guided", [False, True])
+@pytest.mark.parametrize(("guided", "model"), [(False, "pocket"), (True, "pocket-inpaint")])
 def test_outside_the_painted_mask_every_byte_is_the_inputs(
-    stack: Stack, browser: Browser, guided: bool
+    stack: Stack, browser: Browser, guided: bool, model: str
 ) -> None:
     page = browser.new_page(base_url=stack.url)
     page.goto("/")
@@ -69,6 +69,7 @@ def test_outside_the_painted_mask_every_byte_is_the_inputs(
     page.fill("#field-steps", str(STEPS))
     before = generate(page, "noto red apple on a light blue background")
     page.get_by_role("button", name="Use as input").click()
+    page.select_option("#field-model", label=model)
     paint_a_stroke(page)
     after = generate(page, "noto sunflower on a green background")
     request = httpx.get(f"{stack.url}/v1/jobs/{after}").json()["request"]
@@ -79,5 +80,6 @@ def test_outside_the_painted_mask_every_byte_is_the_inputs(
     assert np.array_equal(new[~mask], old[~mask])
     assert (new[mask] != old[mask]).any(axis=-1).mean() > 0.9
     assert (request["guidance"] is not None) == guided
+    assert request["model"] == model
     expect(page.locator(".before-after .compare img")).to_have_count(2)
     page.close()

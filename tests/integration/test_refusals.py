@@ -62,7 +62,7 @@ def test_no_catalog(tmp_path: Path) -> None:
 def test_a_missing_model_folder(folder: Path) -> None:
     (folder / "models.toml").write_text(CATALOG.format(clip="models/clip"))
     line = refused(folder, "--port", "0")
-    assert line == f"lodestar: model 'any' of models.toml is not there: {folder}/models/clip does not exist"
+    assert line == f"lodestar: 'any' of models.toml is not there: {folder}/models/clip does not exist"
 
 
 def test_redis_away(folder: Path) -> None:

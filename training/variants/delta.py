@@ -1,13 +1,9 @@
-"""Variants of a UNet as a low-rank delta on another's weights: to learn one, to store one, to load one.
+"""Variants of a UNet as a low-rank delta on another's weights: to learn one, to store one in fp16, to merge one.
 
-A delta is a folder: ``delta.toml`` names the base, the rank and the replaced tensors; ``delta.safetensors`` holds, in
-fp16, those tensors whole and for every other linear or convolutional weight two factors under PEFT's names,
-``MODULE.lora_A.weight`` [r, in, ...] and ``MODULE.lora_B.weight`` [out, r, ...] (LoRA, Hu 2021, eq. 3, with alpha = r).
+``worker/models/adapters/delta.py`` has the format, and loads one to serve it.
 """
 
 import math
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,21 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-WEIGHTS, CARD = "delta.safetensors", "delta.toml"
-A, B = ".lora_A.weight", ".lora_B.weight"
-
-
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """The change of a weight that two factors make.
-
-    Args:
-        a: [r, in] of a linear layer, [r, in, kh, kw] of a convolution.
-        b: [out, r] or [out, r, 1, 1].
-
-    Returns:
-        [out, in] or [out, in, kh, kw].
-    """
-    return (b.flatten(1) @ a.flatten(1)).view(len(b), *a.shape[1:])
+from worker.models.adapters.delta import CARD, FIRST, WEIGHTS, A, B, merge, read_card
+from worker.models.adapters.factors import Factors
+from worker.models.adapters.files import UNET
+from worker.models.loading.digests import Digests
 
 
 class LowRank(nn.Module):
@@ -46,7 +31,7 @@ class LowRank(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight with its change."""
-        return weight + product(self.lora_A, self.lora_B)
+        return weight + Factors(self.lora_A, self.lora_B.flatten(1)).product
 
 
 class Whole(nn.Module):
@@ -93,8 +78,16 @@ def widen(unet: UNet2DConditionModel, in_channels: int) -> None:
     unet.register_to_config(in_channels=in_channels)
 
 
-def export(unet: UNet2DConditionModel, folder: Path, base: str, rank: int, replaced: list[str]) -> None:
-    """Write the delta of a UNet that ``adapt`` prepared."""
+def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, replaced: list[str]) -> None:
+    """Write the delta of a UNet that ``adapt`` prepared.
+
+    Args:
+        unet: after training.
+        folder: of the delta.
+        base: folder of the model that was prepared, whose UNet is one file.
+        rank: as for ``adapt``.
+        replaced: likewise.
+    """
     tensors: dict[str, Tensor] = {}
     for name, module in unet.named_modules():
         if parametrize.is_parametrized(module, "weight"):
@@ -107,7 +100,10 @@ def export(unet: UNet2DConditionModel, folder: Path, base: str, rank: int, repla
     half = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(half, folder / WEIGHTS, metadata={"format": "pt"})
     names = ", ".join(f'"{name}"' for name in replaced)
-    (folder / CARD).write_text(f'base = "{base}"\nrank = {rank}\nreplaced = [{names}]\n')
+    (weights,) = (base / UNET).glob("*.safetensors")
+    (folder / CARD).write_text(
+        f'base = "{base.name}"\nbase_sha256 = "{Digests().of(weights)}"\nrank = {rank}\nreplaced = [{names}]\n'
+    )
 
 
 def materialize(base: UNet2DConditionModel, folder: Path) -> UNet2DConditionModel:
@@ -116,45 +112,13 @@ def materialize(base: UNet2DConditionModel, folder: Path) -> UNet2DConditionMode
     Raises:
         ValueError: the delta does not fit the base.
     """
-    card = tomllib.loads((folder / CARD).read_text())
+    replaced = read_card(folder).replaced
     delta = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     try:
-        state = merge(
-            {name: tensor.float() for name, tensor in base.state_dict().items()}, delta, card["replaced"]
-        )
+        state = merge({name: tensor.float() for name, tensor in base.state_dict().items()}, delta, replaced)
     except ValueError as error:
         raise ValueError(f"{folder.name}: {error}") from error
-    config = dict(base.config) | {"in_channels": state["conv_in.weight"].shape[1]}
+    config = dict(base.config) | {"in_channels": state[FIRST].shape[1]}
     model: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
     model.load_state_dict(state)
     return model.eval()
-
-
-def merge(base: Mapping[str, Tensor], delta: Mapping[str, Tensor], replaced: list[str]) -> dict[str, Tensor]:
-    """The weights of a variant.
-
-    Args:
-        base: weights by name.
-        delta: factors of some of them under PEFT's names, and the ``replaced`` tensors whole.
-        replaced: names of tensors to take from ``delta``, of whatever shape.
-
-    Raises:
-        ValueError: a tensor is missing, belongs nowhere, or has a shape that its layer has not.
-    """
-    state, left = dict(base), set(delta)
-    for name in replaced:
-        if name not in delta or name not in base:
-            raise ValueError(f"{name} is to be replaced, and not in both the base and the delta")
-        state[name] = delta[name]
-        left.remove(name)
-    for layer in [name.removesuffix(A) for name in delta if name.endswith(A)]:
-        a, b, weight = delta[layer + A], delta.get(layer + B), base.get(f"{layer}.weight")
-        if b is None or weight is None:
-            raise ValueError(f"{layer} has no second factor, or is no layer of the base")
-        if weight.shape != (len(b), *a.shape[1:]) or b.shape[1] != len(a):
-            raise ValueError(f"{layer} has factors {tuple(a.shape)} and {tuple(b.shape)}")
-        state[f"{layer}.weight"] = weight + product(a, b)
-        left -= {layer + A, layer + B}
-    if left:
-        raise ValueError(f"{', '.join(sorted(left))} belong to no layer of the base")
-    return state

@@ -71,7 +71,8 @@ def main() -> None:
     plan = Plan(steps=options.steps, lr=options.lr, warmup_steps=50, ema_decay=0.998)
     averaged = train(options.run, model, losses, plan, work_folder(), on_checkpoint=look)
     if options.run == "inpaint":
-        export(cast("UNet2DConditionModel", averaged), models_folder() / NAME, "pocket", RANK, REPLACED)
+        unet, base = cast("UNet2DConditionModel", averaged), models_folder() / "pocket"
+        export(unet, models_folder() / NAME, base, RANK, REPLACED)
 
 
 @torch.no_grad()

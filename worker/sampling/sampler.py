@@ -31,6 +31,7 @@ from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import drawn, pasted, score
 from worker.sampling.sources.first_noise import first_noise
+from worker.sampling.sources.inpainting import inpainting_channels
 from worker.sampling.sources.second_pass import source_of_second_pass
 from worker.sampling.sources.source import Source, filling, source_of
 from worker.sampling.step import Step
@@ -123,7 +124,9 @@ def _pass(
         before: the steps of the pass before it.
     """
     request, index = course.request, course.index
-    course = replace(course, conditions=controlled(course.conditions, request, course.inputs.hints, part))
+    told = yield from inpainting_channels(request.model, course.model, course.inputs.canvas, part)
+    conditions = controlled(course.conditions.beside(told), request, course.inputs.hints, part)
+    course = replace(course, conditions=conditions)
     sampling = _begun(course, part, source)
     earlier: Prediction | None = None
     for number in part.plan.indexes:

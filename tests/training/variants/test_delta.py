@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from training.variants.delta import CARD, WEIGHTS, A, B, adapt, export, materialize, widen
+from training.variants.delta import adapt, export, materialize, widen
+from worker.models.adapters.delta import WEIGHTS, A, B, read_card
+from worker.models.adapters.files import UNET
 
 RANK = 4
 REPLACED = ["conv_in.weight"]
@@ -47,6 +50,13 @@ def _learned(base: UNet2DConditionModel) -> UNet2DConditionModel:
         for parameter in variant.conv_in.parametrizations.weight.parameters():
             parameter.copy_((parameter * 256).round() / 256)  # so that their sum is in the grid too
     return variant
+
+
+def _export(variant: UNet2DConditionModel, folder: Path, rank: int = RANK) -> None:
+    base = folder.parent / "tiny"
+    (base / UNET).mkdir(parents=True)
+    (base / UNET / "diffusion_pytorch_model.safetensors").write_bytes(b"the base")
+    export(variant, folder, base, rank, REPLACED)
 
 
 def _inputs(channels: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,8 +115,8 @@ def test_only_the_delta_and_the_replaced_tensors_learn_and_all_of_them_do() -> N
 def test_the_merged_unet_answers_as_the_base_with_its_deltas_beside_the_layers(tmp_path: Path) -> None:
     base = _base()
     variant = _learned(base)
-    export(variant, tmp_path, "tiny", RANK, REPLACED)
-    merged = materialize(base, tmp_path)
+    _export(variant, tmp_path / "v")
+    merged = materialize(base, tmp_path / "v")
     inputs = _inputs(9)
     with torch.no_grad():
         expected = _beside(base, variant)(*inputs).sample
@@ -122,21 +132,21 @@ def test_the_merged_unet_answers_as_the_base_with_its_deltas_beside_the_layers(t
 def test_a_delta_leaves_its_base_as_it_is(tmp_path: Path) -> None:
     base = _base()
     before = deepcopy(base.state_dict())
-    export(_learned(base), tmp_path, "tiny", RANK, REPLACED)
-    materialize(base, tmp_path)
+    _export(_learned(base), tmp_path / "v")
+    materialize(base, tmp_path / "v")
     assert all(torch.equal(before[name], tensor) for name, tensor in base.state_dict().items())
 
 
 def test_a_file_holds_the_factors_under_pefts_names_and_is_a_fraction_of_the_base(tmp_path: Path) -> None:
     base = _base()
-    export(_learned(base), tmp_path, "tiny", 1, REPLACED)
-    delta = load_file(tmp_path / WEIGHTS)
+    _export(_learned(base), tmp_path / "v", 1)
+    delta = load_file(tmp_path / "v" / WEIGHTS)
     layer = "mid_block.resnets.0.conv1"
     assert delta[layer + A].shape == (RANK, 16, 3, 3)
     assert delta[layer + B].shape == (16, RANK, 1, 1)
     assert {tensor.dtype for tensor in delta.values()} == {torch.float16}
     numbers = sum(tensor.numel() for tensor in delta.values())
-    assert (tmp_path / WEIGHTS).stat().st_size < 2 * numbers + 200 * len(delta)
+    assert (tmp_path / "v" / WEIGHTS).stat().st_size < 2 * numbers + 200 * len(delta)
     assert numbers < 0.8 * base.num_parameters()
 
 
@@ -155,14 +165,14 @@ def test_a_tensor_that_does_not_fit_the_base_is_refused(
     tmp_path: Path, name: str, shape: tuple[int, ...], said: str
 ) -> None:
     base = _base()
-    export(_learned(base), tmp_path, "tiny", RANK, REPLACED)
-    _spoil(tmp_path, name, torch.zeros(shape, dtype=torch.float16))
+    _export(_learned(base), tmp_path / "v")
+    _spoil(tmp_path / "v", name, torch.zeros(shape, dtype=torch.float16))
     with pytest.raises(ValueError, match=said):
-        materialize(base, tmp_path)
+        materialize(base, tmp_path / "v")
 
 
 def test_a_delta_of_another_base_is_refused(tmp_path: Path) -> None:
-    export(_learned(_base()), tmp_path, "tiny", RANK, REPLACED)
+    _export(_learned(_base()), tmp_path / "v")
     other = UNet2DConditionModel(
         in_channels=4,
         out_channels=4,
@@ -175,9 +185,11 @@ def test_a_delta_of_another_base_is_refused(tmp_path: Path) -> None:
         norm_num_groups=4,
     )
     with pytest.raises(ValueError, match="no layer of the base"):
-        materialize(other, tmp_path)
+        materialize(other, tmp_path / "v")
 
 
 def test_the_card_names_base_rank_and_replaced_tensors(tmp_path: Path) -> None:
-    export(_learned(_base()), tmp_path, "tiny", RANK, REPLACED)
-    assert (tmp_path / CARD).read_text() == 'base = "tiny"\nrank = 4\nreplaced = ["conv_in.weight"]\n'
+    _export(_learned(_base()), tmp_path / "v")
+    card = read_card(tmp_path / "v")
+    assert (card.base, card.rank, card.replaced) == ("tiny", 4, ("conv_in.weight",))
+    assert card.base_sha256 == sha256(b"the base").hexdigest()

@@ -184,8 +184,9 @@ def test_jobs_that_wait_for_alike_calls_share_one_batch(
     assert sum(sizes) == 3 * 7
 
 
+@pytest.mark.parametrize("model", ["pocket", "pocket-inpaint"])
 def test_runs_from_pictures_and_from_noise_share_one_batch_whatever_step_they_start_at(
-    models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    model: str, models: ModelRegistry, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     real = Denoiser.predict
@@ -197,11 +198,21 @@ def test_runs_from_pictures_and_from_noise_share_one_batch_whatever_step_they_st
         return real(self, latents, timesteps, rows)
 
     mix = [
-        ask(steps=3),
-        ask(steps=6, init={"image": KEPT, "strength": 0.5}),
-        ask(steps=3, sampler="euler", init={"image": KEPT, "strength": 0.3, "exact_steps": True}),
-        ask(steps=6, sampler="heun", init={"image": KEPT, "strength": 0.5}, mask={"image": MASK}),
-        ask(steps=3, init={"image": KEPT, "strength": 1}, mask={"image": MASK}, guidance={"cutouts": 2}),
+        ask(model=model, steps=3),
+        ask(model=model, steps=6, init={"image": KEPT, "strength": 0.5}),
+        ask(
+            model=model, steps=3, sampler="euler", init={"image": KEPT, "strength": 0.3, "exact_steps": True}
+        ),
+        ask(
+            model=model, steps=6, sampler="heun", init={"image": KEPT, "strength": 0.5}, mask={"image": MASK}
+        ),
+        ask(
+            model=model,
+            steps=3,
+            init={"image": KEPT, "strength": 1},
+            mask={"image": MASK},
+            guidance={"cutouts": 2},
+        ),
     ]
     alone = run_alone(models, mix)
     monkeypatch.setattr(Denoiser, "predict", counted)

@@ -159,7 +159,7 @@ def with_old_attention(tensors: Tensors) -> Tensors:
         ("unet/config.json", {"class_embed_type": "projection"}, "class_embed_type is 'projection'"),
         ("unet/config.json", {"num_class_embeds": 1000}, "num_class_embeds is 1000"),
         ("unet/config.json", {"encoder_hid_dim_type": "ip_image_proj"}, "encoder_hid_dim_type is 'ip_image_proj'"),
-        ("unet/config.json", {"in_channels": 17}, "takes 17 channels and the VAE's latents have 8"),
+        ("unet/config.json", {"in_channels": 16}, "takes 16 channels and the VAE's latents have 8"),
         ("unet/config.json", {"out_channels": 16}, "gives 16 channels and the VAE's latents have 8"),
         ("unet/config.json", {"_class_name": "UNet3DConditionModel"}, "unet is a UNet3DConditionModel"),
         ("vae/config.json", {"latent_channels": 4}, "takes 8 channels and the VAE's latents have 4"),

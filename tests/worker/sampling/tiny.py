@@ -28,13 +28,13 @@ path = "{root}/models/pocket-m"
 """
 
 
-def tiny_folder(folder: Path, **scheduler: Any) -> Path:
-    """The model: a UNet of four channels, a VAE of factor 8, and the text encoder of the pocket model."""
+def tiny_folder(folder: Path, in_channels: int = 4, **scheduler: Any) -> Path:
+    """The model: a UNet that gives four channels, a VAE of factor 8, and the text encoder of the pocket model."""
     pocket = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket")
     torch.manual_seed(0)
     unet = UNet2DConditionModel(
         sample_size=SIDE // 8,
-        in_channels=4,
+        in_channels=in_channels,
         out_channels=4,
         block_out_channels=(32, 64),
         layers_per_block=1,

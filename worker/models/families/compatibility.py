@@ -39,14 +39,18 @@ def require_only_texts(unet: Mapping[str, Any]) -> None:
 
 
 def require_latents(unet: Any, vae: Any) -> None:
-    """Refuse a UNet that takes or gives anything but the latents of the VAE."""
-    channels = vae["latent_channels"]
-    for field, verb in (("in_channels", "takes"), ("out_channels", "gives")):
-        if unet[field] != channels:
-            raise ModelUnavailableError(
-                f"the UNet {verb} {unet[field]} channels and the VAE's latents have {channels}: one that takes more, "
-                "to inpaint (9 for 4), to edit as InstructPix2Pix does (8) or to be told of depth (5), is not served"
-            )
+    """Refuse a UNet that gives anything but the latents of the VAE, or takes anything but these.
+
+    One that inpaints takes a mask and the latents of the masked picture besides.
+    """
+    channels, given, taken = vae["latent_channels"], unet["out_channels"], unet["in_channels"]
+    if taken not in (channels, 2 * channels + 1):
+        raise ModelUnavailableError(
+            f"the UNet takes {taken} channels and the VAE's latents have {channels}: one that inpaints takes "
+            f"{2 * channels + 1}; to edit as InstructPix2Pix does (8 for 4) or to be told of depth (5) is not served"
+        )
+    if given != channels:
+        raise ModelUnavailableError(f"the UNet gives {given} channels and the VAE's latents have {channels}")
 
 
 def require_text_width(unet: Any, width: int) -> None:

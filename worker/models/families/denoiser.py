@@ -106,8 +106,9 @@ class Denoiser(ABC):
 
     @torch.no_grad()
     def _encode_pictures(self, canvases: list[Canvas]) -> Tensor:
-        pixels = torch.stack([canvas.pixels for canvas in canvases]).to(self._device.device)
-        return self.encode_pixels(pixels.float() / 255).float()
+        return self.encode_pixels(
+            torch.stack([canvas.levels(self._device.device) for canvas in canvases])
+        ).float()
 
     def require_control(self, control: Control) -> None:
         """Refuse a ControlNet of another model.

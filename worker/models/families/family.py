@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -27,7 +26,8 @@ class Network:
         title: for messages.
         classes: names of the classes that it may have; the first is the one to ask for.
         stem: the name that the files of its weights begin with.
-        empty: from the folder with its configuration to the network; called where weights are not made.
+        empty: from the folder with its configuration, and fields that are others, to the network; called where weights
+            are not made.
         require: refuses the content of its ``config.json`` if the family does not serve it.
         renamed: the tensors of its files by the names that they have now.
         prefix: of its keys in a checkpoint that is one file.
@@ -38,7 +38,7 @@ class Network:
     title: str
     classes: tuple[str, ...]
     stem: str
-    empty: Callable[[Path], Module]
+    empty: Callable[..., Module]
     require: Callable[[Mapping[str, Any]], None]
     prefix: str
     convert: Callable[[Tensors, Module], Tensors]

@@ -29,7 +29,7 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 
 
 def require_latents_of_file(checkpoint: Tensors) -> None:
-    """Refuse a UNet that takes or gives anything but the latents of the VAE, by their shapes.
+    """Refuse a UNet that does not go with the VAE, by their shapes; see ``require_latents``.
 
     Raises:
         ModelUnavailableError: it does.

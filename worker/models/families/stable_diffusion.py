@@ -181,6 +181,12 @@ def _text_encoder(folder: Path) -> CLIPTextModel:
     return CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
 
 
+def _unet(folder: Path, **changes: Any) -> UNet2DConditionModel:
+    config = {**UNet2DConditionModel.load_config(folder), **changes}
+    unet: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
+    return unet
+
+
 STABLE_DIFFUSION = Family(
     name="Stable Diffusion 1.x and 2.x",
     networks={
@@ -198,7 +204,7 @@ STABLE_DIFFUSION = Family(
             title="the UNet",
             classes=("UNet2DConditionModel",),
             stem="diffusion_pytorch_model",
-            empty=lambda folder: UNet2DConditionModel.from_config(UNet2DConditionModel.load_config(folder)),
+            empty=_unet,
             require=require_only_texts,
             prefix=original.UNET,
             convert=original.unet,

@@ -8,6 +8,7 @@ from torch import Tensor
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.finite import is_finite
+from worker.models.adapters.delta import Delta
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
@@ -20,7 +21,7 @@ from worker.models.shared import SharedNetworks
 
 
 def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
-    """Load a checkpoint: a diffusers folder, a hub id, or one .safetensors file.
+    """Load a checkpoint: a diffusers folder or a hub id, with a delta or without, or one .safetensors file.
 
     Args:
         card: of the catalog.
@@ -34,12 +35,15 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
     """
     path, shared = locate(card), shared or SharedNetworks()
     try:
+        delta = None if card.delta is None else Delta(card.delta)
         if path.is_file():
+            if delta is not None:
+                raise ModelUnavailableError("a delta stands on a diffusers folder, not on one file")
             family = family_of_file(path, card.config)
             parts = load_file_parts(path, card.config or described_by(path), family, device, shared.digests)
         else:
             family = family_in(path)
-            parts = load_folder_parts(path, family, card.variant, device, shared)
+            parts = load_folder_parts(path, family, card.variant, device, shared, delta)
         require_pinned(card, path, shared.digests)
         model = family.make(parts, device)
         _try_out(model)

@@ -1,17 +1,21 @@
 """Load the parts of a checkpoint, each by itself: configurations first, then weights that are exactly theirs."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import diffusers
+import torch
 import transformers
 from accelerate import init_empty_weights
 from diffusers import SchedulerMixin
 
 from jobs.errors import ModelUnavailableError
+from worker.models.adapters.delta import Delta
+from worker.models.adapters.files import UNET
 from worker.models.device import Device
-from worker.models.families.family import Family, Network, Parts
+from worker.models.families.family import Family, Network, Parts, Tensors
 from worker.models.loading.description import read_object
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import weights_in
@@ -22,9 +26,52 @@ from worker.models.loading.single_file import split
 from worker.models.loading.weights import fill, require_own
 from worker.models.shared import SharedNetworks
 
+NOTHING: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a network of a folder comes from.
+
+    Attributes:
+        network: what it has to be.
+        folder: of its configuration.
+        weights: files of them.
+        delta: on them.
+    """
+
+    network: Network
+    folder: Path
+    weights: list[Path]
+    delta: Delta | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """All that decides what it is."""
+        return [*self.folder.glob("*.json"), *self.weights, *(self.delta.files if self.delta else ())]
+
+    def outline(self) -> Tensors:
+        """Its tensors by their names, on the meta device."""
+        own = self.network.renamed(outline(self.weights))
+        return own if self.delta is None else self.delta.merged(own, outline(self.delta.weights))
+
+    def read(self, device: Device, digests: Digests) -> Tensors:
+        """The same on a device."""
+        own = self.network.renamed(read_tensors(self.weights, device, digests))
+        if self.delta is None:
+            return own
+        # Its factors in full, since their products add up.
+        delta = read_tensors(self.delta.weights, device, digests, dtype=torch.float32)
+        return self.delta.merged(own, delta)
+
 
 def load_folder_parts(
-    folder: Path, family: Family, variant: str | None, device: Device, shared: SharedNetworks
+    folder: Path,
+    family: Family,
+    variant: str | None,
+    device: Device,
+    shared: SharedNetworks,
+    delta: Delta | None = None,
 ) -> Parts:
     """Load a diffusers folder.
 
@@ -34,20 +81,28 @@ def load_folder_parts(
         variant: which weights to read, as for ``network_files``.
         device: where to.
         shared: networks in memory; those with the same files are not loaded again.
+        delta: of its UNet.
 
     Raises:
         ModelUnavailableError: it is of a kind that is not served, or its parts do not fit their weights or each other.
     """
     weights = weights_in(folder, family, variant)
-    files = {name: [*(folder / name).glob("*.json"), *weights[name]] for name in family.networks}
-    known = {name: found for name in family.networks if (found := shared.find(files[name])) is not None}
-    parts = _described(folder, family, known)
-    for name, network in family.networks.items():
+    sources = {
+        name: _Source(network, folder / name, weights[name], delta if name == UNET else None)
+        for name, network in family.networks.items()
+    }
+    if delta is not None:
+        delta.require_base(weights[UNET], shared.digests)
+    known = {
+        name: found for name, source in sources.items() if (found := shared.find(source.files)) is not None
+    }
+    changes = {UNET: delta.config} if delta else {}
+    parts = _described(folder, family, known, changes)
+    for name, source in sources.items():
         if name not in known:
-            require_own(parts[name], network.renamed(outline(weights[name])), network.title)
-            tensors = read_tensors(weights[name], device, shared.digests)
-            fill(parts[name], network.renamed(tensors), network.title, device)
-            shared.add(files[name], parts[name])
+            require_own(parts[name], source.outline(), source.network.title)
+            fill(parts[name], source.read(device, shared.digests), source.network.title, device)
+            shared.add(source.files, parts[name])
     return parts
 
 
@@ -64,7 +119,7 @@ def load_file_parts(file: Path, config: Path, family: Family, device: Device, di
     Raises:
         ModelUnavailableError: as for ``load_folder_parts``.
     """
-    parts = _described(config, family, {})
+    parts = _described(config, family)
     for name, tensors in split(outline([file]), family, parts).items():
         require_own(parts[name], tensors, family.networks[name].title)
     prefixes = tuple(network.prefix for network in family.networks.values())
@@ -74,12 +129,27 @@ def load_file_parts(file: Path, config: Path, family: Family, device: Device, di
     return parts
 
 
-def _described(folder: Path, family: Family, known: Mapping[str, Any]) -> Parts:
-    """The parts that a folder describes, fit for each other; networks that are not known have no weights yet."""
+def _described(
+    folder: Path,
+    family: Family,
+    known: Mapping[str, Any] = NOTHING,
+    changes: Mapping[str, Mapping[str, Any]] = NOTHING,
+) -> Parts:
+    """The parts that a folder describes, fit for each other; networks that are not known have no weights yet.
+
+    Args:
+        folder: with a ``model_index.json``.
+        family: of its checkpoint.
+        known: networks in memory.
+        changes: fields of networks' configurations that are others.
+    """
     index = read_object(folder / INDEX)
     _require_parts(index, family)
     parts = {name: _tokenizer(folder / name, index[name][1]) for name in family.tokenizers}
-    parts |= {name: known.get(name) or _empty(folder / name, its) for name, its in family.networks.items()}
+    parts |= {
+        name: known.get(name) or _empty(folder / name, network, changes.get(name, NOTHING))
+        for name, network in family.networks.items()
+    }
     parts["scheduler"] = _scheduler(folder / "scheduler", index["scheduler"][1])
     family.require(parts)
     return parts
@@ -120,16 +190,16 @@ def empty_networks(folder: Path, family: Family) -> dict[str, Any]:
     Raises:
         ModelUnavailableError: one is of a kind that is not served.
     """
-    return {name: _empty(folder / name, network) for name, network in family.networks.items()}
+    return {name: _empty(folder / name, network, NOTHING) for name, network in family.networks.items()}
 
 
-def _empty(folder: Path, network: Network) -> Any:
+def _empty(folder: Path, network: Network, changes: Mapping[str, Any]) -> Any:
     """A network as its configuration has it, its weights on the meta device."""
     config = read_object(folder / "config.json")
     _require_class(folder.name, config.get("_class_name", network.classes[0]), network.classes)
     network.require(config)
     with init_empty_weights():
-        return network.empty(folder)
+        return network.empty(folder, **changes)
 
 
 def _scheduler(folder: Path, name: str) -> Any:

@@ -49,7 +49,11 @@ class Hashing:
 
 
 def read_tensors(
-    files: Iterable[Path], device: Device, digests: Digests, wanted: Callable[[str], bool] = lambda _: True
+    files: Iterable[Path],
+    device: Device,
+    digests: Digests,
+    wanted: Callable[[str], bool] = lambda _: True,
+    dtype: torch.dtype | None = None,
 ) -> dict[str, Tensor]:
     """The tensors of files that together hold one network.
 
@@ -61,6 +65,7 @@ def read_tensors(
         device: where to.
         digests: of files, to which those that are computed are added.
         wanted: by their names, which tensors to load.
+        dtype: of floats; None for the device's.
 
     Raises:
         ModelUnavailableError: a file is damaged.
@@ -70,7 +75,7 @@ def read_tensors(
     tensors: dict[str, Tensor] = {}
     for file in files:
         try:
-            tensors |= _read(file, device.dtype, digests, staging, wanted)
+            tensors |= _read(file, dtype or device.dtype, digests, staging, wanted)
         except ModelUnavailableError:
             raise
         except Exception as error:

@@ -19,7 +19,7 @@ from worker.models.loading.hub import fetch_descriptions
 _PIPELINES = {
     "v1": "StableDiffusionPipeline",
     "v2": "StableDiffusionPipeline",
-    # By 9 and 8 channels alone, which a family compares with its latents'.
+    # By 9 and 8 channels alone, which a family tells apart.
     "inpainting": "StableDiffusionPipeline",
     "instruct-pix2pix": "StableDiffusionPipeline",
     "upscale": "StableDiffusionUpscalePipeline",

@@ -1,7 +1,7 @@
 """The conditions of a denoiser: its encoded prompt, personalized if requested, and its negative prompt."""
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,17 @@ class Conditions:
             if step <= last_step:
                 return rows
         return self.spans[-1][1]
+
+    def beside(self, channels: Tensor | None) -> "Conditions":
+        """The same with channels [1, K, h, w] in every row; as they are for None."""
+        if channels is None:
+            return self
+        return Conditions(
+            tuple(
+                (last_step, tuple(replace(row, channels=channels) for row in rows))
+                for last_step, rows in self.spans
+            )
+        )
 
 
 def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Conditions]:

@@ -100,13 +100,20 @@ def source_of(
     if mask is None:
         return Source(x0, init.strength)
     assert inputs.canvas.mask is not None
-    # The largest level of the pixels of a latent: the mean, or one of them, would lose thin strokes.
-    levels = F.max_pool2d(inputs.canvas.mask[None].float() / 255, model.latent_factor)
+    levels = latent_levels(inputs.canvas.mask, model.latent_factor)
     if not mask.soft:
         levels = (levels > 0).float()
     if not levels.any():
         raise JobFailedError("the mask lies wholly outside the part of the picture that `init.fit` leaves")
     return Source(x0, init.strength, levels.to(model.device), mask.soft)
+
+
+def latent_levels(mask: Tensor, factor: int) -> Tensor:
+    """The levels [1, 1, h, w] in [0, 1] of a mask of pixels, uint8 [1, H, W], at the latents.
+
+    Each is the largest of its pixels: their mean, or one of them, would lose thin strokes.
+    """
+    return F.max_pool2d(mask[None].float() / 255, factor)
 
 
 def filling(request: ResolvedRequest, seed: int, shape: tuple[int, ...]) -> Tensor | None:

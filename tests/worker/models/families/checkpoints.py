@@ -97,8 +97,8 @@ def inpainting() -> Any:
     return StableDiffusionInpaintPipeline(**parts(unet(in_channels=9), ddim()))
 
 
-def inpainting_under_a_served_class() -> Any:
-    return StableDiffusionPipeline(**parts(unet(in_channels=9), ddim()))
+def editing_under_a_served_class() -> Any:
+    return StableDiffusionPipeline(**parts(unet(in_channels=8), ddim()))
 
 
 def instruct_pix2pix() -> Any:

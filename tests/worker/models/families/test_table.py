@@ -17,14 +17,14 @@ from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import load
 from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.families.table import FAMILIES, served
+from worker.rows import Row
 
 REFUSED = [
     (checkpoints.stable_diffusion_xl, "it is a StableDiffusionXLPipeline"),
     (checkpoints.flux, "it is a FluxPipeline"),
     (checkpoints.instruct_pix2pix, "it is a StableDiffusionInstructPix2PixPipeline"),
     (checkpoints.pixels, "it is a DDPMPipeline"),
-    (checkpoints.inpainting, "the UNet takes 9 channels and the VAE's latents have 4"),
-    (checkpoints.inpainting_under_a_served_class, "the UNet takes 9 channels and the VAE's latents have 4"),
+    (checkpoints.editing_under_a_served_class, "the UNet takes 8 channels and the VAE's latents have 4"),
 ]
 
 
@@ -77,20 +77,35 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(checkpoints.stable_diffusion, tmp_path_factory.mktemp("described") / "sd")
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (checkpoints.inpainting, "the UNet takes 9 channels and the VAE's latents have 4"),
-        (checkpoints.instruct_pix2pix, "the UNet takes 8 channels and the VAE's latents have 4"),
-    ],
-    ids=["inpainting", "edit"],
-)
 @pytest.mark.parametrize("is_described", [True, False])
-def test_a_file_with_more_channels_is_refused_by_its_shapes(
-    make: Callable[[], Any], said: str, *, is_described: bool, described: Path, tmp_path: Path
+def test_a_file_with_channels_of_another_kind_is_refused_by_its_shapes(
+    *, is_described: bool, described: Path, tmp_path: Path
 ) -> None:
-    file = as_one_file(make, tmp_path)
-    assert said in refusal(file, config=described if is_described else None)
+    file = as_one_file(checkpoints.instruct_pix2pix, tmp_path)
+    message = refusal(file, config=described if is_described else None)
+    assert "the UNet takes 8 channels and the VAE's latents have 4" in message
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_an_inpainting_checkpoint_is_the_same_model_as_a_folder_and_as_one_file(tmp_path: Path) -> None:
+    file = as_one_file(checkpoints.inpainting, tmp_path)
+    whole, single = load(tmp_path / "m"), load(file, config=tmp_path / "m")
+    assert whole.facts == single.facts
+    assert whole.facts.sees_hole
+    text, told = whole.encode_texts(["a fox"]), torch.randn(1, 5, 16, 16)
+    latents, time = torch.randn(1, 4, 16, 16), torch.tensor([500])
+    row = Row(text, channels=told)
+    one, other = (model.predict(latents, time, model.rows([(row,)])) for model in (whole, single))
+    assert torch.allclose(one, other, atol=1e-5)
+    blind = Row(text, channels=torch.zeros_like(told))
+    assert not torch.allclose(one, whole.predict(latents, time, whole.rows([(blind,)])), atol=1e-2)
+
+
+def test_an_inpainting_file_under_the_configuration_of_a_plain_model_is_refused(
+    described: Path, tmp_path: Path
+) -> None:
+    file = as_one_file(checkpoints.inpainting, tmp_path)
+    assert "conv_in.weight is 32 x 9 x 3 x 3 and should be 32 x 4 x 3 x 3" in refusal(file, config=described)
 
 
 @pytest.mark.parametrize(
