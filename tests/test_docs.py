@@ -16,7 +16,7 @@ from docs.make_reference import reference
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent
-MOST_BYTES_OF_A_PICTURE = 150_000
+MOST_BYTES_OF_A_PICTURE = 61_000
 PAGES = {page.name: page.read_text() for page in (ROOT / "docs").glob("*.md")}
 
 

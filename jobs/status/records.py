@@ -16,8 +16,8 @@ _STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
 
 def dump_images(images: tuple[StoredImage, ...]) -> str:
     """The JSON of a job's pictures, as the hash keeps it."""
-    # Without what is not there, so that a version which does not know of it reads the rest.
-    return _STORED_IMAGES.dump_json(images, exclude_none=True).decode()
+    # Without what is not there, so that a version which does not know of it reads the rest; a null of a trace is there.
+    return _STORED_IMAGES.dump_json(images, exclude_defaults=True).decode()
 
 
 def load_images(record: Mapping[str, str]) -> tuple[StoredImage, ...]:

@@ -1,6 +1,6 @@
 // All options: a control for every field of a request, from the API's own schema.
 
-import { element } from "../parts/dom.js";
+import { element, prose } from "../parts/dom.js";
 import { Control } from "./control.js";
 import { fieldsOf } from "./schema.js";
 import { Slider } from "./slider.js";
@@ -54,7 +54,7 @@ export class Options {
     const box = known ?? element("input", { type: "checkbox", id: `field-${field.path}` });
     this.#switches.set(field.name, box);
     const legend = known ? field.label : element("label", { className: "switch" }, box, field.label);
-    const all = element("fieldset", { className: "group" }, element("legend", {}, legend), element("p", { className: "hint", textContent: field.description }), body);
+    const all = element("fieldset", { className: "group" }, element("legend", {}, legend), element("p", { className: "hint" }, ...prose(field.description)), body);
     const isAbove = known && !known.isConnected; // its switch is what is there, such as a picture
     box.showSwitch = () => {
       body.disabled = !box.checked;

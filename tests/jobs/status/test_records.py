@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.status.job import JobError, JobStatus, Metrics, Progress, StoredImage
+from jobs.status.job import GuidedStep, JobError, JobStatus, Metrics, Progress, StoredImage
 from jobs.status.records import dump_images, load_images, to_job
 from tests.jobs.samples import RESOLVED
 
@@ -88,5 +88,8 @@ def test_every_status_can_be_told(status: JobStatus) -> None:
 
 def test_older_versions_read_what_this_one_writes_and_it_reads_what_newer_ones_do() -> None:
     assert "safety" not in dump_images(PICTURES)
+    skipped = GuidedStep(step=2, loss=None, losses=(None,), gradient_rms=None, skipped=True)
+    traced = tuple(picture.model_copy(update={"trace": (skipped,)}) for picture in PICTURES)
+    assert load_images({**RUNNING, "images": dump_images(traced)}) == traced
     newer = dump_images(PICTURES).replace('"index"', '"newer": 1, "index"')
     assert load_images({**RUNNING, "images": newer}) == PICTURES
