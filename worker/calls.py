@@ -187,9 +187,9 @@ class EmbedText(Call):
 
 @dataclass(frozen=True)
 class EmbedTexts(Call):
-    """Embed several texts with a CLIP, as many at once as a batch should hold. Answer: unit vectors [N, E]."""
+    """Embed up to ``MAX_BATCH_TEXTS`` texts with a CLIP, a batch of their own. Answer: unit vectors [N, E]."""
 
-    max_batch_size: ClassVar[float] = MAX_BATCH_TEXTS
+    max_batch_size: ClassVar[float] = 1
 
     clip: str
     texts: tuple[str, ...]
@@ -197,10 +197,6 @@ class EmbedTexts(Call):
     @property
     def key(self) -> Hashable:
         return EmbedTexts, self.clip
-
-    @property
-    def size(self) -> int:
-        return len(self.texts)
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,7 @@ class ModelCard(NamesSampler, Entry):
     )
     delta: Path | None = Field(None, description="A folder with a change of its UNet's weights.")
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
-    words: Path | None = Field(
-        None,
-        description="A text file of what the model's pictures show, for `interrogate`: the form of a caption, with {} "
-        "for a word of each group, then the words, a line each, with an empty line before each group.",
-    )
+    words: Path | None = Field(None, description="A text file of words for its pictures' captions.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
     )

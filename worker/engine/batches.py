@@ -66,8 +66,7 @@ def embed_texts(calls: Sequence[EmbedText], models: ModelRegistry) -> list[Tenso
 
 def embed_many_texts(calls: Sequence[EmbedTexts], models: ModelRegistry) -> list[Tensor]:
     """The unit vectors [N, E] of each call's texts."""
-    rows = models.clip(calls[0].clip).embed_texts([text for call in calls for text in call.texts])
-    return [part.clone() for part in rows.split([call.size for call in calls])]
+    return [models.clip(call.clip).embed_texts(call.texts) for call in calls]
 
 
 def embed_images(calls: Sequence[EmbedImage], models: ModelRegistry) -> list[Tensor]:
