@@ -21,6 +21,7 @@ ROOMS = {
     "app.api.webhooks": "sends signed messages to callers' addresses",
     "app.api.dialects": "the routes of other services: shared parts",
     "app.api.dialects.a1111": "Stable Diffusion web UI",
+    "app.api.dialects.a1111.extras": "its calls that work on finished pictures",
     "app.api.dialects.openai": "OpenAI's images API",
     "app.api.dialects.replicate": "Replicate's predictions",
     "app.api.pages": "the dashboard and the reference, as files",

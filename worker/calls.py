@@ -26,6 +26,7 @@ from worker.rows import AdapterUse, Rows
 # Cutouts in one batch of guidance: the most that one picture may request of one CLIP. A picture that requests more, of
 # several CLIPs, is a batch by itself. So no batch lasts longer than its longest picture would alone.
 MAX_BATCH_CUTOUTS = 256
+MAX_BATCH_TEXTS = 64
 DECODINGS = 2  # of latents whose picture is not finite
 
 
@@ -182,6 +183,20 @@ class EmbedText(Call):
     @property
     def key(self) -> Hashable:
         return EmbedText, self.clip
+
+
+@dataclass(frozen=True)
+class EmbedTexts(Call):
+    """Embed up to ``MAX_BATCH_TEXTS`` texts with a CLIP, a batch of their own. Answer: unit vectors [N, E]."""
+
+    max_batch_size: ClassVar[float] = 1
+
+    clip: str
+    texts: tuple[str, ...]
+
+    @property
+    def key(self) -> Hashable:
+        return EmbedTexts, self.clip
 
 
 @dataclass(frozen=True)

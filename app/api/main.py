@@ -12,10 +12,10 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api import openapi
 from app.api.dialects import envelopes
-from app.api.dialects.a1111 import extras as a1111_extras
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
 from app.api.dialects.a1111 import upkeep as a1111_upkeep
+from app.api.dialects.a1111.extras import routes as a1111_extras
 from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import files as replicate_files
 from app.api.dialects.replicate import listings as replicate_listings

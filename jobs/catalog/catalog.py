@@ -48,6 +48,7 @@ class ModelCard(NamesSampler, Entry):
     )
     delta: Path | None = Field(None, description="A folder with a change of its UNet's weights.")
     clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
+    words: Path | None = Field(None, description="A text file of words for its pictures' captions.")
     text_clip: str | None = Field(
         None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
     )
@@ -232,7 +233,7 @@ def _entries(table: Any, folder: Path) -> Any:
         entry = {**fields, "id": entry_id}
         entry |= {
             name: folder / entry[name]
-            for name in ("path", "config", "delta", "head")
+            for name in ("path", "config", "delta", "head", "words")
             if isinstance(entry.get(name), str)
         }
         if isinstance(entry.get("vocabulary"), str):

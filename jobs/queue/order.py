@@ -15,7 +15,7 @@ from jobs.requests.request import Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
 from jobs.requests.start.plan import Pass, StepPlan
-from jobs.requests.tasks import Task
+from jobs.requests.tasks import EnlargeTask, Task
 
 WEIGHTS = {Priority.LOW: 1, Priority.NORMAL: 4, Priority.HIGH: 16}
 
@@ -45,6 +45,8 @@ def cost_of(request: ResolvedRequest | Task) -> int:
     since models of larger pictures come with larger CLIPs. The quadratic cost of attention is left out. The estimate
     assumes a job that runs to its end; guidance whose patience ends costs less.
     """
+    if isinstance(request, EnlargeTask):
+        return max(1, ceil(sum(_enlarging_of(each.pixels, request.network) for each in request.pictures)))
     if not isinstance(request, ResolvedRequest):
         return max(1, ceil(request.num_inputs * _EMBEDDING))
     each = _between(request) + sum(
@@ -131,7 +133,7 @@ def _between(request: ResolvedRequest) -> float:
     if request.hires is None or request.hires.upscaler in LATENT_MODES:
         return 0.0
     first, second = map(_area, request.passes)
-    return first * (_DECODE + _ENLARGE[request.hires.upscaler]) + second * _ENCODE
+    return first * (_DECODE + _ENLARGE.get(request.hires.upscaler, 0.0)) + second * _ENCODE
 
 
 def _finishing(request: ResolvedRequest) -> float:
@@ -159,7 +161,12 @@ def _enlarging(request: ResolvedRequest) -> float:
     if request.upscale is None:
         return 0.0
     kept = request.num_images if request.select is None else request.select.keep
-    return kept * _ENLARGE.get(request.upscale.model, max(_ENLARGE.values()))
+    return kept * _enlarging_of(_UNIT_PX, request.upscale.model)
+
+
+def _enlarging_of(pixels: int, network: str) -> float:
+    """Cost of enlarging a picture of so many pixels."""
+    return pixels / _UNIT_PX * _ENLARGE.get(network, max(_ENLARGE.values()))
 
 
 def _reading(request: ResolvedRequest) -> float:

@@ -32,7 +32,7 @@ class Upscale(Wire):
 
 
 class HiresUpscaler(StrEnum):
-    """What enlarges the result of the first pass: an interpolation of its latents, or a Real-ESRGAN network."""
+    """What enlarges the result of the first pass: an interpolation of latents or pixels, or a Real-ESRGAN network."""
 
     LATENT = "latent"
     LATENT_ANTIALIASED = "latent_antialiased"
@@ -40,6 +40,8 @@ class HiresUpscaler(StrEnum):
     LATENT_BICUBIC_ANTIALIASED = "latent_bicubic_antialiased"
     LATENT_NEAREST = "latent_nearest"
     LATENT_NEAREST_EXACT = "latent_nearest_exact"
+    LANCZOS = "lanczos"
+    NEAREST = "nearest"
     X4PLUS = "x4plus"
     X4PLUS_ANIME = "x4plus-anime"
 
@@ -54,18 +56,22 @@ LATENT_MODES = {
 }
 """Those that interpolate latents: the mode, as PyTorch names it, and whether it is antialiased."""
 
+NETWORKS = frozenset({HiresUpscaler.X4PLUS, HiresUpscaler.X4PLUS_ANIME})
+"""Real-ESRGAN's networks, which enlarge pixels by four."""
+
 
 class ResolvedHires(Wire):
     """The second pass with every default filled in."""
 
-    scale: float = Field(
-        description="Factor of the width and of the height, which are then rounded to what the model can make.",
+    scale: float | None = Field(
+        description="Factor of the width and of the height, which are then rounded to what the model can make. "
+        "Default: 2, or none if `width` or `height` says how large the picture becomes.",
         examples=[2],
     )
     upscaler: HiresUpscaler = Field(
         description="What enlarges the result of the first pass: `latent` and its kinds interpolate the latents, which "
-        "needs a `strength` of about 0.5 or more to become sharp; `x4plus` and `x4plus-anime` are Real-ESRGAN "
-        "networks, for which workers need the extra `upscale`.",
+        "needs a `strength` of about 0.5 or more to become sharp; `lanczos` and `nearest` interpolate the picture; "
+        "`x4plus` and `x4plus-anime` are Real-ESRGAN networks, for which workers need the extra `upscale`.",
     )
     strength: float = Field(
         description="How far the second pass may go from the enlarged result of the first: the share of the noise "
@@ -77,8 +83,12 @@ class ResolvedHires(Wire):
         "request's `steps`.",
         examples=[25],
     )
-    width: int = Field(description="Width of the finished picture in pixels.")
-    height: int = Field(description="Height of the finished picture in pixels.")
+    width: int = Field(
+        description="Width of the finished picture in pixels, in place of `scale`. If only one side is given, the "
+        "other follows the shape of the first pass; if both are, what is too wide or too high is cut off.",
+        examples=[128],
+    )
+    height: int = Field(description="Height of the finished picture in pixels, likewise.", examples=[128])
 
     @property
     def plan(self) -> StepPlan:
@@ -90,7 +100,9 @@ class Hires(Wire):
     """A second pass at a larger size, which starts from the result of the first."""
 
     answered = ResolvedHires
-    scale: Annotated[float, Field(gt=1, le=8)] = same_field(ResolvedHires, "scale", 2.0)
+    scale: Annotated[float | None, Field(gt=1, le=8)] = same_field(ResolvedHires, "scale")
+    width: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "width")
+    height: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "height")
     upscaler: HiresUpscaler = same_field(ResolvedHires, "upscaler", HiresUpscaler.LATENT)
     strength: Annotated[float, Field(gt=0, le=1)] = same_field(ResolvedHires, "strength", 0.7)
     steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = same_field(ResolvedHires, "steps")

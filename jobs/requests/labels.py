@@ -1,6 +1,6 @@
 """Samplers, noise schedules and upscalers by the names of A1111's web UI, which pictures carry and other tools know."""
 
-from jobs.requests.enlarging import HiresUpscaler
+from jobs.requests.enlarging import HiresUpscaler, ResolvedHires
 from jobs.requests.samplers import SamplerName, ScheduleName
 
 LABELS = {
@@ -26,6 +26,18 @@ HIRES_LABELS = {
     HiresUpscaler.LATENT_BICUBIC_ANTIALIASED: "Latent (bicubic antialiased)",
     HiresUpscaler.LATENT_NEAREST: "Latent (nearest)",
     HiresUpscaler.LATENT_NEAREST_EXACT: "Latent (nearest-exact)",
+    HiresUpscaler.LANCZOS: "Lanczos",
+    HiresUpscaler.NEAREST: "Nearest",
     HiresUpscaler.X4PLUS: "R-ESRGAN 4x+",
     HiresUpscaler.X4PLUS_ANIME: "R-ESRGAN 4x+ Anime6B",
 }
+
+
+def hires_fields(hires: ResolvedHires) -> dict[str, str | int]:
+    """A second pass in the words of the web UI."""
+    size = {"Hires resize": f"{hires.width}x{hires.height}"}
+    return {
+        **(size if hires.scale is None else {"Hires upscale": f"{hires.scale:g}"}),
+        "Hires steps": hires.steps,
+        "Hires upscaler": HIRES_LABELS[hires.upscaler],
+    }

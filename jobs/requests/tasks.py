@@ -7,22 +7,26 @@ from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from jobs.requests.embeddings import EmbeddingInfo, EmbeddingName
 from jobs.requests.request import Priority, ResolvedRequest
+from jobs.requests.start.init import Fit
 from jobs.wire import Wire, dump_as_stored
 
 
-class _Task(Wire):
-    clip: str = Field(description="Id of the CLIP that embeds.")
+class _AnyTask(Wire):
     timeout_s: float = Field(600, description="Seconds that one attempt may run.")
-
-    @property
-    def model(self) -> str:
-        """Id of the model that a worker needs in memory for it."""
-        return self.clip
 
     @property
     def priority(self) -> Priority:
         """Normal: a task is little work, so it need not go first."""
         return Priority.NORMAL
+
+
+class _Task(_AnyTask):
+    clip: str = Field(description="Id of the CLIP that embeds.")
+
+    @property
+    def model(self) -> str:
+        """Id of the model that a worker needs in memory for it."""
+        return self.clip
 
     @property
     def num_inputs(self) -> int:
@@ -79,7 +83,49 @@ class QueryTask(_Task):
     picture: str | None = Field(None, description="Where the artifact store keeps the picture, or null.")
 
 
-Task = EmbeddingTask | ImportTask | ScoreTask | QueryTask
+class DescribeTask(_Task):
+    """Find words that describe a picture."""
+
+    kind: Literal["describe"] = Field("describe", description="Always `describe`.")
+    picture: str = Field(description="Where the artifact store keeps the picture.")
+    words_of: str = Field(description="Id of the model whose words are compared with it.")
+
+    @property
+    def num_inputs(self) -> int:
+        """The picture and some hundreds of words."""
+        return 300
+
+
+class LargerPicture(Wire):
+    """A picture to enlarge, and the size that it gets."""
+
+    key: str = Field(description="Where the artifact store keeps it.")
+    pixels: int = Field(description="Pixels that it has.")
+    width: int = Field(description="Width that it gets.")
+    height: int = Field(description="Height that it gets.")
+
+
+class EnlargeTask(_AnyTask):
+    """Enlarge pictures with Real-ESRGAN. Its results are pictures, as those of a request for some."""
+
+    kind: Literal["enlarge"] = Field("enlarge", description="Always `enlarge`.")
+    network: str = Field(description="The Real-ESRGAN network.")
+    fit: Fit = Field(Fit.STRETCH, description="How a result is brought to a size of another shape.")
+    pictures: tuple[LargerPicture, ...] = Field(min_length=1, description="The pictures.")
+
+    @property
+    def model(self) -> str:
+        """None: any worker can do it, whatever it has in memory."""
+        return ""
+
+    @property
+    def num_inputs(self) -> int:
+        """The pictures."""
+        return len(self.pictures)
+
+
+ClipTask = EmbeddingTask | ImportTask | ScoreTask | QueryTask | DescribeTask
+Task = ClipTask | EnlargeTask
 
 
 class PictureScore(Wire):
@@ -107,7 +153,16 @@ class Place(Wire):
     vector: tuple[float, ...] = Field(description="A unit vector.")
 
 
-TaskResult = EmbeddingInfo | Scores | Place
+class Description(Wire):
+    """The words that describe a picture, one of each group."""
+
+    kind: Literal["description"] = Field("description", description="Always `description`.")
+    clip: str = Field(description="Id of the CLIP.")
+    caption: str = Field(description="The words in the form of a caption.")
+    similarity: float = Field(description="Cosine similarity of the picture to the caption.")
+
+
+TaskResult = EmbeddingInfo | Scores | Place | Description
 AnyResult = Annotated[TaskResult, Field(discriminator="kind")]
 
 
@@ -122,7 +177,9 @@ AnyRequest = Annotated[
     | Annotated[EmbeddingTask, Tag("embedding")]
     | Annotated[ImportTask, Tag("import")]
     | Annotated[ScoreTask, Tag("score")]
-    | Annotated[QueryTask, Tag("query")],
+    | Annotated[QueryTask, Tag("query")]
+    | Annotated[DescribeTask, Tag("describe")]
+    | Annotated[EnlargeTask, Tag("enlarge")],
     Discriminator(_kind),
 ]
 _REQUEST: TypeAdapter[ResolvedRequest | Task] = TypeAdapter(AnyRequest)

@@ -26,7 +26,9 @@ def resolve_size(request: GenerateRequest, card: ModelCard, like: Size | None = 
     if like is not None and None in (width, height):
         own = None if request.outpaint is None else _own(like, width, height, card)
         width, height = own or _like(like[0] / like[1], width, height, card)
-    return _checked(width or card.width, "width", card), _checked(height or card.height, "height", card)
+    return require_size(width or card.width, "width", card), require_size(
+        height or card.height, "height", card
+    )
 
 
 def _own(like: Size, width: int | None, height: int | None, card: ModelCard) -> Size | None:
@@ -62,7 +64,12 @@ def _like(aspect: float, width: int | None, height: int | None, card: ModelCard)
     return min(sizes, key=distance)
 
 
-def _checked(value: int, field: str, card: ModelCard) -> int:
+def require_size(value: int, field: str, card: ModelCard) -> int:
+    """A width or height in pixels, if a model can make it.
+
+    Raises:
+        InvalidRequestError: it cannot; the error names ``field``.
+    """
     if not card.min_px <= value <= card.max_px:
         raise InvalidRequestError(
             f"{field} {value} is outside what model {card.id!r} can make: {card.min_px} to {card.max_px} px",

@@ -1,5 +1,6 @@
 """The pure parts of the fuzz run: a seed makes the same calls, and the verdict names every broken promise."""
 
+import base64
 import io
 import json
 import pickletools
@@ -7,15 +8,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 from hypothesis import given, settings
 from PIL import Image
 
+from app.api.dialects.a1111.extras.routes import ResizeOne
 from app.api.dialects.openai.request import ImageGeneration
 from benchmarks.fuzz.calls.bodies import bodies, fitting
 from benchmarks.fuzz.calls.nowhere import leading_nowhere
 from benchmarks.fuzz.calls.odd_bodies import LIMIT_BYTES, odd_bodies
+from benchmarks.fuzz.calls.picture_calls import send_to_dialects
+from benchmarks.fuzz.calls.sender import Sender
+from benchmarks.fuzz.corpus.named import picture_texts
 from benchmarks.fuzz.corpus.pictures import pictures
 from benchmarks.fuzz.corpus.png import RGB, black
 from benchmarks.fuzz.corpus.sample import Sample
@@ -227,3 +233,52 @@ def test_an_exception_passes_over_its_own_answer_alone() -> None:
 
 def test_every_exception_has_a_reason() -> None:
     assert all(known.why and known.operations for known in KNOWN)
+
+
+def test_bodies_of_calls_with_pictures_carry_real_ones() -> None:
+    schema = ResizeOne.model_json_schema()
+    sent = [body["image"] for body in made_up(fitting(schema, {}))]
+    assert sum(picture in picture_texts()[:6] for picture in sent) > 5
+    assert picture_texts() == picture_texts()
+    for text in picture_texts()[:4]:
+        assert Image.open(io.BytesIO(base64.b64decode(text))).size == (48, 32)
+
+
+class Recorded(Sender):
+    """Sends nothing, and answers as it is told."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("http://lodestar.invalid", Documented(DOCUMENT), Tally())
+        self.status = status
+        self.sent: list[tuple[str, dict[str, Any]]] = []
+
+    def send(self, operation: str, path: str, about: str = "", **options: Any) -> httpx.Response | None:
+        self.sent.append((operation, options))
+        request = httpx.Request("POST", f"http://lodestar.invalid{path}")
+        return httpx.Response(self.status, json={"id": "a"}, request=request)
+
+
+def test_every_call_that_takes_a_picture_is_sent_files(corpus: list[Sample]) -> None:
+    sender, chance = Recorded(200), Random(0)
+    for sample in corpus[:60]:
+        send_to_dialects(sender, sample, chance, fit=None)
+    called = {operation for operation, _ in sender.sent}
+    assert called >= {
+        *(f"POST /v1/images/{name}" for name in ("edits", "variations")),
+        *(f"POST /sdapi/v1/{name}" for name in ("img2img", "extra-single-image", "extra-batch-images")),
+        *(f"POST /sdapi/v1/{name}" for name in ("png-info", "interrogate")),
+        "POST /v1/files",
+    }
+    forms = [options["files"] for operation, options in sender.sent if "/images/" in operation]
+    assert any("mask" in files for files in forms)
+
+
+@pytest.mark.parametrize(("status", "fit", "check"), [(422, True, "right"), (200, False, "wrong")])
+def test_a_file_that_is_answered_wrongly_is_found(
+    corpus: list[Sample], status: int, fit: bool, check: str
+) -> None:
+    sender = Recorded(status)
+    for seed in range(9):
+        send_to_dialects(sender, corpus[0], Random(seed), fit=fit)
+    assert sender.tally.findings
+    assert all(f"a {check} file is" in finding.check for finding in sender.tally.findings.values())

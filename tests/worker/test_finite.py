@@ -9,7 +9,7 @@ import torch
 from jobs.catalog.catalog import Catalog
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
-from jobs.requests.tasks import EmbeddingTask, ScoreTask, Task
+from jobs.requests.tasks import ClipTask, EmbeddingTask, ScoreTask
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.models.predicting import pocket_of
 from worker.aesthetics.predictor import AestheticHead
@@ -135,7 +135,7 @@ def test_a_task_whose_picture_has_no_finite_embedding_fails_and_says_which(kind:
         do(task, Inputs(pictures=pictures), [1.0, NAN])
 
 
-def do(task: Task, inputs: Inputs, embeddings: list[float]) -> None:
+def do(task: ClipTask, inputs: Inputs, embeddings: list[float]) -> None:
     """Run a task whose pictures have image features of these numbers."""
     facts = Facts(clips={"c": ClipFacts(32, None, lambda text: None)})
     steps, found = run_task(task, inputs, facts), iter(embeddings)

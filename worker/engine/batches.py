@@ -19,6 +19,7 @@ from worker.calls import (
     Denoise,
     EmbedImage,
     EmbedText,
+    EmbedTexts,
     Encode,
     EncodeText,
     Guide,
@@ -61,6 +62,11 @@ def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[obj
 def embed_texts(calls: Sequence[EmbedText], models: ModelRegistry) -> list[Tensor]:
     """The unit vector [1, E] of each text."""
     return _apart(models.clip(calls[0].clip).embed_texts([call.text for call in calls]))
+
+
+def embed_many_texts(calls: Sequence[EmbedTexts], models: ModelRegistry) -> list[Tensor]:
+    """The unit vectors [N, E] of each call's texts."""
+    return [models.clip(call.clip).embed_texts(call.texts) for call in calls]
 
 
 def embed_images(calls: Sequence[EmbedImage], models: ModelRegistry) -> list[Tensor]:
@@ -157,6 +163,7 @@ BATCHES: dict[type[Call], Callable[..., list[Any]]] = {
     EncodeText: encode_texts,
     Personalize: personalize,
     EmbedText: embed_texts,
+    EmbedTexts: embed_many_texts,
     EmbedImage: embed_images,
     Encode: encode,
     Denoise: denoise,

@@ -16,9 +16,9 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-GROWTH = 4
-FREE_SHARE = 0.8  # of the free memory; the rest is for fragments and for other threads
+from worker.models.device import FREE_SHARE
 
+GROWTH = 4
 MEASURE_EVERY = 64  # batches of the same kind and size; measuring costs a CPU half a millisecond
 KEPT = 5  # measurements of the same kind and size
 FORGET_AFTER = KEPT * MEASURE_EVERY  # batches of the same kind

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalog.catalog import Catalog
+from jobs.catalog.words import words_for
 from jobs.requests.request import ResolvedRequest
-from jobs.requests.tasks import Task
+from jobs.requests.tasks import DescribeTask, EnlargeTask, Task
 from worker.engine.tasks import run_task
 from worker.events import Yield
 from worker.facts import Facts
@@ -43,11 +44,17 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
 
     Raises:
         UnknownModelError: the catalog does not hold a model that it names.
+        ConfigurationError: the file of a model's words is not usable.
     """
+    if isinstance(request, EnlargeTask):
+        raise TypeError("pictures are enlarged beside the engine, not in it")
     if not isinstance(request, ResolvedRequest):
         catalog.clip(request.clip)
         task, steps = request, len(inputs.pictures)
-        return Plan((Ref("clip", task.clip),), steps, lambda facts: iter([run_task(task, inputs, facts)]), 1)
+        words = words_for(catalog.model(task.words_of)) if isinstance(task, DescribeTask) else None
+        return Plan(
+            (Ref("clip", task.clip),), steps, lambda facts: iter([run_task(task, inputs, facts, words)]), 1
+        )
     card = catalog.model(request.model)
     scorer = request.guidance.clip if request.guidance else card.clip
     if request.select is not None:

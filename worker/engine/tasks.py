@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from jobs.catalog.words import Words
 from jobs.errors import ClipMismatchError
 from jobs.requests.tasks import (
+    ClipTask,
+    DescribeTask,
     EmbeddingTask,
     ImportTask,
     PictureScore,
@@ -18,7 +21,6 @@ from jobs.requests.tasks import (
     QueryTask,
     Scores,
     ScoreTask,
-    Task,
     TaskResult,
 )
 from jobs.storage.embeddings import describe
@@ -27,6 +29,7 @@ from worker.aesthetics.embeddings import AestheticEmbedding, contrast, mean_embe
 from worker.calls import EmbedImage, EmbedText
 from worker.events import Fetch, Stepped, Yield
 from worker.facts import Facts
+from worker.pictures.describing import described
 from worker.pictures.inputs import Inputs, StoredPicture
 from worker.sampling.notes import note_cut_text
 from worker.sampling.scoring import aesthetic_score, cosine_similarity, require_finite_features
@@ -48,13 +51,14 @@ class Done:
     file: bytes = b""
 
 
-def run_task(task: Task, inputs: Inputs, facts: Facts) -> Steps:
+def run_task(task: ClipTask, inputs: Inputs, facts: Facts, words: Words | None = None) -> Steps:
     """The generator of a task.
 
     Args:
         task: the request.
         inputs: its pictures or its file.
         facts: of the CLIP that it names.
+        words: for a description.
     """
     match task:
         case EmbeddingTask():
@@ -65,6 +69,9 @@ def run_task(task: Task, inputs: Inputs, facts: Facts) -> Steps:
             return _scores(task, inputs.pictures, facts)
         case QueryTask():
             return _place(task, inputs.pictures, facts)
+        case DescribeTask():
+            assert words is not None
+            return _description(task, inputs.pictures, words)
 
 
 def _embedding(task: EmbeddingTask, pictures: tuple[StoredPicture, ...]) -> Steps:
@@ -122,6 +129,12 @@ def _place(task: QueryTask, pictures: tuple[StoredPicture, ...], facts: Facts) -
     else:
         (row,) = yield from _embed_all(task.clip, pictures)
     return Done(Place(clip=task.clip, vector=tuple(F.normalize(row[0], dim=0).tolist())))
+
+
+def _description(task: DescribeTask, pictures: tuple[StoredPicture, ...], words: Words) -> Steps:
+    (row,) = yield from _embed_all(task.clip, pictures)
+    description = yield from described(task.clip, F.normalize(row[0], dim=0), words)
+    return Done(description)
 
 
 def _embed_all(clip: str, pictures: tuple[StoredPicture, ...]) -> Generator[Yield, Any, list[Tensor]]:

@@ -24,6 +24,10 @@ DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 # (docs/engine.md, Measuring).
 CPU_CAPACITY, CAPACITY = 6, 16
 
+FREE_SHARE = (
+    0.8  # of the free memory that one batch may take; the rest is for fragments and for other threads
+)
+
 GRAPH_SHARE = 0.1  # of the device's memory, for all CUDA graphs
 
 FREE_FOR_S = 0.05  # that a reading of the free memory is good; it costs as much as a small step
@@ -90,6 +94,10 @@ class Device:
         if now - self._free_at > FREE_FOR_S:
             self._free_at, self._free_bytes = now, self._read_free_bytes()
         return self._free_bytes
+
+    def spare_bytes(self) -> float:
+        """Memory that one batch may take now."""
+        return min(FREE_SHARE * self.free_bytes(), self.batch_bytes)
 
     def _read_free_bytes(self) -> int:
         if self.device.type == "cuda":

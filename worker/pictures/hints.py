@@ -10,8 +10,7 @@ from jobs.requests.conditions.controls import Preprocessor, ResolvedControl
 from jobs.requests.request import ResolvedRequest
 from worker.canvas import Canvas, canvas_of
 from worker.pictures.edges import canny
-from worker.pictures.fitting import FINE, fitted
-from worker.pictures.read import levels
+from worker.pictures.fitting import FINE, fitted, levels
 
 Size = tuple[int, int]
 Hints = Mapping[Size, tuple[Canvas, ...]]

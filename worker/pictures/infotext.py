@@ -10,7 +10,7 @@ that of ``modules/infotext_utils.py`` in AUTOMATIC1111/stable-diffusion-webui.
 import json
 from typing import Any
 
-from jobs.requests.labels import HIRES_LABELS, LABELS, SCHEDULE_LABELS
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS, hires_fields
 from jobs.requests.request import ResolvedRequest
 
 _SPECIAL = frozenset(',:\n\r"')
@@ -53,11 +53,7 @@ def _start(request: ResolvedRequest, index: int) -> dict[str, Any]:
         fields["Variation seed"] = request.variation.seed + index
         fields["Variation seed strength"] = f"{request.variation.strength:g}"
     if request.hires is not None:
-        fields |= {
-            "Hires upscale": f"{request.hires.scale:g}",
-            "Hires steps": request.hires.steps,
-            "Hires upscaler": HIRES_LABELS[request.hires.upscaler],
-        }
+        fields |= hires_fields(request.hires)
         fields.setdefault("Denoising strength", f"{request.hires.strength:g}")
     return fields
 

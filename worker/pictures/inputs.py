@@ -13,15 +13,16 @@ from jobs.errors import InvalidFileError, JobFailedError, UnknownEmbeddingError,
 from jobs.pictures.reader import read_picture
 from jobs.requests.objectives import EmbeddingObjective
 from jobs.requests.request import ResolvedRequest
-from jobs.requests.tasks import EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
+from jobs.requests.tasks import DescribeTask, EmbeddingTask, ImportTask, QueryTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.canvas import Canvas
+from worker.pictures.fitting import levels
 from worker.pictures.hints import Hints, hints_for
 from worker.pictures.masking import canvas_for
-from worker.pictures.read import levels, read_named
+from worker.pictures.read import read_named
 
 DELETED = "a picture that the job needs was deleted before it was looked at"
 MOST_PIXELS_OF_OURS = 1 << 28  # of a picture that a worker has made and enlarged
@@ -101,6 +102,8 @@ def read_inputs(
                 return Inputs(pictures=tuple(StoredPicture(key, artifacts) for key in request.pictures))
             case QueryTask(picture=str() as key):
                 return Inputs(pictures=(StoredPicture(key, artifacts),))
+            case DescribeTask():
+                return Inputs(pictures=(StoredPicture(request.picture, artifacts),))
             case ImportTask():
                 return Inputs(file=artifacts.get(request.file))
             case _:

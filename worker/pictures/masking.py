@@ -16,8 +16,7 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.start.init import Fit
 from jobs.requests.start.mask import REPAINTED, Area, Fill, ResolvedMask
 from worker.canvas import Canvas, Paste, canvas_of
-from worker.pictures.fitting import extended, fitted
-from worker.pictures.read import levels
+from worker.pictures.fitting import extended, fitted, levels
 
 Box = tuple[int, int, int, int]
 

@@ -2,8 +2,6 @@
 
 from hashlib import sha256
 
-import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -13,6 +11,7 @@ from jobs.requests.pictures import Picture, pictures_in
 from jobs.requests.request import ResolvedRequest
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import input_key
+from worker.pictures.fitting import levels
 
 
 def read_named(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:
@@ -28,11 +27,6 @@ def read_named(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) 
     """
     named = {str(picture): picture for picture in pictures_in(request).values()}
     return {name: levels(_opened(job_id, picture, artifacts)) for name, picture in named.items()}
-
-
-def levels(picture: Image.Image) -> Tensor:
-    """A picture as uint8 [C, H, W], a quarter of its size in float32."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def _opened(job_id: str, picture: Picture, artifacts: ArtifactStore) -> Image.Image:

@@ -5,6 +5,7 @@ only the files of that wheel: an import of its own module needs a Vulkan driver.
 """
 
 from collections.abc import Generator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def require_upscaler(field: str = "upscale") -> None:
 
 
 class Upscaler:
-    """One network, loaded. For one thread at a time; other threads go on meanwhile."""
+    """One network, loaded. Any number of threads may use it at once: each tile has buffers of its own."""
 
     def __init__(self, model: str, threads: int) -> None:
         """Load a network.
@@ -100,6 +101,20 @@ class Upscaler:
         if failed:
             raise JobFailedError("the upscaler ran out of memory")
         return np.array(out)
+
+
+@cache
+def held_upscaler(model: str, threads: int) -> Upscaler:
+    """The network of this process: it is loaded once and stays in memory, some tens of megabytes.
+
+    Args:
+        model: as for ``Upscaler``.
+        threads: likewise.
+
+    Raises:
+        MissingExtraError: likewise.
+    """
+    return Upscaler(model, threads)
 
 
 def _weights() -> Path:

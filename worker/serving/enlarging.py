@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -10,19 +10,19 @@ import torch
 
 from jobs.errors import JobFailedError
 from jobs.queue.leases import Lease
+from jobs.requests.tasks import EnlargeTask
 from jobs.status.job import StoredImage
 from worker.engine.accounts import Account
 from worker.engine.fetching import NICENESS, stand_back
 from worker.engine.work import Failed, Finished, Stopped, as_failure
 from worker.models.footprint import taking_memory
 from worker.pictures.picture import Picture
+from worker.serving.enlarger import Enlarger, Steps
 from worker.serving.held_jobs import Execution
 
 _CPU = torch.device("cpu")
 
 log = structlog.get_logger(__name__)
-
-Steps = Generator[None, None, tuple[StoredImage, ...]]
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,17 @@ class Enlarging:
     def __init__(
         self,
         enlarge: Callable[[Lease, tuple[Picture, ...]], Steps],
+        enlarger: Enlarger,
         on_outcome: Callable[[Execution, Enlarged | Failed | Stopped], None],
     ) -> None:
         """Start no thread yet.
 
         Args:
             enlarge: upscales and stores a job's pictures, a tile each time.
+            enlarger: likewise those that a task brings.
             on_outcome: called on this thread when a job leaves.
         """
-        self._enlarge = enlarge
+        self._enlarge, self._enlarger = enlarge, enlarger
         self._on_outcome = on_outcome
         self._pieces: list[_Piece] = []
         self._now_s = 0.0
@@ -72,7 +74,15 @@ class Enlarging:
 
     def add(self, execution: Execution, outcome: Finished) -> None:
         """Upscale the pictures of a job; returns at once."""
-        steps = self._enlarge(execution.lease, outcome.pictures)
+        self._add(execution, outcome, self._enlarge(execution.lease, outcome.pictures))
+
+    def add_task(self, execution: Execution, task: EnlargeTask) -> None:
+        """Upscale the pictures of a task, which has made none; likewise."""
+        work = execution.work
+        work.steps, work.started = len(task.pictures), time.monotonic()
+        self._add(execution, Finished(()), self._enlarger.steps(execution.lease, task, work.note_step))
+
+    def _add(self, execution: Execution, outcome: Finished, steps: Steps) -> None:
         account = Account(execution.work.weight, self._now_s)
         with self._changed:
             self._pieces.append(_Piece(execution, outcome, account, steps))

@@ -12,6 +12,7 @@ from jobs.queue.leases import Lease, Leases
 from jobs.queue.order import weight_of
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import ResolvedRequest
+from jobs.requests.tasks import EnlargeTask
 from jobs.storage.artifacts import ArtifactStore
 from worker.engine.engine import Engine
 from worker.engine.runner import Runner
@@ -20,6 +21,7 @@ from worker.events import Preview
 from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.pictures.writer import PictureWriter
+from worker.serving.enlarger import Enlarger
 from worker.serving.enlarging import Enlarging
 from worker.serving.heartbeat import Heartbeat
 from worker.serving.held_jobs import Execution, HeldJobs
@@ -69,7 +71,8 @@ class Executions:
         self._settling = Settling(
             self._held, leases, self._publisher, self.is_fit, self._heartbeat.send_notes
         )
-        self._enlarging = Enlarging(self._publisher.enlarge, self._settling.add)
+        enlarger = Enlarger(artifacts, models.device.threads)
+        self._enlarging = Enlarging(self._publisher.enlarge, enlarger, self._settling.add)
         self._engine = Engine(
             Runner(models),
             models.catalog,
@@ -78,7 +81,7 @@ class Executions:
             self._store_later,
             self._may_generate,
         )
-        self._preparing = Preparing(models, leases, artifacts, self._engine.admit, self._settling.add)
+        self._preparing = Preparing(models, leases, artifacts, self._begin, self._settling.add)
         self._threads = [
             _daemon("engine", self._compute),
             _daemon("heartbeat", self._heartbeat.beat),
@@ -109,6 +112,15 @@ class Executions:
         self._held.add(execution)
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
         self._preparing.add(execution)
+
+    def _begin(self, work: Work) -> None:
+        """Begin a job whose inputs are read, in the engine or beside it."""
+        execution: Execution = work.owner
+        if isinstance(work.request, EnlargeTask):
+            self._held.park(execution)
+            self._enlarging.add_task(execution, work.request)
+        else:
+            self._engine.admit(work)
 
     def is_fit(self) -> bool:
         """Whether this worker can still compute; if not, the process must end."""

@@ -10,10 +10,10 @@ from redis.exceptions import RedisError
 from jobs.errors import JobFailedError
 from jobs.queue.leases import Leases
 from jobs.queue.order import cost_of
-from jobs.requests.enlarging import LATENT_MODES
+from jobs.requests.enlarging import NETWORKS
 from jobs.requests.pictures import pictures_in
 from jobs.requests.request import ResolvedRequest
-from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask, Task
+from jobs.requests.tasks import DescribeTask, EmbeddingTask, EnlargeTask, QueryTask, ScoreTask, Task
 from jobs.storage.artifacts import ArtifactStore
 from worker.engine.work import Failed, Work, as_failure
 from worker.models.footprint import taking_memory
@@ -83,7 +83,7 @@ class Preparing:
             return self._on_failed(execution, Failed(JobFailedError(reason)))
         except Exception as error:
             return self._on_failed(execution, Failed(as_failure(error, work.id)))
-        is_loaded = work.request.model in self._models.loaded()
+        is_loaded = work.request.model in ("", *self._models.loaded())
         self._on_ready(work)
         if not is_loaded:
             with suppress(RedisError):
@@ -103,11 +103,13 @@ def _require_upscalers(request: ResolvedRequest | Task) -> None:
     Raises:
         MissingExtraError: it does, and the extra is not installed.
     """
+    if isinstance(request, EnlargeTask):
+        require_upscaler("upscaler")
     if not isinstance(request, ResolvedRequest):
         return
     if request.upscale is not None:
         require_upscaler()
-    if request.hires is not None and request.hires.upscaler not in LATENT_MODES:
+    if request.hires is not None and request.hires.upscaler in NETWORKS:
         require_upscaler("hires.upscaler")
 
 
@@ -115,4 +117,4 @@ def _has_pictures(request: ResolvedRequest | Task) -> bool:
     """Whether a job reads pictures before it starts, or while it runs."""
     if isinstance(request, ResolvedRequest):
         return bool(pictures_in(request))
-    return isinstance(request, EmbeddingTask | ScoreTask | QueryTask)
+    return isinstance(request, EmbeddingTask | ScoreTask | QueryTask | DescribeTask)

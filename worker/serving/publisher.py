@@ -24,7 +24,7 @@ from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
 from worker.pictures.picture import Picture
-from worker.pictures.upscaling import Upscaler
+from worker.pictures.upscaling import held_upscaler
 from worker.pictures.writer import PictureWriter
 from worker.raster import Raster
 from worker.serving.files import ExecutionFiles, attempts
@@ -58,7 +58,6 @@ class Publisher:
         self._writer = writer or PictureWriter()
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
         self._storing = Storing(self._files.put, leases.show, on_stored, writer=self._writer)
-        self._upscalers: dict[str, Upscaler] = {}
         self._threads = models.device.threads
 
     def store(self, lease: Lease, picture: Picture) -> Picture:
@@ -142,11 +141,10 @@ class Publisher:
         """
         asked = lease.generation.upscale
         assert asked is not None
-        if asked.model not in self._upscalers:
-            self._upscalers[asked.model] = Upscaler(asked.model, self._threads)
+        upscaler = held_upscaler(asked.model, self._threads)
         stored = []
         for picture in self._whole(lease, pictures):
-            large = yield from self._upscalers[asked.model].steps(picture.raster.pixels(), asked.factor)
+            large = yield from upscaler.steps(picture.raster.pixels(), asked.factor)
             image = self._store(lease, replace(picture, raster=Raster(large)))
             if image is not None:
                 stored.append(image)
@@ -194,9 +192,9 @@ class Publisher:
     def _index(self, lease: Lease, pictures: tuple[Picture, ...], images: tuple[StoredImage, ...]) -> None:
         """Store the pictures' embeddings by the aesthetic scorer, for the search."""
         rows = {
-            image.index: embedding.tolist()
-            for image in images
-            if (embedding := pictures[image.index].embedding) is not None
+            picture.index: picture.embedding.tolist()
+            for picture in (pictures[image.index] for image in images if pictures)
+            if picture.embedding is not None
         }
         if rows:
             key, segment = self._segments.encode(Segment.of(lease.job_id, lease.fence, rows, lease.tenant))

@@ -52,16 +52,28 @@ async def keep_pictures(
         ArtifactsUnavailableError: they cannot be stored.
         JobCanceledError, StoppingError: as for ``unpacked``.
     """
-    services = services_of(request)
     if not uploads:
         return (), BroughtFiles()
     await unpacked(request, partial(check_together, uploads))
+    return await keep_made(request, job_id, [partial(_normalised, upload) for upload in uploads])
+
+
+async def keep_made(
+    request: Request, job_id: str, pictures: Sequence[Callable[[], bytes]]
+) -> tuple[tuple[str, ...], BroughtFiles]:
+    """Keep PNG files of ours for a job that is about to be submitted, each made when its turn comes; their keys.
+
+    Raises:
+        ArtifactsUnavailableError: they cannot be stored.
+        JobCanceledError, StoppingError: as for ``unpacked``.
+    """
+    services = services_of(request)
     await run_in_threadpool(services.queue.expect_files, job_id)
     keys, stored_bytes = [], 0
     async with forgetting_files(services.artifacts, job_id):
-        for number, upload in enumerate(uploads):
+        for number, made in enumerate(pictures):
             # One at a time: what is unpacked or encoded of a request never takes more memory than one picture.
-            png = await unpacked(request, partial(_normalised, upload))
+            png = await unpacked(request, made)
             keys.append(upload_key(job_id, number, ".png"))
             stored_bytes += len(png)
             await run_in_threadpool(_put, services, keys[-1], png)

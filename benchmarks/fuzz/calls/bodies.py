@@ -6,6 +6,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from benchmarks.fuzz.corpus.named import picture_texts
+from jobs.requests.pictures import PICTURE_FORMAT
+
 Schema = Mapping[str, Any]
 Definitions = Mapping[str, Schema]
 
@@ -74,6 +77,8 @@ def fitting(schema: Schema, definitions: Definitions) -> SearchStrategy[Any]:
             return st.integers(int(_low(schema, -1000)), int(_high(schema, 1000)))
         case "number":
             return st.floats(_low(schema, -1000), _high(schema, 1000), exclude_min=_is_open(schema))
+        case "string" if schema.get("format") == PICTURE_FORMAT:
+            return st.sampled_from(picture_texts())
         case "string":
             return st.text(min_size=schema.get("minLength", 0), max_size=min(schema.get("maxLength", 30), 30))
         case "boolean":

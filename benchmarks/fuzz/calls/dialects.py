@@ -9,8 +9,12 @@ from typing import Any
 import httpx
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from app.api.dialects.a1111.extras.resizing import BY_NETWORK, RESAMPLERS
+from app.api.dialects.a1111.extras.routes import OnePicture, ResizeOne, ResizeSome, ToDescribe
 from app.api.dialects.a1111.guidance import TITLE
+from app.api.dialects.a1111.image_to_image import ImageToImage
 from app.api.dialects.a1111.request import TextToImage
 from app.api.dialects.openai.request import ImageGeneration
 from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody
@@ -18,8 +22,11 @@ from benchmarks.fuzz.calls.bodies import bodies, fitting
 from benchmarks.fuzz.calls.budget import Budget
 from benchmarks.fuzz.calls.nowhere import leading_nowhere
 from benchmarks.fuzz.calls.sender import Sender
+from benchmarks.fuzz.corpus.named import picture_texts
 from jobs.requests.guidance import Guidance
 
+_PICTURE = st.sampled_from(picture_texts())
+_PICTURES = st.lists(_PICTURE, min_size=1, max_size=2)
 _GUIDANCE = Guidance.model_json_schema()
 _SCRIPTS = st.fixed_dictionaries(
     {
@@ -68,6 +75,16 @@ def _with(strategy: st.SearchStrategy[Any], **fields: st.SearchStrategy[Any]) ->
     )
 
 
+_UPSCALERS = st.sampled_from(("None", *RESAMPLERS, *BY_NETWORK))
+_RESIZED = {"upscaler_1": _UPSCALERS, "upscaler_2": _UPSCALERS, "upscaling_resize": st.floats(0.1, 2)}
+# The calls of A1111's that take a picture: name, body, and fields that few made-up bodies have right.
+_OF_PICTURES: tuple[tuple[str, type[BaseModel], dict[str, st.SearchStrategy[Any]]], ...] = (
+    ("img2img", ImageToImage, {"steps": st.just(1), "init_images": _PICTURES, "mask": _PICTURE}),
+    ("extra-single-image", ResizeOne, _RESIZED),
+    ("extra-batch-images", ResizeSome, _RESIZED),
+    ("png-info", OnePicture, {}),
+    ("interrogate", ToDescribe, {}),
+)
 _PREDICTION = _has("title", "detail", "status", "type")
 _MODEL = "/v1/models/lodestar/pocket/predictions"
 DIALECTS = (
@@ -76,6 +93,15 @@ DIALECTS = (
         "/sdapi/v1/txt2img",
         _with(bodies(TextToImage.model_json_schema()), prompt=st.text(max_size=9), alwayson_scripts=_SCRIPTS),
         _has("error", "detail", "body", "errors"),
+    ),
+    *(
+        Dialect(
+            f"POST /sdapi/v1/{name}",
+            f"/sdapi/v1/{name}",
+            _with(bodies(body.model_json_schema()), **fields),
+            _has("error", "detail", "body", "errors"),
+        )
+        for name, body, fields in _OF_PICTURES
     ),
     Dialect(
         "POST /v1/images/generations",
@@ -113,9 +139,9 @@ _LISTS = (
     "memory",
     "embeddings",
     "upscalers",
+    "latent-upscale-modes",
 )
 _EMPTY = (
-    "latent-upscale-modes",
     "sd-vae",
     "loras",
     "hypernetworks",
@@ -123,17 +149,13 @@ _EMPTY = (
     "prompt-styles",
     "extensions",
 )
-_OF_PICTURES = ("img2img", "extra-single-image", "extra-batch-images", "png-info", "interrogate")
 # Calls without a body that matters: operation, path.
 OTHERS = (
     *(
         (f"GET /sdapi/v1/{name}",) * 2
         for name in (*_LISTS, *_EMPTY, "options", "progress", "realesrgan-models")
     ),
-    *(
-        (f"POST /sdapi/v1/{name}",) * 2
-        for name in (*_OF_PICTURES, "interrupt", "skip", "refresh-checkpoints")
-    ),
+    *((f"POST /sdapi/v1/{name}",) * 2 for name in ("interrupt", "skip", "refresh-checkpoints")),
     *((f"POST /v1/images/{name}",) * 2 for name in ("edits", "variations")),
     ("GET /v1/predictions", "GET /v1/predictions"),
     ("GET /v1/predictions", "GET /v1/predictions?cursor=%00"),

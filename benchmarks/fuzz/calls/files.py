@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from benchmarks.fuzz.calls.budget import Budget
+from benchmarks.fuzz.calls.picture_calls import send_to_dialects
 from benchmarks.fuzz.calls.sender import Sender
 from benchmarks.fuzz.corpus.pictures import pictures
 from benchmarks.fuzz.corpus.sample import Sample
@@ -71,6 +72,8 @@ def _send_picture(sender: Sender, sample: Sample, number: int, chance: Random, *
         if path == _EMBEDDINGS:
             sender.send(f"DELETE {_EMBEDDINGS}/{{name}}", f"{_EMBEDDINGS}/fuzz-{number}", "what was made")
     _upload(sender, sample, fit=fit)
+    if not sample.is_damaged or chance.random() < 0.3:
+        send_to_dialects(sender, sample, chance, fit=fit)
     encoded = base64.b64encode(sample.data).decode()
     if len(encoded) <= _MOST_BASE64_CHARS and not (sample.is_damaged and chance.random() < 0.7):
         objective = {"type": "image", "image": encoded}

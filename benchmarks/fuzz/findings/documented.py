@@ -18,7 +18,7 @@ DIALECTS: Mapping[str, frozenset[int]] = {
 REFUSED = frozenset(
     {
         *(f"POST /sdapi/v1/{name}" for name in ("img2img", "extra-single-image", "extra-batch-images")),
-        *(f"POST /sdapi/v1/{name}" for name in ("png-info", "interrogate", "skip", "txt2img")),
+        *(f"POST /sdapi/v1/{name}" for name in ("skip", "txt2img")),
     }
 )
 # The job ran longer than the caller's own ``timeout_s``, which may be next to nothing.

@@ -64,7 +64,7 @@ local function consider(id)
     return 'skip'
   elseif quarantined then
     return consider_quarantined(id, passed)
-  elseif known == 0 or models[model] or (passed and now - passed >= patience_us) then
+  elseif known == 0 or model == '' or models[model] or (passed and now - passed >= patience_us) then
     return 'take'
   end
   first_foreign = first_foreign or {id = id, model = model, passed = passed}

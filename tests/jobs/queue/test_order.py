@@ -24,7 +24,7 @@ from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.pictures import Picture
 from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
-from jobs.requests.tasks import EmbeddingTask, QueryTask, ScoreTask
+from jobs.requests.tasks import EmbeddingTask, EnlargeTask, LargerPicture, QueryTask, ScoreTask
 from jobs.resolve.request import resolve
 from jobs.status.job import JobStatus
 from tests.jobs.queue.test_workers import worker
@@ -152,6 +152,12 @@ class TestCost:
         assert 1 < cost_of(many) < cost_of(RESOLVED)
         made = EmbeddingTask(clip="pocket-m", name="x", pictures=("a",) * 32, minus=("b",) * 32)
         assert cost_of(made) == cost_of(many)
+
+    def test_enlarging_a_brought_picture_costs_as_much_as_enlarging_a_made_one(self) -> None:
+        asked = ResolvedUpscale(factor=4, model="x4plus")
+        brought = LargerPicture(key="a", pixels=64 * 64, width=9, height=9)
+        task = EnlargeTask(network="x4plus", pictures=(brought,) * 3)
+        assert cost_of(task) == cost_of(asking(num_images=3, upscale=asked)) - cost_of(asking(num_images=3))
 
     def test_adapters_and_controls_are_charged_by_the_row(self) -> None:
         adapter = ResolvedAdapter(name="ink", weight=1, text_weight=1)

@@ -27,8 +27,11 @@ from jobs.requests.start.mask import ResolvedMask
 from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.seeds import ResolvedVariation
 from jobs.requests.tasks import (
+    DescribeTask,
     EmbeddingTask,
+    EnlargeTask,
     ImportTask,
+    LargerPicture,
     QueryTask,
     ScoreTask,
     Task,
@@ -90,6 +93,9 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
     ImportTask: {**TASK, "kind": "import", "filename": ""},
     ScoreTask: {**TASK, "kind": "score", "prompt": None},
     QueryTask: {**TASK, "kind": "query", "text": None, "picture": None},
+    DescribeTask: {**TASK, "kind": "describe"},
+    EnlargeTask: {**TASK, "kind": "enlarge", "fit": Fit.STRETCH},
+    LargerPicture: {},
 }
 OBJECTIVES = (
     TextObjective(type="text", text="a pear", clip="pocket-m"),
@@ -150,6 +156,12 @@ REQUESTS: list[ResolvedRequest | Task] = [
     ImportTask(clip="c", name="warm", file="a/uploads/0.pt", filename="mine.pt"),
     ScoreTask(clip="c", pictures=("a/uploads/0.png",), prompt="é\n\u2028"),
     QueryTask(clip="c", text="a pear", timeout_s=60),
+    DescribeTask(clip="c", picture="a/uploads/0.png", words_of="pocket"),
+    EnlargeTask(
+        network="x4plus",
+        fit=Fit.CROP,
+        pictures=(LargerPicture(key="a/uploads/0.png", pixels=9, width=6, height=4),),
+    ),
 ]
 
 

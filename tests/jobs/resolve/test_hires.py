@@ -47,6 +47,23 @@ def test_its_size_is_the_nearest_that_the_model_can_make(
 
 
 @pytest.mark.parametrize(
+    ("sides", "size"),
+    [
+        ({"width": 128, "height": 96}, (128, 96)),
+        ({"width": 112}, (112, 80)),
+        ({"height": 96}, (128, 96)),
+    ],
+)
+def test_its_size_is_the_one_that_is_given_and_a_missing_side_follows_the_shape(
+    sides: dict[str, int], size: tuple[int, int], catalog: Catalog
+) -> None:
+    request = asked(catalog, width=64, height=48, hires=sides)
+    assert request.hires is not None
+    assert (request.hires.scale, request.hires.width, request.hires.height) == (None, *size)
+    assert read_request(dump_request(request)) == request
+
+
+@pytest.mark.parametrize(
     ("fields", "field", "words"),
     [
         (
@@ -55,6 +72,11 @@ def test_its_size_is_the_nearest_that_the_model_can_make(
             "192 x 192 px of 64 x 64, and model 'pocket' can make 128 px",
         ),
         ({"hires": {"scale": 1.05}}, "hires.scale", "leaves 64 x 64 px as they are"),
+        ({"hires": {"width": 144, "height": 144}}, "hires.width", "48 to 128 px"),
+        ({"hires": {"width": 96, "height": 100}}, "hires.height", "not a multiple of 16"),
+        ({"hires": {"width": 64, "height": 64}}, "hires.width", "is not larger than the first"),
+        ({"hires": {"height": 48}}, "hires.height", "48 x 48 px is not larger"),
+        ({"hires": {"width": 128, "scale": 2}}, "hires.width", "give either hires.scale, or"),
         ({"hires": {"strength": 0.05}}, "hires.strength", "give a strength of 0.1 or more"),
         (
             {"hires": {}, "init": {"image": KEPT}, "mask": {"image": KEPT}},

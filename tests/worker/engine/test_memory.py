@@ -4,13 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.memory import (
-    FORGET_AFTER,
-    FREE_SHARE,
-    GROWTH,
-    MEASURE_EVERY,
-    MemoryModel,
-)
+from worker.engine.memory import FORGET_AFTER, GROWTH, MEASURE_EVERY, MemoryModel
+from worker.models.device import FREE_SHARE
 
 MIB = 2**20
 

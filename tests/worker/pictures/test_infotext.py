@@ -103,6 +103,12 @@ def test_a_second_pass_is_written_as_hires_fix_is(ask: Ask) -> None:
     )
 
 
+def test_a_second_pass_of_a_given_size_is_written_as_resized(ask: Ask) -> None:
+    fields = read_infotext(infotext(0, ask(hires={"width": 128, "height": 96, "upscaler": "lanczos"})))[2]
+    assert (fields["Hires resize"], fields["Hires upscaler"]) == ("128x96", "Lanczos")
+    assert "Hires upscale" not in fields
+
+
 def test_no_value_can_forge_a_field(ask: Ask) -> None:
     forged = ask().model_copy(update={"model": 'x", Seed: 1\nSteps: 2'})
     _, _, fields = read_infotext(infotext(7, forged))

@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from torch.nn import functional as F
 
 from jobs.errors import MissingExtraError
 from worker.pictures import upscaling
-from worker.pictures.upscaling import Upscaler, require_upscaler
+from worker.pictures.upscaling import Upscaler, held_upscaler, require_upscaler
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,12 @@ def test_without_the_extra_the_error_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr(upscaling, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install '\.\[upscale\]'"):
         Upscaler("x4plus", threads=1)
+
+
+def test_a_network_is_loaded_once_and_serves_several_threads(upscaler: Upscaler, disc: Tensor) -> None:
+    held = held_upscaler("x4plus-anime", 1)
+    assert held_upscaler("x4plus-anime", 1) is held
+    pictures = [disc, disc.flip(1), 1 - disc, disc.roll(1, 0)]
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda picture: held(picture, 4), pictures))
+    assert all(torch.equal(each, upscaler(picture, 4)) for each, picture in zip(made, pictures, strict=True))

@@ -18,9 +18,9 @@ from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Yield
 from worker.models.registry import ModelRegistry
+from worker.pictures.fitting import levels
 from worker.pictures.masking import canvas_for
 from worker.pictures.picture import Picture
-from worker.pictures.read import levels
 from worker.sampling.inputs import SamplerInputs
 
 KEPT = "sha256:" + 64 * "0"  # stands for a picture that a test hands to the sampler itself

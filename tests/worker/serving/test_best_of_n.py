@@ -1,18 +1,35 @@
 """Jobs that choose, upscale, score and search, from the queue to the artifact store."""
 
 import io
+from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from redis import Redis
 
+from jobs.catalog.words import words_for
+from jobs.queue.submission import new_job_id
 from jobs.requests.request import ResolvedRequest
-from jobs.requests.tasks import EmbeddingTask, Place, QueryTask, Scores, ScoreTask, Task
+from jobs.requests.tasks import (
+    DescribeTask,
+    Description,
+    EmbeddingTask,
+    Place,
+    QueryTask,
+    Scores,
+    ScoreTask,
+    Task,
+)
 from jobs.status.job import Job, JobStatus
 from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.storage.job_files import input_key
 from jobs.storage.segments import Segments
+from tests.brought_pictures import encoded, scene
+from tests.worker.sampling.starting import from_picture
 from tests.worker.serving.test_executions import Ask, House, until
 from worker.models.registry import ModelRegistry
 from worker.pictures import upscaling
@@ -53,6 +70,46 @@ def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: 
     (key,) = list(segments.keys())
     segment = segments.get(key)
     assert (segment.job_id, sorted(segment.indexes)) == (job.id, sorted(best))
+
+
+def test_the_best_of_several_edits_is_kept_and_keeps_what_the_mask_keeps(
+    house: House, models: ModelRegistry
+) -> None:
+    picture, mask, job_id = encoded(scene(64, 64)), encoded(hole()), new_job_id()
+    names = []
+    for png in (picture, mask):
+        digest = sha256(png).hexdigest()
+        house.artifacts.put(input_key(job_id, digest), png)
+        names.append(f"sha256:{digest}")
+    request = from_picture(
+        models.catalog,
+        0.8,
+        init={"image": names[0]},
+        mask={"image": names[1]},
+        steps=3,
+        select={"candidates": 4, "scorer": "pocket-eval"},
+        guidance={"cutouts": 2},
+    )
+    house.queue.submit(request, job_id=job_id)
+    with house.running() as worker:
+        assert worker.admit()
+        until(lambda: house.status(job_id).is_terminal)
+    job = house.queue.get(job_id)
+    scores = [candidate.clip_score or 0.0 for candidate in job.candidates]
+    assert [image.index for image in job.images] == [scores.index(max(scores))]
+    (kept,) = house.queue.images(job_id)
+    with Image.open(io.BytesIO(house.artifacts.get(kept.key))) as made:
+        outside, own = np.array(made), np.array(scene(64, 64))
+    painted = np.array(hole())[..., 0] > 0
+    assert (outside[~painted] == own[~painted]).all()
+    assert (outside[painted] != own[painted]).any()
+
+
+def hole() -> Image.Image:
+    """A mask with a white square."""
+    mask = Image.new("RGB", (64, 64))
+    mask.paste((255, 255, 255), (16, 16, 48, 48))
+    return mask
 
 
 def test_a_best_of_n_job_that_is_canceled_leaves_nothing(house: House, ask: Ask) -> None:
@@ -117,10 +174,17 @@ def test_tasks_are_done_and_their_results_kept(house: House, ask: Ask) -> None:
         scored = run(house, worker, ScoreTask(clip="pocket-m", prompt=ask().prompt, pictures=keys)).result
         made = run(house, worker, EmbeddingTask(clip="pocket-s", name="warm", pictures=keys))
         place = run(house, worker, QueryTask(clip="pocket-m", picture=keys[0])).result
+        asked = DescribeTask(clip="pocket-m", picture=keys[0], words_of="pocket")
+        described = run(house, worker, asked).result
     assert isinstance(scored, Scores)
     similarities = [score.clip_score for score in scored.pictures]
     assert similarities == pytest.approx([image.clip_score for image in drawn.images], abs=5e-3)
     assert made.result == EmbeddingLibrary(house.artifacts).get("warm")
+    assert isinstance(described, Description)
+    words = words_for(house.models.catalog.model("pocket"))
+    captions = (words.caption(each) for each in product(*words.groups))
+    assert described.caption in captions
+    assert -1 <= described.similarity <= 1
     assert isinstance(place, Place)
     assert sum(number**2 for number in place.vector) == pytest.approx(1, abs=1e-3)
 

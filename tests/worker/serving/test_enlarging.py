@@ -12,8 +12,11 @@ from redis import Redis
 
 from jobs.errors import JobFailedError
 from jobs.requests.request import ResolvedRequest
+from jobs.requests.start.init import Fit
+from jobs.requests.tasks import EnlargeTask, LargerPicture
 from jobs.status.job import JobStatus
-from tests.worker.serving.test_best_of_n import run
+from tests.brought_pictures import encoded, scene
+from tests.worker.serving.test_best_of_n import run, size_of
 from tests.worker.serving.test_executions import House, until
 from worker.models.registry import ModelRegistry
 from worker.pictures import upscaling
@@ -93,6 +96,38 @@ def test_others_go_on_while_a_first_pass_is_enlarged_and_it_ends_within_a_tile_o
         tiles.go_on.set()
         until(lambda: house.status(drawn) is JobStatus.SUCCEEDED)
         assert tiles.done <= 64 + 1
+
+
+@pytest.mark.parametrize(("fit", "size"), [(Fit.STRETCH, (96, 40)), (Fit.CROP, (30, 30))])
+def test_pictures_that_a_task_brings_are_enlarged_beside_the_engine(
+    house: House, ask: Ask, tiles: Tiles, fit: Fit, size: tuple[int, int]
+) -> None:
+    keys = [f"brought/{number}.png" for number in range(2)]
+    for key in keys:
+        house.artifacts.put(key, encoded(scene(32, 24)))
+    brought = tuple(LargerPicture(key=key, pixels=768, width=size[0], height=size[1]) for key in keys)
+    task = EnlargeTask(network="x4plus-anime", fit=fit, pictures=brought)
+    with house.running() as worker:
+        job_id = house.queue.submit(task).job.id
+        assert worker.admit()
+        until(lambda: worker._enlarging.working_since is not None)
+        assert run(house, worker, ask(steps=1)).status is JobStatus.SUCCEEDED
+        tiles.go_on.set()
+        until(lambda: house.status(job_id).is_terminal)
+    job = house.queue.get(job_id)
+    assert (job.status, job.progress.step, job.progress.steps) == (JobStatus.SUCCEEDED, 2, 2)
+    assert [(image.width, image.height) for image in job.images] == [size, size]
+    assert {size_of(house, image.key) for image in house.queue.images(job_id)} == {size}
+    assert tiles.done == 2 * 4 * 3
+
+
+def test_a_task_whose_picture_is_gone_says_so(house: House, tiles: Tiles) -> None:
+    tiles.go_on.set()
+    gone = LargerPicture(key="brought/0.png", pixels=768, width=64, height=48)
+    with house.running() as worker:
+        job = run(house, worker, EnlargeTask(network="x4plus-anime", pictures=(gone,)))
+    assert job.error is not None
+    assert "was deleted" in job.error.message
 
 
 def test_no_more_jobs_wait_to_be_upscaled_than_a_worker_may_hold(

@@ -56,14 +56,14 @@ class House:
         self.queue = JobQueue(redis, max_queued=100)
         self.artifacts = ArtifactStore(str(folder / "artifacts"))
         self.reaper = Reaper(redis, outage_grace_s=0)
-        self._models = models
+        self.models = models
 
     def worker(self, name: str, *, redis: Redis | None = None, lease_s: float = 15) -> Executions:
         """A worker that is not started."""
         connection = redis or self.redis
         leases = Leases(connection, worker=name, lease_s=lease_s)
         return Executions(
-            self._models,
+            self.models,
             leases,
             WorkerRegistry(connection),
             self.artifacts,

@@ -97,6 +97,10 @@ class Denoiser(ABC):
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
 
+    def decode_finished(self, latents: Tensor) -> Tensor:
+        """The same without derivatives, whatever the device has room for in one pass."""
+        return self.decode(latents)
+
     @abstractmethod
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         """Pictures [B, 3, H, W] in [0, 1] to latents [B, C, h, w], scaled as the network reads them.
@@ -213,5 +217,5 @@ class Denoiser(ABC):
         Values that are not finite become NaN, since clamping would turn an infinity into black or white. What follows,
         ``Decode`` says.
         """
-        decoded = self.decode(latents).float()
+        decoded = self.decode_finished(latents).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

@@ -33,6 +33,7 @@ from worker.models.families.compatibility import (
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.personalizer import Personalizer
+from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch
@@ -92,6 +93,10 @@ class StableDiffusion(Denoiser):
         return self._decoder.vae
 
     @property
+    def _coder(self) -> PictureCoder:
+        return PictureCoder(self._decoder, self._device)
+
+    @property
     def networks(self) -> tuple[torch.nn.Module, ...]:
         return self._text_encoder, self._unet, self._vae
 
@@ -148,19 +153,17 @@ class StableDiffusion(Denoiser):
         control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
-        latents = self._posterior_mode(pictures)
+        latents = self._coder.encode(pictures)
         # A run starts after it, so nothing is lost by waiting for the device.
         if self._decoder.is_narrow and not is_finite(latents) and self._decoder.widen():
-            latents = self._posterior_mode(pictures)
+            latents = self._coder.encode(pictures)
         return latents
-
-    def _posterior_mode(self, pictures: Tensor) -> Tensor:
-        posterior = self._vae.encode((2 * pictures - 1).to(self._vae.dtype)).latent_dist
-        mode: Tensor = posterior.mode() * self._vae.config.scaling_factor
-        return mode
 
     def decode(self, latents: Tensor) -> Tensor:
         return self._decoder(latents)
+
+    def decode_finished(self, latents: Tensor) -> Tensor:
+        return self._coder.decode(latents, self.decode)
 
 
 def _require(parts: Parts) -> None:

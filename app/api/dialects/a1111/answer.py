@@ -10,7 +10,7 @@ from PIL import Image
 from app.api.dialects.a1111.request import TextToImage
 from app.api.dialects.stored_pictures import stored_pictures
 from app.api.services import Services
-from jobs.requests.labels import LABELS, SCHEDULE_LABELS
+from jobs.requests.labels import LABELS, SCHEDULE_LABELS, hires_fields
 from jobs.status.job import Job, JobStatus
 
 
@@ -67,7 +67,7 @@ def _info(services: Services, job: Job, body: TextToImage, infotexts: list[str])
         "seed": request.seed,
         "all_seeds": seeds,
         **_subseeds(job, seeds),
-        "denoising_strength": getattr(body, "denoising_strength", None),
+        "denoising_strength": body.denoising_strength,
         "width": request.width,
         "height": request.height,
         "sampler_name": LABELS[request.sampler],
@@ -103,7 +103,9 @@ def _subseeds(job: Job, seeds: list[int]) -> dict[str, Any]:
 
 def _extra_params(job: Job) -> dict[str, Any]:
     params: dict[str, Any] = {"Schedule type": SCHEDULE_LABELS[job.generation.schedule]}
-    guidance = job.generation.guidance
+    guidance, hires = job.generation.guidance, job.generation.hires
+    if hires is not None:
+        params |= hires_fields(hires)
     return params if guidance is None else {**params, "CLIP guidance": guidance.model_dump(mode="json")}
 
 

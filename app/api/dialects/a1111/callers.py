@@ -13,6 +13,7 @@ from fastapi import Request
 from redis import Redis
 
 from app.api.access import caller
+from app.api.services import Services
 from jobs.callers.identity import view_of
 from jobs.db.connection import translates_redis_errors
 from jobs.db.keys import of_tenant
@@ -102,6 +103,16 @@ class Callers:
         """The options that the caller has set within the last 30 days."""
         kept = cast("dict[str, str]", self._redis.hgetall(_options_key(caller)))
         return {name: json.loads(value) for name, value in kept.items()}
+
+
+def chosen_model(request: Request, services: Services) -> str | None:
+    """Id of the model that a request's caller has chosen, if the catalog holds it; None for none.
+
+    Raises:
+        QueueUnavailableError: Redis cannot be reached.
+    """
+    chosen = Callers(services.redis).chosen(caller_of(request))
+    return chosen if any(card.id == chosen for card in services.catalog.models) else None
 
 
 def _options_key(caller: str) -> str:

@@ -51,12 +51,15 @@ class ImageToImage(TextToImage):
             "strength": strength_of(self.denoising_strength, self.steps or card.steps),
             "fit": _FITS[self.resize_mode],
         }
-        return {**super().start(card), "init": init, **({} if self.mask is None else {"mask": self._mask()})}
+        return {**self.variation(), "init": init, **({} if self.mask is None else {"mask": self._mask()})}
 
     def notes(self) -> tuple[str, ...]:
         """What is taken without its full effect."""
-        more = ("resize_mode 3 resizes pixels, as 0 does",) if self.resize_mode == _ON_LATENTS else ()
-        return (*super().notes(), *more)
+        known = {
+            "resize_mode 3 resizes pixels, as 0 does": self.resize_mode == _ON_LATENTS,
+            "enable_hr has no effect in img2img": self.enable_hr,
+        }
+        return *super().notes(), *(note for note, applies in known.items() if applies)
 
     def echo(self) -> dict[str, Any]:
         """The fields for the answer, without pictures unless they are asked for."""

@@ -10,8 +10,9 @@ from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
 from app.api.dialects.a1111.samplers import ALIASES
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
+from jobs.requests.enlarging import LATENT_MODES, NETWORKS
 from jobs.requests.guidance import Guidance
-from jobs.requests.labels import LABELS, SCHEDULE_LABELS
+from jobs.requests.labels import HIRES_LABELS, LABELS, SCHEDULE_LABELS
 
 router = APIRouter(prefix="/sdapi/v1", include_in_schema=False, route_class=IntakeRoute)
 
@@ -96,12 +97,37 @@ def list_embeddings() -> dict[str, Any]:
     return {"loaded": {}, "skipped": {}}
 
 
+@router.get("/upscalers")
+@needs_key
+def list_upscalers() -> list[dict[str, Any]]:
+    """What enlarges pictures, by A1111's names: all of them for ``hr_upscaler`` and for the extras."""
+    names = ["None", *(label for upscaler, label in HIRES_LABELS.items() if upscaler not in LATENT_MODES)]
+    unknown = dict.fromkeys(("model_name", "model_path", "model_url"))
+    return [{"name": name, **unknown, "scale": 4.0} for name in names]
+
+
 @router.get("/latent-upscale-modes")
+@needs_key
+def list_latent_modes() -> list[dict[str, str]]:
+    """What enlarges latents, likewise: for ``hr_upscaler``."""
+    return [{"name": HIRES_LABELS[upscaler]} for upscaler in LATENT_MODES]
+
+
+@router.get("/realesrgan-models")
+@needs_key
+def list_networks() -> list[dict[str, Any]]:
+    """The Real-ESRGAN networks among the upscalers."""
+    return [
+        {"name": label, "path": None, "scale": 4}
+        for upscaler, label in HIRES_LABELS.items()
+        if upscaler in NETWORKS
+    ]
+
+
 @router.get("/sd-vae")
 @router.get("/loras")
 @router.get("/hypernetworks")
 @router.get("/face-restorers")
-@router.get("/realesrgan-models")
 @router.get("/prompt-styles")
 @router.get("/extensions")
 @router.get("/sd-modules")

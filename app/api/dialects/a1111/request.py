@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from app.api.dialects.a1111 import guidance
+from app.api.dialects.a1111 import guidance, hires
+from app.api.dialects.a1111.hires import HiresFix
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
-from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import native_request
 from jobs.catalog.catalog import Catalog, ModelCard
@@ -31,12 +31,13 @@ NAMES = {
     "mask.blur": "mask_blur",
     "mask.area": "inpaint_full_res",
     "mask.padding": "inpaint_full_res_padding",
+    **hires.NAMES,
 }
 # Clients may send all options at once, and most change nothing here.
 Options = Annotated[dict[str, Any], AtMost(2000)]
 
 
-class TextToImage(LeavesOut):
+class TextToImage(HiresFix):
     """The fields of A1111's with a meaning here. Other fields are ignored, as A1111 does."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -61,7 +62,6 @@ class TextToImage(LeavesOut):
     subseed_strength: float = 0
 
     # These change the picture and cannot be served.
-    enable_hr: bool | None = None
     restore_faces: bool | None = None
     tiling: bool | None = None
     styles: Annotated[list[str], AtMost(100)] | None = None
@@ -70,8 +70,12 @@ class TextToImage(LeavesOut):
     script_name: str | None = None
     refiner_checkpoint: str | None = None
 
-    def start(self, card: ModelCard) -> dict[str, Any]:  # noqa: ARG002  (img2img needs it)
-        """The native fields of where the run starts, beside its seed; ``card`` is the model's."""
+    def start(self, card: ModelCard) -> dict[str, Any]:
+        """The native fields of where the passes start, beside the seed; ``card`` is the model's."""
+        return self.variation() | ({"hires": self.second_pass(card)} if self.enable_hr else {})
+
+    def variation(self) -> dict[str, Any]:
+        """The native field of variations of the seed."""
         if not self.subseed_strength:
             return {}
         seed = None if (self.subseed or 0) < 0 else self.subseed
@@ -93,14 +97,14 @@ class TextToImage(LeavesOut):
         return self.model_dump(mode="json")
 
 
-_REFUSED = (
-    "enable_hr",
-    "restore_faces",
-    "tiling",
-    "styles",
-    "script_name",
-    "refiner_checkpoint",
-)
+# What changes the picture and cannot be served, with the reason.
+_REFUSED = {
+    "restore_faces": "no model here restores faces",
+    "tiling": "pictures without seams would need networks of their own",
+    "styles": "no styles are kept here; write them into the prompt",
+    "script_name": "there are no scripts; for `sd upscale`, send the enlarged picture to img2img",
+    "refiner_checkpoint": "one model makes a picture",
+}
 _RESIZED = ("seed_resize_from_w", "seed_resize_from_h")  # on if positive
 
 
@@ -121,9 +125,9 @@ def to_native(
         InvalidRequestError: a name is unknown.
         RequestValidationError: a field has a value that cannot be served.
     """
-    for name in _REFUSED:
+    for name, reason in _REFUSED.items():
         if getattr(body, name):
-            raise NotSupportedError(f"{name} is not supported", field=name)
+            raise NotSupportedError(f"{name} is not supported: {reason}", field=name)
     for name in _RESIZED:
         if (getattr(body, name) or 0) > 0:
             raise NotSupportedError(f"{name} is not supported", field=name)
@@ -133,6 +137,10 @@ def to_native(
         )
     named, overrides = changes(body.override_settings or {}, catalog, within="override_settings.")
     card = named or catalog.model(chosen_model)
+    sampler, schedule = _sampling(body, card)
+    if body.enable_hr:
+        prompts = body.prompt, body.negative_prompt or ""
+        body.require_one_course(prompts, sampler or card.sampler, schedule)
     optional = {
         "model": card.id if named else chosen_model,
         "negative_prompt": body.negative_prompt,
@@ -142,7 +150,8 @@ def to_native(
         "width": _rounded(body.width, card),
         "height": _rounded(body.height, card),
         "preview_every_steps": preview_every_steps({**(options or {}), **overrides}),
-        **_sampling(body, card),
+        "sampler": sampler,
+        "schedule": schedule,
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
     }
     fields = {name: value for name, value in optional.items() if value is not None}
@@ -156,13 +165,13 @@ def _rounded(px: int | None, card: ModelCard) -> int | None:
     return px if px is None else px - px % card.multiple_px
 
 
-def _sampling(body: TextToImage, card: ModelCard) -> dict[str, SamplerName | ScheduleName | None]:
+def _sampling(body: TextToImage, card: ModelCard) -> tuple[SamplerName | None, ScheduleName | None]:
     """The native sampler and schedule. A schedule in the sampler's name comes before the one beside it, as there."""
     schedule = schedule_named(body.scheduler or "")
     for field in ("sampler_name", "sampler_index"):
         if name := getattr(body, field):
             sampler, included = sampler_named(name, field=field)
-            return {"sampler": sampler, "schedule": supported(sampler, included or schedule)}
+            return sampler, supported(sampler, included or schedule)
     if schedule is ScheduleName.DEFAULT:
         schedule = None  # automatic: the model's own choice
-    return {"schedule": supported(card.sampler, schedule)}
+    return None, supported(card.sampler, schedule)

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.a1111.answer import made_response, progress
-from app.api.dialects.a1111.callers import Callers, caller_of
+from app.api.dialects.a1111.callers import Callers, caller_of, chosen_model
 from app.api.dialects.a1111.image_to_image import ImageToImage
 from app.api.dialects.a1111.options import changes, shown
 from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
@@ -19,7 +19,6 @@ from app.api.following.waiting import await_end, hang_up_policy, require_success
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.callers.scopes import Scope
-from jobs.catalog.catalog import Catalog
 from jobs.queue.submission import Presentation
 from jobs.status.job import Job, JobStatus
 
@@ -80,7 +79,7 @@ def skip(request: Request, services: TheServices, force_task_id: TaskId = None) 
 def get_options(request: Request, services: TheServices) -> dict[str, Any]:
     """The options of the caller: its model, what else it has set, and what is the same for all."""
     caller, callers = caller_of(request), Callers(services.redis)
-    card = services.catalog.model(_chosen_model(caller, callers, services.catalog))
+    card = services.catalog.model(chosen_model(request, services))
     return shown(card, callers.changed(caller))
 
 
@@ -98,7 +97,7 @@ def set_options(request: Request, options: Annotated[Options, Body()], services:
 
 async def _made(request: Request, body: TextToImage, services: Services) -> Response:
     caller, callers = caller_of(request), Callers(services.redis)
-    chosen = await run_in_threadpool(partial(_chosen_model, caller, callers, services.catalog))
+    chosen = await run_in_threadpool(chosen_model, request, services)
     options = await run_in_threadpool(callers.changed, caller)
     wanted = to_native(body, chosen, services.catalog, options)
     key = body.force_task_id
@@ -115,8 +114,3 @@ async def _made(request: Request, body: TextToImage, services: Services) -> Resp
 
 def _current(request: Request, services: Services, task_id: str | None) -> Job | None:
     return Callers(services.redis).current(caller_of(request), services.queue, task_id)
-
-
-def _chosen_model(caller: str, callers: Callers, catalog: Catalog) -> str | None:
-    chosen = callers.chosen(caller)
-    return chosen if any(card.id == chosen for card in catalog.models) else None

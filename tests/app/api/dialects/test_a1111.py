@@ -285,12 +285,10 @@ def test_every_listing_of_the_client_is_answered(client: webuiapi.WebUIApi) -> N
     assert [model["model_name"] for model in client.get_sd_models()] == ["pocket", "big"]
     assert client.get_scripts() == {"txt2img": [GUIDANCE.lower()], "img2img": [GUIDANCE.lower()]}
     for empty in (
-        client.get_latent_upscale_modes,
         client.get_sd_vae,
         client.get_loras,
         client.get_hypernetworks,
         client.get_face_restorers,
-        client.get_realesrgan_models,
         client.get_prompt_styles,
     ):
         assert empty() == []
@@ -322,7 +320,8 @@ def test_every_listing_of_the_client_is_answered(client: webuiapi.WebUIApi) -> N
         ({"alwayson_scripts": {GUIDANCE: {"args": [{"cutout": 3}]}}}, 422, "invalid_request", "cutout"),
         ({"alwayson_scripts": {GUIDANCE: {"args": [{"cutouts": 0}]}}}, 422, "invalid_request", "cutouts"),
         ({"alwayson_scripts": {GUIDANCE: {"args": [{"clip": "x"}]}}}, 422, "unknown_model", "clip"),
-        ({"enable_hr": True}, 501, "not_supported", "enable_hr"),
+        ({"enable_hr": True, "hr_prompt": "a pear"}, 501, "not_supported", "hr_prompt"),
+        ({"restore_faces": True}, 501, "not_supported", "restore_faces"),
         ({"tiling": True}, 501, "not_supported", "tiling"),
         ({"styles": ["film"]}, 501, "not_supported", "styles"),
         ({"seed_resize_from_h": 64}, 501, "not_supported", "seed_resize_from_h"),

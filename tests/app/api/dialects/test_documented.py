@@ -7,8 +7,9 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 
-from app.api.dialects.a1111 import extras, listings, options, upkeep
+from app.api.dialects.a1111 import listings, options, upkeep
 from app.api.dialects.a1111 import routes as a1111
+from app.api.dialects.a1111.extras import routes as extras
 from app.api.dialects.customary import CustomaryFields, WithoutEffect
 from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import listings as replicate_listings

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,8 +12,8 @@ import webuiapi
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from app.api.dialects.a1111.extras.infotext import parameters_of
 from app.api.dialects.a1111.image_to_image import strength_of
-from app.api.dialects.a1111.infotext import parameters_of
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.start.init import Fit
 from jobs.requests.start.mask import Area, Fill, ResolvedMask
@@ -191,6 +190,11 @@ def test_two_ways_of_resizing_are_blended(client: webuiapi.WebUIApi) -> None:
     assert both == pytest.approx([(a + b) / 2 for a, b in zip(first, other, strict=True)], abs=1)
 
 
+def test_no_upscaler_leaves_a_picture_alone_however_large_it_is(client: webuiapi.WebUIApi) -> None:
+    large = Image.new("RGB", (3000, 3000), "red")
+    assert client.extra_single_image(large, upscaling_resize=8).image.size == (3000, 3000)
+
+
 def test_a_batch_is_resized(client: webuiapi.WebUIApi) -> None:
     result = client.extra_batch_images([scene(), scene(20, 30)], upscaler_1="Lanczos", upscaling_resize=3)
     assert [picture.size for picture in result.images] == [(144, 144), (60, 90)]
@@ -199,7 +203,6 @@ def test_a_batch_is_resized(client: webuiapi.WebUIApi) -> None:
 @pytest.mark.parametrize(
     ("fields", "status", "field"),
     [
-        ({"upscaler_1": "R-ESRGAN 4x+"}, 501, "upscaler_1"),
         ({"gfpgan_visibility": 0.5}, 501, "gfpgan_visibility"),
         ({"upscaler_1": "Lanczos", "upscaling_resize": 9}, 422, "upscaling_resize"),
         (
@@ -277,12 +280,6 @@ def test_a_long_text_is_taken_apart_at_once() -> None:
         began = time.monotonic()
         parameters_of(f"a\n{text}x")
         assert time.monotonic() - began < 1
-
-
-def test_a_description_of_a_picture_is_refused(client: webuiapi.WebUIApi) -> None:
-    code, answer = failure(lambda: client.interrogate(scene()))
-    assert (code, answer["error"]) == (501, "not_supported")
-    assert json.dumps(answer["detail"])
 
 
 def _with(text: str) -> PngInfo:
