@@ -1,9 +1,9 @@
 """Pictures larger than a model draws them at first: upscaling, and a second pass at a larger size."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from jobs.requests.start.plan import MAX_STEPS, StepPlan, plan_from_picture
 from jobs.wire import Wire, same_field
@@ -99,10 +99,18 @@ class ResolvedHires(Wire):
 class Hires(Wire):
     """A second pass at a larger size, which starts from the result of the first."""
 
-    answered = ResolvedHires
     scale: Annotated[float | None, Field(gt=1, le=8)] = same_field(ResolvedHires, "scale")
     width: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "height")
     upscaler: HiresUpscaler = same_field(ResolvedHires, "upscaler", HiresUpscaler.LATENT)
     strength: Annotated[float, Field(gt=0, le=1)] = same_field(ResolvedHires, "strength", 0.7)
     steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = same_field(ResolvedHires, "steps")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_answered(cls, fields: Any) -> Any:
+        """Answers show the sides that come of the scale beside it, and may be sent again."""
+        if not isinstance(fields, dict) or not ResolvedHires.model_fields.keys() <= fields.keys():
+            return fields
+        sides = set() if fields["scale"] is None else {"width", "height"}
+        return {name: value for name, value in fields.items() if name not in sides}

@@ -1,5 +1,7 @@
 // What applies where a field is left out, and what follows from the fields as they are.
 
+const HIRES_SCALE = 2; // of the API, if no side is given
+
 // Show in the empty fields what the chosen model and preset fill in. The model; none before there are any.
 export function showStandards(controls, switches, models) {
   const read = (path) => controls.get(path)?.read();
@@ -8,7 +10,7 @@ export function showStandards(controls, switches, models) {
   const preset = presetOf(controls, model);
   const guided = { clip: model.defaults.clip, prompt: "the prompt", ...preset?.defaults };
   const sampler = read("sampler") ?? model.defaults.sampler;
-  const others = { model: models[0].id, "guidance.preset": model.defaults.preset, seed: "random", "variation.seed": "random", "hires.steps": read("steps") ?? model.defaults.steps };
+  const others = { model: models[0].id, "guidance.preset": model.defaults.preset, seed: "random", "variation.seed": "random", "hires.scale": HIRES_SCALE, "hires.steps": read("steps") ?? model.defaults.steps };
   const standard = (path) => {
     const [outer, inner] = path.split(".");
     if (path in others) return others[path];
@@ -46,9 +48,10 @@ function showSizes(controls, switches, { sizes, defaults }) {
   if (!scale) return;
   const isKnown = !switches.get("init").checked || ["width", "height"].every((side) => controls.get(side).read() !== undefined);
   const first = ["width", "height"].map((side) => controls.get(side).read() ?? defaults[side]);
-  const factor = scale.read() ?? scale.field.default;
+  const factor = scale.read() ?? HIRES_SCALE;
   const second = first.map((px) => sizes.multiple_px * Math.floor((px * factor) / sizes.multiple_px + 0.5));
+  const sides = ["width", "height"].map((side) => controls.get(`hires.${side}`)?.read());
   const isTooLarge = Math.max(...second) > sizes.max_px;
   const words = `First ${first.join(" × ")}, then ${second.join(" × ")} pixels`;
-  scale.note = isKnown ? `${words}${isTooLarge ? `: more than the ${sizes.max_px} that this model can draw` : ""}.` : "";
+  scale.note = isKnown && sides.every((px) => px === undefined) ? `${words}${isTooLarge ? `: more than the ${sizes.max_px} that this model can draw` : ""}.` : "";
 }

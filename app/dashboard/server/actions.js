@@ -13,6 +13,10 @@ export async function requestAgain(resolved) {
   if (model) leaveOut(request, model.defaults);
   if (model === models[0]) delete request.model;
   if (model && request.guidance) request.guidance = shortGuidance(resolved, request.guidance, model);
+  if (request.hires && resolved.hires.scale !== null) {
+    delete request.hires.width; // they come of the scale
+    delete request.hires.height;
+  }
   if (resolved.select && !("candidates" in resolved.select)) {
     request.select.candidates = resolved.num_images;
     delete request.num_images;
