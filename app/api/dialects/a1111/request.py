@@ -146,7 +146,6 @@ def to_native(
     card = named or catalog.model(chosen_model)
     sampler, schedule = _sampling(body, card)
     prompt, adapters = networks.adapters_of(body.prompt, catalog)
-    scripts = body.alwayson_scripts or {}
     if body.enable_hr:
         prompts = body.prompt, body.negative_prompt or ""
         body.require_one_course(prompts, sampler or card.sampler, schedule)
@@ -161,17 +160,20 @@ def to_native(
         "preview_every_steps": preview_every_steps({**(options or {}), **overrides}),
         "sampler": sampler,
         "schedule": schedule,
-        "guidance": guidance.guidance_of(scripts),
+        "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
         "adapters": adapters or None,
-        "controls": control_units.controls_of(
-            control_units.script_in(scripts), body.steps or card.steps, body.first_picture
-        )
-        or None,
+        "controls": _controls(body, card) or None,
     }
     fields = {name: value for name, value in optional.items() if value is not None}
     number = body.batch_size * body.n_iter
     syntax = {"prompt": prompt, "prompt_syntax": PromptSyntax.A1111}
     return native_request({**syntax, "num_images": number, **fields, **body.start(card)}, NAMES)
+
+
+def _controls(body: TextToImage, card: ModelCard) -> list[dict[str, Any]]:
+    """The native controls of its units."""
+    script = control_units.script_in(body.alwayson_scripts or {})
+    return control_units.controls_of(script, body.steps or card.steps, body.first_picture)
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:
