@@ -10,6 +10,7 @@ that of ``modules/infotext_utils.py`` in AUTOMATIC1111/stable-diffusion-webui.
 import json
 from typing import Any
 
+from jobs.requests.conditions.adapters import ResolvedAdapter
 from jobs.requests.labels import LABELS, SCHEDULE_LABELS, hires_fields
 from jobs.requests.request import ResolvedRequest
 
@@ -24,7 +25,7 @@ def infotext(seed: int, request: ResolvedRequest, index: int = 0) -> str:
         request: of its job.
         index: of the picture in the job.
     """
-    lines = [request.prompt]
+    lines = [" ".join([request.prompt, *map(_tag, request.adapters)])]
     if request.negative_prompt:
         lines.append(f"Negative prompt: {request.negative_prompt}")
     fields = {
@@ -42,6 +43,14 @@ def infotext(seed: int, request: ResolvedRequest, index: int = 0) -> str:
     lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in fields.items()))
     # NUL may not be in a text chunk, and readers end the text there.
     return "\n".join(lines).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _tag(adapter: ResolvedAdapter) -> str:
+    """An adapter as the web UI names it in a prompt."""
+    weights = (
+        [adapter.weight] if adapter.weight == adapter.text_weight else [adapter.text_weight, adapter.weight]
+    )
+    return f"<lora:{adapter.name}:{':'.join(f'{weight:g}' for weight in weights)}>"
 
 
 def _start(request: ResolvedRequest, index: int) -> dict[str, Any]:

@@ -57,6 +57,9 @@
 -- key_uses                         hash     the day of each key's last use                        callers/keys.py     when revoked
 -- changed_keys                     channel  ids of keys that were revoked or rotated              callers/keys.py     at once
 -- tenant_records                   hash     what operators have set for tenants                   callers/tenants.py  when removed
+-- audit                            stream   what administrators did                                 callers/audit.py    never; capped
+-- audit_failures                   stream   who was refused                                         callers/audit.py    never; capped
+-- link_secret                      string   signs the addresses of pictures                         callers/link_secrets.py  never
 -- session:<digest>                 hash     the login of a browser                                callers/sessions.py  after 8 h unused
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d

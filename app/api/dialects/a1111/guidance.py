@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.api.dialects.a1111 import control_units
 from jobs.errors import InvalidRequestError
 from jobs.requests.guidance import Guidance
 
@@ -25,9 +26,10 @@ def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:
     for title, script in scripts.items():
         if title.lower() == TITLE.lower():
             ours = _named(script)
-        elif not _asks_for_nothing(script):
+        elif title.lower() != control_units.TITLE and not _asks_for_nothing(script):
             raise InvalidRequestError(
-                f"there is no script {title!r}; there is: {TITLE}", field=f"alwayson_scripts.{title}"
+                f"there is no script {title!r}; there are: {TITLE}, {control_units.TITLE}",
+                field=f"alwayson_scripts.{title}",
             )
     return ours if ours is not None and ours.pop("enabled", True) else None
 

@@ -53,6 +53,10 @@ class ImageToImage(TextToImage):
         }
         return {**self.variation(), "init": init, **({} if self.mask is None else {"mask": self._mask()})}
 
+    @property
+    def first_picture(self) -> str | None:
+        return self.init_images[0] if self.init_images else None
+
     def notes(self) -> tuple[str, ...]:
         """What is taken without its full effect."""
         known = {

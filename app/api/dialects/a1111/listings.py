@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from app.api.access.keys.needs import needs_key
 from app.api.dialects.a1111.checkpoints import file_name, title_of
 from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
+from app.api.dialects.a1111.networks import listed
 from app.api.dialects.a1111.samplers import ALIASES
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
@@ -124,8 +125,14 @@ def list_networks() -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/sd-vae")
 @router.get("/loras")
+@needs_key
+def list_adapters(services: TheServices) -> list[dict[str, Any]]:
+    """The adapters of the catalog."""
+    return listed(services.catalog)
+
+
+@router.get("/sd-vae")
 @router.get("/hypernetworks")
 @router.get("/face-restorers")
 @router.get("/prompt-styles")

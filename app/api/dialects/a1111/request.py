@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from app.api.dialects.a1111 import guidance, hires
+from app.api.dialects.a1111 import control_units, guidance, hires, networks
 from app.api.dialects.a1111.hires import HiresFix
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
@@ -31,6 +31,8 @@ NAMES = {
     "mask.blur": "mask_blur",
     "mask.area": "inpaint_full_res",
     "mask.padding": "inpaint_full_res_padding",
+    "adapters": "prompt",
+    "controls": control_units.FIELD,
     **hires.NAMES,
 }
 # Clients may send all options at once, and most change nothing here.
@@ -80,6 +82,11 @@ class TextToImage(HiresFix):
             return {}
         seed = None if (self.subseed or 0) < 0 else self.subseed
         return {"variation": {"seed": seed, "strength": self.subseed_strength}}
+
+    @property
+    def first_picture(self) -> str | None:
+        """That of ``img2img``, which ControlNets without a picture read."""
+        return None
 
     def notes(self) -> tuple[str, ...]:
         """A sentence on everything that is taken without its full effect."""
@@ -138,6 +145,7 @@ def to_native(
     named, overrides = changes(body.override_settings or {}, catalog, within="override_settings.")
     card = named or catalog.model(chosen_model)
     sampler, schedule = _sampling(body, card)
+    prompt, adapters = networks.adapters_of(body.prompt, catalog)
     if body.enable_hr:
         prompts = body.prompt, body.negative_prompt or ""
         body.require_one_course(prompts, sampler or card.sampler, schedule)
@@ -153,11 +161,19 @@ def to_native(
         "sampler": sampler,
         "schedule": schedule,
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
+        "adapters": adapters or None,
+        "controls": _controls(body, card) or None,
     }
     fields = {name: value for name, value in optional.items() if value is not None}
     number = body.batch_size * body.n_iter
-    syntax = {"prompt": body.prompt, "prompt_syntax": PromptSyntax.A1111}
+    syntax = {"prompt": prompt, "prompt_syntax": PromptSyntax.A1111}
     return native_request({**syntax, "num_images": number, **fields, **body.start(card)}, NAMES)
+
+
+def _controls(body: TextToImage, card: ModelCard) -> list[dict[str, Any]]:
+    """The native controls of its units."""
+    script = control_units.script_in(body.alwayson_scripts or {})
+    return control_units.controls_of(script, body.steps or card.steps, body.first_picture)
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:

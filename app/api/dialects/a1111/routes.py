@@ -11,6 +11,7 @@ from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.a1111.answer import made_response, progress
 from app.api.dialects.a1111.callers import Callers, caller_of, chosen_model
 from app.api.dialects.a1111.image_to_image import ImageToImage
+from app.api.dialects.a1111.networks import notes_of
 from app.api.dialects.a1111.options import changes, shown
 from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
 from app.api.dialects.refusals import NotSupportedError
@@ -102,7 +103,10 @@ async def _made(request: Request, body: TextToImage, services: Services) -> Resp
     wanted = to_native(body, chosen, services.catalog, options)
     key = body.force_task_id
     # A name of its own kind, which no caller's header can carry.
-    owner, presentation = f"a1111\n{caller}", Presentation(notes=body.notes())
+    owner, presentation = (
+        f"a1111\n{caller}",
+        Presentation(notes=(*body.notes(), *notes_of(body.prompt, services.catalog))),
+    )
     job = (await submit(request, wanted, NAMES, key, key_owner=owner, presentation=presentation)).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)
     job = await await_end(request, job, on_hang_up=hang_up_policy(key))

@@ -1,0 +1,155 @@
+"""ControlNets as clients of A1111's extension send them: ``alwayson_scripts.controlnet.args``, a list of units."""
+
+from math import floor
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from app.api.dialects.left_out import LeavesOut
+from app.api.dialects.refusals import NotSupportedError
+from jobs.errors import InvalidRequestError
+from jobs.requests.conditions.controls import MAX_CONTROLS, ControlMode, Preprocessor
+from jobs.requests.start.init import Fit
+from jobs.wire import AtMost
+
+TITLE = "controlnet"
+FIELD = f"alwayson_scripts.{TITLE}.args"
+
+# By the extension's names. The words in brackets are a part of one.
+MODULES = {
+    "none": Preprocessor.NONE,
+    "canny": Preprocessor.CANNY,
+    "invert": Preprocessor.INVERT,
+    "invert (from white bg & black line)": Preprocessor.INVERT,
+}
+_MODES: dict[int | str, ControlMode] = {
+    0: ControlMode.BALANCED,
+    "balanced": ControlMode.BALANCED,
+    1: ControlMode.PROMPT,
+    "my prompt is more important": ControlMode.PROMPT,
+    2: ControlMode.CONTROL,
+    "controlnet is more important": ControlMode.CONTROL,
+}
+_FITS: dict[int | str, Fit] = {
+    0: Fit.STRETCH,
+    "just resize": Fit.STRETCH,
+    "scale to fit (inner fit)": Fit.CROP,
+    1: Fit.CROP,
+    "crop and resize": Fit.CROP,
+    "inner fit (scale to fit)": Fit.CROP,
+    2: Fit.PAD,
+    "resize and fill": Fit.PAD,
+    "outer fit (shrink to fit)": Fit.PAD,
+    "envelope (outer fit)": Fit.PAD,
+}
+_BY_DEFAULT = -1  # of thresholds
+
+
+class Unit(LeavesOut):
+    """The fields of a unit with a meaning here. Other fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    enabled: bool | None = None
+    module: str = "none"
+    model: str = ""
+    weight: float = Field(1.0, ge=0, le=2)
+    image: str | dict[str, Any] | None = None
+    input_image: str | dict[str, Any] | None = None
+    threshold_a: float = _BY_DEFAULT
+    threshold_b: float = _BY_DEFAULT
+    guidance_start: float = Field(0.0, ge=0, le=1)
+    guidance_end: float | None = Field(None, ge=0, le=1)
+    guidance: float | None = Field(None, ge=0, le=1)  # a former name of its end
+    control_mode: int | str = 0
+    resize_mode: int | str = 1
+
+    @property
+    def picture(self) -> str | None:
+        """Its picture, without the mask that some clients send beside it."""
+        given = self.image or self.input_image
+        return given.get("image") if isinstance(given, dict) else given
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it asks for anything: clients leave ``enabled`` out of units with a picture."""
+        return self.enabled is not False and (self.picture is not None or bool(self.enabled))
+
+
+class _Units(LeavesOut):
+    units: Annotated[tuple[Unit, ...], AtMost(16)] = ()
+
+
+def controls_of(script: Any, steps: int, picture: str | None = None) -> list[dict[str, Any]]:
+    """The native controls that a script's units stand for.
+
+    Args:
+        script: of the request; None for none.
+        steps: of the run.
+        picture: of ``img2img``, for units without one.
+
+    Raises:
+        InvalidRequestError: a unit cannot be read or has no picture; or there are too many.
+        NotSupportedError: its map would need a network.
+    """
+    used = [(number, unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+    if len(used) > MAX_CONTROLS:
+        raise InvalidRequestError(f"{len(used)} units are on, and {MAX_CONTROLS} may be", field=FIELD)
+    return [_control(unit, f"{FIELD}.{number}", steps, picture) for number, unit in used]
+
+
+def script_in(scripts: dict[str, Any]) -> Any:
+    """The script among those of a request, whatever the case of its title; None without one."""
+    return next((script for title, script in scripts.items() if title.lower() == TITLE), None)
+
+
+def _units(script: Any) -> tuple[Unit, ...]:
+    args = script.get("args") if isinstance(script, dict) else script
+    if not args:
+        return ()
+    units = args if isinstance(args, list) else [args]
+    try:
+        return _Units.model_validate({"units": [unit or {} for unit in units]}).units
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"][1:])
+        raise InvalidRequestError(first["msg"], field=f"{FIELD}.{place}" if place else FIELD) from error
+
+
+def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[str, Any]:
+    module = MODULES.get(unit.module.lower().strip())
+    if module is None:
+        raise NotSupportedError(
+            f"module {unit.module[:50]!r} needs a network of its own; send its map with module none. "
+            f"There are: {', '.join(MODULES)}",
+            field=f"{field}.module",
+        )
+    image = unit.picture or picture
+    if image is None:
+        raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
+    end = unit.guidance_end if unit.guidance_end is not None else unit.guidance
+    control: dict[str, Any] = {
+        "model": unit.model.partition(" [")[0].strip(),
+        "image": image,
+        "weight": unit.weight,
+        "start": unit.guidance_start,
+        "end": _end(1.0 if end is None else end, steps),
+        "mode": _chosen(_MODES, unit.control_mode, f"{field}.control_mode"),
+        "fit": _chosen(_FITS, unit.resize_mode, f"{field}.resize_mode"),
+        "preprocess": module,
+    }
+    thresholds = {"low": unit.threshold_a, "high": unit.threshold_b}
+    return control | {name: value for name, value in thresholds.items() if value != _BY_DEFAULT}
+
+
+def _end(end: float, steps: int) -> float:
+    """The native end, before which a step ends: A1111's is one before which it begins, ``i / n <= end``."""
+    return min(1.0, (floor(end * steps) + 1) / steps)
+
+
+def _chosen(names: dict[int | str, Any], value: int | str, field: str) -> Any:
+    found = names.get(value.lower().strip() if isinstance(value, str) else value)
+    if found is None:
+        known = ", ".join(str(name) for name in names)
+        raise InvalidRequestError(f"{value!r} is none of {known}", field=field)
+    return found
