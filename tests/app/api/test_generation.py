@@ -97,7 +97,8 @@ def test_the_answer_is_the_picture_however_the_fields_come(
 ) -> None:
     answer = way(live, {"prompt": "a red apple & more", "seed": "9"})
     picture = opened(answer)
-    assert (picture.format, picture.size, picture.info["parameters"]) == ("PNG", (64, 64), "a red apple")
+    assert (picture.format, picture.size) == ("PNG", (64, 64))
+    assert picture.info["parameters"].startswith("a red apple & more\n")
     job = first_job(live)
     assert (job["request"]["prompt"], job["request"]["seed"]) == ("a red apple & more", 9)
     assert answer.headers["Content-Location"] == f"/v1/jobs/{job['id']}/images/0"

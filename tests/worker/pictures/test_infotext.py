@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from jobs.prompts.networks import without_adapters
+from jobs.requests.conditions.adapters import ResolvedAdapter
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.requests.personalization import ResolvedPersonalization
@@ -113,3 +115,17 @@ def test_no_value_can_forge_a_field(ask: Ask) -> None:
     forged = ask().model_copy(update={"model": 'x", Seed: 1\nSteps: 2'})
     _, _, fields = read_infotext(infotext(7, forged))
     assert (fields["Model"], fields["Seed"]) == ('x", Seed: 1\nSteps: 2', "7")
+
+
+def test_adapters_stand_in_the_prompt_as_the_web_ui_names_them(ask: Ask) -> None:
+    adapters = (
+        ResolvedAdapter(name="ink", weight=0.8, text_weight=0.8),
+        ResolvedAdapter(name="blob", weight=-1, text_weight=0.5),
+    )
+    prompt, _, _ = read_infotext(infotext(7, ask(prompt="a fox").model_copy(update={"adapters": adapters})))
+    assert prompt == "a fox <lora:ink:0.8> <lora:blob:0.5:-1>"
+    text, named = without_adapters(prompt)
+    assert text == "a fox"
+    assert [(each.name, each.weight, each.text_weight) for each in named] == [
+        (each.name, each.weight, each.text_weight) for each in adapters
+    ]

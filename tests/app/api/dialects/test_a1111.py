@@ -311,10 +311,10 @@ def test_every_listing_of_the_client_is_answered(client: webuiapi.WebUIApi) -> N
         ({"sampler_name": "none such"}, 422, "invalid_request", "sampler_name"),
         ({"override_settings": {"sd_model_checkpoint": "sdxl"}}, 422, "unknown_model", "sd_model_checkpoint"),
         (
-            {"alwayson_scripts": {"ControlNet": {"args": [{"module": "canny"}]}}},
+            {"alwayson_scripts": {"ADetailer": {"args": [{"ad_model": "face"}]}}},
             422,
             "invalid_request",
-            "ControlNet",
+            "ADetailer",
         ),
         ({"override_settings": {"live_previews_enable": 1}}, 422, "invalid_request", "live_previews_enable"),
         ({"alwayson_scripts": {GUIDANCE: {"args": 3}}}, 422, "invalid_request", GUIDANCE),
