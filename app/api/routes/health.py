@@ -55,7 +55,7 @@ class Version(Wire):
 
 @router.get("/v1/version", summary="Version")
 @needs_key
-async def version(request: Request) -> Version:
+async def get_version(request: Request) -> Version:
     """The version of the server that answers; others behind the same address may differ during an upgrade."""
     return Version(version=request.app.version)
 

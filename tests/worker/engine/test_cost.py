@@ -143,8 +143,8 @@ class Counter:
             case events.Compute():
                 hires = self._request.hires
                 assert hires is not None
-                self.cost += (
-                    self._area(self._request.height, self._request.width, 1) * order._ENLARGE[hires.upscaler]
+                self.cost += self._area(self._request.height, self._request.width, 1) * order._ENLARGE.get(
+                    hires.upscaler, 0.0
                 )
                 return (255 * torch.rand(3, hires.height, hires.width, generator=self._rng)).to(torch.uint8)
             case calls.EmbedImage():

@@ -33,7 +33,9 @@ def images(submit: Callable[..., str], worker: PlayedWorker) -> str:
 def test_a_png_is_the_file_that_the_worker_stored(client: TestClient, images: str) -> None:
     answer = client.get(f"{images}/1")
     assert answer.headers["Content-Type"] == "image/png"
-    assert answer.content == picture(64, 48, tint=8)
+    text = Image.open(io.BytesIO(answer.content)).info["parameters"]
+    assert text.startswith("a red apple")
+    assert answer.content == picture(64, 48, tint=8, text=text)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "jpeg", "jpg"])

@@ -110,7 +110,7 @@ def test_a_picture_can_be_made_wider(client: TestClient) -> None:
         ({"outpaint": {"left": -1}}, "outpaint.left", "greater than or equal to 0"),
         ({"outpaint": {"top": 1}}, "outpaint.top", "there is no field of this name"),
         ({"hires": {"scale": 1}}, "hires.scale", "greater than 1"),
-        ({"hires": {"upscaler": "lanczos"}}, "hires.upscaler", "'latent'"),
+        ({"hires": {"upscaler": "sharpest"}}, "hires.upscaler", "'latent'"),
         ({"hires": {"scale": 4}}, "hires.scale", "128 px at most"),
         ({"mask": {}}, "mask.image", "give the picture of the mask"),
     ],
