@@ -33,6 +33,7 @@ def test_the_reasons_that_a_job_can_end_with_are_known() -> None:
     assert {error.type for error in CLASSES if issubclass(error, JobFailedError)} == {
         "attempts_exhausted",
         "clip_mismatch",
+        "content_blocked",
         "deadline_exceeded",
         "invalid_file",
         "job_failed",
