@@ -45,6 +45,7 @@ class Keyed:
 def keyed_service(folder: Path) -> Iterator[Keyed]:
     """Start it on an empty folder, and end it."""
     catalog = folder / "models.toml"
+    (folder / "models").symlink_to(CATALOG.parent / "models")
     catalog.write_text(with_aliases(CATALOG.read_text("utf-8"), CATALOG.parent), encoding="utf-8")
     data = folder / "data"
     data.mkdir()
