@@ -108,6 +108,9 @@ def _units(script: Any) -> tuple[Unit, ...]:
     if not args:
         return ()
     units = args if isinstance(args, list) else [args]
+    for number, unit in enumerate(units):
+        if unit and not isinstance(unit, dict):
+            raise InvalidRequestError("a unit is an object of its fields", field=f"{FIELD}.{number}")
     try:
         return _Units.model_validate({"units": [unit or {} for unit in units]}).units
     except ValidationError as error:

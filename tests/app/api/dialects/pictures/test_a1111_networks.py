@@ -139,6 +139,14 @@ def test_a_unit_that_cannot_be_served_is_refused_by_its_field(
     assert "alwayson_scripts.controlnet.args.0" in answer["errors"]
 
 
+@pytest.mark.parametrize("units", [[[1, 2]], ["canny"], [True]])
+def test_a_unit_that_is_no_object_is_refused_in_words(client: webuiapi.WebUIApi, units: list[Any]) -> None:
+    scripts = {"controlnet": {"args": units}}
+    status, answer = failure(lambda: client.txt2img(**ASKED, alwayson_scripts=scripts))
+    assert status == 422
+    assert answer["errors"] == "alwayson_scripts.controlnet.args.0: a unit is an object of its fields"
+
+
 def test_what_the_clients_interface_asks_first_is_answered(client: webuiapi.WebUIApi) -> None:
     assert client.controlnet_model_list() == ["edges"]
     assert "canny" in client.controlnet_module_list()
