@@ -44,9 +44,10 @@ export function watchForm(onAccepted) {
   fill(draft() ?? AT_FIRST);
 }
 
-// Fill the form as soon as there is one. The prompt and the pictures work without it, and may be in use by then.
+// Fill the form as soon as there is one. What is there before it may be in use by then: it stays as it is.
 function begin() {
-  ready().then(() => fill(draft() ?? AT_FIRST, (name) => start.controls.has(name) || start.switches.has(name))).catch((error) => {
+  const early = new Set([...controls.keys(), ...groups.keys()]);
+  ready().then(() => fill(draft() ?? AT_FIRST, (name) => early.has(name))).catch((error) => {
     if (error instanceof Refused || error instanceof Unreachable) setTimeout(begin, RETRY_MS);
     else reportError(error);
   });

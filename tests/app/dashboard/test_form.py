@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from app.api.settings import ApiSettings
 from tests.app.conftest import serving
@@ -130,6 +130,20 @@ def test_an_error_of_an_outage_goes_with_it(page: Page) -> None:
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # which asks at once
     expect(page.locator("#form-error")).to_be_empty()
     submitted(page)
+
+
+def test_what_was_done_before_the_fields_came_stays(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/openapi.json", lambda route: held.append(route))
+    page.goto("/")
+    page.click("#generate")
+    expect(page.locator("#prompt-error")).to_contain_text("Say what")
+    page.uncheck("#guidance")
+    held[0].continue_()
+    page.click("#options > summary")
+    expect(page.locator("#field-width")).to_be_visible()
+    expect(page.locator("#prompt-error")).to_contain_text("Say what")
+    expect(page.locator("#guidance")).not_to_be_checked()
 
 
 @pytest.fixture
