@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.catalog.entry import Id, Named
-from jobs.requests.conditions.controls import Preprocessor
+from jobs.requests.conditions.maps import Preprocessor
 from jobs.wire import AtMost
 
 

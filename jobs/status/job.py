@@ -224,6 +224,19 @@ class Job(Wire):
         """The request of a job that makes pictures; TypeError for a task."""
         return generation_of(self.request)
 
+    @computed_field(  # type: ignore[prop-decorator]
+        description="Paths of the maps that its ControlNets have read, one for each of `request.controls`; none before "
+        "it has succeeded."
+    )
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Paths of the maps."""
+        if self.status is not JobStatus.SUCCEEDED or not isinstance(self.request, ResolvedRequest):
+            return ()
+        return tuple(
+            links.here(links.control_map(self.id, number)) for number in range(len(self.request.controls))
+        )
+
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property
     def urls(self) -> dict[str, str]:

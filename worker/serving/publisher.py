@@ -1,6 +1,6 @@
 """Stores the results of executions and commits them."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import structlog
@@ -20,6 +20,7 @@ from jobs.status.job import JobStatus, StoredImage
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.segments import Segment, Segments
+from worker.canvas import Canvas
 from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
@@ -76,7 +77,11 @@ class Publisher:
         return self._storing.has_room(lease)
 
     def publish(
-        self, lease: Lease, pictures: tuple[Picture, ...], stored: tuple[StoredImage, ...] | None = None
+        self,
+        lease: Lease,
+        pictures: tuple[Picture, ...],
+        stored: tuple[StoredImage, ...] | None = None,
+        maps: Sequence[Canvas] = (),
     ) -> JobStatus:
         """The new status of the job: failed when a picture cannot be stored.
 
@@ -84,6 +89,7 @@ class Publisher:
             lease: of the execution.
             pictures: all of the execution, in order.
             stored: those that ``enlarge`` has stored; None without upscaling.
+            maps: that its controls have read.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
@@ -93,6 +99,7 @@ class Publisher:
             images = self._kept(lease, len(pictures)) if stored is None else stored
             self._require_some(pictures, images)
             self._index(lease, pictures, images)
+            self._files.put_maps(lease, maps)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
         except DeviceLostError:

@@ -1,15 +1,21 @@
-"""Loads a ControlNet."""
+"""Loads controls: ControlNets, Control-LoRAs and T2I-Adapters, told apart by their own files."""
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import diffusers
 from accelerate import init_empty_weights
-from diffusers import ControlNetModel
+from torch import Tensor
 
 from jobs.catalog.controls import ControlCard
 from jobs.errors import ModelUnavailableError
+from worker.models.controls.borrowing import BorrowingControlNet
 from worker.models.controls.control import Control
+from worker.models.controls.controlnet import ControlNet
+from worker.models.controls.original import is_original, named_anew
+from worker.models.controls.t2i_adapter import T2IAdapter
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.loading.description import read_object
@@ -20,15 +26,16 @@ from worker.models.loading.layout import network_files
 from worker.models.loading.reading import read_tensors
 from worker.models.loading.weights import fill, require_own
 
-CLASS = "ControlNetModel"
+BORROWING = "ControlLora"
 STEM = "diffusion_pytorch_model"
 # Fields of a configuration that ask for conditions besides a text and a map.
 _UNSERVED = ("class_embed_type", "num_class_embeds")
 _ADDED = (None, "text")
+_ENCODER = "controlnet_cond_embedding.conv_in.weight"
 
 
 def load_control(card: ControlCard, device: Device, digests: Digests) -> Control:
-    """Load a ControlNet: a folder that diffusers has written.
+    """Load a control: a folder that diffusers has written, a Control-LoRA's, or one .safetensors file.
 
     Args:
         card: of the catalog.
@@ -41,9 +48,9 @@ def load_control(card: ControlCard, device: Device, digests: Digests) -> Control
     """
     what = f"control {card.id}"
     try:
-        network, files = _empty(card.path), _weights(card.path, card.variant)
-        require_own(network, outline(files), what)
-        fill(network, read_tensors(files, device, digests), what, device)
+        control = (
+            _from_file(card, device, digests) if card.path.is_file() else _from_folder(card, device, digests)
+        )
         require_pinned(card, card.path, digests)
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{what}: {error.message}") from error
@@ -51,23 +58,64 @@ def load_control(card: ControlCard, device: Device, digests: Digests) -> Control
         if is_out_of_memory(error):
             raise
         raise ModelUnavailableError(f"{what}: {card.path.name} cannot be loaded: {error}") from error
-    return Control(card.id, network, device)
+    return control
 
 
 def control_parameters(card: ControlCard) -> int:
     """Number of its parameters, from the headers of its files; 0 if these cannot be read."""
     try:
-        files = _weights(card.path, card.variant)
+        files = [card.path] if card.path.is_file() else _weights(card.path, card.variant)
         return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
     except Exception:
         return 0  # loading it will say what is wrong
 
 
-def _empty(folder: Path) -> Any:
-    """The network as its configuration has it, its weights on the meta device."""
-    config = read_object(folder / "config.json")
-    if config.get("_class_name") != CLASS:
-        raise ModelUnavailableError(f"it is a {config.get('_class_name')}, not a {CLASS}")
+def _from_folder(card: ControlCard, device: Device, digests: Digests) -> Control:
+    """A control of the class that its configuration names."""
+    config = read_object(card.path / "config.json")
+    name = config.get("_class_name")
+    files = _weights(card.path, card.variant) if name in {BORROWING, *_CLASSES} else []
+    if name == BORROWING:
+        is_bgr = config.get("controlnet_conditioning_channel_order") == "bgr"
+        return _borrowing(card.id, read_tensors(files, device, digests), device, is_bgr=is_bgr)
+    if name not in _CLASSES:
+        raise ModelUnavailableError(f"it is a {name}, not a {BORROWING} or {' or '.join(_CLASSES)}")
+    make, require = _CLASSES[name]
+    require(config)
+    described: Any = getattr(diffusers, name)
+    with init_empty_weights():
+        network = described.from_config(described.load_config(card.path))
+    require_own(network, outline(files), "the control")
+    fill(network, read_tensors(files, device, digests), "the control", device)
+    return make(card.id, network, device)
+
+
+def _from_file(card: ControlCard, device: Device, digests: Digests) -> Control:
+    """A ControlNet in one file, which has no configuration: it stands on the model's."""
+    if card.path.suffix != ".safetensors":
+        raise ModelUnavailableError(
+            f"{card.path.name} is not a .safetensors file; other formats can run code when they are read"
+        )
+    named = outline([card.path])
+    anew = named_anew(named) if is_original(named) else named
+    if _ENCODER not in anew:
+        raise ModelUnavailableError("the file holds no ControlNet and no Control-LoRA")
+    tensors = read_tensors([card.path], device, digests)
+    if is_original(named):
+        tensors = named_anew(tensors)
+    return _borrowing(card.id, tensors, device)
+
+
+def _borrowing(
+    control_id: str, tensors: Mapping[str, Tensor], device: Device, *, is_bgr: bool = False
+) -> Control:
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ModelUnavailableError(f"{name} has numbers that are not finite")
+    return BorrowingControlNet(control_id, tensors, device, is_bgr=is_bgr)
+
+
+def _require_text_and_map(config: Mapping[str, Any]) -> None:
     for field in _UNSERVED:
         if config.get(field) is not None:
             raise ModelUnavailableError(
@@ -77,8 +125,18 @@ def _empty(folder: Path) -> Any:
         raise ModelUnavailableError(
             f"it is told more than a text and a map: its addition_embed_type is {config['addition_embed_type']!r}"
         )
-    with init_empty_weights():
-        return ControlNetModel.from_config(ControlNetModel.load_config(folder))
+
+
+def _require_nothing(config: Mapping[str, Any]) -> None:
+    pass
+
+
+_Make = Callable[[str, Any, Device], Control]
+# Of diffusers, by their names: what is made of one, and what refuses it by its configuration.
+_CLASSES: dict[str, tuple[_Make, Callable[[Mapping[str, Any]], None]]] = {
+    "ControlNetModel": (ControlNet, _require_text_and_map),
+    "T2IAdapter": (T2IAdapter, _require_nothing),
+}
 
 
 def _weights(folder: Path, variant: str | None) -> list[Path]:
