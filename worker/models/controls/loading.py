@@ -20,14 +20,13 @@ from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.loading.description import read_object
 from worker.models.loading.digests import Digests
-from worker.models.loading.files import require_pinned
-from worker.models.loading.header import outline, read_shapes
-from worker.models.loading.layout import network_files
+from worker.models.loading.files import locate, require_pinned
+from worker.models.loading.header import outline, read_header, read_shapes
+from worker.models.loading.layout import CONFIG, NETWORK_STEM, alone
 from worker.models.loading.reading import read_tensors
 from worker.models.loading.weights import fill, require_own
 
 BORROWING = "ControlLora"
-STEM = "diffusion_pytorch_model"
 # Fields of a configuration that ask for conditions besides a text and a map.
 _UNSERVED = ("class_embed_type", "num_class_embeds")
 _ADDED = (None, "text")
@@ -46,64 +45,60 @@ def load_control(card: ControlCard, device: Device, digests: Digests) -> Control
         ModelUnavailableError: its files are missing or damaged, or it is of another kind.
         RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
-    what = f"control {card.id}"
+    what, path = f"control {card.id}", locate(card)
     try:
-        control = (
-            _from_file(card, device, digests) if card.path.is_file() else _from_folder(card, device, digests)
-        )
-        require_pinned(card, card.path, digests)
+        control = _loaded(card, path, device, digests)
+        require_pinned(card, path, digests)
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{what}: {error.message}") from error
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ModelUnavailableError(f"{what}: {card.path.name} cannot be loaded: {error}") from error
+        raise ModelUnavailableError(f"{what}: {path.name} cannot be loaded: {error}") from error
     return control
 
 
 def control_parameters(card: ControlCard) -> int:
     """Number of its parameters, from the headers of its files; 0 if these cannot be read."""
     try:
-        files = [card.path] if card.path.is_file() else _weights(card.path, card.variant)
+        path = locate(card)
+        files = [path] if path.is_file() else _weights(path, card.variant)
         return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
     except Exception:
         return 0  # loading it will say what is wrong
 
 
-def _from_folder(card: ControlCard, device: Device, digests: Digests) -> Control:
-    """A control of the class that its configuration names."""
-    config = read_object(card.path / "config.json")
+def _loaded(card: ControlCard, path: Path, device: Device, digests: Digests) -> Control:
+    """A control of the class that its configuration names; one file has none."""
+    if path.is_file():
+        return _borrowing(card.id, _tensors_of_file(path, device, digests), device)
+    config = read_object(path / CONFIG)
     name = config.get("_class_name")
-    files = _weights(card.path, card.variant) if name in {BORROWING, *_CLASSES} else []
     if name == BORROWING:
+        tensors = read_tensors(_weights(path, card.variant), device, digests)
         is_bgr = config.get("controlnet_conditioning_channel_order") == "bgr"
-        return _borrowing(card.id, read_tensors(files, device, digests), device, is_bgr=is_bgr)
+        return _borrowing(card.id, tensors, device, is_bgr=is_bgr)
     if name not in _CLASSES:
         raise ModelUnavailableError(f"it is a {name}, not a {BORROWING} or {' or '.join(_CLASSES)}")
     make, require = _CLASSES[name]
     require(config)
     described: Any = getattr(diffusers, name)
     with init_empty_weights():
-        network = described.from_config(described.load_config(card.path))
+        network = described.from_config(described.load_config(path))
+    files = _weights(path, card.variant)
     require_own(network, outline(files), "the control")
     fill(network, read_tensors(files, device, digests), "the control", device)
     return make(card.id, network, device)
 
 
-def _from_file(card: ControlCard, device: Device, digests: Digests) -> Control:
-    """A ControlNet in one file, which has no configuration: it stands on the model's."""
-    if card.path.suffix != ".safetensors":
-        raise ModelUnavailableError(
-            f"{card.path.name} is not a .safetensors file; other formats can run code when they are read"
-        )
-    named = outline([card.path])
-    anew = named_anew(named) if is_original(named) else named
-    if _ENCODER not in anew:
+def _tensors_of_file(file: Path, device: Device, digests: Digests) -> dict[str, Tensor]:
+    """Those of a ControlNet or a Control-LoRA, by diffusers' names."""
+    is_old = is_original(entry.name for entry in read_header(file).entries)
+    named = named_anew(outline([file])) if is_old else outline([file])
+    if _ENCODER not in named:
         raise ModelUnavailableError("the file holds no ControlNet and no Control-LoRA")
-    tensors = read_tensors([card.path], device, digests)
-    if is_original(named):
-        tensors = named_anew(tensors)
-    return _borrowing(card.id, tensors, device)
+    tensors = read_tensors([file], device, digests)
+    return named_anew(tensors) if is_old else tensors
 
 
 def _borrowing(
@@ -140,6 +135,4 @@ _CLASSES: dict[str, tuple[_Make, Callable[[Mapping[str, Any]], None]]] = {
 
 
 def _weights(folder: Path, variant: str | None) -> list[Path]:
-    names = (f"control/{file.name}" for file in folder.glob("*.safetensors"))
-    (chosen,) = network_files(names, {"control": STEM}, variant).values()
-    return [folder / Path(name).name for name in chosen]
+    return [folder / name for name in alone((file.name for file in folder.iterdir()), NETWORK_STEM, variant)]
