@@ -45,8 +45,8 @@ def detected(picture: Image.Image, how: ResolvedMap, size: Size, seed: int) -> I
         case Preprocessor.INVERT:
             return ImageOps.invert(picture)
         case Preprocessor.TILE:
-            small = (max(1, round(side / how.downsample)) for side in size)
-            return picture.resize(tuple(small), Resampling.BOX).resize(size, Resampling.BICUBIC)
+            width, height = (max(1, round(side / how.downsample)) for side in size)
+            return picture.resize((width, height), Resampling.BOX).resize(size, Resampling.BICUBIC)
         case Preprocessor.SHUFFLE:
             return _resized(Image.fromarray(shuffled(levels, seed)), size)
         case Preprocessor.LINEART:

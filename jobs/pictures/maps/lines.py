@@ -26,7 +26,8 @@ def lineart(levels: Levels) -> NDArray[np.uint8]:
     darker = (blurred(values, _AROUND) - values).min(axis=2).clip(0, 255)
     seen = darker[darker > _SEEN]
     typical = max(_LEAST_TYPICAL, float(np.median(seen)) if seen.size else 0.0)
-    return (127 * darker / typical).clip(0, 255).astype(np.uint8)
+    lines: NDArray[np.uint8] = (127 * darker / typical).clip(0, 255).astype(np.uint8)
+    return lines
 
 
 def scribble(levels: Levels, threshold: float) -> NDArray[np.bool_]:

@@ -44,4 +44,5 @@ def _at(levels: Levels, x: Plane, y: Plane) -> Levels:
     across, down = (x - left)[..., None], (y - top)[..., None]
     above = levels[top, left] * (1 - across) + levels[top, right] * across
     below = levels[bottom, left] * (1 - across) + levels[bottom, right] * across
-    return (above * (1 - down) + below * down).round().astype(np.uint8)
+    between: Levels = (above * (1 - down) + below * down).round().astype(np.uint8)
+    return between

@@ -81,7 +81,7 @@ def test_a_job_keeps_the_maps_that_its_controls_have_read(house: House) -> None:
         map_of(scene(96, 64), control, (64, 64), job.generation.seed) for control in job.generation.controls
     ]
     for made, wanted in zip(maps_of(house, job), expected, strict=True):
-        assert np.array_equal(made, wanted)
+        assert np.array_equal(made, np.asarray(wanted))
 
 
 def test_a_control_changes_the_picture_and_the_same_job_draws_it_again(house: House) -> None:

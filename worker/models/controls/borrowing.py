@@ -29,6 +29,7 @@ which has to hold all. One file may also have the names of the original releases
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -96,7 +97,7 @@ class BorrowingControlNet(Control):
         own = 2 ** (len(self._maps.network.blocks) // 2)  # type: ignore[arg-type]  # a list of modules
         if own != base.latent_factor:
             raise self.refuse("factor", own, base.latent_factor)
-        widths = [outlet.in_channels for outlet in self._outlets]
+        widths: list[Any] = [outlet.in_channels for outlet in self._outlets]
         if widths != half.widths:
             raise self.refuse("list of widths", widths, half.widths)
         self._halves[base.unet] = self._changed(half)
@@ -184,7 +185,7 @@ def _map_encoder(tensors: Mapping[str, Tensor], device: Device) -> nn.Module:
         if f"blocks.{number}.weight" in named
     ]
     with torch.device("meta"):
-        network = ControlNetConditioningEmbedding(
+        network: nn.Module = ControlNetConditioningEmbedding(
             conditioning_embedding_channels=len(last),
             conditioning_channels=first.shape[1],
             block_out_channels=(len(first), *(len(each) for each in inner)),
@@ -208,7 +209,7 @@ def _outlets(tensors: Mapping[str, Tensor], device: Device) -> nn.ModuleList:
     widths = [len(named[f"{number}.weight"]) for number in range(count) if f"{number}.weight" in named]
     with torch.device("meta"):
         network = nn.ModuleList([nn.Conv2d(width, width, 1) for width in widths])
-    if not widths:
+    if not widths or f"{LAST_OUTLET}weight" not in tensors:
         raise ModelUnavailableError("it has no outlets as ControlNets have them")
     fill(network, named, "its outlets", device)
     return network

@@ -27,9 +27,9 @@ class FirstHalf(nn.Module):
         self.unet: Any = copy.deepcopy(unet, shared)
         for part in _SECOND_HALF:
             delattr(self.unet, part)
-        first = self.unet.conv_in
+        first: Any = self.unet.conv_in
         if first.in_channels != channels:
-            first.weight = nn.Parameter(first.weight[:, :channels], requires_grad=False)
+            first.weight = nn.Parameter(first.weight[:, :channels].contiguous(), requires_grad=False)
             first.in_channels = channels
 
     @property

@@ -1,6 +1,7 @@
 """A T2I-Adapter in memory: a small network that reads a map once for a picture (Mou et al. 2023)."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,9 +48,7 @@ class T2IAdapter(Control):
             raise self.refuse("list of features, as channels and pixels each,", self._levels, taken)
 
     def read(self, canvases: Sequence[Canvas]) -> tuple[Tensor, ...]:
-        each = [
-            self._features.of(canvas.digest, lambda canvas=canvas: self._run(canvas)) for canvas in canvases
-        ]
+        each = [self._features.of(canvas.digest, partial(self._run, canvas)) for canvas in canvases]
         return tuple(torch.cat(features) for features in zip(*each, strict=True))
 
     def additions(self, call: UNetCall, read: tuple[Tensor, ...]) -> tuple[Tensor, ...]:  # noqa: ARG002 -- the same at every step

@@ -65,7 +65,7 @@ def control_lora(unet: Any, seed: int, factor: int, rank: int = 2) -> dict[str, 
 
 def merged(unet: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights of the UNet's first half with a Control-LoRA's changes."""
-    own = FirstHalf(unet, unet.config.in_channels).unet.state_dict()
+    own: dict[str, Tensor] = FirstHalf(unet, unet.config.in_channels).unet.state_dict()
     for name, tensor in tensors.items():
         layer, _, kind = name.rpartition(".lora_A.")
         if layer:

@@ -179,7 +179,12 @@ def reference(unet: Any, lora: dict[str, Tensor], encoded: Tensor, *inputs: Tens
     network = copy.deepcopy(unet)
     network.load_state_dict(merged(unet, lora), strict=False)
     seen: list[Tensor] = []
-    network.conv_in.register_forward_hook(lambda *call: seen.append(call[2] + encoded) or seen[0])
+
+    def read(*call: Any) -> Tensor:
+        seen.append(call[2] + encoded)
+        return seen[0]
+
+    network.conv_in.register_forward_hook(read)
     for block in network.down_blocks:
         block.register_forward_hook(lambda *call: seen.extend(call[2][1]))
     network.mid_block.register_forward_hook(lambda *call: seen.append(call[2]))
@@ -216,8 +221,9 @@ def test_a_model_that_is_no_standard_base_has_control_loras(tmp_path: Path) -> N
         found = control.additions(UNetCall(unet, *inputs), read)
     expected = reference(unet, lora, encoded, *inputs)
     assert len(found) == len(expected) == 7
-    assert max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True)) < 1e-4
-    assert max(float(each.abs().max()) for each in found) > 0.5
+    largest = max(float(each.abs().max()) for each in expected)
+    assert max(float((a - b).abs().max()) for a, b in zip(found, expected, strict=True)) < 1e-5 * largest
+    assert largest > 0.5
 
 
 def test_gradients_go_back_through_a_borrowed_encoder(
@@ -229,7 +235,7 @@ def test_gradients_go_back_through_a_borrowed_encoder(
     latents = torch.randn(1, 4, 16, 16, generator=rng).requires_grad_(True)
     context = torch.randn(1, 77, 32, generator=rng)
     added = control.additions(UNetCall(unet, latents, torch.tensor([500]), context), read)
-    (gradient,) = torch.autograd.grad(sum(each.sum() for each in added), latents)
+    (gradient,) = torch.autograd.grad(torch.stack([each.sum() for each in added]).sum(), latents)
     assert float(gradient.abs().max()) > 0
 
 
@@ -248,7 +254,7 @@ Change = Callable[[dict[str, Tensor]], None]
             lambda each: each.update({"conv_in.bias": torch.ones(9)}),
             "1 of its tensors do not fit: conv_in.bias",
         ),
-        (lambda each: each.pop("controlnet_mid_block.weight"), "its outlets"),
+        (lambda each: each.pop("controlnet_mid_block.weight"), "no outlets as ControlNets"),
         (lambda each: each.pop("controlnet_down_blocks.0.bias"), "its outlets: 1 missing: 0.bias"),
         (lambda each: each.pop("controlnet_cond_embedding.conv_out.bias"), "its encoder of maps: 1 missing"),
         (lambda each: each["conv_in.bias"].fill_(torch.inf), "conv_in.bias has numbers that are not finite"),
@@ -327,4 +333,4 @@ def test_an_inpainting_unet_lends_the_layers_of_its_latents(
     for each in (unet.requires_grad_(False), wide):
         control.require_fit(Base(each, 4, 2))
         added.append(control.additions(UNetCall(each, *inputs), read))
-    assert all(torch.equal(a, b) for a, b in zip(*added, strict=True))
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(*added, strict=True))

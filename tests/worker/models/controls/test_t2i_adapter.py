@@ -24,6 +24,7 @@ from tests.worker.models.families import checkpoints
 from tests.worker.models.variants import POCKET
 from tests.worker.running import TOLERANCE, Running, pictures
 from tests.worker.sampling.stock import stock_scheduler
+from worker.canvas import Canvas
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
 from worker.engine.work import Work
@@ -140,8 +141,13 @@ def test_a_map_is_read_once_for_all_steps_and_rows(
 ) -> None:
     control = models.control("full")
     assert isinstance(control, T2IAdapter)
-    runs = []
-    monkeypatch.setattr(control, "_run", lambda canvas, run=control._run: runs.append(canvas) or run(canvas))
+    run, runs = control._run, []
+
+    def counted(canvas: Canvas) -> tuple[Tensor, ...]:
+        runs.append(canvas)
+        return run(canvas)
+
+    monkeypatch.setattr(control, "_run", counted)
     control._features.clear()
     latents_of(ask(models, *SETS["two"]), models)
     assert len(runs) == 2
