@@ -14,7 +14,6 @@ from jobs.errors import (
     NameTakenError,
 )
 from jobs.queue.leases import Lease, Leases, Standing
-from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import best
 from jobs.status.job import JobStatus, StoredImage
 from jobs.storage.artifacts import ArtifactStore
@@ -29,7 +28,7 @@ from worker.pictures.upscaling import held_upscaler
 from worker.pictures.writer import PictureWriter
 from worker.raster import Raster
 from worker.serving.files import ExecutionFiles, attempts
-from worker.serving.storing import Storing
+from worker.serving.storing import Storing, stores_enlarged_alone
 
 log = structlog.get_logger(__name__)
 
@@ -247,8 +246,3 @@ class Publisher:
         log.exception("artifact store failed", job=lease.job_id)
         reason = f"{what} could not be stored: {error.strerror or type(error).__name__}"
         return self._leases.fail(lease, JobFailedError(reason))
-
-
-def stores_enlarged_alone(request: ResolvedRequest) -> bool:
-    """Whether a job's own pictures are not stored, since only larger ones are kept and nothing is chosen before."""
-    return request.upscale is not None and request.select is None
