@@ -59,10 +59,10 @@ def read_tensors(
 ) -> dict[str, Tensor]:
     """The tensors of files that together hold one network.
 
-    Floats come in the device's format, whole numbers in their own. On a CPU, those that the file has in that format stay
-    where the system keeps the file: nothing is copied, and workers share the memory. A file whose digest is not known is
-    hashed in the same pass, on a thread that may go on after the answer: write to no tensor before its file's digest is
-    known.
+    Floats come in the device's format, whole numbers in their own. On a CPU, those that the file has in that format
+    stay where the system keeps the file: nothing is copied, and workers share the memory. A file whose digest is not
+    known is hashed in the same pass, on a thread that may go on after the answer: write to no tensor before its file's
+    digest is known.
 
     Args:
         files: of the network.
