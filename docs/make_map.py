@@ -74,6 +74,7 @@ ROOMS = {
     "jobs.pictures": "the one reader of callers' pictures; what files say of a picture's making",
     "jobs.requests": "the request models: data alone",
     "jobs.requests.conditions": "what a request gives the denoiser besides texts: adapters, maps of ControlNets",
+    "jobs.requests.delivery": "how a caller learns of a job's end: webhooks",
     "jobs.requests.start": "where a run starts: pictures, masks, seeds; its plan",
     "jobs.db": "the connection to Redis and its scripts",
 }

@@ -56,11 +56,11 @@ class Call(ABC):
 
 @dataclass(frozen=True)
 class EncodeText(Call):
-    """Encode a prompt's wording. Answer: the text encoder's last hidden state [1, k L, D], of k windows."""
+    """Encode a prompt's wording. Answer: its ``TextStates``."""
 
     model: str
     wording: Wording
-    adapters: tuple[AdapterUse, ...] = ()  # of the text encoder
+    adapters: tuple[AdapterUse, ...] = ()  # of the text encoders
 
     @property
     def key(self) -> Hashable:
@@ -92,9 +92,9 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Personalize(Call):
-    """Encode a text with the text encoder after aesthetic gradients.
+    """Encode a text with the first text encoder after aesthetic gradients.
 
-    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to yield again with.
+    Answer: its states [1, L, D]; or, when there is more to do, the encoder as far as it is fitted, to yield again with.
     Each call fits an encoder of its own, so a batch holds one.
     """
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
@@ -26,6 +27,7 @@ from jobs.resolve.outpaint import resolve_outpaint
 from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
 from jobs.resolve.size import Size, resolve_size
+from jobs.resolve.stated_sizes import resolve_sizes
 from jobs.storage.embeddings import EmbeddingLibrary
 
 NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
@@ -97,10 +99,18 @@ def _with_defaults(
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
         upscale=_upscale(request, card),
         timeout_s=limits.timeout_of(request),
-        adapters=resolve_adapters(request.adapters, card, catalog, prompt.steps),
-        controls=resolve_controls(request.controls, card, catalog, prompt.steps),
+        **_conditions(request, card, catalog, prompt.steps),
         **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
     )
+
+
+def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int) -> dict[str, Any]:
+    """What the denoiser is told besides texts."""
+    return {
+        "adapters": resolve_adapters(request.adapters, card, catalog, steps),
+        "controls": resolve_controls(request.controls, card, catalog, steps),
+        "sizes": resolve_sizes(request.sizes, card),
+    }
 
 
 def _like(

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.requests.conditions.controls import Preprocessor
+from jobs.requests.conditions.families import FamilyName
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.wire import Wire
@@ -77,6 +78,9 @@ class ModelInfo(Wire):
     )
     owned_by: str = Field("lodestar", description="Always `lodestar`.")
     description: str = Field(description="Description for a person; may be empty.")
+    family: FamilyName = Field(
+        description="Kind of its checkpoint: `sizes` is for `sdxl` alone.", examples=["sd"]
+    )
     examples: tuple[str, ...] = Field(
         (), description="Prompts to begin with; may be empty.", examples=[["noto red apple"]]
     )

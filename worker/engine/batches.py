@@ -31,19 +31,20 @@ from worker.latents import Stack, advanced, calls_of, gathered, move_on
 from worker.models.adapters.files import TEXT
 from worker.models.registry import ModelRegistry
 from worker.readback import Readback
+from worker.rows import TextStates
 from worker.sampling.prediction import Prediction, Predictions
 
 FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a batch
 
 
-def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tensor]:
-    """The hidden state [1, k L, D] of each wording."""
+def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[TextStates]:
+    """The states of each wording."""
     model, wordings = models.diffusion(calls[0].model), [call.wording for call in calls]
     return model.encode(wordings, calls[0].adapters, models)
 
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
-    """The hidden state [1, L, D] of each text, or its encoder as far as it is fitted."""
+    """The states [1, L, D] of each text, or its encoder as far as it is fitted."""
     model, clip = models.diffusion(calls[0].model), models.clip(calls[0].text_clip)
     return [
         model.personalizer.personalize(

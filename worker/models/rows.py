@@ -23,7 +23,7 @@ class RowBatch:
 
     Attributes:
         context: [B, L, D].
-        vector: [B, V]; None where rows have none.
+        vector: [B, V], float32; None where rows have none.
         channels: [B, K, h, w]; likewise.
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
@@ -125,8 +125,9 @@ class RowBatches:
         mixture, controls = add(rows)
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
-            self._together([row.vector for row in rows if row.vector is not None]),
-            self._together([row.channels for row in rows if row.channels is not None]),
+            # Sizes of more than 256 pixels are not exact in bf16.
+            self._together([row.vector for row in rows if row.vector is not None], torch.float32),
+            self._together([row.channels for row in rows if row.channels is not None], self._dtype),
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
@@ -135,9 +136,9 @@ class RowBatches:
             controls=controls,
         )
 
-    def _together(self, parts: Sequence[Tensor]) -> Tensor | None:
+    def _together(self, parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
         """The parts of all rows as one; None of none."""
-        return torch.cat([part.to(self._device, self._dtype) for part in parts]) if parts else None
+        return torch.cat([part.to(self._device, dtype) for part in parts]) if parts else None
 
 
 def blank(spec: RowSpec, context: Tensor, size: tuple[int, int], weight: float = 1.0) -> Row:

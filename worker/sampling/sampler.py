@@ -24,6 +24,7 @@ from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditions.conditioning import Conditions, condition
 from worker.sampling.conditions.controls import controlled
+from worker.sampling.conditions.stated_sizes import sized
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
@@ -86,7 +87,7 @@ def sample(
     if index == 0:
         yield from note_cut_texts(request, facts, inputs)
     model = facts.models[request.model]
-    conditions = yield from condition(request, inputs)
+    conditions = yield from condition(request, model.row, inputs)
     source = yield from source_of(request, model, inputs)
     guidance = request.guidance if request.guidance and request.guidance.scale else None
     targets = None if guidance is None else (yield from embed_targets(guidance, facts, inputs))
@@ -125,7 +126,8 @@ def _pass(
     """
     request, index = course.request, course.index
     told = yield from inpainting_channels(request.model, course.model, course.inputs.canvas, part)
-    conditions = controlled(course.conditions.beside(told), request, course.inputs.hints, part)
+    conditions = sized(course.conditions.beside(told), request, course.model, part)
+    conditions = controlled(conditions, request, course.inputs.hints, part)
     course = replace(course, conditions=conditions)
     sampling = _begun(course, part, source)
     earlier: Prediction | None = None

@@ -77,6 +77,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
         aliases=card.aliases,
         created=int(services.catalog_read_at.timestamp()),
         description=card.description,
+        family=card.family,
         examples=card.examples,
         vocabulary=card.vocabulary,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),

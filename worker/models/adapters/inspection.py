@@ -17,7 +17,7 @@ from jobs.catalog.catalog import Catalog, ModelCard, load_catalog
 from jobs.errors import LodestarError, ModelUnavailableError
 from worker.models.adapters.description import Description, described
 from worker.models.adapters.factors import Adapter
-from worker.models.adapters.fitting import fitted
+from worker.models.adapters.fitting import fitted, require_parts
 from worker.models.adapters.loading import file_of, read_adapter
 from worker.models.device import Device
 from worker.models.loading.description import family_in
@@ -90,7 +90,9 @@ def _refusal(adapter: Adapter, card: ModelCard) -> str:
             raise ModelUnavailableError(
                 f"{path.name} is one file: name its config in the catalog to check by that"
             )
-        for part, network in empty_networks(folder, family_in(folder)).items():
+        networks = empty_networks(folder, family_in(folder))
+        require_parts(adapter, networks)
+        for part, network in networks.items():
             fitted(adapter, part, network)
     except ModelUnavailableError as error:
         return error.message

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from worker.models.controls.control import Control
+from worker.models.controls.control import Added, Control
 from worker.rows import ControlUse, Row
 
 FindControl = Callable[[str], Control]  # by its id in the catalog
@@ -32,14 +32,17 @@ class Group:
     maps: Tensor
     scales: Tensor
 
-    def residuals(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> list[Tensor]:
+    def residuals(
+        self, latents: Tensor, timesteps: Tensor, context: Tensor, added: Added = None
+    ) -> list[Tensor]:
         """The scaled residuals, each [B, c, h, w], for all B rows of the batch."""
-        rows, added = self.rows, []
+        rows, spread = self.rows, []
         own = latents.index_select(0, rows), timesteps.index_select(0, rows), context.index_select(0, rows)
-        for number, residual in enumerate(self.control.residuals(*own, self.maps)):
+        told = None if added is None else {name: value.index_select(0, rows) for name, value in added.items()}
+        for number, residual in enumerate(self.control.residuals(*own, self.maps, told)):
             scaled = residual * self.scales[:, number].to(residual.dtype).view(-1, 1, 1, 1)
-            added.append(residual.new_zeros(len(latents), *residual.shape[1:]).index_add(0, rows, scaled))
-        return added
+            spread.append(residual.new_zeros(len(latents), *residual.shape[1:]).index_add(0, rows, scaled))
+        return spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +51,18 @@ class Controls:
 
     groups: tuple[Group, ...]
 
-    def residuals(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> list[Tensor]:
+    def residuals(
+        self, latents: Tensor, timesteps: Tensor, context: Tensor, added: Added = None
+    ) -> list[Tensor]:
         """The sums of the groups' residuals, the UNet's middle last.
 
         Args:
             latents: [B, C, h, w], as the ControlNets read them.
             timesteps: [B].
             context: [B, L, D].
+            added: what SDXL's networks are told besides, by diffusers' names, each [B, ...]; None of other models.
         """
-        each = [group.residuals(latents, timesteps, context) for group in self.groups]
+        each = [group.residuals(latents, timesteps, context, added) for group in self.groups]
         return [sum(others, start=first) for first, *others in zip(*each, strict=True)]
 
 

@@ -20,7 +20,11 @@ _SHARED = (
     "cross_attention_dim",
     "encoder_hid_dim",
     "addition_embed_type",
+    "addition_time_embed_dim",
+    "projection_class_embeddings_input_dim",
 )
+
+Added = Mapping[str, Tensor] | None  # what SDXL's networks are told besides, by diffusers' names
 
 
 class Control:
@@ -81,7 +85,7 @@ class Control:
         return encoded
 
     def residuals(
-        self, latents: Tensor, timesteps: Tensor, context: Tensor, maps: Tensor
+        self, latents: Tensor, timesteps: Tensor, context: Tensor, maps: Tensor, added: Added = None
     ) -> tuple[Tensor, ...]:
         """What is added to the UNet's skips and to its middle, each [B, c, h, w].
 
@@ -90,8 +94,11 @@ class Control:
             timesteps: [B].
             context: [B, L, D].
             maps: as encoded, [B, c, h, w].
+            added: of SDXL, each [B, ...].
         """
-        down, middle = self._network(latents, timesteps, context, maps, return_dict=False)
+        down, middle = self._network(
+            latents, timesteps, context, maps, added_cond_kwargs=added, return_dict=False
+        )
         return (*down, middle)
 
 

@@ -24,7 +24,7 @@ CLASS = "ControlNetModel"
 STEM = "diffusion_pytorch_model"
 # Fields of a configuration that ask for conditions besides a text and a map.
 _UNSERVED = ("class_embed_type", "num_class_embeds")
-_ADDED = (None, "text")
+_ADDED = (None, "text", "text_time")
 
 
 def load_control(card: ControlCard, device: Device, digests: Digests) -> Control:
