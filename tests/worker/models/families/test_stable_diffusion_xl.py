@@ -223,6 +223,49 @@ def test_a_plain_model_inpaints_by_blending_as_that_of_diffusers_does(
     assert float((latents_of(request, models, start)[0] - stocks).abs().max()) < 2e-4
 
 
+@pytest.mark.parametrize("strength", [0.3, 0.6])
+def test_a_model_that_sees_the_hole_paints_what_that_of_diffusers_does(
+    strength: float, pocket_catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Diffusers' pipeline does not blend for nine channels; here the kept part is noised anew at each step."""
+    folder = written(checkpoints.stable_diffusion_xl_inpainting, tmp_path / "xl")
+    models = xl_registry(Catalog(models=(xl_card(folder),), clips=pocket_catalog.clips))
+    assert models.diffusion("xl").facts.sees_hole
+    mask, picture = mask_of(8, 12, 24, 28, PX), scene(PX, PX)
+    request = ask(
+        models, sampler="ddim", steps=10, init={"image": KEPT, "strength": strength}, mask={"image": MASK}
+    )
+    pipeline = StableDiffusionXLInpaintPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    own, noise = pipeline.vae.encode, drawn(request)["latents"]
+    monkeypatch.setattr(pipeline.vae, "encode", lambda pixels: _Mode(own(pixels).latent_dist.mode()))
+    with torch.no_grad():
+        encoded = own(pipeline.image_processor.preprocess(picture)).latent_dist.mode()
+    x0, hole = encoded * pipeline.vae.config.scaling_factor, F.max_pool2d((mask[:1] > 0).float(), 2)[None] > 0
+
+    def blend(pipe: Any, number: int, _time: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        times, kept = pipe.scheduler.timesteps[-pipe._num_timesteps :], x0
+        if number + 1 < len(times):
+            kept = pipe.scheduler.add_noise(x0, noise, times[number + 1 : number + 2])
+        return {"latents": torch.where(hole, tensors["latents"], kept)}
+
+    stocks = theirs(
+        pipeline,
+        request,
+        models,
+        negative_prompt=None,
+        image=picture,
+        mask_image=Image.fromarray(mask.permute(1, 2, 0).numpy()),
+        strength=strength,
+        width=PX,
+        height=PX,
+        generator=torch.Generator().manual_seed(request.seed),
+        callback_on_step_end=blend,
+    )
+    start = canvas_for(request, {KEPT: levels(picture), MASK: mask})
+    assert float((latents_of(request, models, start)[0] - stocks).abs().max()) < 2e-4
+
+
 class _Mode:
     """An encoding whose sample is its mode."""
 
