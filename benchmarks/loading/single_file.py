@@ -70,7 +70,7 @@ def write_single_file(
         layers: ``layers_per_block`` of the UNet.
         with_attention: whether each of its up blocks has attention.
         open_clip: whether the text encoder has OpenCLIP's names, as in Stable Diffusion 2. Of SDXL's two the second
-            has them.
+            always has them.
     """
     unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
@@ -80,16 +80,30 @@ def write_single_file(
         for key, value in unet.items()
     }
     state |= {f"first_stage_model.{_vae(key, blocks)}": _vae_value(key, value) for key, value in vae.items()}
-    text = _text(folder / "text_encoder")
-    if (folder / "text_encoder_2").is_dir():
-        state |= {f"conditioner.embedders.0.transformer.text_model.{key}": text[key] for key in text}
-        second = _open_clip(_text(folder / "text_encoder_2"))
-        state |= {f"conditioner.embedders.1.model.{key}": value for key, value in second.items()}
-    elif open_clip:
-        state |= {f"cond_stage_model.model.{key}": value for key, value in _open_clip(text).items()}
-    else:
-        state |= {f"cond_stage_model.transformer.text_model.{key}": value for key, value in text.items()}
-    save_file(state, file)
+    save_file(state | _texts(folder, open_clip=open_clip), file)
+
+
+def _texts(folder: Path, *, open_clip: bool) -> dict[str, Tensor]:
+    """The text encoders of a Stable Diffusion, an SDXL or its refiner."""
+    first, second = (
+        _text(folder / name) if (folder / name).is_dir() else None
+        for name in ("text_encoder", "text_encoder_2")
+    )
+    if first is not None and second is not None:
+        place = "conditioner.embedders"
+        return _under(f"{place}.0.transformer.text_model", first) | _under(
+            f"{place}.1.model", _open_clip(second)
+        )
+    if second is not None:
+        return _under("conditioner.embedders.0.model", _open_clip(second))
+    assert first is not None
+    if open_clip:
+        return _under("cond_stage_model.model", _open_clip(first))
+    return _under("cond_stage_model.transformer.text_model", first)
+
+
+def _under(place: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{place}.{key}": value for key, value in tensors.items()}
 
 
 def _text(folder: Path) -> dict[str, Tensor]:

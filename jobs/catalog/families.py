@@ -9,19 +9,18 @@ from pydantic import Field, model_validator
 from jobs.requests.conditions.families import FamilyName
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 
-_DEFAULTS: dict[FamilyName, Mapping[str, Any]] = {
-    FamilyName.SDXL: MappingProxyType(
-        {
-            "width": 1024,
-            "height": 1024,
-            "min_px": 512,
-            "max_px": 2048,
-            "steps": 30,
-            "cfg_scale": 5.0,
-            "sampler": SamplerName.EULER,
-        }
-    )
-}
+_XL = MappingProxyType(
+    {
+        "width": 1024,
+        "height": 1024,
+        "min_px": 512,
+        "max_px": 2048,
+        "steps": 30,
+        "cfg_scale": 5.0,
+        "sampler": SamplerName.EULER,
+    }
+)
+_DEFAULTS: dict[FamilyName, Mapping[str, Any]] = {FamilyName.SDXL: _XL, FamilyName.SDXL_REFINER: _XL}
 
 
 class OfFamily(NamesSampler):
@@ -29,8 +28,8 @@ class OfFamily(NamesSampler):
 
     family: FamilyName = Field(
         FamilyName.SD,
-        description="Kind of the checkpoint: `sd` (Stable Diffusion 1.x and 2.x) or `sdxl`, which has defaults of its "
-        "own for the fields below.",
+        description="Kind of the checkpoint: `sd` (Stable Diffusion 1.x and 2.x), `sdxl` or `sdxl-refiner`. The last "
+        "two have defaults of their own for the fields below.",
     )
     width: int = Field(ge=8, description="Default width in pixels.")
     height: int = Field(ge=8, description="Default height in pixels.")

@@ -10,6 +10,7 @@ from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
+from jobs.requests.conditions.refiner import Refiner, ResolvedRefiner
 from jobs.requests.conditions.sizes import ResolvedStatedSizes, StatedSizes
 from jobs.requests.delivery.webhook import Webhook
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
@@ -89,7 +90,10 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     sizes: ResolvedStatedSizes | None = Field(
         None,
-        description="Sizes that a model of the family `sdxl` is told beside the text. Default: the size that is drawn.",
+        description="Sizes that SDXL and its refiner are told beside the text. Default: the size that is drawn.",
+    )
+    refiner: ResolvedRefiner | None = Field(
+        None, description="A second model for the last steps of a model of the family `sdxl`. Default: none."
     )
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
@@ -198,6 +202,7 @@ class GenerateRequest(NamesSampler):
     adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
     controls: Annotated[tuple[Control, ...], AtMost(MAX_CONTROLS)] = _field("controls", ())
     sizes: StatedSizes | None = _field("sizes")
+    refiner: Refiner | None = _field("refiner")
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")

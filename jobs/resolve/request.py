@@ -18,6 +18,7 @@ from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.adapters import resolve_adapters
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.controls import resolve_controls
+from jobs.resolve.families import resolve_refiner, resolve_sizes
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
@@ -27,7 +28,6 @@ from jobs.resolve.outpaint import resolve_outpaint
 from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
 from jobs.resolve.size import Size, resolve_size
-from jobs.resolve.stated_sizes import resolve_sizes
 from jobs.storage.embeddings import EmbeddingLibrary
 
 NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
@@ -110,6 +110,7 @@ def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, ste
         "adapters": resolve_adapters(request.adapters, card, catalog, steps),
         "controls": resolve_controls(request.controls, card, catalog, steps),
         "sizes": resolve_sizes(request.sizes, card),
+        "refiner": resolve_refiner(request.refiner, card, catalog),
     }
 
 

@@ -79,7 +79,7 @@ class ModelInfo(Wire):
     owned_by: str = Field("lodestar", description="Always `lodestar`.")
     description: str = Field(description="Description for a person; may be empty.")
     family: FamilyName = Field(
-        description="Kind of its checkpoint: `sizes` is for `sdxl` alone.", examples=["sd"]
+        description="Kind of its checkpoint: `sizes` is for `sdxl` and its refiner.", examples=["sd"]
     )
     examples: tuple[str, ...] = Field(
         (), description="Prompts to begin with; may be empty.", examples=[["noto red apple"]]

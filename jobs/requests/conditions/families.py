@@ -8,8 +8,9 @@ class FamilyName(StrEnum):
 
     SD = "sd"
     SDXL = "sdxl"
+    SDXL_REFINER = "sdxl-refiner"
 
     @property
     def is_told_sizes(self) -> bool:
         """Whether its denoiser reads sizes beside the text."""
-        return self is FamilyName.SDXL
+        return self is not FamilyName.SD

@@ -44,6 +44,7 @@ def test_only_the_prompt_is_needed() -> None:
         "adapters": (),
         "controls": (),
         "sizes": None,
+        "refiner": None,
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

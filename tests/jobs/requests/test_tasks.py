@@ -56,6 +56,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "adapters": (),
         "controls": (),
         "sizes": None,
+        "refiner": None,
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

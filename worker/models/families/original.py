@@ -19,6 +19,7 @@ from worker.models.families.family import Tensors
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 OPEN_CLIP = f"{TEXT}model."
 XL_TEXT, XL_TEXT_2 = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
+REFINER_TEXT = "conditioner.embedders.0.model."
 # OpenCLIP's parts that Stable Diffusion 2 does not read: all after the last but one layer.
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
 # Of OpenCLIP: three matrices in one, and one that is transposed. The conversion makes copies of these.
@@ -64,9 +65,9 @@ def is_unread_text(key: str) -> bool:
     return key.startswith(_UNREAD) or (key.startswith(OPEN_CLIP) and key.endswith(_SPLIT))
 
 
-def text_encoder_2(checkpoint: Tensors, network: Any) -> Tensors:
-    """The tensors of the OpenCLIP's text encoder in an SDXL file."""
-    return dict(convert_open_clip_checkpoint(network, checkpoint, prefix=XL_TEXT_2))
+def open_clip_text_encoder(checkpoint: Tensors, network: Any, prefix: str) -> Tensors:
+    """The tensors of the OpenCLIP's text encoder in an SDXL file, whose keys begin with a prefix."""
+    return dict(convert_open_clip_checkpoint(network, checkpoint, prefix=prefix))
 
 
 def is_divided(key: str) -> bool:

@@ -1,5 +1,6 @@
 """Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,23 @@ def text_encoder(folder: Path) -> CLIPTextModel:
     return CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
 
 
-def unet(folder: Path, **changes: Any) -> UNet2DConditionModel:
-    """A UNet as its folder describes it, with some fields that are others, without weights."""
+def _unet(folder: Path, **changes: Any) -> UNet2DConditionModel:
     config = {**UNet2DConditionModel.load_config(folder), **changes}
     unet: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
     return unet
+
+
+def unet_network(require: Callable[[Mapping[str, Any]], None]) -> Network:
+    """The UNet of a family, which refuses the configurations of other kinds."""
+    return Network(
+        title="the UNet",
+        classes=("UNet2DConditionModel",),
+        stem="diffusion_pytorch_model",
+        empty=_unet,
+        require=require,
+        prefix=original.UNET,
+        convert=original.unet,
+    )
 
 
 VAE = Network(
@@ -90,15 +103,7 @@ STABLE_DIFFUSION = Family(
             convert=original.text_encoder,
             is_unread=original.is_unread_text,
         ),
-        "unet": Network(
-            title="the UNet",
-            classes=("UNet2DConditionModel",),
-            stem="diffusion_pytorch_model",
-            empty=unet,
-            require=require_only_texts,
-            prefix=original.UNET,
-            convert=original.unet,
-        ),
+        "unet": unet_network(require_only_texts),
         "vae": VAE,
     },
     tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},

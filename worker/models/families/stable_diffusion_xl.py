@@ -4,6 +4,7 @@ Both encoders are read before their last layer. The pooled state is the second o
 pixels go into the network as they are: height before width.
 """
 
+from functools import partial
 from pathlib import Path
 
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
@@ -26,7 +27,7 @@ from worker.models.families.compatibility import (
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
 from worker.models.families.personalizer import Personalizer
-from worker.models.families.stable_diffusion import VAE, text_encoder, unet
+from worker.models.families.stable_diffusion import VAE, text_encoder, unet_network
 from worker.models.families.text_encoder import TextEncoder, last_but_one_states
 from worker.models.texts import require_vocabulary
 
@@ -82,6 +83,20 @@ def _projected_text_encoder(folder: Path) -> CLIPTextModelWithProjection:
     return CLIPTextModelWithProjection(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
 
 
+def second_text_encoder(prefix: str) -> Network:
+    """The OpenCLIP's text encoder, whose keys in one file begin with a prefix."""
+    return Network(
+        title="the second text encoder",
+        classes=("CLIPTextModelWithProjection",),
+        stem="model",
+        empty=_projected_text_encoder,
+        require=require_clip_text_encoder,
+        prefix=prefix,
+        convert=partial(original.open_clip_text_encoder, prefix=prefix),
+        is_unread=original.is_divided,
+    )
+
+
 STABLE_DIFFUSION_XL = Family(
     name="Stable Diffusion XL",
     id=FamilyName.SDXL,
@@ -95,25 +110,8 @@ STABLE_DIFFUSION_XL = Family(
             prefix=original.XL_TEXT,
             convert=original.text_encoder,
         ),
-        TEXT_2: Network(
-            title="the second text encoder",
-            classes=("CLIPTextModelWithProjection",),
-            stem="model",
-            empty=_projected_text_encoder,
-            require=require_clip_text_encoder,
-            prefix=original.XL_TEXT_2,
-            convert=original.text_encoder_2,
-            is_unread=original.is_divided,
-        ),
-        "unet": Network(
-            title="the UNet",
-            classes=("UNet2DConditionModel",),
-            stem="diffusion_pytorch_model",
-            empty=unet,
-            require=require_texts_and_sizes,
-            prefix=original.UNET,
-            convert=original.unet,
-        ),
+        TEXT_2: second_text_encoder(original.XL_TEXT_2),
+        "unet": unet_network(require_texts_and_sizes),
         "vae": VAE,
     },
     tokenizers={

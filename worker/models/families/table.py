@@ -7,6 +7,7 @@ from jobs.errors import ModelUnavailableError
 from worker.models.families.family import Family
 from worker.models.families.stable_diffusion import STABLE_DIFFUSION
 from worker.models.families.stable_diffusion_xl import STABLE_DIFFUSION_XL
+from worker.models.families.stable_diffusion_xl_refiner import STABLE_DIFFUSION_XL_REFINER
 
 FAMILIES: dict[str, Family] = {
     "StableDiffusionPipeline": STABLE_DIFFUSION,
@@ -17,6 +18,8 @@ FAMILIES: dict[str, Family] = {
     "StableDiffusionInpaintPipelineLegacy": STABLE_DIFFUSION,
     "StableDiffusionXLPipeline": STABLE_DIFFUSION_XL,
     "StableDiffusionXLInpaintPipeline": STABLE_DIFFUSION_XL,
+    # The class that the refiner is published as.
+    "StableDiffusionXLImg2ImgPipeline": STABLE_DIFFUSION_XL_REFINER,
 }
 
 

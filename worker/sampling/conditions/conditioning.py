@@ -39,22 +39,22 @@ class Conditions:
 
     def beside(self, channels: Tensor | None) -> "Conditions":
         """The same with channels [1, K, h, w] in every row; as they are for None."""
-        return self if channels is None else self._changed(lambda row: replace(row, channels=channels))
+        if channels is None:
+            return self
+        return self._changed(lambda rows: tuple(replace(row, channels=channels) for row in rows))
 
-    def told(self, numbers: Tensor) -> "Conditions":
-        """The same with numbers [1, n] after the vector of every row."""
-
-        def longer(row: Row) -> Row:
-            return replace(
-                row, vector=numbers if row.vector is None else torch.cat([row.vector, numbers], dim=1)
-            )
-
-        return self._changed(longer)
-
-    def _changed(self, change: Callable[[Row], Row]) -> "Conditions":
-        return Conditions(
-            tuple((last_step, tuple(change(row) for row in rows)) for last_step, rows in self.spans)
+    def told(self, numbers: Tensor, last: Tensor) -> "Conditions":
+        """The same with numbers [1, n] after the vector of every row; with others in the last row of each step."""
+        return self._changed(
+            lambda rows: (*(_longer(row, numbers) for row in rows[:-1]), _longer(rows[-1], last))
         )
+
+    def _changed(self, change: Callable[[Rows], Rows]) -> "Conditions":
+        return Conditions(tuple((last_step, change(rows)) for last_step, rows in self.spans))
+
+
+def _longer(row: Row, numbers: Tensor) -> Row:
+    return replace(row, vector=numbers if row.vector is None else torch.cat([row.vector, numbers], dim=1))
 
 
 def condition(

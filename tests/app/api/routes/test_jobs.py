@@ -37,6 +37,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "adapters": [],
         "controls": [],
         "sizes": None,
+        "refiner": None,
         "variation": None,
         "hires": None,
         "outpaint": None,

@@ -17,6 +17,7 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
@@ -149,6 +150,15 @@ def xl_parts(
 def stable_diffusion_xl(**options: Any) -> Any:
     """One whose empty negative prompts are zeros; options as for ``xl_parts``."""
     return StableDiffusionXLPipeline(**xl_parts(**options))
+
+
+def stable_diffusion_xl_refiner(**options: Any) -> Any:
+    """A refiner, whose UNet reads the second encoder's states and five numbers; options as for ``xl_parts``."""
+    told = {"cross_attention_dim": SECOND_WIDTH, "projection_class_embeddings_input_dim": 5 * 8 + POOLED}
+    parts = {**xl_parts(**told, **options), "text_encoder": None, "tokenizer": None}
+    return StableDiffusionXLImg2ImgPipeline(
+        **parts, requires_aesthetics_score=True, force_zeros_for_empty_prompt=False
+    )
 
 
 def stable_diffusion_xl_inpainting() -> Any:

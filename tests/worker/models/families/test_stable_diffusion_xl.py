@@ -2,7 +2,6 @@
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from tests.brought_pictures import scene
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import POOLED, SECOND_WIDTH, written
 from tests.worker.models.families.xl import FIRST_WIDTH, LENGTH, PX, ask, xl_card, xl_folder, xl_registry
+from tests.worker.models.predicting import predicted_with
 from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import edit, load
 from tests.worker.running import TOLERANCE, Running, pictures
@@ -459,17 +459,11 @@ def test_one_file_is_the_same_model_as_the_folder(tmp_path: Path) -> None:
     write_single_file(folder, file, layers=1, with_attention=(False, True))
     whole, single = load(folder, family="sdxl"), load(file, config=folder, family="sdxl")
     assert whole.facts == single.facts
-    latents, time = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([500])
-    outputs = []
-    for model in (whole, single):
-        (states,) = model.encode([branches("a fox", PromptSyntax.PLAIN, LongPrompt.CUT, 1)[0].at(0)])
-        assert states.pooled is not None
-        row = blank(model.facts.row, states.context, (16, 16))
-        vector = torch.cat([states.pooled, torch.tensor([[64.0, 48, 3, 5, 32, 40]])], dim=1)
-        outputs.append(model.predict(latents, time, model.rows([(replace(row, vector=vector),)])))
-        outputs.append(model.render(latents))
-    assert torch.allclose(outputs[0], outputs[2], atol=1e-5)
-    assert torch.allclose(outputs[1], outputs[3], atol=1e-5)
+    numbers, latents = torch.tensor([[64.0, 48, 3, 5, 32, 40]]), torch.randn(1, 4, 16, 16)
+    assert torch.allclose(
+        predicted_with(whole, "a fox", numbers), predicted_with(single, "a fox", numbers), atol=1e-5
+    )
+    assert torch.allclose(whole.render(latents), single.render(latents), atol=1e-5)
 
 
 def shrunk(name: str, field: str, value: Any) -> Any:

@@ -19,6 +19,7 @@ from tests.worker.models.variants import load
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.families.stable_diffusion_xl import StableDiffusionXL
+from worker.models.families.stable_diffusion_xl_refiner import StableDiffusionXLRefiner
 from worker.models.families.table import FAMILIES, served
 from worker.rows import Row
 
@@ -61,6 +62,7 @@ def test_one_network_in_a_folder_is_named(tmp_path: Path) -> None:
 MADE: dict[FamilyName, tuple[Callable[[], Any], type[Denoiser]]] = {
     FamilyName.SD: (checkpoints.stable_diffusion, StableDiffusion),
     FamilyName.SDXL: (checkpoints.stable_diffusion_xl, StableDiffusionXL),
+    FamilyName.SDXL_REFINER: (checkpoints.stable_diffusion_xl_refiner, StableDiffusionXLRefiner),
 }
 
 
@@ -78,7 +80,7 @@ def test_every_class_of_the_table_is_served(pipeline: str, tmp_path: Path) -> No
 def test_a_checkpoint_of_another_family_than_the_catalog_says_is_refused_before_its_weights(
     family: FamilyName, tmp_path: Path
 ) -> None:
-    (other,) = set(FamilyName) - {family}
+    other = next(each for each in FamilyName if each is not family)
     folder = written(MADE[family][0], tmp_path / "m")
     spoil_weights(folder)
     assert f"the catalog says {other}: write family = '{family}' there" in refusal(folder, family=other)
@@ -139,7 +141,7 @@ def test_an_inpainting_file_under_the_configuration_of_a_plain_model_is_refused(
         (
             "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
             [1280],
-            "it is a StableDiffusionXLImg2ImgPipeline",
+            "the file holds no UNet: none of its keys begins with model.diffusion_model.",
         ),
         ("double_blocks.0.img_attn.norm.key_norm.scale", [128], "it is a FluxPipeline"),
         (
