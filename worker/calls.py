@@ -139,6 +139,7 @@ class Denoise(Call):
     rows: Rows
     kept: Kept | None = None
     noise: Tensor | None = None  # standard normal, on the CPU, [1, C, h, w]; where the solver draws some
+    rescale: float = 0.0  # share by which the spread of the combined output is brought back
 
     @property
     def key(self) -> Hashable:
@@ -238,8 +239,7 @@ class Guide(Call):
 class Decode(Call):
     """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed.
 
-    Once that is known, the model decodes in a wider number format if there is one. So who finds a picture that is not
-    finite asks again: ``DECODINGS`` times in all.
+    From then on the model decodes in a wider number format. Who finds it so asks again: ``DECODINGS`` times in all.
     """
 
     model: str

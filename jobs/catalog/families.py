@@ -38,6 +38,7 @@ class OfFamily(NamesSampler):
     multiple_px: int = Field(8, ge=1, description="Width and height are multiples of this.")
     steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
     cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
+    guidance_rescale: float = Field(0.0, ge=0, le=1, description="Default share of rescaled guidance.")
     sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
     schedule: ScheduleName = Field(ScheduleName.DEFAULT, description="Default noise schedule.")
 

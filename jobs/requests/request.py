@@ -70,6 +70,13 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         "Diffusion takes 0.8. The other samplers have none, or their own.",
         examples=[0.0],
     )
+    guidance_rescale: float = Field(
+        0.0,
+        description="Share by which the spread of the guided prediction is brought back to that of the prompt's alone; "
+        "0 leaves it. Against too much contrast at a high `cfg_scale`, above all of models with zero terminal SNR, "
+        "whose authors take 0.7. Default: the model's own.",
+        examples=[0.0],
+    )
     seed: int = Field(
         description="Seed of the first picture; each following picture adds 1, unless they are variations of one. "
         "Default: a random seed.",
@@ -196,6 +203,7 @@ class GenerateRequest(NamesSampler):
     sampler: SamplerName | None = _field("sampler")
     schedule: ScheduleName | None = _field("schedule")
     eta: Annotated[float, Field(ge=0, le=1)] = _field("eta", 0.0)
+    guidance_rescale: Annotated[float | None, Field(ge=0, le=1)] = _field("guidance_rescale")
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Annotated[Guidance | None, BeforeValidator(in_full)] = _field("guidance")

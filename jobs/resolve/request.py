@@ -100,8 +100,17 @@ def _with_defaults(
         upscale=_upscale(request, card),
         timeout_s=limits.timeout_of(request),
         **_conditions(request, card, catalog, prompt.steps),
-        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
+        **_as_asked(request, card),
     )
+
+
+def _as_asked(request: GenerateRequest, card: ModelCard) -> dict[str, Any]:
+    """The fields that need nothing but a default."""
+    rescale = request.guidance_rescale
+    return {
+        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
+        "guidance_rescale": card.guidance_rescale if rescale is None else rescale,
+    }
 
 
 def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int) -> dict[str, Any]:

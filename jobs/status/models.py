@@ -26,6 +26,7 @@ class Defaults(Wire):
     height: int = Field(description="Height in pixels.", examples=[64])
     steps: int = Field(description="Sampling steps for each picture.", examples=[25])
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
+    guidance_rescale: float = Field(0.0, description="Share of rescaled guidance.", examples=[0.0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     schedule: ScheduleName = Field(description="Noise schedule of this sampler.")
     clip: str = Field(description="Id of the guidance CLIP.", examples=["pocket-m"])

@@ -74,7 +74,23 @@ class RowBatch:
 
         Row by row, so that a picture's combined output has the same bits in every batch.
         """
-        return [(self._nth(outputs, row), self.weights[:, row]) for row in range(self.places.shape[1])]
+        return self.with_weights(outputs, self.weights)
+
+    def with_weights(self, outputs: Tensor, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The same with other weights [N, R, 1, h or 1, w or 1]."""
+        return [(self._nth(outputs, row), weights[:, row]) for row in range(self.places.shape[1])]
+
+    def gains(self, outputs: Tensor, shares: Tensor) -> Tensor:
+        """What brings the spread of each picture's combined output back to that of its first row's, [N, 1, 1, 1].
+
+        phi std(o_1) / std(o) + 1 - phi (Lin et al. 2024, sec. 3.4), of the outputs [B, C, h, w], with the share phi of
+        each picture [N].
+        """
+        terms = self.weighted(outputs)
+        combined = sum((value * weight for value, weight in terms), start=torch.zeros_like(terms[0][0]))
+        first, whole = (value.flatten(1).std(dim=1) for value in (terms[0][0], combined))
+        gains: Tensor = shares * first / whole.clamp(min=torch.finfo(whole.dtype).tiny) + 1 - shares
+        return gains.view(-1, 1, 1, 1)
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""

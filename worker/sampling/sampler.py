@@ -186,7 +186,9 @@ def _step(
         for call in run.calls[number]:
             noise = next(sampling.noise) if call.draws else None
             kept = sampling.source.kept(run.steps[number + call.stage], run.progress(number))
-            prediction: Prediction = yield Denoise(model, state, rows, kept, noise)
+            prediction: Prediction = yield Denoise(
+                model, state, rows, kept, noise, course.request.guidance_rescale
+            )
             if call.stage == 0:
                 first = prediction
                 update = (yield from guidance.update(number, first, model)) if guidance else None

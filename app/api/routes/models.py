@@ -86,6 +86,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
             height=card.height,
             steps=card.steps,
             cfg_scale=card.cfg_scale,
+            guidance_rescale=card.guidance_rescale,
             sampler=card.sampler,
             schedule=card.schedule,
             clip=card.clip,

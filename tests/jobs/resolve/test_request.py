@@ -29,6 +29,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "sampler": card.sampler,
         "schedule": card.schedule,
         "eta": 0.0,
+        "guidance_rescale": 0.0,
         "num_images": 1,
         "guidance": None,
         "init": None,

@@ -148,6 +148,19 @@ def test_an_empty_negative_prompt_is_zeros_or_encoded_as_the_checkpoint_says(
     assert float((ours - stocks[1]).abs().max()) > 0.01
 
 
+@pytest.mark.parametrize("rescale", [0.3, 1.0])
+def test_rescaled_guidance_is_that_of_the_stock_pipeline(
+    rescale: float, stock: Any, models: ModelRegistry
+) -> None:
+    request = ask(models, guidance_rescale=rescale, cfg_scale=9, negative_prompt="grey")
+    ours, _ = latents_of(request, models)
+    stocks = [
+        theirs(stock, request, models, guidance_rescale=share, **drawn(request)) for share in (rescale, 0.0)
+    ]
+    assert float((ours - stocks[0]).abs().max()) < 2e-4
+    assert float((ours - stocks[1]).abs().max()) > 0.01
+
+
 def test_the_stated_sizes_reach_the_network(stock: Any, models: ModelRegistry) -> None:
     request = ask(models, sizes=STATED, negative_prompt="grey")
     stated = {"original_size": (200, 300), "crops_coords_top_left": (9, 5), "target_size": (480, 640)}
@@ -406,7 +419,7 @@ def test_jobs_of_all_kinds_share_batches_and_are_what_they_are_alone(models: Mod
         ask(models, negative_prompt="grey"),
         ask(models, sizes=STATED),
         ask(models, prompt="a (red:1.3) apple", prompt_syntax="a1111", cfg_scale=1),
-        ask(models, init={"image": KEPT, "strength": 0.5}),
+        ask(models, init={"image": KEPT, "strength": 0.5}, guidance_rescale=0.7),
         ask(models, sampler="dpmpp_2m", guidance={"cutouts": 2, "clip": "pocket-m"}),
         ask(models, guidance={"preset": "universal", "cutouts": 2, "recurrences": 1}),
     ]
