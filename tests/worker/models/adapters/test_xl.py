@@ -19,8 +19,9 @@ from tests.worker.models.families.xl import PX, ask, xl_card, xl_folder, xl_regi
 from tests.worker.running import TOLERANCE
 from tests.worker.sampling.stock import stock_scheduler
 from worker.calls import Decode
+from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
-from worker.engine.solo import generate, generate_all, sampler_of
+from worker.engine.solo import generate, sampler_of
 from worker.models.adapters.fitting import fitted
 from worker.models.adapters.original_names import original_names
 from worker.models.registry import ModelRegistry

@@ -102,7 +102,7 @@ def latents_of(
 
 
 def inputs_of(request: ResolvedRequest, start: Canvas | None = None) -> SamplerInputs:
-    return SamplerInputs("pocket-m", "pocket-s", canvas=start or (canvas(PX) if request.init else None))
+    return SamplerInputs("pocket-m", canvas=start or (canvas(PX) if request.init else None))
 
 
 def theirs(pipeline: Any, request: ResolvedRequest, models: ModelRegistry, **fields: Any) -> Tensor:
@@ -307,7 +307,7 @@ def test_weights_and_windows_are_those_of_both_encoders(models: ModelRegistry) -
 
     long, short = states(words, PromptSyntax.A1111), states("a red apple", PromptSyntax.PLAIN)
     assert long.context.shape == (1, 2 * LENGTH, FIRST_WIDTH + SECOND_WIDTH)
-    cut = model.encode([branches(words, PromptSyntax.PLAIN, LongPrompt.CUT, 1)[0].at(0)])[0]
+    cut: Any = model.encode([branches(words, PromptSyntax.PLAIN, LongPrompt.CUT, 1)[0].at(0)])[0]
     assert torch.allclose(long.pooled, cut.pooled, atol=1e-5), "of the first window"
     for syntax, text in (
         (PromptSyntax.A1111, "a (red:1.5) apple"),
@@ -367,7 +367,9 @@ def test_personalization_tunes_the_first_encoder_and_leaves_the_second(
             update={"personalization": personalization(embedding, steps)}
         )
         sampler = sampler_of(
-            asked, models, SamplerInputs("pocket-m", "pocket-s", embeddings={embedding.digest: embedding})
+            asked,
+            models,
+            SamplerInputs("pocket-m", text_clip="pocket-s", embeddings={embedding.digest: embedding}),
         )
         call, runner = next(sampler), Runner(models)
         while not isinstance(call, Denoise):
@@ -377,6 +379,8 @@ def test_personalization_tunes_the_first_encoder_and_leaves_the_second(
     first, second = tuned.context.split([FIRST_WIDTH, SECOND_WIDTH], dim=2)
     assert torch.equal(second, plain.context[..., FIRST_WIDTH:])
     assert torch.equal(negative.context, same.context)
+    assert tuned.vector is not None
+    assert plain.vector is not None
     assert torch.equal(tuned.vector, plain.vector)
     assert torch.allclose(first, tuned_states(stock, clip, text, direction), atol=1e-4)
     assert float((first - plain.context[..., :FIRST_WIDTH]).abs().mean()) > 1e-3

@@ -182,10 +182,8 @@ def test_one_file_is_the_same_model_as_the_folder(tmp_path: Path) -> None:
     folder = written(lambda: checkpoints.stable_diffusion_xl_refiner(layers=10), tmp_path / "refiner")
     file = tmp_path / "f.safetensors"
     write_single_file(folder, file, layers=1, with_attention=(False, True))
-    whole, single = (
-        load(path, family="sdxl-refiner", **fields)
-        for path, fields in ((folder, {}), (file, {"config": folder}))
-    )
+    whole = load(folder, family="sdxl-refiner")
+    single = load(file, config=folder, family="sdxl-refiner")
     numbers = torch.tensor([[64.0, 48, 3, 5, 6]])
     assert torch.allclose(
         predicted_with(whole, "a fox", numbers), predicted_with(single, "a fox", numbers), atol=1e-5

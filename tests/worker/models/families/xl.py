@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import CLIPTextModel
 
 from jobs.catalog.catalog import Catalog, ModelCard
@@ -23,7 +24,7 @@ def xl_folder(folder: Path) -> Path:
     """The model's folder."""
 
     def make() -> Any:
-        first = CLIPTextModel.from_pretrained(POCKET / "text_encoder")
+        first = CLIPTextModel.from_pretrained(POCKET / "text_encoder", dtype=torch.float32)
         return checkpoints.stable_diffusion_xl(first=first, length=LENGTH)
 
     return checkpoints.written(make, folder)
