@@ -73,6 +73,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "sampler": SamplerName.DDIM,
         "schedule": ScheduleName.DEFAULT,
         "eta": 0.8,
+        "guidance_rescale": 0.5,
         "seed": 0,
         "num_images": 2,
         "guidance": {

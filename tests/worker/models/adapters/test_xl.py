@@ -22,7 +22,7 @@ from worker.calls import Decode
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.engine.solo import generate, sampler_of
-from worker.models.adapters.fitting import fitted
+from worker.models.adapters.fitting import changeable, fitted
 from worker.models.adapters.original_names import original_names
 from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
@@ -156,11 +156,8 @@ def test_every_format_is_the_same_adapter(
             assert torch.allclose(factors.product.flatten(1), expected, atol=1e-7)
 
 
-def test_every_layer_of_the_unet_has_a_name_in_the_original_release(stock: Any) -> None:
-    layers = [
-        name for name, layer in stock.unet.named_modules() if getattr(layer, "weight", None) is not None
-    ]
-    layers = [name for name in layers if "norm" not in name]
+def test_every_layer_of_the_unet_has_a_name_in_the_original_release(adapted: ModelRegistry) -> None:
+    layers = list(changeable(adapted.diffusion("xl").networks[2]))
     names = original_names(layers)
     assert names == {name: original(name) for name in layers}
     assert len(set(names.values())) == len(layers)
