@@ -12,7 +12,7 @@ from worker.facts import ModelFacts, RowSpec
 from worker.finite import is_finite
 from worker.models.adapters.files import UNET
 from worker.models.checkpointing import checkpoint_activations
-from worker.models.controls.control import Control
+from worker.models.controls.control import Base, Control, UNetCall
 from worker.models.controls.held import NOTHING, Held
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
@@ -119,28 +119,15 @@ class LatentDiffusion(Denoiser):
         if rows.mixture is None and rows.controls is None:
             return self._network(*inputs)
         run = self._unet if rows.mixture is None else partial(self.adaptations.run, UNET, rows.mixture)
-        added = added_conditions(rows.vector, self.facts.row.size_ids)
-        residuals = self._residuals(rows, added, *inputs[:3])
-        output: Tensor = run(*inputs[:3], added_cond_kwargs=added, **residuals, return_dict=False)[0]
+        added, extra = added_conditions(rows.vector, self.facts.row.size_ids), {}
+        if rows.controls is not None:
+            own = inputs[0][:, : self.facts.latent_channels]
+            extra = rows.controls.for_unet(UNetCall(self._unet, own, *inputs[1:3], added=added))
+        output: Tensor = run(*inputs[:3], added_cond_kwargs=added, **extra, return_dict=False)[0]
         return output
 
-    def _residuals(
-        self,
-        rows: RowBatch,
-        added: dict[str, Tensor] | None,
-        latents: Tensor,
-        timesteps: Tensor,
-        context: Tensor,
-    ) -> dict[str, Any]:
-        """What ControlNets add to the UNet, as it takes them."""
-        if rows.controls is None:
-            return {}
-        own = latents[:, : self.facts.latent_channels]
-        *down, middle = rows.controls.residuals(own, timesteps, context, added)
-        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
-
     def require_control(self, control: Control) -> None:
-        control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
+        control.require_fit(Base(self._unet, self.facts.latent_channels, self.facts.latent_factor))
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         latents = self._coder.encode(pictures)

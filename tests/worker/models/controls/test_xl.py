@@ -11,7 +11,7 @@ from jobs.catalog.catalog import Catalog
 from jobs.catalog.controls import ControlCard
 from jobs.errors import ModelUnavailableError
 from jobs.requests.samplers import ScheduleName
-from tests.worker.models.controls.conftest import control
+from tests.worker.models.controls.conftest import control, control_lora, described, merged
 from tests.worker.models.controls.test_controls import LEVELS, MAP, OTHER, inputs_of, latents_of, picture
 from tests.worker.models.families.xl import PX, ask, xl_card, xl_folder, xl_registry
 from tests.worker.running import TOLERANCE, Running, pictures
@@ -25,6 +25,7 @@ from worker.pictures.inputs import Inputs
 
 SETS: dict[str, list[dict[str, Any]]] = {
     "one": [{"model": "edges", "image": MAP}],
+    "a Control-LoRA": [{"model": "lora", "image": MAP}],
     "two": [
         {"model": "edges", "image": MAP, "weight": 0.7},
         {"model": "depth", "image": OTHER, "weight": 1.3, "end": 0.5},
@@ -43,6 +44,12 @@ def networks(folder: Path) -> dict[str, ControlNetModel]:
     made = {name: control(unet, seed) for seed, name in enumerate(("edges", "depth"))}
     for name, network in made.items():
         network.save_pretrained(folder.parent / name)
+    # A Control-LoRA; for diffusers as the ControlNet that it comes to.
+    lora = control_lora(unet, seed=5, factor=2)
+    described(folder.parent / "lora", lora)
+    made["lora"] = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
+    heads = {name: tensor for name, tensor in lora.items() if name.startswith("controlnet_")}
+    made["lora"].load_state_dict(merged(unet, lora) | heads)
     return made
 
 
