@@ -44,6 +44,8 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.standing import Note, ignore
 from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
+from jobs.status.history import History
+from jobs.status.rescue import Rescue
 from jobs.status.view import WHOLE, OnForeign
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
@@ -64,6 +66,8 @@ class Services:
     redis: Redis
     async_redis: AsyncRedis
     queue: JobQueue
+    history: History
+    rescue: Rescue
     workers: WorkerRegistry
     artifacts: ArtifactStore
     files: JobFiles
@@ -128,6 +132,8 @@ class Services:
         if view != WHOLE or on_foreign is not None:
             changes |= {
                 "events": self.events.seen_by(view),
+                "history": self.history.seen_by(view),
+                "rescue": self.rescue.seen_by(view),
                 "embeddings": EmbeddingLibrary(self.artifacts, view.tenant),
                 "uploads": self.uploads.seen_by(view.tenant),
                 "tenant": view.tenant,
@@ -166,6 +172,8 @@ def build_services(settings: ApiSettings) -> Services:
         redis=redis,
         async_redis=async_redis,
         queue=queue,
+        history=History(redis),
+        rescue=Rescue(redis),
         workers=workers,
         artifacts=artifacts,
         files=JobFiles(artifacts, beside=[segments.root]),

@@ -134,7 +134,11 @@ class Candidate(Wire):
     aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
     score: float = Field(description="Rank score among the candidates so far; higher is better.")
     kept: bool | None = Field(None, description="Whether it was kept; null until the job has succeeded.")
-    url: str | None = Field(None, description="Path of the picture; null if it was not kept.")
+    url: str | None = Field(
+        None,
+        description="Path of the picture; null once it is deleted. One that is not kept goes a quarter of an hour "
+        "after the end.",
+    )
 
 
 class JobError(Wire):

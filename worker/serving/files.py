@@ -36,17 +36,15 @@ class ExecutionFiles:
             # It goes with its job, when that is deleted or expires.
             log.exception("artifacts could not be deleted", place=place)
 
-    def delete_all_but(self, lease: Lease, stored: Sequence[StoredImage]) -> None:
-        """Delete the pictures of an execution that are not kept."""
+    def all_but(self, lease: Lease, stored: Sequence[StoredImage]) -> tuple[str, ...]:
+        """The files of an execution that are none of these pictures."""
         kept = {image.key for image in stored}
         try:
-            others = set(self.artifacts.keys(lease.artifact_prefix)) - kept
+            return tuple(sorted(set(self.artifacts.keys(lease.artifact_prefix)) - kept))
         except OSError:
             # They go with their job, when that is deleted or expires.
-            log.exception("candidates could not be deleted", job=lease.job_id, fence=lease.fence)
-            return
-        for key in others:
-            self.delete(key)
+            log.exception("candidates could not be found", job=lease.job_id, fence=lease.fence)
+            return ()
 
 
 def attempts() -> Iterable[stamina.Attempt]:
