@@ -46,12 +46,8 @@ from app.api.routes import (
 from app.api.routes import errors as error_pages
 from app.api.routes.accounts import quote, usage
 from app.api.routes.admin import audit, keys, tenants, whoami
-<<<<<<< HEAD
 from app.api.routes.bulk import archives, bulk
-=======
-from app.api.routes.bulk import bulk
 from app.api.routes.controls import maps
->>>>>>> main
 from app.api.routes.links import signed_images
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
