@@ -4,11 +4,15 @@ import { fieldsOf } from "../form/schema.js";
 import { typeInto } from "../form/typing.js";
 import { element } from "../parts/dom.js";
 import { resolveSchema } from "../server/actions.js";
+import { MapPreview } from "./map_preview.js";
 import { PictureInput } from "./picture_input.js";
 
 // By the path of the request's field: what there is to choose from, and how its entries look.
-//   key: the field that names one; first: the fields in sight; standards: what holds where a field is left out.
-export function kindsOf({ adapters, controls, preprocessors }, schemas) {
+//   key: the field that names one; first: the fields in sight; standards: what holds where a field is left out;
+//   extras and after: what stands before its fields, and after those in sight.
+// `sizeNow()` is the size of the picture that the form would make.
+export function kindsOf({ adapters, controls, preprocessors }, schemas, sizeNow) {
+  const ofMap = new Set(Object.keys(schemas.MapRequest.properties));
   const fields = (name) => (path) => fieldsOf(resolveSchema(schemas.GenerateRequest.properties[name].items, schemas), schemas, path);
   return {
     adapters: {
@@ -31,6 +35,10 @@ export function kindsOf({ adapters, controls, preprocessors }, schemas) {
       first: ["image", "preprocess", "weight"],
       fields: (path) => fields("controls")(path).map((field) => (field.name === "preprocess" ? { ...field, kind: "choice", options: preprocessors } : field)),
       standards: ({ preprocess }) => (preprocess === undefined ? {} : { preprocess }),
+      after: (entry) => {
+        const fields = () => Object.fromEntries(Object.entries(entry.read()).filter(([name]) => ofMap.has(name)));
+        return [new MapPreview(() => ({ ...fields(), ...sizeNow() })).node];
+      },
       controlOf: (field) => (field.name === "image" ? new PictureInput(field) : null),
     },
   };

@@ -32,7 +32,7 @@ export class Options {
   // Make the controls of these schemas that there are not yet; the groups that hold them.
   build(schemas, models, catalog) {
     this.#models = models;
-    this.#kinds = kindsOf(catalog, schemas);
+    this.#kinds = kindsOf(catalog, schemas, () => this.#sizeNow());
     const fields = new Map(fieldsOf(schemas.GenerateRequest, schemas).map((field) => [field.name, field]));
     const grouped = new Set(GROUPS.flatMap(([, names]) => names));
     const others = [...fields.keys()].filter((name) => !grouped.has(name));
@@ -68,6 +68,13 @@ export class Options {
     };
     box.addEventListener("change", box.showSwitch);
     return all;
+  }
+
+  // The size of the picture that the form would make.
+  #sizeNow() {
+    const read = (path) => this.#controls.get(path)?.read();
+    const { defaults } = this.#models.find(({ id }) => id === read("model")) ?? this.#models[0];
+    return { width: read("width") ?? defaults.width, height: read("height") ?? defaults.height };
   }
 
   #control(field) {

@@ -30,18 +30,24 @@ let clockLead = 0; // of the server over this machine, in ms: ages are by the se
 
 export const serverNow = () => Date.now() + clockLead;
 
+const isJson = (answer) => answer.headers.get("content-type")?.includes("json");
+
 async function call(path, options = {}, timeoutMs = TIMEOUT_MS) {
+  const answer = await ask(path, options, timeoutMs);
+  return isJson(answer) ? answer.json().catch(unreachable) : {};
+}
+
+// An answer that is no refusal.
+async function ask(path, options, timeoutMs) {
   const answer = await fetch(at(path), { ...options, signal: AbortSignal.timeout(timeoutMs) }).catch(unreachable);
   const told = Date.parse(answer.headers.get("date"));
   // The header counts whole seconds: only a difference that those cannot explain is taken for a wrong clock.
   if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
-  const json = answer.headers.get("content-type")?.includes("json");
-  const body = json ? await answer.json().catch(unreachable) : {};
   if (answer.status === 401 && !path.startsWith("/log")) {
     location.replace(at("/login") + location.hash); // the session has ended, or there is none yet
   }
-  if (!answer.ok) throw new Refused(json ? body : { status: answer.status, detail: `the server answered ${answer.status}` });
-  return body;
+  if (answer.ok) return answer;
+  throw new Refused(isJson(answer) ? await answer.json().catch(unreachable) : { status: answer.status, detail: `the server answered ${answer.status}` });
 }
 
 const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
@@ -84,6 +90,9 @@ export const doToAll = (action, chosen) => call(`/v1/jobs/${action}`, sending(ch
 export const submitJob = (request, key) => call("/v1/jobs", sending(request, key));
 // What a job would cost; refused as the job itself would be.
 export const quoteJob = (request) => call("/v1/quote", sending(request));
+
+// The map that a control would read, as a file.
+export const detectMap = (fields) => ask("/v1/controls/detect", sending(fields), SEARCH_TIMEOUT_MS).then((answer) => answer.blob().catch(unreachable));
 
 // Keep a picture on the server; its id, size and expiry.
 export const uploadPicture = (file) =>

@@ -32,7 +32,8 @@ def ended(redis: Redis, job_id: str, *, ago_s: float, waited_s: float, ran_s: fl
     finished = now_us(redis) - int(ago_s * 1e6)
     started = finished - int(ran_s * 1e6)
     times = {"finished_us": finished, "started_us": started, "created_us": started - int(waited_s * 1e6)}
-    redis.hset(keys.job(job_id), mapping=times)
+    for name, value in times.items():
+        redis.hset(keys.job(job_id), name, str(value))
     redis.zadd(keys.FINISHED, {job_id: finished})
 
 
