@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -90,10 +90,10 @@ class Services:
     tenants: TenantBook
     ledger: Ledger
     sessions: Sessions
-    wrong_keys: WrongKeys
     fetcher: PictureFetcher | None
     """None unless the operator allows addresses of pictures."""
-    stopping: asyncio.Event
+    wrong_keys: WrongKeys = field(default_factory=WrongKeys)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to stop, so that long waits end."""
     tenant: str = ""
     """Whose services these are: see ``seen_by``; empty for the default tenant."""
@@ -195,9 +195,7 @@ def build_services(settings: ApiSettings) -> Services:
         tenants=TenantBook(TenantStore(redis), key_file, default=settings.tenant_quota),
         ledger=Ledger(redis),
         sessions=Sessions(redis),
-        wrong_keys=WrongKeys(),
         fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
-        stopping=asyncio.Event(),
     )
 
 

@@ -1,10 +1,8 @@
 // The page: what the address names, kept up to date by the stream of events, and by asking when there is none.
 
 import { Refused, Unreachable, getQueue } from "./server/api.js";
-import { Compare } from "./pages/compare.js";
 import { set } from "./parts/dom.js";
 import { fillForm, forgetOutage, startFrom, watchForm } from "./form/form.js";
-import { JobPage } from "./pages/job.js";
 import { JobList } from "./pages/jobs.js";
 import { go, watchKeys } from "./parts/keys.js";
 import { rememberInputs } from "./server/inputs.js";
@@ -21,9 +19,9 @@ const PAGES = [
   [/^#\/gallery(?:\/(search|like|label)\/(.+))?$/, (kind, what) => import("./gallery/page.js").then(({ Gallery }) => new Gallery(useAsInput, kind, what))],
   [/^#\/workers$/, () => import("./operation/workers.js").then(({ Workers }) => new Workers())],
   [/^#\/overview$/, () => import("./operation/overview.js").then(({ Overview }) => new Overview())],
-  [/^#\/jobs\/([^/]+)$/, (id) => new JobPage(id, edit, useAsInput)],
+  [/^#\/jobs\/([^/]+)$/, (id) => import("./pages/job.js").then(({ JobPage }) => new JobPage(id, edit, useAsInput))],
   [/^#\/sets\/([^/]+)$/, (label) => import("./sweeps/page.js").then(({ SetPage }) => new SetPage(label))],
-  [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => new Compare(first, second)],
+  [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => import("./pages/compare.js").then(({ Compare }) => new Compare(first, second))],
 ];
 
 const find = (id) => document.getElementById(id);

@@ -135,9 +135,7 @@ class Candidate(Wire):
     score: float = Field(description="Rank score among the candidates so far; higher is better.")
     kept: bool | None = Field(None, description="Whether it was kept; null until the job has succeeded.")
     url: str | None = Field(
-        None,
-        description="Path of the picture; null once it is deleted. One that is not kept goes a quarter of an hour "
-        "after the end.",
+        None, description="Path of the picture; null once it is deleted, if it is not kept."
     )
 
 

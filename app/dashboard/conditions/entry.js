@@ -23,7 +23,7 @@ export class Entry {
     const nodes = (isFirst) => [...this.#controls].filter(([name]) => kind.first.includes(name) === isFirst).map(([, { node }]) => node);
     const more = element("details", {}, element("summary", { textContent: "More" }), element("div", { className: "grid" }, ...nodes(false)));
     const words = card.description ? [element("p", { className: "hint", textContent: card.description })] : [];
-    this.node = element("fieldset", { className: "entry" }, element("legend", {}, element("strong", { textContent: card.id }), " ", remove), ...words, ...(kind.extras?.(card) ?? []), this.#unsuited, ...nodes(true), ...(kind.after?.(this) ?? []), more);
+    this.node = element("fieldset", { className: "entry", ariaLabel: card.id }, element("legend", {}, element("strong", { textContent: card.id }), " ", remove), ...words, ...(kind.extras?.(card) ?? []), this.#unsuited, ...nodes(true), ...(kind.after?.(this) ?? []), more);
   }
 
   read() {

@@ -43,7 +43,7 @@ def test_adapters_are_chosen_with_their_weights_and_their_words_put_into_the_pro
 ) -> None:
     with_options(page)
     page.select_option(field("adapters"), "ink")
-    entry = page.get_by_role("group", name="ink")
+    entry = page.get_by_role("group", name="ink", exact=True)
     weight = entry.get_by_label("Weight", exact=True)
     expect(weight).to_be_focused()
     expect(weight).to_have_attribute("placeholder", "0.8")
@@ -67,7 +67,9 @@ def test_adapters_are_chosen_with_their_weights_and_their_words_put_into_the_pro
     page.select_option("#field-model", label="big")
     page.select_option(field("adapters"), "large")
     page.select_option("#field-model", label="pocket")
-    expect(page.get_by_role("group", name="large")).to_contain_text("large is made for big, not for pocket.")
+    expect(page.get_by_role("group", name="large", exact=True)).to_contain_text(
+        "large is made for big, not for pocket."
+    )
     page.get_by_role("button", name="Remove large").click()
     page.get_by_role("button", name="Remove ink").click()
     expect(page.locator(field("adapters"))).to_be_focused()
@@ -77,7 +79,7 @@ def test_adapters_are_chosen_with_their_weights_and_their_words_put_into_the_pro
 def test_a_control_takes_a_picture_and_says_what_makes_its_map(page: Page, live: httpx.Client) -> None:
     with_options(page)
     page.select_option(field("controls"), "edges")
-    entry = page.get_by_role("group", name="edges")
+    entry = page.get_by_role("group", name="edges", exact=True)
     entry.get_by_role("button", name="Show the map").click()
     expect(entry).to_contain_text("Choose a picture first.")
     page.click("#generate")
