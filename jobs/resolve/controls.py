@@ -6,6 +6,7 @@ from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.catalog.controls import ControlCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.controls import Control, ResolvedControl
+from jobs.resolve.maps import map_fields
 
 
 def resolve_controls(
@@ -27,13 +28,9 @@ def resolve_controls(
     for number, control in enumerate(asked):
         field = f"controls.{number}"
         known = _known(control, f"{field}.model", card, catalog)
-        if control.low > control.high:
-            raise InvalidRequestError(
-                f"an edge would begin at {control.high:g} and go on above {control.low:g}: give low up to high",
-                field=f"{field}.low",
-            )
-        given = control.model_dump(exclude={"preprocess"})
-        resolved.append(ResolvedControl(**given, preprocess=control.preprocess or known.preprocess))
+        own = control.model_dump(include={"weight", "start", "end", "mode"})
+        made = map_fields(control, known.preprocess, field)
+        resolved.append(ResolvedControl.model_validate({"model": known.id, **own, **made}))
         if not any(resolved[-1].is_active(step, steps) for step in range(steps)):
             raise InvalidRequestError(
                 f"no step of {steps} lies between {control.start:g} and {control.end:g} of the run",

@@ -5,23 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from app.api.dialects.a1111.controlnet.modules import BY_DEFAULT, map_fields
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
 from jobs.errors import InvalidRequestError
-from jobs.requests.conditions.controls import MAX_CONTROLS, ControlMode, Preprocessor
+from jobs.requests.conditions.controls import MAX_CONTROLS, ControlMode
 from jobs.requests.start.init import Fit
 from jobs.wire import AtMost
 
 TITLE = "controlnet"
 FIELD = f"alwayson_scripts.{TITLE}.args"
 
-# By the extension's names. The words in brackets are a part of one.
-MODULES = {
-    "none": Preprocessor.NONE,
-    "canny": Preprocessor.CANNY,
-    "invert": Preprocessor.INVERT,
-    "invert (from white bg & black line)": Preprocessor.INVERT,
-}
 _MODES: dict[int | str, ControlMode] = {
     0: ControlMode.BALANCED,
     "balanced": ControlMode.BALANCED,
@@ -42,7 +36,15 @@ _FITS: dict[int | str, Fit] = {
     "outer fit (shrink to fit)": Fit.PAD,
     "envelope (outer fit)": Fit.PAD,
 }
-_BY_DEFAULT = -1  # of thresholds
+# Fields of a unit that would change the picture, by the values with which they do not.
+_UNSERVED: dict[str, tuple[Any, ...]] = {
+    "advanced_weighting": (),
+    "effective_region_mask": (),
+    "hr_option": ("both", 0),
+    "mask": (),
+    "mask_image": (),
+    "union_control_type": ("unknown",),
+}
 
 
 class Unit(LeavesOut):
@@ -56,13 +58,24 @@ class Unit(LeavesOut):
     weight: float = Field(1.0, ge=0, le=2)
     image: str | dict[str, Any] | None = None
     input_image: str | dict[str, Any] | None = None
-    threshold_a: float = _BY_DEFAULT
-    threshold_b: float = _BY_DEFAULT
+    processor_res: int = BY_DEFAULT
+    pixel_perfect: bool = False
+    threshold_a: float = BY_DEFAULT
+    threshold_b: float = BY_DEFAULT
     guidance_start: float = Field(0.0, ge=0, le=1)
     guidance_end: float | None = Field(None, ge=0, le=1)
     guidance: float | None = Field(None, ge=0, le=1)  # a former name of its end
     control_mode: int | str = 0
     resize_mode: int | str = 1
+    save_detected_map: bool = True
+    # Of a picture with a mask, and what would need it or more than one map.
+    advanced_weighting: Any = None
+    effective_region_mask: Any = None
+    hr_option: Any = None
+    mask: Any = None
+    mask_image: Any = None
+    union_control_type: Any = None
+    ipadapter_input: Any = None
 
     @property
     def picture(self) -> str | None:
@@ -74,6 +87,16 @@ class Unit(LeavesOut):
     def is_used(self) -> bool:
         """Whether it asks for anything: clients leave ``enabled`` out of units with a picture."""
         return self.enabled is not False and (self.picture is not None or bool(self.enabled))
+
+    @property
+    def unserved(self) -> list[str]:
+        """Names of its fields that have no effect here, and would have one there."""
+        values = {name: getattr(self, name) for name in _UNSERVED}
+        return [
+            name
+            for name, value in values.items()
+            if value and (value.lower() if isinstance(value, str) else value) not in _UNSERVED[name]
+        ]
 
 
 class _Units(LeavesOut):
@@ -92,10 +115,28 @@ def controls_of(script: Any, steps: int, picture: str | None = None) -> list[dic
         InvalidRequestError: a unit cannot be read or has no picture; or there are too many.
         NotSupportedError: its map would need a network.
     """
-    used = [(number, unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+    used = used_units(script)
     if len(used) > MAX_CONTROLS:
         raise InvalidRequestError(f"{len(used)} units are on, and {MAX_CONTROLS} may be", field=FIELD)
     return [_control(unit, f"{FIELD}.{number}", steps, picture) for number, unit in used]
+
+
+def used_units(script: Any) -> list[tuple[int, Unit]]:
+    """The units of a script that are on, with their numbers.
+
+    Raises:
+        InvalidRequestError: one cannot be read.
+    """
+    return [(number, unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+
+
+def notes_of(scripts: dict[str, Any]) -> tuple[str, ...]:
+    """A sentence on each unit with fields that have no effect here."""
+    return tuple(
+        f"{', '.join(unserved)} of ControlNet unit {number} have no effect here"
+        for number, unit in used_units(script_in(scripts))
+        if (unserved := unit.unserved)
+    )
 
 
 def script_in(scripts: dict[str, Any]) -> Any:
@@ -120,18 +161,16 @@ def _units(script: Any) -> tuple[Unit, ...]:
 
 
 def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[str, Any]:
-    module = MODULES.get(unit.module.lower().strip())
-    if module is None:
+    if unit.ipadapter_input is not None:
         raise NotSupportedError(
-            f"module {unit.module[:50]!r} needs a network of its own; send its map with module none. "
-            f"There are: {', '.join(MODULES)}",
-            field=f"{field}.module",
+            "ipadapter_input is a pickle, which can run code", field=f"{field}.ipadapter_input"
         )
     image = unit.picture or picture
     if image is None:
         raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
     end = unit.guidance_end if unit.guidance_end is not None else unit.guidance
-    control: dict[str, Any] = {
+    resolution = BY_DEFAULT if unit.pixel_perfect else unit.processor_res
+    return {
         "model": unit.model.partition(" [")[0].strip(),
         "image": image,
         "weight": unit.weight,
@@ -139,10 +178,8 @@ def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[st
         "end": _end(1.0 if end is None else end, steps),
         "mode": _chosen(_MODES, unit.control_mode, f"{field}.control_mode"),
         "fit": _chosen(_FITS, unit.resize_mode, f"{field}.resize_mode"),
-        "preprocess": module,
+        **map_fields(unit.module, (unit.threshold_a, unit.threshold_b), resolution, f"{field}.module"),
     }
-    thresholds = {"low": unit.threshold_a, "high": unit.threshold_b}
-    return control | {name: value for name, value in thresholds.items() if value != _BY_DEFAULT}
 
 
 def _end(end: float, steps: int) -> float:
