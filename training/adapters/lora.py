@@ -17,14 +17,12 @@ from torch.nn import functional as F
 
 from training.diffusion import diffuse, scheduler
 from training.loop import Plan, train
-from training.settings import autocast_dtype, models_folder, work_folder
+from training.settings import COMPILED_FROM, autocast_dtype, models_folder, work_folder
 from training.variants.delta import adapt, trained
 from training.variants.fill import Texts
 from worker.models.adapters.delta import A
 from worker.models.adapters.files import UNET
 from worker.models.adapters.loading import NAMES
-
-COMPILED_FROM = 200  # steps: compiling takes as long as some hundred
 
 Batches = Callable[[int], tuple[Tensor, list[str]]]
 

@@ -23,7 +23,7 @@ from training.captions import caption, compose, random_colour
 from training.diffusion import diffuse, scheduler
 from training.glyphs import Glyph
 from training.loop import Plan, join, train
-from training.settings import autocast_dtype, models_folder, work_folder
+from training.settings import COMPILED_FROM, autocast_dtype, models_folder, work_folder
 from training.unet import MAX_SHIFT_PX
 from training.variants.fill import Texts
 from training.variants.inpaint_data import encode, load_vae
@@ -146,7 +146,7 @@ def main() -> None:
     unet = unet.requires_grad_(False).to(memory_format=torch.channels_last)
     many = [words for step in range(16) for words in problems.at(step, BATCH).captions]
     control = control_of(unet, texts(many)).train().to(memory_format=torch.channels_last)
-    compiled = cast("Any", torch.compile(followed))
+    compiled = cast("Any", torch.compile(followed)) if options.steps >= COMPILED_FROM else followed
     abars, dtype = scheduler().alphas_cumprod, autocast_dtype()
 
     def losses(step: int) -> dict[str, Tensor]:
@@ -166,7 +166,8 @@ def main() -> None:
         work_folder(),
         on_checkpoint=lambda model, step: draw_grid(unet, model, shown, texts, step),
     )
-    cast("ControlNetModel", averaged).half().save_pretrained(models_folder() / NAME)
+    if options.steps >= COMPILED_FROM:  # fewer are a trial
+        cast("ControlNetModel", averaged).half().save_pretrained(models_folder() / NAME)
 
 
 @torch.no_grad()
