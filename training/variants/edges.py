@@ -1,4 +1,4 @@
-"""Train pocket-edges, a ControlNet that makes pocket's pictures follow the edges of a drawing.
+"""Train pocket-edges, a Control-LoRA that makes pocket's pictures follow the edges of a drawing.
 
 ``python -m training.variants.edges`` resumes where it stopped and writes ``models/pocket-edges``. After each
 checkpoint a few maps of held-out names are drawn to ``edges.png`` in the work folder: true drawings, their edges, what
@@ -13,11 +13,12 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers import UNet2DConditionModel
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from jobs.pictures.maps.edges import canny
 from training import glyphs
 from training.captions import caption, compose, random_colour
 from training.diffusion import diffuse, scheduler
@@ -25,13 +26,13 @@ from training.glyphs import Glyph
 from training.loop import Plan, join, train
 from training.settings import COMPILED_FROM, autocast_dtype, models_folder, work_folder
 from training.unet import MAX_SHIFT_PX
+from training.variants.control_lora import ControlLora, export, followed
 from training.variants.fill import Texts
 from training.variants.inpaint_data import encode, load_vae
-from training.variants.trunk import control_of
-from worker.pictures.edges import canny
 
 NAME = "pocket-edges"
 BATCH = 64
+RANK = 32
 ROWS = 12_000
 AT_ONCE = 32
 # The map has to carry the shape by itself: without a text it is all that there is.
@@ -120,17 +121,6 @@ def _as_pictures(edges: np.ndarray[Any, np.dtype[np.bool_]]) -> Tensor:
     return torch.from_numpy(edges)[:, None].expand(-1, 3, -1, -1)
 
 
-def followed(
-    unet: nn.Module, control: nn.Module, x: Tensor, timesteps: Tensor, states: Tensor, maps: Tensor
-) -> Tensor:
-    """The denoiser's answer [B, 8, 16, 16] with the residuals of a ControlNet."""
-    down, middle = control(x, timesteps, states, maps, return_dict=False)
-    answer: Tensor = unet(
-        x, timesteps, states, down_block_additional_residuals=down, mid_block_additional_residual=middle
-    ).sample
-    return answer
-
-
 def main() -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,8 +134,7 @@ def main() -> None:
     shown = Problems(1, LOOKED_AT, unseen()).whole
     unet = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
     unet = unet.requires_grad_(False).to(memory_format=torch.channels_last)
-    many = [words for step in range(16) for words in problems.at(step, BATCH).captions]
-    control = control_of(unet, texts(many)).train().to(memory_format=torch.channels_last)
+    control = ControlLora(unet, RANK).train().to(memory_format=torch.channels_last)
     compiled = cast("Any", torch.compile(followed)) if options.steps >= COMPILED_FROM else followed
     abars, dtype = scheduler().alphas_cumprod, autocast_dtype()
 
@@ -167,7 +156,7 @@ def main() -> None:
         on_checkpoint=lambda model, step: draw_grid(unet, model, shown, texts, step),
     )
     if options.steps >= COMPILED_FROM:  # fewer are a trial
-        cast("ControlNetModel", averaged).half().save_pretrained(models_folder() / NAME)
+        export(cast("ControlLora", averaged), models_folder() / NAME)
 
 
 @torch.no_grad()

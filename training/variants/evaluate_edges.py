@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, ControlNetModel, UNet2DConditionModel
-from torch import Tensor
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from torch import Tensor, nn
 
+from jobs.catalog.controls import ControlCard
 from training import glyphs
 from training.adapters.judge import Judge
 from training.cards import write_figures
@@ -22,11 +23,32 @@ from training.variants.edges import NAME, Problems, drawn, edges_of, unseen
 from training.variants.evaluate_inpaint import AT_ONCE, save_grid
 from training.variants.fill import Texts
 from training.variants.inpaint_data import load_vae
+from worker.canvas import canvas_of
+from worker.models.controls.control import Base, UNetCall
+from worker.models.controls.loading import load_control
+from worker.models.device import Device
+from worker.models.loading.digests import Digests
+from worker.settings import WorkerSettings
 
 COUNT = 128
 STEPS = 25
 SCALE = 4.0
 HEADING = ["| names | | edge F1 | name, top 1 | top 5 |", "|---|---|---|---|---|"]
+
+
+class Served(nn.Module):
+    """A ControlNet as the service runs it, called as the one that trains."""
+
+    def __init__(self, folder: Path, unet: UNet2DConditionModel) -> None:
+        super().__init__()
+        device = Device(WorkerSettings(device="cpu", dtype="fp32"))
+        self._control = load_control(ControlCard(id=NAME, path=folder), device, Digests())
+        self._control.require_fit(Base(unet, latent_channels=8, latent_factor=4))
+        self._unet = [unet]  # in a list, so that it is not a part of this
+
+    def forward(self, latents: Tensor, timesteps: Tensor, states: Tensor, maps: Tensor) -> tuple[Tensor, ...]:
+        read = self._control.read([canvas_of((255 * each).to(torch.uint8)) for each in maps])
+        return self._control.additions(UNetCall(self._unet[0], latents, timesteps, states), read)
 
 
 def edges(pictures: Tensor) -> Tensor:
@@ -50,7 +72,7 @@ def main() -> None:
     torch.set_num_threads(1)
     vae, texts, judge, lines = load_vae(), Texts(), Judge(), list(HEADING)
     unet = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
-    control = ControlNetModel.from_pretrained(options.control).float().eval()
+    control = Served(options.control, unet)
     for label, problems in (
         ("unseen", Problems(2, COUNT, unseen())),
         ("known", Problems(3, COUNT, set(glyphs.learned()))),
