@@ -33,9 +33,9 @@ class ControlLora(nn.Module):
             rank: of the changes.
         """
         super().__init__()
-        self.half = FirstHalf(unet, unet.config.in_channels)
-        adapt(self.half.unet, rank, [])
-        widths = self.half.widths
+        self.trunk = FirstHalf(unet, unet.config.in_channels)
+        adapt(self.trunk.unet, rank, [])
+        widths = self.trunk.widths
         self.encoder = ControlNetConditioningEmbedding(widths[0], block_out_channels=MAP_CHANNELS)
         self.outlets = nn.ModuleList(nn.Conv2d(width, width, 1) for width in widths)
         for outlet in self.outlets:
@@ -51,7 +51,7 @@ class ControlLora(nn.Module):
             states: of the text [B, L, D].
             maps: [B, 3, 4h, 4w] in [0, 1].
         """
-        found = self.half(latents, timesteps, states, self.encoder(maps))
+        found = self.trunk(latents, timesteps, states, self.encoder(maps))
         return tuple(outlet(each) for outlet, each in zip(self.outlets, found, strict=True))
 
 
@@ -72,7 +72,7 @@ def followed(
 
 def export(control: ControlLora, folder: Path) -> None:
     """Write a ControlNet in fp16, as the service reads it."""
-    tensors = trained(cast("UNet2DConditionModel", control.half.unet))
+    tensors = trained(cast("UNet2DConditionModel", control.trunk.unet))
     own = {HINT + name: tensor for name, tensor in control.encoder.state_dict().items()}
     last = len(control.outlets) - 1
     for name, tensor in control.outlets.state_dict().items():
