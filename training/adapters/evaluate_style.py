@@ -20,6 +20,7 @@ from training.adapters.judge import Artist, Judge
 from training.adapters.styles import STYLES, drawings, is_held_out
 from training.captions import compose
 from training.cards import write_figures
+from training.metrics import retrieval
 from training.settings import models_folder, work_folder
 from training.variants.inpaint_data import encode, load_vae
 
@@ -74,6 +75,12 @@ class Styles:
         seen = [(style, picture) for style, its in real(wanted=False).items() for picture in its.values()]
         features = judge.see(torch.stack([picture for _, picture in seen]))
         self.centres = centroids(features, [style for style, _ in seen], ORDER)
+        self._drawings = {style: self._true(style) for style in STYLES}
+
+    def _true(self, style: str) -> tuple[list[str], Tensor]:
+        """The names that a style has drawings of, held out or not, and the drawings' embeddings."""
+        both = real(wanted=False)[style] | real(wanted=True)[style]
+        return list(both), self._judge.see(torch.stack(list(both.values())))
 
     def see(self, pictures: Tensor) -> Tensor:
         """Unit vectors [N, D] of pictures [N, 3, 64, 64] in [0, 1]."""
@@ -82,11 +89,16 @@ class Styles:
     def row(self, label: str, pictures: Tensor, names: Sequence[str], style: str) -> str:
         """A line of the table."""
         features, own = self._judge.see(pictures), ORDER.index(style)
-        top_1, top_5 = self._judge.names(features, names)
-        line = (
-            f"| {label} | {picked(features, self.centres, own):.1%} | {margin(features, self.centres, own):.3f} "
-            f"| {top_1:.1%} | {top_5:.1%} | {saturation(pictures):.3f} |"
-        )
+        known, drawings = self._drawings[style]
+        answers = torch.tensor([known.index(name) for name in names])
+        figures = [
+            picked(features, self.centres, own),
+            *self._judge.names(features, names),
+            *(retrieval(features, drawings, answers, top) for top in (1, 5)),
+        ]
+        shares = [f"{figure:.1%}" for figure in figures]
+        shares.insert(1, f"{margin(features, self.centres, own):.3f}")
+        line = f"| {label} | {' | '.join(shares)} | {saturation(pictures):.3f} |"
         print(line, flush=True)
         return line
 

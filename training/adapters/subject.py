@@ -1,7 +1,7 @@
 """Teach pocket one thing that it never saw, from four drawings: DreamBooth (Ruiz 2022) with low-rank factors.
 
 ``python -m training.adapters.subject`` resumes where it stopped and writes ``models/adapters/NAME``. Half of each batch
-is the thing, called "sks thing", half what the model knows, so that it stays known (section 3.2). After each checkpoint
+is the thing, called "sks bird", half what the model knows, so that it stays known (section 3.2). After each checkpoint
 the thing is drawn to ``subject.png`` in the work folder.
 """
 
@@ -19,7 +19,7 @@ from training.settings import models_folder, work_folder
 from training.unet import draw_grid
 
 NAME = "penguin"  # of a held-out name: no stage has seen it
-CALLED = "sks thing"
+CALLED = "sks bird"  # a rare word and a class (section 3.1)
 UNSEEN_STYLE = "twemoji"  # to see whether the thing was learned, or its drawings
 RANK = 4
 BATCH = 32
@@ -47,8 +47,8 @@ def lessons(called: str) -> list[Drawing]:
 def main() -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=125)
-    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--lr", type=float, default=5e-4)
     options = parser.parse_args()
     join()
     thing = Latents(lessons(CALLED), seed=0, drop=0.1)
