@@ -60,6 +60,7 @@ ROOMS = {
     "worker.models.controls": "ControlNets, and the rows of a batch that read their maps",
     "worker.models.families": "one module for each family of checkpoints: its networks, its denoiser",
     "worker.models.networks": "a denoiser's network as its device runs it fastest: traces, graphs, attention",
+    "worker.models.inversions": "textual inversions: words of prompts, and the vectors that stand behind them",
     "worker.models.loading": "from files to networks: layouts, weights, checks",
     "worker.pictures": "pixels in and out: reading, PNG, upscaling",
     "worker.aesthetics": "aesthetic embeddings, gradients and predictors",

@@ -1,17 +1,17 @@
 """The model catalog: the entries of ``models.toml``. It loads no weights."""
 
 import json
-import tomllib
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
-from jobs.catalog.vocabulary import lines_of
+from jobs.catalog.tables import entry_name, read_tables
+from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import AtMost, SomeText, Wire
@@ -110,6 +110,7 @@ class Catalog(Wire):
     clips: tuple[ClipCard, ...] = Field(min_length=1)
     adapters: tuple[AdapterCard, ...] = ()
     controls: tuple[ControlCard, ...] = ()
+    textual_inversions: tuple[TextualInversionCard, ...] = ()
 
     @model_validator(mode="after")
     def _knows_its_clips(self) -> "Catalog":
@@ -125,7 +126,12 @@ class Catalog(Wire):
     @model_validator(mode="after")
     def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        for kind, cards in (("adapter", self.adapters), ("control", self.controls)):
+        kinds: dict[str, tuple[AdapterCard | ControlCard | TextualInversionCard, ...]] = {
+            "adapter": self.adapters,
+            "control": self.controls,
+            "textual inversion": self.textual_inversions,
+        }
+        for kind, cards in kinds.items():
             for card in cards:
                 if strange := [name for name in card.base if name not in known]:
                     raise ValueError(
@@ -141,6 +147,19 @@ class Catalog(Wire):
                 if name in known:
                     raise ValueError(f"models {known[name]!r} and {model.id!r} both have the name {name!r}")
                 known[name] = model.id
+        return self
+
+    @model_validator(mode="after")
+    def _has_each_word_once(self) -> "Catalog":
+        for model in self.models:
+            known: dict[str, str] = {}
+            for card in self.textual_inversions_of(model):
+                other = known.setdefault(card.word.lower(), card.id)
+                if other != card.id:
+                    raise ValueError(
+                        f"textual inversions {other!r} and {card.id!r} of model {model.id!r} both have the word "
+                        f"{card.word!r}"
+                    )
         return self
 
     @property
@@ -187,6 +206,10 @@ class Catalog(Wire):
         """The ControlNets that are made for a model, or for any."""
         return tuple(each for each in self.controls if each.fits(card.names))
 
+    def textual_inversions_of(self, card: ModelCard) -> tuple[TextualInversionCard, ...]:
+        """The textual inversions that are made for a model, or for any."""
+        return tuple(each for each in self.textual_inversions if each.fits(card.names))
+
     def adapters_of(self, card: ModelCard) -> tuple[AdapterCard, ...]:
         """The adapters that are made for a model, or for any."""
         return tuple(each for each in self.adapters if each.fits(card.names))
@@ -206,45 +229,10 @@ def load_catalog(file: Path) -> Catalog:
     Raises:
         ConfigurationError: the file is missing or wrong; the message names the entry.
     """
-    tables = {name: _entries(table, file.parent.absolute()) for name, table in _read(file).items()}
+    tables = read_tables(file)
     try:
         return Catalog.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
-        what = _entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
+        what = entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"the model catalog {file} is wrong: {what}") from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"the model catalog {file} does not exist") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
-
-
-def _entries(table: Any, folder: Path) -> Any:
-    """The entries of a table of tables, each with its name as its id. Validation refuses anything else."""
-    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
-        return table
-    entries = []
-    for entry_id, fields in table.items():
-        entry = {**fields, "id": entry_id}
-        entry |= {
-            name: folder / entry[name]
-            for name in ("path", "config", "delta", "head", "words")
-            if isinstance(entry.get(name), str)
-        }
-        if isinstance(entry.get("vocabulary"), str):
-            entry["vocabulary"] = lines_of(folder / entry["vocabulary"])
-        entries.append(entry)
-    return entries
-
-
-def _entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
-    """``models.pocket.width: `` for the place ``("models", 0, "width")`` of an error."""
-    names = [str(part) for part in loc]
-    if len(loc) > 1 and isinstance(loc[1], int):
-        names[1] = tables[names[0]][loc[1]]["id"]
-    return ".".join(names) + ": " if names else ""

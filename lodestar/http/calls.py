@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
 from jobs.status.job import Job, JobPage
-from jobs.status.models import AdapterInfo, AdapterList, ControlInfo, ControlList, ModelInfo, ModelList
+from jobs.status.models import (
+    AdapterInfo,
+    AdapterList,
+    ControlInfo,
+    ControlList,
+    ModelInfo,
+    ModelList,
+    TextualInversionInfo,
+    TextualInversionList,
+)
 from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
@@ -148,6 +157,11 @@ def list_models() -> Flow[tuple[ModelInfo, ...]]:
 def list_adapters() -> Flow[tuple[AdapterInfo, ...]]:
     """The adapters."""
     return parsed(AdapterList, (yield Call("GET", "/v1/adapters"))).data
+
+
+def list_inversions() -> Flow[tuple[TextualInversionInfo, ...]]:
+    """The textual inversions."""
+    return parsed(TextualInversionList, (yield Call("GET", "/v1/textual-inversions"))).data
 
 
 def list_controls() -> Flow[tuple[ControlInfo, ...]]:

@@ -99,7 +99,8 @@ class Loader:
         if isinstance(card, ControlCard):
             return load_control(card, self._device, self._shared.digests)
         if isinstance(card, ModelCard):
-            model = load_diffusion(card, self._device, self._shared)
+            inversions = self.catalog.textual_inversions_of(card)
+            model = load_diffusion(card, self._device, self._shared, inversions)
             if self._device.warms_up:
                 warm_up(model, card)
             return model

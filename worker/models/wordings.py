@@ -4,13 +4,13 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from jobs.prompts.prompt import LongPrompt, Part, Passage, PromptSyntax, Wording
 from worker.models.chunks import Chunk, Chunker, Window
+from worker.models.inversions.vocabulary import Vocabulary
 
 KEPT = 512  # windows
 AT_ONCE = 32  # windows; the memory of a batch must not depend on a prompt's length
@@ -23,23 +23,27 @@ class WordingEncoder:
     """Wordings to contexts; keeps the latest windows' states."""
 
     def __init__(
-        self, tokenizer: Any, length: int, encode: Encode, device: torch.device, kept: int = KEPT
+        self, vocabulary: Vocabulary, length: int, encode: Encode, device: torch.device, kept: int = KEPT
     ) -> None:
         """For one text encoder.
 
         Args:
-            tokenizer: of transformers.
+            vocabulary: of the encoder.
             length: of the encoder's context, L.
             encode: tokens [N, L] and an attention mask [N, L] or None to states [N, L, D].
             device: of the tokens.
             kept: windows whose states are kept.
         """
         self._kept = kept
-        self._chunker, self._encode, self._device = Chunker(tokenizer, length), encode, device
+        self._chunker, self._encode, self._device = Chunker(vocabulary, length), encode, device
         self._known: OrderedDict[Window, Tensor] = OrderedDict()
 
     def __call__(self, wordings: Sequence[Wording]) -> list[Tensor]:
-        """The context [1, k L, D] of each wording, with k windows."""
+        """The context [1, k L, D] of each wording, with k windows.
+
+        Raises:
+            ModelUnavailableError: a textual inversion that one names cannot be used.
+        """
         needed = {window for wording in wordings for window in self._windows(wording)}
         self._learn(sorted(needed - self._known.keys(), key=lambda window: (window.tokens, window.hidden)))
         contexts = [self._context(wording) for wording in wordings]

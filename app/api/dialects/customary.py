@@ -62,7 +62,6 @@ class WithoutEffect(BaseModel):
     refine: Any = Field(None, description="Without effect: there is no refiner.")
     refine_steps: Any = Field(None, description="Without effect: there is no refiner.")
     high_noise_frac: Any = Field(None, description="Without effect: there is no refiner.")
-    lora_scale: Any = Field(None, description="Without effect: there is no LoRA.")
     prompt_upsampling: Any = Field(None, description="Without effect: the prompt is taken as it is.")
     megapixels: Any = Field(None, description="Without effect: give `width` and `height`.")
     vae_use_slicing: Any = Field(None, description="Without effect: the worker decides how it decodes.")

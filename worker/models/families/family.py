@@ -9,6 +9,7 @@ from torch.nn import Module
 
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
+from worker.models.inversions.words import FindWords
 
 Parts = Mapping[str, Any]  # of a checkpoint, by their names in its model_index.json
 Tensors = dict[str, Tensor]
@@ -57,7 +58,7 @@ class Family:
         ignored: parts of a checkpoint that are not used.
         require: refuses parts that do not fit each other, by their configurations.
         require_file: refuses a checkpoint that is one file, by its tensors on the meta device.
-        make: from filled parts to the denoiser on its device.
+        make: from filled parts, and what finds the words of textual inversions, to the denoiser on its device.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Family:
     ignored: frozenset[str]
     require: Callable[[Parts], None]
     require_file: Callable[[Tensors], None]
-    make: Callable[[Parts, Device], Denoiser]
+    make: Callable[[Parts, Device, FindWords], Denoiser]
 
     @property
     def stems(self) -> dict[str, str]:

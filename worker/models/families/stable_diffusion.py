@@ -33,11 +33,14 @@ from worker.models.families.compatibility import (
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.personalizer import Personalizer
+from worker.models.inversions.reader import reader_of
+from worker.models.inversions.vocabulary import Vocabulary
+from worker.models.inversions.words import FindWords, no_words
 from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput
 from worker.models.rows import RowBatch
-from worker.models.texts import measured, require_vocabulary
+from worker.models.texts import require_vocabulary
 from worker.models.wordings import WordingEncoder
 from worker.rows import AdapterUse
 
@@ -49,14 +52,15 @@ ADAPTED_SETS, ADAPTED_WINDOWS = 16, 32  # of texts with adapters: sets, and wind
 class StableDiffusion(Denoiser):
     """One Stable Diffusion checkpoint. Its contexts are the last hidden states of the text encoder."""
 
-    def __init__(self, parts: Parts, device: Device) -> None:
-        """Bring the parts of a checkpoint to the device."""
-        self._tokenizer, self._text_encoder = parts["tokenizer"], parts["text_encoder"]
+    def __init__(self, parts: Parts, device: Device, find_words: FindWords = no_words) -> None:
+        """Bring the parts of a checkpoint to the device, and learn the words of textual inversions."""
+        tokenizer, self._text_encoder = parts["tokenizer"], parts["text_encoder"]
         self._unet, vae = parts["unet"], parts["vae"]
-        self._length: int = min(
-            self._tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings
-        )
-        self._wordings = WordingEncoder(self._tokenizer, self._length, self._encode_tokens, device.device)
+        self._length: int = min(tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings)
+        words = find_words(self._text_encoder.config.hidden_size, self._length - 2)
+        self._vocabulary = Vocabulary(tokenizer, words)
+        self._reader = reader_of(self._text_encoder, self._vocabulary.vectors, device)
+        self._wordings = WordingEncoder(self._vocabulary, self._length, self._encode_tokens, device.device)
         self._adapted_wordings: Latest[Mixture, WordingEncoder] = Latest(ADAPTED_SETS)
         facts = ModelFacts(
             latent_channels=vae.config.latent_channels,
@@ -68,18 +72,18 @@ class StableDiffusion(Denoiser):
                 extra_channels=self._unet.config.in_channels - vae.config.latent_channels,
             ),
             device=device.device,
-            measure=partial(measured, self._tokenizer, limit=self._length),
+            measure=partial(self._vocabulary.measure, limit=self._length),
         )
         levels = len(self._unet.config.block_out_channels)
         networks = (self._text_encoder, self._unet, vae)
-        personalizer = Personalizer(self._tokenizer, self._text_encoder, self._length)
+        personalizer = Personalizer(self._vocabulary, self._reader, self._length)
         super().__init__(
             networks,
             facts,
             device,
             least_side=max(8, 1 << (levels - 1)),
             personalizer=personalizer,
-            adaptable={UNET: self._unet, TEXT: self._text_encoder},
+            adaptable={UNET: self._unet, TEXT: self._reader},
         )
         for network in (self._unet, vae):
             device.choose_attention(network)
@@ -115,7 +119,7 @@ class StableDiffusion(Denoiser):
     def _with(self, mixture: Mixture) -> WordingEncoder:
         """The encoder of wordings by the text encoder with some adapters; keeps the latest."""
         encode = partial(self._encode_tokens, mixture=mixture)
-        make = partial(WordingEncoder, self._tokenizer, self._length, encode, self._device.device)
+        make = partial(WordingEncoder, self._vocabulary, self._length, encode, self._device.device)
         return self._adapted_wordings.of(mixture, lambda: make(kept=ADAPTED_WINDOWS))
 
     def forget_rows(self) -> None:
@@ -126,7 +130,7 @@ class StableDiffusion(Denoiser):
     def _encode_tokens(self, tokens: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
         named = {"attention_mask": mask}
         if mixture is None:
-            hidden: Tensor = self._text_encoder(tokens, **named)[0]
+            hidden: Tensor = self._reader(tokens, **named)[0]
         else:
             hidden = self.adaptations.run(TEXT, mixture, tokens, **named)[0]
         return hidden
