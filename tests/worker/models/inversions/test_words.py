@@ -19,6 +19,7 @@ from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.families.text_encoder import last_states
 from worker.models.inversions.vocabulary import Vocabulary
 from worker.models.registry import ModelRegistry
+from worker.rows import TextStates
 
 LENGTH = 77
 
@@ -41,8 +42,8 @@ def learned(vocabulary: Vocabulary, text: str) -> list[tuple[int, ...]]:
 
 
 def encoded(model: StableDiffusion, text: str, syntax: PromptSyntax) -> Tensor:
-    (context,) = model.encode([branches(text, syntax, LongPrompt.CHUNK, 10)[0].at(0)])
-    return context
+    (states,) = model.encode([branches(text, syntax, LongPrompt.CHUNK, 10)[0].at(0)])
+    return states.context
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_the_vectors_of_a_word_stay_in_one_window(before: int, vocabulary: Vocab
 
 def test_a_window_is_cut_before_a_word_that_goes_on(model: StableDiffusion) -> None:
     whole, cut = (
-        model.encode([Wording(plain(text).parts, long_prompt=LongPrompt.CUT)])[0]
+        model.encode([Wording(plain(text).parts, long_prompt=LongPrompt.CUT)])[0].context
         for text in ("a " * 73, "a " * 73 + "<cat-toy>")
     )
     assert torch.equal(whole, cut)
@@ -164,8 +165,8 @@ def test_a_word_that_cannot_be_used_fails_its_own_job_alone(inverted: ModelRegis
     )
     assert isinstance(bad, ModelUnavailableError)
     assert "'wide' cannot be used with 'tiny': its vectors have 768 numbers" in bad.message
-    assert isinstance(good, Tensor)
-    assert isinstance(other, Tensor)
+    assert isinstance(good, TextStates)
+    assert isinstance(other, TextStates)
 
 
 def test_one_for_any_model_is_not_read_where_it_does_not_fit(inverted: ModelRegistry) -> None:
