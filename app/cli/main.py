@@ -1,6 +1,6 @@
 """The ``lodestar`` command: starts the service's processes, and talks to a running service."""
 
-from app.cli.commands import adapters, assets, audit, keys, processes, secrets, tenants
+from app.cli.commands import adapters, assets, audit, doctor, keys, processes, secrets, tenants
 from lodestar.cli import program
 
 SERVICE = (
@@ -10,6 +10,7 @@ SERVICE = (
     adapters.commands,
     assets.commands,
     secrets.commands,
+    doctor.commands,
 )
 cli = program.program(processes.commands, *program.CLIENT, *SERVICE)
 

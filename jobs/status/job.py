@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, computed_field
 from pydantic.json_schema import SkipJsonSchema
 
-from jobs.requests.request import ResolvedRequest, WebhookEvent
+from jobs.requests.delivery.webhook import WebhookEvent
+from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import AnyRequest, AnyResult, generation_of
 from jobs.status import links
 from jobs.status.safety import Safety
@@ -134,7 +135,9 @@ class Candidate(Wire):
     aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
     score: float = Field(description="Rank score among the candidates so far; higher is better.")
     kept: bool | None = Field(None, description="Whether it was kept; null until the job has succeeded.")
-    url: str | None = Field(None, description="Path of the picture; null if it was not kept.")
+    url: str | None = Field(
+        None, description="Path of the picture; null once it is deleted, if it is not kept."
+    )
 
 
 class JobError(Wire):
