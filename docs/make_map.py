@@ -70,6 +70,7 @@ ROOMS = {
     "jobs.queue": "the durable queue: submit, lease, reap, order, retain",
     "jobs.events": "events and webhooks for followers",
     "jobs.resolve": "from a request to one with every default, or to its error",
+    "jobs.resolve.conditions": "what some families of models alone are told",
     "jobs.status": "jobs, models and workers as callers see them",
     "jobs.callers": "keys of callers: their form, scopes, storage, sessions",
     "jobs.catalog": "models.toml",
@@ -78,6 +79,7 @@ ROOMS = {
     "jobs.pictures.maps": "makes the maps that ControlNets read, without weights: edges, lines, tiles",
     "jobs.requests": "the request models: data alone",
     "jobs.requests.conditions": "what a request gives the denoiser besides texts: adapters, maps of ControlNets",
+    "jobs.requests.delivery": "how a caller learns of a job's end: webhooks",
     "jobs.requests.start": "where a run starts: pictures, masks, seeds; its plan",
     "jobs.db": "the connection to Redis and its scripts",
 }
