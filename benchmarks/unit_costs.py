@@ -23,14 +23,21 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.parameters import Decoder
 from worker.calls import Guide, Tuning
-from worker.canvas import canvas_of
+from worker.canvas import Canvas, canvas_of
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
+from worker.models.controls.held import Nothing
 from worker.models.device import Device
+from worker.models.image_prompts.adapter import ImagePromptAdapter
+from worker.models.image_prompts.attention import cross_attentions
+from worker.models.image_prompts.encoders import ClipEncoder
+from worker.models.image_prompts.network import Attention, IPAdapter
+from worker.models.image_prompts.projections import Projection
 from worker.models.registry import ModelRegistry
+from worker.models.rows import RowBatch
 from worker.pictures.upscaling import Upscaler
-from worker.rows import Row
+from worker.rows import ImagePromptUse, Row
 from worker.settings import WorkerSettings
 
 CUTOUTS = 16
@@ -57,7 +64,9 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         return model.personalizer.personalize("a red apple", direction, tuning, text_clip)
 
     step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
+    told = _told(models, canvas, prompt, nothing)
     calls: dict[str, tuple[Run, float]] = {
+        "row that is told of a picture": (lambda: model.predict(latents, timestep, told), 2),
         "row pulled back": (lambda: model.pull_back(latents, timestep, rows, gradients), 2),
         "gradient through the VAE": (guided("vae", 0), 1),
         "gradient through the linear decoder": (guided("linear", 0), 1),
@@ -78,6 +87,35 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
             continue
         calls[name] = (lambda upscaler=upscaler: upscaler(picture[0], 4), 1)  # type: ignore[misc]
     return step, calls
+
+
+class _One(Nothing):
+    """Holds one image prompt adapter."""
+
+    def __init__(self, adapter: ImagePromptAdapter) -> None:
+        self._adapter = adapter
+
+    def image_prompt(self, adapter_id: str) -> ImagePromptAdapter:
+        assert adapter_id == self._adapter.id
+        return self._adapter
+
+
+def _told(models: ModelRegistry, canvas: Canvas, prompt: Tensor, nothing: Tensor) -> RowBatch:
+    """The two rows of a step that are told of a picture by an IP-Adapter of random numbers."""
+    model, clip = models.diffusion("pocket"), models.clip("pocket-s")
+    shapes = [attention.to_k.weight.shape for attention in cross_attentions(model.networks[1]).values()]
+    attentions = {
+        str(2 * number + 1): Attention(width, inner) for number, (inner, width) in enumerate(shapes)
+    }
+    network = IPAdapter(Projection(clip.width, 4, shapes[0][1]), attentions).to(
+        clip.device, models.device.dtype
+    )
+    adapter = ImagePromptAdapter("random", network.requires_grad_(False), ClipEncoder(clip), models.device)
+    rows = (
+        Row(prompt, 4.0, image_prompts=(ImagePromptUse("random", canvas, 1.0),)),
+        Row(nothing, -3.0, image_prompts=(ImagePromptUse("random", None, 1.0),)),
+    )
+    return model.rows([rows], _One(adapter))
 
 
 def _guided(

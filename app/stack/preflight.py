@@ -21,7 +21,8 @@ LOCK_PATIENCE_S = 1.0  # a server whose supervisor was killed a moment ago is st
 def check_models(file: Path) -> None:
     """Raise ConfigurationError unless the catalog is sound and every local model in it exists."""
     catalog = load_catalog(file)
-    for entry in (*catalog.models, *catalog.clips, *catalog.adapters, *catalog.controls):
+    made_for = (*catalog.adapters, *catalog.controls, *catalog.image_prompts)
+    for entry in (*catalog.models, *catalog.clips, *made_for):
         for place in entry.places:
             if not place.exists():
                 raise ConfigurationError(f"{entry.id!r} of {file} is not there: {place} does not exist")

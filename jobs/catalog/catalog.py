@@ -1,17 +1,17 @@
 """The model catalog: the entries of ``models.toml``. It loads no weights."""
 
 import json
-import tomllib
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
-from jobs.catalog.vocabulary import lines_of
+from jobs.catalog.image_prompts import ImagePromptCard
+from jobs.catalog.tables import entry_name, read_tables
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import AtMost, SomeText, Wire
@@ -110,6 +110,7 @@ class Catalog(Wire):
     clips: tuple[ClipCard, ...] = Field(min_length=1)
     adapters: tuple[AdapterCard, ...] = ()
     controls: tuple[ControlCard, ...] = ()
+    image_prompts: tuple[ImagePromptCard, ...] = ()
 
     @model_validator(mode="after")
     def _knows_its_clips(self) -> "Catalog":
@@ -120,12 +121,22 @@ class Catalog(Wire):
                     raise ValueError(
                         f"model {model.id!r} names the CLIP {clip!r}, which [clips] does not hold"
                     )
+        for card in self.image_prompts:
+            if card.clip is not None and card.clip not in known:
+                raise ValueError(
+                    f"image prompt adapter {card.id!r} names the CLIP {card.clip!r}, which [clips] does not hold"
+                )
         return self
 
     @model_validator(mode="after")
     def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        for kind, cards in (("adapter", self.adapters), ("control", self.controls)):
+        made_for: dict[str, tuple[AdapterCard | ControlCard | ImagePromptCard, ...]] = {
+            "adapter": self.adapters,
+            "control": self.controls,
+            "image prompt adapter": self.image_prompts,
+        }
+        for kind, cards in made_for.items():
             for card in cards:
                 if strange := [name for name in card.base if name not in known]:
                     raise ValueError(
@@ -183,6 +194,18 @@ class Catalog(Wire):
         """
         return _find(self.controls, control_id, field="controls")
 
+    def image_prompt(self, adapter_id: str) -> ImagePromptCard:
+        """The card of an image prompt adapter.
+
+        Raises:
+            UnknownModelError: none has this id.
+        """
+        return _find(self.image_prompts, adapter_id, field="image_prompts")
+
+    def image_prompts_of(self, card: ModelCard) -> tuple[ImagePromptCard, ...]:
+        """The image prompt adapters that are made for a model, or for any."""
+        return tuple(each for each in self.image_prompts if each.fits(card.names))
+
     def controls_of(self, card: ModelCard) -> tuple[ControlCard, ...]:
         """The ControlNets that are made for a model, or for any."""
         return tuple(each for each in self.controls if each.fits(card.names))
@@ -206,45 +229,10 @@ def load_catalog(file: Path) -> Catalog:
     Raises:
         ConfigurationError: the file is missing or wrong; the message names the entry.
     """
-    tables = {name: _entries(table, file.parent.absolute()) for name, table in _read(file).items()}
+    tables = read_tables(file)
     try:
         return Catalog.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
-        what = _entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
+        what = entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"the model catalog {file} is wrong: {what}") from error
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"the model catalog {file} does not exist") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
-
-
-def _entries(table: Any, folder: Path) -> Any:
-    """The entries of a table of tables, each with its name as its id. Validation refuses anything else."""
-    if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
-        return table
-    entries = []
-    for entry_id, fields in table.items():
-        entry = {**fields, "id": entry_id}
-        entry |= {
-            name: folder / entry[name]
-            for name in ("path", "config", "delta", "head", "words")
-            if isinstance(entry.get(name), str)
-        }
-        if isinstance(entry.get("vocabulary"), str):
-            entry["vocabulary"] = lines_of(folder / entry["vocabulary"])
-        entries.append(entry)
-    return entries
-
-
-def _entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
-    """``models.pocket.width: `` for the place ``("models", 0, "width")`` of an error."""
-    names = [str(part) for part in loc]
-    if len(loc) > 1 and isinstance(loc[1], int):
-        names[1] = tables[names[0]][loc[1]]["id"]
-    return ".".join(names) + ": " if names else ""

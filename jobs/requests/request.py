@@ -10,6 +10,7 @@ from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
+from jobs.requests.conditions.image_prompts import MAX_IMAGE_PROMPTS, ImagePrompt, ResolvedImagePrompt
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance, in_full
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
@@ -24,7 +25,6 @@ from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Labels, Text, Wire, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
-MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
 MAX_IMAGES = 16
 
 
@@ -115,6 +115,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     controls: tuple[ResolvedControl, ...] = Field(
         (), description="ControlNets with the maps that the picture is to follow. Default: none."
     )
+    image_prompts: tuple[ResolvedImagePrompt, ...] = Field(
+        (), description="Pictures that the model is told of beside the prompt (IP-Adapter). Default: none."
+    )
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
     )
@@ -158,7 +161,6 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         "four times that of `normal`. No job waits for ever.",
         examples=["normal"],
     )
-
     labels: Labels = Field(
         (),
         description="Words to find the job by: `GET /v1/jobs?label=...`.",
@@ -221,6 +223,7 @@ class GenerateRequest(NamesSampler):
     guidance: Annotated[Guidance | None, BeforeValidator(in_full)] = _field("guidance")
     adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
     controls: Annotated[tuple[Control, ...], AtMost(MAX_CONTROLS)] = _field("controls", ())
+    image_prompts: Annotated[tuple[ImagePrompt, ...], AtMost(MAX_IMAGE_PROMPTS)] = _field("image_prompts", ())
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")

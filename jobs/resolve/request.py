@@ -14,9 +14,10 @@ from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.plan import StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
-from jobs.resolve.adapters import resolve_adapters
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
-from jobs.resolve.controls import resolve_controls
+from jobs.resolve.conditions.adapters import resolve_adapters
+from jobs.resolve.conditions.controls import resolve_controls
+from jobs.resolve.conditions.image_prompts import resolve_image_prompts
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
@@ -99,6 +100,7 @@ def _with_defaults(
         timeout_s=limits.timeout_of(request),
         adapters=resolve_adapters(request.adapters, card, catalog, prompt.steps),
         controls=resolve_controls(request.controls, card, catalog, prompt.steps),
+        image_prompts=resolve_image_prompts(request.image_prompts, card, catalog, prompt.steps),
         **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
     )
 

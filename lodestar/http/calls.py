@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
 from jobs.status.job import Job, JobPage
-from jobs.status.models import AdapterInfo, AdapterList, ControlInfo, ControlList, ModelInfo, ModelList
+from jobs.status.models import (
+    AdapterInfo,
+    AdapterList,
+    ControlInfo,
+    ControlList,
+    ImagePromptInfo,
+    ImagePromptList,
+    ModelInfo,
+    ModelList,
+)
 from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
@@ -153,6 +162,11 @@ def list_adapters() -> Flow[tuple[AdapterInfo, ...]]:
 def list_controls() -> Flow[tuple[ControlInfo, ...]]:
     """The ControlNets."""
     return parsed(ControlList, (yield Call("GET", "/v1/controls"))).data
+
+
+def list_image_prompts() -> Flow[tuple[ImagePromptInfo, ...]]:
+    """The image prompt adapters."""
+    return parsed(ImagePromptList, (yield Call("GET", "/v1/image-prompts"))).data
 
 
 def list_workers() -> Flow[tuple[WorkerInfo, ...]]:

@@ -115,6 +115,7 @@ def test_the_service_describes_itself(api: Client) -> None:
     assert models[0].guidance_presets
     assert api.adapters() == ()
     assert api.controls() == ()
+    assert api.image_prompts() == ()
     assert api.workers() == ()
     assert api.queue().jobs[JobStatus.QUEUED] == 0
 

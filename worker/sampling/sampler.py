@@ -24,6 +24,7 @@ from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
 from worker.sampling.conditions.conditioning import Conditions, condition
 from worker.sampling.conditions.controls import controlled
+from worker.sampling.conditions.image_prompts import prompted
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
@@ -86,7 +87,7 @@ def sample(
     if index == 0:
         yield from note_cut_texts(request, facts, inputs)
     model = facts.models[request.model]
-    conditions = yield from condition(request, inputs)
+    conditions = prompted((yield from condition(request, inputs)), request, inputs.image_prompts)
     source = yield from source_of(request, model, inputs)
     guidance = request.guidance if request.guidance and request.guidance.scale else None
     targets = None if guidance is None else (yield from embed_targets(guidance, facts, inputs))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from jobs.requests.conditions.windows import Windowed
 from jobs.requests.pictures import Picture
 from jobs.requests.start.init import Fit
 from jobs.wire import MAX_ID_CHARS, Wire, same_field
@@ -31,7 +32,7 @@ class ControlMode(StrEnum):
     GUESS = "guess"
 
 
-class ResolvedControl(Wire):
+class ResolvedControl(Windowed, Wire):
     """A control with every default filled in."""
 
     model: str = Field(description="Id of a ControlNet of /v1/controls.", examples=["edges"])
@@ -64,10 +65,6 @@ class ResolvedControl(Wire):
     fit: Fit = Field(
         Fit.CROP, description="How a picture of another shape is brought to the size of the result."
     )
-
-    def is_active(self, step: int, steps: int) -> bool:
-        """Whether it counts in a step, from 0, of a run of so many."""
-        return self.start <= step / steps and (step + 1) / steps <= self.end
 
 
 _field = partial(same_field, ResolvedControl)

@@ -43,6 +43,7 @@ def test_only_the_prompt_is_needed() -> None:
         "outpaint": None,
         "adapters": (),
         "controls": (),
+        "image_prompts": (),
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

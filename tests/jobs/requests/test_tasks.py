@@ -55,6 +55,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "outpaint": None,
         "adapters": (),
         "controls": (),
+        "image_prompts": (),
         "variation": None,
         "hires": None,
         "preview_every_steps": None,

@@ -8,22 +8,23 @@ the adapter fits none of them or is no LoRA.
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from safetensors import safe_open
+from torch.nn import Module
 
-from jobs.catalog.catalog import Catalog, ModelCard, load_catalog
-from jobs.errors import LodestarError, ModelUnavailableError
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.errors import LodestarError
 from worker.models.adapters.description import Description, described
 from worker.models.adapters.factors import Adapter
 from worker.models.adapters.fitting import fitted
 from worker.models.adapters.loading import file_of, read_adapter
+from worker.models.adapters.trials import refusals_of
 from worker.models.device import Device
-from worker.models.loading.description import family_in
 from worker.models.loading.digests import Digests
-from worker.models.loading.files import locate
-from worker.models.loading.parts import empty_networks
 from worker.settings import WorkerSettings
 
 
@@ -64,9 +65,7 @@ def inspect(path: Path, catalog: Catalog, models: tuple[str, ...]) -> Inspection
     device = Device(WorkerSettings(device="cpu", dtype="fp32"))
     adapter = read_adapter(path.name, path, device, digests)
     tried = [catalog.model(name) for name in models] or list(catalog.models)
-    refusals = {card.id: reason for card in tried if (reason := _refusal(adapter, card))}
-    if len(refusals) == len(tried):
-        raise ModelUnavailableError("; ".join(f"{name}: {reason}" for name, reason in refusals.items()))
+    refusals = refusals_of(tried, partial(_require, adapter))
     file = file_of(path)
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
@@ -81,20 +80,9 @@ def inspect(path: Path, catalog: Catalog, models: tuple[str, ...]) -> Inspection
     )
 
 
-def _refusal(adapter: Adapter, card: ModelCard) -> str:
-    """Why an adapter does not fit a model; empty if it does."""
-    try:
-        path = locate(card)
-        folder = path if path.is_dir() else card.config
-        if folder is None:
-            raise ModelUnavailableError(
-                f"{path.name} is one file: name its config in the catalog to check by that"
-            )
-        for part, network in empty_networks(folder, family_in(folder)).items():
-            fitted(adapter, part, network)
-    except ModelUnavailableError as error:
-        return error.message
-    return ""
+def _require(adapter: Adapter, networks: Mapping[str, Module]) -> None:
+    for part, network in networks.items():
+        fitted(adapter, part, network)
 
 
 def main() -> None:

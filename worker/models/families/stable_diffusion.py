@@ -33,6 +33,7 @@ from worker.models.families.compatibility import (
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.personalizer import Personalizer
+from worker.models.image_prompts.adapter import ImagePromptAdapter
 from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput
@@ -133,9 +134,11 @@ class StableDiffusion(Denoiser):
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
         inputs = latents.to(self._device.dtype), timesteps, rows.context
-        if rows.mixture is None and rows.controls is None:
+        is_own = rows.mixture is None and rows.prompts is None
+        if is_own and rows.controls is None:
             return self._network(*inputs)
-        run = self._unet if rows.mixture is None else partial(self.adaptations.run, UNET, rows.mixture)
+        adapted = partial(self.adaptations.run, UNET, rows.mixture, prompts=rows.prompts)
+        run = self._unet if is_own else adapted
         output: Tensor = run(*inputs, **self._residuals(rows.controls, *inputs), return_dict=False)[0]
         return output
 
@@ -151,6 +154,9 @@ class StableDiffusion(Denoiser):
 
     def require_control(self, control: Control) -> None:
         control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
+
+    def require_image_prompt(self, adapter: ImagePromptAdapter) -> None:
+        adapter.require_fit(self._unet)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         latents = self._coder.encode(pictures)

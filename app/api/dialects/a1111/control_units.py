@@ -43,6 +43,7 @@ _FITS: dict[int | str, Fit] = {
     "envelope (outer fit)": Fit.PAD,
 }
 _BY_DEFAULT = -1  # of thresholds
+_IMAGE_PROMPT = "ip-adapter"  # what the modules of units begin with whose picture is no map
 
 
 class Unit(LeavesOut):
@@ -75,6 +76,38 @@ class Unit(LeavesOut):
         """Whether it asks for anything: clients leave ``enabled`` out of units with a picture."""
         return self.enabled is not False and (self.picture is not None or bool(self.enabled))
 
+    @property
+    def is_image_prompt(self) -> bool:
+        """Whether the model is told of its picture, which is no map then."""
+        return self.module.lower().strip().startswith(_IMAGE_PROMPT)
+
+    @property
+    def model_name(self) -> str:
+        """Of its model, without the hash that lists show behind it."""
+        return self.model.partition(" [")[0].strip()
+
+    def counted(self, field: str, steps: int, picture: str | None) -> dict[str, Any]:
+        """The native fields that controls and image prompts have in common.
+
+        Args:
+            field: of the unit.
+            steps: of the run.
+            picture: for a unit without one.
+
+        Raises:
+            InvalidRequestError: there is no picture.
+        """
+        image = self.picture or picture
+        if image is None:
+            raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
+        end = self.guidance_end if self.guidance_end is not None else self.guidance
+        return {
+            "image": image,
+            "weight": self.weight,
+            "start": self.guidance_start,
+            "end": _end(1.0 if end is None else end, steps),
+        }
+
 
 class _Units(LeavesOut):
     units: Annotated[tuple[Unit, ...], AtMost(16)] = ()
@@ -92,10 +125,19 @@ def controls_of(script: Any, steps: int, picture: str | None = None) -> list[dic
         InvalidRequestError: a unit cannot be read or has no picture; or there are too many.
         NotSupportedError: its map would need a network.
     """
-    used = [(number, unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+    used = [(field, unit) for field, unit in used_units(script) if not unit.is_image_prompt]
     if len(used) > MAX_CONTROLS:
         raise InvalidRequestError(f"{len(used)} units are on, and {MAX_CONTROLS} may be", field=FIELD)
-    return [_control(unit, f"{FIELD}.{number}", steps, picture) for number, unit in used]
+    return [_control(unit, field, steps, picture) for field, unit in used]
+
+
+def used_units(script: Any) -> list[tuple[str, Unit]]:
+    """The units of a script that ask for anything, each with its field.
+
+    Raises:
+        InvalidRequestError: one cannot be read.
+    """
+    return [(f"{FIELD}.{number}", unit) for number, unit in enumerate(_units(script)) if unit.is_used]
 
 
 def script_in(scripts: dict[str, Any]) -> Any:
@@ -127,16 +169,9 @@ def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[st
             f"There are: {', '.join(MODULES)}",
             field=f"{field}.module",
         )
-    image = unit.picture or picture
-    if image is None:
-        raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
-    end = unit.guidance_end if unit.guidance_end is not None else unit.guidance
     control: dict[str, Any] = {
-        "model": unit.model.partition(" [")[0].strip(),
-        "image": image,
-        "weight": unit.weight,
-        "start": unit.guidance_start,
-        "end": _end(1.0 if end is None else end, steps),
+        **unit.counted(field, steps, picture),
+        "model": unit.model_name,
         "mode": _chosen(_MODES, unit.control_mode, f"{field}.control_mode"),
         "fit": _chosen(_FITS, unit.resize_mode, f"{field}.resize_mode"),
         "preprocess": module,

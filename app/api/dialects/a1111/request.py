@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from app.api.dialects.a1111 import control_units, guidance, hires, networks
+from app.api.dialects.a1111 import control_units, guidance, hires, image_prompt_units, networks
 from app.api.dialects.a1111.hires import HiresFix
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
@@ -33,6 +33,7 @@ NAMES = {
     "mask.padding": "inpaint_full_res_padding",
     "adapters": "prompt",
     "controls": control_units.FIELD,
+    "image_prompts": control_units.FIELD,
     **hires.NAMES,
 }
 # Clients may send all options at once, and most change nothing here.
@@ -163,6 +164,7 @@ def to_native(
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
         "adapters": adapters or None,
         "controls": _controls(body, card) or None,
+        "image_prompts": _image_prompts(body, card, catalog) or None,
     }
     fields = {name: value for name, value in optional.items() if value is not None}
     number = body.batch_size * body.n_iter
@@ -174,6 +176,13 @@ def _controls(body: TextToImage, card: ModelCard) -> list[dict[str, Any]]:
     """The native controls of its units."""
     script = control_units.script_in(body.alwayson_scripts or {})
     return control_units.controls_of(script, body.steps or card.steps, body.first_picture)
+
+
+def _image_prompts(body: TextToImage, card: ModelCard, catalog: Catalog) -> list[dict[str, Any]]:
+    """The native image prompts of its units."""
+    script = control_units.script_in(body.alwayson_scripts or {})
+    steps = body.steps or card.steps
+    return image_prompt_units.image_prompts_of(script, catalog, steps, body.first_picture)
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:

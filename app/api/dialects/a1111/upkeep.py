@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.access.keys.needs import needs, needs_key, public
-from app.api.dialects.a1111.control_units import MODULES
+from app.api.dialects.a1111 import control_units, image_prompt_units
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
@@ -52,15 +52,16 @@ def get_app_id(services: TheServices) -> dict[str, int]:
 @router.get("/controlnet/model_list")
 @needs_key
 def list_control_models(services: TheServices) -> dict[str, list[str]]:
-    """The ControlNets of the catalog."""
-    return {"model_list": [card.id for card in services.catalog.controls]}
+    """The ControlNets of the catalog, and the adapters for image prompts."""
+    catalog = services.catalog
+    return {"model_list": [card.id for card in (*catalog.controls, *catalog.image_prompts)]}
 
 
 @router.get("/controlnet/module_list")
 @needs_key
 def list_control_modules() -> dict[str, list[str]]:
-    """What makes maps, by the extension's names."""
-    return {"module_list": list(MODULES)}
+    """What makes maps, and what tells of pictures, by the extension's names."""
+    return {"module_list": [*control_units.MODULES, *image_prompt_units.MODULES]}
 
 
 @router.get("/controlnet/version")

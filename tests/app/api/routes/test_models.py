@@ -59,5 +59,9 @@ def test_adapters_are_listed_without_their_files(client: TestClient) -> None:
     assert client.get("/v1/adapters").json() == {"data": []}
 
 
+def test_image_prompt_adapters_are_listed_without_their_files(client: TestClient) -> None:
+    assert client.get("/v1/image-prompts").json() == {"data": []}
+
+
 def test_controlnets_are_listed_with_what_makes_their_maps(client: TestClient) -> None:
     assert client.get("/v1/controls").json() == {"data": [], "preprocessors": ["none", "canny", "invert"]}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.adapters import Adapter, ResolvedAdapter
+from jobs.resolve.conditions.windows import require_a_step
 
 
 def resolve_adapters(
@@ -30,11 +31,7 @@ def resolve_adapters(
             raise InvalidRequestError(f"the adapter {adapter.name!r} is named twice", field=f"{field}.name")
         names.add(adapter.name)
         resolved.append(_resolved(adapter, field, card, catalog))
-        if not any(resolved[-1].is_active(step, steps) for step in range(steps)):
-            raise InvalidRequestError(
-                f"no step of {steps} lies between {adapter.start:g} and {adapter.end:g} of the run",
-                field=f"{field}.end" if adapter.start == 0 else f"{field}.start",
-            )
+        require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
 
 
