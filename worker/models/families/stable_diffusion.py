@@ -125,7 +125,7 @@ class StableDiffusion(Denoiser):
 
     @torch.inference_mode()
     def _encode_tokens(self, tokens: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
-        named = {"attention_mask": mask}
+        named: dict[str, Any] = {"attention_mask": mask}
         if mixture is None:
             hidden: Tensor = self._text_encoder(tokens, **named)[0]
         else:

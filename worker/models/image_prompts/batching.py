@@ -42,7 +42,7 @@ def _group(adapter: ImagePromptAdapter, members: Sequence[tuple[int, _Uses]], de
 
     def by_row(each: Tensor) -> Tensor:
         """[G n, T, inner] as [G, n T, inner]: the tokens of a row's n pictures one after another."""
-        return each.unflatten(0, (len(members), -1)).flatten(1, 2)
+        return each.reshape(len(members), -1, each.shape[2])
 
     return Group(
         torch.tensor([number for number, _ in members], device=device),

@@ -109,9 +109,10 @@ def load_vision_encoder(folder: Path, device: Device, shared: SharedNetworks) ->
         ModelUnavailableError: its files are missing or damaged, or it is of another kind.
         RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
     """
-    config, weights = read_object(folder / CONFIG), _weights(folder)
+    config = read_object(folder / CONFIG)
     if config.get("model_type") != KIND:
         raise ModelUnavailableError(f"{_WHAT} is a {config.get('model_type')}, not a {KIND}")
+    weights = _weights(folder)
     files = [folder / CONFIG, *weights]
     network = shared.find(files)
     if network is None:

@@ -67,7 +67,7 @@ class IPAdapter(nn.Module):
     @property
     def tokens(self) -> int:
         """T, tokens of a picture."""
-        return self.image_proj.tokens  # type: ignore[union-attr,return-value]  # a Module's attributes are of any kind
+        return self.image_proj.tokens
 
     @property
     def reads_states(self) -> bool:

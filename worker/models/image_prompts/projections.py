@@ -1,5 +1,8 @@
 """From the encoding of a picture to the tokens that cross-attentions read; parts have the names of published files."""
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,7 +69,7 @@ class Resampler(nn.Module):
         """States of L patches [N, L, E] to tokens [N, T, D]."""
         patches = self.proj_in(states)
         queries = self.latents.expand(len(states), -1, -1)
-        for attend, feed in self.layers:  # type: ignore[misc]  # each is a list of two
+        for attend, feed in cast("Iterable[tuple[nn.Module, nn.Module]]", self.layers):
             queries = queries + attend(patches, queries)
             queries = queries + feed(queries)
         tokens: Tensor = self.norm_out(self.proj_out(queries))

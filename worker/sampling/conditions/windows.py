@@ -1,11 +1,19 @@
 """Tells the rows of a run of conditions that count in a part of it."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from jobs.requests.conditions.windows import Windowed
 from jobs.requests.request import ResolvedRequest
 from worker.rows import Row
 from worker.sampling.conditions.conditioning import Conditions
+
+
+class Windowed(Protocol):
+    """A condition that counts in a part of the run."""
+
+    def is_active(self, step: int, steps: int) -> bool:
+        """Whether it counts in a step, from 0, of a run of so many."""
+
 
 Tell = Callable[[Row, int, bool], Row]
 

@@ -30,7 +30,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     control(unet, 1).save_pretrained(edges)
     files = {
         "base": writing.base(unet, 1, features=24),
-        "other": writing.base(unet, 2, features=24, tokens=3),
+        "other": writing.base(unet, 2, features=24),
         "plus": writing.plus(unet, 3, states=32),
         "pocket": writing.base(unet, 4, features=192),
         "wider": writing.base(checkpoints.unet(block_out_channels=(32, 96)), 5, features=24),

@@ -85,4 +85,5 @@ def _norm(rng: torch.Generator, name: str, width: int) -> Tensors:
 
 
 def _drawn(rng: torch.Generator, outputs: int, inputs: int) -> Tensor:
-    return torch.randn(outputs, inputs, generator=rng) / inputs**0.5
+    drawn: Tensor = torch.randn(outputs, inputs, generator=rng) / inputs**0.5
+    return drawn
