@@ -106,14 +106,9 @@ def main() -> None:
 
 def _registry(options: argparse.Namespace) -> Any:
     """The registry of the checkout that ``PYTHONPATH`` names, with nothing loaded."""
-    catalogs, devices, registries, settings = (
-        import_module(name)
-        for name in (
-            "jobs.catalog.catalog",
-            "worker.models.device",
-            "worker.models.registry",
-            "worker.settings",
-        )
+    catalogs = _imported("jobs.catalog.catalog", "jobs.catalog")
+    devices, registries, settings = (
+        import_module(name) for name in ("worker.models.device", "worker.models.registry", "worker.settings")
     )
     catalog = catalogs.load_catalog(options.catalog)
     device = devices.Device(settings.WorkerSettings(dtype=options.dtype))
@@ -122,6 +117,16 @@ def _registry(options: argparse.Namespace) -> Any:
     except ModuleNotFoundError:
         return registries.ModelRegistry(catalog, device)
     return registries.ModelRegistry(catalog, device, digests.Digests(options.cache))
+
+
+def _imported(*names: str) -> Any:
+    """The module of the first of these names that the checkout has: a module may have moved since."""
+    for name in names:
+        try:
+            return import_module(name)
+        except ModuleNotFoundError:
+            continue
+    raise ModuleNotFoundError(f"the checkout has none of {', '.join(names)}")
 
 
 def _install(clock: Clock) -> None:
