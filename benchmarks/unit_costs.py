@@ -35,7 +35,6 @@ from worker.models.image_prompts.encoders import ClipEncoder
 from worker.models.image_prompts.network import Attention, IPAdapter
 from worker.models.image_prompts.projections import Projection
 from worker.models.registry import ModelRegistry
-from worker.models.rows import RowBatch
 from worker.pictures.upscaling import Upscaler
 from worker.rows import ImagePromptUse, Row
 from worker.settings import WorkerSettings
@@ -64,9 +63,8 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         return model.personalizer.personalize("a red apple", direction, tuning, text_clip)
 
     step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
-    told = _told(models, canvas, prompt, nothing)
     calls: dict[str, tuple[Run, float]] = {
-        "row that is told of a picture": (lambda: model.predict(latents, timestep, told), 2),
+        "row that is told of a picture": (_told(models, latents, timestep, canvas, (prompt, nothing)), 2),
         "row pulled back": (lambda: model.pull_back(latents, timestep, rows, gradients), 2),
         "gradient through the VAE": (guided("vae", 0), 1),
         "gradient through the linear decoder": (guided("linear", 0), 1),
@@ -74,10 +72,8 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         "decoding": (lambda: model.render(latents), 1),
         "encoding": (lambda: model._encode_pictures([canvas]), 1),
         "embedding": (lambda: clip.project_pictures(picture), 1),
-        "text": (
-            lambda: model.encode_texts([f"a red apple {next(embeddings)}"]),
-            1,
-        ),  # one that is not remembered
+        # One that is not remembered.
+        "text": (lambda: model.encode_texts([f"a red apple {next(embeddings)}"]), 1),
         "step of fitting": (fit, 5),
     }
     for name in ("x4plus", "x4plus-anime"):
@@ -100,8 +96,10 @@ class _One(Nothing):
         return self._adapter
 
 
-def _told(models: ModelRegistry, canvas: Canvas, prompt: Tensor, nothing: Tensor) -> RowBatch:
-    """The two rows of a step that are told of a picture by an IP-Adapter of random numbers."""
+def _told(
+    models: ModelRegistry, latents: Tensor, timestep: Tensor, canvas: Canvas, contexts: tuple[Tensor, Tensor]
+) -> Run:
+    """A step of two rows that are told of a picture by an IP-Adapter of random numbers."""
     model, clip = models.diffusion("pocket"), models.clip("pocket-s")
     shapes = [attention.to_k.weight.shape for attention in cross_attentions(model.networks[1]).values()]
     attentions = {
@@ -112,10 +110,11 @@ def _told(models: ModelRegistry, canvas: Canvas, prompt: Tensor, nothing: Tensor
     )
     adapter = ImagePromptAdapter("random", network.requires_grad_(False), ClipEncoder(clip), models.device)
     rows = (
-        Row(prompt, 4.0, image_prompts=(ImagePromptUse("random", canvas, 1.0),)),
-        Row(nothing, -3.0, image_prompts=(ImagePromptUse("random", None, 1.0),)),
+        Row(contexts[0], 4.0, image_prompts=(ImagePromptUse("random", canvas, 1.0),)),
+        Row(contexts[1], -3.0, image_prompts=(ImagePromptUse("random", None, 1.0),)),
     )
-    return model.rows([rows], _One(adapter))
+    batch = model.rows([rows], _One(adapter))
+    return lambda: model.predict(latents, timestep, batch)
 
 
 def _guided(

@@ -28,6 +28,7 @@ from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
 from jobs.resolve.size import Size, resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
+from jobs.wire import Wire
 
 NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
 
@@ -98,11 +99,20 @@ def _with_defaults(
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
         upscale=_upscale(request, card),
         timeout_s=limits.timeout_of(request),
-        adapters=resolve_adapters(request.adapters, card, catalog, prompt.steps),
-        controls=resolve_controls(request.controls, card, catalog, prompt.steps),
-        image_prompts=resolve_image_prompts(request.image_prompts, card, catalog, prompt.steps),
+        **_conditions(request, card, catalog, prompt.steps),
         **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
     )
+
+
+def _conditions(
+    request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int
+) -> dict[str, tuple[Wire, ...]]:
+    """What the denoiser is told besides texts."""
+    return {
+        "adapters": resolve_adapters(request.adapters, card, catalog, steps),
+        "controls": resolve_controls(request.controls, card, catalog, steps),
+        "image_prompts": resolve_image_prompts(request.image_prompts, card, catalog, steps),
+    }
 
 
 def _like(

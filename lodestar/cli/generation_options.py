@@ -67,12 +67,9 @@ Hires = Annotated[
 ImagePrompt = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PICTURE",
-        help="Tell the model of this file beside the prompt, or of JOB_ID/INDEX; may be given again.",
+        metavar="PICTURE[=WEIGHT]",
+        help="Tell the model of this file, or of JOB_ID/INDEX, beside the prompt; may be given again.",
     ),
-]
-ImagePromptWeight = Annotated[
-    float | None, typer.Option(help="How much these pictures count, up to 2; 0.5 to 0.8 suit a prompt.")
 ]
 VariationSeed = Annotated[
     int | None, typer.Option(help="Vary the picture of --seed towards that of this one.")
@@ -115,6 +112,7 @@ _FIELDS = {
     "hires": "hires.scale",
     "variation_seed": "variation.seed",
     "variation_strength": "variation.strength",
+    "image_prompt": "image_prompts",
 }
 _SIDES = ("left", "right", "up", "down")
 _VARIATION_STRENGTH = 0.1  # of --variation-seed alone; the API has no default
@@ -137,7 +135,6 @@ def request_of(options: Mapping[str, Any]) -> "GenerateRequest":
     for name, path in _FIELDS.items():
         if (value := options.get(name)) is not None:
             _put(fields, path, _read_option(name, value))
-    _tell_of_pictures(fields, options.get("image_prompt"), options.get("image_prompt_weight"))
     for text in options.get("set_") or ():
         path, equals, value = text.partition("=")
         if not equals:
@@ -169,18 +166,20 @@ def _read_option(name: str, value: Any) -> Any:
 
     if name in {"init", "mask"}:
         return named_or_path(value)
+    if name == "image_prompt":
+        return [_image_prompt(each) for each in value]
     return _sides(value) if name == "outpaint" else value
 
 
-def _tell_of_pictures(fields: dict[str, Any], pictures: list[str] | None, weight: float | None) -> None:
-    """Set the image prompts, all of one weight."""
+def _image_prompt(text: str) -> dict[str, Any]:
+    """A picture, and its weight if there is one behind it."""
     from lodestar.inputs import named_or_path
 
-    if weight is not None and not pictures:
-        raise typer.BadParameter("--image-prompt-weight needs --image-prompt")
-    if pictures:
-        weighed = {} if weight is None else {"weight": weight}
-        fields["image_prompts"] = [{"image": named_or_path(each), **weighed} for each in pictures]
+    picture, _, weight = text.rpartition("=")
+    try:
+        return {"image": named_or_path(picture), "weight": float(weight)}
+    except ValueError:
+        return {"image": named_or_path(text)}
 
 
 def _sides(text: str) -> dict[str, str]:

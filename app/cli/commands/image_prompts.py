@@ -13,6 +13,14 @@ from lodestar.cli.exits import Exit, say
 commands = typer.Typer(name="image-prompts", help="Adapters for image prompts (IP-Adapter) of the catalog.")
 
 INSPECTION = "worker.models.image_prompts.inspection"
+Encoder = Annotated[
+    Path | None,
+    typer.Option(
+        help="What encodes pictures: a folder of a CLIPVisionModelWithProjection.",
+        exists=True,
+        file_okay=False,
+    ),
+]
 
 
 @commands.command("list")
@@ -41,14 +49,7 @@ def add(
     file: Annotated[
         Path, typer.Argument(help="A .safetensors file of an IP-Adapter.", exists=True, dir_okay=False)
     ],
-    encoder: Annotated[
-        Path | None,
-        typer.Option(
-            help="What encodes pictures: a folder of a CLIPVisionModelWithProjection.",
-            exists=True,
-            file_okay=False,
-        ),
-    ] = None,
+    encoder: Encoder = None,
     clip: Annotated[str | None, typer.Option(help="Instead of --encoder: the id of a CLIP.")] = None,
     name: Annotated[str | None, typer.Option(help="Id in the catalog; by default after the file.")] = None,
     model: Annotated[
@@ -73,16 +74,20 @@ def add(
     except ConfigurationError as error:
         say(f"lodestar: {error.message}")
         raise typer.Exit(Exit.CONFIGURATION) from error
-    folder = models.absolute().parent
     entry: dict[str, Any] = {
-        "path": os.path.relpath(file.absolute(), folder),
-        "encoder": None if encoder is None else os.path.relpath(encoder.absolute(), folder),
+        "path": _relative(file, models),
+        "encoder": _relative(encoder, models),
         "clip": clip,
     }
     entry |= {"base": found["models"], "licence": licence, "weight": weight, "sha256": found["sha256"]}
     append(models, "image_prompts", chosen, entry)
     say(f"{chosen}: {_summary(found)}")
     typer.echo(chosen)
+
+
+def _relative(place: Path | None, models: Path) -> str | None:
+    """A path as the catalog's file has it."""
+    return None if place is None else os.path.relpath(place.absolute(), models.absolute().parent)
 
 
 def _summary(found: dict[str, Any]) -> str:

@@ -52,7 +52,6 @@ def generate(
     outpaint: options.Outpaint = None,
     hires: options.Hires = None,
     image_prompt: options.ImagePrompt = None,
-    image_prompt_weight: options.ImagePromptWeight = None,
     variation_seed: options.VariationSeed = None,
     variation_strength: options.VariationStrength = None,
     label: options.Label = None,

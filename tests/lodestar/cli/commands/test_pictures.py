@@ -60,10 +60,10 @@ def test_a_second_pass_and_variations_of_a_seed(run: Run, queue: JobQueue) -> No
 
 def test_pictures_are_prompts(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("RGB", (64, 64), "white").save("pear.png")
-    pictures = {"prompt": "a fox", "image_prompt": ["pear.png", "01ab/0"], "image_prompt_weight": 0.7}
-    first, second = request_of(pictures).image_prompts
-    assert (first.image.data[:4], second.image) == (b"\x89PNG", "01ab/0")
-    assert (first.weight, second.weight) == (0.7, 0.7)
+    asked = request_of({"prompt": "a fox", "image_prompt": ["pear.png=0.7", "01ab/0"]})
+    first, second = asked.image_prompts
+    assert (first.image.data[:4], first.weight) == (b"\x89PNG", 0.7)
+    assert (second.image, second.weight) == ("01ab/0", None)
     assert run("generate", "a fox", "--image-prompt", "pear.png") == 1
     assert "image_prompts.0.adapter" in capsys.readouterr().err
 
@@ -107,7 +107,7 @@ def test_a_request_comes_from_a_pipe(run: Run, queue: JobQueue, monkeypatch: pyt
         ),
         (("a fox", "--best-of", "2", "--keep", "3"), "select"),
         (("a fox", "--no-guide", "--set", "guidance.end=0.8"), "--no-guide contradicts"),
-        (("a fox", "--image-prompt-weight", "0.5"), "--image-prompt-weight needs --image-prompt"),
+        (("a fox", "--image-prompt", "01ab/0=3"), "image_prompts.0.weight: Input should be less than"),
         (("--request", "missing.json"), "missing.json cannot be read"),
         (("--request", "list.json"), "list.json holds no JSON object"),
     ],
