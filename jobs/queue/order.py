@@ -34,7 +34,7 @@ _ENLARGE = {"x4plus": 40.0, "x4plus-anime": 15.0}  # a picture, on the CPU
 
 _CONTROL = 0.4  # of a row: half a UNet, read once
 _ADAPTER = 0.1  # of a row, of rank 8 on every layer
-_IMAGE_PROMPT = 0.05  # of a row: attentions to a few tokens
+_IMAGE_PROMPTS = 0.75  # of a row, whatever their number: the network runs without its trace
 
 _WINDOW_CHARS = 300  # of a prompt, roughly: as much as a text encoder reads at a time
 
@@ -94,7 +94,7 @@ def _conditions(request: ResolvedRequest) -> float:
     return (
         _CONTROL * len(request.controls)
         + _ADAPTER * len(request.adapters)
-        + _IMAGE_PROMPT * len(request.image_prompts)
+        + _IMAGE_PROMPTS * bool(request.image_prompts)
     )
 
 

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
@@ -28,7 +29,6 @@ from jobs.resolve.prompt import resolve_prompt
 from jobs.resolve.sampling import resolve_sampling
 from jobs.resolve.size import Size, resolve_size
 from jobs.storage.embeddings import EmbeddingLibrary
-from jobs.wire import Wire
 
 NO_PICTURES: Mapping[str, PictureFacts] = MappingProxyType({})
 
@@ -106,7 +106,7 @@ def _with_defaults(
 
 def _conditions(
     request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int
-) -> dict[str, tuple[Wire, ...]]:
+) -> dict[str, Any]:
     """What the denoiser is told besides texts."""
     return {
         "adapters": resolve_adapters(request.adapters, card, catalog, steps),
