@@ -15,6 +15,7 @@ from app.api.dialects import envelopes
 from app.api.dialects.a1111 import listings as a1111_listings
 from app.api.dialects.a1111 import routes as a1111
 from app.api.dialects.a1111 import upkeep as a1111_upkeep
+from app.api.dialects.a1111.controlnet import routes as a1111_controlnet
 from app.api.dialects.a1111.extras import routes as a1111_extras
 from app.api.dialects.openai import routes as openai
 from app.api.dialects.replicate import files as replicate_files
@@ -46,6 +47,7 @@ from app.api.routes import errors as error_pages
 from app.api.routes.accounts import quote, usage
 from app.api.routes.admin import audit, keys, tenants, whoami
 from app.api.routes.bulk import bulk
+from app.api.routes.controls import maps
 from app.api.routes.links import signed_images
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
@@ -66,6 +68,7 @@ NOUNS = (
     jobs,
     events,
     images,
+    maps,
     signed_images,
     models,
     embeddings,
@@ -88,6 +91,7 @@ NOUNS = (
     dashboard,
     reference,
     a1111,
+    a1111_controlnet,
     a1111_extras,
     a1111_listings,
     a1111_upkeep,

@@ -1,4 +1,4 @@
-"""The ControlNets of the catalog."""
+"""The controls of the catalog: ControlNets, Control-LoRAs and T2I-Adapters."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -6,17 +6,21 @@ from typing import Annotated
 
 from pydantic import Field
 
-from jobs.catalog.entry import Id, Named
-from jobs.requests.conditions.controls import Preprocessor
+from jobs.catalog.entry import Entry, Id
+from jobs.requests.conditions.maps import Preprocessor
 from jobs.wire import AtMost
 
 
-class ControlCard(Named):
-    """A ControlNet: its files, the models that it was copied from, and what makes its maps of pictures."""
+class ControlCard(Entry):
+    """A control: its files, the models that it was made for, and what makes its maps of pictures."""
 
-    path: Path = Field(description="A folder that diffusers has written.")
+    path: Path | None = Field(
+        None, description="A folder that diffusers has written or a Control-LoRA's, or one .safetensors file."
+    )
     variant: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_-]+$", description="Which variant of the weights to read, such as fp16."
+        None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Which variant of a folder's weights to read, such as fp16.",
     )
     base: Annotated[tuple[Id, ...], AtMost(100)] = Field(
         (), description="Models that it is made for. Left out: any whose configuration fits."

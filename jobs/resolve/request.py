@@ -104,9 +104,7 @@ def _with_defaults(
     )
 
 
-def _conditions(
-    request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int
-) -> dict[str, Any]:
+def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int) -> dict[str, Any]:
     """What the denoiser is told besides texts."""
     return {
         "adapters": resolve_adapters(request.adapters, card, catalog, steps),

@@ -224,6 +224,14 @@ class Job(Wire):
         """The request of a job that makes pictures; TypeError for a task."""
         return generation_of(self.request)
 
+    @computed_field(description="Paths of the maps of its `controls`, once it has succeeded.")  # type: ignore[prop-decorator]
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Paths of the maps that its controls have read, in their order."""
+        has_read = self.generates and self.status is JobStatus.SUCCEEDED
+        count = len(self.generation.controls) if has_read else 0
+        return tuple(links.here(links.control_map(self.id, number)) for number in range(count))
+
     @computed_field(description="Paths of this job's other resources.")  # type: ignore[prop-decorator]
     @property
     def urls(self) -> dict[str, str]:

@@ -55,6 +55,11 @@ def image(job_id: str, index: int) -> str:
     return f"{job(job_id)}/images/{index}"
 
 
+def control_map(job_id: str, number: int) -> str:
+    """Path of the map that a control has read, without the prefix."""
+    return f"{job(job_id)}/maps/{number}"
+
+
 def signed_images(job_id: str) -> str:
     """Path under which a job's pictures need no key but a signature, without the prefix."""
     return f"/v1/signed-images/{job_id}"

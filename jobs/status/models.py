@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from jobs.requests.conditions.controls import Preprocessor
+from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.wire import Wire

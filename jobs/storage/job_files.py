@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jobs.storage.artifacts import ArtifactStore
 
 UPLOADS = "uploads"
+MAPS = "maps"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,21 @@ NO_FILES = BroughtFiles()
 def input_key(job_id: str, digest: str) -> str:
     """Key of a picture that a job keeps."""
     return f"{job_id}/inputs/{digest}.png"
+
+
+def map_folder(prefix: str) -> str:
+    """What the keys of an execution's maps begin with."""
+    return f"{prefix}/{MAPS}/"
+
+
+def map_key(prefix: str, number: int) -> str:
+    """Key of the map that a control of an execution has read.
+
+    Args:
+        prefix: of the execution's keys.
+        number: of the control in the request, from 0.
+    """
+    return f"{map_folder(prefix)}{number}.png"
 
 
 def upload_key(job_id: str, number: int, suffix: str) -> str:

@@ -11,6 +11,7 @@ from jobs.pictures.mark import PNG_KEYWORD, Mark
 from jobs.queue.leases import Lease, Leases
 from jobs.status.job import Progress, StoredImage
 from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import map_key
 from tests.jobs.samples import claimed
 from worker.pictures.infotext import infotext
 
@@ -33,7 +34,10 @@ class PlayedWorker:
         self.leases.renew(lease, Progress(step=step, steps=steps, eta_s=eta_s))
 
     def store(self, lease: Lease) -> tuple[StoredImage, ...]:
-        """Put the job's pictures into the artifact store."""
+        """Put the job's pictures, and the maps of its controls, into the artifact store."""
+        for number, _ in enumerate(lease.generation.controls):
+            size = lease.generation.width, lease.generation.height
+            self._artifacts.put(map_key(lease.artifact_prefix, number), picture(*size, tint=number))
         return tuple(self._store(lease, index) for index in range(lease.generation.num_images))
 
     def succeed(self, job_id: str) -> Lease:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from jobs.requests.conditions.controls import Preprocessor, ResolvedControl
+from jobs.pictures.fitting import FINE, fitted
+from jobs.pictures.maps.detection import detected, map_of, working_size
+from jobs.requests.conditions.controls import ResolvedControl
 from jobs.requests.request import ResolvedRequest
 from worker.canvas import Canvas, canvas_of
-from worker.pictures.edges import canny
-from worker.pictures.fitting import FINE, fitted, levels
+from worker.pictures.levels import levels
 
 Size = tuple[int, int]
 Hints = Mapping[Size, tuple[Canvas, ...]]
@@ -24,29 +24,26 @@ def hints_for(request: ResolvedRequest, pictures: Mapping[str, Tensor], canvas: 
         pictures: that it names, uint8 [C, H, W], by these names.
         canvas: that its run starts from; where that is a part of a picture, so is the map.
     """
-    if not request.controls:
-        return {}
     return {
-        (part.width, part.height): tuple(
-            canvas_of(levels(_map(control, pictures[control.image], (part.width, part.height), canvas)))
+        size: tuple(
+            canvas_of(levels(_map(control, pictures[control.image], size, canvas, request.seed)))
             for control in request.controls
         )
-        for part in request.passes
+        for size in ((part.width, part.height) for part in request.passes if request.controls)
     }
 
 
-def _map(control: ResolvedControl, pixels: Tensor, size: Size, canvas: Canvas | None) -> Image.Image:
+def shown_maps(request: ResolvedRequest, hints: Hints) -> tuple[Canvas, ...]:
+    """The maps that a job shows: those of its first pass, in the order of its controls."""
+    return hints.get((request.width, request.height), ())
+
+
+def _map(
+    control: ResolvedControl, pixels: Tensor, size: Size, canvas: Canvas | None, seed: int
+) -> Image.Image:
     picture = Image.fromarray(pixels[:3].permute(1, 2, 0).contiguous().numpy())
-    if canvas is not None and canvas.paste is not None:
-        height, width = canvas.paste.whole.shape[1:]
-        picture = fitted(picture, width, height, control.fit).crop(canvas.paste.box).resize(size, FINE)
-    else:
-        picture = fitted(picture, *size, control.fit)
-    match control.preprocess:
-        case Preprocessor.NONE:
-            return picture
-        case Preprocessor.INVERT:
-            return ImageOps.invert(picture)
-        case Preprocessor.CANNY:
-            edges = canny(np.asarray(picture), control.low, control.high)
-            return Image.fromarray((255 * edges).astype(np.uint8)).convert("RGB")
+    if canvas is None or canvas.paste is None:
+        return map_of(picture, control, size, seed)
+    height, width = canvas.paste.whole.shape[1:]
+    part = fitted(picture, width, height, control.fit).crop(canvas.paste.box)
+    return detected(part.resize(working_size(control, size), FINE), control, size, seed)

@@ -19,8 +19,8 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.canvas import Canvas
-from worker.pictures.fitting import levels
 from worker.pictures.hints import Hints, hints_for
+from worker.pictures.levels import levels
 from worker.pictures.masking import canvas_for
 from worker.pictures.read import read_named
 from worker.pictures.squares import squares_for

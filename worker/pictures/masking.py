@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jobs.errors import JobFailedError
+from jobs.pictures.fitting import extended, fitted
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.start.init import Fit
 from jobs.requests.start.mask import REPAINTED, Area, Fill, ResolvedMask
 from worker.canvas import Canvas, Paste, canvas_of
-from worker.pictures.fitting import extended, fitted, levels
+from worker.pictures.levels import levels
 
 Box = tuple[int, int, int, int]
 

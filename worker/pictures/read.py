@@ -11,7 +11,7 @@ from jobs.requests.pictures import Picture, pictures_in
 from jobs.requests.request import ResolvedRequest
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import input_key
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 
 
 def read_named(job_id: str, request: ResolvedRequest, artifacts: ArtifactStore) -> dict[str, Tensor]:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Generator
 from PIL import Image
 
 from jobs.errors import JobFailedError, UnknownImageError
+from jobs.pictures.fitting import fitted
 from jobs.pictures.reader import read_picture, to_png
 from jobs.queue.leases import Lease
 from jobs.requests.tasks import EnlargeTask, LargerPicture
 from jobs.status.job import StoredImage
 from jobs.storage.artifacts import ArtifactStore
-from worker.pictures.fitting import fitted, levels
 from worker.pictures.inputs import DELETED
+from worker.pictures.levels import levels
 from worker.pictures.png import picture_key
 from worker.pictures.upscaling import FACTOR, held_upscaler
 from worker.raster import quantized

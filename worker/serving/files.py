@@ -4,10 +4,14 @@ from collections.abc import Iterable, Sequence
 
 import stamina
 import structlog
+from PIL import Image
 
+from jobs.pictures.reader import to_png
 from jobs.queue.leases import Lease
 from jobs.status.job import StoredImage
 from jobs.storage.artifacts import ArtifactStore
+from jobs.storage.job_files import map_folder, map_key
+from worker.canvas import Canvas
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +32,12 @@ class ExecutionFiles:
             with attempt:
                 self.artifacts.put(key, data)
 
+    def put_maps(self, lease: Lease, maps: Sequence[Canvas]) -> None:
+        """Store the maps that an execution's controls have read; errors as for ``put``."""
+        for number, canvas in enumerate(maps):
+            picture = Image.fromarray(canvas.pixels.permute(1, 2, 0).contiguous().numpy())
+            self.put(map_key(lease.artifact_prefix, number), to_png(picture))
+
     def delete(self, place: str) -> None:
         """Delete what is there, if the store lets us."""
         try:
@@ -38,14 +48,14 @@ class ExecutionFiles:
 
     def delete_all_but(self, lease: Lease, stored: Sequence[StoredImage]) -> None:
         """Delete the pictures of an execution that are not kept."""
-        kept = {image.key for image in stored}
+        kept, maps = {image.key for image in stored}, map_folder(lease.artifact_prefix)
         try:
-            others = set(self.artifacts.keys(lease.artifact_prefix)) - kept
+            pictures = {key for key in self.artifacts.keys(lease.artifact_prefix) if not key.startswith(maps)}
         except OSError:
             # They go with their job, when that is deleted or expires.
             log.exception("candidates could not be deleted", job=lease.job_id, fence=lease.fence)
             return
-        for key in others:
+        for key in pictures - kept:
             self.delete(key)
 
 

@@ -1,6 +1,6 @@
 """Stores the results of executions and commits them."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import structlog
@@ -14,12 +14,12 @@ from jobs.errors import (
     NameTakenError,
 )
 from jobs.queue.leases import Lease, Leases, Standing
-from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import best
 from jobs.status.job import JobStatus, StoredImage
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.segments import Segment, Segments
+from worker.canvas import Canvas
 from worker.engine.tasks import Done
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_whole_picture
@@ -28,7 +28,7 @@ from worker.pictures.upscaling import held_upscaler
 from worker.pictures.writer import PictureWriter
 from worker.raster import Raster
 from worker.serving.files import ExecutionFiles, attempts
-from worker.serving.storing import Storing
+from worker.serving.storing import Storing, stores_enlarged_alone
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,11 @@ class Publisher:
         return self._storing.has_room(lease)
 
     def publish(
-        self, lease: Lease, pictures: tuple[Picture, ...], stored: tuple[StoredImage, ...] | None = None
+        self,
+        lease: Lease,
+        pictures: tuple[Picture, ...],
+        stored: tuple[StoredImage, ...] | None = None,
+        maps: Sequence[Canvas] = (),
     ) -> JobStatus:
         """The new status of the job: failed when a picture cannot be stored.
 
@@ -84,6 +88,7 @@ class Publisher:
             lease: of the execution.
             pictures: all of the execution, in order.
             stored: those that ``enlarge`` has stored; None without upscaling.
+            maps: that its controls have read.
 
         Raises:
             LeaseLostError: the job belongs to another execution now, or is gone.
@@ -93,6 +98,7 @@ class Publisher:
             images = self._kept(lease, len(pictures)) if stored is None else stored
             self._require_some(pictures, images)
             self._index(lease, pictures, images)
+            self._files.put_maps(lease, maps)
         except OSError as error:
             status = self._fail_unstored(lease, "the picture", error)
         except DeviceLostError:
@@ -240,8 +246,3 @@ class Publisher:
         log.exception("artifact store failed", job=lease.job_id)
         reason = f"{what} could not be stored: {error.strerror or type(error).__name__}"
         return self._leases.fail(lease, JobFailedError(reason))
-
-
-def stores_enlarged_alone(request: ResolvedRequest) -> bool:
-    """Whether a job's own pictures are not stored, since only larger ones are kept and nothing is chosen before."""
-    return request.upscale is not None and request.select is None

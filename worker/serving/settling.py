@@ -10,6 +10,7 @@ from jobs.queue.leases import Lease, Leases, Standing
 from jobs.status.job import JobStatus
 from worker.engine.tasks import Done
 from worker.engine.work import Failed, Finished, Outcome, Stopped, as_failure
+from worker.pictures.hints import shown_maps
 from worker.serving.enlarging import Enlarged
 from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.lane import Lane
@@ -106,9 +107,9 @@ class Settling:
         match outcome:
             case Finished() | Enlarged():
                 self._leases.renew(lease, execution.work.progress)  # the steps since the last renewal
-                return self._publisher.publish(
-                    lease, outcome.pictures, outcome.images if isinstance(outcome, Enlarged) else None
-                )
+                stored = outcome.images if isinstance(outcome, Enlarged) else None
+                maps = shown_maps(lease.generation, execution.work.inputs.hints)
+                return self._publisher.publish(lease, outcome.pictures, stored, maps)
             case Done():
                 return self._publisher.answer(lease, outcome)
             case Stopped() if execution.standing is Standing.CANCELED:

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from jobs.queue.leases import Lease
+from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
 from worker.pictures.picture import Picture
 from worker.pictures.writer import PictureWriter
@@ -123,3 +124,8 @@ def _wait(stored: Future[StoredImage | None] | None) -> None:
     if stored is not None:
         with suppress(BaseException):
             stored.exception()
+
+
+def stores_enlarged_alone(request: ResolvedRequest) -> bool:
+    """Whether a job's own pictures are not stored, since only larger ones are kept and nothing is chosen before."""
+    return request.upscale is not None and request.select is None

@@ -1,5 +1,8 @@
 """The pictures of a job, for dialects with pictures in their answers."""
 
+from collections.abc import Iterable
+
+from app.api.pictures.finished import find_map
 from app.api.pictures.formats import Format
 from app.api.pictures.store_access import reaching_the_store
 from app.api.services import Services
@@ -18,3 +21,13 @@ def stored_pictures(
     with reaching_the_store():
         pngs = [services.artifacts.get(stored.key) for stored in services.queue.images(job.id)]
     return [services.delivery.file(png, wanted, quality) for png in pngs]
+
+
+def stored_maps(services: Services, job: Job, numbers: Iterable[int]) -> list[bytes]:
+    """The maps that some controls of a job have read; none unless it has succeeded. Errors as above."""
+    with reaching_the_store():
+        return [
+            services.artifacts.get(find_map(services.queue, job.id, number))
+            for number in numbers
+            if number < len(job.maps)
+        ]

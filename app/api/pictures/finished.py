@@ -10,6 +10,7 @@ from app.api.services import Services
 from jobs.errors import JobNotFinishedError, UnknownImageError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job, StoredImage
+from jobs.storage.job_files import map_key
 
 _NAME = re.compile(r"([0-9]{1,4})(?:\.([a-z]+))?")
 
@@ -46,6 +47,24 @@ def find_picture(queue: JobQueue, job_id: str, index: int) -> StoredImage:
         )
     raise UnknownImageError(
         f"job {job_id} has {job.status} with {len(job.images)} pictures; there is no number {index}"
+    )
+
+
+def find_map(queue: JobQueue, job_id: str, number: int) -> str:
+    """Key of the map that a control of a job has read.
+
+    Raises:
+        UnknownJobError: there is no such job.
+        JobNotFinishedError: it has not succeeded yet.
+        UnknownImageError: it has no control of this number, or has read no map.
+    """
+    job, images = queue.get(job_id), queue.images(job_id)
+    if images and number < len(job.maps):
+        return map_key(images[0].key.rpartition("/")[0], number)
+    if not job.status.is_terminal:
+        raise JobNotFinishedError(f"job {job_id} is {job.status}; its maps can be had once it has succeeded")
+    raise UnknownImageError(
+        f"job {job_id} has {job.status} with {len(job.maps)} maps; there is no number {number}"
     )
 
 

@@ -6,7 +6,7 @@ from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
-from jobs.requests.conditions.controls import Preprocessor
+from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.presets import DEFAULT_PRESETS, MEASURED, PRESETS, GuidancePreset, PresetName
 from jobs.requests.samplers import SCHEDULES, SamplerName
 from jobs.resolve.objectives import regularizers_of

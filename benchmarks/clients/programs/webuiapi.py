@@ -118,6 +118,15 @@ def lists() -> None:
     api.util_wait_for_ready(check_interval=0.1)
 
 
+@call("controlnet_version, and controlnet_detect with each module of the list")
+def maps() -> None:
+    assert api.controlnet_version() == 3
+    with Image.open("table.png") as table:
+        for module in api.controlnet_module_list():
+            (found,) = api.controlnet_detect([table], module=module, processor_res=64).images
+            assert found.mode == "RGB", module
+
+
 @call("errors: RuntimeError with 401, and with the field")
 def errors() -> None:
     assert "401" in str(raised(RuntimeError, lambda: api_of("sk-stranger").txt2img(**SMALL)))

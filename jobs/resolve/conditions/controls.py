@@ -7,6 +7,7 @@ from jobs.catalog.controls import ControlCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.controls import Control, ResolvedControl
 from jobs.resolve.conditions.windows import require_a_step
+from jobs.resolve.maps import map_fields
 
 
 def resolve_controls(
@@ -28,13 +29,9 @@ def resolve_controls(
     for number, control in enumerate(asked):
         field = f"controls.{number}"
         known = _known(control, f"{field}.model", card, catalog)
-        if control.low > control.high:
-            raise InvalidRequestError(
-                f"an edge would begin at {control.high:g} and go on above {control.low:g}: give low up to high",
-                field=f"{field}.low",
-            )
-        given = control.model_dump(exclude={"preprocess"})
-        resolved.append(ResolvedControl(**given, preprocess=control.preprocess or known.preprocess))
+        own = control.model_dump(include={"weight", "start", "end", "mode"})
+        made = map_fields(control, known.preprocess, field)
+        resolved.append(ResolvedControl.model_validate({"model": known.id, **own, **made}))
         require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
 

@@ -17,12 +17,13 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.conditions.adapters import ResolvedAdapter
-from jobs.requests.conditions.controls import Preprocessor, ResolvedControl
+from jobs.requests.conditions.controls import ResolvedControl
 from jobs.requests.conditions.image_prompts import ResolvedImagePrompt
+from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import ResolvedPersonalization
-from jobs.requests.pictures import Picture
+from jobs.requests.pictures import Picture, Thumbnail
 from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.tasks import EmbeddingTask, EnlargeTask, LargerPicture, QueryTask, ScoreTask

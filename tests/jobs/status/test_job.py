@@ -56,6 +56,7 @@ def test_a_new_job_says_what_is_known_and_null_for_the_rest() -> None:
         "error": None,
         "metrics": {"queue_s": None, "execution_s": None},
         "webhook": None,
+        "maps": [],
         "urls": {
             "self": "/v1/jobs/abc",
             "cancel": "/v1/jobs/abc/cancel",

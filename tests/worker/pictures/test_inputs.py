@@ -23,8 +23,8 @@ from worker.engine.tasks import Done, run_task
 from worker.engine.work import Failed, Finished, Stopped, Work
 from worker.facts import Facts
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
 from worker.pictures.inputs import Inputs, StoredPicture, read_inputs
+from worker.pictures.levels import levels
 
 Ask = Callable[..., ResolvedRequest]
 JOB = "a" * 28

@@ -18,7 +18,7 @@ from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Yield
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 from worker.pictures.masking import canvas_for
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs

@@ -16,7 +16,7 @@ from worker.canvas import Canvas
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 from worker.pictures.picture import Picture
 from worker.sampling.inputs import SamplerInputs
 

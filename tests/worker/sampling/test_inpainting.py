@@ -22,7 +22,7 @@ from worker.calls import Decode, Denoise, Encode
 from worker.canvas import Canvas, canvas_of
 from worker.events import Yield
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 
 POCKET = "pocket-inpaint"
 EVERYTHING = mask_of(0, 0, 64, 64)

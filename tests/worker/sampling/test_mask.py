@@ -20,7 +20,7 @@ from tests.worker.sampling.test_source import DETERMINISTIC
 from worker.calls import Decode, Denoise
 from worker.events import Preview, Yield
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 from worker.sampling.rule import rms
 
 Ask = Callable[..., ResolvedRequest]

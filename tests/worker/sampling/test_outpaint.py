@@ -9,7 +9,7 @@ from jobs.requests.request import ResolvedRequest
 from tests.brought_pictures import scene
 from tests.worker.sampling.starting import MASK, canvas_with, from_picture, mask_of, run
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 
 NOTHING = mask_of(0, 0, 0, 0)
 

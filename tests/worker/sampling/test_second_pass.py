@@ -19,7 +19,7 @@ from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Compute, Preview, Stepped, Yield
 from worker.models.registry import ModelRegistry
-from worker.pictures.fitting import levels
+from worker.pictures.levels import levels
 from worker.pictures.picture import Picture
 from worker.pictures.upscaling import Upscaler, require_upscaler
 from worker.raster import quantized

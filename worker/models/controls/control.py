@@ -1,6 +1,9 @@
-"""A ControlNet in memory: a copy of a UNet's first half that reads a map (Zhang, Rao & Agrawala 2023)."""
+"""What reads a map beside a UNet, and adds what it finds to that."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
@@ -8,93 +11,113 @@ from torch import Tensor, nn
 
 from jobs.errors import ModelUnavailableError
 from worker.canvas import Canvas
-from worker.models.caches import EncodingCache
 from worker.models.device import Device
+from worker.rows import Emphasis
 
-HINTS = 32  # encoded maps that are kept, of 5 MB each for SD 1.5 at 512 px in fp32
-
-# Fields of both networks' configurations by which their residuals fit each other.
-_SHARED = (
-    "block_out_channels",
-    "layers_per_block",
-    "cross_attention_dim",
-    "encoder_hid_dim",
-    "addition_embed_type",
-)
+KEPT_MAPS = 32  # of each control, as it has read them: of 5 MB each for SD 1.5 at 512 px in fp32
 
 
-class Control:
-    """One ControlNet, frozen, on its device.
+class Place(StrEnum):
+    """Where a UNet takes an addition."""
+
+    SKIPS = "skips"  # on the skips, and behind the middle block
+    BLOCKS = "blocks"  # at the ends of the down blocks
+
+
+@dataclass(frozen=True)
+class Base:
+    """The model that a control runs beside.
+
+    Attributes:
+        unet: a ``UNet2DConditionModel``.
+        latent_channels: of what it denoises; it may read others after them.
+        latent_factor: pixels to a latent, a side.
+    """
+
+    unet: nn.Module
+    latent_channels: int
+    latent_factor: int
+
+
+@dataclass(frozen=True)
+class UNetCall:
+    """What a UNet is called with.
+
+    Attributes:
+        unet: beside which a control runs.
+        latents: [B, C, h, w], as the UNet reads them, without further channels.
+        timesteps: [B].
+        context: [B, L, D].
+    """
+
+    unet: nn.Module
+    latents: Tensor
+    timesteps: Tensor
+    context: Tensor
+
+    def of(self, rows: Tensor) -> "UNetCall":
+        """The call with some of its rows, by their numbers [G]."""
+        parts = (part.index_select(0, rows) for part in (self.latents, self.timesteps, self.context))
+        return UNetCall(self.unet, *parts)
+
+
+class Control(ABC):
+    """One network that reads maps, frozen, on its device.
 
     Attributes:
         id: in the catalog.
-        residuals_count: n + 1: one for each of the UNet's n skips, and one for its middle.
-        encode_maps: canvases of one shape to the maps' encodings [N, c, h, w], on the device. Keeps the latest: they
-            depend on nothing else.
+        place: of its additions.
     """
 
-    def __init__(self, control_id: str, network: Any, device: Device) -> None:
-        """Take a network on its device apart: the encoder of maps is called once for each.
+    place: Place
 
-        Args:
-            control_id: in the catalog.
-            network: diffusers' ``ControlNetModel``.
-            device: of its weights.
-        """
+    def __init__(self, control_id: str) -> None:
         self.id = control_id
-        self.config: Mapping[str, Any] = dict(network.config)
-        self.residuals_count = len(network.controlnet_down_blocks) + 1
-        self._encoder, self._network, self._device = network.controlnet_cond_embedding, network, device
-        network.controlnet_cond_embedding = nn.Identity()
-        network.register_to_config(controlnet_conditioning_channel_order="rgb")  # maps are turned before
-        device.choose_attention(network)
-        self.encode_maps: EncodingCache[Canvas] = EncodingCache(
-            self._encode_maps, lambda canvas: canvas.digest, size=HINTS
-        )
 
     @property
+    @abstractmethod
     def networks(self) -> tuple[nn.Module, ...]:
         """All that it holds in memory."""
-        return self._network, self._encoder
 
-    def require_fit(self, unet: Mapping[str, Any], latent_channels: int, latent_factor: int) -> None:
-        """Refuse a UNet that it was not copied from, by the configurations.
+    @abstractmethod
+    def require_fit(self, base: Base) -> None:
+        """Refuse a UNet that it was not made for.
 
         Raises:
-            ModelUnavailableError: they differ in what the residuals' shapes depend on.
+            ModelUnavailableError: it was made for another.
         """
-        own = {**self.config, "factor": 2 ** (len(self.config["conditioning_embedding_out_channels"]) - 1)}
-        other = {**unet, "in_channels": latent_channels, "factor": latent_factor}
-        for field in (*_SHARED, "in_channels", "factor"):
-            if _plain(own.get(field)) != _plain(other.get(field)):
-                raise ModelUnavailableError(
-                    f"control {self.id!r} was made for another model: its {field} is {own.get(field)}, "
-                    f"and this model's is {other.get(field)}"
-                )
 
-    @torch.no_grad()
-    def _encode_maps(self, canvases: Sequence[Canvas]) -> Tensor:
-        pixels = torch.stack([canvas.pixels for canvas in canvases]).to(self._device.device).float() / 255
-        if self.config.get("controlnet_conditioning_channel_order") == "bgr":
-            pixels = pixels.flip(1)
-        encoded: Tensor = self._encoder(pixels.to(self._device.dtype))
-        return encoded
+    @abstractmethod
+    def read(self, canvases: Sequence[Canvas]) -> tuple[Tensor, ...]:
+        """What depends on N maps of one shape alone, each [N, ...], on the device. Keeps the latest."""
 
-    def residuals(
-        self, latents: Tensor, timesteps: Tensor, context: Tensor, maps: Tensor
-    ) -> tuple[Tensor, ...]:
-        """What is added to the UNet's skips and to its middle, each [B, c, h, w].
+    @abstractmethod
+    def additions(self, call: UNetCall, read: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What a UNet adds in a call of B rows, in its order, each [B, c, h, w]; ``read`` is of B maps."""
 
-        Args:
-            latents: [B, C, h, w], as the UNet reads them, without further channels.
-            timesteps: [B].
-            context: [B, L, D].
-            maps: as encoded, [B, c, h, w].
-        """
-        down, middle = self._network(latents, timesteps, context, maps, return_dict=False)
-        return (*down, middle)
+    @abstractmethod
+    def scales(self, weight: float, emphasis: Emphasis) -> list[float]:
+        """What each of its additions is multiplied by."""
+
+    def refuse(self, what: str, own: object, other: object) -> ModelUnavailableError:
+        """The error of a UNet of another model."""
+        return ModelUnavailableError(
+            f"control {self.id!r} was made for another model: its {what} is {own}, and this model's is {other}"
+        )
 
 
-def _plain(value: object) -> object:
-    """A field that both write alike: a list as the tuple of it."""
+def levels_of(canvases: Sequence[Canvas], device: Device) -> Tensor:
+    """The pixels of maps, [N, 3, H, W] in [0, 1], in the device's format."""
+    pixels = torch.stack([canvas.pixels for canvas in canvases]).to(device.device).float() / 255
+    return pixels.to(device.dtype)
+
+
+def plain(value: object) -> object:
+    """A field that configurations write alike: a list as the tuple of it."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def config_of(network: nn.Module) -> Mapping[str, Any]:
+    """The configuration of a network of diffusers."""
+    config: Mapping[str, Any] = dict(network.config)  # type: ignore[arg-type]  # a mapping, not a module
+    return config

@@ -18,7 +18,7 @@ from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
 from worker.models.checkpointing import checkpoint_activations
 from worker.models.controls.batching import Controls
-from worker.models.controls.control import Control
+from worker.models.controls.control import Base, Control, UNetCall
 from worker.models.controls.held import NOTHING, Held
 from worker.models.device import Device
 from worker.models.families import original
@@ -145,15 +145,14 @@ class StableDiffusion(Denoiser):
     def _residuals(
         self, controls: Controls | None, latents: Tensor, timesteps: Tensor, context: Tensor
     ) -> dict[str, Any]:
-        """What ControlNets add to the UNet, as it takes them."""
+        """What controls add to the UNet, as it takes them."""
         if controls is None:
             return {}
         own = latents[:, : self.facts.latent_channels]
-        *down, middle = controls.residuals(own, timesteps, context)
-        return {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return controls.for_unet(UNetCall(self._unet, own, timesteps, context))
 
     def require_control(self, control: Control) -> None:
-        control.require_fit(self._unet.config, self.facts.latent_channels, self.facts.latent_factor)
+        control.require_fit(Base(self._unet, self.facts.latent_channels, self.facts.latent_factor))
 
     def require_image_prompt(self, adapter: ImagePromptAdapter) -> None:
         adapter.require_fit(self._unet)

@@ -11,11 +11,11 @@ from worker.models.families.family import Family
 from worker.models.loading.description import family_in
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import read_shapes
-from worker.models.loading.hub import fetch
+from worker.models.loading.hub import Hosted, fetch
 from worker.models.loading.layout import CLIP_WEIGHTS, INDEX, network_files
 
 
-def locate(card: ModelCard | ClipCard) -> Path:
+def locate(card: Hosted) -> Path:
     """The local folder or file of a model, fetched from the hub at its pinned revision if need be.
 
     Raises:
@@ -85,7 +85,7 @@ def _names(folder: Path) -> Iterator[str]:
                 yield file.relative_to(folder).as_posix()
 
 
-def _find(card: ModelCard | ClipCard) -> Path:
+def _find(card: Hosted) -> Path:
     if card.hub is not None:
         return fetch(card)
     path = card.path

@@ -7,16 +7,19 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download, snapshot_download
 
 from jobs.catalog.catalog import ClipCard, ModelCard
+from jobs.catalog.controls import ControlCard
 from jobs.errors import ModelUnavailableError
 from worker.models.families.family import Family
 from worker.models.loading.description import family_in
-from worker.models.loading.layout import INDEX, clip_files, diffusion_files
+from worker.models.loading.layout import CONFIG, INDEX, NETWORK_STEM, alone, clip_files, diffusion_files
 
 # Of a repository that only describes checkpoints which came as one file.
 _DESCRIPTIONS = ["*.json", "*.txt"]
 
+Hosted = ModelCard | ClipCard | ControlCard
 
-def fetch(card: ModelCard | ClipCard) -> Path:
+
+def fetch(card: Hosted) -> Path:
     """The folder of a hub's model at its pinned revision, in the ordinary cache.
 
     Raises:
@@ -38,9 +41,9 @@ def fetch(card: ModelCard | ClipCard) -> Path:
         raise ModelUnavailableError(f"{card.id}: {card.hub} cannot be fetched: {error}") from error
 
 
-def _family(card: ModelCard | ClipCard, names: Iterable[str]) -> Family | None:
-    """The family of a diffusion model, from the one file that names it; None for a CLIP."""
-    if isinstance(card, ClipCard):
+def _family(card: Hosted, names: Iterable[str]) -> Family | None:
+    """The family of a diffusion model, from the one file that names it; None for what is none."""
+    if not isinstance(card, ModelCard):
         return None
     if INDEX not in names:
         raise ModelUnavailableError(f"it holds no {INDEX}")
@@ -48,22 +51,24 @@ def _family(card: ModelCard | ClipCard, names: Iterable[str]) -> Family | None:
     return family_in(Path(hf_hub_download(card.hub, INDEX, revision=card.revision)).parent)
 
 
-def files_read(card: ModelCard | ClipCard, names: Iterable[str], family: Family | None) -> list[str]:
+def files_read(card: Hosted, names: Iterable[str], family: Family | None) -> list[str]:
     """Which files of a repository are read of a model.
 
     Args:
         card: of the model.
         names: of all files.
-        family: of a diffusion model; None for a CLIP.
+        family: of a diffusion model; None for what is none.
 
     Raises:
         ModelUnavailableError: they are not those of a model that can be loaded.
     """
     names = list(names)
-    if family is None:
+    if isinstance(card, ControlCard):
+        read = [CONFIG, *alone(names, NETWORK_STEM, card.variant)]
+    elif isinstance(card, ClipCard):
         read = clip_files(names)
     else:
-        assert isinstance(card, ModelCard)
+        assert family is not None
         read = diffusion_files(names, family.stems, family.tokenizers, card.variant)
     return [*read, *(name for name in card.sha256 if name not in read)]
 
@@ -80,7 +85,7 @@ def fetch_descriptions(repository: str) -> Path:
         return Path(snapshot_download(repository, allow_patterns=_DESCRIPTIONS, local_files_only=True))
 
 
-def _cached(card: ModelCard | ClipCard, unreachable: Exception) -> Path:
+def _cached(card: Hosted, unreachable: Exception) -> Path:
     """The files that were fetched before; loading them names those that are missing."""
     assert card.hub is not None
     try:

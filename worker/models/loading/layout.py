@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from jobs.errors import ModelUnavailableError
 
 INDEX = "model_index.json"
+CONFIG = "config.json"
+NETWORK_STEM = "diffusion_pytorch_model"
 CLIP_WEIGHTS = "open_clip_model.safetensors"
 CLIP_CONFIG = "open_clip_config.json"
 _TOKENIZER = (
@@ -75,6 +77,12 @@ def diffusion_files(
     described |= {f"{name}/config.json" for name in stems}
     weights = [file for files in network_files(names, stems, variant).values() for file in files]
     return [*(name for name in names if name in described), *weights]
+
+
+def alone(names: Iterable[str], stem: str, variant: str | None = None) -> list[str]:
+    """The safetensors files of a folder that holds one network; arguments and errors as for ``network_files``."""
+    (chosen,) = network_files((f"network/{name}" for name in names), {"network": stem}, variant).values()
+    return [name.removeprefix("network/") for name in chosen]
 
 
 def clip_files(names: Iterable[str]) -> list[str]:

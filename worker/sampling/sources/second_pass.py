@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from jobs.errors import JobFailedError
+from jobs.pictures.fitting import FINE, fitted
 from jobs.requests.enlarging import LATENT_MODES, NETWORKS, HiresUpscaler, ResolvedHires
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.start.init import Fit
@@ -18,7 +19,7 @@ from worker.calls import DECODINGS, Decode, Encode
 from worker.canvas import canvas_of
 from worker.events import Compute, Yield
 from worker.facts import ModelFacts
-from worker.pictures.fitting import FINE, fitted, levels
+from worker.pictures.levels import levels
 from worker.pictures.upscaling import FACTOR, held_upscaler
 from worker.raster import Raster, quantized
 from worker.sampling.sources.source import Source

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from app.api.dialects.a1111.request import TextToImage
-from app.api.dialects.stored_pictures import stored_pictures
+from app.api.dialects.stored_pictures import stored_maps, stored_pictures
 from app.api.services import Services
 from jobs.requests.labels import LABELS, SCHEDULE_LABELS, hires_fields
 from jobs.status.job import Job, JobStatus
@@ -17,12 +17,15 @@ from jobs.status.job import Job, JobStatus
 def made_response(services: Services, job: Job, body: TextToImage) -> dict[str, Any]:
     """The answer to ``txt2img`` and ``img2img``; without pictures if the job was interrupted.
 
+    The maps of its ControlNets come after the pictures, as the extension appends them.
+
     Raises:
         LodestarError: as for ``stored_pictures``.
     """
     pictures = stored_pictures(services, job)
+    shown = [*pictures, *stored_maps(services, job, body.shown_maps)] if body.send_images else []
     return {
-        "images": [b64encode(png).decode() for png in pictures] if body.send_images else [],
+        "images": [b64encode(png).decode() for png in shown],
         "parameters": body.echo(),
         "info": json.dumps(_info(services, job, body, [_infotext(png) for png in pictures])),
     }

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.dialects.a1111 import control_units
+from app.api.dialects.a1111.controlnet import units
 from jobs.errors import InvalidRequestError
 from jobs.requests.guidance import Guidance
 
@@ -26,9 +26,9 @@ def guidance_of(scripts: dict[str, Any]) -> dict[str, Any] | None:
     for title, script in scripts.items():
         if title.lower() == TITLE.lower():
             ours = _named(script)
-        elif title.lower() != control_units.TITLE and not _asks_for_nothing(script):
+        elif title.lower() != units.TITLE and not _asks_for_nothing(script):
             raise InvalidRequestError(
-                f"there is no script {title!r}; there are: {TITLE}, {control_units.TITLE}",
+                f"there is no script {title!r}; there are: {TITLE}, {units.TITLE}",
                 field=f"alwayson_scripts.{title}",
             )
     return ours if ours is not None and ours.pop("enabled", True) else None

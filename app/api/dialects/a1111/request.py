@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from app.api.dialects.a1111 import control_units, guidance, hires, image_prompt_units, networks
+from app.api.dialects.a1111 import guidance, hires, networks
+from app.api.dialects.a1111.controlnet import image_prompts, units
 from app.api.dialects.a1111.hires import HiresFix
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
@@ -32,8 +33,8 @@ NAMES = {
     "mask.area": "inpaint_full_res",
     "mask.padding": "inpaint_full_res_padding",
     "adapters": "prompt",
-    "controls": control_units.FIELD,
-    "image_prompts": control_units.FIELD,
+    "controls": units.FIELD,
+    "image_prompts": units.FIELD,
     **hires.NAMES,
 }
 # Clients may send all options at once, and most change nothing here.
@@ -89,9 +90,15 @@ class TextToImage(HiresFix):
         """That of ``img2img``, which ControlNets without a picture read."""
         return None
 
+    @property
+    def shown_maps(self) -> tuple[int, ...]:
+        """Numbers of the controls whose maps the answer has."""
+        used = units.map_units(units.script_in(self.alwayson_scripts or {}))
+        return tuple(number for number, (_, unit) in enumerate(used) if unit.save_detected_map)
+
     def notes(self) -> tuple[str, ...]:
         """A sentence on everything that is taken without its full effect."""
-        notes: tuple[str, ...] = ()
+        notes = units.notes_of(self.alwayson_scripts or {})
         sampler = self.sampler_name or self.sampler_index or ""
         if drawn_by := substitute(sampler):
             notes += (f"sampler {sampler!r} is not served, so {drawn_by} draws instead",)
@@ -174,15 +181,15 @@ def to_native(
 
 def _controls(body: TextToImage, card: ModelCard) -> list[dict[str, Any]]:
     """The native controls of its units."""
-    script = control_units.script_in(body.alwayson_scripts or {})
-    return control_units.controls_of(script, body.steps or card.steps, body.first_picture)
+    script = units.script_in(body.alwayson_scripts or {})
+    return units.controls_of(script, body.steps or card.steps, body.first_picture)
 
 
 def _image_prompts(body: TextToImage, card: ModelCard, catalog: Catalog) -> list[dict[str, Any]]:
     """The native image prompts of its units."""
-    script = control_units.script_in(body.alwayson_scripts or {})
+    script = units.script_in(body.alwayson_scripts or {})
     steps = body.steps or card.steps
-    return image_prompt_units.image_prompts_of(script, catalog, steps, body.first_picture)
+    return image_prompts.image_prompts_of(script, catalog, steps, body.first_picture)
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:

@@ -7,11 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from app.api.access.keys.needs import needs, needs_key, public
-from app.api.dialects.a1111 import control_units, image_prompt_units
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
-from jobs.requests.conditions.controls import MAX_CONTROLS
 from jobs.status.workers import WorkerInfo
 
 router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
@@ -47,35 +45,6 @@ def ping() -> dict[str, Any]:
 def get_app_id(services: TheServices) -> dict[str, int]:
     """A number of this run of the server."""
     return {"app_id": int(services.catalog_read_at.timestamp() * 1000)}
-
-
-@router.get("/controlnet/model_list")
-@needs_key
-def list_control_models(services: TheServices) -> dict[str, list[str]]:
-    """The ControlNets of the catalog, and the adapters for image prompts."""
-    catalog = services.catalog
-    return {"model_list": [card.id for card in (*catalog.controls, *catalog.image_prompts)]}
-
-
-@router.get("/controlnet/module_list")
-@needs_key
-def list_control_modules() -> dict[str, list[str]]:
-    """What makes maps, and what tells of pictures, by the extension's names."""
-    return {"module_list": [*control_units.MODULES, *image_prompt_units.MODULES]}
-
-
-@router.get("/controlnet/version")
-@needs_key
-def get_control_version() -> dict[str, int]:
-    """The version of the extension's API that units are read by."""
-    return {"version": 3}
-
-
-@router.get("/controlnet/settings")
-@needs_key
-def get_control_settings() -> dict[str, int]:
-    """How many units a request may have on."""
-    return {"control_net_unit_count": MAX_CONTROLS}
 
 
 def _ram() -> dict[str, int]:

@@ -64,4 +64,15 @@ def test_image_prompt_adapters_are_listed_without_their_files(client: TestClient
 
 
 def test_controlnets_are_listed_with_what_makes_their_maps(client: TestClient) -> None:
-    assert client.get("/v1/controls").json() == {"data": [], "preprocessors": ["none", "canny", "invert"]}
+    answer = client.get("/v1/controls").json()
+    assert answer["data"] == []
+    assert answer["preprocessors"] == [
+        "none",
+        "canny",
+        "lineart",
+        "scribble",
+        "xdog",
+        "tile",
+        "shuffle",
+        "invert",
+    ]

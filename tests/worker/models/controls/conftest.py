@@ -1,15 +1,20 @@
 """A tiny Stable Diffusion with ControlNets of random numbers."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
+from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedding
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.catalog.controls import ControlCard
 from tests.worker.models.families import checkpoints
+from worker.models.controls.first_half import FirstHalf
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
@@ -28,6 +33,55 @@ def control(unet: Any, seed: int, **config: Any) -> ControlNetModel:
         last = network.controlnet_cond_embedding.conv_out
         last.weight.copy_(torch.randn(last.weight.shape, generator=rng))
     return network
+
+
+def control_lora(unet: Any, seed: int, factor: int, rank: int = 2) -> dict[str, Tensor]:
+    """The tensors of a Control-LoRA of random numbers, in the format of ``borrowing``."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def random(*shape: int, scale: float) -> Tensor:
+        return scale * torch.randn(shape, generator=rng)
+
+    half = FirstHalf(unet, unet.config.in_channels)
+    tensors = {}
+    for name, layer in half.unet.named_modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            out, *ins = layer.weight.shape
+            tensors[f"{name}.lora_A.weight"] = random(rank, *ins, scale=0.1)
+            tensors[f"{name}.lora_B.weight"] = random(out, rank, *[1] * (len(ins) - 1), scale=0.2)
+    tensors["conv_in.bias"] = random(half.widths[0], scale=0.2)
+    for number, width in enumerate(half.widths):
+        name = f"controlnet_down_blocks.{number}" if number + 1 < len(half.widths) else "controlnet_mid_block"
+        tensors[f"{name}.weight"] = random(width, width, 1, 1, scale=0.3)
+        tensors[f"{name}.bias"] = random(width, scale=0.1)
+    channels = tuple(8 * (level + 1) for level in range(factor.bit_length()))
+    hint = ControlNetConditioningEmbedding(half.widths[0], 3, channels)
+    last = hint.conv_out.weight
+    for name, tensor in hint.state_dict().items():
+        random_ones = random(*tensor.shape, scale=0.3 if tensor.shape == last.shape else 0.1)
+        tensors[f"controlnet_cond_embedding.{name}"] = random_ones
+    return tensors
+
+
+def merged(unet: Any, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the UNet's first half with a Control-LoRA's changes."""
+    own: dict[str, Tensor] = FirstHalf(unet, unet.config.in_channels).unet.state_dict()
+    for name, tensor in tensors.items():
+        layer, _, kind = name.rpartition(".lora_A.")
+        if layer:
+            up = tensors[f"{layer}.lora_B.weight"].flatten(1)
+            own[f"{layer}.{kind}"] = own[f"{layer}.{kind}"] + (up @ tensor.flatten(1)).view(
+                len(up), *tensor.shape[1:]
+            )
+    return own | {name: tensor for name, tensor in tensors.items() if name in own}
+
+
+def described(folder: Path, tensors: dict[str, Tensor], **config: Any) -> Path:
+    """A folder with a Control-LoRA."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"_class_name": "ControlLora", **config}))
+    save_file(tensors, folder / "diffusion_pytorch_model.safetensors")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,17 @@ from typing import ClassVar
 
 import huggingface_hub.constants
 import pytest
+from diffusers import T2IAdapter
 
 from jobs.catalog.catalog import ModelCard
+from jobs.catalog.controls import ControlCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import written
+from worker.models.controls.loading import control_parameters, load_control
 from worker.models.device import Device
 from worker.models.loading.diffusion import load_diffusion
+from worker.models.loading.digests import Digests
 from worker.settings import WorkerSettings
 
 REVISION = "0123456789" * 4
@@ -120,3 +124,15 @@ def test_of_one_that_is_served_the_files_that_are_read_are_fetched_once(hub: typ
     assert len(hub.fetched) == len(set(hub.fetched))
     assert "unet/diffusion_pytorch_model.safetensors" in hub.fetched
     assert "v1-5-pruned.safetensors" not in hub.fetched
+
+
+def test_of_a_controls_repository_its_folder_is_fetched(hub: type[Hub]) -> None:
+    adapter = T2IAdapter(channels=[32, 64], num_res_blocks=1, downscale_factor=2)
+    adapter.save_pretrained(hub.folder, variant="fp16")
+    adapter.save_pretrained(hub.folder)
+    (hub.folder / "image.png").write_bytes(b"megabytes")
+    card = ControlCard(id="edges", hub="example/m", revision=REVISION, variant="fp16")
+    device = Device(WorkerSettings(device="cpu", dtype="fp32"))
+    assert control_parameters(card) == sum(each.numel() for each in adapter.parameters())
+    assert load_control(card, device, Digests()).id == "edges"
+    assert sorted(hub.fetched) == ["config.json", "diffusion_pytorch_model.fp16.safetensors"]

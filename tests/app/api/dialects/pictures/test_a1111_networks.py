@@ -10,7 +10,9 @@ import webuiapi
 from PIL import Image
 
 from app.api.settings import ApiSettings
+from jobs.pictures.maps.detection import map_of
 from jobs.requests.conditions.adapters import ResolvedAdapter
+from jobs.requests.conditions.maps import ResolvedMap
 from tests.app.api.dialects.conftest import FirstJob
 from tests.app.api.dialects.test_a1111 import client_of, failure
 from tests.brought_pictures import encoded, scene
@@ -77,7 +79,8 @@ def test_the_clients_own_units_are_served(
         ),
         webuiapi.ControlNetUnit(enabled=False, model="edges"),
     ]
-    client.txt2img(**ASKED, controlnet_units=controls)
+    # Without scripts of its own, the client would send these units with all later calls of its process.
+    client.txt2img(**ASKED, controlnet_units=controls, alwayson_scripts={})
     (control,) = first_job().generation.controls
     assert (control.model, control.weight, control.mode, control.preprocess) == (
         "edges",
@@ -98,6 +101,18 @@ def test_the_clients_own_units_are_served(
         ({"resize_mode": 2}, {"fit": "pad"}),
         ({"module": "canny", "threshold_a": 50, "threshold_b": 90}, {"low": 50, "high": 90}),
         ({"module": "none", "guidance": 1}, {"preprocess": "none", "end": 1}),
+        ({"module": "canny", "threshold_a": 90, "threshold_b": 50}, {"low": 50, "high": 90}),
+        ({"module": "canny", "threshold_a": -1, "threshold_b": 64}, {"low": 64, "high": 100}),
+        ({"module": "Lineart_Standard (from white bg & black line)"}, {"preprocess": "lineart"}),
+        ({"module": "scribble_xdog", "threshold_a": 20}, {"preprocess": "xdog", "threshold": 20}),
+        ({"module": "scribble_xdog"}, {"preprocess": "xdog", "threshold": 32}),
+        ({"module": "scribble_thr", "threshold_a": 64}, {"preprocess": "scribble", "threshold": 127}),
+        ({"module": "tile_resample"}, {"preprocess": "tile", "downsample": 1}),
+        ({"module": "tile_resample", "threshold_a": 3}, {"preprocess": "tile", "downsample": 3}),
+        ({"module": "shuffle", "processor_res": 256}, {"preprocess": "shuffle", "resolution": 256}),
+        ({"module": "canny", "processor_res": 512, "pixel_perfect": True}, {"resolution": None}),
+        ({"module": "canny", "processor_res": -1}, {"resolution": None}),
+        ({"module": "canny", "processor_res": 4096}, {"resolution": 2048}),
     ],
 )
 def test_the_fields_of_a_unit_mean_what_they_mean_natively(
@@ -150,6 +165,7 @@ def test_a_unit_of_an_ip_adapter_is_an_image_prompt(
         ({"enabled": True}, "has no picture"),
         ({"image": "x", "weight": 3}, "less than or equal to 2"),
         ({"image": "x", "control_mode": 7}, "is none of"),
+        ({"image": "x", "ipadapter_input": ["gASV"]}, "pickle"),
     ],
 )
 def test_a_unit_that_cannot_be_served_is_refused_by_its_field(
@@ -166,6 +182,76 @@ def test_a_unit_that_is_no_object_is_refused_in_words(client: webuiapi.WebUIApi,
     status, answer = failure(lambda: client.txt2img(**ASKED, alwayson_scripts=scripts))
     assert status == 422
     assert answer["errors"] == "alwayson_scripts.controlnet.args.0: a unit is an object of its fields"
+
+
+def test_maps_come_after_the_pictures_unless_a_unit_keeps_its_own_back(
+    client: webuiapi.WebUIApi, working: None, first_job: FirstJob
+) -> None:
+    image = b64encode(encoded(scene(32, 32))).decode()
+    units = [
+        {"model": "edges", "image": image},
+        {"model": "edges", "image": image, "save_detected_map": False},
+        {"model": "edges", "image": image, "module": "tile"},
+    ]
+    scripts = {"ControlNet": {"args": units}}
+    result = client.txt2img(**ASKED, batch_size=2, alwayson_scripts=scripts)
+    assert len(result.images) == 2 + 2
+    assert len(result.info["all_seeds"]) == 2
+    maps = first_job().maps
+    assert len(maps) == 3
+    # The played worker tints them by their numbers.
+    assert [picture.getpixel((0, 0))[2] for picture in result.images[2:]] == [0, 2]
+    assert len(client.txt2img(**ASKED).images) == 1
+
+
+def test_fields_of_a_unit_that_have_no_effect_are_named(client: webuiapi.WebUIApi, working: None) -> None:
+    unserved = {
+        "hr_option": "Low res only",
+        "advanced_weighting": [1.0] * 13,
+        "union_control_type": "Unknown",
+    }
+    image = b64encode(encoded(scene(32, 32))).decode()
+    notes = client.txt2img(**ASKED, **unit(image=image, **unserved)).info["notes"]
+    assert notes == ["advanced_weighting, hr_option of ControlNet unit 0 have no effect here"]
+    assert client.txt2img(**ASKED, **unit(image=image, hr_option="Both")).info["notes"] == []
+
+
+@pytest.mark.parametrize(
+    "module", ["none", "canny", "lineart_standard", "scribble", "shuffle", "tile", "invert"]
+)
+def test_the_client_gets_maps_without_a_job(client: webuiapi.WebUIApi, module: str) -> None:
+    found = client.controlnet_detect([scene(96, 64), scene(64, 96)], module=module, processor_res=128)
+    keeps = module in {"none", "tile"}
+    assert found.info == "Success"
+    assert [each.size for each in found.images] == (
+        [(96, 64), (64, 96)] if keeps else [(192, 128), (128, 192)]
+    )
+
+
+def test_a_map_without_a_job_is_the_one_that_a_job_would_read(client: webuiapi.WebUIApi) -> None:
+    fields = {"controlnet_module": "canny", "controlnet_threshold_a": 20, "controlnet_threshold_b": 40}
+    image = b64encode(encoded(scene(64, 64))).decode()
+    asked = {**fields, "controlnet_input_images": [image], "controlnet_processor_res": 64}
+    (made,) = client.custom_post("controlnet/detect", payload=asked).images
+    how = ResolvedMap.model_validate({"image": image, "preprocess": "canny", "low": 20, "high": 40})
+    assert made.tobytes() == map_of(scene(64, 64), how, (64, 64), 0).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("module", "images", "code", "reason"),
+    [
+        ("canny", [], 422, "there is no picture"),
+        ("openpose", [b64encode(b"a").decode()], 501, "needs a network of its own"),
+        ("canny", [b64encode(b"no picture").decode()], 422, "controlnet_images.0"),
+    ],
+)
+def test_what_has_no_map_is_refused(
+    client: webuiapi.WebUIApi, module: str, images: list[str], code: int, reason: str
+) -> None:
+    fields = {"controlnet_module": module, "controlnet_images": images}
+    status, answer = failure(lambda: client.custom_post("controlnet/detect", payload=fields))
+    assert status == code
+    assert reason in str(answer)
 
 
 def test_what_the_clients_interface_asks_first_is_answered(client: webuiapi.WebUIApi) -> None:

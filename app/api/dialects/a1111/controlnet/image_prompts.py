@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.api.dialects.a1111.control_units import Unit, used_units
+from app.api.dialects.a1111.controlnet.units import FIELD, Unit, used_units
 from app.api.dialects.refusals import NotSupportedError
 from jobs.catalog.catalog import Catalog
 from jobs.catalog.image_prompts import ImagePromptCard
@@ -28,8 +28,8 @@ def image_prompts_of(
         NotSupportedError: it would need another network.
     """
     return [
-        _image_prompt(unit, field, catalog, steps, picture)
-        for field, unit in used_units(script)
+        _image_prompt(unit, f"{FIELD}.{number}", catalog, steps, picture)
+        for number, unit in used_units(script)
         if unit.is_image_prompt
     ]
 

@@ -1,10 +1,8 @@
 """Brings a picture to the size of the one to be made."""
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from PIL.Image import Resampling
-from torch import Tensor
 
 from jobs.requests.start.init import Fit
 
@@ -33,11 +31,6 @@ def fitted(
             return ImageOps.fit(picture, (width, height), resample)
         case Fit.PAD:
             return _padded(ImageOps.contain(picture, (width, height), resample), width, height)
-
-
-def levels(picture: Image.Image) -> Tensor:
-    """A picture as uint8 [C, H, W], a quarter of its size in float32."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:

@@ -5,23 +5,17 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from app.api.dialects.a1111.controlnet.modules import BY_DEFAULT, map_fields
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
 from jobs.errors import InvalidRequestError
-from jobs.requests.conditions.controls import MAX_CONTROLS, ControlMode, Preprocessor
+from jobs.requests.conditions.controls import MAX_CONTROLS, ControlMode
 from jobs.requests.start.init import Fit
 from jobs.wire import AtMost
 
 TITLE = "controlnet"
 FIELD = f"alwayson_scripts.{TITLE}.args"
 
-# By the extension's names. The words in brackets are a part of one.
-MODULES = {
-    "none": Preprocessor.NONE,
-    "canny": Preprocessor.CANNY,
-    "invert": Preprocessor.INVERT,
-    "invert (from white bg & black line)": Preprocessor.INVERT,
-}
 _MODES: dict[int | str, ControlMode] = {
     0: ControlMode.BALANCED,
     "balanced": ControlMode.BALANCED,
@@ -42,8 +36,16 @@ _FITS: dict[int | str, Fit] = {
     "outer fit (shrink to fit)": Fit.PAD,
     "envelope (outer fit)": Fit.PAD,
 }
-_BY_DEFAULT = -1  # of thresholds
 _IMAGE_PROMPT = "ip-adapter"  # what the modules of units begin with whose picture is no map
+# Fields of a unit that would change the picture, by the values with which they do not.
+_UNSERVED: dict[str, tuple[Any, ...]] = {
+    "advanced_weighting": (),
+    "effective_region_mask": (),
+    "hr_option": ("both", 0),
+    "mask": (),
+    "mask_image": (),
+    "union_control_type": ("unknown",),
+}
 
 
 class Unit(LeavesOut):
@@ -57,13 +59,24 @@ class Unit(LeavesOut):
     weight: float = Field(1.0, ge=0, le=2)
     image: str | dict[str, Any] | None = None
     input_image: str | dict[str, Any] | None = None
-    threshold_a: float = _BY_DEFAULT
-    threshold_b: float = _BY_DEFAULT
+    processor_res: int = BY_DEFAULT
+    pixel_perfect: bool = False
+    threshold_a: float = BY_DEFAULT
+    threshold_b: float = BY_DEFAULT
     guidance_start: float = Field(0.0, ge=0, le=1)
     guidance_end: float | None = Field(None, ge=0, le=1)
     guidance: float | None = Field(None, ge=0, le=1)  # a former name of its end
     control_mode: int | str = 0
     resize_mode: int | str = 1
+    save_detected_map: bool = True
+    # Of a picture with a mask, and what would need it or more than one map.
+    advanced_weighting: Any = None
+    effective_region_mask: Any = None
+    hr_option: Any = None
+    mask: Any = None
+    mask_image: Any = None
+    union_control_type: Any = None
+    ipadapter_input: Any = None
 
     @property
     def picture(self) -> str | None:
@@ -96,7 +109,12 @@ class Unit(LeavesOut):
 
         Raises:
             InvalidRequestError: there is no picture.
+            NotSupportedError: it has one as a pickle.
         """
+        if self.ipadapter_input is not None:
+            raise NotSupportedError(
+                "ipadapter_input is a pickle, which can run code", field=f"{field}.ipadapter_input"
+            )
         image = self.picture or picture
         if image is None:
             raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
@@ -107,6 +125,16 @@ class Unit(LeavesOut):
             "start": self.guidance_start,
             "end": _end(1.0 if end is None else end, steps),
         }
+
+    @property
+    def unserved(self) -> list[str]:
+        """Names of its fields that have no effect here, and would have one there."""
+        values = {name: getattr(self, name) for name in _UNSERVED}
+        return [
+            name
+            for name, value in values.items()
+            if value and (value.lower() if isinstance(value, str) else value) not in _UNSERVED[name]
+        ]
 
 
 class _Units(LeavesOut):
@@ -125,19 +153,33 @@ def controls_of(script: Any, steps: int, picture: str | None = None) -> list[dic
         InvalidRequestError: a unit cannot be read or has no picture; or there are too many.
         NotSupportedError: its map would need a network.
     """
-    used = [(field, unit) for field, unit in used_units(script) if not unit.is_image_prompt]
+    used = map_units(script)
     if len(used) > MAX_CONTROLS:
         raise InvalidRequestError(f"{len(used)} units are on, and {MAX_CONTROLS} may be", field=FIELD)
-    return [_control(unit, field, steps, picture) for field, unit in used]
+    return [_control(unit, f"{FIELD}.{number}", steps, picture) for number, unit in used]
 
 
-def used_units(script: Any) -> list[tuple[str, Unit]]:
-    """The units of a script that ask for anything, each with its field.
+def used_units(script: Any) -> list[tuple[int, Unit]]:
+    """The units of a script that are on, with their numbers.
 
     Raises:
         InvalidRequestError: one cannot be read.
     """
-    return [(f"{FIELD}.{number}", unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+    return [(number, unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+
+
+def map_units(script: Any) -> list[tuple[int, Unit]]:
+    """Those of them whose pictures are maps, or become maps; raises as ``used_units``."""
+    return [(number, unit) for number, unit in used_units(script) if not unit.is_image_prompt]
+
+
+def notes_of(scripts: dict[str, Any]) -> tuple[str, ...]:
+    """A sentence on each unit with fields that have no effect here."""
+    return tuple(
+        f"{', '.join(unserved)} of ControlNet unit {number} have no effect here"
+        for number, unit in used_units(script_in(scripts))
+        if (unserved := unit.unserved)
+    )
 
 
 def script_in(scripts: dict[str, Any]) -> Any:
@@ -162,22 +204,14 @@ def _units(script: Any) -> tuple[Unit, ...]:
 
 
 def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[str, Any]:
-    module = MODULES.get(unit.module.lower().strip())
-    if module is None:
-        raise NotSupportedError(
-            f"module {unit.module[:50]!r} needs a network of its own; send its map with module none. "
-            f"There are: {', '.join(MODULES)}",
-            field=f"{field}.module",
-        )
-    control: dict[str, Any] = {
+    resolution = BY_DEFAULT if unit.pixel_perfect else unit.processor_res
+    return {
         **unit.counted(field, steps, picture),
         "model": unit.model_name,
         "mode": _chosen(_MODES, unit.control_mode, f"{field}.control_mode"),
         "fit": _chosen(_FITS, unit.resize_mode, f"{field}.resize_mode"),
-        "preprocess": module,
+        **map_fields(unit.module, (unit.threshold_a, unit.threshold_b), resolution, f"{field}.module"),
     }
-    thresholds = {"low": unit.threshold_a, "high": unit.threshold_b}
-    return control | {name: value for name, value in thresholds.items() if value != _BY_DEFAULT}
 
 
 def _end(end: float, steps: int) -> float:

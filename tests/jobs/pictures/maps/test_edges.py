@@ -1,9 +1,9 @@
-"""Edges, and the maps of controls."""
+"""Edges."""
 
 import numpy as np
 import pytest
 
-from worker.pictures.edges import canny
+from jobs.pictures.maps.edges import canny
 
 
 def drawn(height: int = 16, width: int = 16) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
