@@ -79,6 +79,7 @@ ROOMS = {
     "jobs.pictures.maps": "makes the maps that ControlNets read, without weights: edges, lines, tiles",
     "jobs.requests": "the request models: data alone",
     "jobs.requests.conditions": "what a request gives the denoiser besides texts: adapters, maps, pictures",
+    "jobs.requests.delivery": "how a caller learns of a job's end: webhooks",
     "jobs.requests.start": "where a run starts: pictures, masks, seeds; its plan",
     "jobs.db": "the connection to Redis and its scripts",
 }

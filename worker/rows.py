@@ -10,6 +10,19 @@ from torch import Tensor
 from worker.canvas import Canvas
 
 
+@dataclass(frozen=True, eq=False)
+class TextStates:
+    """What the text encoders of a model make of one wording; tensors lie on the model's device.
+
+    Attributes:
+        context: states of its tokens, [1, k L, D], of k windows.
+        pooled: of the text as a whole, [1, P]; None where the denoiser reads none.
+    """
+
+    context: Tensor
+    pooled: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class AdapterUse:
     """An adapter and how much of its change a network gets: 1 for all, negative for the opposite.

@@ -10,10 +10,10 @@ from pydantic import Field, ValidationError, model_validator
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
+from jobs.catalog.families import OfFamily
 from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.catalog.tables import entry_name, read_tables
 from jobs.errors import ConfigurationError, UnknownModelError
-from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
@@ -25,7 +25,7 @@ class ClipCard(Entry):
     head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
 
 
-class ModelCard(NamesSampler, Entry):
+class ModelCard(OfFamily, Entry):
     """A diffusion model: its files, its limits and the defaults of its requests."""
 
     aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
@@ -56,15 +56,6 @@ class ModelCard(NamesSampler, Entry):
         "x4plus",
         description="Real-ESRGAN network for its pictures; x4plus-anime suits drawings, at half the cost.",
     )
-    width: int = Field(ge=8, description="Default width in pixels.")
-    height: int = Field(ge=8, description="Default height in pixels.")
-    min_px: int = Field(ge=8, description="Smallest width and height in pixels.")
-    max_px: int = Field(le=4096, description="Largest width and height in pixels.")
-    multiple_px: int = Field(8, ge=1, description="Width and height are multiples of this.")
-    steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
-    cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
-    sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
-    schedule: ScheduleName = Field(ScheduleName.DEFAULT, description="Default noise schedule.")
     personalization_lr: float = Field(
         1e-4,
         gt=0,
@@ -89,18 +80,6 @@ class ModelCard(NamesSampler, Entry):
         source = [name, self.revision, self.variant, sorted(self.sha256.items())]
         source += [] if self.delta is None else [self.delta.name]
         return sha256(json.dumps(source).encode()).hexdigest()[:10]
-
-    @model_validator(mode="after")
-    def _makes_its_default(self) -> "ModelCard":
-        for name, px in (("width", self.width), ("height", self.height)):
-            if not self.min_px <= px <= self.max_px or px % self.multiple_px:
-                raise ValueError(
-                    f"the default {name} {px} is not a multiple of {self.multiple_px} "
-                    f"from {self.min_px} to {self.max_px} px"
-                )
-        if reason := unsupported(self.sampler, self.schedule):
-            raise ValueError(reason)
-        return self
 
 
 class Catalog(Wire):

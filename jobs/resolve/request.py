@@ -19,6 +19,7 @@ from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.conditions.adapters import resolve_adapters
 from jobs.resolve.conditions.controls import resolve_controls
 from jobs.resolve.conditions.image_prompts import resolve_image_prompts
+from jobs.resolve.families import resolve_refiner, resolve_sizes
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
@@ -100,8 +101,17 @@ def _with_defaults(
         upscale=_upscale(request, card),
         timeout_s=limits.timeout_of(request),
         **_conditions(request, card, catalog, prompt.steps),
-        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
+        **_as_asked(request, card),
     )
+
+
+def _as_asked(request: GenerateRequest, card: ModelCard) -> dict[str, Any]:
+    """The fields that need nothing but a default."""
+    rescale = request.guidance_rescale
+    return {
+        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
+        "guidance_rescale": card.guidance_rescale if rescale is None else rescale,
+    }
 
 
 def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int) -> dict[str, Any]:
@@ -110,6 +120,8 @@ def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, ste
         "adapters": resolve_adapters(request.adapters, card, catalog, steps),
         "controls": resolve_controls(request.controls, card, catalog, steps),
         "image_prompts": resolve_image_prompts(request.image_prompts, card, catalog, steps),
+        "sizes": resolve_sizes(request.sizes, card),
+        "refiner": resolve_refiner(request.refiner, card, catalog),
     }
 
 

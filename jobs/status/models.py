@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from jobs.requests.conditions.families import FamilyName
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.samplers import SamplerName, ScheduleName
@@ -25,6 +26,7 @@ class Defaults(Wire):
     height: int = Field(description="Height in pixels.", examples=[64])
     steps: int = Field(description="Sampling steps for each picture.", examples=[25])
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
+    guidance_rescale: float = Field(0.0, description="Share of rescaled guidance.", examples=[0.0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     schedule: ScheduleName = Field(description="Noise schedule of this sampler.")
     clip: str = Field(description="Id of the guidance CLIP.", examples=["pocket-m"])
@@ -77,6 +79,9 @@ class ModelInfo(Wire):
     )
     owned_by: str = Field("lodestar", description="Always `lodestar`.")
     description: str = Field(description="Description for a person; may be empty.")
+    family: FamilyName = Field(
+        description="Kind of its checkpoint: `sizes` is for `sdxl` and its refiner.", examples=["sd"]
+    )
     examples: tuple[str, ...] = Field(
         (), description="Prompts to begin with; may be empty.", examples=[["noto red apple"]]
     )

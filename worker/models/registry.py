@@ -117,7 +117,7 @@ class ModelRegistry:
         """Load models and CLIPs, and keep them in memory until the pin is released; returns at once.
 
         Args:
-            refs: models and CLIPs.
+            refs: models and what belongs to them; adapters and ControlNets are for the first.
             on_settled: called when the pin becomes ready or fails, on another thread; not if it is ready already.
         """
         pin = Pin(tuple(refs), on_settled, self._release)
@@ -173,17 +173,17 @@ class ModelRegistry:
         return True
 
     def _require_fit(self, refs: Sequence[Ref]) -> None:
-        """Refuse adapters of any kind and ControlNets that were made for other models than those beside them."""
+        """Refuse adapters of any kind and ControlNets that were made for another model than the first of these."""
         with self._changed:
             loaded = [self._resident[ref].model for ref in refs if ref in self._resident]
-        for model in loaded:
-            for other in loaded:
-                if isinstance(model, Denoiser) and isinstance(other, Adapter):
-                    model.adaptations.require(other)
-                if isinstance(model, Denoiser) and isinstance(other, Control):
-                    model.require_control(other)
-                if isinstance(model, Denoiser) and isinstance(other, ImagePromptAdapter):
-                    model.require_image_prompt(other)
+        model = loaded[0] if loaded else None
+        for other in loaded:
+            if isinstance(model, Denoiser) and isinstance(other, Adapter):
+                model.adaptations.require(other)
+            if isinstance(model, Denoiser) and isinstance(other, Control):
+                model.require_control(other)
+            if isinstance(model, Denoiser) and isinstance(other, ImagePromptAdapter):
+                model.require_image_prompt(other)
 
     def _make_room(self, ref: Ref, pin: Pin) -> bool:
         """Evict models without a pin until another one fits; False if a pin must be released first."""

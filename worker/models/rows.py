@@ -25,7 +25,7 @@ class RowBatch:
 
     Attributes:
         context: [B, L, D].
-        vector: [B, V]; None where rows have none.
+        vector: [B, V], float32; None where rows have none.
         channels: [B, K, h, w]; likewise.
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
@@ -78,7 +78,23 @@ class RowBatch:
 
         Row by row, so that a picture's combined output has the same bits in every batch.
         """
-        return [(self._nth(outputs, row), self.weights[:, row]) for row in range(self.places.shape[1])]
+        return self.with_weights(outputs, self.weights)
+
+    def with_weights(self, outputs: Tensor, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The same with other weights [N, R, 1, h or 1, w or 1]."""
+        return [(self._nth(outputs, row), weights[:, row]) for row in range(self.places.shape[1])]
+
+    def gains(self, outputs: Tensor, shares: Tensor) -> Tensor:
+        """What brings the spread of each picture's combined output back to that of its first row's, [N, 1, 1, 1].
+
+        phi std(o_1) / std(o) + 1 - phi (Lin et al. 2024, sec. 3.4), of the outputs [B, C, h, w], with the share phi of
+        each picture [N].
+        """
+        terms = self.weighted(outputs)
+        combined = sum((value * weight for value, weight in terms), start=torch.zeros_like(terms[0][0]))
+        first, whole = (value.flatten(1).std(dim=1) for value in (terms[0][0], combined))
+        gains: Tensor = shares * first / whole.clamp(min=torch.finfo(whole.dtype).tiny) + 1 - shares
+        return gains.view(-1, 1, 1, 1)
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""
@@ -129,8 +145,9 @@ class RowBatches:
         mixture, controls, prompts = add(rows)
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
-            self._together([row.vector for row in rows if row.vector is not None]),
-            self._together([row.channels for row in rows if row.channels is not None]),
+            # Sizes of more than 256 pixels are not exact in bf16.
+            self._together([row.vector for row in rows if row.vector is not None], torch.float32),
+            self._together([row.channels for row in rows if row.channels is not None], self._dtype),
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
@@ -140,9 +157,9 @@ class RowBatches:
             prompts=prompts,
         )
 
-    def _together(self, parts: Sequence[Tensor]) -> Tensor | None:
+    def _together(self, parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
         """The parts of all rows as one; None of none."""
-        return torch.cat([part.to(self._device, self._dtype) for part in parts]) if parts else None
+        return torch.cat([part.to(self._device, dtype) for part in parts]) if parts else None
 
 
 def blank(spec: RowSpec, context: Tensor, size: tuple[int, int], weight: float = 1.0) -> Row:

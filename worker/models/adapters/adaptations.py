@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from worker.models.adapters.adapted import AdaptedNetwork
 from worker.models.adapters.factors import Adapter
-from worker.models.adapters.fitting import Fitted, fitted
+from worker.models.adapters.fitting import Fitted, fitted, require_parts
 from worker.models.adapters.mixture import Mixer, Mixture
 from worker.models.image_prompts.attention import ImagePrompts, seeing
 from worker.rows import AdapterUse
@@ -39,6 +39,7 @@ class Adaptations:
         Raises:
             ModelUnavailableError: it does not fit the networks; see ``fitted``.
         """
+        require_parts(adapter, self._networks)
         for part in self._networks:
             self._fit(part, adapter)
 

@@ -20,7 +20,7 @@ from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.errors import LodestarError
 from worker.models.adapters.description import Description, described
 from worker.models.adapters.factors import Adapter
-from worker.models.adapters.fitting import fitted
+from worker.models.adapters.fitting import fitted, require_parts
 from worker.models.adapters.loading import file_of, read_adapter
 from worker.models.adapters.trials import refusals_of
 from worker.models.device import Device
@@ -81,6 +81,7 @@ def inspect(path: Path, catalog: Catalog, models: tuple[str, ...]) -> Inspection
 
 
 def _require(adapter: Adapter, networks: Mapping[str, Module]) -> None:
+    require_parts(adapter, networks)
     for part, network in networks.items():
         fitted(adapter, part, network)
 

@@ -27,7 +27,7 @@ from worker.models.families.personalizer import Personalizer
 from worker.models.image_prompts.adapter import ImagePromptAdapter
 from worker.models.image_prompts.batching import image_prompts_of
 from worker.models.rows import Added, RowBatch, RowBatches
-from worker.rows import AdapterUse, Row, Rows
+from worker.rows import AdapterUse, Row, Rows, TextStates
 
 PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
 
@@ -74,18 +74,18 @@ class Denoiser(ABC):
     @abstractmethod
     def encode(
         self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), held: Held = NOTHING
-    ) -> list[Tensor]:
-        """The context [1, k L, D] of each wording, of k windows, on the device.
+    ) -> list[TextStates]:
+        """The states of each wording, on the device.
 
         Args:
             wordings: of prompts.
-            uses: adapters of the text encoder.
+            uses: adapters of the text encoders.
             held: has these.
         """
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """The contexts [N, L, D] of N texts as they stand; words beyond its context are cut off."""
-        return torch.cat(self.encode([plain(text) for text in texts]))
+        return torch.cat([states.context for states in self.encode([plain(text) for text in texts])])
 
     @abstractmethod
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
