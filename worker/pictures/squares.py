@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from PIL import Image
 from torch import Tensor
 
+from jobs.pictures.fitting import fitted
 from jobs.requests.conditions.image_prompts import ResolvedImagePrompt
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.start.init import Fit
 from worker.canvas import Canvas, canvas_of
-from worker.pictures.fitting import fitted, levels
+from worker.pictures.levels import levels
 
 
 def squares_for(request: ResolvedRequest, pictures: Mapping[str, Tensor]) -> tuple[Canvas, ...]:
