@@ -59,11 +59,13 @@ class UNetCall:
 
     def of(self, rows: Tensor) -> "UNetCall":
         """The call with some of its rows, by their numbers [G]."""
-        parts = (part.index_select(0, rows) for part in (self.latents, self.timesteps, self.context))
+        latents, timesteps, context = (
+            part.index_select(0, rows) for part in (self.latents, self.timesteps, self.context)
+        )
         added = None
         if self.added is not None:
             added = {name: part.index_select(0, rows) for name, part in self.added.items()}
-        return UNetCall(self.unet, *parts, added=added)
+        return UNetCall(self.unet, latents, timesteps, context, added)
 
 
 class Control(ABC):

@@ -125,7 +125,7 @@ class LatentDiffusion(Denoiser):
         added, extra = added_conditions(rows.vector, self.facts.row.size_ids), {}
         if rows.controls is not None:
             own = inputs[0][:, : self.facts.latent_channels]
-            extra = rows.controls.for_unet(UNetCall(self._unet, own, *inputs[1:3], added=added))
+            extra = rows.controls.for_unet(UNetCall(self._unet, own, timesteps, rows.context, added))
         output: Tensor = run(*inputs[:3], added_cond_kwargs=added, **extra, return_dict=False)[0]
         return output
 

@@ -1,6 +1,8 @@
 """Reads the tensors of safetensors files once, straight into the device's memory and number format."""
 
 import hashlib
+import math
+import mmap
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,8 +59,10 @@ def read_tensors(
 ) -> dict[str, Tensor]:
     """The tensors of files that together hold one network.
 
-    Floats come in the device's format, whole numbers in their own. A file whose digest is not known is hashed in the
-    same pass, on a thread that may go on after the answer: write to no tensor before its file's digest is known.
+    Floats come in the device's format, whole numbers in their own. On a CPU, those that the file has in that format
+    stay where the system keeps the file: nothing is copied, and workers share the memory. A file whose digest is not
+    known is hashed in the same pass, on a thread that may go on after the answer: write to no tensor before its file's
+    digest is known.
 
     Args:
         files: of the network.
@@ -115,6 +119,7 @@ class _Pass:
 
     def __init__(self, stream: FileIO, hashing: Hashing, staging: Staging) -> None:
         self._stream, self._hashing, self._staging = stream, hashing, staging
+        self._mapping: mmap.mmap | None = None
 
     def skip(self, size: int) -> None:
         """Pass over bytes that are not loaded."""
@@ -126,17 +131,30 @@ class _Pass:
 
     def load(self, entry: Entry, dtype: torch.dtype) -> Tensor:
         """The tensor that comes next in the file."""
+        begin = self._stream.tell()
+        if self._staging.is_host and dtype == entry.dtype and entry.nbytes and begin % dtype.itemsize == 0:
+            return self._mapped(entry, begin)
         target = self._staging.allocate(entry.shape, dtype)
         numbers = target.view(-1)
-        if target.device.type == "cpu" and dtype == entry.dtype:
-            self._fill(numbers.view(torch.uint8), is_staged=False)
-            return target
         each = HALF_BYTES // entry.dtype.itemsize
         for part in numbers.split(each) if len(numbers) else ():
             staged = self._staging.take(len(part) * entry.dtype.itemsize)
             self._fill(staged, is_staged=True)
             self._staging.send(staged.view(entry.dtype), part)
         return target
+
+    def _mapped(self, entry: Entry, begin: int) -> Tensor:
+        """A tensor whose memory is the system's copy of the file, which all processes share; changed by none."""
+        if self._mapping is None:
+            self._mapping = mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            self._mapping.madvise(mmap.MADV_WILLNEED)
+        end = self._stream.seek(entry.nbytes, os.SEEK_CUR)
+        if self._hashing.needed:
+            self._hashing.update(memoryview(self._mapping)[begin:end])
+        numbers = torch.frombuffer(
+            self._mapping, dtype=entry.dtype, count=math.prod(entry.shape), offset=begin
+        )
+        return numbers.view(entry.shape)
 
     def _fill(self, target: Tensor, *, is_staged: bool) -> None:
         """Read the file's next bytes to a target [N] of bytes in host memory."""

@@ -31,6 +31,11 @@ class Staging:
         self._awaited: list[list[Callable[[], object]]] = [[], []]
         self._turn = 0
 
+    @property
+    def is_host(self) -> bool:
+        """Whether the weights stay in the host's memory."""
+        return self._device.type == "cpu"
+
     def allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Memory of the device, of any content, that ``send`` may write to."""
         if self._device.type == "cpu":

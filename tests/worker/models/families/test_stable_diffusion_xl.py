@@ -45,8 +45,8 @@ from worker.events import Yield
 from worker.facts import RowSpec
 from worker.models.registry import ModelRegistry
 from worker.models.rows import blank
-from worker.pictures.fitting import levels
 from worker.pictures.inputs import Inputs
+from worker.pictures.levels import levels
 from worker.pictures.masking import canvas_for
 from worker.sampling.inputs import SamplerInputs
 

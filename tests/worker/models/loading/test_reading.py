@@ -3,6 +3,8 @@
 import gc
 import hashlib
 import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,17 +102,54 @@ def test_a_file_that_changes_while_it_is_read_has_no_digest(
     assert digests.known(file.stat()) is None
 
 
-def test_large_tensors_outlive_the_pass_and_hold_no_memory_of_each_other(
-    tmp_path: Path, device: Device
-) -> None:
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_large_tensors_outlive_the_pass_and_hold_no_memory_of_each_other(dtype: str, tmp_path: Path) -> None:
     tensors = {name: torch.randn(2**20 + number) for number, name in enumerate(("one", "other"))}
     save_file(tensors, tmp_path / "model.safetensors")
+    device = Device(WorkerSettings.model_validate({"device": "cpu", "dtype": dtype}))
     read = read_tensors([tmp_path / "model.safetensors"], device, Digests())
     gc.collect()
     for name, tensor in tensors.items():
-        assert torch.equal(read[name], tensor)
-        assert read[name].untyped_storage().nbytes() == tensor.nbytes
-        assert read[name].data_ptr() % 64 == 0
+        assert torch.equal(read[name], tensor.to(device.dtype))
+        if dtype != "fp32":  # what is not the file's own memory
+            assert read[name].untyped_storage().nbytes() == read[name].nbytes
+            assert read[name].data_ptr() % 64 == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts resident memory")
+def test_numbers_in_the_format_of_the_device_lie_in_the_memory_of_the_file(
+    tmp_path: Path, device: Device
+) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({"all": torch.zeros(2**24), "whole": torch.arange(2**20)}, file)
+    with Path("/proc/self/smaps_rollup").open() as before, Path("/proc/self/smaps_rollup").open() as after:
+        own_before = _own_bytes(before.read())
+        read = read_tensors([file], device, Digests())
+        assert float(read["all"].sum()) == 0
+        assert _own_bytes(after.read()) - own_before < 2**24
+
+
+def _own_bytes(rollup: str) -> int:
+    """Memory that a process shares with no other and with no file."""
+    found = re.search(r"Anonymous:\s+(\d+) kB", rollup)
+    assert found
+    return 1024 * int(found[1])
+
+
+def test_a_tensor_that_is_written_to_does_not_change_the_file(file: Path, device: Device) -> None:
+    before = file.read_bytes()
+    read_tensors([file], device, Digests())["full"].fill_(7)
+    assert file.read_bytes() == before
+    assert float(read_tensors([file], device, Digests())["full"].max()) < 7
+
+
+def test_a_file_that_is_replaced_leaves_the_tensors_that_were_read(
+    file: Path, tensors: dict[str, Tensor], device: Device, tmp_path: Path
+) -> None:
+    read = read_tensors([file], device, Digests())
+    save_file({name: tensor + 1 for name, tensor in tensors.items()}, tmp_path / "new")
+    (tmp_path / "new").replace(file)
+    assert all(torch.equal(read[name], tensor.to(read[name].dtype)) for name, tensor in tensors.items())
 
 
 def test_a_header_tells_names_and_shapes(file: Path, tensors: dict[str, Tensor]) -> None:
