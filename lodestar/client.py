@@ -10,7 +10,13 @@ import httpx
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
-from jobs.status.models import AdapterInfo, ControlInfo, ImagePromptInfo, ModelInfo
+from jobs.status.models import (
+    AdapterInfo,
+    ControlInfo,
+    ImagePromptInfo,
+    ModelInfo,
+    TextualInversionInfo,
+)
 from jobs.status.workers import QueueInfo, WorkerInfo
 from lodestar.errors import ClientError
 from lodestar.generation import Generation, scores_of
@@ -149,6 +155,10 @@ class Client:
     def adapters(self) -> tuple[AdapterInfo, ...]:
         """The adapters (LoRA) that a request may name, with the models that they are made for."""
         return self._transport.run(calls.list_adapters())
+
+    def textual_inversions(self) -> tuple[TextualInversionInfo, ...]:
+        """The textual inversions, with the words that stand for them in prompts."""
+        return self._transport.run(calls.list_inversions())
 
     def controls(self) -> tuple[ControlInfo, ...]:
         """The ControlNets that a request may name, with the models that they are made for."""

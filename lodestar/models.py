@@ -12,5 +12,6 @@ from jobs.status.models import AdapterInfo as AdapterInfo
 from jobs.status.models import ControlInfo as ControlInfo
 from jobs.status.models import ImagePromptInfo as ImagePromptInfo
 from jobs.status.models import ModelInfo as ModelInfo
+from jobs.status.models import TextualInversionInfo as TextualInversionInfo
 from jobs.status.workers import QueueInfo as QueueInfo
 from jobs.status.workers import WorkerInfo as WorkerInfo

@@ -15,6 +15,7 @@ from jobs.errors import ConfigurationError
 if TYPE_CHECKING:
     from jobs.catalog.entry import Named
 
+LEFT_OUT: tuple[object, ...] = ("", [], None, 1.0, "lora")  # values that entries have by themselves
 Models = Annotated[
     Path, typer.Option("--models", envvar="LODESTAR_MODELS_FILE", help="The model catalog.", dir_okay=False)
 ]
@@ -25,20 +26,19 @@ def name_after(file: Path, otherwise: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-.") or otherwise
 
 
-def require_free(name: str, cards: "Iterable[Named]", what: str, models: Path) -> None:
-    """Refuse a name that an entry of the same kind has.
+def require_free(name: str, cards: "Iterable[Named]", models: Path) -> None:
+    """Refuse a name that an entry of a kind has.
 
     Args:
         name: of the new entry.
-        cards: those of its kind.
-        what: the kind, for messages.
+        cards: those of the kind.
         models: the catalog's file.
 
     Raises:
         ConfigurationError: one has it.
     """
     if any(card.id == name for card in cards):
-        raise ConfigurationError(f"{models} has an {what} {name!r} already; give another --name")
+        raise ConfigurationError(f"{models} has an entry {name!r} already; give another --name")
 
 
 def inspected(module: str, arguments: Sequence[str], models: Path, wanted: Iterable[str]) -> dict[str, Any]:
@@ -75,12 +75,22 @@ def append(models: Path, table: str, name: str, fields: dict[str, Any]) -> None:
         models: the catalog's file.
         table: of the entry.
         name: its id.
-        fields: its fields; those that are empty, or a weight of 1, are left out.
+        fields: its fields; those with values that an entry has by itself are left out.
+
+    Raises:
+        ConfigurationError: the catalog would be wrong with it.
     """
+    from jobs.catalog.catalog import load_catalog
+
     lines = [f"[{table}.{json.dumps(name)}]"]
-    lines += [f"{key} = {_toml(value)}" for key, value in fields.items() if value not in ("", [], 1.0, None)]
+    lines += [f"{key} = {_toml(value)}" for key, value in fields.items() if value not in LEFT_OUT]
     text = models.read_text(encoding="utf-8")
     models.write_text(f"{text.rstrip()}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    try:
+        load_catalog(models)
+    except ConfigurationError:
+        models.write_text(text, encoding="utf-8")
+        raise
 
 
 def others(refusals: dict[str, str]) -> str:

@@ -21,8 +21,8 @@ LOCK_PATIENCE_S = 1.0  # a server whose supervisor was killed a moment ago is st
 def check_models(file: Path) -> None:
     """Raise ConfigurationError unless the catalog is sound and every local model in it exists."""
     catalog = load_catalog(file)
-    made_for = (*catalog.adapters, *catalog.controls, *catalog.image_prompts)
-    for entry in (*catalog.models, *catalog.clips, *made_for):
+    beside = (*catalog.adapters, *catalog.controls, *catalog.image_prompts, *catalog.textual_inversions)
+    for entry in (*catalog.models, *catalog.clips, *beside):
         for place in entry.places:
             if not place.exists():
                 raise ConfigurationError(f"{entry.id!r} of {file} is not there: {place} does not exist")

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.catalog.entry import Id, Named
+from jobs.requests.conditions.adapters import AdapterKind
 from jobs.wire import AtMost
 
 
@@ -14,6 +15,9 @@ class AdapterCard(Named):
     """A low-rank adapter: its file, and the models that it is made for."""
 
     path: Path = Field(description="A .safetensors file, or a folder that diffusers or PEFT has written.")
+    kind: AdapterKind = Field(
+        AdapterKind.LORA, description="`dora` for one that has magnitudes; a request has it alone."
+    )
     base: Annotated[tuple[Id, ...], AtMost(100)] = Field(
         (), description="Models that it is made for. Left out: any whose layers have its shapes."
     )

@@ -13,10 +13,12 @@ from jobs.catalog.entry import Entry, Id, Named
 from jobs.catalog.families import OfFamily
 from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.catalog.tables import entry_name, read_tables
+from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
+MadeFor = AdapterCard | ControlCard | ImagePromptCard | TextualInversionCard
 
 
 class ClipCard(Entry):
@@ -90,6 +92,7 @@ class Catalog(Wire):
     adapters: tuple[AdapterCard, ...] = ()
     controls: tuple[ControlCard, ...] = ()
     image_prompts: tuple[ImagePromptCard, ...] = ()
+    textual_inversions: tuple[TextualInversionCard, ...] = ()
 
     @model_validator(mode="after")
     def _knows_its_clips(self) -> "Catalog":
@@ -110,12 +113,13 @@ class Catalog(Wire):
     @model_validator(mode="after")
     def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        made_for: dict[str, tuple[AdapterCard | ControlCard | ImagePromptCard, ...]] = {
+        kinds: dict[str, tuple[MadeFor, ...]] = {
             "adapter": self.adapters,
             "control": self.controls,
             "image prompt adapter": self.image_prompts,
+            "textual inversion": self.textual_inversions,
         }
-        for kind, cards in made_for.items():
+        for kind, cards in kinds.items():
             for card in cards:
                 if strange := [name for name in card.base if name not in known]:
                     raise ValueError(
@@ -131,6 +135,19 @@ class Catalog(Wire):
                 if name in known:
                     raise ValueError(f"models {known[name]!r} and {model.id!r} both have the name {name!r}")
                 known[name] = model.id
+        return self
+
+    @model_validator(mode="after")
+    def _has_each_word_once(self) -> "Catalog":
+        for model in self.models:
+            known: dict[str, str] = {}
+            for card in self.textual_inversions_of(model):
+                other = known.setdefault(card.word.lower(), card.id)
+                if other != card.id:
+                    raise ValueError(
+                        f"textual inversions {other!r} and {card.id!r} of model {model.id!r} both have the word "
+                        f"{card.word!r}"
+                    )
         return self
 
     @property
@@ -188,6 +205,10 @@ class Catalog(Wire):
     def controls_of(self, card: ModelCard) -> tuple[ControlCard, ...]:
         """The ControlNets that are made for a model, or for any."""
         return tuple(each for each in self.controls if each.fits(card.names))
+
+    def textual_inversions_of(self, card: ModelCard) -> tuple[TextualInversionCard, ...]:
+        """The textual inversions that are made for a model, or for any."""
+        return tuple(each for each in self.textual_inversions if each.fits(card.names))
 
     def adapters_of(self, card: ModelCard) -> tuple[AdapterCard, ...]:
         """The adapters that are made for a model, or for any."""

@@ -1,4 +1,4 @@
-"""The tables of ``models.toml``, before they are checked."""
+"""The tables of ``models.toml``, before their entries are validated."""
 
 import tomllib
 from pathlib import Path
@@ -7,46 +7,41 @@ from typing import Any
 from jobs.catalog.vocabulary import lines_of
 from jobs.errors import ConfigurationError
 
-_PLACES = ("path", "config", "delta", "head", "words", "encoder")
-
-Tables = dict[str, Any]
+_PATHS = ("path", "config", "delta", "head", "words", "encoder")
 
 
-def read_tables(file: Path) -> Tables:
-    """The entries of each table as a list, each with its name as its id; relative paths are of the file's folder.
+def read_tables(file: Path) -> dict[str, Any]:
+    """The tables of a file, their entries with their names as ids, paths relative to its folder.
 
     Raises:
-        ConfigurationError: the file is missing, or no TOML.
+        ConfigurationError: it is missing, or no TOML.
     """
-    return {name: _entries(table, file.parent.absolute()) for name, table in _read(file).items()}
-
-
-def entry_name(loc: tuple[int | str, ...], tables: Tables) -> str:
-    """``models.pocket.width: `` for the place ``("models", 0, "width")`` of an error."""
-    names = [str(part) for part in loc]
-    if len(loc) > 1 and isinstance(loc[1], int):
-        names[1] = tables[names[0]][loc[1]]["id"]
-    return ".".join(names) + ": " if names else ""
-
-
-def _read(file: Path) -> Tables:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigurationError(f"the model catalog {file} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"the model catalog {file} cannot be read: {error}") from error
+    return {name: _entries(table, file.parent.absolute()) for name, table in tables.items()}
 
 
 def _entries(table: Any, folder: Path) -> Any:
-    """The entries of a table of tables. Validation refuses anything else."""
+    """The entries of a table of tables, each with its name as its id. Validation refuses anything else."""
     if not isinstance(table, dict) or not all(isinstance(fields, dict) for fields in table.values()):
         return table
     entries = []
     for entry_id, fields in table.items():
         entry = {**fields, "id": entry_id}
-        entry |= {name: folder / entry[name] for name in _PLACES if isinstance(entry.get(name), str)}
+        entry |= {name: folder / entry[name] for name in _PATHS if isinstance(entry.get(name), str)}
         if isinstance(entry.get("vocabulary"), str):
             entry["vocabulary"] = lines_of(folder / entry["vocabulary"])
         entries.append(entry)
     return entries
+
+
+def entry_name(loc: tuple[int | str, ...], tables: dict[str, Any]) -> str:
+    """``models.pocket.width: `` for the place ``("models", 0, "width")`` of an error."""
+    names = [str(part) for part in loc]
+    if len(loc) > 1 and isinstance(loc[1], int):
+        names[1] = tables[names[0]][loc[1]]["id"]
+    return ".".join(names) + ": " if names else ""

@@ -18,8 +18,8 @@ from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.conditions.adapters import resolve_adapters
 from jobs.resolve.conditions.controls import resolve_controls
+from jobs.resolve.conditions.families import resolve_refiner, resolve_sizes
 from jobs.resolve.conditions.image_prompts import resolve_image_prompts
-from jobs.resolve.families import resolve_refiner, resolve_sizes
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init

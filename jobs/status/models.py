@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from jobs.requests.conditions.adapters import AdapterKind
 from jobs.requests.conditions.families import FamilyName
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.objectives import PixelObjective
@@ -118,6 +119,9 @@ class AdapterInfo(Wire):
         description="Models that it is made for; empty for any whose layers have its shapes.",
         examples=[["pocket"]],
     )
+    kind: AdapterKind = Field(
+        AdapterKind.LORA, description="`lora`, or `dora`, of which a request has one and no other adapter."
+    )
     weight: float = Field(description="Weight of requests that give none.", examples=[1.0])
     triggers: tuple[str, ...] = Field(
         description="Words for prompts, that it was trained with.", examples=[["ink"]]
@@ -129,6 +133,27 @@ class AdapterList(Wire):
     """All adapters, in the catalog's order."""
 
     data: tuple[AdapterInfo, ...] = Field(description="The adapters.")
+
+
+class TextualInversionInfo(Wire):
+    """A textual inversion of the catalog."""
+
+    id: str = Field(description="Its name in the catalog.", examples=["my-cat"])
+    description: str = Field(description="Description for a person; may be empty.")
+    word: str = Field(
+        description="What stands for it in prompts and negative prompts, in any case.", examples=["<my-cat>"]
+    )
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any whose text encoder has its width.",
+        examples=[["pocket"]],
+    )
+    licence: str = Field(description="Of its vectors; may be empty.", examples=["Apache-2.0"])
+
+
+class TextualInversionList(Wire):
+    """All textual inversions, in the catalog's order."""
+
+    data: tuple[TextualInversionInfo, ...] = Field(description="The textual inversions.")
 
 
 class ControlInfo(Wire):

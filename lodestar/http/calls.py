@@ -22,6 +22,8 @@ from jobs.status.models import (
     ImagePromptList,
     ModelInfo,
     ModelList,
+    TextualInversionInfo,
+    TextualInversionList,
 )
 from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
@@ -157,6 +159,11 @@ def list_models() -> Flow[tuple[ModelInfo, ...]]:
 def list_adapters() -> Flow[tuple[AdapterInfo, ...]]:
     """The adapters."""
     return parsed(AdapterList, (yield Call("GET", "/v1/adapters"))).data
+
+
+def list_inversions() -> Flow[tuple[TextualInversionInfo, ...]]:
+    """The textual inversions."""
+    return parsed(TextualInversionList, (yield Call("GET", "/v1/textual-inversions"))).data
 
 
 def list_controls() -> Flow[tuple[ControlInfo, ...]]:

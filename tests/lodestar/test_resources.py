@@ -114,6 +114,7 @@ def test_the_service_describes_itself(api: Client) -> None:
     assert [(model.id, model.defaults.width) for model in models] == [("pocket", 64), ("big", 512)]
     assert models[0].guidance_presets
     assert api.adapters() == ()
+    assert api.textual_inversions() == ()
     assert api.controls() == ()
     assert api.image_prompts() == ()
     assert api.workers() == ()

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobs.prompts.prompt import Passage
+from worker.models.inversions.vocabulary import Vocabulary
 
 # A window ends at a comma if the last one is at most so many tokens back, as in AUTOMATIC1111's web UI.
 COMMA_REACH = 20
@@ -43,44 +43,55 @@ class _Token:
     id: int
     weight: float
     fragment: int
+    goes_on: bool  # a window may not end before it
 
 
 class Chunker:
-    """Splits passages for one tokenizer."""
+    """Splits passages for one text encoder."""
 
-    def __init__(self, tokenizer: Any, length: int) -> None:
-        """For a tokenizer of transformers, and a context of ``length`` tokens."""
-        self._tokenizer, self._length = tokenizer, length
-        commas = self._ids(",")
-        self._comma = commas[0] if len(commas) == 1 else None
+    def __init__(self, vocabulary: Vocabulary, length: int) -> None:
+        """For a context of ``length`` tokens of a vocabulary."""
+        self._vocabulary, self._length = vocabulary, length
+        commas = vocabulary.groups(",")
+        self._comma = commas[0][0] if len(commas) == 1 else None
 
     def chunks(self, passage: Passage) -> list[Chunk]:
-        """The windows of a passage, at least one; a comma is preferred where one ends."""
+        """The windows of a passage, at least one; a comma is preferred where one ends.
+
+        The vectors of a word stay together.
+
+        Raises:
+            ModelUnavailableError: those of one cannot be used.
+        """
         tokens = [
-            _Token(token, fragment.weight, number)
+            _Token(token, fragment.weight, number, goes_on=place > 0)
             for number, fragment in enumerate(passage)
-            for token in self._ids(fragment.text)
+            for group in self._vocabulary.groups(fragment.text)
+            for place, token in enumerate(group)
         ]
         room, chunks = self._length - 2, []
         while len(tokens) > room:
-            end = self._end(tokens[:room], tokens[room])
+            end = self._end(tokens[: room + 1])
             chunks.append(self._chunk(tokens[:end]))
             tokens = tokens[end:]
         return [*chunks, self._chunk(tokens)]
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        return ids
-
-    def _end(self, full: Sequence[_Token], following: _Token) -> int:
-        """How many tokens of a full window stay in it."""
-        if following.id == self._comma:
-            return len(full)
-        commas = [place for place, token in enumerate(full) if token.id == self._comma]
-        return commas[-1] + 1 if commas and len(full) - commas[-1] <= COMMA_REACH else len(full)
+    def _end(self, tokens: Sequence[_Token]) -> int:
+        """How many tokens of a full window stay in it, of these and the one that follows."""
+        end = len(tokens) - 1
+        if tokens[end].id == self._comma:
+            return end
+        commas = [place for place, token in enumerate(tokens[:end]) if token.id == self._comma]
+        if commas and end - commas[-1] <= COMMA_REACH:
+            return commas[-1] + 1
+        while end > 1 and tokens[end].goes_on:
+            end -= 1
+        return end
 
     def _chunk(self, tokens: Sequence[_Token]) -> Chunk:
-        bos, eos, pad = (getattr(self._tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad"))
+        bos, eos, pad = (
+            getattr(self._vocabulary.tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")
+        )
         padding = self._length - len(tokens) - 2
         return Chunk(
             Window((bos, *(token.id for token in tokens), eos, *[pad] * padding)),

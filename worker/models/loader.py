@@ -106,7 +106,8 @@ class Loader:
         if isinstance(card, ImagePromptCard):
             return load_image_prompt(card, self.catalog, self._device, self._shared)
         if isinstance(card, ModelCard):
-            model = load_diffusion(card, self._device, self._shared)
+            inversions = self.catalog.textual_inversions_of(card)
+            model = load_diffusion(card, self._device, self._shared, inversions)
             if self._device.warms_up:
                 warm_up(model, card)
             return model

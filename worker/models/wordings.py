@@ -4,13 +4,13 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from jobs.prompts.prompt import LongPrompt, Part, Passage, PromptSyntax, Wording
 from worker.models.chunks import Chunk, Chunker, Window
+from worker.models.inversions.vocabulary import Vocabulary
 from worker.rows import TextStates
 
 KEPT = 512  # windows
@@ -24,12 +24,12 @@ class WordingEncoder:
     """Wordings to contexts; keeps the latest windows' states."""
 
     def __init__(
-        self, tokenizer: Any, length: int, encode: Encode, device: torch.device, kept: int = KEPT
+        self, vocabulary: Vocabulary, length: int, encode: Encode, device: torch.device, kept: int = KEPT
     ) -> None:
         """For one text encoder.
 
         Args:
-            tokenizer: of transformers.
+            vocabulary: of the encoder.
             length: of the encoder's context, L.
             encode: tokens [N, L] and an attention mask [N, L] or None to states: the context [N, L, D], and pooled
                 ones [N, P] or None.
@@ -37,11 +37,15 @@ class WordingEncoder:
             kept: windows whose states are kept.
         """
         self._kept = kept
-        self._chunker, self._encode, self._device = Chunker(tokenizer, length), encode, device
+        self._chunker, self._encode, self._device = Chunker(vocabulary, length), encode, device
         self._known: OrderedDict[Window, TextStates] = OrderedDict()
 
     def __call__(self, wordings: Sequence[Wording]) -> list[TextStates]:
-        """The states of each wording: of all its windows in the context, and pooled of the first without weights."""
+        """The states of each wording: of all its windows in the context, and pooled of the first without weights.
+
+        Raises:
+            ModelUnavailableError: a textual inversion that one names cannot be used.
+        """
         needed = {window for wording in wordings for window in self._windows(wording)}
         self._learn(sorted(needed - self._known.keys(), key=lambda window: (window.tokens, window.hidden)))
         encoded = [TextStates(self._context(wording), self._pooled(wording)) for wording in wordings]

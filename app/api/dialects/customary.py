@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from app.api.dialects.schedulers import CUSTOMARY as SCHEDULERS
 from app.api.dialects.schedulers import sampling_named
 from jobs.errors import InvalidRequestError
-from jobs.requests.pictures import Picture, Thumbnail
+from jobs.requests.pictures import Picture
 from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import ScheduleName
 
@@ -26,13 +26,6 @@ CUSTOMARY = {
 CUSTOMARY_OF_INIT = {
     "image": ("image", "init_image", "image_url"),
     "strength": ("prompt_strength", "strength"),
-}
-
-
-# Those of one image prompt.
-CUSTOMARY_OF_IMAGE_PROMPT = {
-    "image": ("image_prompt", "ip_adapter_image"),
-    "weight": ("image_prompt_strength", "ip_adapter_scale"),
 }
 
 
@@ -56,14 +49,6 @@ class CustomaryFields(BaseModel):
         description="How far the result may be from `image`: 1 is pure noise. Without a picture, no effect.",
     )
     strength: float | None = Field(None, description="The same.")
-    image_prompt: Thumbnail | None = Field(
-        None, description=f"A picture that the model is told of beside the prompt. {Thumbnail.forms}"
-    )
-    ip_adapter_image: Thumbnail | None = Field(None, description="The same.")
-    image_prompt_strength: float | None = Field(
-        None, description="How much `image_prompt` counts, from 0 to 2. Without a picture, no effect."
-    )
-    ip_adapter_scale: float | None = Field(None, description="The same.")
 
 
 class WithoutEffect(BaseModel):
@@ -77,7 +62,6 @@ class WithoutEffect(BaseModel):
     refine: Any = Field(None, description="Without effect: there is no refiner.")
     refine_steps: Any = Field(None, description="Without effect: there is no refiner.")
     high_noise_frac: Any = Field(None, description="Without effect: there is no refiner.")
-    lora_scale: Any = Field(None, description="Without effect: there is no LoRA.")
     prompt_upsampling: Any = Field(None, description="Without effect: the prompt is taken as it is.")
     megapixels: Any = Field(None, description="Without effect: give `width` and `height`.")
     vae_use_slicing: Any = Field(None, description="Without effect: the worker decides how it decodes.")
@@ -94,7 +78,6 @@ def ignored_switches(body: WithoutEffect) -> list[str]:
     names = [
         *WithoutEffect.model_fields,
         *(() if _has_picture(body) else CUSTOMARY_OF_INIT["strength"]),
-        *(() if _has_image_prompt(body) else CUSTOMARY_OF_IMAGE_PROMPT["weight"]),
     ]
     return [name for name in names if getattr(body, name, None) is not None]
 
@@ -123,7 +106,7 @@ def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, An
         value = getattr(body, chosen)
         fields |= _sampling(value, fields.get("schedule"), within) if name == "sampler" else {name: value}
         names[name] = within + chosen
-    return fields | _init(body, names, within) | _image_prompt(body, names, within), names
+    return fields | _init(body, names, within), names
 
 
 def _has_picture(body: BaseModel) -> bool:
@@ -151,32 +134,6 @@ def _init(body: CustomaryFields, names: dict[str, str], within: str) -> dict[str
         init[name] = getattr(body, chosen)
         names[f"init.{name}"] = within + chosen
     return {"init": init}
-
-
-def _has_image_prompt(body: BaseModel) -> bool:
-    return any(getattr(body, name, None) is not None for name in CUSTOMARY_OF_IMAGE_PROMPT["image"])
-
-
-def _image_prompt(body: CustomaryFields, names: dict[str, str], within: str) -> dict[str, Any]:
-    """The native ``image_prompts`` of a body with customary names; adds the caller's names of their fields.
-
-    Raises:
-        InvalidRequestError: there are native ones too.
-    """
-    if not _has_image_prompt(body):
-        return {}
-    prompt: dict[str, Any] = {}
-    for name, customary in CUSTOMARY_OF_IMAGE_PROMPT.items():
-        chosen = next((each for each in customary if getattr(body, each) is not None), None)
-        if chosen is None:
-            continue
-        if getattr(body, "image_prompts", ()):
-            raise InvalidRequestError(
-                f"{chosen} is one of image_prompts: give it there", field=within + chosen
-            )
-        prompt[name] = getattr(body, chosen)
-        names[f"image_prompts.0.{name}"] = within + chosen
-    return {"image_prompts": [prompt]}
 
 
 def _sampling(scheduler: str, schedule: ScheduleName | None, within: str) -> dict[str, Any]:

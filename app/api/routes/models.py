@@ -22,6 +22,8 @@ from jobs.status.models import (
     ModelList,
     PresetInfo,
     Sizes,
+    TextualInversionInfo,
+    TextualInversionList,
 )
 
 router = APIRouter(prefix="/v1", tags=["models"], route_class=IntakeRoute)
@@ -44,11 +46,30 @@ def list_adapters(services: TheServices) -> AdapterList:
                 id=card.id,
                 description=card.description,
                 base=card.base,
+                kind=card.kind,
                 weight=card.weight,
                 triggers=card.triggers,
                 licence=card.licence,
             )
             for card in services.catalog.adapters
+        )
+    )
+
+
+@router.get("/textual-inversions", summary="List textual inversions")
+@needs_key
+def list_inversions(services: TheServices) -> TextualInversionList:
+    """The textual inversions, with the words that stand for them in prompts."""
+    return TextualInversionList(
+        data=tuple(
+            TextualInversionInfo(
+                id=card.id,
+                description=card.description,
+                word=card.word,
+                base=card.base,
+                licence=card.licence,
+            )
+            for card in services.catalog.textual_inversions
         )
     )
 

@@ -69,7 +69,7 @@ def add(
     reads = ["--clip", clip] if clip is not None else ["--encoder", str(encoder)]
     try:
         check_worker()
-        require_free(chosen, load_catalog(models).image_prompts, "image prompt adapter", models)
+        require_free(chosen, load_catalog(models).image_prompts, models)
         found = inspected(INSPECTION, [str(file), *reads], models, model or [])
     except ConfigurationError as error:
         say(f"lodestar: {error.message}")
@@ -79,7 +79,7 @@ def add(
         "encoder": _relative(encoder, models),
         "clip": clip,
     }
-    entry |= {"base": found["models"], "licence": licence, "weight": weight, "sha256": found["sha256"]}
+    entry |= {"base": found["fit"]["models"], "licence": licence, "weight": weight, "sha256": found["sha256"]}
     append(models, "image_prompts", chosen, entry)
     say(f"{chosen}: {_summary(found)}")
     typer.echo(chosen)
@@ -96,6 +96,6 @@ def _summary(found: dict[str, Any]) -> str:
         found["kind"],
         f"{found['tokens']} tokens for a picture",
         f"{found['attentions']} attentions",
-        f"for {' and '.join(found['models'])}",
+        f"for {' and '.join(found['fit']['models'])}",
     ]
-    return ", ".join(parts) + others(found["refusals"])
+    return ", ".join(parts) + others(found["fit"]["refusals"])

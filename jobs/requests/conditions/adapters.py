@@ -1,5 +1,6 @@
 """The adapters of a request: changes of low rank that its model is given for this job alone."""
 
+from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
@@ -10,6 +11,13 @@ from jobs.wire import MAX_ID_CHARS, Wire, same_field
 
 MAX_ADAPTERS = 8
 MAX_WEIGHT = 4.0
+
+
+class AdapterKind(StrEnum):
+    """What an adapter does to a layer: adds a product, or also gives each output a magnitude of its own."""
+
+    LORA = "lora"
+    DORA = "dora"
 
 
 class ResolvedAdapter(Windowed, Wire):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
-from jobs.requests.conditions.adapters import Adapter, ResolvedAdapter
+from jobs.requests.conditions.adapters import Adapter, AdapterKind, ResolvedAdapter
 from jobs.resolve.conditions.windows import require_a_step
 
 
@@ -20,8 +20,8 @@ def resolve_adapters(
         steps: of the request, with its default.
 
     Raises:
-        InvalidRequestError: the catalog does not hold one; or one is for other models, is named twice, or changes no
-            step.
+        InvalidRequestError: the catalog does not hold one; or one is for other models, is named twice, is a DoRA
+            beside another, or changes no step.
     """
     names: set[str] = set()
     resolved = []
@@ -31,6 +31,10 @@ def resolve_adapters(
             raise InvalidRequestError(f"the adapter {adapter.name!r} is named twice", field=f"{field}.name")
         names.add(adapter.name)
         resolved.append(_resolved(adapter, field, card, catalog))
+        if len(asked) > 1 and catalog.adapter(adapter.name).kind is AdapterKind.DORA:
+            raise InvalidRequestError(
+                f"the adapter {adapter.name!r} is a DoRA, and a request has it alone", field=f"{field}.name"
+            )
         require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
 

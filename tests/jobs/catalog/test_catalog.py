@@ -205,3 +205,47 @@ def test_an_adapter_is_for_the_models_that_it_names(tmp_path: Path) -> None:
 def test_an_adapter_of_an_unknown_model_is_refused(tmp_path: Path) -> None:
     text = MODEL + CLIP + ADAPTER.replace("small", "large")
     assert "adapter 'ink' is made for the model 'large'" in refusal(tmp_path, text)
+
+
+INVERSIONS = """
+[textual_inversions.cat]
+path = "words/cat.safetensors"
+base = ["small"]
+
+[textual_inversions.toy]
+path = "words/toy.pt"
+word = "<cat-toy>"
+"""
+
+
+def test_a_textual_inversion_has_a_word(tmp_path: Path) -> None:
+    catalog = load(tmp_path, MODEL + MODEL.replace("small", "other") + CLIP + INVERSIONS)
+    cat, toy = catalog.textual_inversions
+    assert (cat.word, toy.word) == ("cat", "<cat-toy>")
+    assert cat.path == tmp_path / "words" / "cat.safetensors"
+    assert catalog.textual_inversions_of(catalog.model("small")) == (cat, toy)
+    assert catalog.textual_inversions_of(catalog.model("other")) == (toy,)
+
+
+@pytest.mark.parametrize(
+    ("added", "reason"),
+    [
+        ('word = "two words"', "textual_inversions.toy.word: String should match pattern"),
+        ('word = "cat:1.2"', "textual_inversions.toy.word: String should match pattern"),
+        ('word = "(cat"', "textual_inversions.toy.word: String should match pattern"),
+        ('word = "toy-"', "textual_inversions.toy.word: String should match pattern"),
+        ('word = "cat-AND-dog"', "'cat-AND-dog' has AND or BREAK"),
+        ('word = "CAT"', "textual inversions 'cat' and 'toy' of model 'small' both have the word 'CAT'"),
+        ('base = ["large"]', "textual inversion 'toy' is made for the model 'large'"),
+    ],
+)
+def test_a_textual_inversion_that_no_prompt_could_name_is_refused(
+    tmp_path: Path, added: str, reason: str
+) -> None:
+    lines = INVERSIONS.replace('word = "<cat-toy>"', added)
+    assert reason in refusal(tmp_path, MODEL + CLIP + lines)
+
+
+def test_an_id_that_is_no_word_needs_one(tmp_path: Path) -> None:
+    text = MODEL + CLIP + '[textual_inversions."a/b"]\npath = "x.pt"\n'
+    assert "textual_inversions.a/b.word: String should match pattern" in refusal(tmp_path, text)

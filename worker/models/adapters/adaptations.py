@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,7 @@ class Adaptations:
         self._networks = networks
         self._adapted = {part: AdaptedNetwork(network) for part, network in networks.items()}
         self._mixers = {part: Mixer(device, dtype) for part in networks}
-        self._fitted: WeakKeyDictionary[Adapter, dict[str, Fitted]] = WeakKeyDictionary()
+        self._fitted: dict[Adapter, dict[str, Fitted]] = {}
 
     def require(self, adapter: Adapter) -> None:
         """Refuse an adapter of another model.
@@ -45,6 +44,7 @@ class Adaptations:
 
     def forget(self) -> None:
         """Keep nothing of any adapter."""
+        self._fitted.clear()
         for mixer in self._mixers.values():
             mixer.forget()
 
@@ -66,8 +66,9 @@ class Adaptations:
         """What adapters add to a network's weights, by the names of these, in float32."""
         added: dict[str, Tensor] = {}
         for use in uses:
-            for layer, factors in self._fit(part, find(use.adapter)).layers.items():
-                change, name = use.weight * factors.product, f"{layer}.weight"
+            fit = self._fit(part, find(use.adapter))
+            for layer in fit.layers:
+                change, name = fit.change(layer, use.weight), f"{layer}.weight"
                 added[name] = added[name] + change if name in added else change
         return added
 

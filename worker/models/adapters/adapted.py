@@ -1,6 +1,5 @@
 """A network whose rows may each carry adapters of their own."""
 
-import copy
 from contextvars import ContextVar
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ from torch.nn import functional as F
 from worker.models.adapters.fitting import changeable
 from worker.models.adapters.mixture import Mixture, Segment
 from worker.models.image_prompts.attention import decouple
+from worker.models.shared import sharing_copy
 
 _mixture: ContextVar[Mixture | None] = ContextVar("mixture", default=None)  # of the call that is running
 
@@ -32,10 +32,7 @@ class AdaptedNetwork:
 
     @cached_property
     def _network(self) -> nn.Module:
-        shared: dict[int, Any] = {
-            id(tensor): tensor for tensor in (*self._plain.parameters(), *self._plain.buffers())
-        }
-        network = copy.deepcopy(self._plain, shared)
+        network = sharing_copy(self._plain)
         for name, layer in changeable(network).items():
             layer.__class__ = _AdaptedLinear if isinstance(layer, nn.Linear) else _AdaptedConvolution
             layer.place = name  # type: ignore[assignment]  # a name, not a module
@@ -61,7 +58,11 @@ class _AdaptedLinear(nn.Linear):
             low = F.linear(_rows(input, segment), stack.down)
             weights = segment.spread(stack).to(low.dtype)
             low = low * weights.view(len(weights), *[1] * (low.ndim - 2), -1)
-            output = _added(output, F.linear(low, stack.up), segment)
+            change = F.linear(low, stack.up)
+            if self.place in segment.gains:
+                own = _without(_rows(output, segment), self.bias)
+                change = _magnified(own, change, segment.gains[self.place])
+            output = _added(output, change, segment)
         return output
 
 
@@ -74,7 +75,12 @@ class _AdaptedConvolution(nn.Conv2d):
             stack = segment.stacks[self.place]
             low = F.conv2d(_rows(input, segment), stack.down, None, self.stride, self.padding, self.dilation)
             low = low * segment.spread(stack).to(low.dtype)[:, :, None, None]
-            output = _added(output, F.conv2d(low, stack.up[:, :, None, None]), segment)
+            change = F.conv2d(low, stack.up[:, :, None, None])
+            if self.place in segment.gains:
+                bias = None if self.bias is None else self.bias[:, None, None]
+                own = _without(_rows(output, segment), bias)
+                change = _magnified(own, change, segment.gains[self.place][:, None, None])
+            output = _added(output, change, segment)
         return output
 
 
@@ -86,6 +92,15 @@ def _segments(place: str) -> list[Segment]:
 
 def _rows(values: Tensor, segment: Segment) -> Tensor:
     return values if segment.rows is None else values.index_select(0, segment.rows)
+
+
+def _without(output: Tensor, bias: Tensor | None) -> Tensor:
+    return output if bias is None else output - bias
+
+
+def _magnified(own: Tensor, change: Tensor, gain: Tensor) -> Tensor:
+    """What is added to an output W x so that it becomes g (W x + change)."""
+    return gain * change + (gain - 1) * own
 
 
 def _added(output: Tensor, change: Tensor, segment: Segment) -> Tensor:

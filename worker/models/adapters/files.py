@@ -35,6 +35,10 @@ _ENDS = {
     "lora_A.default.weight": "down",
     "lora_B.default.weight": "up",
     "alpha": "alpha",
+    "dora_scale": "scale",
+    "lora_magnitude_vector": "magnitude",
+    "lora_magnitude_vector.weight": "magnitude",
+    "lora_magnitude_vector.default.weight": "magnitude",
 }
 _KEY = re.compile(rf"(?P<layer>.+?)[._](?P<end>{'|'.join(map(re.escape, _ENDS))})")
 _BEGINNINGS = (
@@ -49,8 +53,6 @@ _BEGINNINGS = (
 )
 # Kinds of change that are no product of two factors, by what their keys contain.
 _OTHERS = {
-    "dora_scale": "DoRA",
-    "lora_magnitude_vector": "DoRA",
     ".hada_": "LoHa",
     ".lokr_": "LoKr",
     ".oft_": "OFT",
@@ -200,4 +202,27 @@ def _factors(entry: _Written, scaling: Scaling) -> Factors:
     up = (up.float() * scaling.factor(entry.name, rank, written)).to(down)
     if not bool(down.isfinite().all() & up.isfinite().all()):
         raise ModelUnavailableError(f"the factors of {entry.name} are not finite in {down.dtype}")
-    return Factors(down.contiguous(), up.contiguous())
+    return Factors(down.contiguous(), up.contiguous(), _magnitude(entry, len(up)))
+
+
+def _magnitude(entry: _Written, outs: int) -> Tensor | None:
+    """The magnitudes of a layer's outputs, [out]; None for a LoRA.
+
+    PEFT writes [out], or [1, out, 1, 1] of a convolution; LyCORIS writes [out, 1, ...], or [1, in, ...] for norms of
+    what reads each input.
+
+    Raises:
+        ModelUnavailableError: they are of inputs, or as many as the outputs are not, or not positive.
+    """
+    if "scale" in entry.tensors and len(entry.tensors["scale"]) != outs:
+        raise ModelUnavailableError(
+            f"{entry.name} has magnitudes of inputs, which are not served; of outputs are"
+        )
+    found = entry.tensors.get("magnitude", entry.tensors.get("scale"))
+    if found is None:
+        return None
+    if found.numel() != outs or not bool(((found > 0) & found.isfinite()).all()):
+        raise ModelUnavailableError(
+            f"the magnitudes of {entry.name} are {list(found.shape)}: {outs} positive numbers are due"
+        )
+    return found.flatten().contiguous()

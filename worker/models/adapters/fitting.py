@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import nn
+from torch import Tensor, nn
 
 from jobs.errors import ModelUnavailableError
 from worker.models.adapters.factors import Adapter, Factors
@@ -22,15 +22,30 @@ class Fitted:
     Attributes:
         adapter: as its file writes it.
         layers: its factors by the names of the network's layers; none where it leaves the network as it is.
+        decomposed: weights of the layers for which it has magnitudes.
     """
 
     adapter: Adapter
     layers: Mapping[str, Factors]
+    decomposed: Mapping[str, Tensor]
 
     @cached_property
     def rank(self) -> int:
         """The highest of its layers."""
         return max((factors.rank for factors in self.layers.values()), default=0)
+
+    def gains(self, weight: float) -> dict[str, Tensor]:
+        """What the outputs of layers are multiplied by if the adapter has a weight, [out], float32; see ``Factors``."""
+        gains = ((name, self.layers[name].gain(own, weight)) for name, own in self.decomposed.items())
+        return {name: gain for name, gain in gains if gain is not None}
+
+    def change(self, layer: str, weight: float) -> Tensor:
+        """What it adds to the weight of a layer, float32."""
+        factors, own = self.layers[layer], self.decomposed.get(layer)
+        added = weight * factors.product
+        if own is None or (gain := factors.gain(own, weight)) is None:
+            return added
+        return gain.view(-1, *[1] * (own.ndim - 1)) * (own.float() + added) - own.float()
 
 
 def changeable(network: nn.Module) -> dict[str, nn.Module]:
@@ -53,6 +68,7 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
             another shape.
     """
     given, own = adapter.parts.get(part, {}), {}
+    decomposed: dict[str, Tensor] = {}
     layers = {_flat(name): (name, layer) for name, layer in changeable(network).items()}
     if part == UNET:
         originals = original_names(name for name, _ in layers.values())
@@ -66,8 +82,10 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
         its = factors.for_layer(layer)
         if its is None:
             misshapen.append(name)
-        else:
-            own[name] = its
+            continue
+        own[name] = its
+        if its.magnitude is not None:
+            decomposed[name] = layer.get_parameter("weight")
     if misshapen or len(missing) > UNMATCHED_SHARE * len(given):
         raise ModelUnavailableError(
             f"adapter {adapter.id!r} does not fit this model: of {len(given)} layers, "
@@ -77,7 +95,7 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
                 if names
             )
         )
-    return Fitted(adapter, own)
+    return Fitted(adapter, own, decomposed)
 
 
 def require_parts(adapter: Adapter, parts: Collection[str]) -> None:

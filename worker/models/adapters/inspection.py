@@ -1,8 +1,8 @@
-"""Describes an adapter as JSON, for ``lodestar adapters add``.
+"""Describes an adapter or a textual inversion as JSON, for ``lodestar adapters add``.
 
-``python -m worker.models.adapters.inspection FILE --models-file FILE [--model ID]...`` checks the adapter against the
-models whose networks it is said to be made for, by their configurations alone. It ends with 1 and one line on stderr if
-the adapter fits none of them or is no LoRA.
+``python -m worker.models.adapters.inspection FILE --models-file FILE [--model ID]...`` checks it against the models
+that it is said to be made for, by their configurations alone. It ends with 1 and one line on stderr if it fits none of
+them, or is neither.
 """
 
 import argparse
@@ -12,18 +12,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from safetensors import safe_open
-from torch.nn import Module
 
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.errors import LodestarError
+from jobs.requests.conditions.adapters import AdapterKind
 from worker.models.adapters.description import Description, described
 from worker.models.adapters.factors import Adapter
 from worker.models.adapters.fitting import fitted, require_parts
 from worker.models.adapters.loading import file_of, read_adapter
-from worker.models.adapters.trials import refusals_of
+from worker.models.adapters.trying import Fit, try_on
 from worker.models.device import Device
+from worker.models.inversions.files import is_inversion
+from worker.models.inversions.inspection import inspect_inversion
 from worker.models.loading.digests import Digests
 from worker.settings import WorkerSettings
 
@@ -33,19 +36,19 @@ class Inspection:
     """What is known of an adapter.
 
     Attributes:
+        kind: of the adapter.
         sha256: of its file, by the file's name.
         ranks: lowest and highest of its layers.
         layers: their number, by network.
-        models: ids of those that it fits.
-        refusals: why it does not fit the others, by id.
+        fit: the models that it fits.
         description: what the file says of itself.
     """
 
+    kind: AdapterKind
     sha256: dict[str, str]
     ranks: tuple[int, int]
     layers: dict[str, int]
-    models: tuple[str, ...]
-    refusals: dict[str, str]
+    fit: Fit
     description: Description
 
 
@@ -58,29 +61,28 @@ def inspect(path: Path, catalog: Catalog, models: tuple[str, ...]) -> Inspection
         models: ids of those to try; all if empty.
 
     Raises:
-        ModelUnavailableError: it is no LoRA, or fits none of the models.
+        ModelUnavailableError: it is no adapter, or fits none of the models.
         UnknownModelError: the catalog does not hold one.
     """
     digests = Digests()
     device = Device(WorkerSettings(device="cpu", dtype="fp32"))
     adapter = read_adapter(path.name, path, device, digests)
-    tried = [catalog.model(name) for name in models] or list(catalog.models)
-    refusals = refusals_of(tried, partial(_require, adapter))
+    fit = try_on(catalog, models, partial(_require, adapter))
     file = file_of(path)
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
     ranks = [factors.rank for layers in adapter.parts.values() for factors in layers.values()]
     return Inspection(
+        adapter.kind,
         {file.name: digests.of(file)},
         (min(ranks), max(ranks)),
         {part: len(layers) for part, layers in adapter.parts.items()},
-        tuple(card.id for card in tried if card.id not in refusals),
-        refusals,
+        fit,
         described(metadata),
     )
 
 
-def _require(adapter: Adapter, networks: Mapping[str, Module]) -> None:
+def _require(adapter: Adapter, networks: Mapping[str, Any]) -> None:
     require_parts(adapter, networks)
     for part, network in networks.items():
         fitted(adapter, part, network)
@@ -91,12 +93,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("path", type=Path, help="a .safetensors file, or a folder of diffusers or PEFT")
+    parser.add_argument("path", type=Path, help="its file, or a folder of diffusers or PEFT")
     parser.add_argument("--models-file", type=Path, required=True, help="the catalog")
     parser.add_argument("--model", action="append", default=[], help="a model to fit it to; all if left out")
     options = parser.parse_args()
     try:
-        found = inspect(options.path, load_catalog(options.models_file), tuple(options.model))
+        inspected = inspect_inversion if is_inversion(options.path) else inspect
+        found = inspected(options.path, load_catalog(options.models_file), tuple(options.model))
     except LodestarError as error:
         sys.exit(error.message)
     sys.stdout.write(json.dumps(asdict(found)) + "\n")

@@ -10,6 +10,7 @@ from torch.nn import Module
 from jobs.requests.conditions.families import FamilyName
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
+from worker.models.inversions.words import FindWords
 
 Parts = Mapping[str, Any]  # of a checkpoint, by their names in its model_index.json
 Tensors = dict[str, Tensor]
@@ -60,7 +61,7 @@ class Family:
         options: plain fields of ``model_index.json`` that are parts too, with their values where it lacks them.
         require: refuses parts that do not fit each other, by their configurations.
         require_file: refuses a checkpoint that is one file, by its tensors on the meta device.
-        make: from filled parts to the denoiser on its device.
+        make: from filled parts, and what finds the words of textual inversions, to the denoiser on its device.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Family:
     ignored: frozenset[str]
     require: Callable[[Parts], None]
     require_file: Callable[[Tensors], None]
-    make: Callable[[Parts, Device], Denoiser]
+    make: Callable[[Parts, Device, FindWords], Denoiser]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -24,7 +24,6 @@ from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput, added_conditions
 from worker.models.rows import RowBatch
-from worker.models.texts import measured
 from worker.rows import AdapterUse, TextStates
 
 # Pictures of this width or more keep no activations of the decoder for the guidance gradient.
@@ -60,7 +59,7 @@ class LatentDiffusion(Denoiser):
             scheduler_config=dict(parts["scheduler"].config),
             row=row,
             device=device.device,
-            measure=partial(measured, first.tokenizer, limit=first.length),
+            measure=partial(first.vocabulary.measure, limit=first.length),
         )
         super().__init__(
             (*(encoder.network for encoder in self._encoders), self._unet, vae),
@@ -70,7 +69,7 @@ class LatentDiffusion(Denoiser):
             personalizer=personalizer,
             adaptable={
                 UNET: self._unet,
-                **{name: encoder.network for name, encoder in encoders.items()},
+                **{name: encoder.reader for name, encoder in encoders.items()},
             },
         )
         for network in (self._unet, vae):

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
+from jobs.prompts.prompt import Fragment
 from worker.aesthetics.fitting import Fitting
 from worker.aesthetics.personalization import TuningCache, turned
 from worker.calls import Tuning
+from worker.models.chunks import Chunker
 from worker.models.clip import ClipModel
 from worker.models.families.text_encoder import TextEncoder
 
@@ -23,8 +25,8 @@ class Personalizer:
         Args:
             encoder: a CLIP's.
         """
-        self._tokenizer, self._text_encoder, self._length = encoder.tokenizer, encoder.network, encoder.length
-        self._read = encoder.read
+        self._text_encoder, self._read = encoder.reader, encoder.read
+        self._chunker = Chunker(encoder.vocabulary, encoder.length)
         self._tuned = TuningCache()
 
     def personalize(
@@ -53,7 +55,7 @@ class Personalizer:
             seconds: after these, answer the encoder as far as it is fitted.
 
         Raises:
-            ModelUnavailableError: the encoder is not of that CLIP.
+            ModelUnavailableError: the encoder is not of that CLIP, or a textual inversion cannot be used.
             JobFailedError: the encoder overflowed.
         """
         known = self._tuned.find(text, tuning)
@@ -76,27 +78,21 @@ class Personalizer:
         if tuning.text is not None:
             goal = clip.embed_text(tuning.text)[0]
             direction = turned(direction, goal, tuning.text_angle, negative=tuning.text_negative)
-        device = self._text_encoder.device
+        device, windows = self._text_encoder.device, self._windows(text)
         return Fitting(
             self._text_encoder,
             tower.projection,
-            self._windows(text).to(device),
+            windows.to(device),
             direction,
             steps=tuning.steps,
             lr=tuning.lr,
             read=self._read,
             changes=changes,
             completion=tower.completion(config.num_hidden_layers, device),
-            known=clip.embed_text(text)[0],
+            # The CLIP knows no textual inversion, so what it says of one tells nothing.
+            known=clip.embed_text(text)[0] if int(windows.min()) >= 0 else None,
         )
 
     def _windows(self, text: str) -> Tensor:
         """The tokens of a text [N, L], in as many windows of the encoder's context as it takes."""
-        tokenizer, length = self._tokenizer, self._length
-        words = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
-        starts = range(0, max(len(words), 1), length - 2)
-        parts = [
-            [tokenizer.bos_token_id, *words[start : start + length - 2], tokenizer.eos_token_id]
-            for start in starts
-        ]
-        return torch.tensor([part + [tokenizer.pad_token_id] * (length - len(part)) for part in parts])
+        return torch.tensor([chunk.window.tokens for chunk in self._chunker.chunks((Fragment(text),))])

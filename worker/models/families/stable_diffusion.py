@@ -24,15 +24,18 @@ from worker.models.families.family import Family, Network, Parts
 from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
 from worker.models.families.personalizer import Personalizer
 from worker.models.families.text_encoder import TextEncoder, last_states
+from worker.models.inversions.words import FindWords, no_words
 from worker.models.texts import require_vocabulary
 
 
 class StableDiffusion(LatentDiffusion):
     """One Stable Diffusion checkpoint. Its contexts are the last hidden states of the text encoder."""
 
-    def __init__(self, parts: Parts, device: Device) -> None:
-        """Bring the parts of a checkpoint to the device."""
-        encoder = TextEncoder(TEXT, parts["tokenizer"], parts["text_encoder"], last_states, device)
+    def __init__(self, parts: Parts, device: Device, find_words: FindWords = no_words) -> None:
+        """Bring the parts of a checkpoint to the device, and learn the words of textual inversions."""
+        encoder = TextEncoder(
+            TEXT, parts["tokenizer"], parts["text_encoder"], last_states, device, find_words
+        )
         row = RowSpec(
             context_length=encoder.length,
             context_width=encoder.network.config.hidden_size,

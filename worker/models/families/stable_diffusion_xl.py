@@ -29,6 +29,7 @@ from worker.models.families.latent_diffusion import LatentDiffusion, extra_chann
 from worker.models.families.personalizer import Personalizer
 from worker.models.families.stable_diffusion import VAE, text_encoder, unet_network
 from worker.models.families.text_encoder import TextEncoder, last_but_one_states
+from worker.models.inversions.words import FindWords, no_words
 from worker.models.texts import require_vocabulary
 
 SIZE_IDS = 6  # original height and width, top and left, target height and width
@@ -38,8 +39,8 @@ ZERO_FOR_NOTHING = "force_zeros_for_empty_prompt"
 class StableDiffusionXL(LatentDiffusion):
     """One SDXL checkpoint. Its contexts are the last but one hidden states of both text encoders, side by side."""
 
-    def __init__(self, parts: Parts, device: Device) -> None:
-        """Bring the parts of a checkpoint to the device."""
+    def __init__(self, parts: Parts, device: Device, _: FindWords = no_words) -> None:
+        """Bring the parts of a checkpoint to the device; textual inversions of SDXL are not served."""
         first, second = (
             TextEncoder(part, parts[tokenizer], parts[part], last_but_one_states, device)
             for part, tokenizer in ((TEXT, "tokenizer"), (TEXT_2, "tokenizer_2"))

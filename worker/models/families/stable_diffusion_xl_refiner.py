@@ -21,6 +21,7 @@ from worker.models.families.latent_diffusion import LatentDiffusion, extra_chann
 from worker.models.families.stable_diffusion import VAE, unet_network
 from worker.models.families.stable_diffusion_xl import ZERO_FOR_NOTHING, second_text_encoder
 from worker.models.families.text_encoder import TextEncoder, last_but_one_states
+from worker.models.inversions.words import FindWords, no_words
 from worker.models.texts import require_vocabulary
 
 SIZE_IDS = 5  # original height and width, top and left, score
@@ -29,8 +30,8 @@ SIZE_IDS = 5  # original height and width, top and left, score
 class StableDiffusionXLRefiner(LatentDiffusion):
     """One refiner. Its contexts are the last but one hidden states of its text encoder."""
 
-    def __init__(self, parts: Parts, device: Device) -> None:
-        """Bring the parts of a checkpoint to the device."""
+    def __init__(self, parts: Parts, device: Device, _: FindWords = no_words) -> None:
+        """Bring the parts of a checkpoint to the device; textual inversions of SDXL are not served."""
         encoder = TextEncoder(TEXT_2, parts["tokenizer_2"], parts[TEXT_2], last_but_one_states, device)
         config = encoder.network.config
         row = RowSpec(

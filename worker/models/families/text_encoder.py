@@ -14,6 +14,9 @@ from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
 from worker.models.controls.held import Held
 from worker.models.device import Device
+from worker.models.inversions.reader import reader_of
+from worker.models.inversions.vocabulary import Vocabulary
+from worker.models.inversions.words import FindWords, no_words
 from worker.models.wordings import WordingEncoder
 from worker.rows import AdapterUse, TextStates
 
@@ -32,16 +35,26 @@ def last_but_one_states(run: Callable[..., Any], tokens: Tensor, mask: Tensor | 
 
 
 class TextEncoder:
-    """A text encoder of transformers, and its tokenizer.
+    """A text encoder of transformers, with the words of textual inversions.
 
     Attributes:
         tokenizer: of transformers.
+        vocabulary: its tokens, and the words that have vectors.
         network: the encoder.
+        reader: the same, for tokens of either kind.
         length: L, tokens of its context.
         read: what is read of its answer.
     """
 
-    def __init__(self, part: str, tokenizer: Any, network: Any, read: Read, device: Device) -> None:
+    def __init__(
+        self,
+        part: str,
+        tokenizer: Any,
+        network: Any,
+        read: Read,
+        device: Device,
+        find_words: FindWords = no_words,
+    ) -> None:
         """Encode nothing yet.
 
         Args:
@@ -50,11 +63,14 @@ class TextEncoder:
             network: a CLIP's text encoder, with a projection or without.
             read: what is read of its answer.
             device: where it will be.
+            find_words: finds the words of textual inversions.
         """
         self._part, self.tokenizer, self.network, self.read = part, tokenizer, network, read
         self.length: int = min(tokenizer.model_max_length, network.config.max_position_embeddings)
+        self.vocabulary = Vocabulary(tokenizer, find_words(network.config.hidden_size, self.length - 2))
+        self.reader = reader_of(network, self.vocabulary.vectors, device)
         self._device = device.device
-        self._plain = self._by(network)
+        self._plain = self._by(self.reader)
         self._adapted: Latest[Mixture, WordingEncoder] = Latest(ADAPTED_SETS)
 
     def __call__(
@@ -80,4 +96,4 @@ class TextEncoder:
 
     def _by(self, run: Callable[..., Any], **options: int) -> WordingEncoder:
         encode = torch.inference_mode()(partial(self.read, run))
-        return WordingEncoder(self.tokenizer, self.length, encode, self._device, **options)
+        return WordingEncoder(self.vocabulary, self.length, encode, self._device, **options)

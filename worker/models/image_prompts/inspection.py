@@ -15,7 +15,7 @@ from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.errors import LodestarError
 from worker.models.adapters.files import UNET
-from worker.models.adapters.trials import refusals_of
+from worker.models.adapters.trying import Fit, try_on
 from worker.models.device import Device
 from worker.models.image_prompts.adapter import require_fit
 from worker.models.image_prompts.loading import empty_network, load_image_prompt
@@ -32,16 +32,14 @@ class Inspection:
         kind: ``base`` or ``Plus``.
         tokens: T, that it makes of a picture.
         attentions: number of the cross-attentions that it has keys for.
-        models: ids of those that it fits.
-        refusals: why it does not fit the others, by id.
+        fit: the models that it fits.
     """
 
     sha256: dict[str, str]
     kind: str
     tokens: int
     attentions: int
-    models: tuple[str, ...]
-    refusals: dict[str, str]
+    fit: Fit
 
 
 def inspect(card: ImagePromptCard, catalog: Catalog, models: tuple[str, ...]) -> Inspection:
@@ -59,15 +57,13 @@ def inspect(card: ImagePromptCard, catalog: Catalog, models: tuple[str, ...]) ->
     shared = SharedNetworks()
     load_image_prompt(card, catalog, Device(WorkerSettings(device="cpu", dtype="fp32")), shared)
     network = empty_network(card.path)
-    tried = [catalog.model(name) for name in models] or list(catalog.models)
-    refusals = refusals_of(tried, lambda networks: require_fit(card.id, network, networks[UNET]))
+    fit = try_on(catalog, models, lambda networks: require_fit(card.id, network, networks[UNET]))
     return Inspection(
         {card.path.name: shared.digests.of(card.path)},
         "Plus" if network.reads_states else "base",
         network.tokens,
         len(network.attentions),
-        tuple(each.id for each in tried if each.id not in refusals),
-        refusals,
+        fit,
     )
 
 

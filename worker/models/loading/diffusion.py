@@ -1,11 +1,13 @@
 """Loads a diffusion model, and runs each of its networks once."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from jobs.catalog.catalog import ModelCard
+from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ModelUnavailableError
 from worker.finite import is_finite
 from worker.models.adapters.delta import Delta
@@ -13,6 +15,7 @@ from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
 from worker.models.families.table import require_family
+from worker.models.inversions.finding import find_words
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
 from worker.models.loading.parts import load_file_parts, load_folder_parts
@@ -21,13 +24,19 @@ from worker.models.rows import blank
 from worker.models.shared import SharedNetworks
 
 
-def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | None = None) -> Denoiser:
+def load_diffusion(
+    card: ModelCard,
+    device: Device,
+    shared: SharedNetworks | None = None,
+    inversions: Sequence[TextualInversionCard] = (),
+) -> Denoiser:
     """Load a checkpoint: a diffusers folder or a hub id, with a delta or without, or one .safetensors file.
 
     Args:
         card: of the catalog.
         device: for the networks.
         shared: networks in memory; those that a folder has in common with them are not loaded again.
+        inversions: those that it may read.
 
     Raises:
         ModelUnavailableError: its files are missing, damaged, or not safetensors; no family serves it; or its networks
@@ -48,7 +57,7 @@ def load_diffusion(card: ModelCard, device: Device, shared: SharedNetworks | Non
             require_family(family, card)
             parts = load_folder_parts(path, family, card.variant, device, shared, delta)
         require_pinned(card, path, shared.digests)
-        model = family.make(parts, device)
+        model = family.make(parts, device, partial(find_words, inversions, card, shared.digests))
         _try_out(model)
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"{card.id}: {error.message}") from error

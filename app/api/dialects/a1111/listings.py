@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.api.access.keys.needs import needs_key
+from app.api.dialects.a1111.callers import chosen_model
 from app.api.dialects.a1111.checkpoints import file_name, title_of
 from app.api.dialects.a1111.guidance import ARGUMENTS, TITLE
-from app.api.dialects.a1111.networks import listed
+from app.api.dialects.a1111.networks import listed, listed_inversions
 from app.api.dialects.a1111.samplers import ALIASES
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
@@ -93,9 +94,9 @@ def list_flags() -> dict[str, Any]:
 
 @router.get("/embeddings")
 @needs_key
-def list_embeddings() -> dict[str, Any]:
-    """No textual inversions."""
-    return {"loaded": {}, "skipped": {}}
+def list_embeddings(request: Request, services: TheServices) -> dict[str, Any]:
+    """The textual inversions: those of the caller's model, and the others."""
+    return listed_inversions(services.catalog, services.catalog.model(chosen_model(request, services)))
 
 
 @router.get("/upscalers")

@@ -1,10 +1,10 @@
-"""Adapters as A1111's prompts name them: ``<lora:ink:0.8>``."""
+"""Adapters and textual inversions as A1111's clients name them: ``<lora:ink:0.8>``, and a word."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from jobs.catalog.adapters import AdapterCard
-from jobs.catalog.catalog import Catalog
+from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.prompts.networks import NamedAdapter, without_adapters
 from jobs.requests.conditions.adapters import MAX_WEIGHT
@@ -50,6 +50,20 @@ def listed(catalog: Catalog) -> list[dict[str, Any]]:
         }
         for card in catalog.adapters
     ]
+
+
+def listed_inversions(catalog: Catalog, model: ModelCard) -> dict[str, Any]:
+    """The textual inversions by their words, as A1111 lists them: those of a model, and the others.
+
+    The sizes of their vectors are in files that only workers need.
+    """
+    unknown = dict.fromkeys(("step", "sd_checkpoint", "sd_checkpoint_name", "shape", "vectors"))
+    own = catalog.textual_inversions_of(model)
+    others = (card for card in catalog.textual_inversions if card not in own)
+    return {
+        "loaded": {card.word: unknown for card in own},
+        "skipped": {card.word: unknown for card in others},
+    }
 
 
 def _parsed(prompt: str) -> tuple[str, tuple[NamedAdapter, ...]]:

@@ -9,6 +9,7 @@ from app.api.dialects.a1111.controlnet import image_prompts, units
 from app.api.dialects.a1111.hires import HiresFix
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
+from app.api.dialects.a1111.unserved import notes_on_unserved
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import native_request
 from jobs.catalog.catalog import Catalog, ModelCard
@@ -42,9 +43,9 @@ Options = Annotated[dict[str, Any], AtMost(2000)]
 
 
 class TextToImage(HiresFix):
-    """The fields of A1111's with a meaning here. Other fields are ignored, as A1111 does."""
+    """The fields of A1111's with a meaning here. Others have no effect, as unknown ones in A1111; notes name them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="allow")
 
     prompt: str = ""
     negative_prompt: str | None = None
@@ -105,11 +106,11 @@ class TextToImage(HiresFix):
         if self.scheduler and schedule_named(self.scheduler) is None:
             name = self.scheduler[:_MAX_NOTED_CHARS]
             notes += (f"scheduler {name!r} is not known, so it counts as Automatic",)
-        return notes
+        return notes + notes_on_unserved(self.model_extra or {}, self.override_settings or {}, sampler)
 
     def echo(self) -> dict[str, Any]:
         """The fields for the answer."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", include=set(type(self).model_fields))
 
 
 # What changes the picture and cannot be served, with the reason.

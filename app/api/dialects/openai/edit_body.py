@@ -1,5 +1,6 @@
 """Reads the body of an edit or a variation: a form with files, as the SDK sends it, or JSON."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,11 +15,13 @@ from app.api.intake.fields import from_pairs
 from app.api.intake.form_pictures import with_pictures_as_text
 from app.api.intake.forms import MAX_FIELDS, read_multipart
 from app.api.problems.validation import in_body
+from jobs.errors import InvalidRequestError
 
 _MAX_FILES = 20  # OpenAI takes 16 pictures, so that many are refused in words
 _MAX_FIELD_BYTES = 256 << 10
 _WITHOUT_EFFECT = frozenset({"markup", "svg"})
 _PICTURES = frozenset({"image", "images"})
+_ITEM = re.compile(r"(?P<list>\w+)\[\]\[(?P<field>\w+)\]", re.ASCII)  # a field of an object in a list
 
 
 async def read_edit(request: Request, model: type[Body]) -> Body:
@@ -44,15 +47,35 @@ async def _fields(request: Request, model: type[ImageEdit]) -> dict[str, Any]:
     if announced(request).get_content_type() == MULTIPART:
         form = await read_multipart(request, MAX_FIELDS, _MAX_FILES, _MAX_FIELD_BYTES)
         try:
-            named = list(_named(form.multi_items()))
+            items = form.multi_items()
+            named = list(_named((name, value) for name, value in items if not _ITEM.fullmatch(name)))
             _require_one([name for name, _ in named if name == "image"])
-            return from_pairs(with_pictures_as_text(named, model))
+            return from_pairs(with_pictures_as_text(named, model)) | _lists(items)
         finally:
             await form.close()
     body = await request.body()
     if is_json(request, body):
         return _of_json(parse_object(body))
     raise UnsupportedMediaTypeError("send the fields and files as a form (multipart/form-data) or as JSON")
+
+
+def _lists(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, list[dict[str, Any]]]:
+    """The lists of objects, as the SDK writes them: ``adapters[][name]``, ``adapters[][weight]`` for each in turn.
+
+    Raises:
+        InvalidRequestError: a field is a file.
+    """
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for name, value in items:
+        if (found := _ITEM.fullmatch(name)) is None:
+            continue
+        if isinstance(value, UploadFile):
+            raise InvalidRequestError("a field of a list takes no file: send it as base64", field=name)
+        entries = lists.setdefault(found["list"], [{}])
+        if found["field"] in entries[-1]:
+            entries.append({})
+        entries[-1][found["field"]] = value
+    return lists
 
 
 def _named(items: Iterable[tuple[str, str | UploadFile]]) -> Iterator[tuple[str, str | UploadFile]]:

@@ -4,6 +4,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from app.api.dialects.conditions import (
+    ConditionFields,
+    condition_fields,
+    weights_of_nothing,
+    with_its_picture,
+)
 from app.api.dialects.customary import (
     CustomaryFields,
     WithoutEffect,
@@ -31,7 +37,7 @@ def _as_b64_json(value: object) -> object:
     return "b64_json" if value == "base64" else value  # as some other servers of this API call it
 
 
-class ImageGeneration(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest):
+class ImageGeneration(LeavesOut, CustomaryFields, ConditionFields, WithoutEffect, GenerateRequest):
     """OpenAI's fields and the customary ones beside all native ones."""
 
     events: ClassVar[str] = "image_generation"
@@ -75,7 +81,7 @@ class ImageGeneration(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest
     def notes(self) -> tuple[str, ...]:
         """A sentence on everything that has no effect."""
         ignored = [name for name in _OPENAIS_OWN if getattr(self, name) is not None]
-        notes = notes_on([*ignored, *ignored_switches(self)])
+        notes = notes_on([*ignored, *ignored_switches(self), *weights_of_nothing(self)])
         if self.background == "transparent":
             notes += ("background is opaque: no model here makes a transparent one",)
         if self.partial_images and not self.stream:
@@ -97,7 +103,10 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
         RequestValidationError: a field has a value that cannot be served.
     """
     _refuse_contradictions(body)
-    fields, names = native_fields(body)
+    given = with_its_picture(body)
+    fields, names = native_fields(given)
+    conditions = condition_fields(given, catalog.model(body.model), catalog)
+    fields, names = fields | conditions.fields, names | conditions.names
     fields["prompt"] = body.prompt  # a variation's may be left out
     names["mask.image"] = "mask"
     if body.n is not None:

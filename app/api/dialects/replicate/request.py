@@ -4,6 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from app.api.dialects.conditions import (
+    ConditionFields,
+    condition_fields,
+    weights_of_nothing,
+    with_its_picture,
+)
 from app.api.dialects.customary import (
     CustomaryFields,
     WithoutEffect,
@@ -15,7 +21,7 @@ from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.sizes import SIZE, in_any_case, size_of, size_of_ratio
 from app.api.dialects.submission import native_request
 from app.api.pictures.formats import Format, address_end
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.delivery.webhook import WebhookEvent
 from jobs.requests.request import GenerateRequest
@@ -35,7 +41,7 @@ def _picture_alone(value: object) -> object:
     return {"image": value} if isinstance(value, str) else value
 
 
-class PredictionInput(LeavesOut, CustomaryFields, WithoutEffect, GenerateRequest):
+class PredictionInput(LeavesOut, CustomaryFields, ConditionFields, WithoutEffect, GenerateRequest):
     """The native fields, and the customary fields of models on Replicate."""
 
     size: Annotated[str | None, BeforeValidator(in_any_case)] = Field(
@@ -74,7 +80,9 @@ class VersionedPredictionBody(PredictionBody):
     version: str
 
 
-def to_native(body: PredictionBody, card: ModelCard) -> tuple[GenerateRequest, dict[str, str]]:
+def to_native(
+    body: PredictionBody, card: ModelCard, catalog: Catalog
+) -> tuple[GenerateRequest, dict[str, str]]:
     """The native request that a body stands for, and the caller's name of each of its fields.
 
     Raises:
@@ -83,8 +91,11 @@ def to_native(body: PredictionBody, card: ModelCard) -> tuple[GenerateRequest, d
     """
     if "model" in body.input.model_fields_set:
         raise InvalidRequestError("the model is named by the path, or by version", field="input.model")
-    fields, names = native_fields(body.input, "input.")
-    source, size = _size(body.input, card)
+    given = with_its_picture(body.input, "input.")
+    fields, names = native_fields(given, "input.")
+    conditions = condition_fields(given, card, catalog, "input.")
+    fields, names = fields | conditions.fields, names | conditions.names
+    source, size = _size(given, card)
     if size:
         if {"width", "height"} & fields.keys():
             raise InvalidRequestError(f"give either {source}, or width and height", field=f"input.{source}")
@@ -98,7 +109,7 @@ def to_native(body: PredictionBody, card: ModelCard) -> tuple[GenerateRequest, d
 
 def notes_of(body: PredictionBody) -> tuple[str, ...]:
     """A sentence on everything in a body that has no effect."""
-    return notes_on(ignored_switches(body.input))
+    return notes_on([*ignored_switches(body.input), *weights_of_nothing(body.input)])
 
 
 def picture_suffix(body: PredictionBody) -> str:

@@ -28,7 +28,7 @@ def of_a1111(catalog: Catalog, **fields: Any) -> GenerateRequest:
 
 def of_replicate(catalog: Catalog, **fields: Any) -> GenerateRequest:
     body = replicate.PredictionBody.model_validate({"input": {"prompt": PROMPT, **fields}})
-    return replicate.to_native(body, catalog.models[0])[0]
+    return replicate.to_native(body, catalog.models[0], catalog)[0]
 
 
 def seedless(request: GenerateRequest, catalog: Catalog) -> dict[str, Any]:

@@ -64,6 +64,10 @@ def test_image_prompt_adapters_are_listed_without_their_files(client: TestClient
     assert client.get("/v1/image-prompts").json() == {"data": []}
 
 
+def test_textual_inversions_are_listed_without_their_files(client: TestClient) -> None:
+    assert client.get("/v1/textual-inversions").json() == {"data": []}
+
+
 def test_controlnets_are_listed_with_what_makes_their_maps(client: TestClient) -> None:
     answer = client.get("/v1/controls").json()
     assert answer["data"] == []

@@ -11,6 +11,7 @@ from jobs.errors import ModelUnavailableError
 from tests.app.conftest import Run
 from tests.worker.conftest import ROOT
 from worker.models.adapters.inspection import inspect
+from worker.models.inversions.inspection import inspect_inversion
 from worker.models.loading.header import read_shapes
 
 Out = pytest.CaptureFixture[str]
@@ -66,7 +67,38 @@ def test_an_adapter_is_added_with_what_its_file_says(
     assert set(card.sha256) == {"my ink.safetensors"}
     assert (tmp_path / "models.toml").read_text().startswith(CATALOG.rstrip())
     assert run("adapters", "list") == 0
-    assert capsys.readouterr().out.startswith("my-ink\tpocket\tink\tMIT\t")
+    assert capsys.readouterr().out.startswith("my-ink\tlora\tpocket\tink\tMIT\t")
+
+
+def write_inversion(folder: Path, token: str, width: int) -> Path:
+    save_file({token: torch.ones(2, width)}, folder / "my cat.safetensors")
+    return folder / "my cat.safetensors"
+
+
+@pytest.mark.slow("starts a process that imports the worker's libraries")
+def test_a_textual_inversion_is_added_with_its_word(
+    run: Run, file: Path, tmp_path: Path, capsys: Out
+) -> None:
+    cat = write_inversion(tmp_path, "<cat>", 192)
+    assert run("adapters", "add", str(cat), "--licence", "MIT") == 0
+    said = capsys.readouterr()
+    assert said.out.strip() == "my-cat"
+    assert "a textual inversion of 2 vectors, for pocket" in said.err
+    (card,) = load_catalog(tmp_path / "models.toml").textual_inversions
+    assert (card.id, card.word, card.base, card.licence) == ("my-cat", "<cat>", ("pocket",), "MIT")
+    assert set(card.sha256) == {"my cat.safetensors"}
+    before = (tmp_path / "models.toml").read_text()
+    assert run("adapters", "add", str(cat), "--name", "again") == 78
+    assert "both have the word '<cat>'" in capsys.readouterr().err
+    assert (tmp_path / "models.toml").read_text() == before
+    assert run("adapters", "list") == 0
+    assert capsys.readouterr().out.startswith("my-cat\ttextual inversion\tpocket\t<cat>\tMIT\t")
+
+
+def test_a_textual_inversion_of_another_width_is_refused(file: Path, tmp_path: Path) -> None:
+    cat = write_inversion(tmp_path, "cat", 768)
+    with pytest.raises(ModelUnavailableError, match=r"pocket: its vectors have 768 numbers, .* encoder 192"):
+        inspect_inversion(cat, load_catalog(tmp_path / "models.toml"), ())
 
 
 def test_an_adapter_of_another_model_is_refused_by_what_does_not_fit(file: Path, tmp_path: Path) -> None:
@@ -82,4 +114,4 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_read(
 ) -> None:
     (tmp_path / "models.toml").write_text(CATALOG + f'[adapters.ink]\npath = "{file}"\n')
     assert run("adapters", "add", str(file), "--name", "ink") == 78
-    assert "has an adapter 'ink' already; give another --name" in capsys.readouterr().err
+    assert "has an entry 'ink' already; give another --name" in capsys.readouterr().err

@@ -78,4 +78,4 @@ def test_a_name_that_is_taken_is_refused(run: Run, file: Path, tmp_path: Path, c
         CATALOG + f'[image_prompts.look]\npath = "{file}"\nclip = "pocket-s"\n'
     )
     assert run("image-prompts", "add", str(file), "--clip", "pocket-s", "--name", "look") == 78
-    assert "has an image prompt adapter 'look' already; give another --name" in capsys.readouterr().err
+    assert "has an entry 'look' already; give another --name" in capsys.readouterr().err

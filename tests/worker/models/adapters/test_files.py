@@ -21,6 +21,7 @@ from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
 CPU = Device(WorkerSettings(device="cpu", dtype="fp32"))
+FACTORS = {"lora_unet_a.lora_down.weight": (2, 4), "lora_unet_a.lora_up.weight": (3, 2)}
 FORMATS: dict[str, Callable[[writing.Draft, Path], Path]] = {
     "kohya": writing.kohya,
     "diffusers": writing.peft,
@@ -47,6 +48,19 @@ def test_every_format_is_the_same_adapter(
                 drawn[layer].up.flatten(1) @ drawn[layer].down.flatten(1) * writing.ALPHA / writing.RANK
             )
             assert torch.allclose(factors.product.flatten(1), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["kohya", "diffusers"])
+def test_every_format_has_the_same_magnitudes(
+    name: str, drafts: dict[str, writing.Draft], tmp_path: Path
+) -> None:
+    parts = load(FORMATS[name](drafts["dora"], tmp_path / "a.safetensors")).parts
+    for part, layers in drafts["dora"].items():
+        for layer, drawn in layers.items():
+            magnitude = parts[part][layer.removeprefix("text_model.").replace(".", "_")].magnitude
+            assert magnitude is not None
+            assert drawn.magnitude is not None
+            assert torch.equal(magnitude, drawn.magnitude)
 
 
 def test_a_folder_of_peft_is_read_with_its_configuration(
@@ -109,7 +123,8 @@ def test_three_factors_of_a_convolution_make_two(tmp_path: Path) -> None:
             f"from 1 to {MAX_RANK}",
         ),
         ({"lora_unet_a.hada_w1_a": (2, 4)}, "LoHa"),
-        ({"lora_unet_a.dora_scale": (2, 4)}, "DoRA"),
+        ({**FACTORS, "lora_unet_a.dora_scale": (1, 4)}, "magnitudes of inputs, which are not served"),
+        ({**FACTORS, "lora_unet_a.lora_magnitude_vector": (4,)}, "are .4.: 3 positive numbers are due"),
         ({"transformer.a.lora_A.weight": (2, 4)}, "of a transformer"),
         ({"model.weight": (2, 4)}, "not a LoRA: it has model.weight"),
         ({}, "it is empty"),

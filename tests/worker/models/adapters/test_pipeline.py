@@ -11,6 +11,7 @@ from torch import Tensor
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
 from jobs.resolve.request import resolve
+from tests.worker.models.adapters import writing
 from tests.worker.models.adapters.conftest import PX
 from tests.worker.sampling.stock import stock_scheduler
 from worker.calls import Decode
@@ -28,6 +29,8 @@ SETS: dict[str, dict[str, float]] = {
     "two": {"all": 0.5, "attention": 1.3},
     "the unet's alone": {"unet": 1.0},
     "beyond what is stacked": {"large": 0.8, "all": 0.4},
+    "a DoRA": {"dora": 1.0},
+    "half a DoRA": {"dora": 0.5},
 }
 
 
@@ -46,13 +49,17 @@ def latents_of(request: ResolvedRequest, models: ModelRegistry) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def pipeline(tiny_folder: Path, files: dict[str, Path]) -> Any:
+def pipeline(tiny_folder: Path, files: dict[str, Path], drafts: dict[str, writing.Draft]) -> Any:
     stock = StableDiffusionPipeline.from_pretrained(tiny_folder, safety_checker=None)
     stock.set_progress_bar_config(disable=True)
     config = dict(stock.scheduler.config)
     stock.scheduler = stock_scheduler((SamplerName.DDIM, ScheduleName.DEFAULT), config)
     for name, file in files.items():
         stock.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=name)
+    # transformers does not find the magnitudes in such a file, and takes the norms of its own weights for them.
+    for layer, drawn in drafts["dora"]["text_encoder"].items():
+        own = stock.text_encoder.get_submodule(layer).lora_magnitude_vector["dora"].weight
+        own.data.copy_(drawn.magnitude)
     return stock
 
 

@@ -18,10 +18,11 @@ NEW_NAMES = {"q_proj": "to_q", "k_proj": "to_k", "v_proj": "to_v", "out_proj": "
 
 @dataclass(frozen=True)
 class Drawn:
-    """A layer's factors, as a trainer has them."""
+    """A layer's factors, as a trainer has them, and the magnitudes of a DoRA."""
 
     down: Tensor
     up: Tensor
+    magnitude: Tensor | None = None  # [out]
 
 
 Draft = Mapping[str, Mapping[str, Drawn]]  # by network and layer
@@ -49,6 +50,23 @@ def _drawn(layer: nn.Module, rank: int, size: float, rng: torch.Generator) -> Dr
     return Drawn(down, up if weight.ndim == 2 else up[:, :, None, None])
 
 
+def decomposed(draft: Draft, networks: Mapping[str, nn.Module], seed: int) -> Draft:
+    """The adapter as a DoRA, with magnitudes near those of the networks' weights."""
+    rng = torch.Generator().manual_seed(seed)
+    return {
+        part: {
+            name: _decomposed(its, networks[part].get_submodule(name), rng) for name, its in layers.items()
+        }
+        for part, layers in draft.items()
+    }
+
+
+def _decomposed(drawn: Drawn, layer: nn.Module, rng: torch.Generator) -> Drawn:
+    weight: Any = layer.weight
+    norms = weight.detach().flatten(1).norm(dim=1)
+    return Drawn(drawn.down, drawn.up, norms * (1 + 0.3 * torch.rand(len(norms), generator=rng)))
+
+
 def kohya(draft: Draft, file: Path, unet_name: Callable[[str], str] = str) -> Path:
     """As Kohya's scripts write it; ``unet_name`` gives the name of a UNet's layer."""
     first = "lora_te1_" if "text_encoder_2" in draft else "lora_te_"
@@ -64,6 +82,8 @@ def kohya(draft: Draft, file: Path, unet_name: Callable[[str], str] = str) -> Pa
             key = beginnings[part] + written.replace(".", "_")
             tensors[f"{key}.lora_down.weight"], tensors[f"{key}.lora_up.weight"] = its.down, its.up
             tensors[f"{key}.alpha"] = torch.tensor(ALPHA)
+            if its.magnitude is not None:
+                tensors[f"{key}.dora_scale"] = its.magnitude.view(-1, *[1] * (its.down.ndim - 1))
     return _saved(tensors, file)
 
 
@@ -83,8 +103,18 @@ def peft(draft: Draft, file: Path, *, long: bool = False, **metadata: object) ->
         for name, its in layers.items():
             key = f"{part}.{names[name]}"
             tensors[f"{key}.lora_A.weight"], tensors[f"{key}.lora_B.weight"] = its.down, its.up
-        rank = len(next(iter(layers.values())).down)
-        of_part = {"r": rank, "lora_alpha": ALPHA, "target_modules": list(names.values()), **metadata}
+            if its.magnitude is not None:
+                shape = (-1,) if its.down.ndim == 2 else (1, -1, 1, 1)
+                tensors[f"{key}.lora_magnitude_vector"] = its.magnitude.view(shape)
+        first = next(iter(layers.values()))
+        of_part = {
+            "r": len(first.down),
+            "lora_alpha": ALPHA,
+            "target_modules": list(names.values()),
+            **metadata,
+        }
+        if first.magnitude is not None:
+            of_part["use_dora"] = True
         config |= {f"{part}.{key}": value for key, value in of_part.items()}
     return _saved(tensors, file, {"lora_adapter_metadata": json.dumps(config)})
 

@@ -106,7 +106,7 @@ def test_its_memory_is_known_before_it_is_loaded(prompted: ModelRegistry) -> Non
 def test_it_is_inspected_against_models(prompted: ModelRegistry, cards: tuple[ImagePromptCard, ...]) -> None:
     by_id = {card.id: card for card in cards}
     found = inspect(by_id["plus"], prompted.catalog, ())
-    assert (found.kind, found.tokens, found.attentions, found.models) == ("Plus", 6, 4, ("tiny",))
+    assert (found.kind, found.tokens, found.attentions, found.fit.models) == ("Plus", 6, 4, ("tiny",))
     assert list(found.sha256) == ["plus.safetensors"]
     with pytest.raises(
         ModelUnavailableError, match="tiny: image prompt adapter 'wider' was made for another"

@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,25 +20,8 @@ ASKED = {"prompt": "a red apple", "steps": 10, "width": 64, "height": 64}
 
 
 @pytest.fixture
-def settings(settings: ApiSettings, tmp_path: Path) -> ApiSettings:
-    """An API whose catalog has an adapter and a ControlNet; only a worker would read their files."""
-    text, folder = settings.models_file.read_text(), settings.models_file.parent.absolute()
-    added = f"""
-[adapters.ink]
-path = "{tmp_path / "ink drawing.safetensors"}"
-triggers = ["ink"]
-
-[controls.edges]
-path = "{tmp_path / "edges"}"
-preprocess = "canny"
-
-[image_prompts.look]
-path = "{tmp_path / "ip-adapter_sd15.safetensors"}"
-clip = "pocket-s"
-"""
-    file = tmp_path / "models.toml"
-    file.write_text(text.replace('"models/', f'"{folder}/models/') + added)
-    return settings.model_copy(update={"models_file": file})
+def settings(with_networks: ApiSettings) -> ApiSettings:
+    return with_networks
 
 
 @pytest.fixture
@@ -60,7 +42,17 @@ def test_a_prompt_names_adapters_by_id_or_file(
     assert request.prompt == "a fox"
     assert request.adapters == (ResolvedAdapter(name="ink", weight=1.5, text_weight=0.5),)
     assert info["notes"] == ["there is no adapter 'pencil', so it is left out"]
-    assert [lora["name"] for lora in client.get_loras()] == ["ink"]
+    assert [lora["name"] for lora in client.get_loras()] == ["ink", "blob"]
+
+
+def test_textual_inversions_are_listed_by_the_words_that_prompts_name(
+    client: webuiapi.WebUIApi, working: None, first_job: FirstJob
+) -> None:
+    found = client.get_embeddings()
+    assert list(found["loaded"]) == ["<my-cat>"]
+    assert found["skipped"] == {}
+    client.txt2img(**{**ASKED, "prompt": "a photo of <my-cat>"})
+    assert first_job().generation.prompt == "a photo of <my-cat>"
 
 
 @pytest.mark.parametrize("prompt", ["<lora:ink:much>", "<lora:ink:5>"])
@@ -258,3 +250,25 @@ def test_what_the_clients_interface_asks_first_is_answered(client: webuiapi.WebU
     assert client.controlnet_model_list() == ["edges", "look"]
     assert {"canny", "ip-adapter-auto"} <= set(client.controlnet_module_list())
     assert client.controlnet_version() == 3
+
+
+def test_fields_that_nothing_reads_are_named_in_the_answer(
+    client: webuiapi.WebUIApi, working: None, first_job: FirstJob
+) -> None:
+    assert client.txt2img(**ASKED).info["notes"] == []
+    body = {
+        **ASKED,
+        "s_churn": 0.5,
+        "soft_inpainting": {"on": True},
+        "do_not_save_samples": True,
+        "empty": [],
+    }
+    settings = {"CLIP_stop_at_last_layers": 2, "sd_vae": "Automatic"}
+    answer = client.post_and_get_api_result(
+        f"{client.baseurl}/txt2img", {**body, "override_settings": settings}, False
+    )
+    named = ("s_churn", "soft_inpainting", "override_settings.CLIP_stop_at_last_layers")
+    assert answer.info["notes"] == [f"{name} has no effect on this server" for name in named]
+    assert "soft_inpainting" not in answer.parameters
+    ddim = client.txt2img(**ASKED, sampler_name="DDIM", eta=1.0)
+    assert ddim.info["notes"] == ["eta has no effect on this server"]

@@ -80,7 +80,7 @@ def test_a_weight_without_a_picture_has_no_effect(own: Client) -> None:
     ("fields", "reason"),
     [
         ({"image_prompt_strength": 3.0}, "input.image_prompt_strength"),
-        ({"image_prompts": [{"image": "01ab/0"}]}, "image_prompt is one of image_prompts"),
+        ({"image_prompts": [{"image": "01ab/0"}]}, "image_prompt and image_prompts are the same"),
     ],
 )
 def test_a_field_that_cannot_be_served_is_named(started: Start, fields: dict[str, Any], reason: str) -> None:
