@@ -1,4 +1,4 @@
-"""Names of adapters, controls and image prompts that models on Replicate and servers of diffusers' pipelines have in common.
+"""Names of adapters, controls and image prompts that Replicate's models and servers of diffusers' pipelines share.
 
 One table for every dialect that takes native fields, as ``customary.py``. Adapters and ControlNets are those of the
 catalog, by name: a file or an address of the caller's is never read.
@@ -140,7 +140,7 @@ def with_its_picture(body: Body, within: str = "") -> Body:
 def condition_fields(
     body: ConditionFields, card: ModelCard, catalog: Catalog, within: str = ""
 ) -> Conditions:
-    """The native ``adapters``, ``controls`` and ``image_prompts`` that a body stands for; none of those that it leaves out.
+    """The native ``adapters``, ``controls`` and ``image_prompts`` that a body stands for; none that it leaves out.
 
     Args:
         body: also may have the native ones.
