@@ -41,6 +41,11 @@ Draw = Callable[..., tuple[Image.Image, float]]
 
 def main() -> None:
     """Start, draw, save, stop."""
+    served(make)
+
+
+def served(make: Callable[[Draw], None]) -> None:
+    """Make pictures with a service of its own on the shipped models."""
     host = "127.0.0.1"
     with tempfile.TemporaryDirectory(prefix="lodestar-") as folder:
         options = StackOptions(host, free_port(host), Path(folder), ROOT / "models.toml")
@@ -58,15 +63,15 @@ def make(draw: Draw) -> None:
     mask = upper_half(source.size)
     masked = {"init": start, "mask": {"image": base64_of(mask)}}
     by_strength = [draw(EDIT, init={**start, "strength": strength})[0] for strength in STRENGTHS]
-    save("strengths", [[source, *by_strength]])
-    save("mask", [[source, mask, *(draw(prompt, **masked)[0] for prompt in (EDIT, EDITS[0]))]])
+    save("editing-strengths", [[source, *by_strength]])
+    save("editing-mask", [[source, mask, *(draw(prompt, **masked)[0] for prompt in (EDIT, EDITS[0]))]])
     rows = []
     choices: tuple[dict[str, Any], ...] = ({}, {"guidance": "laion"})
     for guidance in choices:
         made = [draw(prompt, init={**start, "strength": 0.7}, **guidance) for prompt in EDITS]
         print(f"{'guided' if guidance else 'unguided'}: CLIP {fmean(score for _, score in made):.3f}")
         rows.append([picture for picture, _ in made])
-    save("guided", rows)
+    save("editing-guided", rows)
 
 
 def drawn(client: httpx.Client, prompt: str, **fields: Any) -> tuple[Image.Image, float]:
@@ -104,7 +109,7 @@ def save(name: str, rows: Sequence[Sequence[Image.Image]]) -> None:
         for right, picture in enumerate(row):
             large = picture.resize((width, height), Image.Resampling.BICUBIC)
             sheet.paste(large, (right * (width + GAP_PX), down * (height + GAP_PX)))
-    path = IMAGES / f"editing-{name}.webp"
+    path = IMAGES / f"{name}.webp"
     sheet.save(path, "WEBP", quality=90, method=6)
     print(f"{path} ({path.stat().st_size // 1000} kB)")
 

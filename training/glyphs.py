@@ -28,6 +28,7 @@ PICTURE_PX = 64
 GLYPH_PX = 56  # leaves a margin of 4 px, so that a shift of 3 px never cuts a glyph off
 RENDER_PX = 256
 HELD_OUT_SHARE = 0.05
+STEM = "glyphs"
 
 PACKAGES = {
     "noto": "@iconify-json/noto",
@@ -64,13 +65,20 @@ def is_held_out(name: str) -> bool:
     return int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32 < HELD_OUT_SHARE
 
 
-def load(work: Path) -> tuple[npt.NDArray[np.uint8], list[Glyph]]:
-    """The rendered glyphs [N, 64, 64, 4] and what they are, as ``main`` wrote them."""
-    rows = json.loads((work / "glyphs.json").read_text())
-    return np.load(work / "glyphs.npy"), [Glyph(**row) for row in rows]
+def load(work: Path, stem: str = STEM) -> tuple[npt.NDArray[np.uint8], list[Glyph]]:
+    """The rendered glyphs [N, 64, 64, 4] and what they are, as ``save`` wrote them."""
+    rows = json.loads((work / f"{stem}.json").read_text())
+    return np.load(work / f"{stem}.npy"), [Glyph(**row) for row in rows]
 
 
-def _download(package: str) -> dict[str, Any]:
+def save(work: Path, pictures: list[npt.NDArray[np.uint8]], glyphs: list[Glyph], stem: str = STEM) -> None:
+    """Write glyphs as ``load`` reads them."""
+    np.save(work / f"{stem}.npy", np.stack(pictures))
+    (work / f"{stem}.json").write_text(json.dumps([asdict(glyph) for glyph in glyphs]))
+    print(f"{len(glyphs)} glyphs of {len({glyph.name for glyph in glyphs})} names in {work}")
+
+
+def download(package: str) -> dict[str, Any]:
     """``icons.json`` and the categories of one npm package at its newest version."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", "--silent", package, "--pack-destination", folder]
@@ -97,7 +105,8 @@ def _wanted(sets: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {key.replace("-", " "): key for key in sorted(keys)}
 
 
-def _render(icon: dict[str, Any], icon_set: dict[str, Any]) -> npt.NDArray[np.uint8]:
+def render(icon: dict[str, Any], icon_set: dict[str, Any]) -> npt.NDArray[np.uint8]:
+    """A glyph of a set in the middle of a square of 64 px, [64, 64, 4] with straight alpha."""
     width = icon.get("width", icon_set.get("width", 16))
     height = icon.get("height", icon_set.get("height", 16))
     box = f"{icon.get('left', 0)} {icon.get('top', 0)} {width} {height}"
@@ -116,7 +125,7 @@ def _render(icon: dict[str, Any], icon_set: dict[str, Any]) -> npt.NDArray[np.ui
 def main() -> None:
     """Download, render and store all glyphs."""
     work = work_folder()
-    sets = {style: _download(package) for style, package in PACKAGES.items()}
+    sets = {style: download(package) for style, package in PACKAGES.items()}
     # fxemoji writes its keys without hyphens.
     sets["fxemoji"]["icons"] = {key.replace("-", ""): icon for key, icon in sets["fxemoji"]["icons"].items()}
     pictures, glyphs = [], []
@@ -124,11 +133,9 @@ def main() -> None:
         for style, icon_set in sets.items():
             icon = icon_set["icons"].get(key.replace("-", "") if style == "fxemoji" else key)
             if icon is not None:
-                pictures.append(_render(icon, icon_set))
+                pictures.append(render(icon, icon_set))
                 glyphs.append(Glyph(name, style))
-    np.save(work / "glyphs.npy", np.stack(pictures))
-    (work / "glyphs.json").write_text(json.dumps([asdict(glyph) for glyph in glyphs]))
-    print(f"{len(glyphs)} glyphs of {len({glyph.name for glyph in glyphs})} names in {work}")
+    save(work, pictures, glyphs)
 
 
 if __name__ == "__main__":

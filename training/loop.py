@@ -117,10 +117,13 @@ def _optimizers(model: nn.Module, plan: Plan) -> Optimizers:
     matrices = hidden_matrices(model)
     inner = {id(parameter) for parameter in matrices}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in inner]
-    return [
-        (Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay), GAIN),
-        (torch.optim.AdamW(rest, lr=plan.lr, weight_decay=plan.weight_decay, betas=(0.9, 0.99)), 1.0),
-    ]
+    optimizers: Optimizers = []
+    if matrices:
+        optimizers.append((Muon(matrices, lr=plan.lr, weight_decay=plan.weight_decay), GAIN))
+    if rest:
+        adam = torch.optim.AdamW(rest, lr=plan.lr, weight_decay=plan.weight_decay, betas=(0.9, 0.99))
+        optimizers.append((adam, 1.0))
+    return optimizers
 
 
 def _average_gradients(model: nn.Module) -> None:

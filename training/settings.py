@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 
+COMPILED_FROM = 200  # steps of a stage: compiling a network takes as long as some hundred of them
+
 
 def work_folder() -> Path:
     """The folder for data and checkpoints: ``POCKET_WORK``, else ``~/.cache/lodestar-training``."""

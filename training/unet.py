@@ -6,6 +6,7 @@ After each checkpoint a fixed grid of prompts is drawn to ``unet.png`` in the wo
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -194,16 +195,18 @@ def pipeline(unet: nn.Module) -> StableDiffusionPipeline:
     )
 
 
-def draw_grid(unet: nn.Module, step: int) -> None:
-    """Draw eight things in four styles to ``unet.png``, for a person to look at."""
+def draw_grid(unet: nn.Module, step: int, prompts: Sequence[str] = GRID, name: str = "unet") -> None:
+    """Draw prompts, eight in a row, to ``NAME.png`` in the work folder, for a person to look at."""
     pipe = pipeline(unet)
     pipe.set_progress_bar_config(disable=True)
     rng = torch.Generator().manual_seed(0)
-    pictures = pipe(GRID, num_inference_steps=20, guidance_scale=3.0, generator=rng, output_type="np").images
-    rows = [np.concatenate(list(pictures[start : start + 8]), axis=1) for start in range(0, len(GRID), 8)]
+    pictures = pipe(
+        list(prompts), num_inference_steps=20, guidance_scale=3.0, generator=rng, output_type="np"
+    ).images
+    rows = [np.concatenate(list(pictures[start : start + 8]), axis=1) for start in range(0, len(pictures), 8)]
     grid = Image.fromarray((np.concatenate(rows) * 255).round().astype("uint8"))
     grid = grid.resize((grid.width * 2, grid.height * 2), Image.Resampling.BICUBIC)
-    for path in (work_folder() / "unet.png", work_folder() / f"unet-{step:06d}.png"):
+    for path in (work_folder() / f"{name}.png", work_folder() / f"{name}-{step:06d}.png"):
         grid.save(path)
 
 

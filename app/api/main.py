@@ -46,7 +46,7 @@ from app.api.routes import (
 from app.api.routes import errors as error_pages
 from app.api.routes.accounts import quote, usage
 from app.api.routes.admin import audit, keys, tenants, whoami
-from app.api.routes.bulk import bulk
+from app.api.routes.bulk import archives, bulk
 from app.api.routes.controls import maps
 from app.api.routes.links import signed_images
 from app.api.server import layers
@@ -67,6 +67,7 @@ NOUNS = (
     bulk,  # before the routes of one job, whose id could be such a word
     jobs,
     events,
+    archives,
     images,
     maps,
     signed_images,

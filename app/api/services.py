@@ -3,7 +3,7 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -44,6 +44,8 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.standing import Note, ignore
 from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
+from jobs.status.history import History
+from jobs.status.rescue import Rescue
 from jobs.status.view import WHOLE, OnForeign
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
@@ -64,6 +66,8 @@ class Services:
     redis: Redis
     async_redis: AsyncRedis
     queue: JobQueue
+    history: History
+    rescue: Rescue
     workers: WorkerRegistry
     artifacts: ArtifactStore
     files: JobFiles
@@ -86,10 +90,10 @@ class Services:
     tenants: TenantBook
     ledger: Ledger
     sessions: Sessions
-    wrong_keys: WrongKeys
     fetcher: PictureFetcher | None
     """None unless the operator allows addresses of pictures."""
-    stopping: asyncio.Event
+    wrong_keys: WrongKeys = field(default_factory=WrongKeys)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to stop, so that long waits end."""
     tenant: str = ""
     """Whose services these are: see ``seen_by``; empty for the default tenant."""
@@ -128,6 +132,8 @@ class Services:
         if view != WHOLE or on_foreign is not None:
             changes |= {
                 "events": self.events.seen_by(view),
+                "history": self.history.seen_by(view),
+                "rescue": self.rescue.seen_by(view),
                 "embeddings": EmbeddingLibrary(self.artifacts, view.tenant),
                 "uploads": self.uploads.seen_by(view.tenant),
                 "tenant": view.tenant,
@@ -166,6 +172,8 @@ def build_services(settings: ApiSettings) -> Services:
         redis=redis,
         async_redis=async_redis,
         queue=queue,
+        history=History(redis),
+        rescue=Rescue(redis),
         workers=workers,
         artifacts=artifacts,
         files=JobFiles(artifacts, beside=[segments.root]),
@@ -187,9 +195,7 @@ def build_services(settings: ApiSettings) -> Services:
         tenants=TenantBook(TenantStore(redis), key_file, default=settings.tenant_quota),
         ledger=Ledger(redis),
         sessions=Sessions(redis),
-        wrong_keys=WrongKeys(),
         fetcher=PictureFetcher(policy) if settings.allow_picture_urls else None,
-        stopping=asyncio.Event(),
     )
 
 

@@ -1,6 +1,6 @@
 """The ``lodestar`` command: starts the service's processes, and talks to a running service."""
 
-from app.cli.commands import adapters, assets, audit, image_prompts, keys, processes, secrets, tenants
+from app.cli.commands import adapters, assets, audit, doctor, image_prompts, keys, processes, secrets, tenants
 from lodestar.cli import program
 
 SERVICE = (
@@ -11,6 +11,7 @@ SERVICE = (
     image_prompts.commands,
     assets.commands,
     secrets.commands,
+    doctor.commands,
 )
 cli = program.program(processes.commands, *program.CLIENT, *SERVICE)
 

@@ -1,28 +1,27 @@
 // The page: what the address names, kept up to date by the stream of events, and by asking when there is none.
 
 import { Refused, Unreachable, getQueue } from "./server/api.js";
-import { Compare } from "./pages/compare.js";
 import { set } from "./parts/dom.js";
 import { fillForm, forgetOutage, startFrom, watchForm } from "./form/form.js";
-import { Gallery } from "./pages/gallery.js";
-import { JobPage } from "./pages/job.js";
 import { JobList } from "./pages/jobs.js";
 import { go, watchKeys } from "./parts/keys.js";
 import { rememberInputs } from "./server/inputs.js";
 import { Live } from "./server/live.js";
 import { Poll } from "./server/poll.js";
 import { showAllowance, showSender } from "./parts/sender.js";
-import { Workers } from "./pages/workers.js";
-import { count, duration, promptOf, shortened } from "./parts/words.js";
+import { showLine } from "./operation/queue_line.js";
+import { duration, promptOf, shortened } from "./parts/words.js";
 
 const WITH_EVENTS_MS = 10000;
 const WITHOUT_EVENTS_MS = 1500;
 const SLOW_MS = 4000;
 const PAGES = [
-  [/^#\/gallery$/, () => new Gallery(useAsInput)],
-  [/^#\/workers$/, () => new Workers()],
-  [/^#\/jobs\/([^/]+)$/, (id) => new JobPage(id, edit, useAsInput)],
-  [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => new Compare(first, second)],
+  [/^#\/gallery(?:\/(search|like|label)\/(.+))?$/, (kind, what) => import("./gallery/page.js").then(({ Gallery }) => new Gallery(useAsInput, kind, what))],
+  [/^#\/workers$/, () => import("./operation/workers.js").then(({ Workers }) => new Workers())],
+  [/^#\/overview$/, () => import("./operation/overview.js").then(({ Overview }) => new Overview())],
+  [/^#\/jobs\/([^/]+)$/, (id) => import("./pages/job.js").then(({ JobPage }) => new JobPage(id, edit, useAsInput))],
+  [/^#\/sets\/([^/]+)$/, (label) => import("./sweeps/page.js").then(({ SetPage }) => new SetPage(label))],
+  [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => import("./pages/compare.js").then(({ Compare }) => new Compare(first, second))],
 ];
 
 const find = (id) => document.getElementById(id);
@@ -61,12 +60,9 @@ async function refresh() {
   }
 }
 
-function showQueue({ jobs: counts, workers }) {
-  const line = find("workers");
-  line.hidden = false;
-  line.className = `workers ${workers ? "some" : "none"}`;
-  const busy = counts.running ? `${counts.running} running` : "idle";
-  set(line, "textContent", workers ? `${count(workers, "worker")}, ${busy}` : "no worker");
+function showQueue(queue) {
+  const { jobs: counts, workers } = queue;
+  showLine(find("workers"), queue);
   const note = find("note");
   set(note, "hidden", workers > 0 || counts.queued === 0);
   set(note, "textContent", "No worker is running, so jobs wait. Start one with: lodestar worker");
@@ -110,10 +106,17 @@ function useAsInput(job, image) {
   });
 }
 
-function open({ isFirst = false } = {}) {
+let opening = 0; // counts the pages that were asked for: one that comes late is not shown
+
+async function open({ isFirst = false } = {}) {
   const found = PAGES.map(([address, make]) => [location.hash.match(address), make]).find(([match]) => match);
+  opening += 1;
+  const asked = opening;
+  const made = found ? found[1](...found[0].slice(1).map((part) => part && decodeURIComponent(part))) : null;
+  const next = made instanceof Promise ? await made.catch(fallBack) : made;
+  if (asked !== opening) return;
   page?.close?.();
-  page = found ? found[1](...found[0].slice(1).map(decodeURIComponent)) : null;
+  page = next;
   find("home").hidden = page !== null;
   find("page").hidden = page === null;
   find("page").replaceChildren(...(page ? [page.node] : []));
@@ -125,6 +128,13 @@ function open({ isFirst = false } = {}) {
     (page ? find("page").querySelector("h2") : find("jobs-title"))?.focus({ preventScroll: true });
   }
   poll.now();
+}
+
+// A page whose file cannot be loaded: the list is shown, which says that the server cannot be reached.
+function fallBack(error) {
+  console.warn(error);
+  announce("The page could not be loaded.");
+  return null;
 }
 
 function showJobs(event) {

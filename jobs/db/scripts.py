@@ -23,6 +23,8 @@ NAMES = (
     "note",
     "remark",
     "show",
+    "reject",
+    "keep",
     "deliver",
     "delivered",
     "keep_upload",

@@ -101,6 +101,24 @@ class EventLog:
             raise EventsMissedError
         return [await self._entry(stream_id, fields, job_id) for stream_id, fields in rows]
 
+    async def kept(self, job_id: str) -> list[Event]:
+        """The events of a job that are kept, in their order; without the jobs of ``done`` events.
+
+        Raises:
+            UnknownJobError: there is none of this id.
+        """
+        async with self._transaction() as together:
+            together.hgetall(keys.job(job_id))
+            together.xrange(keys.events(job_id))
+            record, rows = await _answers(together)
+        if not record or not self._view.shows(record, job_id):
+            raise unknown_job(job_id)
+        events = []
+        for stream_id, fields in rows:
+            with suppress(ValidationError):  # one of a newer version
+                events.append(read_event(stream_id, fields, job_id))
+        return events
+
     async def preview(self, job_id: str, index: int) -> str | None:
         """The newest preview of a picture, a JPEG in base64; None before the first and after the last one expired."""
         async with self._transaction() as together:

@@ -7,7 +7,7 @@ A repeated step, after a lost answer, changes nothing either, and gets the same 
 
 import secrets
 from base64 import b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -29,6 +29,7 @@ from jobs.status.records import dump_images
 
 LEASE_S = 10.0
 MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
+REJECTED_KEPT_S = 960  # of which the last minute is for the clocks of those who offer them
 PREVIEW_TTL_S = 600  # for one whose job goes on; a minute after its end they are gone
 
 log = structlog.get_logger(__name__)
@@ -162,6 +163,10 @@ class Leases:
             LeaseLostError: the job belongs to another execution now, or is gone.
         """
         return self._commit(lease, JobStatus.SUCCEEDED, "images", dump_images(images))
+
+    def reject(self, lease: Lease, keys: Iterable[str]) -> None:
+        """Delete the files of the candidates that were not chosen, by their keys, a while from now: see ``Rescue``."""
+        self._scripts("reject", lease.job_id, lease.fence, REJECTED_KEPT_S, *keys)
 
     def show(self, lease: Lease, image: StoredImage) -> None:
         """Publish a candidate of a best-of-n job."""

@@ -30,7 +30,7 @@ from jobs.queue.submission import (
 from jobs.queue.tickets import Tickets
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.tasks import Task, dump_request
-from jobs.status.candidates import load_candidates
+from jobs.status.candidates import load_candidates, load_rejected
 from jobs.status.job import Job, JobPage, JobStatus, StoredImage
 from jobs.status.records import load_images, to_job
 from jobs.status.view import WHOLE, View
@@ -175,16 +175,16 @@ class JobQueue:
         return self._pace.backlog()
 
     @translates_redis_errors
-    def images(self, job_id: str) -> tuple[StoredImage, ...]:
-        """A job's pictures in the artifact store; before it has succeeded, its candidates.
+    def images(self, job_id: str, *, rejected: bool = False) -> tuple[StoredImage, ...]:
+        """A job's pictures in the artifact store, also the ``rejected``; before it has succeeded, its candidates.
 
         Raises:
             UnknownJobError: there is none of this id.
         """
         record = self._record(job_id)
-        return load_images(record) or (
-            load_candidates(record) if record["status"] == JobStatus.RUNNING else ()
-        )
+        if not (images := load_images(record)):
+            return load_candidates(record) if record["status"] == JobStatus.RUNNING else ()
+        return images + (load_rejected(record, images) if rejected else ())
 
     @translates_redis_errors
     def list(

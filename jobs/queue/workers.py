@@ -7,10 +7,11 @@ from redis import Redis
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
 from jobs.db.scripts import Scripts
-from jobs.status.workers import WorkerInfo
+from jobs.status.workers import GoneWorker, WorkerInfo
 
 HEARTBEAT_EVERY_S = 3.0
 HEARTBEAT_TTL_S = 15
+REMEMBERED_S = 3600  # after its last heartbeat, a worker is remembered: see announce.lua
 
 
 class WorkerRegistry:
@@ -39,6 +40,9 @@ class WorkerRegistry:
                 pipeline.zrem(keys.holders(model), name)
             pipeline.delete(keys.worker(name))
             pipeline.srem(keys.WORKERS, name)
+            if last:
+                stopped = _gone(last).model_copy(update={"was_lost": False})
+                pipeline.set(keys.last_heartbeat(name), stopped.model_dump_json(), ex=REMEMBERED_S)
             pipeline.execute()
 
     @translates_redis_errors
@@ -50,6 +54,19 @@ class WorkerRegistry:
         if silent:
             self._redis.srem(keys.WORKERS, *silent)
         return tuple(_read(value) for value in values if value is not None)
+
+    @translates_redis_errors
+    def gone(self) -> tuple[GoneWorker, ...]:
+        """The workers that stopped or were lost within the last hour, the latest first."""
+        alive = {info.name for info in self.alive()}
+        known = cast("list[str]", self._redis.zrevrange(keys.KNOWN_WORKERS, 0, -1))
+        names = [name for name in known if name not in alive]
+        values = self._redis.mget([keys.last_heartbeat(name) for name in names]) if names else []
+        return tuple(_gone(value) for value in values if value is not None)
+
+
+def _gone(value: str | bytes) -> GoneWorker:
+    return GoneWorker.model_validate_json(value, extra="ignore")
 
 
 def _read(value: str | bytes) -> WorkerInfo:

@@ -6,6 +6,7 @@ count.
 
 from collections.abc import Mapping, Sequence
 
+from jobs.db.times import now_us
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.selection import rank_scores
 from jobs.requests.tasks import Task
@@ -32,6 +33,14 @@ def load_candidates(record: Mapping[str, str]) -> tuple[StoredImage, ...]:
     return tuple(sorted(of_fence, key=lambda image: image.index))
 
 
+def load_rejected(record: Mapping[str, str], images: Sequence[StoredImage]) -> tuple[StoredImage, ...]:
+    """The candidates of a job that has succeeded which are not among its images, while their files are there."""
+    if int(record.get("rejected_until_us", 0)) <= now_us():
+        return ()
+    kept = {image.index for image in images}
+    return tuple(image for image in load_candidates(record) if image.index not in kept)
+
+
 def to_candidates(
     job_id: str,
     record: Mapping[str, str],
@@ -45,6 +54,7 @@ def to_candidates(
     made = load_candidates(record)
     kept = {image.index for image in images}
     has_chosen = status is JobStatus.SUCCEEDED
+    there = kept | {image.index for image in (made if not has_chosen else load_rejected(record, images))}
     return tuple(
         Candidate(
             index=image.index,
@@ -54,7 +64,7 @@ def to_candidates(
             score=round(score, 4),
             kept=image.index in kept if has_chosen else None,
             url=links.here(links.image(job_id, image.index))
-            if image.index in kept or status is JobStatus.RUNNING
+            if image.index in there and status in {JobStatus.RUNNING, JobStatus.SUCCEEDED}
             else None,
         )
         for image, score in zip(made, rank_scores(made, request.select.by), strict=True)

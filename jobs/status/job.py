@@ -135,7 +135,9 @@ class Candidate(Wire):
     aesthetic_score: float | None = Field(None, description="The aesthetic predictor's score.")
     score: float = Field(description="Rank score among the candidates so far; higher is better.")
     kept: bool | None = Field(None, description="Whether it was kept; null until the job has succeeded.")
-    url: str | None = Field(None, description="Path of the picture; null if it was not kept.")
+    url: str | None = Field(
+        None, description="Path of the picture; null once it is deleted, if it is not kept."
+    )
 
 
 class JobError(Wire):

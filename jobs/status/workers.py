@@ -45,10 +45,28 @@ class WorkerInfo(Wire):
     heartbeat_at: datetime = Field(description="When it was last heard of.")
 
 
+class GoneWorker(Wire):
+    """A worker that stopped, or was lost."""
+
+    name: str = Field(description="Unique name of the process.", examples=["gpu-1.4242"])
+    host: str = Field(description="Host it ran on.")
+    device: str = Field(description="Device that it computed on.", examples=["cuda:0"])
+    jobs: tuple[str, ...] = Field(description="Ids of the jobs that it ran when it was last heard of.")
+    started_at: datetime = Field(description="When the process started.")
+    heartbeat_at: datetime = Field(description="When it was last heard of.")
+    was_lost: bool = Field(
+        True,
+        description="Whether it went without a word: it crashed, was killed, or cannot be reached.",
+    )
+
+
 class WorkerList(Wire):
-    """The workers that are alive."""
+    """The workers that are alive, and those that were of late."""
 
     data: tuple[WorkerInfo, ...] = Field(description="Workers heard of within the last 15 s, by name.")
+    gone: tuple[GoneWorker, ...] = Field(
+        (), description="Workers that stopped or were lost within the last hour, the latest first."
+    )
 
 
 class QueueInfo(Wire):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lodestar.cli.completion import job_ids
 from lodestar.http.connection import DEFAULT_URL as DEFAULT_URL
 
 if TYPE_CHECKING:
     from lodestar.client import Client
 
 Url = Annotated[str, typer.Option(envvar="LODESTAR_URL", help="Address of the service.")]
-JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+JobId = Annotated[str, typer.Argument(help="Id of the job.", autocompletion=job_ids())]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API has it.")]
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lodestar.cli import completion
+
 if TYPE_CHECKING:
     from jobs.requests.request import GenerateRequest
 
@@ -15,22 +17,29 @@ Prompt = Annotated[
     str | None, typer.Argument(help="Description of the picture; needed unless --request has it.")
 ]
 NegativePrompt = Annotated[str | None, typer.Option(help="Description of what to avoid.")]
-Model = Annotated[str | None, typer.Option(help="Id of the model.")]
+Model = Annotated[str | None, typer.Option(help="Id of the model.", autocompletion=completion.models)]
 Width = Annotated[int | None, typer.Option(help="Width in pixels.")]
 Height = Annotated[int | None, typer.Option(help="Height in pixels.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of the first picture; random if left out.")]
 Steps = Annotated[int | None, typer.Option(help="Sampling steps.")]
 CfgScale = Annotated[float | None, typer.Option(help="Classifier-free guidance scale.")]
-Sampler = Annotated[str | None, typer.Option(help="Solver of the reverse diffusion.")]
-Schedule = Annotated[str | None, typer.Option(help="Noise schedule.")]
+Sampler = Annotated[
+    str | None, typer.Option(help="Solver of the reverse diffusion.", autocompletion=completion.samplers)
+]
+Schedule = Annotated[str | None, typer.Option(help="Noise schedule.", autocompletion=completion.schedules)]
 NumImages = Annotated[int | None, typer.Option("-n", "--num-images", "--images", help="Number of pictures.")]
 Guide = Annotated[
     bool | None, typer.Option("--guide/--no-guide", help="CLIP guidance; on if one of its options is given.")
 ]
-Preset = Annotated[str | None, typer.Option(help="Method of the guidance; `lodestar models` lists them.")]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="Method of the guidance; `lodestar models` lists them.", autocompletion=completion.presets
+    ),
+]
 GuidanceScale = Annotated[float | None, typer.Option(help="Strength of the guidance.")]
 Cutouts = Annotated[int | None, typer.Option(help="Augmented cutouts that CLIP sees at each step.")]
-Clip = Annotated[str | None, typer.Option(help="Id of the guidance CLIP.")]
+Clip = Annotated[str | None, typer.Option(help="Id of the guidance CLIP.", autocompletion=completion.clips)]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", help="File to write; by default named after the job.", dir_okay=False),
@@ -39,7 +48,10 @@ Output = Annotated[
 
 BestOf = Annotated[int | None, typer.Option(help="Make so many candidates and keep the best.")]
 Keep = Annotated[int | None, typer.Option(help="Candidates to keep; 1 by default.")]
-Embedding = Annotated[str | None, typer.Option(help="Aesthetic embedding to personalize towards.")]
+Embedding = Annotated[
+    str | None,
+    typer.Option(help="Aesthetic embedding to personalize towards.", autocompletion=completion.embeddings),
+]
 Upscale = Annotated[int | None, typer.Option(help="Enlarge the pictures, by 2 or 4.")]
 Init = Annotated[
     str | None,

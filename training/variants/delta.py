@@ -78,6 +78,19 @@ def widen(unet: UNet2DConditionModel, in_channels: int) -> None:
     unet.register_to_config(in_channels=in_channels)
 
 
+def trained(unet: UNet2DConditionModel) -> dict[str, Tensor]:
+    """What a UNet that ``adapt`` prepared has learned, in fp16: factors under PEFT's names, other tensors whole."""
+    tensors: dict[str, Tensor] = {}
+    for name, module in unet.named_modules():
+        if parametrize.is_parametrized(module, "weight"):
+            change = module.parametrizations.weight[0]
+            if isinstance(change, LowRank):
+                tensors |= {name + A: change.lora_A, name + B: change.lora_B}
+            else:
+                tensors[f"{name}.weight"] = module.weight
+    return {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
+
+
 def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, replaced: list[str]) -> None:
     """Write the delta of a UNet that ``adapt`` prepared.
 
@@ -88,17 +101,8 @@ def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, repl
         rank: as for ``adapt``.
         replaced: likewise.
     """
-    tensors: dict[str, Tensor] = {}
-    for name, module in unet.named_modules():
-        if parametrize.is_parametrized(module, "weight"):
-            change = module.parametrizations.weight[0]
-            if isinstance(change, LowRank):
-                tensors |= {name + A: change.lora_A, name + B: change.lora_B}
-            else:
-                tensors[f"{name}.weight"] = module.weight
     folder.mkdir(parents=True, exist_ok=True)
-    half = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
-    save_file(half, folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(trained(unet), folder / WEIGHTS, metadata={"format": "pt"})
     names = ", ".join(f'"{name}"' for name in replaced)
     (weights,) = (base / UNET).glob("*.safetensors")
     (folder / CARD).write_text(

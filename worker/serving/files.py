@@ -46,17 +46,16 @@ class ExecutionFiles:
             # It goes with its job, when that is deleted or expires.
             log.exception("artifacts could not be deleted", place=place)
 
-    def delete_all_but(self, lease: Lease, stored: Sequence[StoredImage]) -> None:
-        """Delete the pictures of an execution that are not kept."""
+    def all_but(self, lease: Lease, stored: Sequence[StoredImage]) -> tuple[str, ...]:
+        """The pictures of an execution that are none of these, by the keys of their files."""
         kept, maps = {image.key for image in stored}, map_folder(lease.artifact_prefix)
         try:
             pictures = {key for key in self.artifacts.keys(lease.artifact_prefix) if not key.startswith(maps)}
         except OSError:
             # They go with their job, when that is deleted or expires.
-            log.exception("candidates could not be deleted", job=lease.job_id, fence=lease.fence)
-            return
-        for key in pictures - kept:
-            self.delete(key)
+            log.exception("candidates could not be found", job=lease.job_id, fence=lease.fence)
+            return ()
+        return tuple(sorted(pictures - kept))
 
 
 def attempts() -> Iterable[stamina.Attempt]:

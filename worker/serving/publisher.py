@@ -108,7 +108,7 @@ class Publisher:
         else:
             status = self._leases.succeed(lease, images)
             if status is JobStatus.SUCCEEDED and len(images) < len(pictures):
-                self._files.delete_all_but(lease, images)
+                self._leases.reject(lease, self._files.all_but(lease, images))
         if status is not JobStatus.SUCCEEDED:
             self.discard(lease)
         return status

@@ -1,8 +1,6 @@
 """The pictures that jobs have made, as their addresses name them."""
 
-import io
 import re
-from zipfile import ZipFile
 
 from app.api.pictures.formats import SUFFIXES, Format, address_end
 from app.api.pictures.store_access import reaching_the_store
@@ -38,7 +36,7 @@ def find_picture(queue: JobQueue, job_id: str, index: int) -> StoredImage:
         UnknownImageError: it has no picture of this number.
     """
     job = queue.get(job_id)
-    for stored in queue.images(job_id):
+    for stored in queue.images(job_id, rejected=True):
         if stored.index == index:
             return stored
     if not job.status.is_terminal:
@@ -96,13 +94,3 @@ def first_picture(services: Services, job: Job, wanted: Format) -> bytes:
     with reaching_the_store():
         png = services.artifacts.get(stored.key)
     return services.delivery.file(png, wanted)
-
-
-def archive_of(services: Services, job_id: str) -> bytes:
-    """A zip file of a job's pictures."""
-    archive = io.BytesIO()
-    with reaching_the_store(), ZipFile(archive, "w") as folder:  # PNGs do not get smaller
-        for stored in services.queue.images(job_id):
-            png = services.artifacts.get(stored.key)
-            folder.writestr(f"{job_id}-{stored.index}.png", services.delivery.file(png))
-    return archive.getvalue()

@@ -3,19 +3,18 @@
 from base64 import b64decode
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import BeforeValidator, Field
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BeforeValidator
 
 from app.api.access.keys.needs import needs
 from app.api.following.event_stream import open_stream
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
-from app.api.problems.validation import otherwise
-from app.api.routes.jobs import JobId
+from app.api.routes.jobs import JobId, PictureNumber
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import UnknownImageError
-from jobs.requests.selection import MAX_CANDIDATES
+from jobs.events.timeline import Timeline, timeline_of
 
 router = APIRouter(prefix="/v1", tags=["events"], route_class=IntakeRoute)
 
@@ -50,11 +49,6 @@ LastEventIdInQuery = Annotated[
         description="The same, for an EventSource that is made anew and can set no header. The header wins.",
         examples=["1767225600000-0"],
     ),
-]
-PictureNumber = Annotated[
-    Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)],
-    otherwise(lambda index: UnknownImageError(f"no job has a picture {index!r}; they are numbered from 0")),
-    Path(description="Number of the picture, from 0.", examples=[0]),
 ]
 
 
@@ -95,6 +89,17 @@ async def follow_jobs(
 ) -> Response:
     """Server-sent events of every job: a `snapshot` with the number of jobs of each status, then events without end."""
     return await open_stream(services, None, last_event_id or resume_after)
+
+
+@router.get(
+    "/jobs/{job_id}/timeline",
+    summary="Tell a job's history",
+    responses=documented("unknown_job", "queue_unavailable"),
+)
+@needs(Scope.JOBS_READ)
+async def get_timeline(job_id: JobId, services: TheServices) -> Timeline:
+    """When a job was queued, started, lost with its worker, queued again and done, and what its log says."""
+    return timeline_of(await services.events.kept(job_id))
 
 
 @router.get(

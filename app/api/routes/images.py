@@ -1,8 +1,10 @@
 """Pictures: generated while the client waits, and fetched from a job."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
@@ -13,7 +15,8 @@ from app.api.intake.fields import query_parameters, read_request
 from app.api.intake.form_schema import dotted
 from app.api.intake.intake import IntakeRoute
 from app.api.intake.submission import submit_job
-from app.api.pictures.finished import archive_of, find_picture, first_picture, parse_name
+from app.api.pictures.archives import archive_of
+from app.api.pictures.finished import find_picture, first_picture, parse_name
 from app.api.pictures.formats import Format, negotiate, prefers
 from app.api.pictures.store_access import reaching_the_store
 from app.api.problems.handlers import documented
@@ -121,13 +124,17 @@ async def generate_images(
     services = services_of(request)
     if prefers(accept, _ZIP, *_IMAGES):
         headers["Content-Disposition"] = f'attachment; filename="{job.id}.zip"'
-        archive = await run_in_threadpool(archive_of, services, job.id)
-        return Response(archive, headers=headers, media_type=_ZIP)
+        archive = await run_in_threadpool(_archive, services, job.id)
+        return StreamingResponse(archive, headers=headers, media_type=_ZIP)
     wanted_format = negotiate(accept)
     headers["Content-Location"] = job.images[0].url
     headers["Content-Disposition"] = f'inline; filename="{job.id}-{job.images[0].index}.{wanted_format}"'
     picture = await run_in_threadpool(first_picture, services, job, wanted_format)
     return Response(picture, headers=headers, media_type=wanted_format.media_type)
+
+
+def _archive(services: Services, job_id: str) -> Iterator[bytes]:
+    return archive_of(services, [stored.key for stored in services.queue.images(job_id)])
 
 
 def _links(job: Job) -> str:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
-from pydantic import WithJsonSchema
+from pydantic import Field, WithJsonSchema
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.auditing import note
@@ -18,19 +18,28 @@ from app.api.pictures.finished import signed_addresses
 from app.api.pictures.signed_links import with_addresses
 from app.api.pictures.store_access import delete_with_files
 from app.api.problems.handlers import documented
+from app.api.problems.validation import otherwise
 from app.api.routes.examples import REQUESTS
 from app.api.services import TheServices
 from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
+from jobs.errors import UnknownImageError
 from jobs.queue.pages import CURSOR
 from jobs.queue.submission import Submission
 from jobs.requests.request import GenerateRequest
+from jobs.requests.selection import MAX_CANDIDATES
 from jobs.status.job import Job, JobPage, JobStatus
 from jobs.wire import AtMost, Label
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=OwnRoute)
 
 JobId = Annotated[str, Path(description="Id of the job.", examples=["01a203967d75b0c90aa928ee9db4"])]
+
+PictureNumber = Annotated[
+    Annotated[int, Field(ge=0, lt=MAX_CANDIDATES)],
+    otherwise(lambda index: UnknownImageError(f"no job has a picture {index!r}; they are numbered from 0")),
+    Path(description="Number of the picture, from 0.", examples=[0]),
+]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -180,6 +189,21 @@ async def retry_job(
     job = await run_in_threadpool(services.queue.get, job_id)
     submission = await submit_job(request, request_again(job), idempotency_key, caller)
     return await _accepted(request, response, submission, prefer)
+
+
+@router.post(
+    "/{job_id}/candidates/{index}/keep",
+    summary="Keep a candidate",
+    responses=documented("unknown_job", "unknown_image", "queue_unavailable"),
+)
+@needs(Scope.JOBS_WRITE)
+def keep_candidate(job_id: JobId, index: PictureNumber, services: TheServices) -> Job:
+    """Keep a picture that a best-of-n job did not choose, in the quarter of an hour after its end; the job after that.
+
+    It is added to the job's `images`. A picture that is kept does not change, so a repetition does no harm.
+    """
+    services.rescue.keep(job_id, index)
+    return services.queue.get(job_id)
 
 
 @router.delete(

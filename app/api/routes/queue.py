@@ -7,6 +7,7 @@ from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
+from jobs.status.history import QueueHistory
 from jobs.status.workers import QueueInfo
 
 router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=OwnRoute)
@@ -23,3 +24,10 @@ def get_queue(services: TheServices) -> QueueInfo:
         max_queued=services.settings.max_queued,
         eta_s=backlog.eta_s(backlog.jobs),
     )
+
+
+@router.get("/history", summary="Tell the last hour", responses=documented("queue_unavailable"))
+@needs(Scope.JOBS_READ)
+def get_history(services: TheServices) -> QueueHistory:
+    """How many jobs ended in each minute of the last hour, how long they waited and ran, and why some failed."""
+    return services.history.read()

@@ -15,5 +15,5 @@ router = APIRouter(prefix="/v1/workers", tags=["operation"], route_class=OwnRout
 @router.get("", summary="List workers", responses=documented("queue_unavailable"))
 @needs(Scope.ADMIN_WORKERS)
 def list_workers(services: TheServices) -> WorkerList:
-    """The live workers and their heartbeats."""
-    return WorkerList(data=services.workers.alive())
+    """The live workers and their heartbeats, and those that went within the last hour."""
+    return WorkerList(data=services.workers.alive(), gone=services.workers.gone())

@@ -1,11 +1,13 @@
 // The form for new jobs: every field of a request, from the API's own schema. Empty fields are not sent.
 
-import { Refused, Unreachable, getDescription, getModels, reasonOf } from "../server/api.js";
+import { Refused, Unreachable, getCatalog, getDescription, getModels, reasonOf } from "../server/api.js";
 import { set } from "../parts/dom.js";
+import { count } from "../parts/words.js";
 import { Options } from "./options.js";
 import { presetOf, showStandards } from "./standards.js";
 import { Start } from "./start.js";
 import { submitBoth, submitOnce } from "./submission.js";
+import { Sweep, SweepError } from "../sweeps/sweep.js";
 import { Vocabulary } from "./vocabulary.js";
 
 const AT_FIRST = { guidance: { trace: true }, preview_every_steps: 5 }; // sent unless the form says otherwise
@@ -21,6 +23,7 @@ let models = [];
 let built = null;
 let start = null; // the part of the form that takes pictures
 let vocabulary = null; // the part that knows what the model knows
+let sweep = null; // the part that makes many jobs of one request
 let outage = false; // the error that is shown says that the server could not be reached
 let accepted = 0; // timer of the words that say so
 let isBusy = false; // a request is on its way
@@ -37,6 +40,7 @@ export function watchForm(onAccepted) {
   controls.set("prompt", staticPrompt());
   vocabulary = new Vocabulary(find("vocabulary"), find("prompt"));
   groups.set("guidance", find("guidance"));
+  sweep = new Sweep(find("sweep"), tellButtons);
   start = new Start(find("start"), () => !find("home").hidden && !document.querySelector("dialog[open]"), changed);
   for (const [path, one] of start.controls) controls.set(path, one);
   for (const [name, box] of start.switches) groups.set(name, box);
@@ -75,16 +79,18 @@ export function startFrom(name, prompt) {
 
 // Build what the schema says, once; again after a failure.
 function ready() {
-  built ??= Promise.all([getDescription(), getModels()]).then(build).catch((error) => {
+  built ??= Promise.all([getDescription(), getModels(), getCatalog()]).then(build).catch((error) => {
     built = null;
     throw error;
   });
   return built;
 }
 
-function build([{ components: { schemas } }, known]) {
+function build([{ components: { schemas } }, known, catalog]) {
   models = known;
-  find("fields").replaceChildren(...new Options(controls, groups).build(schemas, models));
+  find("fields").replaceChildren(...new Options(controls, groups).build(schemas, models, catalog));
+  sweep.offer([{ path: "prompt", kind: "text" }, ...[...controls.values()].map(({ field }) => field).filter(Boolean)]);
+  tellButtons();
   tellStandards();
 }
 
@@ -159,6 +165,7 @@ function tellStandards() {
   const model = showStandards(controls, groups, models);
   if (!model) return;
   vocabulary.model = model;
+  for (const one of controls.values()) one.suit?.(model.id);
   const { id, cost } = presetOf(controls, model) ?? {};
   const price = typeof cost === "number" ? ` With ${id}, a step takes ${cost} times as long.` : "";
   set(find("guidance-hint"), "textContent", `CLIP looks at the picture while it is drawn, and steers it towards your prompt.${price}`);
@@ -173,17 +180,23 @@ async function submit(onAccepted, both) {
   if (faults.length) return showErrors(faults);
   busy(true);
   try {
+    if (sweep.isUsed) return await sweep.submit(request);
     if (both) await submitBoth({ ...request, guidance: request.guidance ?? AT_FIRST.guidance }, onAccepted);
     else onAccepted(await submitOnce(request));
     set(find("accepted"), "hidden", false);
     clearTimeout(accepted);
     accepted = setTimeout(() => set(find("accepted"), "hidden", true), ACCEPTED_MS);
   } catch (error) {
-    showErrors(error.problem?.errors ?? [{ field: "", message: reasonOf(error) }]);
+    showErrors(error.problem?.errors ?? [{ field: "", message: error instanceof SweepError ? error.message : reasonOf(error) }]);
     outage = error instanceof Unreachable;
   } finally {
     busy(false);
   }
+}
+
+function tellButtons() {
+  set(find("generate"), "textContent", sweep.isUsed ? `Make ${count(sweep.size, "job")}` : "Generate");
+  set(find("both"), "hidden", sweep.isUsed);
 }
 
 // Not by `disabled`, which would take the focus away.

@@ -1,5 +1,7 @@
 // All options: a control for every field of a request, from the API's own schema.
 
+import { Entries } from "../conditions/entries.js";
+import { kindsOf } from "../conditions/kinds.js";
 import { element, prose } from "../parts/dom.js";
 import { Control } from "./control.js";
 import { fieldsOf } from "./schema.js";
@@ -10,6 +12,7 @@ const GROUPS = [
   ["Picture", ["model", "num_images", "width", "height", "select", "hires", "upscale"]],
   ["Sampling", ["steps", "cfg_scale", "sampler", "schedule", "eta", "seed", "variation", "init", "mask"]],
   ["Guidance", ["guidance"]],
+  ["Adapters and controls", ["adapters", "controls"]],
   ["Job", ["labels", "preview_every_steps", "priority", "timeout_s", "webhook"]],
 ];
 const MEASURED = "Beside each: the time of a step, 1 being that of an unguided one, and the gain in similarity to the prompt, both as measured on the pocket model.";
@@ -18,6 +21,7 @@ export class Options {
   #controls;
   #switches;
   #models;
+  #kinds; // of the fields that name something of the catalog
 
   // `controls` and `switches` are those of the whole form, by the paths of their fields; more are added here.
   constructor(controls, switches) {
@@ -26,8 +30,9 @@ export class Options {
   }
 
   // Make the controls of these schemas that there are not yet; the groups that hold them.
-  build(schemas, models) {
+  build(schemas, models, catalog) {
     this.#models = models;
+    this.#kinds = kindsOf(catalog, schemas, () => this.#sizeNow());
     const fields = new Map(fieldsOf(schemas.GenerateRequest, schemas).map((field) => [field.name, field]));
     const grouped = new Set(GROUPS.flatMap(([, names]) => names));
     const others = [...fields.keys()].filter((name) => !grouped.has(name));
@@ -65,8 +70,16 @@ export class Options {
     return all;
   }
 
+  // The size of the picture that the form would make.
+  #sizeNow() {
+    const read = (path) => this.#controls.get(path)?.read();
+    const { defaults } = this.#models.find(({ id }) => id === read("model")) ?? this.#models[0];
+    return { width: read("width") ?? defaults.width, height: read("height") ?? defaults.height };
+  }
+
   #control(field) {
-    const made = field.kind === "share" ? new Slider(field) : new Control(this.#offered(field));
+    const kind = this.#kinds[field.path];
+    const made = kind ? new Entries(field, kind) : field.kind === "share" ? new Slider(field) : new Control(this.#offered(field));
     this.#controls.set(field.path, made);
     return made.node;
   }

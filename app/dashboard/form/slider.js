@@ -39,7 +39,9 @@ export class Slider {
   #error;
 
   // A field of a schema. A strength that must be above 0 begins at 0.01.
-  constructor({ path, label, description = "", example, default: standard, excludes0 = false }) {
+  constructor(field) {
+    const { path, label, description = "", example, default: standard, excludes0 = false } = field;
+    this.field = { maximum: 1, minimum: 0, kind: "share", ...field };
     const id = `field-${path}`;
     this.#path = path;
     this.#standard = standard;

@@ -2,6 +2,7 @@
 
 import { element, set } from "../parts/dom.js";
 import { count } from "../parts/words.js";
+import { typeInto } from "./typing.js";
 
 const MOST = 6; // names that are offered at once
 const LEAST_LETTERS = 2; // of a word that is completed
@@ -94,12 +95,7 @@ export class Vocabulary {
   }
 
   #take(name, { from, to }) {
-    const text = from > 0 && from === to ? ` ${name}` : name;
-    this.#prompt.focus();
-    this.#prompt.setSelectionRange(from, to);
-    // Unlike a new value, this can be undone with Ctrl+Z.
-    if (!document.execCommand("insertText", false, text)) this.#prompt.setRangeText(text, from, to, "end");
-    this.#prompt.dispatchEvent(new Event("input", { bubbles: true }));
+    typeInto(this.#prompt, from > 0 && from === to ? ` ${name}` : name, from, to);
   }
 
   #say(words) {

@@ -1,18 +1,18 @@
 // The page of one job: what came of it, how it goes, what was asked, and how to ask it again.
 
-import { Refused, cancelJob, getJob, reasonOf, serverNow, submitJob } from "../server/api.js";
+import { Refused, cancelJob, getJob, keepCandidate, reasonOf, serverNow, submitJob } from "../server/api.js";
 import { requestAgain, runAgain, varySeed, varySlightly } from "../server/actions.js";
 import { Advance } from "../parts/advance.js";
 import { BeforeAfter } from "../parts/before.js";
 import { Candidates } from "../parts/candidates.js";
 import { copyBox } from "../parts/copy.js";
-import { element, set } from "../parts/dom.js";
+import { element, list, set } from "../parts/dom.js";
 import { openLightbox } from "../parts/lightbox.js";
 import { Cells, inputButton, picture, pictureButton, scores, scoresHelp } from "../parts/pictures.js";
 import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
 import { tracePlot } from "../parts/trace.js";
 import { advice, ago, duration, promptOf, shortened, statusWords } from "../parts/words.js";
-import { list } from "./workers.js";
+import { TimelineCard } from "../operation/timeline.js";
 
 const FINAL = ["succeeded", "failed", "canceled"];
 const MARKS = { succeeded: "✓ ", failed: "! ", canceled: "× ", queued: "", running: "" };
@@ -34,10 +34,11 @@ export class JobPage {
   #pictures = element("div", { className: "results" });
   #help = element("div");
   #before = new BeforeAfter();
-  #candidates = new Candidates();
+  #candidates = new Candidates((job, candidate) => this.#attempt(async () => this.#show(await keepCandidate(job.id, candidate.index))));
   #buttons = element("div", { className: "buttons" });
   #said = element("p", { className: "field-error", role: "alert" });
   #facts = element("div");
+  #timeline = new TimelineCard();
   #code = element("div", { className: "stacked" });
   #shown = "";
 
@@ -50,7 +51,7 @@ export class JobPage {
     const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#log);
     const actions = element("div", { className: "stacked actions-of" }, this.#buttons, this.#said);
     const facts = element("section", { className: "card" }, element("h3", { textContent: "Details" }), this.#facts);
-    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#help, actions, this.#before.node, this.#candidates.node, facts, this.#code);
+    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#help, actions, this.#before.node, this.#candidates.node, this.#timeline.node, facts, this.#code);
   }
 
   async refresh() {
@@ -95,10 +96,11 @@ export class JobPage {
     this.#advance.show(job);
     this.tick();
     this.#showStage(job);
-    this.#candidates.show(job.candidates ?? []);
-    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.notes?.length} ${job.webhook?.status}`;
+    this.#candidates.show(job);
+    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.notes?.length} ${job.webhook?.status} ${job.images.length}`;
     if (key === this.#shown) return;
     this.#shown = key;
+    this.#timeline.refresh(job.id).catch(() => (this.#shown = "")); // then it is asked for again
     this.#showError(job);
     this.#showButtons(job);
     this.#facts.replaceChildren(list(facts(job)));

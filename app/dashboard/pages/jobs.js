@@ -6,7 +6,8 @@ import { arrange, element, set } from "../parts/dom.js";
 import { emptyState } from "../parts/empty.js";
 import { Row } from "../parts/row.js";
 import { count, promptOf, shortened } from "../parts/words.js";
-import { Bulk } from "./bulk.js";
+import { Bulk } from "../many/bulk.js";
+import { LabelFilter } from "../many/label_filter.js";
 
 const PAGE = 50;
 const MOST_FOLLOWED = 10; // jobs below the first page that are polled one by one while there are no events
@@ -22,9 +23,11 @@ export class JobList {
   #waiting = new Set(); // ids of new jobs that are not shown yet
   #cursor = null;
   #status;
+  #label;
   #announce;
   #changed;
   #bulk;
+  #labels;
 
   // `announce` says something to a screen reader; `changed` asks for a refresh.
   constructor(announce, changed) {
@@ -33,25 +36,34 @@ export class JobList {
     this.#buildFilters();
     this.#bulk = new Bulk(changed);
     find("bulk").replaceWith(this.#bulk.node);
+    this.#labels = new LabelFilter((label) => this.#choose(this.#status, label));
+    find("labels").replaceWith(this.#labels.node);
     find("more").addEventListener("click", () => this.#more());
     find("news").addEventListener("click", () => this.#showNews());
     this.#adoptChoice();
   }
 
-  get chosen() {
-    const status = new URLSearchParams(location.search).get("status");
-    return STATUSES.includes(status) ? status : null;
+  // What the address asks for.
+  get #chosen() {
+    const asked = new URLSearchParams(location.search);
+    const status = asked.get("status");
+    return { status: STATUSES.includes(status) ? status : null, label: asked.get("label") || null };
   }
 
   // Another filter is in the address.
   showChoice() {
-    if (this.#status === this.chosen) return;
+    if (this.#isChosen(this.#chosen)) return;
     this.#adoptChoice();
     this.#changed();
   }
 
+  #isChosen({ status, label }) {
+    return this.#status === status && this.#label === label;
+  }
+
   #adoptChoice() {
-    this.#status = this.chosen;
+    ({ status: this.#status, label: this.#label } = this.#chosen);
+    this.#labels.chosen = this.#label;
     for (const [status, { button }] of this.#filters) button.ariaPressed = String(status === this.#status);
     this.#order = [];
     this.#running = [];
@@ -61,12 +73,12 @@ export class JobList {
   }
 
   async refresh(isStreaming) {
-    const status = this.#status;
+    const asked = { status: this.#status, label: this.#label };
     const [page, running] = await Promise.all([
-      listJobs(status, PAGE),
-      status === null ? listJobs("running", PAGE) : { data: [] },
+      listJobs({ ...asked, limit: PAGE }),
+      asked.status === null ? listJobs({ ...asked, status: "running", limit: PAGE }) : { data: [] },
     ]);
-    if (status !== this.#status) return; // another filter was chosen meanwhile
+    if (!this.#isChosen(asked)) return; // another filter was chosen meanwhile
     this.#merge(page, running.data.reverse());
     if (!isStreaming) await this.#lookBelow(new Set(page.data.map(({ id }) => id)));
   }
@@ -84,7 +96,8 @@ export class JobList {
   // Show a job that was just submitted here, before any refresh.
   add(job) {
     this.#waiting.delete(job.id);
-    if (![null, job.status].includes(this.#status) || this.#order.includes(job.id)) return;
+    const isListed = [null, job.status].includes(this.#status) && (this.#label === null || job.request.labels?.includes(this.#label));
+    if (!isListed || this.#order.includes(job.id)) return;
     this.#row(job);
     this.#order.unshift(job.id);
     this.#draw();
@@ -96,8 +109,9 @@ export class JobList {
 
   showCounts(jobs) {
     const all = Object.values(jobs).reduce((sum, number) => sum + number, 0);
-    for (const [status, { number }] of this.#filters) set(number, "textContent", String(status ? jobs[status] : all));
-    this.#bulk.show(this.#status, jobs[this.#status] ?? 0);
+    const isOfAll = this.#label === null; // the numbers are, and so is what is done with all of a status
+    for (const [status, { number }] of this.#filters) set(number, "textContent", isOfAll ? String(status ? jobs[status] : all) : "");
+    this.#bulk.show(isOfAll ? this.#status : null, jobs[this.#status] ?? 0);
   }
 
   #merge(page, running) {
@@ -134,25 +148,26 @@ export class JobList {
     set(find("news"), "hidden", this.#waiting.size === 0);
     set(find("news"), "textContent", `${count(this.#waiting.size, "new job")}: show`);
     set(find("more"), "hidden", this.#cursor === null);
+    this.#labels.know([...this.#rows.values()].flatMap(({ job }) => job.request.labels ?? []));
     this.#showEmpty(shown.length === 0);
   }
 
   #showEmpty(isEmpty) {
     const empty = find("empty");
-    const kind = isEmpty ? (this.#status ?? "all") : "";
+    const kind = isEmpty ? `${this.#status ?? "all"} ${this.#label ?? ""}` : "";
     set(find("jobs"), "hidden", isEmpty);
     if (empty.dataset.kind === kind) return;
     empty.dataset.kind = kind;
     empty.hidden = !isEmpty;
-    empty.replaceChildren(...(isEmpty ? emptyState(this.#status) : []));
+    empty.replaceChildren(...(isEmpty ? emptyState(this.#status, this.#label) : []));
   }
 
   async #more() {
-    const status = this.#status;
+    const asked = { status: this.#status, label: this.#label };
     find("more").disabled = true;
     try {
-      const page = await listJobs(status, PAGE, this.#cursor);
-      if (status !== this.#status) return;
+      const page = await listJobs({ ...asked, limit: PAGE, cursor: this.#cursor });
+      if (!this.#isChosen(asked)) return;
       for (const job of page.data) this.#update(job);
       this.#order = [...new Set([...this.#order, ...page.data.map(({ id }) => id)])];
       this.#cursor = page.next_cursor;
@@ -223,10 +238,12 @@ export class JobList {
     }
   }
 
-  #choose(status) {
+  #choose(status, label) {
     const url = new URL(location.href);
-    if (status) url.searchParams.set("status", status);
-    else url.searchParams.delete("status");
+    for (const [name, value] of Object.entries({ status, label })) {
+      if (value) url.searchParams.set(name, value);
+      else url.searchParams.delete(name);
+    }
     history.pushState(null, "", url);
     this.showChoice();
   }
@@ -235,7 +252,7 @@ export class JobList {
     for (const status of [null, ...STATUSES]) {
       const number = element("span", { className: "count" });
       const button = element("button", { type: "button" }, status ?? "all", " ", number);
-      button.addEventListener("click", () => this.#choose(status));
+      button.addEventListener("click", () => this.#choose(status, this.#label));
       this.#filters.set(status, { button, number });
       find("filters").append(button);
     }

@@ -1,4 +1,5 @@
-// Two frames, one over the other: a slider uncovers the second.
+// Two frames, one over the other: a slider uncovers the second. Other modes lay them beside each other, show one at a
+// time, or their difference.
 
 import { element } from "./dom.js";
 
@@ -10,10 +11,17 @@ export class Curtain {
     this.#slider.ariaLabel = label;
     this.node.append(first, second, element("div", { className: "edge", ariaHidden: "true" }), this.#slider);
     this.#slider.addEventListener("input", () => this.node.style.setProperty("--share", `${this.#slider.value}%`));
+    this.mode = "slider";
   }
 
   // Take the shape of a picture.
   shape({ width, height }) {
-    this.node.style.aspectRatio = `${width} / ${height}`;
+    this.node.style.setProperty("--ratio", `${width} / ${height}`);
+  }
+
+  // "slider", "side", "flicker" or "difference".
+  set mode(name) {
+    this.node.dataset.mode = name;
+    this.#slider.hidden = name !== "slider";
   }
 }

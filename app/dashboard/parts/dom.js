@@ -24,3 +24,9 @@ export function arrange(parent, wanted) {
 export function prose(text) {
   return text.split("`").map((part, index) => (index % 2 ? element("code", { textContent: part }) : part)).filter((part) => part !== "");
 }
+
+// Names and what they mean, as a description list.
+export function list(pairs) {
+  const rows = pairs.map(([name, value]) => element("div", {}, element("dt", { textContent: name }), element("dd", {}, ...[value].flat())));
+  return element("dl", { className: "list" }, ...rows);
+}

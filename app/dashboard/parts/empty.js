@@ -4,7 +4,8 @@ import { address } from "../server/api.js";
 import { copyBox } from "./copy.js";
 import { element } from "./dom.js";
 
-export function emptyState(status) {
+export function emptyState(status, label = null) {
+  if (label) return [element("strong", { textContent: `No ${status ? `${status} ` : ""}jobs with the label ${label}` }), "Other jobs have other labels, or none."];
   if (status) return [element("strong", { textContent: `No ${status} jobs` }), "Other jobs may be under All."];
   const body = JSON.stringify({ prompt: "a red apple on a light blue background", guidance: {} });
   const command = `curl ${address}/v1/jobs -H 'Content-Type: application/json' -d '${body}'`;

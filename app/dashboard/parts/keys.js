@@ -8,6 +8,7 @@ const KEYS = [
   ["n", "New job", () => go("#/", () => find("prompt").focus())],
   ["j", "Jobs", () => go("#/")],
   ["g", "Gallery", () => go("#/gallery")],
+  ["o", "Overview", () => go("#/overview")],
   ["w", "Workers", () => go("#/workers")],
   ["?", "This list", () => find("keys").showModal()],
 ];

@@ -3,6 +3,7 @@
 import { serverNow } from "../server/api.js";
 import { element, set } from "./dom.js";
 import { pictureBox } from "./pictures.js";
+import { labelLink } from "../many/labels.js";
 import { Advance } from "./advance.js";
 import { ago, duration, promptOf, statusWords } from "./words.js";
 
@@ -30,7 +31,7 @@ export class Row {
     const body = element("div", { className: "body" }, line, element("p", { className: "prompt-text" }, link));
     body.append(this.#advance.node, this.#reason, this.#facts);
     this.node = element("li", { className: "card job" }, this.#pictures.box, body);
-    this.#facts.append(...facts(job).map((fact) => element("span", { textContent: fact })));
+    this.#facts.append(...facts(job).map((fact) => element("span", { textContent: fact })), ...(job.request.labels ?? []).map(labelLink));
     this.update(job);
   }
 
@@ -85,7 +86,6 @@ function facts({ request }) {
     ...(request.num_images > 1 ? [select ? `best ${select.keep} of ${request.num_images}` : `${request.num_images} pictures`] : []),
     ...(init ? [`${mask ? "a part of a picture anew" : "from a picture"}, strength ${init.strength}`] : []),
     ...(personalization ? [`towards ${personalization.embedding}, ${personalization.steps} steps`] : []),
-    ...(request.labels ?? []).map((label) => `#${label}`),
     guidance ? `guided by ${guidance.clip}, scale ${guidance.scale}` : "not guided",
   ];
 }

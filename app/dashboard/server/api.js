@@ -2,6 +2,8 @@
 
 const TIMEOUT_MS = 15000;
 const UPLOAD_TIMEOUT_MS = 180000; // a photo over a slow line
+const MOST_FOUND = 60; // pictures of one search
+const SEARCH_TIMEOUT_MS = 70000; // a worker reads the query first
 
 // The server's root: a proxy may serve it under a prefix. This file is one folder below it.
 const base = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
@@ -28,26 +30,35 @@ let clockLead = 0; // of the server over this machine, in ms: ages are by the se
 
 export const serverNow = () => Date.now() + clockLead;
 
+const isJson = (answer) => answer.headers.get("content-type")?.includes("json");
+
 async function call(path, options = {}, timeoutMs = TIMEOUT_MS) {
+  const answer = await ask(path, options, timeoutMs);
+  return isJson(answer) ? answer.json().catch(unreachable) : {};
+}
+
+// An answer that is no refusal.
+async function ask(path, options, timeoutMs) {
   const answer = await fetch(at(path), { ...options, signal: AbortSignal.timeout(timeoutMs) }).catch(unreachable);
   const told = Date.parse(answer.headers.get("date"));
   // The header counts whole seconds: only a difference that those cannot explain is taken for a wrong clock.
   if (told) clockLead = Math.abs(told - Date.now()) > 2000 ? told - Date.now() : 0;
-  const json = answer.headers.get("content-type")?.includes("json");
-  const body = json ? await answer.json().catch(unreachable) : {};
   if (answer.status === 401 && !path.startsWith("/log")) {
     location.replace(at("/login") + location.hash); // the session has ended, or there is none yet
   }
-  if (!answer.ok) throw new Refused(json ? body : { status: answer.status, detail: `the server answered ${answer.status}` });
-  return body;
+  if (answer.ok) return answer;
+  throw new Refused(isJson(answer) ? await answer.json().catch(unreachable) : { status: answer.status, detail: `the server answered ${answer.status}` });
 }
 
 const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
 export const previewUrl = (id, index, step) => at(`${jobPath(id)}/previews/${index}?step=${step}`);
-export const listJobs = (status, limit, cursor = null) =>
-  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(cursor && { cursor }) })}`);
+// A page of the jobs of a status, of a label, of both, or of all.
+export const listJobs = ({ status = null, label = null, limit, cursor = null }) =>
+  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(label && { label }), ...(cursor && { cursor }) })}`);
 export const getJob = (id) => call(jobPath(id));
 export const getQueue = () => call("/v1/queue");
+export const getHistory = () => call("/v1/queue/history");
+export const getTimeline = (id) => call(`${jobPath(id)}/timeline`);
 export const getUsage = () => call("/v1/usage");
 export const listWorkers = () => call("/v1/workers");
 let keyed = false; // whether this server asks for keys
@@ -67,23 +78,41 @@ export const logIn = (key) =>
   });
 export const listModels = () => call("/v1/models");
 export const cancelJob = (id) => call(`${jobPath(id)}/cancel`, { method: "POST" });
-// Do something with all jobs of a status, or with so many of them as one call takes.
-export const doToAll = (action, status) =>
-  call(`/v1/jobs/${action}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": newKey() },
-    body: JSON.stringify({ status: [status] }),
-  });
-export const submitJob = (request, key) =>
-  call("/v1/jobs", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-    body: JSON.stringify(request),
-  });
+const sending = (body, key) => ({
+  method: "POST",
+  headers: { "Content-Type": "application/json", ...(key && { "Idempotency-Key": key }) },
+  body: JSON.stringify(body),
+});
+// Keep a picture that a best-of-n job did not choose; the job.
+export const keepCandidate = (id, index) => call(`${jobPath(id)}/candidates/${index}/keep`, { method: "POST" });
+// Do something with chosen jobs, by `{ ids }` or `{ status: [...] }`, or with so many of them as one call takes.
+export const doToAll = (action, chosen) => call(`/v1/jobs/${action}`, sending(chosen, newKey()));
+export const submitJob = (request, key) => call("/v1/jobs", sending(request, key));
+// What a job would cost; refused as the job itself would be.
+export const quoteJob = (request) => call("/v1/quote", sending(request));
+
+// The map that a control would read, as a file.
+export const detectMap = (fields) => ask("/v1/controls/detect", sending(fields), SEARCH_TIMEOUT_MS).then((answer) => answer.blob().catch(unreachable));
 
 // Keep a picture on the server; its id, size and expiry.
 export const uploadPicture = (file) =>
   call("/v1/uploads", { method: "POST", headers: { "Content-Type": file.type }, body: file }, UPLOAD_TIMEOUT_MS).then(({ data }) => data[0]);
+
+// The kept pictures that are nearest to a text, or to a picture: a file, or one of a job as JOB/INDEX.
+export const searchByText = (q) => call(`/v1/search?${new URLSearchParams({ q, limit: MOST_FOUND })}`, {}, SEARCH_TIMEOUT_MS);
+export const searchByPicture = (one) => call("/v1/search", { method: "POST", body: formOf({ ...one, limit: MOST_FOUND }) }, SEARCH_TIMEOUT_MS);
+
+// Make an aesthetic embedding of pictures of jobs.
+export const makeEmbedding = (name, jobs) => call("/v1/aesthetic-embeddings", { method: "POST", body: formOf({ name, jobs }) });
+
+// The address of a zip file of pictures, each as JOB/INDEX, or as JOB for all of its.
+export const archiveUrl = (pictures) => at(`/v1/images.zip?${new URLSearchParams(pictures.map((picture) => ["picture", picture]))}`);
+
+function formOf(fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) for (const one of [value].flat()) form.append(name, one);
+  return form;
+}
 
 // Answers that are constant while the server runs are fetched once; again after a failure.
 function once(ask) {
@@ -98,6 +127,9 @@ function once(ask) {
 }
 
 export const getDescription = once(() => call("/openapi.json"));
+// The adapters, the ControlNets and what makes their maps.
+export const getCatalog = once(() =>
+  Promise.all([call("/v1/adapters"), call("/v1/controls")]).then(([{ data: adapters }, { data: controls, preprocessors }]) => ({ adapters, controls, preprocessors })));
 export const getModels = once(() => listModels().then(({ data }) => data));
 
 export function newKey() {

@@ -2,6 +2,10 @@
 local prefix, worker, info, ttl, room = unpack(ARGV, 1, 5)
 redis.call('SET', prefix .. 'worker:' .. worker, info, 'EX', ttl)
 redis.call('SADD', prefix .. 'workers', worker)
+-- Remembered for an hour, whatever becomes of it.
+redis.call('SET', prefix .. 'last_heartbeat:' .. worker, info, 'EX', 3600)
+redis.call('ZADD', prefix .. 'known_workers', whole(now_us()), worker)
+redis.call('ZREMRANGEBYSCORE', prefix .. 'known_workers', '-inf', whole(now_us() - 3600 * 1000000))
 for i = 6, #ARGV do
   local holders = prefix .. 'holders:' .. ARGV[i]
   if room == '1' then

@@ -49,6 +49,8 @@
 -- webhook_secret                   string   the secret that signs messages by default             events/webhooks.py  never
 -- worker:<name>                    string   the last heartbeat of a worker                        announce            after 15 s
 -- workers                          set      the names of workers                                  announce            when silent
+-- known_workers                    zset     the workers of the last hour by their last heartbeat  announce            1 h after it
+-- last_heartbeat:<name>            string   the last heartbeat of each, and whether it stopped    announce            likewise
 -- holders:<model>                  zset     workers with room that hold a model                   announce            after 15 s
 -- pace                             string   speed and load of all workers                         queue/pace.py       after 30 s
 -- reissued                         string   a mark that lost tickets were written again           queue/reaper.py     after 5 s

@@ -1,5 +1,7 @@
 """Makes the maps that ControlNets read, of pictures. It needs no weights, so the API makes the same ones as workers."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -9,7 +11,7 @@ from jobs.pictures.fitting import fitted
 from jobs.pictures.maps.edges import canny
 from jobs.pictures.maps.lines import lineart, scribble, xdog
 from jobs.pictures.maps.shuffling import shuffled
-from jobs.requests.conditions.maps import Preprocessor, ResolvedMap
+from jobs.requests.conditions.maps import MAX_MAP_PX, Preprocessor, ResolvedMap
 
 Size = tuple[int, int]  # width and height in pixels
 
@@ -32,7 +34,11 @@ def working_size(how: ResolvedMap, size: Size) -> Size:
     """The size that a picture has to have to be looked at, for a map of a size."""
     if how.resolution is None or how.preprocess in _SIZELESS:
         return size
-    width, height = (max(1, round(side * how.resolution / min(size))) for side in size)
+    most = MAX_MAP_PX / math.sqrt(
+        math.prod(size)
+    )  # a narrow map would be looked at with any number of pixels
+    scale = min(how.resolution / min(size), most)
+    width, height = (max(1, round(side * scale)) for side in size)
     return width, height
 
 

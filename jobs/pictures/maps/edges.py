@@ -11,7 +11,7 @@ _TAN_22_5 = np.tan(np.pi / 8)
 _TAN_67_5 = np.tan(3 * np.pi / 8)
 
 Levels = NDArray[np.uint8]  # [H, W, C]
-Plane = NDArray[np.int32]  # [H, W]
+Plane = NDArray[np.int16]  # [H, W]; a gradient is at most 2040
 
 
 def canny(levels: Levels, low: float, high: float) -> NDArray[np.bool_]:
@@ -30,10 +30,10 @@ def canny(levels: Levels, low: float, high: float) -> NDArray[np.bool_]:
 
 def _gradients(levels: Levels) -> tuple[Plane, Plane]:
     """The gradients to the right and down, of the channel with the larger one."""
-    padded = np.pad(levels.astype(np.int32), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    padded = np.pad(levels.astype(np.int16), ((1, 1), (1, 1), (0, 0)), mode="edge")
     height, width = levels.shape[:2]
 
-    def at(row: int, column: int) -> NDArray[np.int32]:
+    def at(row: int, column: int) -> Plane:
         return padded[row : row + height, column : column + width]
 
     across = at(0, 2) + 2 * at(1, 2) + at(2, 2) - at(0, 0) - 2 * at(1, 0) - at(2, 0)

@@ -63,7 +63,8 @@ class ResolvedMap(Wire):
     resolution: int | None = Field(
         None,
         description="Pixels of the shorter side at which `canny`, `lineart`, `scribble`, `xdog` and `shuffle` look at "
-        "the picture; the map is then brought to the size of the result. Default: that size itself.",
+        f"the picture, within {MAX_MAP_PX} x {MAX_MAP_PX} in all; the map is then brought to the size of the result. "
+        "Default: that size itself.",
         examples=[512],
     )
     fit: Fit = Field(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lodestar.cli.completion import job_ids
 from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def list_jobs(
 
 @commands.command()
 def cancel(
-    job_ids: Annotated[list[str], typer.Argument(metavar="JOB_ID...", help="Ids of the jobs.")],
+    job_ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB_ID...", help="Ids of the jobs.", autocompletion=job_ids("queued", "running")
+        ),
+    ],
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +79,12 @@ def cancel(
 
 @commands.command()
 def retry(
-    job_ids: Annotated[list[str], typer.Argument(metavar="JOB_ID...", help="Ids of the jobs.")],
+    job_ids: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="JOB_ID...", help="Ids of the jobs.", autocompletion=job_ids("failed", "canceled")
+        ),
+    ],
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:

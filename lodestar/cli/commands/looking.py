@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lodestar.cli.completion import job_ids
 from lodestar.cli.connection import DEFAULT_URL, AsJson, JobId, Url, connected
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def show(job_id: JobId, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None
 
 @commands.command("open")
 def open_page(
-    job_id: Annotated[str | None, typer.Argument(help="Id of a job; the list of jobs if left out.")] = None,
+    job_id: Annotated[
+        str | None,
+        typer.Argument(help="Id of a job; the list of jobs if left out.", autocompletion=job_ids()),
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Open the dashboard in this machine's browser; prints its address."""

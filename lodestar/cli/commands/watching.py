@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lodestar.cli.completion import job_ids
 from lodestar.cli.connection import DEFAULT_URL, AsJson, Url, connected
 from lodestar.cli.exits import Exit, end_as, say
 
@@ -17,7 +18,12 @@ commands = typer.Typer()
 
 @commands.command()
 def watch(
-    job_id: Annotated[str | None, typer.Argument(help="Id of the job; all jobs if left out.")] = None,
+    job_id: Annotated[
+        str | None,
+        typer.Argument(
+            help="Id of the job; all jobs if left out.", autocompletion=job_ids("queued", "running")
+        ),
+    ] = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:

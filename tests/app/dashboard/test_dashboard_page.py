@@ -34,7 +34,7 @@ from tests.browser import overflow_px, violations
 pytestmark = pytest.mark.timeout(600)
 
 AWKWARD = 'it\'s "50%" | $HOME <b>`ls`</b>\\'
-FIRST_LOAD_BYTES = 200_000
+FIRST_LOAD_BYTES = 250_000
 
 
 def announce(redis: Redis, *jobs: str) -> None:

@@ -1,10 +1,11 @@
+import time
 from datetime import UTC, datetime
 
 import pytest
 from redis import Redis
 
 from jobs.db.scripts import PREFIX
-from jobs.queue.workers import HEARTBEAT_EVERY_S, HEARTBEAT_TTL_S, WorkerRegistry
+from jobs.queue.workers import HEARTBEAT_EVERY_S, HEARTBEAT_TTL_S, REMEMBERED_S, WorkerRegistry
 from jobs.status.workers import WorkerInfo
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -67,9 +68,36 @@ def test_whoever_falls_silent_is_gone_and_comes_back_with_its_next_heartbeat(
     assert registry.alive() == (worker("a"), worker("b"))
 
 
-def test_whoever_leaves_is_gone_at_once_and_leaves_nothing(registry: WorkerRegistry, redis: Redis) -> None:
+def test_whoever_leaves_is_gone_at_once_and_leaves_its_last_word_for_an_hour(
+    registry: WorkerRegistry, redis: Redis
+) -> None:
     registry.announce(worker("a"))
     registry.leave("a")
     registry.leave("a")
     assert registry.alive() == ()
-    assert list(redis.scan_iter(PREFIX + "*")) == []
+    left = {PREFIX + name for name in ("known_workers", "last_heartbeat:a")}
+    assert set(redis.scan_iter(PREFIX + "*")) == left
+    assert 0 < redis.ttl(PREFIX + "last_heartbeat:a") <= REMEMBERED_S
+
+
+def test_those_that_went_are_told_apart_by_whether_they_said_so(
+    registry: WorkerRegistry, redis: Redis
+) -> None:
+    for name in ("lost", "stopped", "alive", "forgotten"):
+        registry.announce(worker(name, "job"))
+    registry.leave("stopped")
+    for name in ("lost", "forgotten"):
+        redis.delete(f"{PREFIX}worker:{name}")  # as its expiry does
+    redis.delete(PREFIX + "last_heartbeat:forgotten")
+    gone = {info.name: info for info in registry.gone()}
+    assert {name: info.was_lost for name, info in gone.items()} == {"lost": True, "stopped": False}
+    assert gone["lost"].jobs == ("job",)
+    registry.announce(worker("lost"))  # it was away, and is back
+    assert [info.name for info in registry.gone()] == ["stopped"]
+
+
+def test_a_worker_is_remembered_for_an_hour_and_no_longer(registry: WorkerRegistry, redis: Redis) -> None:
+    registry.announce(worker("old"))
+    redis.zadd(PREFIX + "known_workers", {"old": (time.time() - REMEMBERED_S - 1) * 1e6})
+    registry.announce(worker("new"))
+    assert redis.zrange(PREFIX + "known_workers", 0, -1) == ["new"]

@@ -12,6 +12,8 @@ from PIL import Image
 from redis import Redis
 
 from jobs.catalog.words import words_for
+from jobs.db import keys
+from jobs.queue.retention import Retention
 from jobs.queue.submission import new_job_id
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import (
@@ -25,8 +27,9 @@ from jobs.requests.tasks import (
     Task,
 )
 from jobs.status.job import Job, JobStatus
+from jobs.status.rescue import Rescue
 from jobs.storage.embeddings import EmbeddingLibrary
-from jobs.storage.job_files import input_key
+from jobs.storage.job_files import JobFiles, input_key
 from jobs.storage.segments import Segments
 from tests.brought_pictures import encoded, scene
 from tests.worker.sampling.starting import from_picture
@@ -55,15 +58,26 @@ def size_of(house: House, key: str) -> tuple[int, int]:
         return picture.size
 
 
-def test_the_best_are_kept_and_found_and_the_rest_is_deleted(house: House, ask: Ask) -> None:
+def test_the_best_are_kept_and_found_and_the_rest_is_deleted_a_while_later(house: House, ask: Ask) -> None:
     with house.running() as worker:
         job = run(house, worker, ask(steps=2, select={"candidates": 5, "keep": 2}))
-        until(lambda: len(house.artifacts.keys(job.id)) == 2)
+        until(lambda: house.redis.zcard(keys.ORPHANS) == 3)
+    assert len(house.artifacts.keys(job.id)) == 5
+    (spared,) = [one.index for one in house.queue.get(job.id).candidates if not one.kept][:1]
+    Rescue(house.redis).keep(job.id, spared)
+    retention = Retention(house.redis, JobFiles(house.artifacts), keep_s=0)
+    assert retention.sweep() == 0
+    for place, _ in house.redis.zscan_iter(keys.ORPHANS):
+        house.redis.zadd(keys.ORPHANS, {place: 1})
+    assert retention.sweep() == 2
+    (*_, rescued) = house.queue.images(job.id)
+    assert rescued.index == spared
     assert [candidate.index for candidate in job.candidates] == [0, 1, 2, 3, 4]
     scores = {candidate.index: candidate.clip_score or 0.0 for candidate in job.candidates}
     best = sorted(scores, key=lambda index: -scores[index])[:2]
     assert [image.index for image in job.images] == best
     stored = house.queue.images(job.id)
+    assert [image.index for image in stored] == [*best, spared]
     assert house.artifacts.keys(job.id) == sorted(image.key for image in stored)
     assert {size_of(house, image.key) for image in stored} == {(64, 64)}
     segments = Segments(house.artifacts, "pocket-s")

@@ -69,7 +69,7 @@ def test_an_error_after_the_commit_takes_nothing_back(
     def fail(*_: object) -> None:
         raise TypeError
 
-    monkeypatch.setattr(ExecutionFiles, "delete_all_but", fail)
+    monkeypatch.setattr(ExecutionFiles, "all_but", fail)
     with house.running() as worker:
         job = run(house, worker, ask(steps=1, select=CHOOSING))
         until(lambda: not worker._held)

@@ -9,6 +9,7 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from app.api.settings import ApiSettings
+from jobs.db.scripts import PREFIX
 from jobs.errors import DeadlineExceededError, LeaseLostError
 from tests.app.played_worker import PlayedWorker
 
@@ -320,3 +321,28 @@ def test_a_replay_after_the_job_was_deleted_makes_a_new_job(client: TestClient, 
     second = client.post("/v1/jobs", json=PROMPT, headers=key)
     assert second.status_code == 202
     assert second.json()["id"] != first["id"]
+
+
+def test_a_rejected_candidate_is_kept_while_its_file_is_there(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker, redis: Redis
+) -> None:
+    job_id = submit(select={"candidates": 3})
+    keep = f"/v1/jobs/{job_id}/candidates"
+    assert client.post(f"{keep}/0/keep").json()["type"] == "/errors/unknown_image"  # it has not chosen yet
+    lease = worker.claim(job_id)
+    made = worker.store(lease)
+    for image in made:
+        worker.leases.show(lease, image)
+    worker.leases.succeed(lease, made[:1])
+    worker.leases.reject(lease, [image.key for image in made[1:]])
+    assert client.get(f"/v1/jobs/{job_id}/images/2").status_code == 200
+    kept = client.post(f"{keep}/2/keep").json()
+    assert [image["index"] for image in kept["images"]] == [0, 2]
+    assert [one["kept"] for one in kept["candidates"]] == [True, False, True]
+    assert kept["candidates"][1]["url"].endswith("/images/1")
+    redis.hset(f"{PREFIX}job:{job_id}", "rejected_until_us", 1)  # as if the time were over
+    assert client.post(f"{keep}/1/keep").status_code == 404
+    assert client.get(f"/v1/jobs/{job_id}").json()["candidates"][1]["url"] is None
+    assert client.get(f"/v1/jobs/{job_id}/images/1").status_code == 404
+    assert client.post(f"{keep}/9/keep").status_code == 404
+    assert client.post("/v1/jobs/nothing/candidates/0/keep").status_code == 404

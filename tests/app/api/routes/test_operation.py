@@ -47,7 +47,7 @@ def away(settings: ApiSettings) -> Iterator[TestClient]:
 
 
 def test_workers_are_listed_with_what_they_do(client: TestClient, alive: WorkerInfo) -> None:
-    assert client.get("/v1/workers").json() == {"data": [alive.model_dump(mode="json")]}
+    assert client.get("/v1/workers").json() == {"data": [alive.model_dump(mode="json")], "gone": []}
 
 
 def test_the_queue_is_counted_by_status(
@@ -151,3 +151,31 @@ def test_metrics_say_that_redis_is_away_and_make_no_number_up(away: TestClient) 
     assert metrics["lodestar_redis_up"][()] == 0
     assert "lodestar_jobs" not in metrics
     assert "lodestar_workers" not in metrics
+
+
+def test_the_turns_of_a_job_are_told_in_their_order(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker
+) -> None:
+    job_id = submit()
+    lease = worker.claim(job_id)
+    worker.report(lease, step=1, steps=20)
+    worker.leases.release(lease)
+    worker.succeed(job_id)
+    told = client.get(f"/v1/jobs/{job_id}/timeline").json()
+    assert told["is_complete"] is True
+    turns = [(turn["type"], turn["reason"] or turn["worker"] or turn["status"]) for turn in told["data"]]
+    assert turns == [
+        ("queued", "submitted"),
+        ("started", "played"),
+        ("queued", "released"),
+        ("started", "played"),
+        ("done", "succeeded"),
+    ]
+    assert client.get("/v1/jobs/nothing/timeline").status_code == 404
+
+
+def test_the_last_hour_is_told(client: TestClient, submit: Callable[..., str], worker: PlayedWorker) -> None:
+    worker.succeed(submit())
+    told = client.get("/v1/queue/history").json()
+    assert told["jobs"] == {"succeeded": 1, "failed": 0, "canceled": 0}
+    assert told["minutes"][-1]["succeeded"] == 1

@@ -113,6 +113,12 @@ def test_a_resolution_is_that_of_the_shorter_side() -> None:
     assert working_size(how(Preprocessor.TILE, resolution=512), (96, 64)) == (96, 64)
 
 
+def test_a_narrow_map_is_looked_at_with_no_more_pixels_than_a_square_one() -> None:
+    width, height = working_size(how(Preprocessor.CANNY, resolution=2048), (8, 2048))
+    assert height == 256 * width
+    assert width * height <= 2048**2
+
+
 def test_a_picture_of_another_shape_is_fitted_first() -> None:
     wide = Image.new("RGB", (128, 64), "white")
     wide.paste(Image.new("RGB", (32, 64), "black"), (0, 0))

@@ -19,7 +19,16 @@ from jobs.catalog.controls import ControlCard
 from jobs.errors import ModelUnavailableError
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.models.controls.conftest import PX
-from tests.worker.models.controls.test_controls import LEVELS, MAP, OTHER, ask, inputs_of, latents_of, picture
+from tests.worker.models.controls.test_controls import (
+    LEVELS,
+    MAP,
+    OTHER,
+    ask,
+    inputs_of,
+    latents_of,
+    picture,
+    sampler_rows,
+)
 from tests.worker.models.families import checkpoints
 from tests.worker.models.variants import POCKET
 from tests.worker.running import TOLERANCE, Running, pictures
@@ -134,6 +143,16 @@ def test_jobs_with_adapters_controlnets_both_or_none_share_batches(models: Model
     for request, outcome in zip(requests, outcomes, strict=True):
         alone = generate(request, Runner(models), inputs_of(request))
         assert torch.allclose(alone.pixels, pictures(outcome)[0], atol=TOLERANCE)
+
+
+def test_gradients_go_back_beside_the_features(models: ModelRegistry) -> None:
+    model, rng = models.diffusion("tiny"), torch.Generator().manual_seed(0)
+    rows = model.rows([sampler_rows(ask(models, *SETS["full"], cfg_scale=1), models)], models)
+    latents, given = (torch.randn(1, 4, 16, 16, generator=rng) for _ in range(2))
+    step, time = 1e-2 * torch.randn(1, 4, 16, 16, generator=rng), torch.tensor([500])
+    pulled = model.pull_back(latents, time, rows, given)
+    ahead, behind = (model.predict(latents + sign * step, time, rows) for sign in (1, -1))
+    assert torch.allclose((pulled * step).sum(), ((ahead - behind) / 2 * given).sum(), atol=2e-3)
 
 
 def test_a_map_is_read_once_for_all_steps_and_rows(

@@ -36,6 +36,7 @@ ENDLESS = "/v1/events"
 # What stands in a path besides the id of a job or the name of an embedding: there for everyone, or for operators.
 NEUTRAL = {
     "index": "0",
+    "number": "0",
     "model_id": "pocket",
     "owner": "lodestar",
     "version": "pocket",

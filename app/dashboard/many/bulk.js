@@ -3,8 +3,8 @@
 import { doToAll, reasonOf } from "../server/api.js";
 import { element, set } from "../parts/dom.js";
 import { count } from "../parts/words.js";
+import { Sure } from "./sure.js";
 
-const SURE_MS = 6000; // in which the second click counts
 const ACTIONS = {
   queued: ["cancel"],
   running: ["cancel"],
@@ -35,11 +35,11 @@ export class Bulk {
   show(status, number) {
     if (status !== this.#status) {
       this.#status = status;
-      this.#buttons = (ACTIONS[status] ?? []).map((action) => new Sure(action, () => this.#act(action)));
+      this.#buttons = (ACTIONS[status] ?? []).map((action) => new Sure(wordsOf(action, status), () => this.#act(action)));
       this.#told.textContent = "";
       this.node.replaceChildren(...this.#buttons.map(({ node }) => node), this.#told);
     }
-    for (const button of this.#buttons) button.tell(number, status);
+    for (const button of this.#buttons) button.tell(number);
     set(this.node, "hidden", this.#buttons.length === 0 || (number === 0 && this.#told.textContent === ""));
   }
 
@@ -48,7 +48,7 @@ export class Bulk {
     let [done, failed] = [0, 0];
     try {
       for (let more = true; more; ) {
-        const answer = await doToAll(action, status);
+        const answer = await doToAll(action, { status: [status] });
         done += answer.data.length;
         failed += answer.errors.length;
         // Retried jobs stay in their list, and those that run are canceled a while later: a second call would find the same.
@@ -68,43 +68,9 @@ export class Bulk {
   }
 }
 
-// A button that acts at its second click.
-class Sure {
-  node = element("button", { type: "button" });
-  #action;
-  #isSure = false;
-  #timer = 0;
-  #number = 0;
-  #status = "";
-
-  constructor(action, act) {
-    this.#action = action;
-    this.node.addEventListener("click", async () => {
-      clearTimeout(this.#timer);
-      if (this.#isSure) {
-        this.#ask(false);
-        this.node.ariaDisabled = "true";
-        await act();
-        this.node.ariaDisabled = "false";
-        return;
-      }
-      if (this.node.ariaDisabled === "true" || this.#number === 0) return;
-      this.#ask(true);
-      this.#timer = setTimeout(() => this.#ask(false), SURE_MS);
-    });
-  }
-
-  tell(number, status) {
-    [this.#number, this.#status] = [number, status];
-    set(this.node, "hidden", number === 0);
-    const most = this.#action === "retry" ? Math.min(number, MOST_RETRIED) : number;
-    const { all } = WORDS[this.#action];
-    set(this.node, "textContent", this.#isSure ? `${all(count(most, `${status} job`))}: sure?` : all(most < number ? `the newest ${most}` : `all ${number}`));
-  }
-
-  #ask(isSure) {
-    this.#isSure = isSure;
-    this.node.classList.toggle("sure", isSure);
-    this.tell(this.#number, this.#status);
-  }
-}
+const wordsOf = (action, status) => (number, isSure) => {
+  const most = action === "retry" ? Math.min(number, MOST_RETRIED) : number;
+  const { all } = WORDS[action];
+  if (isSure) return `${all(count(most, `${status} job`))}: sure?`;
+  return all(most < number ? `the newest ${most}` : `all ${number}`);
+};

@@ -1,0 +1,53 @@
+"""Values that a shell completes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from app.cli.main import cli
+from jobs.queue.queue import JobQueue
+from tests.app.conftest import Run
+
+Completed = Callable[..., list[str]]
+
+
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Completed:
+    """What bash is offered for the last word of a command line."""
+
+    def offered(*words: str) -> list[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setenv("_LODESTAR_COMPLETE", "complete_bash")
+            patch.setenv("COMP_WORDS", " ".join(("lodestar", *words)))
+            patch.setenv("COMP_CWORD", str(len(words)))
+            with pytest.raises(SystemExit):
+                cli(prog_name="lodestar")
+        return capsys.readouterr().out.split()
+
+    return offered
+
+
+def test_names_of_the_api_are_completed_without_a_server(
+    completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LODESTAR_URL", "http://127.0.0.1:1")
+    assert completed("generate", "fox", "--preset", "la") == ["laion"]
+    assert completed("generate", "--sampler", "eul")[0].startswith("euler")
+    assert completed("generate", "--sampler", "ddim", "--schedule", "d") == ["default"]
+    assert "karras" in completed("generate", "--schedule", "k")
+    assert completed("generate", "--model", "p") == []
+    assert completed("show", "0") == []
+
+
+def test_models_and_jobs_are_those_of_the_service(
+    run: Run, url: str, queue: JobQueue, completed: Completed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lodestar.cli.completion.PATIENCE_S", 10)  # of a slow machine
+    assert run("generate", "a fox", "--wait", "0", "--quiet") == 6
+    (job,) = queue.list().data
+    assert completed("generate", "--url", url, "--model", "po") == ["pocket"]
+    assert completed("generate", "--url", url, "--clip", "pocket-") == ["pocket-m", "pocket-s"]
+    assert completed("show", job.id[:4]) == [job.id]
+    assert completed("cancel", job.id[:4]) == [job.id]
+    assert completed("retry", job.id[:4]) == []

@@ -1,0 +1,33 @@
+"""What the style adapters learn from, and what they do not."""
+
+import numpy as np
+
+from training import glyphs
+from training.adapters.style import LOOKED_AT
+from training.adapters.styles import inked, is_held_out
+from training.captions import COLOURS
+
+
+def _drawing() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    rng = np.random.default_rng(0)
+    rgba = np.zeros((8, 8, 4), dtype=np.uint8)
+    rgba[..., 3] = rng.integers(0, 256, size=(8, 8))
+    return rgba
+
+
+def test_ink_is_white_where_the_background_is_dark_and_black_elsewhere() -> None:
+    rgba = _drawing()
+    for colour, values in COLOURS.items():
+        shown = inked(rgba, colour)
+        is_dark = max(values) <= 90
+        assert (shown[..., :3] == (255 if is_dark else 0)).all(), colour
+        assert (shown[..., 3] == rgba[..., 3]).all()
+    assert (rgba[..., :3] == 0).all()
+
+
+def test_a_tenth_of_the_learned_names_is_held_out_and_some_of_them_are_looked_at() -> None:
+    names = glyphs.learned()
+    held_out = [name for name in names if is_held_out(name)]
+    assert 0.05 < len(held_out) / len(names) < 0.15
+    assert [is_held_out(name) for name in LOOKED_AT] == [False] * 4 + [True] * 4
+    assert set(LOOKED_AT) <= set(names)
