@@ -11,12 +11,14 @@ from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.entry import Entry, Id, Named
 from jobs.catalog.families import OfFamily
+from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.catalog.tables import entry_name, read_tables
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
+MadeFor = AdapterCard | ControlCard | ImagePromptCard | TextualInversionCard
 
 
 class ClipCard(Entry):
@@ -89,6 +91,7 @@ class Catalog(Wire):
     clips: tuple[ClipCard, ...] = Field(min_length=1)
     adapters: tuple[AdapterCard, ...] = ()
     controls: tuple[ControlCard, ...] = ()
+    image_prompts: tuple[ImagePromptCard, ...] = ()
     textual_inversions: tuple[TextualInversionCard, ...] = ()
 
     @model_validator(mode="after")
@@ -100,14 +103,20 @@ class Catalog(Wire):
                     raise ValueError(
                         f"model {model.id!r} names the CLIP {clip!r}, which [clips] does not hold"
                     )
+        for card in self.image_prompts:
+            if card.clip is not None and card.clip not in known:
+                raise ValueError(
+                    f"image prompt adapter {card.id!r} names the CLIP {card.clip!r}, which [clips] does not hold"
+                )
         return self
 
     @model_validator(mode="after")
     def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        kinds: dict[str, tuple[AdapterCard | ControlCard | TextualInversionCard, ...]] = {
+        kinds: dict[str, tuple[MadeFor, ...]] = {
             "adapter": self.adapters,
             "control": self.controls,
+            "image prompt adapter": self.image_prompts,
             "textual inversion": self.textual_inversions,
         }
         for kind, cards in kinds.items():
@@ -180,6 +189,18 @@ class Catalog(Wire):
             UnknownModelError: none has this id.
         """
         return _find(self.controls, control_id, field="controls")
+
+    def image_prompt(self, adapter_id: str) -> ImagePromptCard:
+        """The card of an image prompt adapter.
+
+        Raises:
+            UnknownModelError: none has this id.
+        """
+        return _find(self.image_prompts, adapter_id, field="image_prompts")
+
+    def image_prompts_of(self, card: ModelCard) -> tuple[ImagePromptCard, ...]:
+        """The image prompt adapters that are made for a model, or for any."""
+        return tuple(each for each in self.image_prompts if each.fits(card.names))
 
     def controls_of(self, card: ModelCard) -> tuple[ControlCard, ...]:
         """The ControlNets that are made for a model, or for any."""

@@ -10,6 +10,7 @@ from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
+from jobs.requests.conditions.image_prompts import MAX_IMAGE_PROMPTS, ImagePrompt, ResolvedImagePrompt
 from jobs.requests.conditions.refiner import Refiner, ResolvedRefiner
 from jobs.requests.conditions.sizes import ResolvedStatedSizes, StatedSizes
 from jobs.requests.delivery.webhook import Webhook
@@ -27,7 +28,6 @@ from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
 from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Labels, Text, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
-MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
 MAX_IMAGES = 16
 
 
@@ -95,6 +95,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     controls: tuple[ResolvedControl, ...] = Field(
         (), description="ControlNets with the maps that the picture is to follow. Default: none."
     )
+    image_prompts: tuple[ResolvedImagePrompt, ...] = Field(
+        (), description="Pictures that the model is told of beside the prompt (IP-Adapter). Default: none."
+    )
     sizes: ResolvedStatedSizes | None = Field(
         None,
         description="Sizes that SDXL and its refiner are told beside the text. Default: the size that is drawn.",
@@ -145,7 +148,6 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         "four times that of `normal`. No job waits for ever.",
         examples=["normal"],
     )
-
     labels: Labels = Field(
         (),
         description="Words to find the job by: `GET /v1/jobs?label=...`.",
@@ -209,6 +211,7 @@ class GenerateRequest(NamesSampler):
     guidance: Annotated[Guidance | None, BeforeValidator(in_full)] = _field("guidance")
     adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
     controls: Annotated[tuple[Control, ...], AtMost(MAX_CONTROLS)] = _field("controls", ())
+    image_prompts: Annotated[tuple[ImagePrompt, ...], AtMost(MAX_IMAGE_PROMPTS)] = _field("image_prompts", ())
     sizes: StatedSizes | None = _field("sizes")
     refiner: Refiner | None = _field("refiner")
     init: Init | None = _field("init")

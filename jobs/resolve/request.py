@@ -15,10 +15,11 @@ from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.plan import StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
-from jobs.resolve.adapters import resolve_adapters
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
+from jobs.resolve.conditions.adapters import resolve_adapters
+from jobs.resolve.conditions.controls import resolve_controls
 from jobs.resolve.conditions.families import resolve_refiner, resolve_sizes
-from jobs.resolve.controls import resolve_controls
+from jobs.resolve.conditions.image_prompts import resolve_image_prompts
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
@@ -118,6 +119,7 @@ def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, ste
     return {
         "adapters": resolve_adapters(request.adapters, card, catalog, steps),
         "controls": resolve_controls(request.controls, card, catalog, steps),
+        "image_prompts": resolve_image_prompts(request.image_prompts, card, catalog, steps),
         "sizes": resolve_sizes(request.sizes, card),
         "refiner": resolve_refiner(request.refiner, card, catalog),
     }

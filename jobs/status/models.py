@@ -1,4 +1,4 @@
-"""The models, adapters, textual inversions and ControlNets of an installation as callers see them."""
+"""The models of an installation, and what is made for them, as callers see them."""
 
 from typing import Literal
 
@@ -173,3 +173,21 @@ class ControlList(Wire):
 
     data: tuple[ControlInfo, ...] = Field(description="The ControlNets.")
     preprocessors: tuple[Preprocessor, ...] = Field(description="Names for `controls.preprocess`.")
+
+
+class ImagePromptInfo(Wire):
+    """An adapter of the catalog that tells models of pictures (IP-Adapter)."""
+
+    id: str = Field(description="Name for `image_prompts.adapter`.", examples=["ip-sd15"])
+    description: str = Field(description="Description for a person; may be empty.")
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any that fits.", examples=[["pocket"]]
+    )
+    weight: float = Field(description="Weight of requests that give none.", examples=[1.0])
+    licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
+
+
+class ImagePromptList(Wire):
+    """All adapters for image prompts, in the catalog's order; by default the first counts that is for a model."""
+
+    data: tuple[ImagePromptInfo, ...] = Field(description="The adapters.")

@@ -10,9 +10,11 @@ from worker.facts import RowSpec
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
 from worker.models.controls.batching import Controls
+from worker.models.image_prompts.attention import ImagePrompts
 from worker.rows import Row, Rows
 
-Add = Callable[[Sequence[Row]], tuple[Mixture | None, Controls | None]]
+Added = tuple[Mixture | None, Controls | None, ImagePrompts | None]
+Add = Callable[[Sequence[Row]], Added]
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
 
@@ -31,6 +33,7 @@ class RowBatch:
         is_regular: whether every picture has R rows.
         mixture: the adapters of the rows; None without any.
         controls: likewise.
+        prompts: pictures that the rows are told of; likewise.
     """
 
     context: Tensor
@@ -42,6 +45,7 @@ class RowBatch:
     is_regular: bool
     mixture: Mixture | None = None
     controls: Controls | None = None
+    prompts: ImagePrompts | None = None
     _buffer: Tensor | None = field(default=None, init=False)
 
     def expanded(self, pictures: Tensor) -> Tensor:
@@ -118,7 +122,7 @@ class RowBatches:
 
         Args:
             pictures: the rows of each.
-            add: from all rows to their adapters and controls.
+            add: from all rows to their adapters, controls and pictures.
         """
         key = tuple(pictures)
         return self._latest.of(key, lambda: self._made(key, add))
@@ -138,7 +142,7 @@ class RowBatches:
             missing = most - len(each)
             places.append([*range(start, start + len(each)), *[start] * missing])
             weights.append([*(row.weight for row in each), *[0.0] * missing])
-        mixture, controls = add(rows)
+        mixture, controls, prompts = add(rows)
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
             # Sizes of more than 256 pixels are not exact in bf16.
@@ -150,6 +154,7 @@ class RowBatches:
             is_regular=len(rows) == most * len(pictures),
             mixture=mixture,
             controls=controls,
+            prompts=prompts,
         )
 
     def _together(self, parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:

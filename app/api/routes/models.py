@@ -1,4 +1,4 @@
-"""The models, adapters, textual inversions and ControlNets of this installation."""
+"""The models of this installation, and what is made for them."""
 
 from fastapi import APIRouter
 
@@ -16,6 +16,8 @@ from jobs.status.models import (
     ControlInfo,
     ControlList,
     Defaults,
+    ImagePromptInfo,
+    ImagePromptList,
     ModelInfo,
     ModelList,
     PresetInfo,
@@ -88,6 +90,24 @@ def list_controls(services: TheServices) -> ControlList:
             for card in services.catalog.controls
         ),
         preprocessors=tuple(Preprocessor),
+    )
+
+
+@router.get("/image-prompts", summary="List image prompt adapters")
+@needs_key
+def list_image_prompts(services: TheServices) -> ImagePromptList:
+    """The adapters that tell a model of pictures (IP-Adapter), with the models that they are made for."""
+    return ImagePromptList(
+        data=tuple(
+            ImagePromptInfo(
+                id=card.id,
+                description=card.description,
+                base=card.base,
+                weight=card.weight,
+                licence=card.licence,
+            )
+            for card in services.catalog.image_prompts
+        )
     )
 
 

@@ -44,6 +44,7 @@ def test_only_the_prompt_is_needed() -> None:
         "outpaint": None,
         "adapters": (),
         "controls": (),
+        "image_prompts": (),
         "sizes": None,
         "refiner": None,
         "variation": None,

@@ -56,6 +56,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "outpaint": None,
         "adapters": (),
         "controls": (),
+        "image_prompts": (),
         "sizes": None,
         "refiner": None,
         "variation": None,

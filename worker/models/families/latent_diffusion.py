@@ -19,6 +19,7 @@ from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Parts
 from worker.models.families.personalizer import Personalizer
 from worker.models.families.text_encoder import TextEncoder
+from worker.models.image_prompts.adapter import ImagePromptAdapter
 from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
 from worker.models.networks.network import FastNetwork, UNetOutput, added_conditions
@@ -115,9 +116,11 @@ class LatentDiffusion(Denoiser):
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
         inputs = self._inputs(latents, timesteps, rows)
-        if rows.mixture is None and rows.controls is None:
+        is_own = rows.mixture is None and rows.prompts is None
+        if is_own and rows.controls is None:
             return self._network(*inputs)
-        run = self._unet if rows.mixture is None else partial(self.adaptations.run, UNET, rows.mixture)
+        adapted = partial(self.adaptations.run, UNET, rows.mixture, prompts=rows.prompts)
+        run = self._unet if is_own else adapted
         added, extra = added_conditions(rows.vector, self.facts.row.size_ids), {}
         if rows.controls is not None:
             own = inputs[0][:, : self.facts.latent_channels]
@@ -127,6 +130,9 @@ class LatentDiffusion(Denoiser):
 
     def require_control(self, control: Control) -> None:
         control.require_fit(Base(self._unet, self.facts.latent_channels, self.facts.latent_factor))
+
+    def require_image_prompt(self, adapter: ImagePromptAdapter) -> None:
+        adapter.require_fit(self._unet)
 
     def encode_pixels(self, pictures: Tensor) -> Tensor:
         latents = self._coder.encode(pictures)

@@ -11,6 +11,7 @@ from worker.events import Yield
 from worker.facts import Facts, ModelFacts
 from worker.sampling.conditions.conditioning import Conditions, condition
 from worker.sampling.conditions.controls import controlled
+from worker.sampling.conditions.image_prompts import prompted
 from worker.sampling.conditions.stated_sizes import sized
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun
@@ -58,18 +59,19 @@ def denoising_of(
 ) -> Generator[Yield, Any, Denoising]:
     """The models of a request, each with its conditions.
 
-    A refiner reads the texts with its own encoder, and no adapters and ControlNets, which are not made for it.
+    A refiner reads the texts with its own encoder, and no adapters, ControlNets and pictures, which are not for it.
 
     Raises:
         ModelUnavailableError: the refiner reads other latents.
         LodestarError: as for ``condition``.
     """
     model = facts.models[request.model]
-    conditions = yield from condition(request, model.row, inputs)
+    texts = yield from condition(request, model.row, inputs)
+    conditions = prompted(texts, request, inputs.image_prompts)
     if request.refiner is None:
         return Denoising(request, model, conditions)
     _require_same_latents(model, facts.models[request.refiner.model], request.refiner.model)
-    alone = {"refiner": None, "adapters": (), "controls": (), "personalization": None}
+    alone = {"refiner": None, "adapters": (), "controls": (), "image_prompts": (), "personalization": None}
     refined = yield from denoising_of(
         request.model_copy(update={"model": request.refiner.model, **alone}), facts, inputs
     )

@@ -37,6 +37,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "mask": None,
         "adapters": [],
         "controls": [],
+        "image_prompts": [],
         "sizes": None,
         "refiner": None,
         "variation": None,

@@ -60,6 +60,10 @@ def test_adapters_are_listed_without_their_files(client: TestClient) -> None:
     assert client.get("/v1/adapters").json() == {"data": []}
 
 
+def test_image_prompt_adapters_are_listed_without_their_files(client: TestClient) -> None:
+    assert client.get("/v1/image-prompts").json() == {"data": []}
+
+
 def test_textual_inversions_are_listed_without_their_files(client: TestClient) -> None:
     assert client.get("/v1/textual-inversions").json() == {"data": []}
 
