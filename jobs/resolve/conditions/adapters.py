@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.adapters import Adapter, AdapterKind, ResolvedAdapter
+from jobs.resolve.conditions.windows import require_a_step
 
 
 def resolve_adapters(
@@ -34,11 +35,7 @@ def resolve_adapters(
             raise InvalidRequestError(
                 f"the adapter {adapter.name!r} is a DoRA, and a request has it alone", field=f"{field}.name"
             )
-        if not any(resolved[-1].is_active(step, steps) for step in range(steps)):
-            raise InvalidRequestError(
-                f"no step of {steps} lies between {adapter.start:g} and {adapter.end:g} of the run",
-                field=f"{field}.end" if adapter.start == 0 else f"{field}.start",
-            )
+        require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
 
 

@@ -6,6 +6,7 @@ from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.catalog.controls import ControlCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.controls import Control, ResolvedControl
+from jobs.resolve.conditions.windows import require_a_step
 from jobs.resolve.maps import map_fields
 
 
@@ -31,11 +32,7 @@ def resolve_controls(
         own = control.model_dump(include={"weight", "start", "end", "mode"})
         made = map_fields(control, known.preprocess, field)
         resolved.append(ResolvedControl.model_validate({"model": known.id, **own, **made}))
-        if not any(resolved[-1].is_active(step, steps) for step in range(steps)):
-            raise InvalidRequestError(
-                f"no step of {steps} lies between {control.start:g} and {control.end:g} of the run",
-                field=f"{field}.end" if control.start == 0 else f"{field}.start",
-            )
+        require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
 
 
