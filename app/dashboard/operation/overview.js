@@ -44,13 +44,13 @@ function nowOf({ jobs, workers, max_queued: most, eta_s: eta }) {
 }
 
 function timesOf({ jobs, wait_s: wait, run_s: run, is_cut: isCut }) {
-  const both = ({ p50, p95 }) => (p50 === null ? "no job yet" : `${duration(p50)} half of them, ${duration(p95)} 95 of 100`);
+  const both = ({ p50, p95 }) => (p50 === null ? "no job" : `half within ${duration(p50)}, 95 of 100 within ${duration(p95)}`);
   return [
     ["Succeeded", `${jobs.succeeded}${isCut ? " of the latest 5000" : ""}`],
     ["Failed", String(jobs.failed)],
     ["Canceled", String(jobs.canceled)],
-    ["Waited at most", both(wait)],
-    ["Ran at most", both(run)],
+    ["Waited", both(wait)],
+    ["Ran", both(run)],
   ];
 }
 

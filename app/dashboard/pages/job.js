@@ -217,7 +217,7 @@ function facts(job) {
 // Fields of fields with dots, as they are written in a form.
 function flat(fields, before = "") {
   return Object.entries(fields).flatMap(([name, value]) => {
-    if (value === null || value === "") return [];
+    if (value === null || value === "" || value.length === 0) return [];
     const isPlain = typeof value === "object" && !Array.isArray(value);
     return isPlain ? flat(value, `${before}${name}.`) : [[before + name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
   });
