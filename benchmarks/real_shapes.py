@@ -1,10 +1,11 @@
-"""Checkpoints of the real shapes, with random weights, served by a real stack: one 512 px picture of each over HTTP.
+"""Checkpoints of the real shapes, with random weights, served by a real stack: one picture of each over HTTP.
 
 ``python -m benchmarks.real_shapes [--quick] [--json FILE] [--kinds NAME ...] [--dtype NAME] [--threads N]
-[--batch-gib N]``. It writes SD 1.5, SD 2.1 with v-prediction, SD 1.5 as one file, and SD 1.5 that inpaints, each in
-fp16 and one at a time (6 GB of disk at most). It asks for two steps with classifier-free guidance, of the last one to
-paint the middle of a picture. The peak of the worker's resident memory is compared with what docs/operating.md states:
-its networks, ``LODESTAR_BATCH_MEMORY_GIB``, and ``PROCESS_GIB`` for the process. Exits with 1 when one takes more.
+[--batch-gib N]``. It writes SD 1.5, SD 2.1 with v-prediction, SD 1.5 as one file, SD 1.5 that inpaints, and SDXL, each
+in fp16 and one at a time (7 GB of disk at most). It asks for two steps with classifier-free guidance, at 512 px and of
+SDXL at 1024; of the one that inpaints, to paint the middle of a picture. The peak of the worker's resident memory is
+compared with what docs/operating.md states: its networks, ``LODESTAR_BATCH_MEMORY_GIB``, and ``PROCESS_GIB`` for the
+process. Exits with 1 when one takes more.
 ``--quick`` shrinks the networks.
 """
 
@@ -29,6 +30,7 @@ from rich.table import Table
 from benchmarks.full_size import FULL, SMALL
 from benchmarks.loading.checkpoints import write_diffusion
 from benchmarks.loading.single_file import write_single_file
+from benchmarks.loading.xl_shapes import xl
 from benchmarks.methods.stepping import Shapes
 from benchmarks.neighbours.service import Service, running
 from benchmarks.places import MODELS
@@ -75,6 +77,7 @@ def kinds(base: Shapes) -> dict[str, Kind]:
         "sd-1.5": Kind(base, {"prediction_type": "epsilon"}),
         "sd-2.1": Kind(second, {"prediction_type": "v_prediction"}),
         "sd-1.5-file": Kind(base, {"prediction_type": "epsilon"}, is_one_file=True),
+        "sdxl": Kind(xl(base, is_full=base is FULL), {"prediction_type": "epsilon"}),
         "sd-1.5-inpainting": Kind(
             replace(base, unet=base.unet | {"in_channels": 9}),
             {"prediction_type": "epsilon"},
@@ -140,9 +143,10 @@ def write(folder: Path, name: str, kind: Kind) -> Path:
         for weights in (folder / name).rglob("*.safetensors"):
             weights.unlink()
         source = f'path = "{file}"\nconfig = "{folder / name}"'
-    px = kind.shapes.px
+    px, family = kind.shapes.px, "sd" if kind.shapes.second_text is None else "sdxl"
     (folder / "models.toml").write_text(
-        f'[models."{name}"]\n{source}\nclip = "pocket-m"\nwidth = {px}\nheight = {px}\nmin_px = 64\nmax_px = {px}\n'
+        f'[models."{name}"]\n{source}\nfamily = "{family}"\nclip = "pocket-m"\n'
+        f"width = {px}\nheight = {px}\nmin_px = 64\nmax_px = {px}\n"
         f'\n[clips.pocket-m]\npath = "{MODELS / "pocket-m"}"\n'
     )
     return folder / "models.toml"

@@ -23,14 +23,20 @@ from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.parameters import Decoder
 from worker.calls import Guide, Tuning
-from worker.canvas import canvas_of
+from worker.canvas import Canvas, canvas_of
 from worker.engine.batches import guide
 from worker.guidance.cutouts import AUGMENTATIONS, CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerm, ClipTerms, Loss, PixelTerm, SphericalLoss
+from worker.models.controls.held import Nothing
 from worker.models.device import Device
+from worker.models.image_prompts.adapter import ImagePromptAdapter
+from worker.models.image_prompts.attention import cross_attentions
+from worker.models.image_prompts.encoders import ClipEncoder
+from worker.models.image_prompts.network import Attention, IPAdapter
+from worker.models.image_prompts.projections import Projection
 from worker.models.registry import ModelRegistry
 from worker.pictures.upscaling import Upscaler
-from worker.rows import Row
+from worker.rows import ImagePromptUse, Row
 from worker.settings import WorkerSettings
 
 CUTOUTS = 16
@@ -58,6 +64,7 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
 
     step = lambda: model.predict(latents, timestep, rows)  # noqa: E731
     calls: dict[str, tuple[Run, float]] = {
+        "row that is told of a picture": (_told(models, latents, timestep, canvas, (prompt, nothing)), 2),
         "row pulled back": (lambda: model.pull_back(latents, timestep, rows, gradients), 2),
         "gradient through the VAE": (guided("vae", 0), 1),
         "gradient through the linear decoder": (guided("linear", 0), 1),
@@ -65,10 +72,8 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
         "decoding": (lambda: model.render(latents), 1),
         "encoding": (lambda: model._encode_pictures([canvas]), 1),
         "embedding": (lambda: clip.project_pictures(picture), 1),
-        "text": (
-            lambda: model.encode_texts([f"a red apple {next(embeddings)}"]),
-            1,
-        ),  # one that is not remembered
+        # One that is not remembered.
+        "text": (lambda: model.encode_texts([f"a red apple {next(embeddings)}"]), 1),
         "step of fitting": (fit, 5),
     }
     for name in ("x4plus", "x4plus-anime"):
@@ -78,6 +83,38 @@ def runs() -> tuple[Run, dict[str, tuple[Run, float]]]:
             continue
         calls[name] = (lambda upscaler=upscaler: upscaler(picture[0], 4), 1)  # type: ignore[misc]
     return step, calls
+
+
+class _One(Nothing):
+    """Holds one image prompt adapter."""
+
+    def __init__(self, adapter: ImagePromptAdapter) -> None:
+        self._adapter = adapter
+
+    def image_prompt(self, adapter_id: str) -> ImagePromptAdapter:
+        assert adapter_id == self._adapter.id
+        return self._adapter
+
+
+def _told(
+    models: ModelRegistry, latents: Tensor, timestep: Tensor, canvas: Canvas, contexts: tuple[Tensor, Tensor]
+) -> Run:
+    """A step of two rows that are told of a picture by an IP-Adapter of random numbers."""
+    model, clip = models.diffusion("pocket"), models.clip("pocket-s")
+    shapes = [attention.to_k.weight.shape for attention in cross_attentions(model.networks[1]).values()]
+    attentions = {
+        str(2 * number + 1): Attention(width, inner) for number, (inner, width) in enumerate(shapes)
+    }
+    network = IPAdapter(Projection(clip.width, 4, shapes[0][1]), attentions).to(
+        clip.device, models.device.dtype
+    )
+    adapter = ImagePromptAdapter("random", network.requires_grad_(False), ClipEncoder(clip), models.device)
+    rows = (
+        Row(contexts[0], 4.0, image_prompts=(ImagePromptUse("random", canvas, 1.0),)),
+        Row(contexts[1], -3.0, image_prompts=(ImagePromptUse("random", None, 1.0),)),
+    )
+    batch = model.rows([rows], _One(adapter))
+    return lambda: model.predict(latents, timestep, batch)
 
 
 def _guided(

@@ -159,6 +159,7 @@ def _in_words(text: str) -> str:
 MAX_ID_CHARS = 100
 MAX_TEXT_CHARS = 4000
 MAX_UNBROKEN_CHARS = 2000
+MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
 _UNBROKEN = re.compile(rf"[^\W\d_]{{{MAX_UNBROKEN_CHARS + 1}}}|(?:[^\w\s]|_){{{MAX_UNBROKEN_CHARS + 1}}}")
 _READABLE = (
     AfterValidator(_without_nul),

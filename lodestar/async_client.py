@@ -10,7 +10,13 @@ import httpx
 from jobs.requests.tasks import Scores
 from jobs.status.hits import Hits
 from jobs.status.job import Job
-from jobs.status.models import AdapterInfo, ControlInfo, ModelInfo, TextualInversionInfo
+from jobs.status.models import (
+    AdapterInfo,
+    ControlInfo,
+    ImagePromptInfo,
+    ModelInfo,
+    TextualInversionInfo,
+)
 from jobs.status.workers import QueueInfo, WorkerInfo
 from lodestar.errors import ClientError
 from lodestar.generation import AsyncGeneration, scores_of
@@ -157,6 +163,10 @@ class AsyncClient:
     async def controls(self) -> tuple[ControlInfo, ...]:
         """The ControlNets that a request may name, with the models that they are made for."""
         return await self._transport.run(calls.list_controls())
+
+    async def image_prompts(self) -> tuple[ImagePromptInfo, ...]:
+        """The adapters for image prompts (IP-Adapter) that a request may name, with the models that they are for."""
+        return await self._transport.run(calls.list_image_prompts())
 
     async def workers(self) -> tuple[WorkerInfo, ...]:
         """The workers that are alive; with keys, an operator's is needed."""

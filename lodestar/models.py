@@ -10,6 +10,7 @@ from jobs.status.job import JobPage as JobPage
 from jobs.status.job import JobStatus as JobStatus
 from jobs.status.models import AdapterInfo as AdapterInfo
 from jobs.status.models import ControlInfo as ControlInfo
+from jobs.status.models import ImagePromptInfo as ImagePromptInfo
 from jobs.status.models import ModelInfo as ModelInfo
 from jobs.status.models import TextualInversionInfo as TextualInversionInfo
 from jobs.status.workers import QueueInfo as QueueInfo

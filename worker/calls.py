@@ -56,11 +56,11 @@ class Call(ABC):
 
 @dataclass(frozen=True)
 class EncodeText(Call):
-    """Encode a prompt's wording. Answer: the text encoder's last hidden state [1, k L, D], of k windows."""
+    """Encode a prompt's wording. Answer: its ``TextStates``."""
 
     model: str
     wording: Wording
-    adapters: tuple[AdapterUse, ...] = ()  # of the text encoder
+    adapters: tuple[AdapterUse, ...] = ()  # of the text encoders
 
     @property
     def key(self) -> Hashable:
@@ -92,9 +92,9 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Personalize(Call):
-    """Encode a text with the text encoder after aesthetic gradients.
+    """Encode a text with the first text encoder after aesthetic gradients.
 
-    Answer: as of ``EncodeText``; or, when there is more to do, the encoder as far as it is fitted, to yield again with.
+    Answer: its states [1, L, D]; or, when there is more to do, the encoder as far as it is fitted, to yield again with.
     Each call fits an encoder of its own, so a batch holds one.
     """
 
@@ -139,6 +139,7 @@ class Denoise(Call):
     rows: Rows
     kept: Kept | None = None
     noise: Tensor | None = None  # standard normal, on the CPU, [1, C, h, w]; where the solver draws some
+    rescale: float = 0.0  # share by which the spread of the combined output is brought back
 
     @property
     def key(self) -> Hashable:
@@ -238,8 +239,7 @@ class Guide(Call):
 class Decode(Call):
     """Decode latents. Answer: a picture [3, H, W] in [0, 1], on the device; NaN where the decoder overflowed.
 
-    Once that is known, the model decodes in a wider number format if there is one. So who finds a picture that is not
-    finite asks again: ``DECODINGS`` times in all.
+    From then on the model decodes in a wider number format. Who finds it so asks again: ``DECODINGS`` times in all.
     """
 
     model: str

@@ -26,6 +26,11 @@ class RowSpec:
     context_length: int  # L, tokens that its text encoder reads at once
     context_width: int  # D, of the state of a token
     vector_width: int = 0  # V; 0 without a vector
+    size_ids: int = 0  # of the vector's numbers the last, which tell sizes; the others are of the pooled text
+    tells_score: bool = False  # whether they end with an aesthetic score in place of the target size
+    is_zero_for_nothing: bool = (
+        False  # whether an empty negative prompt is zeros, not the states of an empty text
+    )
     extra_channels: int = 0  # K, beside the latents
 
 

@@ -10,6 +10,19 @@ from torch import Tensor
 from worker.canvas import Canvas
 
 
+@dataclass(frozen=True, eq=False)
+class TextStates:
+    """What the text encoders of a model make of one wording; tensors lie on the model's device.
+
+    Attributes:
+        context: states of its tokens, [1, k L, D], of k windows.
+        pooled: of the text as a whole, [1, P]; None where the denoiser reads none.
+    """
+
+    context: Tensor
+    pooled: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class AdapterUse:
     """An adapter and how much of its change a network gets: 1 for all, negative for the opposite.
@@ -59,6 +72,21 @@ class ControlUse:
 
 
 @dataclass(frozen=True, eq=False)
+class ImagePromptUse:
+    """A picture that cross-attentions read beside the text.
+
+    Attributes:
+        adapter: id in the catalog of what makes tokens of it.
+        canvas: the picture, of any size; None for none, as the adapter learned to read it.
+        weight: of its values in the attention, more than 0.
+    """
+
+    adapter: str
+    canvas: Canvas | None
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
 class Row:
     """The conditions of one row of the denoiser's batch; tensors lie on the model's device.
 
@@ -73,6 +101,7 @@ class Row:
         channels: beside the latents, such as a mask or an encoded picture, [1, K, h, w]; likewise.
         adapters: of the denoiser for this row alone.
         controls: whose residuals are added for this row alone.
+        image_prompts: that cross-attentions read for this row alone.
     """
 
     context: Tensor
@@ -81,10 +110,11 @@ class Row:
     channels: Tensor | None = None
     adapters: tuple[AdapterUse, ...] = ()
     controls: tuple[ControlUse, ...] = ()
+    image_prompts: tuple[ImagePromptUse, ...] = ()
 
     @cached_property
     def key(self) -> Hashable:
-        """The shapes of the conditions, in which the rows of one batch agree. Adapters and controls may differ."""
+        """The shapes of the conditions, in which the rows of one batch agree. All that is named by an id may differ."""
         others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))
         return self.context.shape[1:], *others
 

@@ -1,6 +1,6 @@
 """The ``lodestar`` command: starts the service's processes, and talks to a running service."""
 
-from app.cli.commands import adapters, assets, audit, doctor, keys, processes, secrets, tenants
+from app.cli.commands import adapters, assets, audit, doctor, image_prompts, keys, processes, secrets, tenants
 from lodestar.cli import program
 
 SERVICE = (
@@ -8,6 +8,7 @@ SERVICE = (
     tenants.commands,
     audit.commands,
     adapters.commands,
+    image_prompts.commands,
     assets.commands,
     secrets.commands,
     doctor.commands,

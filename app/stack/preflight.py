@@ -21,7 +21,7 @@ LOCK_PATIENCE_S = 1.0  # a server whose supervisor was killed a moment ago is st
 def check_models(file: Path) -> None:
     """Raise ConfigurationError unless the catalog is sound and every local model in it exists."""
     catalog = load_catalog(file)
-    beside = (*catalog.adapters, *catalog.controls, *catalog.textual_inversions)
+    beside = (*catalog.adapters, *catalog.controls, *catalog.image_prompts, *catalog.textual_inversions)
     for entry in (*catalog.models, *catalog.clips, *beside):
         for place in entry.places:
             if not place.exists():

@@ -1,4 +1,4 @@
-"""Writes a Stable Diffusion and a CLIP with random weights, in the layouts that workers read."""
+"""Writes a Stable Diffusion or an SDXL and a CLIP with random weights, in the layouts that workers read."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import Module
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from benchmarks.methods.stepping import Shapes
 from benchmarks.places import MODELS
@@ -49,7 +49,7 @@ def _numbers(dtype: str) -> Tensor:
 
 
 def write_diffusion(folder: Path, shapes: Shapes, dtype: str, **scheduler: Any) -> None:
-    """Write a Stable Diffusion.
+    """Write a Stable Diffusion, or an SDXL where the shapes have a second text encoder.
 
     Args:
         folder: of its own.
@@ -66,14 +66,30 @@ def write_diffusion(folder: Path, shapes: Shapes, dtype: str, **scheduler: Any) 
     text = CLIPTextConfig(**shapes.text)
     networks: dict[str, tuple[str, Callable[[], Any]]] = {
         "text_encoder": ("model", lambda: CLIPTextModel(text)),
+        **_of_xl(folder, shapes),
         "unet": ("diffusion_pytorch_model", lambda: UNet2DConditionModel(**shapes.unet)),
         "vae": ("diffusion_pytorch_model", lambda: AutoencoderKL(**shapes.vae)),
     }
     for name, (stem, build) in networks.items():
         with init_empty_weights():
             network = build()
-        (network.config.save_pretrained if name == "text_encoder" else network.save_config)(folder / name)
+        (network.config.save_pretrained if stem == "model" else network.save_config)(folder / name)
         _write_weights(network, folder / name / f"{stem}.safetensors", numbers)
+
+
+def _of_xl(folder: Path, shapes: Shapes) -> dict[str, tuple[str, Callable[[], Any]]]:
+    """The networks that SDXL has besides; nothing for shapes without them."""
+    if shapes.second_text is None:
+        return {}
+    shutil.copytree(folder / "tokenizer", folder / "tokenizer_2", dirs_exist_ok=True)
+    _edit(
+        folder / "model_index.json",
+        _class_name="StableDiffusionXLPipeline",
+        text_encoder_2=["transformers", "CLIPTextModelWithProjection"],
+        tokenizer_2=["transformers", "CLIPTokenizer"],
+    )
+    config = CLIPTextConfig(**shapes.second_text)
+    return {"text_encoder_2": ("model", lambda: CLIPTextModelWithProjection(config))}
 
 
 def _edit(file: Path, **fields: Any) -> None:

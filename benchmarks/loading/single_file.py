@@ -19,6 +19,8 @@ UNET_ENDS = {
     "conv_in": "input_blocks.0.0",
     "time_embedding.linear_1": "time_embed.0",
     "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
     "mid_block.resnets.0": "middle_block.0",
     "mid_block.attentions.0": "middle_block.1",
     "mid_block.resnets.1": "middle_block.2",
@@ -67,28 +69,53 @@ def write_single_file(
         file: the checkpoint.
         layers: ``layers_per_block`` of the UNet.
         with_attention: whether each of its up blocks has attention.
-        open_clip: whether the text encoder has OpenCLIP's names, as in Stable Diffusion 2.
+        open_clip: whether the text encoder has OpenCLIP's names, as in Stable Diffusion 2. Of SDXL's two the second
+            always has them.
     """
     unet = load_file(folder / "unet" / "diffusion_pytorch_model.safetensors")
     vae = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    text = load_file(folder / "text_encoder" / "model.safetensors")
     blocks = len({key.split(".")[2] for key in vae if key.startswith("decoder.up_blocks")})
     state = {
-        f"model.diffusion_model.{_unet(key, layers, with_attention)}": value for key, value in unet.items()
+        f"model.diffusion_model.{original_unet_key(key, layers, with_attention)}": value
+        for key, value in unet.items()
     }
     state |= {f"first_stage_model.{_vae(key, blocks)}": _vae_value(key, value) for key, value in vae.items()}
-    text = {key.removeprefix("text_model."): value for key, value in text.items()}
+    save_file(state | _texts(folder, open_clip=open_clip), file)
+
+
+def _texts(folder: Path, *, open_clip: bool) -> dict[str, Tensor]:
+    """The text encoders of a Stable Diffusion, an SDXL or its refiner."""
+    first, second = (
+        _text(folder / name) if (folder / name).is_dir() else None
+        for name in ("text_encoder", "text_encoder_2")
+    )
+    if first is not None and second is not None:
+        place = "conditioner.embedders"
+        return _under(f"{place}.0.transformer.text_model", first) | _under(
+            f"{place}.1.model", _open_clip(second)
+        )
+    if second is not None:
+        return _under("conditioner.embedders.0.model", _open_clip(second))
+    assert first is not None
     if open_clip:
-        state |= {f"cond_stage_model.model.{key}": value for key, value in _open_clip(text).items()}
-    else:
-        state |= {f"cond_stage_model.transformer.text_model.{key}": value for key, value in text.items()}
-    save_file(state, file)
+        return _under("cond_stage_model.model", _open_clip(first))
+    return _under("cond_stage_model.transformer.text_model", first)
+
+
+def _under(place: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{place}.{key}": value for key, value in tensors.items()}
+
+
+def _text(folder: Path) -> dict[str, Tensor]:
+    """The weights of a text encoder, by names without the beginning that some have."""
+    weights = load_file(folder / "model.safetensors")
+    return {key.removeprefix("text_model."): value for key, value in weights.items()}
 
 
 def _open_clip(text: dict[str, Tensor]) -> dict[str, Tensor]:
     """A text encoder by OpenCLIP's names, with its projections of attention in one."""
-    width = len(text["final_layer_norm.weight"])
-    state = {"text_projection": torch.eye(width), "logit_scale": torch.tensor(1.0)}
+    projection = text.get("text_projection.weight", torch.eye(len(text["final_layer_norm.weight"])))
+    state = {"text_projection": projection.T.contiguous(), "logit_scale": torch.tensor(1.0)}
     state |= {original: text[key] for key, original in OPEN_CLIP_ENDS.items()}
     for key, value in text.items():
         block = re.match(r"encoder\.layers\.(\d+)\.(.*)", key)
@@ -103,7 +130,8 @@ def _open_clip(text: dict[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _unet(key: str, layers: int, with_attention: tuple[bool, ...]) -> str:
+def original_unet_key(key: str, layers: int, with_attention: tuple[bool, ...]) -> str:
+    """The name of a tensor of a UNet in the original release; arguments as for ``write_single_file``."""
     if block := re.match(
         r"(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.*)", key
     ):

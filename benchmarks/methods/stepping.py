@@ -54,6 +54,7 @@ class Shapes:
     clip: str  # an architecture of open_clip, or the path of a folder
     px: int
     dtype: str
+    second_text: dict[str, Any] | None = None  # of SDXL's second text encoder
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,6 @@ class Cost:
     """The cost of a step.
 
     Attributes:
-        name: of the method.
         seconds: on average over the fastest run.
         peak_mib: beyond the weights.
         times: median over the runs, in units of unguided steps timed in turn with it; None where there were none.

@@ -9,11 +9,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
-from jobs.catalog.entry import Entry, Id, Named
+from jobs.catalog.entry import Entry, Id, MadeForModels, Named
+from jobs.catalog.families import OfFamily
+from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.catalog.tables import entry_name, read_tables
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ConfigurationError, UnknownModelError
-from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
@@ -25,7 +26,7 @@ class ClipCard(Entry):
     head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
 
 
-class ModelCard(NamesSampler, Entry):
+class ModelCard(OfFamily, Entry):
     """A diffusion model: its files, its limits and the defaults of its requests."""
 
     aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
@@ -56,15 +57,6 @@ class ModelCard(NamesSampler, Entry):
         "x4plus",
         description="Real-ESRGAN network for its pictures; x4plus-anime suits drawings, at half the cost.",
     )
-    width: int = Field(ge=8, description="Default width in pixels.")
-    height: int = Field(ge=8, description="Default height in pixels.")
-    min_px: int = Field(ge=8, description="Smallest width and height in pixels.")
-    max_px: int = Field(le=4096, description="Largest width and height in pixels.")
-    multiple_px: int = Field(8, ge=1, description="Width and height are multiples of this.")
-    steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
-    cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
-    sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
-    schedule: ScheduleName = Field(ScheduleName.DEFAULT, description="Default noise schedule.")
     personalization_lr: float = Field(
         1e-4,
         gt=0,
@@ -90,18 +82,6 @@ class ModelCard(NamesSampler, Entry):
         source += [] if self.delta is None else [self.delta.name]
         return sha256(json.dumps(source).encode()).hexdigest()[:10]
 
-    @model_validator(mode="after")
-    def _makes_its_default(self) -> "ModelCard":
-        for name, px in (("width", self.width), ("height", self.height)):
-            if not self.min_px <= px <= self.max_px or px % self.multiple_px:
-                raise ValueError(
-                    f"the default {name} {px} is not a multiple of {self.multiple_px} "
-                    f"from {self.min_px} to {self.max_px} px"
-                )
-        if reason := unsupported(self.sampler, self.schedule):
-            raise ValueError(reason)
-        return self
-
 
 class Catalog(Wire):
     """The models and CLIPs of this installation, in the order of the file."""
@@ -110,6 +90,7 @@ class Catalog(Wire):
     clips: tuple[ClipCard, ...] = Field(min_length=1)
     adapters: tuple[AdapterCard, ...] = ()
     controls: tuple[ControlCard, ...] = ()
+    image_prompts: tuple[ImagePromptCard, ...] = ()
     textual_inversions: tuple[TextualInversionCard, ...] = ()
 
     @model_validator(mode="after")
@@ -121,14 +102,20 @@ class Catalog(Wire):
                     raise ValueError(
                         f"model {model.id!r} names the CLIP {clip!r}, which [clips] does not hold"
                     )
+        for card in self.image_prompts:
+            if card.clip is not None and card.clip not in known:
+                raise ValueError(
+                    f"image prompt adapter {card.id!r} names the CLIP {card.clip!r}, which [clips] does not hold"
+                )
         return self
 
     @model_validator(mode="after")
     def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        kinds: dict[str, tuple[AdapterCard | ControlCard | TextualInversionCard, ...]] = {
+        kinds: dict[str, tuple[MadeForModels, ...]] = {
             "adapter": self.adapters,
             "control": self.controls,
+            "image prompt adapter": self.image_prompts,
             "textual inversion": self.textual_inversions,
         }
         for kind, cards in kinds.items():
@@ -201,6 +188,18 @@ class Catalog(Wire):
             UnknownModelError: none has this id.
         """
         return _find(self.controls, control_id, field="controls")
+
+    def image_prompt(self, adapter_id: str) -> ImagePromptCard:
+        """The card of an image prompt adapter.
+
+        Raises:
+            UnknownModelError: none has this id.
+        """
+        return _find(self.image_prompts, adapter_id, field="image_prompts")
+
+    def image_prompts_of(self, card: ModelCard) -> tuple[ImagePromptCard, ...]:
+        """The image prompt adapters that are made for a model, or for any."""
+        return tuple(each for each in self.image_prompts if each.fits(card.names))
 
     def controls_of(self, card: ModelCard) -> tuple[ControlCard, ...]:
         """The ControlNets that are made for a model, or for any."""

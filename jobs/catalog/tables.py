@@ -7,7 +7,7 @@ from typing import Any
 from jobs.catalog.vocabulary import lines_of
 from jobs.errors import ConfigurationError
 
-_PATHS = ("path", "config", "delta", "head", "words")
+_PATHS = ("path", "config", "delta", "head", "words", "encoder")
 
 
 def read_tables(file: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from jobs.db.connection import translates_redis_errors
 from jobs.db.drawn import drawn_once
 from jobs.db.scripts import Scripts
 from jobs.events.secrets import PREFIX_OF_SECRETS
-from jobs.requests.request import WebhookEvent
+from jobs.requests.delivery.webhook import WebhookEvent
 
 LEASE_S = 30.0  # twice what one attempt takes
 MOST_PER_HOST = 2

@@ -4,12 +4,16 @@ from enum import StrEnum
 from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, HttpUrl, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from jobs.prompts.fields import PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
+from jobs.requests.conditions.image_prompts import MAX_IMAGE_PROMPTS, ImagePrompt, ResolvedImagePrompt
+from jobs.requests.conditions.refiner import Refiner, ResolvedRefiner
+from jobs.requests.conditions.sizes import ResolvedStatedSizes, StatedSizes
+from jobs.requests.delivery.webhook import Webhook
 from jobs.requests.enlarging import Hires, ResolvedHires, ResolvedUpscale, Upscale
 from jobs.requests.guidance import Guidance, ResolvedGuidance, in_full
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
@@ -21,10 +25,9 @@ from jobs.requests.start.mask import Mask, ResolvedMask
 from jobs.requests.start.outpaint import Outpaint, ResolvedOutpaint
 from jobs.requests.start.plan import MAX_STEPS, Pass, StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation, Variation
-from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Labels, Text, Wire, same_field
+from jobs.wire import MAX_ID_CHARS, MAX_TEXT_CHARS, AtMost, Formerly, Labels, Text, same_field
 
 MAX_PROMPT_CHARS = MAX_TEXT_CHARS
-MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
 MAX_IMAGES = 16
 
 
@@ -34,36 +37,6 @@ class Priority(StrEnum):
     LOW = "low"
     NORMAL = "normal"
     HIGH = "high"
-
-
-class WebhookEvent(StrEnum):
-    """An occasion for a webhook's message."""
-
-    STARTED = "started"
-    DONE = "done"
-
-
-class Webhook(Wire):
-    """Where to send signed messages about the job."""
-
-    url: HttpUrl = Field(
-        description="Address that the messages are posted to. Private, loopback and link-local addresses are refused "
-        "unless the server's operator allows them; redirects are not followed.",
-        examples=["https://example.com/lodestar"],
-    )
-    events: Annotated[tuple[WebhookEvent, ...], AtMost(len(WebhookEvent))] = Field(
-        (WebhookEvent.DONE,),
-        min_length=1,
-        description="`done` is sent at the job's end and repeated until it is accepted. `started` is sent once, when "
-        "a worker starts the job.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _names_no_user(cls, url: HttpUrl) -> HttpUrl:
-        if url.username or url.password:
-            raise ValueError("the address of a webhook may hold no user name or password")
-        return url
 
 
 class ResolvedRequest(NamesSampler, ResolvedPrompt):
@@ -97,6 +70,13 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         "Diffusion takes 0.8. The other samplers have none, or their own.",
         examples=[0.0],
     )
+    guidance_rescale: float = Field(
+        0.0,
+        description="Share by which the spread of the guided prediction is brought back to that of the prompt's alone; "
+        "0 leaves it. Against too much contrast at a high `cfg_scale`, above all of models with zero terminal SNR, "
+        "whose authors take 0.7. Default: the model's own.",
+        examples=[0.0],
+    )
     seed: int = Field(
         description="Seed of the first picture; each following picture adds 1, unless they are variations of one. "
         "Default: a random seed.",
@@ -114,6 +94,16 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     controls: tuple[ResolvedControl, ...] = Field(
         (), description="ControlNets with the maps that the picture is to follow. Default: none."
+    )
+    image_prompts: tuple[ResolvedImagePrompt, ...] = Field(
+        (), description="Pictures that the model is told of beside the prompt (IP-Adapter). Default: none."
+    )
+    sizes: ResolvedStatedSizes | None = Field(
+        None,
+        description="Sizes that SDXL and its refiner are told beside the text. Default: the size that is drawn.",
+    )
+    refiner: ResolvedRefiner | None = Field(
+        None, description="A second model for the last steps of a model of the family `sdxl`. Default: none."
     )
     init: ResolvedInit | None = Field(
         None, description="Image-to-image: the picture to start from. Default: none, pure noise."
@@ -158,7 +148,6 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         "four times that of `normal`. No job waits for ever.",
         examples=["normal"],
     )
-
     labels: Labels = Field(
         (),
         description="Words to find the job by: `GET /v1/jobs?label=...`.",
@@ -216,11 +205,15 @@ class GenerateRequest(NamesSampler):
     sampler: SamplerName | None = _field("sampler")
     schedule: ScheduleName | None = _field("schedule")
     eta: Annotated[float, Field(ge=0, le=1)] = _field("eta", 0.0)
+    guidance_rescale: Annotated[float | None, Field(ge=0, le=1)] = _field("guidance_rescale")
     seed: Annotated[int | None, Field(ge=0, le=MAX_SEED)] = _field("seed")
     num_images: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = _field("num_images", 1)
     guidance: Annotated[Guidance | None, BeforeValidator(in_full)] = _field("guidance")
     adapters: Annotated[tuple[Adapter, ...], AtMost(MAX_ADAPTERS)] = _field("adapters", ())
     controls: Annotated[tuple[Control, ...], AtMost(MAX_CONTROLS)] = _field("controls", ())
+    image_prompts: Annotated[tuple[ImagePrompt, ...], AtMost(MAX_IMAGE_PROMPTS)] = _field("image_prompts", ())
+    sizes: StatedSizes | None = _field("sizes")
+    refiner: Refiner | None = _field("refiner")
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")

@@ -92,6 +92,7 @@ def _without_each(request: ResolvedRequest, card: ModelCard) -> Iterator[tuple[s
         "hires": {"hires": None},
         "controls": {"controls": ()},
         "adapters": {"adapters": ()},
+        "image_prompts": {"image_prompts": ()},
         "width" if request.width > request.height else "height": {"width": card.width, "height": card.height},
         "preview_every_steps": {"preview_every_steps": None},
         "personalization": {"personalization": None},

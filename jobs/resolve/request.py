@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
@@ -14,9 +15,11 @@ from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.plan import StepPlan
 from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
-from jobs.resolve.adapters import resolve_adapters
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
-from jobs.resolve.controls import resolve_controls
+from jobs.resolve.conditions.adapters import resolve_adapters
+from jobs.resolve.conditions.controls import resolve_controls
+from jobs.resolve.conditions.families import resolve_refiner, resolve_sizes
+from jobs.resolve.conditions.image_prompts import resolve_image_prompts
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
@@ -97,10 +100,29 @@ def _with_defaults(
         select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
         upscale=_upscale(request, card),
         timeout_s=limits.timeout_of(request),
-        adapters=resolve_adapters(request.adapters, card, catalog, prompt.steps),
-        controls=resolve_controls(request.controls, card, catalog, prompt.steps),
-        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
+        **_conditions(request, card, catalog, prompt.steps),
+        **_as_asked(request, card),
     )
+
+
+def _as_asked(request: GenerateRequest, card: ModelCard) -> dict[str, Any]:
+    """The fields that need nothing but a default."""
+    rescale = request.guidance_rescale
+    return {
+        **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
+        "guidance_rescale": card.guidance_rescale if rescale is None else rescale,
+    }
+
+
+def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, steps: int) -> dict[str, Any]:
+    """What the denoiser is told besides texts."""
+    return {
+        "adapters": resolve_adapters(request.adapters, card, catalog, steps),
+        "controls": resolve_controls(request.controls, card, catalog, steps),
+        "image_prompts": resolve_image_prompts(request.image_prompts, card, catalog, steps),
+        "sizes": resolve_sizes(request.sizes, card),
+        "refiner": resolve_refiner(request.refiner, card, catalog),
+    }
 
 
 def _like(

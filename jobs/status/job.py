@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field, computed_field
 from pydantic.json_schema import SkipJsonSchema
 
-from jobs.requests.request import ResolvedRequest, WebhookEvent
+from jobs.requests.delivery.webhook import WebhookEvent
+from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import AnyRequest, AnyResult, generation_of
 from jobs.status import links
 from jobs.status.safety import Safety

@@ -1,10 +1,11 @@
-"""The models, adapters, textual inversions and ControlNets of an installation as callers see them."""
+"""The models of an installation, and what is made for them, as callers see them."""
 
 from typing import Literal
 
 from pydantic import Field
 
 from jobs.requests.conditions.adapters import AdapterKind
+from jobs.requests.conditions.families import FamilyName
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.samplers import SamplerName, ScheduleName
@@ -26,6 +27,7 @@ class Defaults(Wire):
     height: int = Field(description="Height in pixels.", examples=[64])
     steps: int = Field(description="Sampling steps for each picture.", examples=[25])
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
+    guidance_rescale: float = Field(0.0, description="Share of rescaled guidance.", examples=[0.0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     schedule: ScheduleName = Field(description="Noise schedule of this sampler.")
     clip: str = Field(description="Id of the guidance CLIP.", examples=["pocket-m"])
@@ -78,6 +80,9 @@ class ModelInfo(Wire):
     )
     owned_by: str = Field("lodestar", description="Always `lodestar`.")
     description: str = Field(description="Description for a person; may be empty.")
+    family: FamilyName = Field(
+        description="Kind of its checkpoint: `sizes` is for `sdxl` and its refiner.", examples=["sd"]
+    )
     examples: tuple[str, ...] = Field(
         (), description="Prompts to begin with; may be empty.", examples=[["noto red apple"]]
     )
@@ -168,3 +173,21 @@ class ControlList(Wire):
 
     data: tuple[ControlInfo, ...] = Field(description="The ControlNets.")
     preprocessors: tuple[Preprocessor, ...] = Field(description="Names for `controls.preprocess`.")
+
+
+class ImagePromptInfo(Wire):
+    """An adapter of the catalog that tells models of pictures (IP-Adapter)."""
+
+    id: str = Field(description="Name for `image_prompts.adapter`.", examples=["ip-sd15"])
+    description: str = Field(description="Description for a person; may be empty.")
+    base: tuple[str, ...] = Field(
+        description="Models that it is made for; empty for any that fits.", examples=[["pocket"]]
+    )
+    weight: float = Field(description="Weight of requests that give none.", examples=[1.0])
+    licence: str = Field(description="Of its weights; may be empty.", examples=["Apache-2.0"])
+
+
+class ImagePromptList(Wire):
+    """All adapters for image prompts, in the catalog's order; by default the first counts that is for a model."""
+
+    data: tuple[ImagePromptInfo, ...] = Field(description="The adapters.")

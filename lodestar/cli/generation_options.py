@@ -76,6 +76,13 @@ Outpaint = Annotated[
 Hires = Annotated[
     float | None, typer.Option(metavar="SCALE", help="Draw twice, the second time larger by this factor.")
 ]
+ImagePrompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PICTURE[=WEIGHT]",
+        help="Tell the model of this file, or of JOB_ID/INDEX, beside the prompt; may be given again.",
+    ),
+]
 VariationSeed = Annotated[
     int | None, typer.Option(help="Vary the picture of --seed towards that of this one.")
 ]
@@ -117,6 +124,7 @@ _FIELDS = {
     "hires": "hires.scale",
     "variation_seed": "variation.seed",
     "variation_strength": "variation.strength",
+    "image_prompt": "image_prompts",
 }
 _SIDES = ("left", "right", "up", "down")
 _VARIATION_STRENGTH = 0.1  # of --variation-seed alone; the API has no default
@@ -170,7 +178,20 @@ def _read_option(name: str, value: Any) -> Any:
 
     if name in {"init", "mask"}:
         return named_or_path(value)
+    if name == "image_prompt":
+        return [_image_prompt(each) for each in value]
     return _sides(value) if name == "outpaint" else value
+
+
+def _image_prompt(text: str) -> dict[str, Any]:
+    """A picture, and its weight if there is one behind it."""
+    from lodestar.inputs import named_or_path
+
+    picture, _, weight = text.rpartition("=")
+    try:
+        return {"image": named_or_path(picture), "weight": float(weight)}
+    except ValueError:
+        return {"image": named_or_path(text)}
 
 
 def _sides(text: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ from jobs.status.models import (
     AdapterList,
     ControlInfo,
     ControlList,
+    ImagePromptInfo,
+    ImagePromptList,
     ModelInfo,
     ModelList,
     TextualInversionInfo,
@@ -167,6 +169,11 @@ def list_inversions() -> Flow[tuple[TextualInversionInfo, ...]]:
 def list_controls() -> Flow[tuple[ControlInfo, ...]]:
     """The ControlNets."""
     return parsed(ControlList, (yield Call("GET", "/v1/controls"))).data
+
+
+def list_image_prompts() -> Flow[tuple[ImagePromptInfo, ...]]:
+    """The image prompt adapters."""
+    return parsed(ImagePromptList, (yield Call("GET", "/v1/image-prompts"))).data
 
 
 def list_workers() -> Flow[tuple[WorkerInfo, ...]]:

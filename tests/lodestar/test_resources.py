@@ -116,6 +116,7 @@ def test_the_service_describes_itself(api: Client) -> None:
     assert api.adapters() == ()
     assert api.textual_inversions() == ()
     assert api.controls() == ()
+    assert api.image_prompts() == ()
     assert api.workers() == ()
     assert api.queue().jobs[JobStatus.QUEUED] == 0
 

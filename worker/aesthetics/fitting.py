@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,12 +12,15 @@ from torch.nn import functional as F
 
 from jobs.errors import ModelUnavailableError
 from worker.finite import require_finite
+from worker.rows import TextStates
 
 # Cosine similarity of an encoder's and a CLIP's embedding of one text. Fine-tuning leaves much more, and unrelated
 # encoders have about 0.
 LEAST_COMPATIBILITY = 0.25
 
 Completion = Callable[[Tensor, Tensor], Tensor]
+# From an encoder as a function, tokens [N, L] and an attention mask [N, L] or None to the states that condition.
+Read = Callable[[Callable[..., Any], Tensor, Tensor | None], TextStates]
 
 
 class Fitting:
@@ -36,6 +40,7 @@ class Fitting:
         *,
         steps: int,
         lr: float,
+        read: Read,
         changes: Mapping[str, Tensor] | None = None,
         completion: Completion | None = None,
         known: Tensor | None = None,
@@ -49,6 +54,7 @@ class Fitting:
             direction: e, of the aesthetic embedding, a unit vector [E].
             steps: T.
             lr: Adam's learning rate.
+            read: what is read of the encoder's answer.
             changes: what is added to the weights of these names before.
             completion: for an encoder without its CLIP's last layers: these and the projection, as a differentiable
                 function from its states [N, L, D] before the last norm, and the tokens, to embeddings [N, E].
@@ -56,6 +62,7 @@ class Fitting:
         """
         device = tokens.device
         self._encoder, self._completion, self._known = encoder, completion, known
+        self._read = read
         self._steps, self._taken = steps, 0
         with torch.inference_mode(False), torch.enable_grad():
             # Tensors made under inference mode may not enter a graph.
@@ -89,15 +96,19 @@ class Fitting:
                 return
 
     def states(self) -> Tensor:
-        """The last hidden states [N, L, D] of the encoder as fitted so far.
+        """The states [N, L, D] that condition, of the encoder as fitted so far.
 
         Raises:
             JobFailedError: they are not finite.
         """
         with torch.no_grad():
-            hidden: Tensor = functional_call(self._encoder, self._weights, (self._ids,)).last_hidden_state
+            hidden = self._read(self._run, self._ids, None).context
         self._require_finite(hidden)
         return hidden
+
+    def _run(self, *inputs: Any, **named: Any) -> Any:
+        """The encoder as fitted so far."""
+        return functional_call(self._encoder, self._weights, inputs, named)
 
     def _step(self) -> None:
         embeddings = F.normalize(self._embeddings(), dim=-1)
@@ -113,7 +124,7 @@ class Fitting:
 
     def _embeddings(self) -> Tensor:
         if self._completion is None:
-            pooled: Tensor = functional_call(self._encoder, self._weights, (self._ids,)).pooler_output
+            pooled: Tensor = self._run(self._ids).pooler_output
             return pooled @ self._to_space
         return self._completion(_states_before_norm(self._encoder, self._weights, self._ids), self._ids)
 

@@ -30,20 +30,22 @@ from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.latents import Stack, advanced, calls_of, gathered, move_on
 from worker.models.adapters.files import TEXT
 from worker.models.registry import ModelRegistry
+from worker.models.rows import RowBatch
 from worker.readback import Readback
+from worker.rows import TextStates
 from worker.sampling.prediction import Prediction, Predictions
 
 FITTING_SLICE_S = 0.1  # of one batch; a step of Adam that takes longer is a batch
 
 
-def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tensor]:
-    """The hidden state [1, k L, D] of each wording."""
+def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[TextStates]:
+    """The states of each wording."""
     model, wordings = models.diffusion(calls[0].model), [call.wording for call in calls]
     return model.encode(wordings, calls[0].adapters, models)
 
 
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
-    """The hidden state [1, L, D] of each text, or its encoder as far as it is fitted."""
+    """The states [1, L, D] of each text, or its encoder as far as it is fitted."""
     model, clip = models.diffusion(calls[0].model), models.clip(calls[0].text_clip)
     return [
         model.personalizer.personalize(
@@ -84,22 +86,43 @@ def denoise(calls: Sequence[Denoise], models: ModelRegistry) -> list[Prediction]
     x, timesteps = before.latents, next_calls[:, 0]
     rows = model.rows([call.rows for call in calls], models)
     outputs = model.predict(x, timesteps, rows)
+    weights = _weights(calls, rows, outputs)
     starts = [0, *accumulate(call.size for call in calls[:-1])]
     for place, (start, call) in enumerate(zip(starts, calls, strict=True)):
         if call.kept is not None:
             own = outputs[start : start + call.size]
             own.copy_(call.kept.outputs(own, x[place : place + 1]))
     noise = _noise(calls, before)
-    after = advanced(states, before, next_calls, rows.weighted(outputs), noise)
+    after = advanced(states, before, next_calls, rows.with_weights(outputs, weights), noise)
     if noise is not None:
         after.spare.append(noise)
     finite = Readback(after.latents.flatten(1).sum(dim=1).isfinite())
     move_on(states, after)  # last: nothing has moved if anything before fails
-    batch = Predictions(x, timesteps, outputs, rows.weights, finite)
+    batch = Predictions(x, timesteps, outputs, weights, finite)
     return [
         Prediction(batch, place, start, call.rows, call.kept.mask if call.kept else None)
         for place, (start, call) in enumerate(zip(starts, calls, strict=True))
     ]
+
+
+def _weights(calls: Sequence[Denoise], rows: RowBatch, outputs: Tensor) -> Tensor:
+    """The weights of each picture's rows, [N, R, 1, h or 1, w or 1]; of rescaled guidance, times its gains."""
+    if not any(call.rescale for call in calls):
+        return rows.weights
+    shares = torch.tensor([call.rescale for call in calls], device=outputs.device, dtype=outputs.dtype)
+    gains = rows.gains(outputs, shares)
+    if any(call.kept is not None for call in calls):
+        # What is kept counts as it is.
+        masks = (None if call.kept is None else call.kept.mask for call in calls)
+        each = zip(gains.split(1), masks, strict=True)
+        size = outputs.shape[2:]
+        gains = torch.cat(
+            [
+                (gain if mask is None else torch.where(mask, gain, 1)).expand(1, 1, *size)
+                for gain, mask in each
+            ]
+        )
+    return rows.weights * gains[:, None]
 
 
 def _noise(calls: Sequence[Denoise], stack: Stack) -> Tensor | None:

@@ -67,6 +67,7 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
         inputs.named,
         inputs.canvas,
         inputs.hints,
+        inputs.image_prompts,
     )
     return Plan(
         refs_of(request, needed),
@@ -77,16 +78,25 @@ def plan(request: ResolvedRequest | Task, inputs: Inputs, catalog: Catalog) -> P
 
 
 def refs_of(request: ResolvedRequest, inputs: SamplerInputs) -> tuple[Ref, ...]:
-    """The models, adapters, ControlNets and CLIPs that the samplers of a request call."""
+    """The models, adapters of both kinds, ControlNets and CLIPs that the samplers of a request call.
+
+    The first is the model that adapters and ControlNets change.
+    """
     clips: list[str | None] = list(request.guidance.clips) if request.guidance else []
     clips += [inputs.scorer, inputs.aesthetic_scorer]
     if request.personalization is not None:
         clips.append(inputs.text_clip)
     named = dict.fromkeys(clip for clip in clips if clip is not None)
+    refiner = () if request.refiner is None else (Ref("model", request.refiner.model),)
     return (
         Ref("model", request.model),
+        *refiner,
         *(Ref("adapter", adapter.name) for adapter in request.adapters),
         *(Ref("control", name) for name in dict.fromkeys(control.model for control in request.controls)),
+        *(
+            Ref("image_prompt", name)
+            for name in dict.fromkeys(each.adapter for each in request.image_prompts)
+        ),
         *(Ref("clip", clip) for clip in named),
     )
 

@@ -9,6 +9,7 @@ import structlog
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
 from jobs.catalog.controls import ControlCard
+from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.errors import DeviceLostError, OutOfMemoryError
 from worker.models.adapters.factors import Adapter
 from worker.models.adapters.loading import adapter_parameters, load_adapter
@@ -20,6 +21,8 @@ from worker.models.device import Device
 from worker.models.failures import Failure, failure_of
 from worker.models.families.denoiser import Denoiser
 from worker.models.footprint import taking_memory
+from worker.models.image_prompts.adapter import ImagePromptAdapter
+from worker.models.image_prompts.loading import image_prompt_parameters, load_image_prompt
 from worker.models.loading.clip import load_clip
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.digests import Digests
@@ -29,15 +32,15 @@ from worker.models.warming import warm_up
 
 log = structlog.get_logger(__name__)
 
-Card = ModelCard | ClipCard | AdapterCard | ControlCard
-Loaded = Denoiser | ClipModel | Adapter | Control
+Card = ModelCard | ClipCard | AdapterCard | ControlCard | ImagePromptCard
+Loaded = Denoiser | ClipModel | Adapter | Control | ImagePromptAdapter
 
 
 @dataclass(frozen=True)
 class Ref:
-    """A model, a CLIP, an adapter or a ControlNet of the catalog."""
+    """An entry of the catalog."""
 
-    kind: Literal["model", "clip", "adapter", "control"]
+    kind: Literal["model", "clip", "adapter", "control", "image_prompt"]
     id: str
 
 
@@ -65,6 +68,8 @@ class Loader:
                 count = adapter_parameters(card)
             case ControlCard():
                 count = control_parameters(card)
+            case ImagePromptCard():
+                count = image_prompt_parameters(card, self.catalog)
             case _:
                 count = parameters(card)
         return count * self._device.dtype.itemsize
@@ -98,6 +103,8 @@ class Loader:
             return load_adapter(card, self._device, self._shared.digests)
         if isinstance(card, ControlCard):
             return load_control(card, self._device, self._shared.digests)
+        if isinstance(card, ImagePromptCard):
+            return load_image_prompt(card, self.catalog, self._device, self._shared)
         if isinstance(card, ModelCard):
             inversions = self.catalog.textual_inversions_of(card)
             model = load_diffusion(card, self._device, self._shared, inversions)
@@ -120,6 +127,8 @@ class Loader:
                 return self.catalog.adapter(ref.id)
             case "control":
                 return self.catalog.control(ref.id)
+            case "image_prompt":
+                return self.catalog.image_prompt(ref.id)
 
 
 def _first(error: BaseException) -> BaseException:

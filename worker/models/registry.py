@@ -14,6 +14,7 @@ from worker.models.clip import ClipModel
 from worker.models.controls.control import Control
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
+from worker.models.image_prompts.adapter import ImagePromptAdapter
 from worker.models.loader import Loaded, Loader, Ref
 from worker.models.loading.digests import Digests
 
@@ -101,8 +102,14 @@ class ModelRegistry:
         assert isinstance(control, Control)
         return control
 
+    def image_prompt(self, adapter_id: str) -> ImagePromptAdapter:
+        """An image prompt adapter; errors as for ``diffusion``."""
+        adapter = self._get(Ref("image_prompt", adapter_id))
+        assert isinstance(adapter, ImagePromptAdapter)
+        return adapter
+
     def loaded(self) -> tuple[str, ...]:
-        """Ids of the models, CLIPs, adapters and ControlNets in memory."""
+        """Ids of all that is in memory."""
         with self._changed:
             return tuple(ref.id for ref in self._resident)
 
@@ -110,7 +117,7 @@ class ModelRegistry:
         """Load models and CLIPs, and keep them in memory until the pin is released; returns at once.
 
         Args:
-            refs: models and CLIPs.
+            refs: models and what belongs to them; adapters and ControlNets are for the first.
             on_settled: called when the pin becomes ready or fails, on another thread; not if it is ready already.
         """
         pin = Pin(tuple(refs), on_settled, self._release)
@@ -166,15 +173,17 @@ class ModelRegistry:
         return True
 
     def _require_fit(self, refs: Sequence[Ref]) -> None:
-        """Refuse adapters and ControlNets that were made for other models than those beside them."""
+        """Refuse adapters of any kind and ControlNets that were made for another model than the first of these."""
         with self._changed:
             loaded = [self._resident[ref].model for ref in refs if ref in self._resident]
-        for model in loaded:
-            for other in loaded:
-                if isinstance(model, Denoiser) and isinstance(other, Adapter):
-                    model.adaptations.require(other)
-                if isinstance(model, Denoiser) and isinstance(other, Control):
-                    model.require_control(other)
+        model = loaded[0] if loaded else None
+        for other in loaded:
+            if isinstance(model, Denoiser) and isinstance(other, Adapter):
+                model.adaptations.require(other)
+            if isinstance(model, Denoiser) and isinstance(other, Control):
+                model.require_control(other)
+            if isinstance(model, Denoiser) and isinstance(other, ImagePromptAdapter):
+                model.require_image_prompt(other)
 
     def _make_room(self, ref: Ref, pin: Pin) -> bool:
         """Evict models without a pin until another one fits; False if a pin must be released first."""
@@ -197,7 +206,7 @@ class ModelRegistry:
 
     def _evict(self, ref: Ref) -> None:
         del self._resident[ref]
-        if ref.kind in {"adapter", "control"}:
+        if ref.kind in {"adapter", "control", "image_prompt"}:
             for resident in self._resident.values():
                 if isinstance(resident.model, Denoiser):
                     resident.model.release_rows()

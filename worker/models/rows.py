@@ -10,9 +10,11 @@ from worker.facts import RowSpec
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
 from worker.models.controls.batching import Controls
+from worker.models.image_prompts.attention import ImagePrompts
 from worker.rows import Row, Rows
 
-Add = Callable[[Sequence[Row]], tuple[Mixture | None, Controls | None]]
+Added = tuple[Mixture | None, Controls | None, ImagePrompts | None]
+Add = Callable[[Sequence[Row]], Added]
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
 
@@ -23,7 +25,7 @@ class RowBatch:
 
     Attributes:
         context: [B, L, D].
-        vector: [B, V]; None where rows have none.
+        vector: [B, V], float32; None where rows have none.
         channels: [B, K, h, w]; likewise.
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
@@ -31,6 +33,7 @@ class RowBatch:
         is_regular: whether every picture has R rows.
         mixture: the adapters of the rows; None without any.
         controls: likewise.
+        prompts: pictures that the rows are told of; likewise.
     """
 
     context: Tensor
@@ -42,6 +45,7 @@ class RowBatch:
     is_regular: bool
     mixture: Mixture | None = None
     controls: Controls | None = None
+    prompts: ImagePrompts | None = None
     _buffer: Tensor | None = field(default=None, init=False)
 
     def expanded(self, pictures: Tensor) -> Tensor:
@@ -74,7 +78,23 @@ class RowBatch:
 
         Row by row, so that a picture's combined output has the same bits in every batch.
         """
-        return [(self._nth(outputs, row), self.weights[:, row]) for row in range(self.places.shape[1])]
+        return self.with_weights(outputs, self.weights)
+
+    def with_weights(self, outputs: Tensor, weights: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """The same with other weights [N, R, 1, h or 1, w or 1]."""
+        return [(self._nth(outputs, row), weights[:, row]) for row in range(self.places.shape[1])]
+
+    def gains(self, outputs: Tensor, shares: Tensor) -> Tensor:
+        """What brings the spread of each picture's combined output back to that of its first row's, [N, 1, 1, 1].
+
+        phi std(o_1) / std(o) + 1 - phi (Lin et al. 2024, sec. 3.4), of the outputs [B, C, h, w], with the share phi of
+        each picture [N].
+        """
+        terms = self.weighted(outputs)
+        combined = sum((value * weight for value, weight in terms), start=torch.zeros_like(terms[0][0]))
+        first, whole = (value.flatten(1).std(dim=1) for value in (terms[0][0], combined))
+        gains: Tensor = shares * first / whole.clamp(min=torch.finfo(whole.dtype).tiny) + 1 - shares
+        return gains.view(-1, 1, 1, 1)
 
     def summed(self, values: Tensor) -> Tensor:
         """The sum over each picture's rows of values [B, C, h, w], as [N, C, h, w]."""
@@ -102,7 +122,7 @@ class RowBatches:
 
         Args:
             pictures: the rows of each.
-            add: from all rows to their adapters and controls.
+            add: from all rows to their adapters, controls and pictures.
         """
         key = tuple(pictures)
         return self._latest.of(key, lambda: self._made(key, add))
@@ -122,22 +142,24 @@ class RowBatches:
             missing = most - len(each)
             places.append([*range(start, start + len(each)), *[start] * missing])
             weights.append([*(row.weight for row in each), *[0.0] * missing])
-        mixture, controls = add(rows)
+        mixture, controls, prompts = add(rows)
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
-            self._together([row.vector for row in rows if row.vector is not None]),
-            self._together([row.channels for row in rows if row.channels is not None]),
+            # Sizes of more than 256 pixels are not exact in bf16.
+            self._together([row.vector for row in rows if row.vector is not None], torch.float32),
+            self._together([row.channels for row in rows if row.channels is not None], self._dtype),
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
             torch.tensor(weights, device=self._device).view(len(pictures), most, 1, 1, 1),
             is_regular=len(rows) == most * len(pictures),
             mixture=mixture,
             controls=controls,
+            prompts=prompts,
         )
 
-    def _together(self, parts: Sequence[Tensor]) -> Tensor | None:
+    def _together(self, parts: Sequence[Tensor], dtype: torch.dtype) -> Tensor | None:
         """The parts of all rows as one; None of none."""
-        return torch.cat([part.to(self._device, self._dtype) for part in parts]) if parts else None
+        return torch.cat([part.to(self._device, dtype) for part in parts]) if parts else None
 
 
 def blank(spec: RowSpec, context: Tensor, size: tuple[int, int], weight: float = 1.0) -> Row:

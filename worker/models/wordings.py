@@ -11,12 +11,13 @@ from torch import Tensor
 from jobs.prompts.prompt import LongPrompt, Part, Passage, PromptSyntax, Wording
 from worker.models.chunks import Chunk, Chunker, Window
 from worker.models.inversions.vocabulary import Vocabulary
+from worker.rows import TextStates
 
 KEPT = 512  # windows
 AT_ONCE = 32  # windows; the memory of a batch must not depend on a prompt's length
 LEAST = 1e-5  # weight of a fragment in compel's tangent
 
-Encode = Callable[[Tensor, Tensor | None], Tensor]
+Encode = Callable[[Tensor, Tensor | None], TextStates]
 
 
 class WordingEncoder:
@@ -30,28 +31,29 @@ class WordingEncoder:
         Args:
             vocabulary: of the encoder.
             length: of the encoder's context, L.
-            encode: tokens [N, L] and an attention mask [N, L] or None to states [N, L, D].
+            encode: tokens [N, L] and an attention mask [N, L] or None to states: the context [N, L, D], and pooled
+                ones [N, P] or None.
             device: of the tokens.
             kept: windows whose states are kept.
         """
         self._kept = kept
         self._chunker, self._encode, self._device = Chunker(vocabulary, length), encode, device
-        self._known: OrderedDict[Window, Tensor] = OrderedDict()
+        self._known: OrderedDict[Window, TextStates] = OrderedDict()
 
-    def __call__(self, wordings: Sequence[Wording]) -> list[Tensor]:
-        """The context [1, k L, D] of each wording, with k windows.
+    def __call__(self, wordings: Sequence[Wording]) -> list[TextStates]:
+        """The states of each wording: of all its windows in the context, and pooled of the first without weights.
 
         Raises:
             ModelUnavailableError: a textual inversion that one names cannot be used.
         """
         needed = {window for wording in wordings for window in self._windows(wording)}
         self._learn(sorted(needed - self._known.keys(), key=lambda window: (window.tokens, window.hidden)))
-        contexts = [self._context(wording) for wording in wordings]
+        encoded = [TextStates(self._context(wording), self._pooled(wording)) for wording in wordings]
         for window in needed:
             self._known.move_to_end(window)
         while len(self._known) > self._kept:
             self._known.popitem(last=False)
-        return contexts
+        return encoded
 
     def _learn(self, windows: Sequence[Window]) -> None:
         """Encode windows, those with hidden places apart, since a mask takes another path through the encoder."""
@@ -65,7 +67,7 @@ class WordingEncoder:
                     mask[row, list(window.hidden)] = 0  # type: ignore[index]
                 states = self._encode(tokens, mask)
                 # As views, each window would keep its whole batch in memory.
-                self._known.update(zip(part, (row.clone() for row in states.split(1)), strict=True))
+                self._known.update(zip(part, _apart(states), strict=True))
 
     def _windows(self, wording: Wording) -> Iterator[Window]:
         """All windows that a wording's context is made of."""
@@ -90,6 +92,16 @@ class WordingEncoder:
     def _context(self, wording: Wording) -> Tensor:
         return torch.cat([self._part(part, wording) for part in wording.parts], dim=1)
 
+    def _pooled(self, wording: Wording) -> Tensor | None:
+        """The pooled state [1, P] of the first window, as a text without weights; of a blend, the weighted mean."""
+        part, mean = wording.parts[0], None
+        for share, passage in zip(part.shares, part.passages, strict=True):
+            pooled = self._known[self._chunks(passage, wording)[0].window].pooled
+            if pooled is None:
+                return None
+            mean = share * pooled if mean is None else mean + share * pooled
+        return mean
+
     def _part(self, part: Part, wording: Wording) -> Tensor:
         """The states of a part: the mean of its passages, the shorter ones filled up with the empty text's."""
         passages = [self._passage(passage, wording) for passage in part.passages]
@@ -109,7 +121,7 @@ class WordingEncoder:
 
     def _filled(self, states: Tensor, length: int) -> Tensor:
         """States, and those of the empty text up to a length."""
-        empty = self._known[self._empty]
+        empty = self._known[self._empty].context
         times = (length - states.shape[1]) // empty.shape[1]
         return torch.cat([states, *[empty] * times], dim=1)
 
@@ -117,7 +129,9 @@ class WordingEncoder:
         chunks = self._chunks(passage, wording)
         if wording.syntax == PromptSyntax.COMPEL:
             return self._by_compel(passage, chunks)
-        return torch.cat([_scaled(self._known[chunk.window], chunk.weights) for chunk in chunks], dim=1)
+        return torch.cat(
+            [_scaled(self._known[chunk.window].context, chunk.weights) for chunk in chunks], dim=1
+        )
 
     def _by_compel(self, passage: Passage, chunks: Sequence[Chunk]) -> Tensor:
         """States by compel's rule.
@@ -132,13 +146,22 @@ class WordingEncoder:
         return mixed / total
 
     def _moved(self, chunks: Iterable[Chunk], hidden: int | None) -> Tensor:
-        empty = self._known[self._empty]
+        empty = self._known[self._empty].context
         moved = []
         for chunk in chunks:
             window = chunk.window if hidden is None else _without(chunk, hidden)
-            states, weights = self._known[window], _column(chunk.weights, empty)
+            states, weights = self._known[window].context, _column(chunk.weights, empty)
             moved.append(torch.where(weights == 1, states, empty + weights * (states - empty)))
         return torch.cat(moved, dim=1)
+
+
+def _apart(states: TextStates) -> list[TextStates]:
+    """The states of each window of a batch, in memory of their own."""
+    contexts = [row.clone() for row in states.context.split(1)]
+    pooled = (
+        [None] * len(contexts) if states.pooled is None else [row.clone() for row in states.pooled.split(1)]
+    )
+    return [TextStates(*each) for each in zip(contexts, pooled, strict=True)]
 
 
 def _scaled(states: Tensor, weights: Sequence[float]) -> Tensor:

@@ -23,6 +23,7 @@ from worker.pictures.hints import Hints, hints_for
 from worker.pictures.levels import levels
 from worker.pictures.masking import canvas_for
 from worker.pictures.read import read_named
+from worker.pictures.squares import squares_for
 
 DELETED = "a picture that the job needs was deleted before it was looked at"
 MOST_PIXELS_OF_OURS = 1 << 28  # of a picture that a worker has made and enlarged
@@ -58,6 +59,7 @@ class Inputs:
         named: the pictures that its request names, as ``read_named`` returns them.
         canvas: the one that it starts from, at the size of the pictures to be made.
         hints: the maps of its controls.
+        image_prompts: the pictures of its image prompts, squares.
         pictures: those that it embeds, one after another; none is read yet.
         file: a file to import.
     """
@@ -66,6 +68,7 @@ class Inputs:
     named: Mapping[str, Tensor] = field(default_factory=dict)
     canvas: Canvas | None = None
     hints: Hints = field(default_factory=dict)
+    image_prompts: tuple[Canvas, ...] = ()
     pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
@@ -91,6 +94,7 @@ def read_inputs(
                     named=named,
                     canvas=canvas,
                     hints=hints_for(request, named, canvas),
+                    image_prompts=squares_for(request, named),
                 )
             case EmbeddingTask():
                 return Inputs(

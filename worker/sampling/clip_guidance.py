@@ -58,7 +58,7 @@ class ClipGuidance:
             targets: the losses of its objectives.
             steps: of the solver.
             first: number of the first that is taken.
-            model: id of the diffusion model.
+            model: id of the diffusion model that decodes.
             size: height and width of the picture in pixels.
             shape: of its latents.
             device: of its latents.
@@ -95,12 +95,14 @@ class ClipGuidance:
         assert self._drawn.fresh is not None
         return self._drawn.fresh.to(self._device, non_blocking=True)
 
-    def update(self, index: int, prediction: Prediction) -> Generator[Yield, Any, Update | None]:
-        """The update of step ``index``; None for no change."""
+    def update(self, index: int, prediction: Prediction, model: str) -> Generator[Yield, Any, Update | None]:
+        """The update of step ``index``, whose prediction is of this model; None for no change."""
         if self._is_due(index):
             drawn, self._drawn = self._drawn or next(self._draws), None
             self._last = (
-                None if drawn.loss is None else (yield from self._scaled_gradients(index, prediction, drawn))
+                None
+                if drawn.loss is None
+                else (yield from self._scaled_gradients(index, prediction, drawn, model))
             )
         elif not (self._guidance.reuse and self._is_within(index)):
             return None
@@ -120,7 +122,7 @@ class ClipGuidance:
         return self._is_within(index) and index in self._due
 
     def _scaled_gradients(
-        self, index: int, prediction: Prediction, drawn: GuidanceDraw
+        self, index: int, prediction: Prediction, drawn: GuidanceDraw, model: str
     ) -> Generator[Yield, Any, tuple[Tensor | None, Tensor | float] | None]:
         """The noisy gradient D and the displacement of x0 (see ``rule``); None when a gradient is not finite."""
         guidance, preset, step = self._guidance, self._preset, self._steps[index]
@@ -130,7 +132,7 @@ class ClipGuidance:
         noisy: Tensor | None = None
         # D is relative to sigma, which is infinite in noise alone.
         if guidance.rho and not step.starts_from_noise_alone:
-            gradient = yield from self._noisy_gradient(step, prediction, loss, noise)
+            gradient = yield from self._noisy_gradient(step, prediction, loss, noise, model)
             gradients.append(gradient)
             strength = guidance.rho * rule.factor(preset.rho_factor, index, self._steps)
             noisy = strength * self._normalized(gradient, prediction)
@@ -177,7 +179,7 @@ class ClipGuidance:
         return _smoothed(drawn)
 
     def _noisy_gradient(
-        self, step: Step, prediction: Prediction, loss: Loss, noise: Tensor | None
+        self, step: Step, prediction: Prediction, loss: Loss, noise: Tensor | None, model: str
     ) -> Generator[Yield, Any, Gradient]:
         """dL/dx by the chain rule: L is taken at a point that is a sum of x and of the UNet's outputs for x."""
         source = prediction.conditional() if self._preset.through == "conditional" else prediction
@@ -185,7 +187,7 @@ class ClipGuidance:
         point = blend * step.denoised(source.output, source.x) + (1 - blend) * source.x
         gradient = _masked((yield from self._gradient(point, loss, noise)), source)
         back: Tensor = yield PullBack(
-            self._model,
+            model,
             source.x,
             source.timestep,
             source.rows,

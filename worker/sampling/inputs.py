@@ -21,6 +21,7 @@ class SamplerInputs:
         pictures: those that the request names, uint8 [C, H, W], by these names; see ``read_named``.
         canvas: the picture that the run starts from, with its mask.
         hints: the maps of its controls, by the width and height of a pass.
+        image_prompts: the pictures of its image prompts, squares.
     """
 
     scorer: str
@@ -30,3 +31,4 @@ class SamplerInputs:
     pictures: Mapping[str, Tensor] = field(default_factory=dict)
     canvas: Canvas | None = None
     hints: Mapping[tuple[int, int], tuple[Canvas, ...]] = field(default_factory=dict)
+    image_prompts: tuple[Canvas, ...] = ()

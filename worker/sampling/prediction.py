@@ -18,7 +18,7 @@ class Predictions:
         x: latents before the call, [N, C, h, w].
         timesteps: [N].
         outputs: of the denoiser, [B, C, h, w].
-        weights: of each picture's rows in its combined output, [N, R or more, 1, 1, 1].
+        weights: of each picture's rows in its combined output, [N, R or more, 1, h or 1, w or 1].
         finite: whether the latents after the call are finite, [N].
     """
 
@@ -64,7 +64,7 @@ class Prediction:
 
     @property
     def weights(self) -> Tensor:
-        """Of the rows in the combined output, [R, 1, 1, 1]."""
+        """Of the rows in the combined output, [R, 1, h or 1, w or 1]."""
         return self.batch.weights[self.place, : len(self.rows)]
 
     @cached_property

@@ -5,7 +5,7 @@ Progress, batching and cancellation belong to the caller, who may stop asking at
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,8 +22,7 @@ from worker.latents import LatentState
 from worker.pictures.picture import Picture
 from worker.raster import Raster
 from worker.sampling.clip_guidance import ClipGuidance, Update
-from worker.sampling.conditions.conditioning import Conditions, condition
-from worker.sampling.conditions.controls import controlled
+from worker.sampling.conditions.denoising import Denoising, denoising_of
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import LinearRun, linear_run
 from worker.sampling.noise import Ahead, noise_stream
@@ -31,7 +30,6 @@ from worker.sampling.notes import note_cut_texts
 from worker.sampling.prediction import Prediction
 from worker.sampling.scoring import drawn, pasted, score
 from worker.sampling.sources.first_noise import first_noise
-from worker.sampling.sources.inpainting import inpainting_channels
 from worker.sampling.sources.second_pass import source_of_second_pass
 from worker.sampling.sources.source import Source, filling, source_of
 from worker.sampling.step import Step
@@ -51,7 +49,7 @@ class _Course:
         index: of the picture.
         model: that makes it.
         inputs: of the job.
-        conditions: of the denoiser.
+        denoising: the models that denoise, with their conditions.
         targets: of guidance; None without any.
     """
 
@@ -59,14 +57,15 @@ class _Course:
     index: int
     model: ModelFacts
     inputs: SamplerInputs
-    conditions: Conditions
+    denoising: Denoising
     targets: Targets | None
 
 
 @dataclass(frozen=True)
 class _Sampling:
-    """A pass on its way: its run, its latents, its guidance and its fresh noise."""
+    """A pass on its way: its models, its run, its latents, its guidance and its fresh noise."""
 
+    denoising: Denoising
     run: LinearRun
     source: Source
     state: LatentState
@@ -86,11 +85,11 @@ def sample(
     if index == 0:
         yield from note_cut_texts(request, facts, inputs)
     model = facts.models[request.model]
-    conditions = yield from condition(request, inputs)
+    denoising = yield from denoising_of(request, facts, inputs)
     source = yield from source_of(request, model, inputs)
     guidance = request.guidance if request.guidance and request.guidance.scale else None
     targets = None if guidance is None else (yield from embed_targets(guidance, facts, inputs))
-    course = _Course(request, index, model, inputs, conditions, targets)
+    course = _Course(request, index, model, inputs, denoising, targets)
     latents, last, trace = yield from _pass(course, request.passes[0], source)
     if request.hires is not None:
         _require_finite(last, index, request.plan.planned)
@@ -124,10 +123,8 @@ def _pass(
         before: the steps of the pass before it.
     """
     request, index = course.request, course.index
-    told = yield from inpainting_channels(request.model, course.model, course.inputs.canvas, part)
-    conditions = controlled(course.conditions.beside(told), request, course.inputs.hints, part)
-    course = replace(course, conditions=conditions)
-    sampling = _begun(course, part, source)
+    denoising = yield from course.denoising.of_pass(part, course.inputs)
+    sampling = _begun(course, denoising, part, source)
     earlier: Prediction | None = None
     for number in part.plan.indexes:
         prediction, update = yield from _step(course, sampling, number)
@@ -142,7 +139,7 @@ def _pass(
     return source.finished(sampling.state.x), earlier, tuple(counted)
 
 
-def _begun(course: _Course, part: Pass, source: Source) -> _Sampling:
+def _begun(course: _Course, denoising: Denoising, part: Pass, source: Source) -> _Sampling:
     """The start of a pass: plan, guidance and the first latents. Each has the noise of the seed at its own size."""
     request, index, model = course.request, course.index, course.model
     seed, run = request.seed_of(index), run_of(request, part.plan, model.scheduler_config)
@@ -154,7 +151,7 @@ def _begun(course: _Course, part: Pass, source: Source) -> _Sampling:
     state = LatentState(run.coefficients, source.start(noise, run, model.device, filled))
     rounds = request.guidance.recurrences if request.guidance else 1
     draws = rounds * sum(call.draws for calls in run.calls for call in calls)
-    return _Sampling(run, source, state, guidance, noise_stream(rng, shape, draws))
+    return _Sampling(denoising, run, source, state, guidance, noise_stream(rng, shape, draws))
 
 
 def run_of(request: ResolvedRequest, plan: StepPlan, scheduler_config: dict[str, Any]) -> LinearRun:
@@ -172,10 +169,11 @@ def _step(
     course: _Course, sampling: _Sampling, number: int
 ) -> Generator[Yield, Any, tuple[Prediction, Update | None]]:
     """Take step ``number``, several times with recurrences: the first prediction of the last time, and the update."""
-    request, run = course.request, sampling.run
-    state, guidance = sampling.state, sampling.guidance
+    run, state, guidance = sampling.run, sampling.state, sampling.guidance
+    denoising = sampling.denoising.of_step(number, run)
+    model = denoising.request.model
     # By the noise level, as all times of a run.
-    rows = course.conditions.at(number * request.steps // len(run.steps))
+    rows = denoising.conditions.at(number * course.request.steps // len(run.steps))
     rounds = guidance.rounds(number) if guidance else 1
     if rounds > 1:
         state.mark()
@@ -188,10 +186,12 @@ def _step(
         for call in run.calls[number]:
             noise = next(sampling.noise) if call.draws else None
             kept = sampling.source.kept(run.steps[number + call.stage], run.progress(number))
-            prediction: Prediction = yield Denoise(request.model, state, rows, kept, noise)
+            prediction: Prediction = yield Denoise(
+                model, state, rows, kept, noise, course.request.guidance_rescale
+            )
             if call.stage == 0:
                 first = prediction
-                update = (yield from guidance.update(number, first)) if guidance else None
+                update = (yield from guidance.update(number, first, model)) if guidance else None
         if update is not None:
             state.shift(number, update.shift)
     return first, update

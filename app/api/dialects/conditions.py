@@ -1,4 +1,4 @@
-"""Names of adapters and controls that models on Replicate and servers of diffusers' pipelines have in common.
+"""Names of adapters, controls and image prompts that Replicate's models and servers of diffusers' pipelines share.
 
 One table for every dialect that takes native fields, as ``customary.py``. Adapters and ControlNets are those of the
 catalog, by name: a file or an address of the caller's is never read.
@@ -10,14 +10,14 @@ from pydantic import BaseModel, Field
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
-from jobs.requests.pictures import Picture
+from jobs.requests.pictures import Picture, Thumbnail
 from jobs.wire import MAX_TEXT_CHARS
 
 _Name = Annotated[str | None, Field(max_length=MAX_TEXT_CHARS)]
 
 
 class ConditionFields(BaseModel):
-    """The fields of ``ADAPTERS`` and ``CONTROLS``; their bounds are those of the native ones."""
+    """The fields of ``ADAPTERS``, ``IMAGE_PROMPT`` and ``CONTROL``; their bounds are those of the native ones."""
 
     lora_weights: _Name = Field(None, description="Name of an adapter of /v1/adapters.")
     replicate_weights: _Name = Field(None, description="The same.")
@@ -26,6 +26,14 @@ class ConditionFields(BaseModel):
     )
     extra_lora: _Name = Field(None, description="Name of a second adapter.")
     extra_lora_scale: float | None = Field(None, description="Its weight, likewise.")
+    image_prompt: Thumbnail | None = Field(
+        None, description=f"A picture that the model is told of beside the prompt. {Thumbnail.forms}"
+    )
+    ip_adapter_image: Thumbnail | None = Field(None, description="The same.")
+    image_prompt_strength: float | None = Field(
+        None, description="How much it counts, from 0 to 2. Without a picture, no effect."
+    )
+    ip_adapter_scale: float | None = Field(None, description="The same.")
     control_image: Picture | None = Field(
         None,
         description="The picture that a ControlNet reads. Default, with another field of a ControlNet: `image`. "
@@ -64,12 +72,16 @@ class ConditionFields(BaseModel):
     controlnet_3_end: float | None = Field(None, description="Of a third one.")
 
 
-# The customary names of the fields of a native adapter, and of a native control. Where a request has several of a row,
+# The customary names of the fields of a native adapter, image prompt and control. Where a request has several of a row,
 # the first counts.
 ADAPTERS: tuple[dict[str, tuple[str, ...]], ...] = (
     {"name": ("lora_weights", "replicate_weights"), "weight": ("lora_scale",)},
     {"name": ("extra_lora",), "weight": ("extra_lora_scale",)},
 )
+IMAGE_PROMPT: dict[str, tuple[str, ...]] = {
+    "image": ("image_prompt", "ip_adapter_image"),
+    "weight": ("image_prompt_strength", "ip_adapter_scale"),
+}
 CONTROL: dict[str, tuple[str, ...]] = {
     "model": ("controlnet", "control_type", "structure"),
     "image": ("control_image",),
@@ -128,7 +140,7 @@ def with_its_picture(body: Body, within: str = "") -> Body:
 def condition_fields(
     body: ConditionFields, card: ModelCard, catalog: Catalog, within: str = ""
 ) -> Conditions:
-    """The native ``adapters`` and ``controls`` that a body stands for; none of those that it leaves out.
+    """The native ``adapters``, ``controls`` and ``image_prompts`` that a body stands for; none that it leaves out.
 
     Args:
         body: also may have the native ones.
@@ -147,7 +159,9 @@ def condition_fields(
         control.setdefault("model", (_only_control(card, catalog, within), "controlnet"))
     fields: dict[str, Any] = {}
     names: dict[str, str] = {}
-    for native, entries in (("adapters", adapters), ("controls", controls)):
+    picture = _given(body, IMAGE_PROMPT)
+    prompts = [picture] if "image" in picture else []
+    for native, entries in (("adapters", adapters), ("controls", controls), ("image_prompts", prompts)):
         if not entries:
             continue
         (_, first), *_ = entries[0].values()
@@ -165,9 +179,9 @@ def condition_fields(
 
 
 def weights_of_nothing(body: ConditionFields) -> list[str]:
-    """The given weights of adapters that are not given."""
-    rows = (_given(body, row) for row in ADAPTERS)
-    return [given["weight"][1] for given in rows if "weight" in given and "name" not in given]
+    """The given weights of adapters and pictures that are not given."""
+    rows = (_given(body, row) for row in (*ADAPTERS, IMAGE_PROMPT))
+    return [given["weight"][1] for given in rows if "weight" in given and len(given) == 1]
 
 
 def _given(body: ConditionFields, row: dict[str, tuple[str, ...]]) -> dict[str, tuple[Any, str]]:

@@ -75,7 +75,10 @@ def notes_on(names: list[str]) -> tuple[str, ...]:
 
 def ignored_switches(body: WithoutEffect) -> list[str]:
     """The given fields that have no effect, in the order of their declaration."""
-    names = [*WithoutEffect.model_fields, *(() if _has_picture(body) else CUSTOMARY_OF_INIT["strength"])]
+    names = [
+        *WithoutEffect.model_fields,
+        *(() if _has_picture(body) else CUSTOMARY_OF_INIT["strength"]),
+    ]
     return [name for name in names if getattr(body, name, None) is not None]
 
 

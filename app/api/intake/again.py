@@ -3,7 +3,8 @@
 from pydantic import ValidationError
 
 from jobs.errors import InvalidRequestError
-from jobs.requests.request import GenerateRequest, ResolvedRequest, Webhook
+from jobs.requests.delivery.webhook import Webhook
+from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.status.job import Job
 
 

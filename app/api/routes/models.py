@@ -1,4 +1,4 @@
-"""The models, adapters, textual inversions and ControlNets of this installation."""
+"""The models of this installation, and what is made for them."""
 
 from fastapi import APIRouter
 
@@ -16,6 +16,8 @@ from jobs.status.models import (
     ControlInfo,
     ControlList,
     Defaults,
+    ImagePromptInfo,
+    ImagePromptList,
     ModelInfo,
     ModelList,
     PresetInfo,
@@ -91,6 +93,24 @@ def list_controls(services: TheServices) -> ControlList:
     )
 
 
+@router.get("/image-prompts", summary="List image prompt adapters")
+@needs_key
+def list_image_prompts(services: TheServices) -> ImagePromptList:
+    """The adapters that tell a model of pictures (IP-Adapter), with the models that they are made for."""
+    return ImagePromptList(
+        data=tuple(
+            ImagePromptInfo(
+                id=card.id,
+                description=card.description,
+                base=card.base,
+                weight=card.weight,
+                licence=card.licence,
+            )
+            for card in services.catalog.image_prompts
+        )
+    )
+
+
 def model_info(card: ModelCard, services: Services) -> ModelInfo:
     """One model."""
     return ModelInfo(
@@ -98,6 +118,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
         aliases=card.aliases,
         created=int(services.catalog_read_at.timestamp()),
         description=card.description,
+        family=card.family,
         examples=card.examples,
         vocabulary=card.vocabulary,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),
@@ -106,6 +127,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
             height=card.height,
             steps=card.steps,
             cfg_scale=card.cfg_scale,
+            guidance_rescale=card.guidance_rescale,
             sampler=card.sampler,
             schedule=card.schedule,
             clip=card.clip,

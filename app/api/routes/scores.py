@@ -18,10 +18,9 @@ from app.api.services import Services, TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import InvalidRequestError
 from jobs.queue.submission import new_job_id
-from jobs.requests.request import MAX_QUERY_CHARS
 from jobs.requests.tasks import ScoreTask
 from jobs.status.job import Job
-from jobs.wire import AtMost
+from jobs.wire import MAX_QUERY_CHARS, AtMost
 
 router = APIRouter(prefix="/v1/scores", tags=["aesthetics"], route_class=OwnRoute)
 

@@ -28,12 +28,13 @@ from jobs.errors import (
     UnknownJobError,
 )
 from jobs.queue.submission import new_job_id
-from jobs.requests.request import MAX_QUERY_CHARS, ResolvedRequest
+from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Place, QueryTask
 from jobs.status.hits import Hit, Hits
 from jobs.storage.embeddings import describe
 from jobs.storage.job_files import NO_FILES, BroughtFiles
 from jobs.storage.safetensors_header import read_floats
+from jobs.wire import MAX_QUERY_CHARS
 
 router = APIRouter(prefix="/v1/search", tags=["aesthetics"], route_class=OwnRoute)
 

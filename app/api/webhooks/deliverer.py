@@ -15,7 +15,7 @@ from app.api.webhooks.sender import DeliveryError, Sender
 from jobs.errors import QueueUnavailableError, UnknownJobError
 from jobs.events.webhooks import GIVE_UP_S, MOST_PER_CALLER, Delivery, WebhookQueue
 from jobs.queue.queue import JobQueue
-from jobs.requests.request import WebhookEvent
+from jobs.requests.delivery.webhook import WebhookEvent
 from jobs.status.job import Job
 
 POLL_S = 1.0

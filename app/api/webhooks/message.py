@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.api.dialects.replicate.prediction import prediction
 from app.api.pictures.signed_links import with_addresses
-from jobs.requests.request import WebhookEvent
+from jobs.requests.delivery.webhook import WebhookEvent
 from jobs.status.job import Job
 from jobs.wire import Wire
 

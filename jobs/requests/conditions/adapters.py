@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from jobs.requests.conditions.windows import Windowed
 from jobs.wire import MAX_ID_CHARS, Wire, same_field
 
 MAX_ADAPTERS = 8
@@ -19,7 +20,7 @@ class AdapterKind(StrEnum):
     DORA = "dora"
 
 
-class ResolvedAdapter(Wire):
+class ResolvedAdapter(Windowed, Wire):
     """An adapter with every default filled in."""
 
     name: str = Field(description="Id of an adapter of /v1/adapters.", examples=["ink"])
@@ -36,10 +37,6 @@ class ResolvedAdapter(Wire):
         0.0, description="Share of the run after which it changes the denoiser.", examples=[0.0]
     )
     end: float = Field(1.0, description="Share of the run up to which it does.", examples=[1.0])
-
-    def is_active(self, step: int, steps: int) -> bool:
-        """Whether it changes the denoiser in a step, from 0, of a run of so many."""
-        return self.start <= step / steps and (step + 1) / steps <= self.end
 
 
 _field = partial(same_field, ResolvedAdapter)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.requests.conditions.maps import MapFields, ResolvedMap
+from jobs.requests.conditions.windows import Windowed
 from jobs.wire import MAX_ID_CHARS, same_field
 
 MAX_CONTROLS = 4
@@ -22,7 +23,7 @@ class ControlMode(StrEnum):
     GUESS = "guess"
 
 
-class ResolvedControl(ResolvedMap):
+class ResolvedControl(Windowed, ResolvedMap):
     """A control with every default filled in."""
 
     model: str = Field(description="Id of a ControlNet of /v1/controls.", examples=["edges"])
@@ -37,10 +38,6 @@ class ResolvedControl(ResolvedMap):
         "guess mode.",
         examples=["balanced"],
     )
-
-    def is_active(self, step: int, steps: int) -> bool:
-        """Whether it counts in a step, from 0, of a run of so many."""
-        return self.start <= step / steps and (step + 1) / steps <= self.end
 
 
 _field = partial(same_field, ResolvedControl)

@@ -18,7 +18,7 @@ from jobs.events.webhooks import WebhookQueue
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
-from jobs.requests.request import Webhook
+from jobs.requests.delivery.webhook import Webhook
 from jobs.status.job import JobStatus, Progress
 from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of
 

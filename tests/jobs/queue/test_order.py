@@ -18,11 +18,12 @@ from jobs.queue.reaper import Reaper
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.conditions.adapters import ResolvedAdapter
 from jobs.requests.conditions.controls import ResolvedControl
+from jobs.requests.conditions.image_prompts import ResolvedImagePrompt
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import ResolvedPersonalization
-from jobs.requests.pictures import Picture
+from jobs.requests.pictures import Picture, Thumbnail
 from jobs.requests.request import GenerateRequest, Priority, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.requests.tasks import EmbeddingTask, EnlargeTask, LargerPicture, QueryTask, ScoreTask
@@ -172,6 +173,14 @@ class TestCost:
         assert cost_of(asking(controls=(control,) * 2)) - controlled == pytest.approx(
             controlled - plain, abs=1
         )
+
+    def test_image_prompts_are_charged_by_the_row_and_their_encodings_once(self) -> None:
+        image = Thumbnail.kept_as("0" * 64)
+        prompt = ResolvedImagePrompt(image=image, adapter="look", weight=1)
+        plain, one = cost_of(asking()), cost_of(asking(image_prompts=(prompt,)))
+        four = cost_of(asking(image_prompts=(prompt,) * 4))
+        assert plain < one
+        assert four - one == pytest.approx(0.75, abs=1)
 
     def test_it_is_a_whole_number_above_nothing(self) -> None:
         assert cost_of(asking(steps=1, cfg_scale=1.0, width=8, height=8)) == 3

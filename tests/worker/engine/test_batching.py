@@ -78,9 +78,9 @@ pictures_asked = st.fixed_dictionaries(
         "guidance": guidances,
     }
 )
-solvers = st.fixed_dictionaries({"sampler": st.sampled_from(SamplerName)}) | st.just(
-    {"sampler": SamplerName.DDIM, "eta": 0.8}
-)
+solvers = st.fixed_dictionaries(
+    {"sampler": st.sampled_from(SamplerName)}, optional={"guidance_rescale": st.sampled_from([0.4, 1.0])}
+) | st.just({"sampler": SamplerName.DDIM, "eta": 0.8})
 requests = st.builds(operator.or_, pictures_asked, solvers)
 
 

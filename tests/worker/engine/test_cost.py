@@ -27,6 +27,7 @@ from worker.guidance.gradient import Gradient
 from worker.latents import Stack, move_on
 from worker.patterns import PARTS
 from worker.readback import Readback
+from worker.rows import TextStates
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.prediction import Prediction, Predictions
 from worker.sampling.sampler import sample
@@ -110,7 +111,7 @@ class Counter:
         match call:
             case calls.EncodeText():
                 self._once(("encode", call.wording), order._TEXT)
-                return self._random(1, 4, WIDTH)
+                return TextStates(self._random(1, 4, WIDTH))
             case calls.EmbedText():
                 self._once((call.clip, call.text), order._TEXT)
                 return F.normalize(self._random(1, WIDTH), dim=-1)

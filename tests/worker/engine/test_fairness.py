@@ -17,6 +17,7 @@ from worker.engine.fairness import FairScheduler, Trajectory
 from worker.guidance.cutouts import CutoutSpec, draw_cutouts
 from worker.guidance.objectives import ClipTerms, Loss
 from worker.latents import LatentState
+from worker.models.families.text_encoder import last_states
 from worker.rows import Row
 from worker.sampling.linear_run import linear_run
 
@@ -185,7 +186,9 @@ def test_a_newcomer_does_not_make_up_for_the_time_before_it_came() -> None:
 
 def personalize(*, begun: bool = False) -> Personalize:
     encoder = torch.nn.Linear(1, 1)
-    fitting = Fitting(encoder, torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1), steps=1, lr=1.0)
+    fitting = Fitting(
+        encoder, torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1), steps=1, lr=1.0, read=last_states
+    )
     return Personalize("m", "c", "x", torch.zeros(1), Tuning("d", 1, 1.0), fitting if begun else None)
 
 

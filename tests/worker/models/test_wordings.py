@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from jobs.prompts.parse import branches
-from jobs.prompts.prompt import LongPrompt, PromptSyntax, Wording, plain
+from jobs.prompts.prompt import LongPrompt, PromptSyntax, Wording
 from tests.worker.models.predicting import pocket_of
 from tests.worker.models.variants import POCKET, load
 from worker.models.families.denoiser import Denoiser
@@ -29,8 +29,8 @@ def wording(text: str, syntax: PromptSyntax, long_prompt: LongPrompt = LongPromp
 
 def encoded(model: Denoiser, text: str, syntax: PromptSyntax) -> Tensor:
     """The context of a prompt."""
-    (context,) = model.encode([wording(text, syntax)])
-    return context
+    (states,) = model.encode([wording(text, syntax)])
+    return states.context
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -90,7 +90,7 @@ def test_break_and_long_prompts_take_more_windows(model: Denoiser) -> None:
     assert long.shape[1] == 3 * LENGTH
     assert close(long[:, :LENGTH], model.encode_texts([words]))
     (cut,) = model.encode([wording(words, A1111, LongPrompt.CUT)])
-    assert torch.equal(cut, model.encode_texts([words]))
+    assert torch.equal(cut.context, model.encode_texts([words]))
 
 
 def test_a_window_ends_at_a_comma_that_is_near(model: Denoiser) -> None:
@@ -109,8 +109,8 @@ def test_a_context_does_not_depend_on_its_neighbours(model: Denoiser) -> None:
     fresh = load(POCKET)  # which remembers nothing
     together = fresh.encode([wording(text, A1111) for text in texts])
     for one, other in zip(alone, together, strict=True):
-        assert close(one, other)
+        assert close(one, other.context)
 
 
 def test_the_empty_text_is_a_window_like_others(model: Denoiser) -> None:
-    assert torch.equal(encoded(model, "", A1111), model.encode([plain("")])[0])
+    assert torch.equal(encoded(model, "", A1111), model.encode_texts([""]))

@@ -145,6 +145,19 @@ def test_nothing_outside_the_mask_is_guided(preset: str, models: ModelRegistry) 
     assert (moved * ~hole).max() < 1e-4
 
 
+def test_rescaled_guidance_changes_nothing_outside_the_mask(models: ModelRegistry) -> None:
+    ends = []
+    for rescale in (0, 1):
+        seen: list[Yield] = []
+        painted(asked(models, 0.8, steps=5, cfg_scale=9, guidance_rescale=rescale), models, seen=seen)
+        ends.append([call for call in seen if isinstance(call, Denoise)][-1].state.x)
+    hole = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    hole[..., 6:14, 4:12] = True
+    moved = (ends[1] - ends[0]).abs()
+    assert moved[:, :, hole[0, 0]].max() > 1e-3
+    assert (moved * ~hole).max() < 1e-4
+
+
 def test_a_small_mask_is_guided_as_strongly_as_a_large_one(models: ModelRegistry) -> None:
     strengths = []
     for mask in (mask_of(0, 0, 64, 64), mask_of(24, 24, 40, 40)):

@@ -111,6 +111,6 @@ def test_a_clip_measures_what_its_tokenizer_makes(text: str, models: ModelRegist
     clip, model = models.clip("pocket-m"), pocket_of(models)
     reading = clip.measure(text)
     assert reading is not None
-    whole = model._vocabulary.tokenizer(text).input_ids
+    whole = model._encoders[0].tokenizer(text).input_ids
     assert tokens_of(model, text) == len(whole) - 2
     assert reading.limit == 32

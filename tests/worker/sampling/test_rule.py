@@ -112,7 +112,7 @@ class Toy:
             device=torch.device("cpu"),
             generator=torch.Generator().manual_seed(0),
         )
-        running = clip_guidance.update(self.index, self.prediction())
+        running = clip_guidance.update(self.index, self.prediction(), "m")
         calls: list[Guide | PullBack] = []
         answer: Gradient | Tensor | None = None
         while True:

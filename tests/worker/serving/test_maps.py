@@ -13,13 +13,15 @@ from redis import Redis
 
 from jobs.catalog.catalog import Catalog
 from jobs.catalog.controls import ControlCard
+from jobs.db import keys
 from jobs.pictures.maps.detection import map_of
+from jobs.queue.retention import Retention
 from jobs.queue.submission import new_job_id
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from jobs.status.job import Job, JobStatus
-from jobs.storage.job_files import input_key, map_key
+from jobs.storage.job_files import JobFiles, input_key, map_key
 from tests.brought_pictures import encoded, scene
 from tests.worker.models.controls.conftest import control_lora, described
 from tests.worker.models.families import checkpoints
@@ -96,6 +98,9 @@ def test_a_control_changes_the_picture_and_the_same_job_draws_it_again(house: Ho
 
 def test_the_best_of_several_keep_the_maps_too(house: House) -> None:
     job = run(house, CONTROLS[:1], select={"candidates": 3, "keep": 1})
+    for place, _ in house.redis.zscan_iter(keys.ORPHANS):
+        house.redis.zadd(keys.ORPHANS, {place: 1})
+    assert Retention(house.redis, JobFiles(house.artifacts), keep_s=0).sweep() == 2
     assert len(maps_of(house, job)) == 1
     (image,) = house.queue.images(job.id)
     kept = [image.key, map_key(image.key.rpartition("/")[0], 0)]

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from worker.models.adapters.adapted import AdaptedNetwork
 from worker.models.adapters.factors import Adapter
-from worker.models.adapters.fitting import Fitted, fitted
+from worker.models.adapters.fitting import Fitted, fitted, require_parts
 from worker.models.adapters.mixture import Mixer, Mixture
+from worker.models.image_prompts.attention import ImagePrompts, seeing
 from worker.rows import AdapterUse
 
 FindAdapter = Callable[[str], Adapter]  # by its id in the catalog
@@ -37,6 +38,7 @@ class Adaptations:
         Raises:
             ModelUnavailableError: it does not fit the networks; see ``fitted``.
         """
+        require_parts(adapter, self._networks)
         for part in self._networks:
             self._fit(part, adapter)
 
@@ -70,9 +72,17 @@ class Adaptations:
                 added[name] = added[name] + change if name in added else change
         return added
 
-    def run(self, part: str, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
-        """The answer of a network with the adapters of its rows."""
-        return self._adapted[part](mixture, *inputs, **named)
+    def run(
+        self,
+        part: str,
+        mixture: Mixture | None,
+        *inputs: Any,
+        prompts: ImagePrompts | None = None,
+        **named: Any,
+    ) -> Any:
+        """The answer of a network with the adapters and the pictures of its rows."""
+        with seeing(prompts):
+            return self._adapted[part](mixture, *inputs, **named)
 
     def _fit(self, part: str, adapter: Adapter) -> Fitted:
         known = self._fitted.setdefault(adapter, {})

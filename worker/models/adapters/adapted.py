@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from worker.models.adapters.fitting import changeable
 from worker.models.adapters.mixture import Mixture, Segment
+from worker.models.image_prompts.attention import decouple
 from worker.models.shared import sharing_copy
 
 _mixture: ContextVar[Mixture | None] = ContextVar("mixture", default=None)  # of the call that is running
@@ -17,8 +18,8 @@ _mixture: ContextVar[Mixture | None] = ContextVar("mixture", default=None)  # of
 class AdaptedNetwork:
     """A network with the weights of another, which stays as it is.
 
-    Its layers are copies that share their weights with the other's. They read the adapters of the running call, so no
-    module remembers any.
+    Its layers are copies that share their weights with the other's. They read the adapters of the running call, and its
+    cross-attentions the pictures. So no module remembers any.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -35,10 +36,11 @@ class AdaptedNetwork:
         for name, layer in changeable(network).items():
             layer.__class__ = _AdaptedLinear if isinstance(layer, nn.Linear) else _AdaptedConvolution
             layer.place = name  # type: ignore[assignment]  # a name, not a module
+        decouple(network)
         return network
 
-    def __call__(self, mixture: Mixture, *inputs: Any, **named: Any) -> Any:
-        """The network's answer to inputs [B, ...], with the adapters of B rows."""
+    def __call__(self, mixture: Mixture | None, *inputs: Any, **named: Any) -> Any:
+        """The network's answer to inputs [B, ...], with the adapters of B rows, if any have some."""
         token = _mixture.set(mixture)
         try:
             return self._network(*inputs, **named)

@@ -18,7 +18,7 @@ from torch import Tensor
 from jobs.errors import ModelUnavailableError
 from worker.models.adapters.factors import Factors
 
-UNET, TEXT = "unet", "text_encoder"
+UNET, TEXT, TEXT_2 = "unet", "text_encoder", "text_encoder_2"
 MAX_RANK = 512
 FEW = 3  # keys that a refusal names
 
@@ -44,9 +44,11 @@ _KEY = re.compile(rf"(?P<layer>.+?)[._](?P<end>{'|'.join(map(re.escape, _ENDS))}
 _BEGINNINGS = (
     ("lora_unet_", UNET),
     ("lora_te1_", TEXT),
+    ("lora_te2_", TEXT_2),
     ("lora_te_", TEXT),
     ("unet.", UNET),
     ("text_encoder.", TEXT),
+    ("text_encoder_2.", TEXT_2),
     ("base_model.model.", UNET),
 )
 # Kinds of change that are no product of two factors, by what their keys contain.
@@ -54,8 +56,6 @@ _OTHERS = {
     ".hada_": "LoHa",
     ".lokr_": "LoKr",
     ".oft_": "OFT",
-    "lora_te2_": "an adapter of SDXL",
-    "text_encoder_2.": "an adapter of SDXL",
     "transformer.": "an adapter of a transformer",
 }
 _OLD_ATTENTION = {"to_q": "q_proj", "to_k": "k_proj", "to_v": "v_proj", "to_out": "out_proj"}
@@ -116,7 +116,7 @@ def scalings_of(metadata: Mapping[str, str], config: Mapping[str, Any] | None = 
     if "lora_adapter_metadata" in metadata:
         found = json.loads(metadata["lora_adapter_metadata"])
     scalings = {}
-    for network in (UNET, TEXT):
+    for network in (UNET, TEXT, TEXT_2):
         its = {
             key.removeprefix(f"{network}."): value
             for key, value in found.items()
@@ -176,7 +176,7 @@ def _read(key: str) -> tuple[str, str, str]:
     name = written.replace(".processor.", ".")
     if network == UNET and name.startswith("text_model"):
         network = TEXT
-    if network == TEXT:
+    if network in {TEXT, TEXT_2}:
         name = re.sub(r"^text_model[._]", "", name)
         head, _, last = name.rpartition(".")
         name = f"{head}.{_OLD_ATTENTION[last]}" if last in _OLD_ATTENTION else name

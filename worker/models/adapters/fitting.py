@@ -1,6 +1,6 @@
 """Fits the factors of an adapter to the layers of a network in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from jobs.errors import ModelUnavailableError
 from worker.models.adapters.factors import Adapter, Factors
+from worker.models.adapters.files import UNET
+from worker.models.adapters.original_names import original_names
 
 UNMATCHED_SHARE = 0.05  # of an adapter's layers that the network may lack
 FEW = 3  # layers that a refusal names
@@ -68,6 +70,9 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
     given, own = adapter.parts.get(part, {}), {}
     decomposed: dict[str, Tensor] = {}
     layers = {_flat(name): (name, layer) for name, layer in changeable(network).items()}
+    if part == UNET:
+        originals = original_names(name for name, _ in layers.values())
+        layers |= {_flat(original): layers[_flat(name)] for name, original in originals.items()}
     missing, misshapen = [], []
     for flat, factors in given.items():
         name, layer = layers.get(flat, ("", None))
@@ -91,6 +96,23 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
             )
         )
     return Fitted(adapter, own, decomposed)
+
+
+def require_parts(adapter: Adapter, parts: Collection[str]) -> None:
+    """Refuse an adapter of networks that a model does not have.
+
+    Args:
+        adapter: in memory.
+        parts: names of the model's networks.
+
+    Raises:
+        ModelUnavailableError: it changes another one.
+    """
+    others = sorted(set(adapter.parts) - set(parts))
+    if others:
+        raise ModelUnavailableError(
+            f"adapter {adapter.id!r} does not fit this model: it changes {', '.join(others)}, which this model lacks"
+        )
 
 
 def _flat(name: str) -> str:

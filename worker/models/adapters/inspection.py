@@ -21,7 +21,7 @@ from jobs.errors import LodestarError
 from jobs.requests.conditions.adapters import AdapterKind
 from worker.models.adapters.description import Description, described
 from worker.models.adapters.factors import Adapter
-from worker.models.adapters.fitting import fitted
+from worker.models.adapters.fitting import fitted, require_parts
 from worker.models.adapters.loading import file_of, read_adapter
 from worker.models.adapters.trying import Fit, try_on
 from worker.models.device import Device
@@ -83,6 +83,7 @@ def inspect(path: Path, catalog: Catalog, models: tuple[str, ...]) -> Inspection
 
 
 def _require(adapter: Adapter, networks: Mapping[str, Any]) -> None:
+    require_parts(adapter, networks)
     for part, network in networks.items():
         fitted(adapter, part, network)
 

@@ -136,7 +136,7 @@ class BorrowingControlNet(Control):
         half = self._halves.get(call.unet)
         if half is None:
             half = self._halves[call.unet] = self._changed(FirstHalf(call.unet, call.latents.shape[1]))
-        found = half(call.latents, call.timesteps, call.context, *read)
+        found = half(call.latents, call.timesteps, call.context, *read, added=call.added)
         return tuple(outlet(each) for outlet, each in zip(self._outlets, found, strict=True))
 
     def scales(self, weight: float, emphasis: Emphasis) -> list[float]:

@@ -48,17 +48,24 @@ class UNetCall:
         latents: [B, C, h, w], as the UNet reads them, without further channels.
         timesteps: [B].
         context: [B, L, D].
+        added: what SDXL is told besides, by diffusers' names, each [B, ...]; None of other models.
     """
 
     unet: nn.Module
     latents: Tensor
     timesteps: Tensor
     context: Tensor
+    added: Mapping[str, Tensor] | None = None
 
     def of(self, rows: Tensor) -> "UNetCall":
         """The call with some of its rows, by their numbers [G]."""
-        parts = (part.index_select(0, rows) for part in (self.latents, self.timesteps, self.context))
-        return UNetCall(self.unet, *parts)
+        latents, timesteps, context = (
+            part.index_select(0, rows) for part in (self.latents, self.timesteps, self.context)
+        )
+        added = None
+        if self.added is not None:
+            added = {name: part.index_select(0, rows) for name, part in self.added.items()}
+        return UNetCall(self.unet, latents, timesteps, context, added)
 
 
 class Control(ABC):

@@ -28,6 +28,8 @@ _SHARED = (
     "cross_attention_dim",
     "encoder_hid_dim",
     "addition_embed_type",
+    "addition_time_embed_dim",
+    "projection_class_embeddings_input_dim",
 )
 
 
@@ -92,7 +94,7 @@ class ControlNet(Control):
 
     def additions(self, call: UNetCall, read: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         inputs = call.latents, call.timesteps, call.context
-        down, middle = self._network(*inputs, *read, return_dict=False)
+        down, middle = self._network(*inputs, *read, added_cond_kwargs=call.added, return_dict=False)
         return (*down, middle)
 
     def scales(self, weight: float, emphasis: Emphasis) -> list[float]:

@@ -1,6 +1,7 @@
 """The first half of a UNet: what a ControlNet is a copy of."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -42,7 +43,12 @@ class FirstHalf(nn.Module):
         return [*widths, widths[-1]]
 
     def forward(
-        self, latents: Tensor, timesteps: Tensor, context: Tensor, encoded: Tensor
+        self,
+        latents: Tensor,
+        timesteps: Tensor,
+        context: Tensor,
+        encoded: Tensor,
+        added: Mapping[str, Tensor] | None = None,
     ) -> tuple[Tensor, ...]:
         """Each skip, and then what comes out of the middle, each [B, c, h, w].
 
@@ -51,11 +57,12 @@ class FirstHalf(nn.Module):
             timesteps: [B].
             context: [B, L, D].
             encoded: maps as encoded, [B, c, h, w].
+            added: what SDXL is told besides, by diffusers' names, each [B, ...].
         """
-        unet, told = self.unet, {"encoder_hidden_states": context, "added_cond_kwargs": {}}
+        unet, told = self.unet, {"encoder_hidden_states": context, "added_cond_kwargs": added or {}}
         emb = unet.time_embedding(unet.get_time_embed(sample=latents, timestep=timesteps))
-        added = unet.get_aug_embed(emb=emb, **told)
-        emb = emb if added is None else emb + added
+        embedded = unet.get_aug_embed(emb=emb, **told)
+        emb = emb if embedded is None else emb + embedded
         emb = emb if unet.time_embed_act is None else unet.time_embed_act(emb)
         text = {"encoder_hidden_states": unet.process_encoder_hidden_states(**told)}
         sample = unet.conv_in(latents) + encoded

@@ -29,7 +29,7 @@ from worker.models.loading.weights import fill, require_own
 BORROWING = "ControlLora"
 # Fields of a configuration that ask for conditions besides a text and a map.
 _UNSERVED = ("class_embed_type", "num_class_embeds")
-_ADDED = (None, "text")
+_ADDED = (None, "text", "text_time")
 _ENCODER = "controlnet_cond_embedding.conv_in.weight"
 
 

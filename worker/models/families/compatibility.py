@@ -3,7 +3,7 @@
 Each check raises a ``ModelUnavailableError``; a family lists those that hold for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.errors import ModelUnavailableError
@@ -12,7 +12,6 @@ from worker.facts import PREDICTIONS
 _TEXT_ENCODERS = {None, "clip_text_model", "clip"}
 # Fields of a UNet's configuration that name its conditions besides the text, with the values of one without any.
 _CONDITIONING: dict[str, tuple[Any, ...]] = {
-    "addition_embed_type": (None, "text"),  # SDXL has "text_time"
     "class_embed_type": (None,),
     "num_class_embeds": (None,),
     "encoder_hid_dim_type": (None, "text_proj"),
@@ -31,7 +30,16 @@ def require_clip_text_encoder(config: Mapping[str, Any]) -> None:
 
 def require_only_texts(unet: Mapping[str, Any]) -> None:
     """Refuse a UNet with conditions besides the states of a text."""
-    for field, served in _CONDITIONING.items():
+    _require_conditions(unet, {**_CONDITIONING, "addition_embed_type": (None, "text")})
+
+
+def require_texts_and_sizes(unet: Mapping[str, Any]) -> None:
+    """Refuse a UNet with other conditions than the states of a text, a pooled one and sizes."""
+    _require_conditions(unet, {**_CONDITIONING, "addition_embed_type": ("text_time",)})
+
+
+def _require_conditions(unet: Mapping[str, Any], conditions: Mapping[str, tuple[Any, ...]]) -> None:
+    for field, served in conditions.items():
         if unet.get(field) not in served:
             raise ModelUnavailableError(
                 f"the UNet is told more than a text: its {field} is {unet[field]!r}, which is not served"
@@ -60,6 +68,30 @@ def require_text_width(unet: Any, width: int) -> None:
         raise ModelUnavailableError(
             f"the UNet reads texts as states of {', '.join(map(str, sorted(widths)))} numbers, "
             f"and the text encoder's have {width}"
+        )
+
+
+def require_vector_width(unet: Any, pooled: int, size_ids: int) -> None:
+    """Refuse a UNet that reads other pooled texts, or another number of sizes."""
+    width, read = (
+        pooled + size_ids * unet["addition_time_embed_dim"],
+        unet["projection_class_embeddings_input_dim"],
+    )
+    if width != read:
+        raise ModelUnavailableError(
+            f"the UNet reads a pooled text and sizes as {read} numbers, and those of a text of {pooled} and of "
+            f"{size_ids} sizes are {width}"
+        )
+
+
+def require_same_texts(tokenizers: Sequence[Any], lengths: Sequence[int]) -> None:
+    """Refuse text encoders that divide texts differently."""
+    first, *others = tokenizers
+    if any(other.get_vocab() != first.get_vocab() for other in others):
+        raise ModelUnavailableError("its tokenizers have different vocabularies, which is not served")
+    if len(set(lengths)) > 1:
+        raise ModelUnavailableError(
+            f"its text encoders read {' and '.join(map(str, lengths))} tokens, and have to read as many"
         )
 
 

@@ -18,15 +18,16 @@ from worker.guidance.gradient import vector_jacobian
 from worker.guidance.linear_decoder import LinearDecoder, fit_linear_decoder
 from worker.models.adapters.adaptations import Adaptations
 from worker.models.adapters.files import UNET
-from worker.models.adapters.mixture import Mixture
 from worker.models.caches import EncodingCache
-from worker.models.controls.batching import Controls, controls_of
+from worker.models.controls.batching import controls_of
 from worker.models.controls.control import Control
 from worker.models.controls.held import NOTHING, Held
 from worker.models.device import Device
 from worker.models.families.personalizer import Personalizer
-from worker.models.rows import RowBatch, RowBatches
-from worker.rows import AdapterUse, Row, Rows
+from worker.models.image_prompts.adapter import ImagePromptAdapter
+from worker.models.image_prompts.batching import image_prompts_of
+from worker.models.rows import Added, RowBatch, RowBatches
+from worker.rows import AdapterUse, Row, Rows, TextStates
 
 PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
 
@@ -73,18 +74,18 @@ class Denoiser(ABC):
     @abstractmethod
     def encode(
         self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), held: Held = NOTHING
-    ) -> list[Tensor]:
-        """The context [1, k L, D] of each wording, of k windows, on the device.
+    ) -> list[TextStates]:
+        """The states of each wording, on the device.
 
         Args:
             wordings: of prompts.
-            uses: adapters of the text encoder.
+            uses: adapters of the text encoders.
             held: has these.
         """
 
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """The contexts [N, L, D] of N texts as they stand; words beyond its context are cut off."""
-        return torch.cat(self.encode([plain(text) for text in texts]))
+        return torch.cat([states.context for states in self.encode([plain(text) for text in texts])])
 
     @abstractmethod
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
@@ -122,6 +123,14 @@ class Denoiser(ABC):
         """
         raise ModelUnavailableError(f"this model takes no ControlNet, such as {control.id!r}")
 
+    def require_image_prompt(self, adapter: ImagePromptAdapter) -> None:
+        """Refuse an image prompt adapter of another model.
+
+        Raises:
+            ModelUnavailableError: it does not fit, or the family has none.
+        """
+        raise ModelUnavailableError(f"this model takes no image prompts, such as those of {adapter.id!r}")
+
     def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
         """Do what takes long once before ``predict`` is fast for latents and conditions of these shapes."""
         self.predict(latents, timesteps, rows)
@@ -143,24 +152,27 @@ class Denoiser(ABC):
         return self._personalizer
 
     def release_rows(self) -> None:
-        """Let go of adapters and ControlNets at the next batch: one has left the memory. For any thread."""
+        """Let go of all that rows name at the next batch: some of it has left the memory. For any thread."""
         self._releases_rows = True
 
     def forget_rows(self) -> None:
-        """Keep nothing that holds adapters or ControlNets."""
+        """Keep nothing that holds adapters, ControlNets or pictures."""
         self._releases_rows = False
         self._rows.forget()
         self.adaptations.forget()
 
     def rows(self, pictures: Sequence[Rows], held: Held = NOTHING) -> RowBatch:
-        """The batch of some pictures' rows; ``held`` has their adapters and ControlNets."""
+        """The batch of some pictures' rows; ``held`` has what they name."""
         if self._releases_rows:
             self.forget_rows()
         return self._rows.of(pictures, lambda rows: self._added(rows, held))
 
-    def _added(self, rows: Sequence[Row], held: Held) -> tuple[Mixture | None, Controls | None]:
-        mixture = self.adaptations.of_rows(UNET, [row.adapters for row in rows], held.adapter)
-        return mixture, controls_of(rows, held.control, self._device.device)
+    def _added(self, rows: Sequence[Row], held: Held) -> Added:
+        return (
+            self.adaptations.of_rows(UNET, [row.adapters for row in rows], held.adapter),
+            controls_of(rows, held.control, self._device.device),
+            image_prompts_of(rows, held.image_prompt, self._device.device),
+        )
 
     @torch.no_grad()
     def predict(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:

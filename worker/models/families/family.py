@@ -1,12 +1,13 @@
 """What a family's checkpoints consist of, as far as loading has to know."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 from torch.nn import Module
 
+from jobs.requests.conditions.families import FamilyName
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
 from worker.models.inversions.words import FindWords
@@ -53,21 +54,25 @@ class Family:
 
     Attributes:
         name: for people.
+        id: in the catalog.
         networks: by their names in ``model_index.json``, which are those of their folders.
         tokenizers: names of the classes of its tokenizers, likewise.
         ignored: parts of a checkpoint that are not used.
+        options: plain fields of ``model_index.json`` that are parts too, with their values where it lacks them.
         require: refuses parts that do not fit each other, by their configurations.
         require_file: refuses a checkpoint that is one file, by its tensors on the meta device.
         make: from filled parts, and what finds the words of textual inversions, to the denoiser on its device.
     """
 
     name: str
+    id: FamilyName
     networks: Mapping[str, Network]
     tokenizers: Mapping[str, tuple[str, ...]]
     ignored: frozenset[str]
     require: Callable[[Parts], None]
     require_file: Callable[[Tensors], None]
     make: Callable[[Parts, Device, FindWords], Denoiser]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def stems(self) -> dict[str, str]:

@@ -18,12 +18,12 @@ from worker.models.families.family import Tensors
 
 UNET, VAE, TEXT = "model.diffusion_model.", "first_stage_model.", "cond_stage_model."
 OPEN_CLIP = f"{TEXT}model."
+XL_TEXT, XL_TEXT_2 = "conditioner.embedders.0.transformer.", "conditioner.embedders.1.model."
+REFINER_TEXT = "conditioner.embedders.0.model."
 # OpenCLIP's parts that Stable Diffusion 2 does not read: all after the last but one layer.
 _UNREAD = (f"{OPEN_CLIP}transformer.resblocks.23.", f"{OPEN_CLIP}text_projection", f"{OPEN_CLIP}logit_scale")
-_SPLIT = (
-    "in_proj_weight",
-    "in_proj_bias",
-)  # of OpenCLIP: three matrices in one, of which the conversion makes copies
+# Of OpenCLIP: three matrices in one, and one that is transposed. The conversion makes copies of these.
+_SPLIT, _TRANSPOSED = ("in_proj_weight", "in_proj_bias"), "text_projection"
 # Attention of VAEs that were written by diffusers before 0.17.
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
@@ -63,6 +63,16 @@ def text_encoder(checkpoint: Tensors, network: Any) -> Tensors:
 def is_unread_text(key: str) -> bool:
     """Whether a tensor of an OpenCLIP is none of its text encoder's own: left out, or divided into several."""
     return key.startswith(_UNREAD) or (key.startswith(OPEN_CLIP) and key.endswith(_SPLIT))
+
+
+def open_clip_text_encoder(checkpoint: Tensors, network: Any, prefix: str) -> Tensors:
+    """The tensors of the OpenCLIP's text encoder in an SDXL file, whose keys begin with a prefix."""
+    return dict(convert_open_clip_checkpoint(network, checkpoint, prefix=prefix))
+
+
+def is_divided(key: str) -> bool:
+    """Whether a tensor of SDXL's OpenCLIP has none of its own in the text encoder."""
+    return key.endswith((*_SPLIT, _TRANSPOSED, "logit_scale"))
 
 
 def with_new_attention(tensors: Tensors) -> Tensors:

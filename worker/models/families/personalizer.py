@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,21 +13,20 @@ from worker.aesthetics.personalization import TuningCache, turned
 from worker.calls import Tuning
 from worker.models.chunks import Chunker
 from worker.models.clip import ClipModel
-from worker.models.inversions.vocabulary import Vocabulary
+from worker.models.families.text_encoder import TextEncoder
 
 
 class Personalizer:
     """Fits copies of one model's text encoder to aesthetic embeddings (Gallego 2022)."""
 
-    def __init__(self, vocabulary: Vocabulary, text_encoder: Any, length: int) -> None:
+    def __init__(self, encoder: TextEncoder) -> None:
         """Fit nothing yet.
 
         Args:
-            vocabulary: of the encoder.
-            text_encoder: the CLIP's, on its device.
-            length: L, tokens of its context.
+            encoder: a CLIP's.
         """
-        self._text_encoder, self._chunker = text_encoder, Chunker(vocabulary, length)
+        self._text_encoder, self._read = encoder.reader, encoder.read
+        self._chunker = Chunker(encoder.vocabulary, encoder.length)
         self._tuned = TuningCache()
 
     def personalize(
@@ -42,7 +40,7 @@ class Personalizer:
         changes: Callable[[], Mapping[str, Tensor]] = dict,
         seconds: float = math.inf,
     ) -> Tensor | Fitting:
-        """The hidden states [1, L, D] of a text after aesthetic gradients, float32 on the CPU.
+        """The states [1, L, D] of a text after aesthetic gradients, float32 on the CPU.
 
         Of a text that is longer than the encoder's context, every window takes part in the tuning, and the first one
         conditions, as in ``Denoiser.encode_texts``.
@@ -88,6 +86,7 @@ class Personalizer:
             direction,
             steps=tuning.steps,
             lr=tuning.lr,
+            read=self._read,
             changes=changes,
             completion=tower.completion(config.num_hidden_layers, device),
             # The CLIP knows no textual inversion, so what it says of one tells nothing.

@@ -1,25 +1,15 @@
 """Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from jobs.prompts.prompt import Wording
-from worker.facts import ModelFacts, RowSpec
-from worker.finite import is_finite
-from worker.models.adapters.files import TEXT, UNET
-from worker.models.adapters.mixture import Mixture
-from worker.models.caches import Latest
-from worker.models.checkpointing import checkpoint_activations
-from worker.models.controls.batching import Controls
-from worker.models.controls.control import Base, Control, UNetCall
-from worker.models.controls.held import NOTHING, Held
+from jobs.requests.conditions.families import FamilyName
+from worker.facts import RowSpec
+from worker.models.adapters.files import TEXT
 from worker.models.device import Device
 from worker.models.families import original
 from worker.models.families.compatibility import (
@@ -30,143 +20,28 @@ from worker.models.families.compatibility import (
     require_schedule,
     require_text_width,
 )
-from worker.models.families.denoiser import Denoiser
 from worker.models.families.family import Family, Network, Parts
+from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
 from worker.models.families.personalizer import Personalizer
-from worker.models.inversions.reader import reader_of
-from worker.models.inversions.vocabulary import Vocabulary
+from worker.models.families.text_encoder import TextEncoder, last_states
 from worker.models.inversions.words import FindWords, no_words
-from worker.models.networks.coding import PictureCoder
-from worker.models.networks.decoding import Decoder
-from worker.models.networks.network import FastNetwork, UNetOutput
-from worker.models.rows import RowBatch
 from worker.models.texts import require_vocabulary
-from worker.models.wordings import WordingEncoder
-from worker.rows import AdapterUse
-
-# Pictures of this width or more keep no activations of the decoder for the guidance gradient.
-CHECKPOINTED_PX = 256
-ADAPTED_SETS, ADAPTED_WINDOWS = 16, 32  # of texts with adapters: sets, and windows of each
 
 
-class StableDiffusion(Denoiser):
+class StableDiffusion(LatentDiffusion):
     """One Stable Diffusion checkpoint. Its contexts are the last hidden states of the text encoder."""
 
     def __init__(self, parts: Parts, device: Device, find_words: FindWords = no_words) -> None:
         """Bring the parts of a checkpoint to the device, and learn the words of textual inversions."""
-        tokenizer, self._text_encoder = parts["tokenizer"], parts["text_encoder"]
-        self._unet, vae = parts["unet"], parts["vae"]
-        self._length: int = min(tokenizer.model_max_length, self._text_encoder.config.max_position_embeddings)
-        words = find_words(self._text_encoder.config.hidden_size, self._length - 2)
-        self._vocabulary = Vocabulary(tokenizer, words)
-        self._reader = reader_of(self._text_encoder, self._vocabulary.vectors, device)
-        self._wordings = WordingEncoder(self._vocabulary, self._length, self._encode_tokens, device.device)
-        self._adapted_wordings: Latest[Mixture, WordingEncoder] = Latest(ADAPTED_SETS)
-        facts = ModelFacts(
-            latent_channels=vae.config.latent_channels,
-            latent_factor=2 ** (len(vae.config.block_out_channels) - 1),
-            scheduler_config=dict(parts["scheduler"].config),
-            row=RowSpec(
-                context_length=self._length,
-                context_width=self._text_encoder.config.hidden_size,
-                extra_channels=self._unet.config.in_channels - vae.config.latent_channels,
-            ),
-            device=device.device,
-            measure=partial(self._vocabulary.measure, limit=self._length),
+        encoder = TextEncoder(
+            TEXT, parts["tokenizer"], parts["text_encoder"], last_states, device, find_words
         )
-        levels = len(self._unet.config.block_out_channels)
-        networks = (self._text_encoder, self._unet, vae)
-        personalizer = Personalizer(self._vocabulary, self._reader, self._length)
-        super().__init__(
-            networks,
-            facts,
-            device,
-            least_side=max(8, 1 << (levels - 1)),
-            personalizer=personalizer,
-            adaptable={UNET: self._unet, TEXT: self._reader},
+        row = RowSpec(
+            context_length=encoder.length,
+            context_width=encoder.network.config.hidden_size,
+            extra_channels=extra_channels(parts),
         )
-        for network in (self._unet, vae):
-            device.choose_attention(network)
-        # The guidance gradient computes the decoder's activations again instead.
-        if vae.config.sample_size >= CHECKPOINTED_PX:
-            checkpoint_activations(vae.decoder)
-        self._network, self._decoder = FastNetwork(UNetOutput(self._unet), device), Decoder(vae)
-
-    @property
-    def _vae(self) -> Any:
-        return self._decoder.vae
-
-    @property
-    def _coder(self) -> PictureCoder:
-        return PictureCoder(self._decoder, self._device)
-
-    @property
-    def networks(self) -> tuple[torch.nn.Module, ...]:
-        return self._text_encoder, self._unet, self._vae
-
-    @torch.no_grad()
-    def prepare(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> None:
-        row = rows.with_channels(rows.inputs(latents))[:1], rows.expanded(timesteps)[:1], rows.context[:1]
-        self._network.prepare(*row)
-        super().prepare(latents, timesteps, rows)
-
-    def encode(
-        self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), held: Held = NOTHING
-    ) -> list[Tensor]:
-        mixture = self.adaptations.of_all(TEXT, uses, held.adapter)
-        return self._wordings(wordings) if mixture is None else self._with(mixture)(wordings)
-
-    def _with(self, mixture: Mixture) -> WordingEncoder:
-        """The encoder of wordings by the text encoder with some adapters; keeps the latest."""
-        encode = partial(self._encode_tokens, mixture=mixture)
-        make = partial(WordingEncoder, self._vocabulary, self._length, encode, self._device.device)
-        return self._adapted_wordings.of(mixture, lambda: make(kept=ADAPTED_WINDOWS))
-
-    def forget_rows(self) -> None:
-        self._adapted_wordings.clear()
-        super().forget_rows()
-
-    @torch.inference_mode()
-    def _encode_tokens(self, tokens: Tensor, mask: Tensor | None, mixture: Mixture | None = None) -> Tensor:
-        named = {"attention_mask": mask}
-        if mixture is None:
-            hidden: Tensor = self._reader(tokens, **named)[0]
-        else:
-            hidden = self.adaptations.run(TEXT, mixture, tokens, **named)[0]
-        return hidden
-
-    def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
-        inputs = latents.to(self._device.dtype), timesteps, rows.context
-        if rows.mixture is None and rows.controls is None:
-            return self._network(*inputs)
-        run = self._unet if rows.mixture is None else partial(self.adaptations.run, UNET, rows.mixture)
-        output: Tensor = run(*inputs, **self._residuals(rows.controls, *inputs), return_dict=False)[0]
-        return output
-
-    def _residuals(
-        self, controls: Controls | None, latents: Tensor, timesteps: Tensor, context: Tensor
-    ) -> dict[str, Any]:
-        """What controls add to the UNet, as it takes them."""
-        if controls is None:
-            return {}
-        own = latents[:, : self.facts.latent_channels]
-        return controls.for_unet(UNetCall(self._unet, own, timesteps, context))
-
-    def require_control(self, control: Control) -> None:
-        control.require_fit(Base(self._unet, self.facts.latent_channels, self.facts.latent_factor))
-
-    def encode_pixels(self, pictures: Tensor) -> Tensor:
-        latents = self._coder.encode(pictures)
-        # A run starts after it, so nothing is lost by waiting for the device.
-        if self._decoder.is_narrow and not is_finite(latents) and self._decoder.widen():
-            latents = self._coder.encode(pictures)
-        return latents
-
-    def decode(self, latents: Tensor) -> Tensor:
-        return self._decoder(latents)
-
-    def decode_finished(self, latents: Tensor) -> Tensor:
-        return self._coder.decode(latents, self.decode)
+        super().__init__(parts, device, {TEXT: encoder}, row, Personalizer(encoder))
 
 
 def _require(parts: Parts) -> None:
@@ -183,7 +58,8 @@ def _require(parts: Parts) -> None:
     require_schedule(parts["scheduler"].config)
 
 
-def _text_encoder(folder: Path) -> CLIPTextModel:
+def text_encoder(folder: Path) -> CLIPTextModel:
+    """A text encoder as its folder describes it, without weights."""
     return CLIPTextModel(CLIPTextConfig.from_pretrained(folder, local_files_only=True))
 
 
@@ -193,38 +69,45 @@ def _unet(folder: Path, **changes: Any) -> UNet2DConditionModel:
     return unet
 
 
+def unet_network(require: Callable[[Mapping[str, Any]], None]) -> Network:
+    """The UNet of a family, which refuses the configurations of other kinds."""
+    return Network(
+        title="the UNet",
+        classes=("UNet2DConditionModel",),
+        stem="diffusion_pytorch_model",
+        empty=_unet,
+        require=require,
+        prefix=original.UNET,
+        convert=original.unet,
+    )
+
+
+VAE = Network(
+    title="the VAE",
+    classes=("AutoencoderKL",),
+    stem="diffusion_pytorch_model",
+    empty=lambda folder: AutoencoderKL.from_config(AutoencoderKL.load_config(folder)),
+    require=lambda _: None,
+    prefix=original.VAE,
+    convert=original.vae,
+    renamed=original.with_new_attention,
+)
 STABLE_DIFFUSION = Family(
     name="Stable Diffusion 1.x and 2.x",
+    id=FamilyName.SD,
     networks={
         "text_encoder": Network(
             title="the text encoder",
             classes=("CLIPTextModel", "CLIPTextModelWithProjection"),
             stem="model",
-            empty=_text_encoder,
+            empty=text_encoder,
             require=require_clip_text_encoder,
             prefix=original.TEXT,
             convert=original.text_encoder,
             is_unread=original.is_unread_text,
         ),
-        "unet": Network(
-            title="the UNet",
-            classes=("UNet2DConditionModel",),
-            stem="diffusion_pytorch_model",
-            empty=_unet,
-            require=require_only_texts,
-            prefix=original.UNET,
-            convert=original.unet,
-        ),
-        "vae": Network(
-            title="the VAE",
-            classes=("AutoencoderKL",),
-            stem="diffusion_pytorch_model",
-            empty=lambda folder: AutoencoderKL.from_config(AutoencoderKL.load_config(folder)),
-            require=lambda _: None,
-            prefix=original.VAE,
-            convert=original.vae,
-            renamed=original.with_new_attention,
-        ),
+        "unet": unet_network(require_only_texts),
+        "vae": VAE,
     },
     tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},
     ignored=frozenset({"safety_checker", "feature_extractor", "image_encoder"}),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.catalog.catalog import Catalog
-from worker.models.adapters.files import TEXT
+from jobs.errors import ModelUnavailableError
+from worker.models.adapters.files import TEXT, TEXT_2
 from worker.models.adapters.trying import Fit, try_on
 from worker.models.inversions.files import inversion_file, read_inversion
 from worker.models.loading.digests import Digests
@@ -46,6 +47,8 @@ def inspect_inversion(path: Path, catalog: Catalog, models: tuple[str, ...]) -> 
     inversion, file = read_inversion(path), inversion_file(path)
 
     def require(networks: Mapping[str, Any]) -> None:
+        if TEXT_2 in networks:
+            raise ModelUnavailableError("models of SDXL read no textual inversions")
         config = networks[TEXT].config
         inversion.require_fit(config.hidden_size, config.max_position_embeddings - 2)
 

@@ -14,6 +14,7 @@ from worker.models.adapters.delta import Delta
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
+from worker.models.families.table import require_family
 from worker.models.inversions.finding import find_words
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate, require_pinned
@@ -49,9 +50,11 @@ def load_diffusion(
             if delta is not None:
                 raise ModelUnavailableError("a delta stands on a diffusers folder, not on one file")
             family = family_of_file(path, card.config)
+            require_family(family, card)
             parts = load_file_parts(path, card.config or described_by(path), family, device, shared.digests)
         else:
             family = family_in(path)
+            require_family(family, card)
             parts = load_folder_parts(path, family, card.variant, device, shared, delta)
         require_pinned(card, path, shared.digests)
         model = family.make(parts, device, partial(find_words, inversions, card, shared.digests))

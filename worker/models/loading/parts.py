@@ -150,6 +150,7 @@ def _described(
         name: known.get(name) or _empty(folder / name, network, changes.get(name, NOTHING))
         for name, network in family.networks.items()
     }
+    parts |= {name: index.get(name, value) for name, value in family.options.items()}
     parts["scheduler"] = _scheduler(folder / "scheduler", index["scheduler"][1])
     family.require(parts)
     return parts

@@ -14,15 +14,39 @@ from worker.models.networks.tracing import Traced
 class UNetOutput(nn.Module):
     """A UNet of diffusers' as a function of tensors."""
 
-    def __init__(self, unet: Any) -> None:
+    def __init__(self, unet: Any, size_ids: int = 0) -> None:
+        """Wrap a UNet.
+
+        Args:
+            unet: frozen.
+            size_ids: as for ``added_conditions``.
+        """
         super().__init__()
-        self.unet = unet
+        self.unet, self.size_ids = unet, size_ids
         self.eval()
 
-    def forward(self, latents: Tensor, timesteps: Tensor, context: Tensor) -> Tensor:
-        """The output [B, C, h, w] for latents [B, C, h, w], timesteps [B] and contexts [B, L, D]."""
-        output: Tensor = self.unet(latents, timesteps, context, return_dict=False)[0]
+    def forward(
+        self, latents: Tensor, timesteps: Tensor, context: Tensor, vector: Tensor | None = None
+    ) -> Tensor:
+        """The output [B, C, h, w] for latents [B, C, h, w], timesteps [B], contexts [B, L, D] and vectors [B, V]."""
+        added = added_conditions(vector, self.size_ids)
+        output: Tensor = self.unet(latents, timesteps, context, added_cond_kwargs=added, return_dict=False)[0]
         return output
+
+
+def added_conditions(vector: Tensor | None, size_ids: int) -> dict[str, Tensor] | None:
+    """What SDXL's networks are told besides, as diffusers names it; None without a vector.
+
+    Args:
+        vector: pooled texts and sizes, [B, V].
+        size_ids: how many of its numbers, the last ones, tell sizes.
+    """
+    if vector is None:
+        return None
+    return {
+        "text_embeds": vector[:, : vector.shape[1] - size_ids],
+        "time_ids": vector[:, vector.shape[1] - size_ids :],
+    }
 
 
 class FastNetwork:

@@ -1,6 +1,6 @@
 """The conditions of a denoiser: its encoded prompt, personalized if requested, and its negative prompt."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,8 +14,9 @@ from worker.aesthetics.embeddings import require_clip
 from worker.aesthetics.personalization import blended
 from worker.calls import EncodeText, Personalize, Tuning
 from worker.events import Yield
+from worker.facts import RowSpec
 from worker.finite import require_finite
-from worker.rows import AdapterUse, Row, Rows
+from worker.rows import AdapterUse, Row, Rows, TextStates
 from worker.sampling.inputs import SamplerInputs
 
 
@@ -40,44 +41,65 @@ class Conditions:
         """The same with channels [1, K, h, w] in every row; as they are for None."""
         if channels is None:
             return self
-        return Conditions(
-            tuple(
-                (last_step, tuple(replace(row, channels=channels) for row in rows))
-                for last_step, rows in self.spans
-            )
+        return self._changed(lambda rows: tuple(replace(row, channels=channels) for row in rows))
+
+    def told(self, numbers: Tensor, last: Tensor) -> "Conditions":
+        """The same with numbers [1, n] after the vector of every row; with others in the last row of each step."""
+        return self._changed(
+            lambda rows: (*(_longer(row, numbers) for row in rows[:-1]), _longer(rows[-1], last))
         )
 
+    def _changed(self, change: Callable[[Rows], Rows]) -> "Conditions":
+        return Conditions(tuple((last_step, change(rows)) for last_step, rows in self.spans))
 
-def condition(request: ResolvedRequest, inputs: SamplerInputs) -> Generator[Yield, Any, Conditions]:
+
+def _longer(row: Row, numbers: Tensor) -> Row:
+    return replace(row, vector=numbers if row.vector is None else torch.cat([row.vector, numbers], dim=1))
+
+
+def condition(
+    request: ResolvedRequest, spec: RowSpec, inputs: SamplerInputs
+) -> Generator[Yield, Any, Conditions]:
     """The rows of classifier-free guidance: the prompt's, then the negative prompt's. One of weight 0 is left out.
 
-    A prompt of several branches has a row for each: u + g sum_k w_k (c_k - u) (Liu et al. 2022, eq. 11).
+    A prompt of several branches has a row for each: u + g sum_k w_k (c_k - u) (Liu et al. 2022, eq. 11). Where a model
+    was trained so, an empty negative prompt is zeros.
+
+    Args:
+        request: of the picture.
+        spec: what a row carries.
+        inputs: of the job.
 
     Raises:
         NoImageTowerError: the request is personalized, and the catalog names no CLIP for its model's text encoder.
         ClipMismatchError: the aesthetic embedding is of another CLIP's space.
         JobFailedError: the personalized prompt is not finite.
     """
+    negative = request.unconditional_weight
     weighted = [
-        (branch, branch.weight * request.cfg_scale) for branch in request.branches if request.reads_prompt
+        *((branch, branch.weight * request.cfg_scale) for branch in request.branches if request.reads_prompt),
+        *([(request.negative_branch, negative)] if negative else []),
     ]
-    if request.unconditional_weight:
-        weighted.append((request.negative_branch, request.unconditional_weight))
     wordings = dict.fromkeys(span.wording for branch, _ in weighted for span in branch.spans)
-    contexts = yield from _contexts(request, wordings, inputs)
+    encoded = yield from _encoded(request, wordings, inputs)
     last_steps = {span.last_step for branch, _ in weighted for span in branch.spans} | _changes(request)
-    return Conditions(
-        tuple(
-            (
-                step,
-                tuple(
-                    Row(contexts[branch.at(step)], weight, adapters=_adapters(request, step))
-                    for branch, weight in weighted
-                ),
-            )
-            for step in sorted(last_steps)
+
+    def rows(step: int) -> Rows:
+        states = [encoded[branch.at(step)] for branch, _ in weighted]
+        if negative and spec.is_zero_for_nothing and not weighted[-1][0].at(step).text:
+            states[-1] = _zeros_like(states[-1])
+        adapters = _adapters(request, step)
+        return tuple(
+            Row(each.context, weight, each.pooled, adapters=adapters)
+            for each, (_, weight) in zip(states, weighted, strict=True)
         )
-    )
+
+    return Conditions(tuple((step, rows(step)) for step in sorted(last_steps)))
+
+
+def _zeros_like(states: TextStates) -> TextStates:
+    pooled = None if states.pooled is None else torch.zeros_like(states.pooled)
+    return TextStates(torch.zeros_like(states.context), pooled)
 
 
 def _adapters(request: ResolvedRequest, step: int) -> tuple[AdapterUse, ...]:
@@ -101,34 +123,41 @@ def _changes(request: ResolvedRequest) -> set[int]:
     return {last, *(step for step in range(last) if _adapters(request, step) != _adapters(request, step + 1))}
 
 
-def _contexts(
+def _encoded(
     request: ResolvedRequest, wordings: Iterable[Wording], inputs: SamplerInputs
-) -> Generator[Yield, Any, dict[Wording, Tensor]]:
-    """Contexts of one length, so that all calls of a run share batches: the shorter ones are filled up.
+) -> Generator[Yield, Any, dict[Wording, TextStates]]:
+    """States with contexts of one length, so that all calls of a run share batches: the shorter ones are filled up.
 
     What fills them are the states of an empty text.
     """
-    contexts: dict[Wording, Tensor] = {}
+    encoded: dict[Wording, TextStates] = {}
     adapters = _of_the_text_encoder(request)
     for wording in wordings:
-        contexts[wording] = yield EncodeText(request.model, wording, adapters)
+        encoded[wording] = yield EncodeText(request.model, wording, adapters)
     if request.reads_prompt and request.personalization is not None:
         whole = request.branches[0].at(0)
-        contexts[whole] = yield from _personalized(request, contexts[whole], inputs)
-    longest = max(context.shape[1] for context in contexts.values())
-    if all(context.shape[1] == longest for context in contexts.values()):
-        return contexts
-    empty: Tensor = yield EncodeText(request.model, EMPTY, adapters)
-    return {
-        wording: torch.cat([context, *[empty] * ((longest - context.shape[1]) // empty.shape[1])], dim=1)
-        for wording, context in contexts.items()
-    }
+        context = yield from _personalized(request, encoded[whole].context, inputs)
+        encoded[whole] = replace(encoded[whole], context=context)
+    longest = max(states.context.shape[1] for states in encoded.values())
+    if all(states.context.shape[1] == longest for states in encoded.values()):
+        return encoded
+    empty: TextStates = yield EncodeText(request.model, EMPTY, adapters)
+    return {wording: _filled(states, empty.context, longest) for wording, states in encoded.items()}
+
+
+def _filled(states: TextStates, empty: Tensor, length: int) -> TextStates:
+    """States with a context of a length, filled up with the empty text's [1, L, D]."""
+    times = (length - states.context.shape[1]) // empty.shape[1]
+    return replace(states, context=torch.cat([states.context, *[empty] * times], dim=1))
 
 
 def _personalized(
     request: ResolvedRequest, context: Tensor, inputs: SamplerInputs
 ) -> Generator[Yield, Any, Tensor]:
-    """The prompt's context [1, L, D] after aesthetic gradients (Gallego 2022)."""
+    """The prompt's context [1, L, D] after aesthetic gradients (Gallego 2022) of the first text encoder.
+
+    Its states come first in the context; those of a second one stay.
+    """
     asked = request.personalization
     if asked is None or asked.steps == 0 or asked.weight == 0:
         return context
@@ -152,6 +181,7 @@ def _personalized(
         tuned = yield Personalize(
             request.model, inputs.text_clip, request.prompt, embedding.direction, tuning, tuned
         )
-    mixed = blended(context.float().cpu(), tuned, asked.weight, asked.blend).to(context)
+    own, others = context.split([tuned.shape[2], context.shape[2] - tuned.shape[2]], dim=2)
+    mixed = blended(own.float().cpu(), tuned, asked.weight, asked.blend).to(context)
     require_finite(mixed, "the personalized prompt", after=f"blending by {asked.blend}")
-    return mixed
+    return torch.cat([mixed, others], dim=2)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from app.api.dialects.a1111 import guidance, hires, networks
-from app.api.dialects.a1111.controlnet import units
+from app.api.dialects.a1111.controlnet import image_prompts, units
 from app.api.dialects.a1111.hires import HiresFix
 from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
@@ -35,6 +35,7 @@ NAMES = {
     "mask.padding": "inpaint_full_res_padding",
     "adapters": "prompt",
     "controls": units.FIELD,
+    "image_prompts": units.FIELD,
     **hires.NAMES,
 }
 # Clients may send all options at once, and most change nothing here.
@@ -93,7 +94,7 @@ class TextToImage(HiresFix):
     @property
     def shown_maps(self) -> tuple[int, ...]:
         """Numbers of the controls whose maps the answer has."""
-        used = units.used_units(units.script_in(self.alwayson_scripts or {}))
+        used = units.map_units(units.script_in(self.alwayson_scripts or {}))
         return tuple(number for number, (_, unit) in enumerate(used) if unit.save_detected_map)
 
     def notes(self) -> tuple[str, ...]:
@@ -171,6 +172,7 @@ def to_native(
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
         "adapters": adapters or None,
         "controls": _controls(body, card) or None,
+        "image_prompts": _image_prompts(body, card, catalog) or None,
     }
     fields = {name: value for name, value in optional.items() if value is not None}
     number = body.batch_size * body.n_iter
@@ -182,6 +184,13 @@ def _controls(body: TextToImage, card: ModelCard) -> list[dict[str, Any]]:
     """The native controls of its units."""
     script = units.script_in(body.alwayson_scripts or {})
     return units.controls_of(script, body.steps or card.steps, body.first_picture)
+
+
+def _image_prompts(body: TextToImage, card: ModelCard, catalog: Catalog) -> list[dict[str, Any]]:
+    """The native image prompts of its units."""
+    script = units.script_in(body.alwayson_scripts or {})
+    steps = body.steps or card.steps
+    return image_prompts.image_prompts_of(script, catalog, steps, body.first_picture)
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:

@@ -60,22 +60,29 @@ async def _fields(request: Request, model: type[ImageEdit]) -> dict[str, Any]:
 
 
 def _lists(items: Iterable[tuple[str, str | UploadFile]]) -> dict[str, list[dict[str, Any]]]:
-    """The lists of objects, as the SDK writes them: ``adapters[][name]``, ``adapters[][weight]`` for each in turn.
+    """The lists of objects, as the SDK writes them: ``adapters[][name]`` of each object, then ``adapters[][weight]``.
 
     Raises:
-        InvalidRequestError: a field is a file.
+        InvalidRequestError: a field is a file, or is not given for each object: the form does not say for which.
     """
-    lists: dict[str, list[dict[str, Any]]] = {}
+    columns: dict[str, dict[str, list[str]]] = {}
     for name, value in items:
         if (found := _ITEM.fullmatch(name)) is None:
             continue
         if isinstance(value, UploadFile):
             raise InvalidRequestError("a field of a list takes no file: send it as base64", field=name)
-        entries = lists.setdefault(found["list"], [{}])
-        if found["field"] in entries[-1]:
-            entries.append({})
-        entries[-1][found["field"]] = value
-    return lists
+        columns.setdefault(found["list"], {}).setdefault(found["field"], []).append(value)
+    for name, fields in columns.items():
+        count = max(map(len, fields.values()))
+        if few := [field for field, values in fields.items() if len(values) < count]:
+            raise InvalidRequestError(
+                f"a form does not tell which of {count} {name} has which {few[0]}: give it for each",
+                field=name,
+            )
+    return {
+        name: [dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True)]
+        for name, fields in columns.items()
+    }
 
 
 def _named(items: Iterable[tuple[str, str | UploadFile]]) -> Iterator[tuple[str, str | UploadFile]]:

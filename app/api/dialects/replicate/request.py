@@ -23,7 +23,8 @@ from app.api.dialects.submission import native_request
 from app.api.pictures.formats import Format, address_end
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
-from jobs.requests.request import GenerateRequest, WebhookEvent
+from jobs.requests.delivery.webhook import WebhookEvent
+from jobs.requests.request import GenerateRequest
 from jobs.requests.start.mask import Mask
 from jobs.wire import AtMost, Wire
 

@@ -25,6 +25,7 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
         "height": 64,
         "steps": 25,
         "cfg_scale": 4.0,
+        "guidance_rescale": 0.0,
         "sampler": "ddim",
         "schedule": "default",
         "clip": "pocket-m",
@@ -57,6 +58,10 @@ def test_where_a_model_lies_on_the_disk_is_not_told(client: TestClient) -> None:
 
 def test_adapters_are_listed_without_their_files(client: TestClient) -> None:
     assert client.get("/v1/adapters").json() == {"data": []}
+
+
+def test_image_prompt_adapters_are_listed_without_their_files(client: TestClient) -> None:
+    assert client.get("/v1/image-prompts").json() == {"data": []}
 
 
 def test_textual_inversions_are_listed_without_their_files(client: TestClient) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from jobs.queue.queue import JobQueue
 from jobs.requests.request import ResolvedRequest
+from lodestar.cli.generation_options import request_of
 from tests.app.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("url")
@@ -57,6 +58,16 @@ def test_a_second_pass_and_variations_of_a_seed(run: Run, queue: JobQueue) -> No
     assert request.variation.strength == 0.3
 
 
+def test_pictures_are_prompts(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (64, 64), "white").save("pear.png")
+    asked = request_of({"prompt": "a fox", "image_prompt": ["pear.png=0.7", "01ab/0"]})
+    first, second = asked.image_prompts
+    assert (first.image.data[:4], first.weight) == (b"\x89PNG", 0.7)
+    assert (second.image, second.weight) == ("01ab/0", None)
+    assert run("generate", "a fox", "--image-prompt", "pear.png") == 1
+    assert "no adapter that tells model 'pocket' of pictures" in capsys.readouterr().err
+
+
 def test_any_field_can_be_set(run: Run, queue: JobQueue) -> None:
     sets = ("--set", "guidance.end=0.8", "--set", "priority=high", "--set", "guidance.preset=fast")
     request = submitted(run, queue, "a fox", *sets)
@@ -96,6 +107,7 @@ def test_a_request_comes_from_a_pipe(run: Run, queue: JobQueue, monkeypatch: pyt
         ),
         (("a fox", "--best-of", "2", "--keep", "3"), "select"),
         (("a fox", "--no-guide", "--set", "guidance.end=0.8"), "--no-guide contradicts"),
+        (("a fox", "--image-prompt", "01ab/0=3"), "image_prompts.0.weight: Input should be less than"),
         (("--request", "missing.json"), "missing.json cannot be read"),
         (("--request", "list.json"), "list.json holds no JSON object"),
     ],

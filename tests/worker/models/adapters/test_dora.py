@@ -7,6 +7,7 @@ from jobs.errors import InvalidRequestError, ModelUnavailableError
 from tests.worker.models.adapters.test_mixtures import SETS, outputs_of, rows_of
 from tests.worker.models.adapters.test_pipeline import ask
 from worker.aesthetics.fitting import Fitting
+from worker.models.families.text_encoder import last_states
 from worker.models.registry import ModelRegistry
 from worker.rows import AdapterUse
 
@@ -51,7 +52,9 @@ def test_personalization_tunes_the_encoder_with_it(adapted: ModelRegistry) -> No
     changes = model.adaptations.changes("text_encoder", uses, adapted.adapter)
     tokens = torch.tensor([[2046, 5, 6, 2047]])
     encoder = model.networks[0]
-    tuned = Fitting(encoder, torch.eye(32), tokens, torch.ones(32), steps=0, lr=0.1, changes=changes).states()
+    tuned = Fitting(
+        encoder, torch.eye(32), tokens, torch.ones(32), steps=0, lr=0.1, read=last_states, changes=changes
+    ).states()
     mixture = model.adaptations.of_all("text_encoder", uses, adapted.adapter)
     assert mixture is not None
     assert torch.allclose(tuned, model.adaptations.run("text_encoder", mixture, tokens)[0], atol=1e-5)

@@ -13,7 +13,7 @@ from jobs.errors import ModelUnavailableError
 from tests.worker.models.adapters import writing
 from worker.models.adapters.factors import Adapter, Factors
 from worker.models.adapters.files import MAX_RANK, Scaling
-from worker.models.adapters.fitting import fitted
+from worker.models.adapters.fitting import fitted, require_parts
 from worker.models.adapters.loading import load_adapter
 from worker.models.device import Device
 from worker.models.loading.digests import Digests
@@ -126,7 +126,6 @@ def test_three_factors_of_a_convolution_make_two(tmp_path: Path) -> None:
         ({**FACTORS, "lora_unet_a.dora_scale": (1, 4)}, "magnitudes of inputs, which are not served"),
         ({**FACTORS, "lora_unet_a.lora_magnitude_vector": (4,)}, "are .4.: 3 positive numbers are due"),
         ({"transformer.a.lora_A.weight": (2, 4)}, "of a transformer"),
-        ({"lora_te2_a.lora_down.weight": (2, 4)}, "SDXL"),
         ({"model.weight": (2, 4)}, "not a LoRA: it has model.weight"),
         ({}, "it is empty"),
     ],
@@ -168,6 +167,13 @@ def made(shapes: dict[str, tuple[int, int]]) -> Adapter:
         }
     }
     return Adapter("a", "0", parts)
+
+
+def test_an_adapter_of_a_network_that_a_model_lacks_is_refused_by_its_name() -> None:
+    second = Adapter("a", "0", {"text_encoder_2": {"q": Factors(torch.ones(2, 4), torch.ones(4, 2))}})
+    with pytest.raises(ModelUnavailableError, match="it changes text_encoder_2, which this model lacks"):
+        require_parts(second, {"unet", "text_encoder"})
+    require_parts(second, {"unet", "text_encoder", "text_encoder_2"})
 
 
 class Network(nn.Module):

@@ -14,6 +14,7 @@ from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
 from worker.models.adapters.mixture import STACKED_RANK
+from worker.models.families.text_encoder import last_states
 from worker.models.registry import ModelRegistry
 from worker.rows import AdapterUse, Row
 from worker.sampling.inputs import SamplerInputs
@@ -149,7 +150,10 @@ def test_personalization_tunes_the_encoder_with_its_adapters(adapted: ModelRegis
     encoder, uses = model.networks[0], (AdapterUse("all", 1.0), AdapterUse("attention", 0.5))
     changes = model.adaptations.changes("text_encoder", uses, adapted.adapter)
     projection, tokens, direction = torch.eye(32), torch.tensor([[2046, 5, 6, 2047]]), torch.ones(32)
-    tuned = Fitting(encoder, projection, tokens, direction, steps=0, lr=0.1, changes=changes).states()
+    fitting = Fitting(
+        encoder, projection, tokens, direction, steps=0, lr=0.1, read=last_states, changes=changes
+    )
+    tuned = fitting.states()
     mixture = model.adaptations.of_all("text_encoder", uses, adapted.adapter)
     assert mixture is not None
     expected = model.adaptations.run("text_encoder", mixture, tokens)[0]

@@ -1,7 +1,7 @@
 """Writes adapters of random numbers in the formats that trainers write."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def draw(
         part: {
             name: _drawn(layer, rank, size, rng)
             for name, layer in changeable(network).items()
-            if only in name and "embeddings" not in name
+            if only in name and "embeddings" not in name and name != "text_projection"
         }
         for part, network in networks.items()
     }
@@ -67,13 +67,19 @@ def _decomposed(drawn: Drawn, layer: nn.Module, rng: torch.Generator) -> Drawn:
     return Drawn(drawn.down, drawn.up, norms * (1 + 0.3 * torch.rand(len(norms), generator=rng)))
 
 
-def kohya(draft: Draft, file: Path) -> Path:
-    """As Kohya's scripts write it."""
-    beginnings = {"unet": "lora_unet_", "text_encoder": "lora_te_text_model_"}
+def kohya(draft: Draft, file: Path, unet_name: Callable[[str], str] = str) -> Path:
+    """As Kohya's scripts write it; ``unet_name`` gives the name of a UNet's layer."""
+    first = "lora_te1_" if "text_encoder_2" in draft else "lora_te_"
+    beginnings = {
+        "unet": "lora_unet_",
+        "text_encoder": f"{first}text_model_",
+        "text_encoder_2": "lora_te2_text_model_",
+    }
     tensors = {}
     for part, layers in draft.items():
         for name, its in layers.items():
-            key = beginnings[part] + name.removeprefix("text_model.").replace(".", "_")
+            written = unet_name(name) if part == "unet" else name.removeprefix("text_model.")
+            key = beginnings[part] + written.replace(".", "_")
             tensors[f"{key}.lora_down.weight"], tensors[f"{key}.lora_up.weight"] = its.down, its.up
             tensors[f"{key}.alpha"] = torch.tensor(ALPHA)
             if its.magnitude is not None:

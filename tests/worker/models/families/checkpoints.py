@@ -17,6 +17,8 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
     UNet2DModel,
@@ -27,6 +29,7 @@ from tests.worker.models.variants import POCKET
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 
 WIDTH = 32  # of the text encoder's states
+SECOND_WIDTH, POOLED = 48, 40  # of SDXL's second one: of its states, and of its pooled ones
 NOTHING: dict[str, Any] = {
     "safety_checker": None,
     "feature_extractor": None,
@@ -34,8 +37,8 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def tokenizer() -> CLIPTokenizer:
-    return CLIPTokenizer.from_pretrained(POCKET / "tokenizer", model_max_length=77)
+def tokenizer(**fields: Any) -> CLIPTokenizer:
+    return CLIPTokenizer.from_pretrained(POCKET / "tokenizer", **{"model_max_length": 77, **fields})
 
 
 def text_config(**fields: Any) -> CLIPTextConfig:
@@ -105,22 +108,61 @@ def instruct_pix2pix() -> Any:
     return StableDiffusionInstructPix2PixPipeline(**parts(unet(in_channels=8), ddim()))
 
 
-def stable_diffusion_xl() -> Any:
-    network = unet(
-        cross_attention_dim=2 * WIDTH,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=6 * 8 + WIDTH,
+def xl_unet(**fields: Any) -> UNet2DConditionModel:
+    """A UNet of SDXL's kind, which is told a pooled text and six sizes."""
+    shape = {
+        "cross_attention_dim": WIDTH + SECOND_WIDTH,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 6 * 8 + POOLED,
+        "transformer_layers_per_block": (1, 2),
+        "attention_head_dim": (2, 4),
+        "use_linear_projection": True,
+    }
+    return unet(**{**shape, **fields})
+
+
+def xl_parts(
+    *, first: CLIPTextModel | None = None, length: int = 77, layers: int = 2, **fields: Any
+) -> dict[str, Any]:
+    """The parts of an SDXL.
+
+    Args:
+        first: its first text encoder.
+        length: tokens that both encoders read.
+        layers: of the second one.
+        fields: of the UNet.
+    """
+    shape = {"hidden_size": SECOND_WIDTH, "projection_dim": POOLED, "num_hidden_layers": layers}
+    first = first or CLIPTextModel(text_config(max_position_embeddings=length))
+    second = text_config(max_position_embeddings=length, hidden_act="gelu", **shape)
+    return {
+        "vae": vae(),
+        "text_encoder": first,
+        "text_encoder_2": CLIPTextModelWithProjection(second),
+        "tokenizer": tokenizer(model_max_length=length),
+        "tokenizer_2": tokenizer(model_max_length=length, pad_token="!"),
+        "unet": xl_unet(**{"cross_attention_dim": first.config.hidden_size + SECOND_WIDTH, **fields}),
+        "scheduler": EulerDiscreteScheduler.from_config(STABLE_DIFFUSION | {"prediction_type": "epsilon"}),
+    }
+
+
+def stable_diffusion_xl(**options: Any) -> Any:
+    """One whose empty negative prompts are zeros; options as for ``xl_parts``."""
+    return StableDiffusionXLPipeline(**xl_parts(**options))
+
+
+def stable_diffusion_xl_refiner(**options: Any) -> Any:
+    """A refiner, whose UNet reads the second encoder's states and five numbers; options as for ``xl_parts``."""
+    told = {"cross_attention_dim": SECOND_WIDTH, "projection_class_embeddings_input_dim": 5 * 8 + POOLED}
+    parts = {**xl_parts(**told, **options), "text_encoder": None, "tokenizer": None}
+    return StableDiffusionXLImg2ImgPipeline(
+        **parts, requires_aesthetics_score=True, force_zeros_for_empty_prompt=False
     )
-    return StableDiffusionXLPipeline(
-        vae=vae(),
-        text_encoder=CLIPTextModel(text_config()),
-        text_encoder_2=CLIPTextModelWithProjection(text_config(projection_dim=WIDTH)),
-        tokenizer=tokenizer(),
-        tokenizer_2=tokenizer(),
-        unet=network,
-        scheduler=EulerDiscreteScheduler.from_config(STABLE_DIFFUSION),
-    )
+
+
+def stable_diffusion_xl_inpainting() -> Any:
+    return StableDiffusionXLInpaintPipeline(**xl_parts(in_channels=9))
 
 
 def flux() -> Any:

@@ -1,4 +1,4 @@
-"""What a further family needs: rows with more than a text, of models that the service does not serve yet."""
+"""Rows with more than a text: what families need of them, also one that the service does not serve yet."""
 
 from typing import Any
 
@@ -7,30 +7,17 @@ import torch
 from torch import Tensor
 
 from tests.worker.models.families import checkpoints
-from tests.worker.models.families.checkpoints import WIDTH
+from tests.worker.models.families.checkpoints import POOLED, SECOND_WIDTH, WIDTH
 from worker.facts import RowSpec
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
-from worker.models.rows import RowBatch, blank
+from worker.models.families.stable_diffusion_xl import ZERO_FOR_NOTHING, StableDiffusionXL
+from worker.models.rows import blank
 from worker.rows import Row
 from worker.settings import WorkerSettings
 
 CPU = Device(WorkerSettings(device="cpu", dtype="fp32"))
 TIMES = torch.tensor([3, 500])
-SIZES = 6
-
-
-class Xl(StableDiffusion):
-    """A family that tells its UNet a vector besides: a pooled text and six sizes."""
-
-    def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
-        assert rows.vector is not None
-        pooled, sizes = rows.vector.split([WIDTH, SIZES], dim=1)
-        told = {"text_embeds": pooled, "time_ids": sizes}
-        output: Tensor = self._unet(
-            latents, timesteps, rows.context, added_cond_kwargs=told, return_dict=False
-        )[0]
-        return output
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -90,12 +77,16 @@ def test_gradients_are_pulled_back_to_the_latents_alone(editor: StableDiffusion)
 def test_a_vector_reaches_the_network_row_by_row() -> None:
     torch.manual_seed(0)
     stock = checkpoints.stable_diffusion_xl()
-    model, x = Xl(stock.components, CPU), normal(2, 4, 16, 16)
-    contexts, vectors = normal(2, 77, 2 * WIDTH, seed=1), normal(2, WIDTH + SIZES, seed=2)
+    model = StableDiffusionXL({**stock.components, ZERO_FOR_NOTHING: True}, CPU)
+    x, sizes = normal(2, 4, 16, 16), torch.tensor([[512.0, 384, 7, 9, 1024, 1000], [8, 9, 0, 0, 64, 48]])
+    contexts, vectors = (
+        normal(2, 77, WIDTH + SECOND_WIDTH, seed=1),
+        torch.cat([normal(2, POOLED, seed=2), sizes], 1),
+    )
     pictures = [
         (Row(context[None], vector=vector[None]),) for context, vector in zip(contexts, vectors, strict=True)
     ]
-    told = {"text_embeds": vectors[:, :WIDTH], "time_ids": vectors[:, WIDTH:]}
+    told = {"text_embeds": vectors[:, :POOLED], "time_ids": sizes}
     expected = stock.unet(x, TIMES, contexts, added_cond_kwargs=told)[0]
     assert torch.allclose(model.predict(x, TIMES, model.rows(pictures)), expected, atol=1e-5)
 

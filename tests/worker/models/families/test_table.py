@@ -11,16 +11,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.loading.single_file import write_single_file
+from jobs.requests.conditions.families import FamilyName
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import written
 from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import load
+from worker.models.families.denoiser import Denoiser
 from worker.models.families.stable_diffusion import StableDiffusion
+from worker.models.families.stable_diffusion_xl import StableDiffusionXL
+from worker.models.families.stable_diffusion_xl_refiner import StableDiffusionXLRefiner
 from worker.models.families.table import FAMILIES, served
 from worker.rows import Row
 
 REFUSED = [
-    (checkpoints.stable_diffusion_xl, "it is a StableDiffusionXLPipeline"),
     (checkpoints.flux, "it is a FluxPipeline"),
     (checkpoints.instruct_pix2pix, "it is a StableDiffusionInstructPix2PixPipeline"),
     (checkpoints.pixels, "it is a DDPMPipeline"),
@@ -56,12 +59,31 @@ def test_one_network_in_a_folder_is_named(tmp_path: Path) -> None:
     assert "no model_index.json, and it is a UNet2DModel alone" in refusal(folder / "unet")
 
 
+MADE: dict[FamilyName, tuple[Callable[[], Any], type[Denoiser]]] = {
+    FamilyName.SD: (checkpoints.stable_diffusion, StableDiffusion),
+    FamilyName.SDXL: (checkpoints.stable_diffusion_xl, StableDiffusionXL),
+    FamilyName.SDXL_REFINER: (checkpoints.stable_diffusion_xl_refiner, StableDiffusionXLRefiner),
+}
+
+
 @pytest.mark.parametrize("pipeline", FAMILIES)
 def test_every_class_of_the_table_is_served(pipeline: str, tmp_path: Path) -> None:
-    folder = written(checkpoints.stable_diffusion, tmp_path / "m")
+    family = FAMILIES[pipeline].id
+    make, denoiser = MADE[family]
+    folder = written(make, tmp_path / "m")
     index = folder / "model_index.json"
     index.write_text(json.dumps(json.loads(index.read_text()) | {"_class_name": pipeline}))
-    assert isinstance(load(folder), StableDiffusion)
+    assert isinstance(load(folder, family=family), denoiser)
+
+
+@pytest.mark.parametrize("family", FamilyName)
+def test_a_checkpoint_of_another_family_than_the_catalog_says_is_refused_before_its_weights(
+    family: FamilyName, tmp_path: Path
+) -> None:
+    other = next(each for each in FamilyName if each is not family)
+    folder = written(MADE[family][0], tmp_path / "m")
+    spoil_weights(folder)
+    assert f"the catalog says {other}: write family = '{family}' there" in refusal(folder, family=other)
 
 
 def as_one_file(make: Callable[[], Any], tmp_path: Path) -> Path:
@@ -114,12 +136,12 @@ def test_an_inpainting_file_under_the_configuration_of_a_plain_model_is_refused(
         (
             "conditioner.embedders.1.model.transformer.resblocks.9.mlp.c_proj.bias",
             [1280],
-            "it is a StableDiffusionXLPipeline",
+            "the file holds no text encoder: none of its keys begins with conditioner.embedders.0.transformer.",
         ),
         (
             "conditioner.embedders.0.model.transformer.resblocks.9.mlp.c_proj.bias",
             [1280],
-            "it is a StableDiffusionXLImg2ImgPipeline",
+            "the file holds no UNet: none of its keys begins with model.diffusion_model.",
         ),
         ("double_blocks.0.img_attn.norm.key_norm.scale", [128], "it is a FluxPipeline"),
         (
@@ -167,7 +189,7 @@ def bytes_read() -> int:
 def test_a_file_under_the_configuration_of_another_family_is_refused(tmp_path: Path) -> None:
     file = as_one_file(checkpoints.stable_diffusion, tmp_path)
     xl = written(checkpoints.stable_diffusion_xl, tmp_path / "xl")
-    assert "it is a StableDiffusionXLPipeline" in refusal(file, config=xl)
+    assert "it is of Stable Diffusion 1.x and 2.x, and xl, its config, is not" in refusal(file, config=xl)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

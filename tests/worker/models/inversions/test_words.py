@@ -16,8 +16,10 @@ from worker.calls import EncodeText
 from worker.engine.runner import Runner
 from worker.models.chunks import Chunker
 from worker.models.families.stable_diffusion import StableDiffusion
+from worker.models.families.text_encoder import last_states
 from worker.models.inversions.vocabulary import Vocabulary
 from worker.models.registry import ModelRegistry
+from worker.rows import TextStates
 
 LENGTH = 77
 
@@ -31,7 +33,7 @@ def model(inverted: ModelRegistry) -> StableDiffusion:
 
 @pytest.fixture(scope="module")
 def vocabulary(model: StableDiffusion) -> Vocabulary:
-    return model._vocabulary
+    return model._encoders[0].vocabulary
 
 
 def learned(vocabulary: Vocabulary, text: str) -> list[tuple[int, ...]]:
@@ -40,8 +42,8 @@ def learned(vocabulary: Vocabulary, text: str) -> list[tuple[int, ...]]:
 
 
 def encoded(model: StableDiffusion, text: str, syntax: PromptSyntax) -> Tensor:
-    (context,) = model.encode([branches(text, syntax, LongPrompt.CHUNK, 10)[0].at(0)])
-    return context
+    (states,) = model.encode([branches(text, syntax, LongPrompt.CHUNK, 10)[0].at(0)])
+    return states.context
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,7 @@ def test_the_vectors_of_a_word_stay_in_one_window(before: int, vocabulary: Vocab
 
 def test_a_window_is_cut_before_a_word_that_goes_on(model: StableDiffusion) -> None:
     whole, cut = (
-        model.encode([Wording(plain(text).parts, long_prompt=LongPrompt.CUT)])[0]
+        model.encode([Wording(plain(text).parts, long_prompt=LongPrompt.CUT)])[0].context
         for text in ("a " * 73, "a " * 73 + "<cat-toy>")
     )
     assert torch.equal(whole, cut)
@@ -112,7 +114,7 @@ def test_the_text_encoder_stays_as_it_is(inverted: ModelRegistry, model: StableD
     assert before.keys() == after.keys()
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
     assert kinds == [type(module) for module in encoder.modules()]
-    own = {tensor.data_ptr() for tensor in model._reader.parameters()}
+    own = {tensor.data_ptr() for tensor in model._encoders[0].reader.parameters()}
     assert own == {tensor.data_ptr() for tensor in encoder.parameters()}
 
 
@@ -143,13 +145,17 @@ def test_a_text_is_as_long_as_its_vectors(model: StableDiffusion) -> None:
 
 def test_personalization_reads_words_too(model: StableDiffusion) -> None:
     tokens, direction = model.personalizer._windows("a photo of <cat-toy>"), torch.ones(32)
-    fitting = Fitting(model._reader, torch.eye(32), tokens, direction, steps=2, lr=0.01)
+    fitting = Fitting(
+        model._encoders[0].reader, torch.eye(32), tokens, direction, steps=2, lr=0.01, read=last_states
+    )
     assert torch.allclose(fitting.states(), model.encode_texts(["a photo of <cat-toy>"]), atol=1e-5)
     before = fitting.states()
     fitting.advance(60)
     assert not torch.allclose(fitting.states(), before, atol=1e-4)
     # The place whose state stands for the whole text is its end, as without the word.
-    assert int(tokens.argmax()) == tokens[0].tolist().index(model._vocabulary.tokenizer.eos_token_id)
+    assert int(tokens.argmax()) == tokens[0].tolist().index(
+        model._encoders[0].vocabulary.tokenizer.eos_token_id
+    )
 
 
 def test_a_word_that_cannot_be_used_fails_its_own_job_alone(inverted: ModelRegistry) -> None:
@@ -159,11 +165,11 @@ def test_a_word_that_cannot_be_used_fails_its_own_job_alone(inverted: ModelRegis
     )
     assert isinstance(bad, ModelUnavailableError)
     assert "'wide' cannot be used with 'tiny': its vectors have 768 numbers" in bad.message
-    assert isinstance(good, Tensor)
-    assert isinstance(other, Tensor)
+    assert isinstance(good, TextStates)
+    assert isinstance(other, TextStates)
 
 
 def test_one_for_any_model_is_not_read_where_it_does_not_fit(inverted: ModelRegistry) -> None:
     unlearned: Any = inverted.diffusion("unlearned")
-    assert unlearned._vocabulary.vectors is None
-    assert learned(unlearned._vocabulary, "for-any") == []
+    assert unlearned._encoders[0].vocabulary.vectors is None
+    assert learned(unlearned._encoders[0].vocabulary, "for-any") == []

@@ -1,6 +1,7 @@
 """The rows of a run, from prompts in every syntax."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,16 +10,20 @@ from jobs.errors import InvalidRequestError
 from jobs.prompts.prompt import EMPTY, Wording
 from jobs.requests.request import ResolvedRequest
 from worker.calls import EncodeText
+from worker.facts import RowSpec
+from worker.rows import TextStates
 from worker.sampling.conditions.conditioning import Conditions, condition
 from worker.sampling.inputs import SamplerInputs
 
 Ask = Callable[..., ResolvedRequest]
+PLAIN = RowSpec(context_length=4, context_width=2)
+ZEROING = replace(PLAIN, is_zero_for_nothing=True)
 
 
-def conditions(request: ResolvedRequest) -> tuple[Conditions, dict[Wording, float]]:
+def conditions(request: ResolvedRequest, spec: RowSpec = PLAIN) -> tuple[Conditions, dict[Wording, float]]:
     """The conditions of a request, and the value that fills the context of each wording."""
     values: dict[Wording, float] = {}
-    generator = condition(request, SamplerInputs("pocket-m"))
+    generator = condition(request, spec, SamplerInputs("pocket-m"))
     try:
         call = next(generator)
         while True:
@@ -26,7 +31,8 @@ def conditions(request: ResolvedRequest) -> tuple[Conditions, dict[Wording, floa
             assert call.wording not in values, "a wording is encoded once"
             values[call.wording] = float(len(values) + 1)
             windows = 1 + len(call.wording.text) // 200
-            call = generator.send(torch.full((1, 4 * windows, 2), values[call.wording]))
+            context = torch.full((1, 4 * windows, 2), values[call.wording])
+            call = generator.send(TextStates(context, context[:, 0]))
     except StopIteration as end:
         return end.value, values
 
@@ -68,6 +74,21 @@ def test_all_contexts_of_a_run_have_one_length(ask: Ask) -> None:
     shapes = {row.context.shape for step in range(10) for row in found.at(step)}
     assert shapes == {(1, 12, 2)}
     assert float(found.at(0)[0].context[0, -1, 0]) == values[EMPTY]
+
+
+def test_an_empty_negative_prompt_is_zeros_where_a_model_was_trained_so(ask: Ask) -> None:
+    long = "word " * 90
+    for prompt in ("", long):
+        found, _ = conditions(ask(prompt=prompt, prompt_syntax="a1111"), ZEROING)
+        text, nothing = found.at(0)
+        assert nothing.context.shape == text.context.shape
+        assert nothing.vector is not None
+        assert not bool(nothing.context.any() or nothing.vector.any())
+        assert text.vector is not None
+        assert bool(text.context.all() and text.vector.all())
+    for fields in ({"negative_prompt": "grey"}, {"cfg_scale": 1}):
+        found, _ = conditions(ask(prompt="", **fields), ZEROING)
+        assert all(bool(row.context.all()) for row in found.at(0))
 
 
 @pytest.mark.parametrize(

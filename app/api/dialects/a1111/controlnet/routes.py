@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import ConfigDict
 
 from app.api.access.caller import caller_of
 from app.api.access.keys.needs import needs, needs_key
+from app.api.dialects.a1111.controlnet import image_prompts
 from app.api.dialects.a1111.controlnet.modules import BY_DEFAULT, MODULES, map_fields
 from app.api.dialects.left_out import LeavesOut
 from app.api.intake.intake import IntakeRoute
@@ -18,6 +20,7 @@ from app.api.pictures.sources import Source, find_source
 from app.api.pictures.uploads import unpacked
 from app.api.services import TheServices
 from jobs.callers.scopes import Scope
+from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.pictures.maps.detection import Size, map_of
 from jobs.pictures.reader import Kept, read_picture, to_png
@@ -61,29 +64,39 @@ class ToDetect(LeavesOut):
 @router.get("/model_list")
 @needs_key
 def list_models(services: TheServices) -> dict[str, list[str]]:
-    """The ControlNets of the catalog."""
-    return {"model_list": [card.id for card in services.catalog.controls]}
+    """The ControlNets of the catalog, and its adapters for image prompts."""
+    return {"model_list": _models(services.catalog)}
 
 
 @router.get("/module_list")
 @needs_key
 def list_modules() -> dict[str, list[str]]:
-    """What makes maps, by the extension's names."""
-    return {"module_list": list(MODULES)}
+    """What makes maps, and what tells of pictures, by the extension's names."""
+    return {"module_list": [*MODULES, *image_prompts.MODULES]}
 
 
 @router.get("/control_types")
 @needs_key
 def list_types(services: TheServices) -> dict[str, Any]:
-    """One type: every module goes with every ControlNet."""
-    controls = [card.id for card in services.catalog.controls]
-    everything = {
-        "module_list": list(MODULES),
-        "model_list": ["None", *controls],
-        "default_option": "none",
-        "default_model": controls[0] if controls else "None",
+    """All together: every module of maps goes with every ControlNet. And image prompts by themselves."""
+    catalog, modules = services.catalog, [*MODULES, *image_prompts.MODULES]
+    types = {"All": _type(modules, _models(catalog))}
+    if catalog.image_prompts:
+        types["IP-Adapter"] = _type(image_prompts.MODULES, [card.id for card in catalog.image_prompts])
+    return {"control_types": types}
+
+
+def _models(catalog: Catalog) -> list[str]:
+    return [card.id for card in (*catalog.controls, *catalog.image_prompts)]
+
+
+def _type(modules: Sequence[str], models: Sequence[str]) -> dict[str, Any]:
+    return {
+        "module_list": list(modules),
+        "model_list": ["None", *models],
+        "default_option": modules[0],
+        "default_model": models[0] if models else "None",
     }
-    return {"control_types": {"All": everything}}
 
 
 @router.get("/version")

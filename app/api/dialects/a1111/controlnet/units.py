@@ -36,6 +36,7 @@ _FITS: dict[int | str, Fit] = {
     "outer fit (shrink to fit)": Fit.PAD,
     "envelope (outer fit)": Fit.PAD,
 }
+_IMAGE_PROMPT = "ip-adapter"  # what the modules of units begin with whose picture is no map
 # Fields of a unit that would change the picture, by the values with which they do not.
 _UNSERVED: dict[str, tuple[Any, ...]] = {
     "advanced_weighting": (),
@@ -89,6 +90,43 @@ class Unit(LeavesOut):
         return self.enabled is not False and (self.picture is not None or bool(self.enabled))
 
     @property
+    def is_image_prompt(self) -> bool:
+        """Whether the model is told of its picture, which is no map then."""
+        return self.module.lower().strip().startswith(_IMAGE_PROMPT)
+
+    @property
+    def model_name(self) -> str:
+        """Of its model, without the hash that lists show behind it."""
+        return self.model.partition(" [")[0].strip()
+
+    def counted(self, field: str, steps: int, picture: str | None) -> dict[str, Any]:
+        """The native fields that controls and image prompts have in common.
+
+        Args:
+            field: of the unit.
+            steps: of the run.
+            picture: for a unit without one.
+
+        Raises:
+            InvalidRequestError: there is no picture.
+            NotSupportedError: it has one as a pickle.
+        """
+        if self.ipadapter_input is not None:
+            raise NotSupportedError(
+                "ipadapter_input is a pickle, which can run code", field=f"{field}.ipadapter_input"
+            )
+        image = self.picture or picture
+        if image is None:
+            raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
+        end = self.guidance_end if self.guidance_end is not None else self.guidance
+        return {
+            "image": image,
+            "weight": self.weight,
+            "start": self.guidance_start,
+            "end": _end(1.0 if end is None else end, steps),
+        }
+
+    @property
     def unserved(self) -> list[str]:
         """Names of its fields that have no effect here, and would have one there."""
         values = {name: getattr(self, name) for name in _UNSERVED}
@@ -115,7 +153,7 @@ def controls_of(script: Any, steps: int, picture: str | None = None) -> list[dic
         InvalidRequestError: a unit cannot be read or has no picture; or there are too many.
         NotSupportedError: its map would need a network.
     """
-    used = used_units(script)
+    used = map_units(script)
     if len(used) > MAX_CONTROLS:
         raise InvalidRequestError(f"{len(used)} units are on, and {MAX_CONTROLS} may be", field=FIELD)
     return [_control(unit, f"{FIELD}.{number}", steps, picture) for number, unit in used]
@@ -128,6 +166,11 @@ def used_units(script: Any) -> list[tuple[int, Unit]]:
         InvalidRequestError: one cannot be read.
     """
     return [(number, unit) for number, unit in enumerate(_units(script)) if unit.is_used]
+
+
+def map_units(script: Any) -> list[tuple[int, Unit]]:
+    """Those of them whose pictures are maps, or become maps; raises as ``used_units``."""
+    return [(number, unit) for number, unit in used_units(script) if not unit.is_image_prompt]
 
 
 def notes_of(scripts: dict[str, Any]) -> tuple[str, ...]:
@@ -161,21 +204,10 @@ def _units(script: Any) -> tuple[Unit, ...]:
 
 
 def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[str, Any]:
-    if unit.ipadapter_input is not None:
-        raise NotSupportedError(
-            "ipadapter_input is a pickle, which can run code", field=f"{field}.ipadapter_input"
-        )
-    image = unit.picture or picture
-    if image is None:
-        raise InvalidRequestError("the unit has no picture", field=f"{field}.image")
-    end = unit.guidance_end if unit.guidance_end is not None else unit.guidance
     resolution = BY_DEFAULT if unit.pixel_perfect else unit.processor_res
     return {
-        "model": unit.model.partition(" [")[0].strip(),
-        "image": image,
-        "weight": unit.weight,
-        "start": unit.guidance_start,
-        "end": _end(1.0 if end is None else end, steps),
+        **unit.counted(field, steps, picture),
+        "model": unit.model_name,
         "mode": _chosen(_MODES, unit.control_mode, f"{field}.control_mode"),
         "fit": _chosen(_FITS, unit.resize_mode, f"{field}.resize_mode"),
         **map_fields(unit.module, (unit.threshold_a, unit.threshold_b), resolution, f"{field}.module"),

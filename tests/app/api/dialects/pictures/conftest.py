@@ -26,6 +26,10 @@ base = ["pocket"]
 [controls.edges]
 path = "{tmp_path / "edges"}"
 preprocess = "canny"
+
+[image_prompts.look]
+path = "{tmp_path / "ip-adapter_sd15.safetensors"}"
+clip = "pocket-s"
 """
     file = tmp_path / "models.toml"
     file.write_text(text.replace('"models/', f'"{folder}/models/') + added)

@@ -133,9 +133,26 @@ def test_a_unit_of_img2img_without_a_picture_reads_the_one_that_is_given(
     assert request.controls[0].image == request.init.image
 
 
+@pytest.mark.parametrize("name", ["look", "ip-adapter_sd15 [6a3f6166]", "None"])
+def test_a_unit_of_an_ip_adapter_is_an_image_prompt(
+    client: webuiapi.WebUIApi, working: None, first_job: FirstJob, name: str
+) -> None:
+    unit = webuiapi.ControlNetUnit(
+        image=scene(48, 32), model=name, module="ip-adapter_clip_sd15", weight=0.7, guidance_end=0.45
+    )
+    client.txt2img(**ASKED, controlnet_units=[unit])
+    request = first_job().generation
+    assert request.controls == ()
+    (prompt,) = request.image_prompts
+    assert (prompt.adapter, prompt.weight, prompt.start, prompt.end) == ("look", 0.7, 0, 0.5)
+    assert prompt.image.digest is not None
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
+        ({"module": "ip-adapter_face_id", "image": "x"}, "needs a network that recognises faces"),
+        ({"module": "ip-adapter-auto", "enabled": True}, "has no picture"),
         ({"module": "depth_midas", "image": "x"}, "needs a network of its own"),
         ({"enabled": True}, "has no picture"),
         ({"image": "x", "weight": 3}, "less than or equal to 2"),
@@ -230,8 +247,8 @@ def test_what_has_no_map_is_refused(
 
 
 def test_what_the_clients_interface_asks_first_is_answered(client: webuiapi.WebUIApi) -> None:
-    assert client.controlnet_model_list() == ["edges"]
-    assert "canny" in client.controlnet_module_list()
+    assert client.controlnet_model_list() == ["edges", "look"]
+    assert {"canny", "ip-adapter-auto"} <= set(client.controlnet_module_list())
     assert client.controlnet_version() == 3
 
 

@@ -221,8 +221,17 @@ def test_openais_sdk_sends_native_fields_beside_its_own(
 def test_openais_sdk_sends_them_beside_the_files_of_an_edit(
     sdk: openai.OpenAI, working: None, first_job: FirstJob
 ) -> None:
-    body = {"adapters": [{"name": "ink", "weight": 0.8}], "strength": 0.5}
+    body = {"adapters": [{"name": "ink", "weight": 0.8}, {"name": "blob", "weight": -1}], "strength": 0.5}
     sdk.images.edit(image=("a.png", picture()), prompt="a fox", model="pocket", extra_body=body)
     request = first_job().generation
-    assert [(each.name, each.weight) for each in request.adapters] == [("ink", 0.8)]
+    assert [(each.name, each.weight) for each in request.adapters] == [("ink", 0.8), ("blob", -1)]
     assert request.init is not None
+
+
+def test_a_form_that_does_not_tell_whose_a_field_is_is_refused(sdk: openai.OpenAI) -> None:
+    # The SDK writes all names first, and then the only weight.
+    body = {"adapters": [{"name": "ink"}, {"name": "blob", "weight": 0.8}]}
+    with pytest.raises(
+        openai.BadRequestError, match="which of 2 adapters has which weight: give it for each"
+    ):
+        sdk.images.edit(image=("a.png", picture()), prompt="a fox", model="pocket", extra_body=body)

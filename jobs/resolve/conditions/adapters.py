@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from jobs.catalog.catalog import Catalog, ModelCard
-from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.adapters import Adapter, AdapterKind, ResolvedAdapter
+from jobs.resolve.conditions.made_for import made_for
+from jobs.resolve.conditions.windows import require_a_step
 
 
 def resolve_adapters(
@@ -34,26 +36,13 @@ def resolve_adapters(
             raise InvalidRequestError(
                 f"the adapter {adapter.name!r} is a DoRA, and a request has it alone", field=f"{field}.name"
             )
-        if not any(resolved[-1].is_active(step, steps) for step in range(steps)):
-            raise InvalidRequestError(
-                f"no step of {steps} lies between {adapter.start:g} and {adapter.end:g} of the run",
-                field=f"{field}.end" if adapter.start == 0 else f"{field}.start",
-            )
+        require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
 
 
 def _resolved(asked: Adapter, field: str, card: ModelCard, catalog: Catalog) -> ResolvedAdapter:
-    try:
-        known = catalog.adapter(asked.name)
-    except UnknownModelError as error:
-        raise InvalidRequestError(error.message, field=f"{field}.name") from error
-    if not known.fits(card.names):
-        fitting = ", ".join(each.id for each in catalog.adapters_of(card)) or "none"
-        raise InvalidRequestError(
-            f"the adapter {known.id!r} is made for {', '.join(known.base)}, not for model {card.id!r}; "
-            f"made for that: {fitting}",
-            field=f"{field}.name",
-        )
+    fitting = catalog.adapters_of(card)
+    known = made_for(card, catalog.adapter, fitting, asked.name, "adapter", f"{field}.name")
     weight = known.weight if asked.weight is None else asked.weight
     return ResolvedAdapter(
         name=known.id,

@@ -1,0 +1,99 @@
+"""One text encoder of a model: prompts to its states, with adapters or without."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jobs.prompts.prompt import Wording
+from worker.aesthetics.fitting import Read
+from worker.models.adapters.adaptations import Adaptations
+from worker.models.adapters.mixture import Mixture
+from worker.models.caches import Latest
+from worker.models.controls.held import Held
+from worker.models.device import Device
+from worker.models.inversions.reader import reader_of
+from worker.models.inversions.vocabulary import Vocabulary
+from worker.models.inversions.words import FindWords, no_words
+from worker.models.wordings import WordingEncoder
+from worker.rows import AdapterUse, TextStates
+
+ADAPTED_SETS, ADAPTED_WINDOWS = 16, 32  # of texts with adapters: sets, and windows of each
+
+
+def last_states(run: Callable[..., Any], tokens: Tensor, mask: Tensor | None) -> TextStates:
+    """The states after the last layer and its norm, as Stable Diffusion 1.x and 2.x read them."""
+    return TextStates(run(tokens, attention_mask=mask).last_hidden_state)
+
+
+def last_but_one_states(run: Callable[..., Any], tokens: Tensor, mask: Tensor | None) -> TextStates:
+    """The states before the last layer; and pooled ones of an encoder with a projection, as SDXL reads both."""
+    made = run(tokens, attention_mask=mask, output_hidden_states=True)
+    return TextStates(made.hidden_states[-2], getattr(made, "text_embeds", None))
+
+
+class TextEncoder:
+    """A text encoder of transformers, with the words of textual inversions.
+
+    Attributes:
+        tokenizer: of transformers.
+        vocabulary: its tokens, and the words that have vectors.
+        network: the encoder.
+        reader: the same, for tokens of either kind.
+        length: L, tokens of its context.
+        read: what is read of its answer.
+    """
+
+    def __init__(
+        self,
+        part: str,
+        tokenizer: Any,
+        network: Any,
+        read: Read,
+        device: Device,
+        find_words: FindWords = no_words,
+    ) -> None:
+        """Encode nothing yet.
+
+        Args:
+            part: its name in adapters' files.
+            tokenizer: of transformers.
+            network: a CLIP's text encoder, with a projection or without.
+            read: what is read of its answer.
+            device: where it will be.
+            find_words: finds the words of textual inversions.
+        """
+        self._part, self.tokenizer, self.network, self.read = part, tokenizer, network, read
+        self.length: int = min(tokenizer.model_max_length, network.config.max_position_embeddings)
+        self.vocabulary = Vocabulary(tokenizer, find_words(network.config.hidden_size, self.length - 2))
+        self.reader = reader_of(network, self.vocabulary.vectors, device)
+        self._device = device.device
+        self._plain = self._by(self.reader)
+        self._adapted: Latest[Mixture, WordingEncoder] = Latest(ADAPTED_SETS)
+
+    def __call__(
+        self, wordings: Sequence[Wording], adaptations: Adaptations, uses: Sequence[AdapterUse], held: Held
+    ) -> list[TextStates]:
+        """The states of each wording.
+
+        Args:
+            wordings: of prompts.
+            adaptations: of the model's networks.
+            uses: adapters for them.
+            held: has these.
+        """
+        mixture = adaptations.of_all(self._part, uses, held.adapter)
+        if mixture is None:
+            return self._plain(wordings)
+        run = partial(adaptations.run, self._part, mixture)
+        return self._adapted.of(mixture, lambda: self._by(run, kept=ADAPTED_WINDOWS))(wordings)
+
+    def forget(self) -> None:
+        """Keep nothing of any adapter."""
+        self._adapted.clear()
+
+    def _by(self, run: Callable[..., Any], **options: int) -> WordingEncoder:
+        encode = torch.inference_mode()(partial(self.read, run))
+        return WordingEncoder(self.vocabulary, self.length, encode, self._device, **options)

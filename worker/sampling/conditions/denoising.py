@@ -1,0 +1,87 @@
+"""The models that denoise a picture, each with what it is told: the request's, and its refiner for the last steps."""
+
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jobs.errors import ModelUnavailableError
+from jobs.requests.request import ResolvedRequest
+from jobs.requests.start.plan import Pass
+from worker.events import Yield
+from worker.facts import Facts, ModelFacts
+from worker.sampling.conditions.conditioning import Conditions, condition
+from worker.sampling.conditions.controls import controlled
+from worker.sampling.conditions.image_prompts import prompted
+from worker.sampling.conditions.stated_sizes import sized
+from worker.sampling.inputs import SamplerInputs
+from worker.sampling.linear_run import LinearRun
+from worker.sampling.sources.inpainting import inpainting_channels
+
+
+@dataclass(frozen=True, eq=False)
+class Denoising:
+    """A model of a picture's run.
+
+    Attributes:
+        request: of the picture, as the model is told it.
+        model: its facts.
+        conditions: of its denoiser.
+        refiner: of the last steps; None where the model takes all.
+    """
+
+    request: ResolvedRequest
+    model: ModelFacts
+    conditions: Conditions
+    refiner: "Denoising | None" = None
+
+    def of_pass(self, part: Pass, inputs: SamplerInputs) -> Generator[Yield, Any, "Denoising"]:
+        """The same with all that a pass tells: what inpainting UNets read, sizes, and maps of its size."""
+        request, model = self.request, self.model
+        told = yield from inpainting_channels(request.model, model, inputs.canvas, part)
+        conditions = sized(self.conditions.beside(told), request, model, part)
+        refiner = None if self.refiner is None else (yield from self.refiner.of_pass(part, inputs))
+        return replace(self, conditions=controlled(conditions, request, inputs.hints, part), refiner=refiner)
+
+    def of_step(self, number: int, run: LinearRun) -> "Denoising":
+        """The one that takes a step of a run.
+
+        The refiner takes those that begin with less than a share of the noise levels, as in diffusers.
+        """
+        if self.refiner is None or self.request.refiner is None:
+            return self
+        levels = int(self.model.scheduler_config.get("num_train_timesteps", 1000))
+        first = round(levels - self.request.refiner.switch_at * levels)
+        return self.refiner if float(run.steps[number].timesteps[0]) < first else self
+
+
+def denoising_of(
+    request: ResolvedRequest, facts: Facts, inputs: SamplerInputs
+) -> Generator[Yield, Any, Denoising]:
+    """The models of a request, each with its conditions.
+
+    A refiner reads the texts with its own encoder, and no adapters, ControlNets and pictures, which are not for it.
+
+    Raises:
+        ModelUnavailableError: the refiner reads other latents.
+        LodestarError: as for ``condition``.
+    """
+    model = facts.models[request.model]
+    texts = yield from condition(request, model.row, inputs)
+    conditions = prompted(texts, request, inputs.image_prompts)
+    if request.refiner is None:
+        return Denoising(request, model, conditions)
+    _require_same_latents(model, facts.models[request.refiner.model], request.refiner.model)
+    alone = {"refiner": None, "adapters": (), "controls": (), "image_prompts": (), "personalization": None}
+    refined = yield from denoising_of(
+        request.model_copy(update={"model": request.refiner.model, **alone}), facts, inputs
+    )
+    return Denoising(request, model, conditions, refined)
+
+
+def _require_same_latents(model: ModelFacts, refiner: ModelFacts, name: str) -> None:
+    own, other = ((each.latent_channels, each.latent_factor) for each in (model, refiner))
+    if own != other:
+        raise ModelUnavailableError(
+            f"the refiner {name!r} reads latents of {other[0]} channels at 1/{other[1]} of the size, and the model "
+            f"makes {own[0]} at 1/{own[1]}"
+        )
