@@ -27,7 +27,15 @@ ROOT = Path(__file__).parent.parent
 IMAGES = Path(__file__).parent / "images"
 PATIENCE_MS = 120_000
 MOST_BYTES = 60_000
-WAYS = ((1.0, 80), (1.0, 65), (0.75, 75), (0.6, 75), (0.5, 70), (0.5, 50), (0.4, 50))  # share of the size, and quality
+WAYS = (
+    (1.0, 80),
+    (1.0, 65),
+    (0.75, 75),
+    (0.6, 75),
+    (0.5, 70),
+    (0.5, 50),
+    (0.4, 50),
+)  # share of the size, and quality
 WIDE, PHONE = (1280, 880), (390, 780)
 FINISHED = (
     "twemoji rocket on a dark blue background",
