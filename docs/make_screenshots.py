@@ -10,8 +10,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
@@ -25,7 +27,15 @@ ROOT = Path(__file__).parent.parent
 IMAGES = Path(__file__).parent / "images"
 PATIENCE_MS = 120_000
 MOST_BYTES = 60_000
-WAYS = ((1.0, 80), (1.0, 65), (0.75, 75), (0.6, 75), (0.5, 70), (0.5, 50))  # share of the size, and quality
+WAYS = (
+    (1.0, 80),
+    (1.0, 65),
+    (0.75, 75),
+    (0.6, 75),
+    (0.5, 70),
+    (0.5, 50),
+    (0.4, 50),
+)  # share of the size, and quality
 WIDE, PHONE = (1280, 880), (390, 780)
 FINISHED = (
     "twemoji rocket on a dark blue background",
@@ -37,6 +47,7 @@ FINISHED = (
 )
 RUNS = "fluent house with a garden on a light blue background"
 WAITS = "noto cat on a yellow background"
+SWEEP = "sweep-00000007:steps,guidance.preset"
 
 EDITED = "noto green pear on a light blue background"
 STROKE = ((0.2, 0.22), (0.8, 0.22), (0.8, 0.36), (0.2, 0.36))  # shares of the picture
@@ -72,6 +83,8 @@ def photograph(client: Client, browser: Browser) -> None:
     for prompt in FINISHED:
         guided = finish(client, prompt=prompt, seed=7, guidance={"trace": True})
         plain = finish(client, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
+    for preset, steps in product((None, "fast", "SIMPLE"), (5, 10, 25)):
+        finish(client, prompt=RUNS, seed=7, steps=steps, guidance=preset, labels=[SWEEP])
     with opened(browser, client.url, "light", WIDE) as page:
         photograph_an_edit(page)
     with opened(browser, client.url, "light", WIDE) as page:
@@ -89,6 +102,8 @@ def photograph(client: Client, browser: Browser) -> None:
         ("compare", f"/#/compare/{plain}/{guided}", "light", WIDE),
         ("workers", "/#/workers", "dark", WIDE),
         ("gallery", "/#/gallery", "light", WIDE),
+        ("sweep", f"/#/sets/{quote(SWEEP)}", "light", WIDE),
+        ("overview", "/#/overview", "dark", WIDE),
         ("phone", "/", "dark", PHONE),
     )
     for name, address, scheme, size in pages:

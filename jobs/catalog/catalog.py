@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
-from jobs.catalog.entry import Entry, Id, Named
+from jobs.catalog.entry import Entry, Id, MadeForModels, Named
 from jobs.catalog.families import OfFamily
 from jobs.catalog.image_prompts import ImagePromptCard
 from jobs.catalog.tables import entry_name, read_tables
@@ -18,7 +18,6 @@ from jobs.errors import ConfigurationError, UnknownModelError
 from jobs.wire import AtMost, SomeText, Wire
 
 _Card = TypeVar("_Card", bound=Named)
-MadeFor = AdapterCard | ControlCard | ImagePromptCard | TextualInversionCard
 
 
 class ClipCard(Entry):
@@ -113,7 +112,7 @@ class Catalog(Wire):
     @model_validator(mode="after")
     def _knows_the_bases(self) -> "Catalog":
         known = {name for model in self.models for name in model.names}
-        kinds: dict[str, tuple[MadeFor, ...]] = {
+        kinds: dict[str, tuple[MadeForModels, ...]] = {
             "adapter": self.adapters,
             "control": self.controls,
             "image prompt adapter": self.image_prompts,

@@ -1,16 +1,13 @@
 """The image prompt adapters of the catalog."""
 
-from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from jobs.catalog.entry import Id, Named
-from jobs.wire import AtMost
+from jobs.catalog.entry import Id, MadeForModels
 
 
-class ImagePromptCard(Named):
+class ImagePromptCard(MadeForModels):
     """An IP-Adapter: its file, what encodes its pictures, and the models that it is made for."""
 
     path: Path = Field(description="A .safetensors file with `image_proj` and `ip_adapter`.")
@@ -21,19 +18,11 @@ class ImagePromptCard(Named):
     clip: Id | None = Field(
         None, description="Instead of `encoder`: the id of a CLIP whose image tower encodes them."
     )
-    base: Annotated[tuple[Id, ...], AtMost(100)] = Field(
-        (), description="Models that it is made for. Left out: any whose attentions have its shapes."
-    )
     weight: float = Field(1.0, ge=0, le=2, description="Default weight of requests that name none.")
-    licence: str = Field("", description="Of its weights, as its maker names it.")
 
     @property
     def places(self) -> tuple[Path, ...]:
         return super().places if self.encoder is None else (*super().places, self.encoder)
-
-    def fits(self, names: Collection[str]) -> bool:
-        """Whether it is made for a model of these names."""
-        return not self.base or not set(self.base).isdisjoint(names)
 
     @model_validator(mode="after")
     def _has_one_encoder(self) -> "ImagePromptCard":

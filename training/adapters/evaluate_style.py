@@ -29,10 +29,9 @@ PICTURES = 24  # at least, for each row of a table
 WEIGHTS = (0.25, 0.5, 0.75)
 MIXED = ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (0.0, 1.0))
 HEADING = [
-    "| | style picked | style margin | name, top 1 | top 5 | saturation |",
-    "|---|---|---|---|---|---|",
+    "| | style picked | style margin | name, top 1 | top 5 | drawing, top 1 | top 5 | saturation |",
+    "|---|---|---|---|---|---|---|---|",
 ]
-
 MIXED_HEADING = [
     "Without trigger words, from the first style's centroid (0) to the second's (1):",
     "",

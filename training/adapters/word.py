@@ -2,7 +2,7 @@
 
 ``python -m training.adapters.word`` learns the vectors of one new word, which stand for it in the text encoder's input;
 nothing else changes. It resumes where it stopped and writes ``models/adapters/NAME-word`` in diffusers' form,
-``{word: [n, D]}``. At the end the word is drawn to ``word.png`` in the work folder.
+``{word: [n, D]}``.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from training import glyphs
 from training.adapters.drawings import Latents
 from training.adapters.subject import NAME, lessons
 from training.clip import tokenize
@@ -30,11 +29,6 @@ START = "bird"  # a known word near it, whose vectors the search starts from
 VECTORS = 2
 BATCH = 32
 FILE = "learned_embeds.safetensors"
-PROMPTS = tuple(
-    f"{style} {WORD}{ground}"
-    for ground in ("", " on a yellow background")
-    for style in (*glyphs.STYLES[:4], "a")
-)
 
 
 class Words(nn.Module):

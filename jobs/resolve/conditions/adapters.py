@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from jobs.catalog.catalog import Catalog, ModelCard
-from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.adapters import Adapter, AdapterKind, ResolvedAdapter
+from jobs.resolve.conditions.made_for import made_for
 from jobs.resolve.conditions.windows import require_a_step
 
 
@@ -40,17 +41,8 @@ def resolve_adapters(
 
 
 def _resolved(asked: Adapter, field: str, card: ModelCard, catalog: Catalog) -> ResolvedAdapter:
-    try:
-        known = catalog.adapter(asked.name)
-    except UnknownModelError as error:
-        raise InvalidRequestError(error.message, field=f"{field}.name") from error
-    if not known.fits(card.names):
-        fitting = ", ".join(each.id for each in catalog.adapters_of(card)) or "none"
-        raise InvalidRequestError(
-            f"the adapter {known.id!r} is made for {', '.join(known.base)}, not for model {card.id!r}; "
-            f"made for that: {fitting}",
-            field=f"{field}.name",
-        )
+    fitting = catalog.adapters_of(card)
+    known = made_for(card, catalog.adapter, fitting, asked.name, "adapter", f"{field}.name")
     weight = known.weight if asked.weight is None else asked.weight
     return ResolvedAdapter(
         name=known.id,

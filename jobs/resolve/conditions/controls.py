@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from jobs.catalog.catalog import Catalog, ModelCard
-from jobs.catalog.controls import ControlCard
-from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.controls import Control, ResolvedControl
+from jobs.resolve.conditions.made_for import made_for
 from jobs.resolve.conditions.windows import require_a_step
 from jobs.resolve.maps import map_fields
 
@@ -28,24 +27,10 @@ def resolve_controls(
     resolved = []
     for number, control in enumerate(asked):
         field = f"controls.{number}"
-        known = _known(control, f"{field}.model", card, catalog)
+        fitting, name_field = catalog.controls_of(card), f"{field}.model"
+        known = made_for(card, catalog.control, fitting, control.model, "ControlNet", name_field)
         own = control.model_dump(include={"weight", "start", "end", "mode"})
         made = map_fields(control, known.preprocess, field)
         resolved.append(ResolvedControl.model_validate({"model": known.id, **own, **made}))
         require_a_step(resolved[-1], steps, field)
     return tuple(resolved)
-
-
-def _known(asked: Control, field: str, card: ModelCard, catalog: Catalog) -> ControlCard:
-    try:
-        known = catalog.control(asked.model)
-    except UnknownModelError as error:
-        raise InvalidRequestError(error.message, field=field) from error
-    if not known.fits(card.names):
-        fitting = ", ".join(each.id for each in catalog.controls_of(card)) or "none"
-        raise InvalidRequestError(
-            f"the ControlNet {known.id!r} is made for {', '.join(known.base)}, not for model {card.id!r}; "
-            f"made for that: {fitting}",
-            field=field,
-        )
-    return known

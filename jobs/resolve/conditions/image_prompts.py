@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.catalog.image_prompts import ImagePromptCard
-from jobs.errors import InvalidRequestError, UnknownModelError
+from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.image_prompts import ImagePrompt, ResolvedImagePrompt
+from jobs.resolve.conditions.made_for import made_for
 from jobs.resolve.conditions.windows import require_a_step
 
 
@@ -43,14 +44,4 @@ def _known(asked: ImagePrompt, field: str, card: ModelCard, catalog: Catalog) ->
                 f"the catalog has no adapter that tells model {card.id!r} of pictures", field=field
             )
         return fitting[0]
-    try:
-        known = catalog.image_prompt(asked.adapter)
-    except UnknownModelError as error:
-        raise InvalidRequestError(error.message, field=field) from error
-    if known not in fitting:
-        raise InvalidRequestError(
-            f"the image prompt adapter {known.id!r} is made for {', '.join(known.base)}, not for model {card.id!r}; "
-            f"made for that: {', '.join(each.id for each in fitting) or 'none'}",
-            field=field,
-        )
-    return known
+    return made_for(card, catalog.image_prompt, fitting, asked.adapter, "image prompt adapter", field)
