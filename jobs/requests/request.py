@@ -67,8 +67,8 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     eta: float = Field(
         0.0,
         description="Share of fresh noise that the samplers `ddim` and `tcd` add at each step: 0 adds none. With "
-        "`ddim` 1 is DDPM, and Disco Diffusion takes 0.8. With `tcd` it is the gamma of its paper. The other samplers have "
-        "none, or their own.",
+        "`ddim` 1 is DDPM, and Disco Diffusion takes 0.8. With `tcd` it is the gamma of its paper. The other samplers "
+        "have none, or their own.",
         examples=[0.0],
     )
     guidance_rescale: float = Field(

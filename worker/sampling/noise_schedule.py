@@ -16,7 +16,7 @@ from torch import Tensor
 from jobs.errors import JobFailedError
 from jobs.requests.samplers import ScheduleName
 from worker.facts import IS_XL
-from worker.sampling.schedules.spreads import SPREADS, SigmaTable
+from worker.sampling.schedules.spreads import SPREADS, Levels, SigmaTable
 from worker.sampling.schedules.steps import Level, level_of, preserving, step_between, with_middle
 from worker.sampling.step import PURE_NOISE, Step, is_noise_alone
 
@@ -173,13 +173,14 @@ def _rescaled_betas(config: dict[str, Any]) -> list[float]:
     return betas
 
 
-def _log_sigmas(scheduler: Any) -> Any:
+def _log_sigmas(scheduler: Any) -> Levels:
     """Log sigma of each timestep that the model was trained at, [T]."""
     abars = scheduler.alphas_cumprod.double().clamp(min=PURE_NOISE).numpy()
-    return np.log((1 - abars) / abars) / 2
+    logs: Levels = np.log((1 - abars) / abars) / 2
+    return logs
 
 
-def _spread(levels: NoiseLevels, table: SigmaTable, sigmas: Any) -> tuple[Groups, list[Interval], float]:
+def _spread(levels: NoiseLevels, table: SigmaTable, sigmas: Levels) -> tuple[Groups, list[Interval], float]:
     """As ``_placed``, for the sigmas at the starts of the steps."""
     starts = list(torch.tensor(table.timesteps_of(sigmas)))
     if levels.grouped is pairs:
