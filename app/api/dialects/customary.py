@@ -105,7 +105,9 @@ def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, An
             raise InvalidRequestError(
                 f"{chosen} and {name} are the same: give one of them", field=within + chosen
             )
-        value = _unguided(getattr(body, chosen)) if name == "cfg_scale" else getattr(body, chosen)
+        value: Any = getattr(body, chosen)
+        if name == "cfg_scale":
+            value = _unguided(value)
         fields |= _sampling(value, fields.get("schedule"), within) if name == "sampler" else {name: value}
         names[name] = within + chosen
     return fields | _init(body, names, within), names
