@@ -263,11 +263,11 @@ def test_fields_that_nothing_reads_are_named_in_the_answer(
         "do_not_save_samples": True,
         "empty": [],
     }
-    settings = {"CLIP_stop_at_last_layers": 2, "sd_vae": "Automatic"}
+    settings = {"eta_noise_seed_delta": 2, "sd_vae": "Automatic"}
     answer = client.post_and_get_api_result(
         f"{client.baseurl}/txt2img", {**body, "override_settings": settings}, False
     )
-    named = ("s_churn", "soft_inpainting", "override_settings.CLIP_stop_at_last_layers")
+    named = ("s_churn", "soft_inpainting", "override_settings.eta_noise_seed_delta")
     assert answer.info["notes"] == [f"{name} has no effect on this server" for name in named]
     assert "soft_inpainting" not in answer.parameters
     ddim = client.txt2img(**ASKED, sampler_name="DDIM", eta=1.0)
