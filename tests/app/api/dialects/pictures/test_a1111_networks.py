@@ -140,7 +140,7 @@ def test_a_unit_of_an_ip_adapter_is_an_image_prompt(
     unit = webuiapi.ControlNetUnit(
         image=scene(48, 32), model=name, module="ip-adapter_clip_sd15", weight=0.7, guidance_end=0.45
     )
-    client.txt2img(**ASKED, controlnet_units=[unit])
+    client.txt2img(**ASKED, controlnet_units=[unit], alwayson_scripts={})
     request = first_job().generation
     assert request.controls == ()
     (prompt,) = request.image_prompts
