@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from jobs.prompts.fields import PROMPT, ResolvedPrompt
+from jobs.prompts.fields import MAX_CLIP_SKIP, PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
@@ -198,6 +198,7 @@ class GenerateRequest(NamesSampler):
     negative_prompt: Text = _field("negative_prompt", "")
     prompt_syntax: PromptSyntax = _field("prompt_syntax", PromptSyntax.PLAIN)
     long_prompt: LongPrompt | None = _field("long_prompt")
+    clip_skip: Annotated[int | None, Field(ge=0, le=MAX_CLIP_SKIP)] = _field("clip_skip")
     model: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _field("model")
     width: Annotated[int | None, Field(ge=8, le=4096)] = _field("width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")

@@ -112,9 +112,26 @@ def test_options_are_the_callers_own_and_those_of_all_do_not_change(client: Test
     assert client.get(f"{API}/options", headers=other).json() == everything
 
 
+def test_a_clip_skip_counts_from_one_and_holds_for_the_caller(client: TestClient, made: Any) -> None:
+    assert client.get(f"{API}/options").json()["CLIP_stop_at_last_layers"] == 1
+    job, info = made(override_settings={"CLIP_stop_at_last_layers": 3})
+    assert (job.generation.clip_skip, info["clip_skip"], info["notes"]) == (2, 3, [])
+    assert "Clip skip: 3" in info["infotexts"][0]
+    assert made()[0].generation.clip_skip == 0
+    client.post(f"{API}/options", json={"CLIP_stop_at_last_layers": 2})
+    assert client.get(f"{API}/options").json()["CLIP_stop_at_last_layers"] == 2
+    assert made()[0].generation.clip_skip == 1
+
+
 @pytest.mark.parametrize(
     "option",
-    [{"send_seed": "yes"}, {"show_progress_every_n_steps": True}, {"show_progress_every_n_steps": 251}],
+    [
+        {"CLIP_stop_at_last_layers": 0},
+        {"CLIP_stop_at_last_layers": 13},
+        {"send_seed": "yes"},
+        {"show_progress_every_n_steps": True},
+        {"show_progress_every_n_steps": 251},
+    ],
 )
 def test_a_wrong_option_is_refused_whole(client: TestClient, option: dict[str, Any]) -> None:
     answer = client.post(f"{API}/options", json={"sd_model_checkpoint": "big", **option})
