@@ -61,7 +61,7 @@ def test_black_lines_on_white_become_white_ones_on_black() -> None:
     assert np.array_equal(inverted, 255 - levels(drawing()))
 
 
-@pytest.mark.parametrize("preprocess", [*DRAWN, Preprocessor.LINEART])
+@pytest.mark.parametrize("preprocess", [*sorted(DRAWN), Preprocessor.LINEART])
 def test_lines_are_where_they_were_drawn(preprocess: Preprocessor) -> None:
     white = levels(map_of(drawing(), how(preprocess), (256, 256), 0))[..., 0] > 60
     rows, columns = np.nonzero(white)
