@@ -125,7 +125,7 @@ def _as_pictures(edges: np.ndarray[Any, np.dtype[np.bool_]]) -> Tensor:
 def main() -> None:
     """Train and export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1100)
+    parser.add_argument("--steps", type=int, default=680)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--rows", type=int, default=ROWS)
     options = parser.parse_args()
