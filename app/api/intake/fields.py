@@ -16,7 +16,7 @@ from app.api.intake.bodies import (
     too_much,
 )
 from app.api.intake.form_pictures import MAX_FILES, with_pictures_as_text
-from app.api.intake.form_schema import lists_of, parts_of, without_null
+from app.api.intake.form_schema import lists_of, nested_in, parts_of, without_null
 from app.api.intake.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
 from app.api.intake.json_text import NotJsonError, TooMuchError, read_json, require_modest
 from app.api.problems.validation import in_body
@@ -26,6 +26,7 @@ from jobs.requests.request import GenerateRequest
 _YES, _NO = frozenset({"true", "on", "yes", "1"}), frozenset({"false", "off", "no", "0"})
 # Fields that have fields, written guidance.scale in a query or form; and those that may come several times.
 _GROUPS, _LISTS = frozenset(parts_of(GenerateRequest)), lists_of(GenerateRequest)
+_NESTED = nested_in(GenerateRequest)  # which a form may hold as JSON
 _MAX_FIELD_BYTES = 256 << 10  # of a form with files, which may be longer than other bodies
 
 
@@ -84,14 +85,14 @@ def from_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         if value == "" and name != "prompt":
             continue
         if name in _GROUPS:
-            _put(fields, name, _group(name, value))
+            _put(fields, name, _read(name, value))
         elif dot and group in _GROUPS:
             inside = fields.setdefault(group, {})
             if not isinstance(inside, dict):
                 raise InvalidRequestError(f"{name} came beside another value of {group}", field=name)
-            _put(inside, part, [value] if name in _LISTS else value, path=name)
+            _put(inside, part, [value] if name in _LISTS else _read(name, value), path=name)
         else:
-            _put(fields, name, value)
+            _put(fields, name, _read(name, value))
     return fields
 
 
@@ -107,11 +108,12 @@ def _put(fields: dict[str, Any], name: str, value: Any, path: str | None = None)
         fields[name] = value
 
 
-def _group(name: str, value: str) -> Any:
+def _read(name: str, value: str) -> Any:
+    """What the text of a field says: JSON where it may be an object or a list."""
     word = value.strip().lower()
     if name == "guidance" and word in _YES | _NO:
         return {} if word in _YES else None
-    if word.startswith("{"):
+    if name in _NESTED and word.startswith(("{", "[")):
         try:
             return read_json(value.encode())
         except NotJsonError as error:

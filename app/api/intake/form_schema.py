@@ -35,6 +35,15 @@ def lists_of(model: type[BaseModel]) -> frozenset[str]:
     )
 
 
+def nested_in(model: type[BaseModel]) -> frozenset[str]:
+    """The dotted names of fields that are objects or lists."""
+    fields = without_null(model.model_json_schema()["properties"])
+    inner = {
+        f"{group}.{name}": field for group, parts in parts_of(model).items() for name, field in parts.items()
+    }
+    return frozenset(name for name, field in {**fields, **inner}.items() if not _is_scalar(field))
+
+
 def dotted(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of a form for a model: a field of a field has a dotted name, ``guidance.scale``.
 

@@ -23,7 +23,7 @@ from worker.models.families.compatibility import (
 from worker.models.families.family import Family, Network, Parts
 from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
 from worker.models.families.personalizer import Personalizer
-from worker.models.families.text_encoder import TextEncoder, last_states
+from worker.models.families.text_encoder import last_states, text_encoders
 from worker.models.inversions.words import FindWords, no_words
 from worker.models.texts import require_vocabulary
 
@@ -33,15 +33,14 @@ class StableDiffusion(LatentDiffusion):
 
     def __init__(self, parts: Parts, device: Device, find_words: FindWords = no_words) -> None:
         """Bring the parts of a checkpoint to the device, and learn the words of textual inversions."""
-        encoder = TextEncoder(
-            TEXT, parts["tokenizer"], parts["text_encoder"], last_states, device, find_words
-        )
+        encoders = text_encoders(parts, {TEXT: "tokenizer"}, last_states, device, find_words)
+        encoder = encoders[TEXT]
         row = RowSpec(
             context_length=encoder.length,
             context_width=encoder.network.config.hidden_size,
             extra_channels=extra_channels(parts),
         )
-        super().__init__(parts, device, {TEXT: encoder}, row, Personalizer(encoder))
+        super().__init__(parts, device, encoders, row, Personalizer(encoder))
 
 
 def _require(parts: Parts) -> None:

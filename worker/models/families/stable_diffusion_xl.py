@@ -28,7 +28,7 @@ from worker.models.families.family import Family, Network, Parts
 from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
 from worker.models.families.personalizer import Personalizer
 from worker.models.families.stable_diffusion import VAE, text_encoder, unet_network
-from worker.models.families.text_encoder import TextEncoder, last_but_one_states
+from worker.models.families.text_encoder import last_but_one_states, text_encoders
 from worker.models.inversions.words import FindWords, no_words
 from worker.models.texts import require_vocabulary
 
@@ -39,13 +39,12 @@ ZERO_FOR_NOTHING = "force_zeros_for_empty_prompt"
 class StableDiffusionXL(LatentDiffusion):
     """One SDXL checkpoint. Its contexts are the last but one hidden states of both text encoders, side by side."""
 
-    def __init__(self, parts: Parts, device: Device, _: FindWords = no_words) -> None:
-        """Bring the parts of a checkpoint to the device; textual inversions of SDXL are not served."""
-        first, second = (
-            TextEncoder(part, parts[tokenizer], parts[part], last_but_one_states, device)
-            for part, tokenizer in ((TEXT, "tokenizer"), (TEXT_2, "tokenizer_2"))
-        )
-        configs = first.network.config, second.network.config
+    def __init__(self, parts: Parts, device: Device, find_words: FindWords = no_words) -> None:
+        """Bring the parts of a checkpoint to the device, and learn the words of textual inversions."""
+        tokenizers = {TEXT: "tokenizer", TEXT_2: "tokenizer_2"}
+        encoders = text_encoders(parts, tokenizers, last_but_one_states, device, find_words)
+        first = encoders[TEXT]
+        configs = [encoder.network.config for encoder in encoders.values()]
         row = RowSpec(
             context_length=first.length,
             context_width=sum(config.hidden_size for config in configs),
@@ -54,7 +53,7 @@ class StableDiffusionXL(LatentDiffusion):
             is_zero_for_nothing=bool(parts[ZERO_FOR_NOTHING]),
             extra_channels=extra_channels(parts),
         )
-        super().__init__(parts, device, {TEXT: first, TEXT_2: second}, row, Personalizer(first))
+        super().__init__(parts, device, encoders, row, Personalizer(first))
 
 
 def _require(parts: Parts) -> None:

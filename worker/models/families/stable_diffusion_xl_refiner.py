@@ -20,7 +20,7 @@ from worker.models.families.family import Family, Parts
 from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
 from worker.models.families.stable_diffusion import VAE, unet_network
 from worker.models.families.stable_diffusion_xl import ZERO_FOR_NOTHING, second_text_encoder
-from worker.models.families.text_encoder import TextEncoder, last_but_one_states
+from worker.models.families.text_encoder import last_but_one_states, text_encoders
 from worker.models.inversions.words import FindWords, no_words
 from worker.models.texts import require_vocabulary
 
@@ -30,9 +30,10 @@ SIZE_IDS = 5  # original height and width, top and left, score
 class StableDiffusionXLRefiner(LatentDiffusion):
     """One refiner. Its contexts are the last but one hidden states of its text encoder."""
 
-    def __init__(self, parts: Parts, device: Device, _: FindWords = no_words) -> None:
-        """Bring the parts of a checkpoint to the device; textual inversions of SDXL are not served."""
-        encoder = TextEncoder(TEXT_2, parts["tokenizer_2"], parts[TEXT_2], last_but_one_states, device)
+    def __init__(self, parts: Parts, device: Device, find_words: FindWords = no_words) -> None:
+        """Bring the parts of a checkpoint to the device, and learn the words of textual inversions."""
+        encoders = text_encoders(parts, {TEXT_2: "tokenizer_2"}, last_but_one_states, device, find_words)
+        encoder = encoders[TEXT_2]
         config = encoder.network.config
         row = RowSpec(
             context_length=encoder.length,
@@ -43,7 +44,7 @@ class StableDiffusionXLRefiner(LatentDiffusion):
             is_zero_for_nothing=bool(parts[ZERO_FOR_NOTHING]),
             extra_channels=extra_channels(parts),
         )
-        super().__init__(parts, device, {TEXT_2: encoder}, row)
+        super().__init__(parts, device, encoders, row)
 
 
 def _require(parts: Parts) -> None:

@@ -1,6 +1,6 @@
 """One text encoder of a model: prompts to its states, with adapters or without."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from worker.models.controls.held import Held
 from worker.models.device import Device
 from worker.models.inversions.reader import reader_of
 from worker.models.inversions.vocabulary import Vocabulary
-from worker.models.inversions.words import FindWords, no_words
+from worker.models.inversions.words import FindWords, Room, Words
 from worker.models.wordings import WordingEncoder
 from worker.rows import AdapterUse, TextStates
 
@@ -53,7 +53,7 @@ class TextEncoder:
         network: Any,
         read: Read,
         device: Device,
-        find_words: FindWords = no_words,
+        words: Words,
     ) -> None:
         """Encode nothing yet.
 
@@ -63,11 +63,11 @@ class TextEncoder:
             network: a CLIP's text encoder, with a projection or without.
             read: what is read of its answer.
             device: where it will be.
-            find_words: finds the words of textual inversions.
+            words: of textual inversions, for it.
         """
         self._part, self.tokenizer, self.network, self.read = part, tokenizer, network, read
-        self.length: int = min(tokenizer.model_max_length, network.config.max_position_embeddings)
-        self.vocabulary = Vocabulary(tokenizer, find_words(network.config.hidden_size, self.length - 2))
+        self.length = _length(tokenizer, network)
+        self.vocabulary = Vocabulary(tokenizer, words)
         self.reader = reader_of(network, self.vocabulary.vectors, device)
         self._device = device.device
         self._plain = self._by(self.reader)
@@ -97,3 +97,36 @@ class TextEncoder:
     def _by(self, run: Callable[..., Any], **options: int) -> WordingEncoder:
         encode = torch.inference_mode()(partial(self.read, run))
         return WordingEncoder(self.vocabulary, self.length, encode, self._device, **options)
+
+
+def text_encoders(
+    parts: Mapping[str, Any],
+    tokenizers: Mapping[str, str],
+    read: Read,
+    device: Device,
+    find_words: FindWords,
+) -> dict[str, TextEncoder]:
+    """The text encoders of a checkpoint, by their names in adapters' files.
+
+    Args:
+        parts: of the checkpoint.
+        tokenizers: the part that is the tokenizer of each.
+        read: what is read of their answers.
+        device: where they will be.
+        find_words: finds the words of textual inversions.
+    """
+    rooms = {
+        name: Room(parts[name].config.hidden_size, _length(parts[tokenizer], parts[name]) - 2)
+        for name, tokenizer in tokenizers.items()
+    }
+    words = find_words(rooms)
+    return {
+        name: TextEncoder(name, parts[tokenizer], parts[name], read, device, words[name])
+        for name, tokenizer in tokenizers.items()
+    }
+
+
+def _length(tokenizer: Any, network: Any) -> int:
+    """Tokens of an encoder's context, its own two included."""
+    length: int = min(tokenizer.model_max_length, network.config.max_position_embeddings)
+    return length

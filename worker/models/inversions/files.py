@@ -1,7 +1,8 @@
 """Reads textual inversions from the formats that trainers write.
 
 AUTOMATIC1111's web UI writes a tensor ``emb_params``, or a pickle of ``{"string_to_param": {"*": tensor}}``; there the
-file's name is the word. diffusers writes ``{word: tensor}``. A tensor is [n, D], or [D] for one vector.
+file's name is the word. diffusers writes ``{word: tensor}``. Files for SDXL have no word either, and a tensor for each
+of its text encoders, ``clip_l`` and ``clip_g``. A tensor is [n, D], or [D] for one vector.
 """
 
 import zipfile
@@ -14,6 +15,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
+from worker.models.adapters.files import TEXT, TEXT_2
+from worker.models.inversions.words import Room
 from worker.models.loading.header import read_header
 
 NAMES = ("learned_embeds.safetensors", "learned_embeds.bin")  # of diffusers
@@ -21,40 +24,56 @@ PICKLES = frozenset({".pt", ".bin"})
 MAX_BYTES = 2**23
 MAX_VECTORS = 75
 FEW = 3  # keys that a refusal names
-_TWO_ENCODERS = frozenset({"clip_l", "clip_g"})
+_TITLES = {TEXT: "text encoder", TEXT_2: "second text encoder"}
+_OF_SDXL = {"clip_l": TEXT, "clip_g": TEXT_2}
 
 
 @dataclass(frozen=True, eq=False)
 class Inversion:
-    """Vectors that a text encoder reads in the places of a word (Gal et al. 2022, arXiv 2208.01618).
+    """Vectors that text encoders read in the places of a word (Gal et al. 2022, arXiv 2208.01618).
 
     Attributes:
         word: that its file gives it.
-        vectors: [n, D], float32 on the CPU.
+        vectors: for each text encoder, by its name in adapters' files: [n, D], float32 on the CPU, with one n for all.
     """
 
     word: str
-    vectors: Tensor
+    vectors: Mapping[str, Tensor]
 
-    def require_fit(self, width: int, room: int) -> None:
-        """Refuse it for a text encoder of another width, or with less room.
+    @property
+    def count(self) -> int:
+        """n, of the vectors for each encoder."""
+        return len(next(iter(self.vectors.values())))
+
+    def require_fit(self, encoders: Mapping[str, Room]) -> None:
+        """Refuse it for a model of other text encoders, of other widths, or with less room.
+
+        SDXL's refiner has the second encoder alone, and reads what a file of SDXL has for that.
 
         Args:
-            width: D, of the encoder's states.
-            room: tokens of a text that it reads at once.
+            encoders: of the model, by their names in adapters' files.
 
         Raises:
             ModelUnavailableError: it does not fit.
         """
-        count, own = self.vectors.shape
-        if own != width:
+        if TEXT_2 in self.vectors and TEXT_2 not in encoders:
             raise ModelUnavailableError(
-                f"its vectors have {own} numbers, and those of the model's text encoder {width}"
+                "it is of SDXL: it has vectors for two text encoders, and the model has one"
             )
-        if count > room:
+        if not encoders.keys() <= self.vectors.keys():
             raise ModelUnavailableError(
-                f"it has {count} vectors, and the model's text encoder reads {room} at once"
+                "it has vectors for one text encoder, and a model of SDXL needs clip_l and clip_g"
             )
+        for name, room in encoders.items():
+            count, width = self.vectors[name].shape
+            if width != room.width:
+                raise ModelUnavailableError(
+                    f"its vectors have {width} numbers, and those of the model's {_TITLES[name]} {room.width}"
+                )
+            if count > room.tokens:
+                raise ModelUnavailableError(
+                    f"it has {count} vectors, and the model's {_TITLES[name]} reads {room.tokens} at once"
+                )
 
 
 def is_inversion(path: Path) -> bool:
@@ -71,7 +90,7 @@ def is_inversion(path: Path) -> bool:
     if path.suffix != ".safetensors":
         return path.suffix in PICKLES
     keys = {entry.name for entry in read_header(path).entries}
-    return len(keys) == 1 or not keys.isdisjoint(_TWO_ENCODERS)
+    return len(keys) == 1 or not keys.isdisjoint(_OF_SDXL)
 
 
 def read_inversion(path: Path) -> Inversion:
@@ -83,13 +102,15 @@ def read_inversion(path: Path) -> Inversion:
         path: of its file, or of diffusers' folder.
 
     Raises:
-        ModelUnavailableError: the file is missing, too large, damaged, or no textual inversion of one text encoder.
+        ModelUnavailableError: the file is missing, too large, damaged, or no textual inversion.
     """
     file = inversion_file(path)
     try:
         content = _unpickled(file) if file.suffix in PICKLES else load_file(file)
         word, vectors = _learned(content)
-        return Inversion(word or file.stem, _checked(vectors))
+        return Inversion(
+            word or file.stem, _of_one_length({name: _checked(each) for name, each in vectors.items()})
+        )
     except ModelUnavailableError:
         raise
     except Exception as error:
@@ -134,16 +155,18 @@ def _unpickled(file: Path) -> object:
         ) from error
 
 
-def _learned(content: object) -> tuple[str | None, object]:
-    """The word of a file, if it has one, and its vectors."""
+def _learned(content: object) -> tuple[str | None, dict[str, object]]:
+    """The word of a file, if it has one, and its vectors for each text encoder."""
     if not isinstance(content, Mapping):
         raise ModelUnavailableError(f"it is no textual inversion: it holds a {type(content).__name__}")
-    if not _TWO_ENCODERS.isdisjoint(content.keys()):
-        raise ModelUnavailableError(
-            "it is of SDXL: it has vectors for two text encoders, and no model with two is served"
-        )
+    if not content.keys().isdisjoint(_OF_SDXL):
+        if missing := _OF_SDXL.keys() - content.keys():
+            raise ModelUnavailableError(
+                f"it is of SDXL, whose files have clip_l and clip_g: it lacks {missing.pop()}"
+            )
+        return None, {name: content[key] for key, name in _OF_SDXL.items()}
     if "emb_params" in content:
-        return None, content["emb_params"]
+        return None, {TEXT: content["emb_params"]}
     table = content.get("string_to_param", content)
     if not isinstance(table, Mapping) or len(table) != 1:
         keys = [str(key) for key in content][:FEW]
@@ -151,7 +174,7 @@ def _learned(content: object) -> tuple[str | None, object]:
             f"it is no textual inversion of one word: it has {', '.join(keys) or 'nothing'}"
         )
     ((word, vectors),) = table.items()
-    return (None if "string_to_param" in content else str(word)), vectors
+    return (None if "string_to_param" in content else str(word)), {TEXT: vectors}
 
 
 def _checked(vectors: object) -> Tensor:
@@ -170,3 +193,18 @@ def _checked(vectors: object) -> Tensor:
     if table.shape[1] * len(table) > MAX_BYTES or not bool(table.isfinite().all()):
         raise ModelUnavailableError("its vectors are too large or not finite")
     return table.float().clone()
+
+
+def _of_one_length(vectors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Vectors for each text encoder, of which a word takes as many places in one as in another.
+
+    Raises:
+        ModelUnavailableError: it does not.
+    """
+    lengths = [len(each) for each in vectors.values()]
+    if len(set(lengths)) > 1:
+        raise ModelUnavailableError(
+            f"it has {lengths[0]} vectors for one text encoder and {lengths[1]} for the other; "
+            "both have to read a text in the same places"
+        )
+    return vectors

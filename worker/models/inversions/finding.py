@@ -1,6 +1,6 @@
 """Reads the textual inversions of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 from torch import Tensor
@@ -9,7 +9,7 @@ from jobs.catalog.catalog import ModelCard
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ModelUnavailableError
 from worker.models.inversions.files import inversion_file, read_inversion
-from worker.models.inversions.words import Words
+from worker.models.inversions.words import Room, Words
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import require_pinned
 
@@ -17,9 +17,12 @@ log = structlog.get_logger(__name__)
 
 
 def find_words(
-    cards: Sequence[TextualInversionCard], model: ModelCard, digests: Digests, width: int, room: int
-) -> Words:
-    """The words of a model.
+    cards: Sequence[TextualInversionCard],
+    model: ModelCard,
+    digests: Digests,
+    encoders: Mapping[str, Room],
+) -> Mapping[str, Words]:
+    """The words of a model, for each of its text encoders.
 
     One that cannot be used fails the jobs that use it, and no others.
 
@@ -27,23 +30,25 @@ def find_words(
         cards: of the catalog.
         model: that they are for.
         digests: of files.
-        width: of its text encoder's states.
-        room: tokens of a text that it reads at once.
+        encoders: of the model, by their names in adapters' files.
     """
-    words: dict[str, Tensor | ModelUnavailableError] = {}
+    words: dict[str, dict[str, Tensor | ModelUnavailableError]] = {name: {} for name in encoders}
     for card in cards:
         try:
             inversion_file(card.path)
             require_pinned(card, card.path, digests)
             inversion = read_inversion(card.path)
-            # Without a base it is for any model of its width.
-            if card.base or inversion.vectors.shape[1] == width:
-                inversion.require_fit(width, room)
-                words[card.word] = inversion.vectors
+            inversion.require_fit(encoders)
+            for name, its in words.items():
+                its[card.word] = inversion.vectors[name]
         except (ModelUnavailableError, OSError) as error:
             reason = error.message if isinstance(error, ModelUnavailableError) else str(error)
             log.warning("textual inversion not usable", id=card.id, model=model.id, reason=reason)
-            words[card.word] = ModelUnavailableError(
-                f"the textual inversion {card.id!r} cannot be used with {model.id!r}: {reason}"
+            # An entry without a base says that it is for every model.
+            hint = "" if card.base else "; its entry names no base, the models that it is made for"
+            unusable = ModelUnavailableError(
+                f"the textual inversion {card.id!r} cannot be used with {model.id!r}: {reason}{hint}"
             )
+            for its in words.values():
+                its[card.word] = unusable
     return words

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.catalog.catalog import Catalog
-from jobs.errors import ModelUnavailableError
 from worker.models.adapters.files import TEXT, TEXT_2
 from worker.models.adapters.trying import Fit, try_on
 from worker.models.inversions.files import inversion_file, read_inversion
+from worker.models.inversions.words import Room
 from worker.models.loading.digests import Digests
 
 
@@ -21,7 +21,7 @@ class InversionInspection:
         kind: tells it from what is known of an adapter.
         sha256: of its file, by the file's name.
         word: that stands for it, by its file.
-        vectors: their number.
+        vectors: their number, for each text encoder.
         fit: the models that it fits.
     """
 
@@ -47,15 +47,18 @@ def inspect_inversion(path: Path, catalog: Catalog, models: tuple[str, ...]) -> 
     inversion, file = read_inversion(path), inversion_file(path)
 
     def require(networks: Mapping[str, Any]) -> None:
-        if TEXT_2 in networks:
-            raise ModelUnavailableError("models of SDXL read no textual inversions")
-        config = networks[TEXT].config
-        inversion.require_fit(config.hidden_size, config.max_position_embeddings - 2)
+        configs = {name: networks[name].config for name in (TEXT, TEXT_2) if name in networks}
+        inversion.require_fit(
+            {
+                name: Room(config.hidden_size, config.max_position_embeddings - 2)
+                for name, config in configs.items()
+            }
+        )
 
     return InversionInspection(
         "textual inversion",
         {file.name: Digests().of(file)},
         inversion.word,
-        len(inversion.vectors),
+        inversion.count,
         try_on(catalog, models, require),
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,13 +11,28 @@ from jobs.errors import ModelUnavailableError
 
 # By word: vectors [n, D], or why they cannot be used.
 Words = Mapping[str, Tensor | ModelUnavailableError]
-# From the width of a text encoder's states and the tokens of a text that it reads at once.
-FindWords = Callable[[int, int], Words]
 
 
-def no_words(_width: int, _room: int) -> Words:
-    """None."""
-    return {}
+@dataclass(frozen=True)
+class Room:
+    """What a text encoder has room for.
+
+    Attributes:
+        width: D, of its states.
+        tokens: of a text that it reads at once.
+    """
+
+    width: int
+    tokens: int
+
+
+# From the text encoders of a model to the words of each, by their names in adapters' files.
+FindWords = Callable[[Mapping[str, Room]], Mapping[str, Words]]
+
+
+def no_words(encoders: Mapping[str, Room]) -> Mapping[str, Words]:
+    """None for any encoder."""
+    return {name: {} for name in encoders}
 
 
 class Tokens:

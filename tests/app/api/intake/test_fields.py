@@ -5,6 +5,7 @@ import pytest
 from app.api.intake.fields import from_pairs
 from app.api.intake.form_schema import parts_of
 from jobs.errors import InvalidRequestError
+from jobs.requests.conditions.sizes import Corner, StatedSizes
 from jobs.requests.enlarging import Upscale
 from jobs.requests.personalization import Personalization
 from jobs.requests.request import GenerateRequest
@@ -41,14 +42,26 @@ def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
         ("outpaint.right", "16"),
         ("variation.strength", "0.1"),
         ("hires.scale", "1.5"),
+        ("refiner.model", "refiner"),
+        ("sizes.crop", '{"left": 8}'),
         ("webhook.url", "https://a.example/"),
     ]
     request = GenerateRequest.model_validate(from_pairs(pairs))
     assert request.personalization == Personalization(embedding="warm", steps=5)
     assert request.select == Selection(candidates=16, by="clip")
     assert request.upscale == Upscale(factor=2)
+    assert request.sizes == StatedSizes(crop=Corner(left=8))
     groups = {name.partition(".")[0] for name, _ in pairs if "." in name}
     assert groups == set(parts_of(GenerateRequest))
+
+
+def test_lists_come_as_json() -> None:
+    pairs = [("prompt", "[a] {fox}"), ("adapters", '[{"name": "ink", "weight": 0.5}, {"name": "line"}]')]
+    request = GenerateRequest.model_validate(from_pairs(pairs))
+    assert [(adapter.name, adapter.weight) for adapter in request.adapters] == [("ink", 0.5), ("line", None)]
+    assert request.prompt == "[a] {fox}"
+    with pytest.raises(InvalidRequestError, match="adapters"):
+        from_pairs([("adapters", "[{")])
 
 
 def test_only_fields_that_have_fields_are_split() -> None:

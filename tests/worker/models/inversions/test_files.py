@@ -14,8 +14,10 @@ from jobs.catalog.catalog import ModelCard
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.inversions.conftest import drawn
+from worker.models.adapters.files import TEXT, TEXT_2
 from worker.models.inversions.files import MAX_BYTES, MAX_VECTORS, is_inversion, read_inversion
 from worker.models.inversions.finding import find_words
+from worker.models.inversions.words import Room
 from worker.models.loading.digests import Digests
 
 TWO = drawn(2, 0)
@@ -44,14 +46,16 @@ def test_every_format_holds_the_same(name: str, tmp_path: Path) -> None:
     write(tmp_path / file)
     found = read_inversion(tmp_path / file)
     assert found.word == "cat"
-    assert torch.equal(found.vectors, TWO)
+    assert found.vectors.keys() == {TEXT}
+    assert torch.equal(found.vectors[TEXT], TWO)
     assert is_inversion(tmp_path / file)
 
 
 def test_a_folder_of_diffusers_is_read(tmp_path: Path) -> None:
     save_file({"<cat>": TWO[0].half()}, tmp_path / "learned_embeds.safetensors")
     found = read_inversion(tmp_path)
-    assert (found.word, found.vectors.shape, found.vectors.dtype) == ("<cat>", (1, 32), torch.float32)
+    vectors = found.vectors[TEXT]
+    assert (found.word, vectors.shape, vectors.dtype) == ("<cat>", (1, 32), torch.float32)
     assert is_inversion(tmp_path)
 
 
@@ -94,8 +98,13 @@ def compressed(file: Path) -> None:
         ("a.bin", saved({"cat": torch.full((1, 4), torch.inf)}), "not finite"),
         (
             "a.safetensors",
-            lambda file: save_file({"clip_l": TWO, "clip_g": TWO.clone()}, file),
-            "it is of SDXL",
+            lambda file: save_file({"clip_g": TWO}, file),
+            "whose files have clip_l and clip_g: it lacks clip_l",
+        ),
+        (
+            "a.pt",
+            lambda file: torch.save({"clip_l": TWO, "clip_g": TWO[:1]}, file),
+            "2 vectors for one text encoder and 1 for the other",
         ),
         ("a.safetensors", lambda file: file.write_bytes(b"nothing"), "cannot be loaded"),
         ("a.ckpt", lambda file: file.touch(), "no .safetensors, .pt or .bin"),
@@ -114,7 +123,7 @@ def found_for(tmp_path: Path, vectors: Tensor, **fields: object) -> object:
     card = TextualInversionCard.model_validate({"id": "cat", "path": tmp_path / "cat.safetensors", **fields})
     size = {"width": 64, "height": 64, "min_px": 64, "max_px": 64}
     model = ModelCard.model_validate({"id": "m", "path": tmp_path, "clip": "c", **size})
-    return find_words([card], model, Digests(), 32, 75).get("cat")
+    return find_words([card], model, Digests(), {TEXT: Room(32, 75)})[TEXT]["cat"]
 
 
 def test_a_word_has_the_vectors_of_its_file(tmp_path: Path) -> None:
@@ -123,11 +132,22 @@ def test_a_word_has_the_vectors_of_its_file(tmp_path: Path) -> None:
     assert torch.equal(found, TWO)
 
 
-def test_one_that_names_a_model_has_to_fit_it(tmp_path: Path) -> None:
-    assert found_for(tmp_path, drawn(1, 0, width=16)) is None
-    refused = found_for(tmp_path, drawn(1, 0, width=16), base=("m",))
+@pytest.mark.parametrize("base", [(), ("m",)])
+def test_one_that_does_not_fit_says_so(base: tuple[str, ...], tmp_path: Path) -> None:
+    refused = found_for(tmp_path, drawn(1, 0, width=16), base=base)
     assert isinstance(refused, ModelUnavailableError)
     assert "have 16 numbers, and those of the model's text encoder 32" in refused.message
+    assert ("its entry names no base" in refused.message) == (not base)
+
+
+def test_a_file_of_sdxl_has_vectors_for_each_encoder(tmp_path: Path) -> None:
+    file, wide = tmp_path / "cat.safetensors", drawn(2, 1, width=48)
+    save_file({"clip_l": TWO, "clip_g": wide}, file)
+    found = read_inversion(file)
+    assert is_inversion(file)
+    assert (found.word, found.count, list(found.vectors)) == ("cat", 2, [TEXT, TEXT_2])
+    assert torch.equal(found.vectors[TEXT], TWO)
+    assert torch.equal(found.vectors[TEXT_2], wide)
 
 
 def test_a_file_that_is_not_the_pinned_one_is_not_used(tmp_path: Path) -> None:

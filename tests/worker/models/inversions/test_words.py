@@ -169,7 +169,11 @@ def test_a_word_that_cannot_be_used_fails_its_own_job_alone(inverted: ModelRegis
     assert isinstance(other, TextStates)
 
 
-def test_one_for_any_model_is_not_read_where_it_does_not_fit(inverted: ModelRegistry) -> None:
+def test_one_for_any_model_fails_the_jobs_that_use_it_where_it_does_not_fit(inverted: ModelRegistry) -> None:
     unlearned: Any = inverted.diffusion("unlearned")
     assert unlearned._encoders[0].vocabulary.vectors is None
-    assert learned(unlearned._encoders[0].vocabulary, "for-any") == []
+    runner = Runner(inverted)
+    good, bad = runner.run([EncodeText("unlearned", plain(text)) for text in ("sks", "a for-any")])
+    assert isinstance(good, TextStates)
+    assert isinstance(bad, ModelUnavailableError)
+    assert "its entry names no base" in bad.message
