@@ -59,15 +59,16 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     schedule: ScheduleName = Field(
         ScheduleName.DEFAULT,
-        description="Noise schedule: the spacing of the steps' noise levels. `ddim` and `pndm` support only "
-        "`default`, the schedule in the model's files. Default: the model's own if `sampler` is left out too, else "
-        "`default`.",
+        description="Noise schedule: the spacing of the steps' noise levels. `ddim`, `pndm`, `ddpm`, `lcm` and `tcd` "
+        "support only `default`: the schedule in the model's files, or that of the method. Default: the model's own if "
+        "`sampler` is left out too, else `default`.",
         examples=["karras"],
     )
     eta: float = Field(
         0.0,
-        description="Share of fresh noise that the sampler `ddim` adds at each step: 0 adds none, 1 is DDPM. Disco "
-        "Diffusion takes 0.8. The other samplers have none, or their own.",
+        description="Share of fresh noise that the samplers `ddim` and `tcd` add at each step: 0 adds none. With "
+        "`ddim` 1 is DDPM, and Disco Diffusion takes 0.8. With `tcd` it is the gamma of its paper. The other samplers "
+        "have none, or their own.",
         examples=[0.0],
     )
     guidance_rescale: float = Field(

@@ -193,10 +193,11 @@ class TestSize:
         )
 
 
-def test_eta_is_for_ddim_alone(catalog: Catalog) -> None:
+def test_eta_is_for_ddim_and_tcd_alone(catalog: Catalog) -> None:
     assert resolve(GenerateRequest(prompt="x", eta=0.8), catalog).eta == 0.8
+    assert resolve(GenerateRequest(prompt="x", eta=0.3, sampler=SamplerName.TCD), catalog).eta == 0.3
     with pytest.raises(
-        InvalidRequestError, match="eta is of the sampler ddim alone, and this is heun"
+        InvalidRequestError, match="eta is of the samplers ddim and tcd alone, and this is heun"
     ) as caught:
         resolve(GenerateRequest(prompt="x", eta=0.8, sampler=SamplerName.HEUN), catalog)
     assert caught.value.field == "eta"

@@ -46,7 +46,7 @@ SILLY_TAVERN = {
 }
 
 
-@pytest.mark.parametrize("name", ["normal", "Polyexponential", "sgm_uniform", "beta"])
+@pytest.mark.parametrize("name", ["Uniform", "Polyexponential", "kl_optimal", "turbo"])
 def test_a_schedule_that_is_not_known_counts_as_automatic_and_is_told(made: Any, name: str) -> None:
     job, info = made(**{**SILLY_TAVERN, "scheduler": name})
     assert (job.generation.sampler, job.generation.schedule) == ("euler_ancestral", "default")
@@ -54,9 +54,7 @@ def test_a_schedule_that_is_not_known_counts_as_automatic_and_is_told(made: Any,
     assert made(scheduler="Karras", sampler_name="DPM++ 2M")[1]["notes"] == []
 
 
-@pytest.mark.parametrize(
-    "name", [*SUBSTITUTES, "DPM++ SDE Karras", "dpm2 a karras"]
-)  # Dify's default among them
+@pytest.mark.parametrize("name", [*SUBSTITUTES, "DPM fast Karras", "dpm adaptive karras"])
 def test_a_sampler_of_a1111s_that_is_not_served_has_a_substitute_and_is_told(made: Any, name: str) -> None:
     job, info = made(sampler_index=name)
     (note,) = info["notes"]
