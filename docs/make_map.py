@@ -53,6 +53,7 @@ ROOMS = {
     "worker.engine": "step-level batching: fair order, batches, memory",
     "worker.sampling": "one picture's algorithm, as a generator of model calls",
     "worker.sampling.conditions": "what each row of a run is told: texts, adapters, maps, pictures",
+    "worker.sampling.schedules": "where a run's noise levels lie: published formulas and tables",
     "worker.sampling.solvers": "one class for each solver, in the symbols of its paper",
     "worker.sampling.sources": "where a run starts: noise, pictures, what a mask keeps",
     "worker.models": "networks in memory: diffusion, CLIP, registry, devices",

@@ -79,6 +79,7 @@ class Tuning:
         text_angle: how far, as a share of the angle between the two.
         text_negative: away from the text, not towards it.
         adapters: of the encoder that is tuned.
+        clip_skip: layers before the usual one whose states are read.
     """
 
     digest: str
@@ -88,6 +89,7 @@ class Tuning:
     text_angle: float = 0.0
     text_negative: bool = False
     adapters: tuple[AdapterUse, ...] = ()
+    clip_skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,7 @@ class Encode(Call):
 
 @dataclass(frozen=True, eq=False)
 class Denoise(Call):
-    """Run the denoiser on each row of a picture, and take its solver on by one call.
-
-    Answer: a ``Prediction``, of the latents before.
-    """
+    """Denoise a picture's rows, and take its solver on by one call. Answer: a ``Prediction``, of the latents before."""
 
     is_step: ClassVar[bool] = True
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 PREDICTIONS = ("epsilon", "v_prediction", "sample")  # quantities that a denoiser may predict
+IS_XL = "is_xl"  # key of ``levels``, for levels that were published for SDXL by itself
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class ModelFacts:
     row: RowSpec
     device: torch.device  # of latents and conditions
     measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
+
+    @property
+    def levels(self) -> dict[str, Any]:
+        """What places the noise levels of a run: ``scheduler_config``, and whether the model is of SDXL's kind."""
+        return self.scheduler_config | ({IS_XL: True} if self.row.vector_width else {})
 
     @property
     def sees_hole(self) -> bool:

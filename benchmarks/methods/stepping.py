@@ -214,7 +214,8 @@ def _shipped(device: Device) -> Any:
     stock = StableDiffusionPipeline.from_pretrained(MODELS / "pocket")
     model = StableDiffusion(stock.components, device)
     models = SimpleNamespace(catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model)
-    models.clip, models.adapter, models.control = registry.clip, registry.adapter, registry.control
+    models.clip, models.adapter = registry.clip, registry.adapter
+    models.control, models.image_prompt = registry.control, registry.image_prompt
     return models
 
 
@@ -246,5 +247,6 @@ def random_models(shapes: Shapes, device: Device) -> Any:
     )
     catalog = Catalog(models=(card,), clips=(ClipCard(id="clip", path=folder),))
     models = SimpleNamespace(catalog=catalog, device=device, stock=stock, diffusion=lambda _: model)
-    models.clip, models.adapter, models.control = lambda _: clip, NOTHING.adapter, NOTHING.control
+    models.clip, models.adapter = lambda _: clip, NOTHING.adapter
+    models.control, models.image_prompt = NOTHING.control, NOTHING.image_prompt
     return models

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from jobs.prompts.fields import MAX_CLIP_SKIP
 from jobs.requests.conditions.families import FamilyName
 from jobs.requests.samplers import NamesSampler, SamplerName, ScheduleName, unsupported
 
@@ -39,6 +40,7 @@ class OfFamily(NamesSampler):
     steps: int = Field(25, ge=1, le=250, description="Default number of sampling steps.")
     cfg_scale: float = Field(7.5, ge=0, le=50, description="Default classifier-free guidance scale.")
     guidance_rescale: float = Field(0.0, ge=0, le=1, description="Default share of rescaled guidance.")
+    clip_skip: int = Field(0, ge=0, le=MAX_CLIP_SKIP, description="Default of `clip_skip`.")
     sampler: SamplerName = Field(SamplerName.DDIM, description="Default sampler.")
     schedule: ScheduleName = Field(ScheduleName.DEFAULT, description="Default noise schedule.")
 

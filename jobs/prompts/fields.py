@@ -8,6 +8,7 @@ from jobs.prompts.parse import branches, plain_words
 from jobs.prompts.prompt import Branch, Branches, LongPrompt, PromptSyntax, Wording
 from jobs.wire import Wire
 
+MAX_CLIP_SKIP = 11  # the web UI's 12; CLIP ViT-L has as many layers
 ROUNDING = 1e-9  # of a sum of weights that ought to be 1
 
 PROMPT = Field(
@@ -39,6 +40,12 @@ class ResolvedPrompt(Wire):
         "them apart and adds them. Default: `chunk` for the syntax `a1111`, else `cut`.",
         examples=["cut"],
     )
+    clip_skip: int = Field(
+        0,
+        description="Last layers of the text encoders that are left out, beyond those that the model leaves out as a "
+        "rule, as in diffusers: 1 is what AUTOMATIC1111's web UI calls clip skip 2. Default: the model's own.",
+        examples=[0],
+    )
     steps: int = Field(
         description="Sampling steps for each picture. Default: the model's own.", examples=[25]
     )
@@ -50,15 +57,17 @@ class ResolvedPrompt(Wire):
     @property
     def branches(self) -> Branches:
         """What the prompt says, as the rows that it has."""
-        return branches(self.prompt, self.prompt_syntax, self.long_prompt, self.steps)
+        return self._read(self.prompt, joins=True)
 
     @property
     def negative_branch(self) -> Branch:
         """What the negative prompt says; it has one row."""
-        (branch,) = branches(
-            self.negative_prompt, self.prompt_syntax, self.long_prompt, self.steps, joins=False
-        )
+        (branch,) = self._read(self.negative_prompt, joins=False)
         return branch
+
+    def _read(self, text: str, *, joins: bool) -> Branches:
+        syntax, long_prompt, steps = self.prompt_syntax, self.long_prompt, self.steps
+        return branches(text, syntax, long_prompt, steps, joins=joins, clip_skip=self.clip_skip)
 
     @property
     def wordings(self) -> tuple[Wording, ...]:

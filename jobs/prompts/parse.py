@@ -1,7 +1,8 @@
 """Reads a prompt in any of the served syntaxes."""
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 from jobs.prompts.compel import parts_of
 from jobs.prompts.emphasis import emphasized
@@ -29,7 +30,13 @@ MAX_WORDINGS = 64  # of one prompt; each is encoded
 
 @lru_cache(KEPT)
 def branches(
-    text: str, syntax: PromptSyntax, long_prompt: LongPrompt, steps: int, *, joins: bool = True
+    text: str,
+    syntax: PromptSyntax,
+    long_prompt: LongPrompt,
+    steps: int,
+    *,
+    joins: bool = True,
+    clip_skip: int = 0,
 ) -> Branches:
     """What a prompt says at each step, as the rows that it has.
 
@@ -39,18 +46,20 @@ def branches(
         long_prompt: what happens to what is beyond the encoder's context.
         steps: of the run, at least 1.
         joins: whether ``AND`` parts prompts of rows of their own; it does not in a negative prompt.
+        clip_skip: layers before the usual one whose states are read.
 
     Raises:
         ValueError: the text does not say what it means, or has too many rows.
     """
+    worded = partial(Wording, syntax=syntax, long_prompt=long_prompt, clip_skip=clip_skip)
     if syntax == PromptSyntax.PLAIN:
-        return (_constant((Part(((Fragment(text),),)),), syntax, long_prompt),)
+        return (_constant(worded((Part(((Fragment(text),),)),))),)
     if syntax == PromptSyntax.COMPEL:
-        return (_constant(parts_of(text), syntax, long_prompt),)
+        return (_constant(worded(parts_of(text))),)
     rows = _AND.split(text) if joins else [text]
     if len(rows) > MAX_BRANCHES:
         raise ValueError(f"AND joins {len(rows)} prompts; at most {MAX_BRANCHES} are")
-    found = tuple(_branch(row, long_prompt, steps, is_one_of_many=len(rows) > 1) for row in rows)
+    found = tuple(_branch(row, worded, steps, is_one_of_many=len(rows) > 1) for row in rows)
     wordings = {span.wording for branch in found for span in branch.spans}
     if len(wordings) > MAX_WORDINGS:
         raise ValueError(
@@ -67,15 +76,17 @@ def plain_words(text: str, syntax: PromptSyntax, steps: int) -> str:
     return ", ".join(filter(None, (branch.spans[-1].wording.text for branch in found)))
 
 
-def _branch(text: str, long_prompt: LongPrompt, steps: int, *, is_one_of_many: bool) -> Branch:
+def _branch(
+    text: str, worded: Callable[[tuple[Part, ...]], Wording], steps: int, *, is_one_of_many: bool
+) -> Branch:
     weighted = _BRANCH_WEIGHT.fullmatch(text) if is_one_of_many else None
     words, weight = (weighted["text"], bounded(float(weighted["weight"]))) if weighted else (text, 1.0)
     spans = []
     for last_step, words_then in scheduled(words, steps):
         parts = tuple(Part((passage,)) for passage in emphasized(words_then))
-        spans.append(Span(last_step, Wording(parts, PromptSyntax.A1111, long_prompt)))
+        spans.append(Span(last_step, worded(parts)))
     return Branch(tuple(spans), weight)
 
 
-def _constant(parts: tuple[Part, ...], syntax: PromptSyntax, long_prompt: LongPrompt) -> Branch:
-    return Branch((Span(0, Wording(parts, syntax, long_prompt)),))
+def _constant(wording: Wording) -> Branch:
+    return Branch((Span(0, wording),))

@@ -61,11 +61,13 @@ class Wording:
         parts: encoded apart; their states follow each other.
         syntax: whose rule turns weights into states.
         long_prompt: what happens to a part that is longer than the encoder's context.
+        clip_skip: layers before the one that the model reads as a rule, whose states are read instead.
     """
 
     parts: tuple[Part, ...]
     syntax: PromptSyntax = PromptSyntax.PLAIN
     long_prompt: LongPrompt = LongPrompt.CUT
+    clip_skip: int = 0
 
     @property
     def texts(self) -> tuple[str, ...]:

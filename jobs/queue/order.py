@@ -12,7 +12,7 @@ from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.objectives import PROMPTS, ImageObjective, TextObjective
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import Priority, ResolvedRequest
-from jobs.requests.samplers import SamplerName
+from jobs.requests.samplers import TWO_CALLS, SamplerName
 from jobs.requests.schedules import most_cutouts, parse_schedule, value_at
 from jobs.requests.start.plan import Pass, StepPlan
 from jobs.requests.tasks import EnlargeTask, Task
@@ -68,7 +68,7 @@ def _area(part: Pass) -> float:
 def calls_of(sampler: SamplerName, steps: int) -> list[int]:
     """The sampler's calls of the denoiser at each step that is run."""
     calls = [1] * steps
-    if sampler is SamplerName.HEUN:
+    if sampler in TWO_CALLS:
         calls = [2] * (steps - 1) + [1]
     elif sampler is SamplerName.PNDM and steps > 1:
         calls[0] = 2

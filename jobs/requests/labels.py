@@ -13,11 +13,25 @@ LABELS = {
     SamplerName.DDIM: "DDIM",
     SamplerName.PNDM: "PLMS",
     SamplerName.UNIPC: "UniPC",
+    SamplerName.DDPM: "DDPM",
+    SamplerName.DPM2: "DPM2",
+    SamplerName.DPM2_ANCESTRAL: "DPM2 a",
+    SamplerName.DPMPP_2S_ANCESTRAL: "DPM++ 2S a",
+    SamplerName.DPMPP_SDE: "DPM++ SDE",
+    SamplerName.DPMPP_2M_SDE_HEUN: "DPM++ 2M SDE Heun",
+    SamplerName.DPMPP_3M_SDE: "DPM++ 3M SDE",
+    SamplerName.LCM: "LCM",
+    SamplerName.TCD: "TCD",
 }
 SCHEDULE_LABELS = {
     ScheduleName.DEFAULT: "Automatic",
     ScheduleName.KARRAS: "Karras",
     ScheduleName.EXPONENTIAL: "Exponential",
+    ScheduleName.SGM_UNIFORM: "SGM Uniform",
+    ScheduleName.SIMPLE: "Simple",
+    ScheduleName.NORMAL: "Normal",
+    ScheduleName.BETA: "Beta",
+    ScheduleName.AYS: "Align Your Steps",
 }
 HIRES_LABELS = {
     HiresUpscaler.LATENT: "Latent",

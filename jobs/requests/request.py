@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from jobs.prompts.fields import PROMPT, ResolvedPrompt
+from jobs.prompts.fields import MAX_CLIP_SKIP, PROMPT, ResolvedPrompt
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
@@ -59,15 +59,16 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     schedule: ScheduleName = Field(
         ScheduleName.DEFAULT,
-        description="Noise schedule: the spacing of the steps' noise levels. `ddim` and `pndm` support only "
-        "`default`, the schedule in the model's files. Default: the model's own if `sampler` is left out too, else "
-        "`default`.",
+        description="Noise schedule: the spacing of the steps' noise levels. `ddim`, `pndm`, `ddpm`, `lcm` and `tcd` "
+        "support only `default`: the schedule in the model's files, or that of the method. Default: the model's own if "
+        "`sampler` is left out too, else `default`.",
         examples=["karras"],
     )
     eta: float = Field(
         0.0,
-        description="Share of fresh noise that the sampler `ddim` adds at each step: 0 adds none, 1 is DDPM. Disco "
-        "Diffusion takes 0.8. The other samplers have none, or their own.",
+        description="Share of fresh noise that the samplers `ddim` and `tcd` add at each step: 0 adds none. With "
+        "`ddim` 1 is DDPM, and Disco Diffusion takes 0.8. With `tcd` it is the gamma of its paper. The other samplers "
+        "have none, or their own.",
         examples=[0.0],
     )
     guidance_rescale: float = Field(
@@ -197,6 +198,7 @@ class GenerateRequest(NamesSampler):
     negative_prompt: Text = _field("negative_prompt", "")
     prompt_syntax: PromptSyntax = _field("prompt_syntax", PromptSyntax.PLAIN)
     long_prompt: LongPrompt | None = _field("long_prompt")
+    clip_skip: Annotated[int | None, Field(ge=0, le=MAX_CLIP_SKIP)] = _field("clip_skip")
     model: Annotated[str | None, Field(max_length=MAX_ID_CHARS)] = _field("model")
     width: Annotated[int | None, Field(ge=8, le=4096)] = _field("width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")

@@ -20,6 +20,15 @@ class SamplerName(StrEnum):
     DPMPP_2M_SDE = "dpmpp_2m_sde"
     PNDM = "pndm"
     UNIPC = "unipc"
+    DDPM = "ddpm"
+    DPM2 = "dpm2"
+    DPM2_ANCESTRAL = "dpm2_ancestral"
+    DPMPP_2S_ANCESTRAL = "dpmpp_2s_ancestral"
+    DPMPP_SDE = "dpmpp_sde"
+    DPMPP_2M_SDE_HEUN = "dpmpp_2m_sde_heun"
+    DPMPP_3M_SDE = "dpmpp_3m_sde"
+    LCM = "lcm"
+    TCD = "tcd"
 
 
 class ScheduleName(StrEnum):
@@ -28,10 +37,27 @@ class ScheduleName(StrEnum):
     DEFAULT = "default"
     KARRAS = "karras"
     EXPONENTIAL = "exponential"
+    SGM_UNIFORM = "sgm_uniform"
+    SIMPLE = "simple"
+    NORMAL = "normal"
+    BETA = "beta"
+    AYS = "ays"
 
 
-# Both go back by equal numbers of timesteps.
-_OF_TIMESTEPS = {SamplerName.DDIM, SamplerName.PNDM}
+# Their levels are timesteps of the model, which their papers choose.
+_OF_TIMESTEPS = {SamplerName.DDIM, SamplerName.PNDM, SamplerName.DDPM, SamplerName.LCM, SamplerName.TCD}
+# Two calls of the denoiser in each step but the last.
+TWO_CALLS = frozenset(
+    {
+        SamplerName.HEUN,
+        SamplerName.DPM2,
+        SamplerName.DPM2_ANCESTRAL,
+        SamplerName.DPMPP_2S_ANCESTRAL,
+        SamplerName.DPMPP_SDE,
+    }
+)
+# Those that take ``eta``.
+WITH_ETA = (SamplerName.DDIM, SamplerName.TCD)
 SCHEDULES: dict[SamplerName, tuple[ScheduleName, ...]] = {
     sampler: (ScheduleName.DEFAULT,) if sampler in _OF_TIMESTEPS else tuple(ScheduleName)
     for sampler in SamplerName

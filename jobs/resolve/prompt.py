@@ -25,6 +25,7 @@ def resolve_prompt(request: GenerateRequest, card: ModelCard) -> ResolvedPrompt:
         negative_prompt=request.negative_prompt,
         prompt_syntax=syntax,
         long_prompt=long_prompt,
+        clip_skip=card.clip_skip if request.clip_skip is None else request.clip_skip,
         steps=request.steps or card.steps,
         cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
     )

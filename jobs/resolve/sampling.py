@@ -3,7 +3,7 @@
 from jobs.catalog.catalog import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
-from jobs.requests.samplers import SamplerName, ScheduleName, unsupported
+from jobs.requests.samplers import WITH_ETA, SamplerName, ScheduleName, unsupported
 
 
 def resolve_sampling(request: GenerateRequest, card: ModelCard) -> tuple[SamplerName, ScheduleName]:
@@ -18,6 +18,7 @@ def resolve_sampling(request: GenerateRequest, card: ModelCard) -> tuple[Sampler
         sampler, schedule = request.sampler, request.schedule or ScheduleName.DEFAULT
     if reason := unsupported(sampler, schedule):
         raise InvalidRequestError(reason, field="schedule")
-    if request.eta and sampler is not SamplerName.DDIM:
-        raise InvalidRequestError(f"eta is of the sampler ddim alone, and this is {sampler}", field="eta")
+    if request.eta and sampler not in WITH_ETA:
+        reason = f"eta is of the samplers {' and '.join(WITH_ETA)} alone, and this is {sampler}"
+        raise InvalidRequestError(reason, field="eta")
     return sampler, schedule

@@ -28,6 +28,7 @@ class Defaults(Wire):
     steps: int = Field(description="Sampling steps for each picture.", examples=[25])
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
     guidance_rescale: float = Field(0.0, description="Share of rescaled guidance.", examples=[0.0])
+    clip_skip: int = Field(0, description="Last layers of the text encoders that are left out.", examples=[0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
     schedule: ScheduleName = Field(description="Noise schedule of this sampler.")
     clip: str = Field(description="Id of the guidance CLIP.", examples=["pocket-m"])

@@ -1,7 +1,8 @@
 """A private copy of a text encoder during its fit to an aesthetic embedding, a few steps at a time."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,8 +20,24 @@ from worker.rows import TextStates
 LEAST_COMPATIBILITY = 0.25
 
 Completion = Callable[[Tensor, Tensor], Tensor]
-# From an encoder as a function, tokens [N, L] and an attention mask [N, L] or None to the states that condition.
-Read = Callable[[Callable[..., Any], Tensor, Tensor | None], TextStates]
+
+
+@dataclass(frozen=True, eq=False)
+class EncoderRun:
+    """A text encoder as functions, which may run it with other weights than its own.
+
+    Attributes:
+        run: the encoder, called as transformers' own is.
+        norm: its last norm.
+    """
+
+    run: Callable[..., Any]
+    norm: Callable[[Tensor], Tensor]
+
+
+# From an encoder, tokens [N, L], an attention mask [N, L] or None and the clip skip of each row to the states that
+# condition.
+Read = Callable[[EncoderRun, Tensor, Tensor | None, Sequence[int]], TextStates]
 
 
 class Fitting:
@@ -41,6 +58,7 @@ class Fitting:
         steps: int,
         lr: float,
         read: Read,
+        clip_skip: int = 0,
         changes: Mapping[str, Tensor] | None = None,
         completion: Completion | None = None,
         known: Tensor | None = None,
@@ -55,6 +73,7 @@ class Fitting:
             steps: T.
             lr: Adam's learning rate.
             read: what is read of the encoder's answer.
+            clip_skip: layers before the usual one whose states are read.
             changes: what is added to the weights of these names before.
             completion: for an encoder without its CLIP's last layers: these and the projection, as a differentiable
                 function from its states [N, L, D] before the last norm, and the tokens, to embeddings [N, E].
@@ -62,7 +81,7 @@ class Fitting:
         """
         device = tokens.device
         self._encoder, self._completion, self._known = encoder, completion, known
-        self._read = read
+        self._read, self._clip_skip = read, clip_skip
         self._steps, self._taken = steps, 0
         with torch.inference_mode(False), torch.enable_grad():
             # Tensors made under inference mode may not enter a graph.
@@ -102,13 +121,21 @@ class Fitting:
             JobFailedError: they are not finite.
         """
         with torch.no_grad():
-            hidden = self._read(self._run, self._ids, None).context
+            skips = [self._clip_skip] * len(self._ids)
+            hidden = self._read(EncoderRun(self._run, self._norm), self._ids, None, skips).context
         self._require_finite(hidden)
         return hidden
 
     def _run(self, *inputs: Any, **named: Any) -> Any:
         """The encoder as fitted so far."""
         return functional_call(self._encoder, self._weights, inputs, named)
+
+    def _norm(self, states: Tensor) -> Tensor:
+        """The encoder's last norm as fitted so far."""
+        name, norm = final_norm(self._encoder)
+        weights = {each: self._weights[f"{name}.{each}"] for each, _ in norm.named_parameters()}
+        normed: Tensor = functional_call(norm, weights, (states,))
+        return normed
 
     def _step(self) -> None:
         embeddings = F.normalize(self._embeddings(), dim=-1)
@@ -132,6 +159,12 @@ class Fitting:
         require_finite(value, "the personalized prompt", after=f"{self._taken} steps of aesthetic gradients")
 
 
+def final_norm(encoder: Module) -> tuple[str, Module]:
+    """The last norm of a text encoder of transformers, and its name there."""
+    ((name, norm),) = (each for each in encoder.named_modules() if each[0].endswith("final_layer_norm"))
+    return name, norm
+
+
 def _changed(weight: Tensor, change: Tensor | None) -> Tensor:
     """A copy of a weight in float32, with a change."""
     own = weight.detach().to(torch.float32, copy=True)
@@ -149,7 +182,7 @@ def _require_compatibility(embedding: Tensor, known: Tensor) -> None:
 
 def _states_before_norm(encoder: Module, weights: dict[str, Tensor], ids: Tensor) -> Tensor:
     """The input [N, L, D] of a text encoder's last norm."""
-    (norm,) = (module for name, module in encoder.named_modules() if name.endswith("final_layer_norm"))
+    _, norm = final_norm(encoder)
     seen: list[Tensor] = []
     hook = norm.register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
     try:

@@ -17,10 +17,12 @@ class Window:
     Attributes:
         tokens: as many as its context holds, its own ones included.
         hidden: places that it does not attend to.
+        clip_skip: layers before the usual one whose states are read.
     """
 
     tokens: tuple[int, ...]
     hidden: tuple[int, ...] = ()
+    clip_skip: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,14 @@ class Chunker:
         commas = vocabulary.groups(",")
         self._comma = commas[0][0] if len(commas) == 1 else None
 
-    def chunks(self, passage: Passage) -> list[Chunk]:
+    def chunks(self, passage: Passage, clip_skip: int = 0) -> list[Chunk]:
         """The windows of a passage, at least one; a comma is preferred where one ends.
 
         The vectors of a word stay together.
+
+        Args:
+            passage: to split.
+            clip_skip: of every window.
 
         Raises:
             ModelUnavailableError: those of one cannot be used.
@@ -72,9 +78,9 @@ class Chunker:
         room, chunks = self._length - 2, []
         while len(tokens) > room:
             end = self._end(tokens[: room + 1])
-            chunks.append(self._chunk(tokens[:end]))
+            chunks.append(self._chunk(tokens[:end], clip_skip))
             tokens = tokens[end:]
-        return [*chunks, self._chunk(tokens)]
+        return [*chunks, self._chunk(tokens, clip_skip)]
 
     def _end(self, tokens: Sequence[_Token]) -> int:
         """How many tokens of a full window stay in it, of these and the one that follows."""
@@ -88,13 +94,13 @@ class Chunker:
             end -= 1
         return end
 
-    def _chunk(self, tokens: Sequence[_Token]) -> Chunk:
+    def _chunk(self, tokens: Sequence[_Token], clip_skip: int) -> Chunk:
         bos, eos, pad = (
             getattr(self._vocabulary.tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")
         )
         padding = self._length - len(tokens) - 2
         return Chunk(
-            Window((bos, *(token.id for token in tokens), eos, *[pad] * padding)),
+            Window((bos, *(token.id for token in tokens), eos, *[pad] * padding), clip_skip=clip_skip),
             (1.0, *(token.weight for token in tokens), *[1.0] * (padding + 1)),
             (None, *(token.fragment for token in tokens), *[None] * (padding + 1)),
         )

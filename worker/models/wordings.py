@@ -2,8 +2,8 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ KEPT = 512  # windows
 AT_ONCE = 32  # windows; the memory of a batch must not depend on a prompt's length
 LEAST = 1e-5  # weight of a fragment in compel's tangent
 
-Encode = Callable[[Tensor, Tensor | None], TextStates]
+Encode = Callable[[Tensor, Tensor | None, Sequence[int]], TextStates]
 
 
 class WordingEncoder:
@@ -31,8 +31,8 @@ class WordingEncoder:
         Args:
             vocabulary: of the encoder.
             length: of the encoder's context, L.
-            encode: tokens [N, L] and an attention mask [N, L] or None to states: the context [N, L, D], and pooled
-                ones [N, P] or None.
+            encode: tokens [N, L], an attention mask [N, L] or None and the clip skip of each row to states: the
+                context [N, L, D], and pooled ones [N, P] or None.
             device: of the tokens.
             kept: windows whose states are kept.
         """
@@ -47,7 +47,7 @@ class WordingEncoder:
             ModelUnavailableError: a textual inversion that one names cannot be used.
         """
         needed = {window for wording in wordings for window in self._windows(wording)}
-        self._learn(sorted(needed - self._known.keys(), key=lambda window: (window.tokens, window.hidden)))
+        self._learn(sorted(needed - self._known.keys(), key=astuple))
         encoded = [TextStates(self._context(wording), self._pooled(wording)) for wording in wordings]
         for window in needed:
             self._known.move_to_end(window)
@@ -65,7 +65,7 @@ class WordingEncoder:
                 mask = torch.ones_like(tokens) if is_masked else None
                 for row, window in enumerate(part if mask is not None else ()):
                     mask[row, list(window.hidden)] = 0  # type: ignore[index]
-                states = self._encode(tokens, mask)
+                states = self._encode(tokens, mask, [window.clip_skip for window in part])
                 # As views, each window would keep its whole batch in memory.
                 self._known.update(zip(part, _apart(states), strict=True))
 
@@ -78,15 +78,14 @@ class WordingEncoder:
                 if wording.syntax == PromptSyntax.COMPEL:
                     for fragment in _weakened(passage):
                         yield from (_without(chunk, fragment) for chunk in chunks)
-        yield self._empty
+        yield self._empty(wording.clip_skip)
 
-    @property
-    def _empty(self) -> Window:
+    def _empty(self, clip_skip: int) -> Window:
         """The window of an empty text."""
-        return self._chunker.chunks(())[0].window
+        return self._chunker.chunks((), clip_skip)[0].window
 
     def _chunks(self, passage: Passage, wording: Wording) -> list[Chunk]:
-        chunks = self._chunker.chunks(passage)
+        chunks = self._chunker.chunks(passage, wording.clip_skip)
         return chunks[:1] if wording.long_prompt == LongPrompt.CUT else chunks
 
     def _context(self, wording: Wording) -> Tensor:
@@ -109,19 +108,19 @@ class WordingEncoder:
         if len(passages) == 1:
             mean = passages[0]
         else:
-            filled = [self._filled(passage, longest) for passage in passages]
+            filled = [self._filled(passage, longest, wording.clip_skip) for passage in passages]
             mean = sum(
                 (share * passage for share, passage in zip(part.shares, filled, strict=True)),
                 start=torch.zeros_like(filled[0]),
             )
         if part.weight == 1:
             return mean
-        nothing = self._filled(mean[:, :0], longest)
+        nothing = self._filled(mean[:, :0], longest, wording.clip_skip)
         return nothing + part.weight * (mean - nothing)
 
-    def _filled(self, states: Tensor, length: int) -> Tensor:
+    def _filled(self, states: Tensor, length: int, clip_skip: int) -> Tensor:
         """States, and those of the empty text up to a length."""
-        empty = self._known[self._empty].context
+        empty = self._known[self._empty(clip_skip)].context
         times = (length - states.shape[1]) // empty.shape[1]
         return torch.cat([states, *[empty] * times], dim=1)
 
@@ -145,8 +144,8 @@ class WordingEncoder:
             mixed, total = mixed + share * self._moved(chunks, fragment), total + share
         return mixed / total
 
-    def _moved(self, chunks: Iterable[Chunk], hidden: int | None) -> Tensor:
-        empty = self._known[self._empty].context
+    def _moved(self, chunks: Sequence[Chunk], hidden: int | None) -> Tensor:
+        empty = self._known[self._empty(chunks[0].window.clip_skip)].context
         moved = []
         for chunk in chunks:
             window = chunk.window if hidden is None else _without(chunk, hidden)

@@ -38,6 +38,7 @@ def infotext(seed: int, request: ResolvedRequest, index: int = 0) -> str:
         "Model": request.model,
         **({"Eta DDIM": f"{request.eta:g}"} if request.eta else {}),
         **_start(request, index),
+        **_networks(request),
         **_own_fields(request),
     }
     lines.append(", ".join(f"{name}: {_quoted(str(value))}" for name, value in fields.items()))
@@ -64,6 +65,16 @@ def _start(request: ResolvedRequest, index: int) -> dict[str, Any]:
     if request.hires is not None:
         fields |= hires_fields(request.hires)
         fields.setdefault("Denoising strength", f"{request.hires.strength:g}")
+    return fields
+
+
+def _networks(request: ResolvedRequest) -> dict[str, Any]:
+    """What is read of the text encoders, and the model of the last steps."""
+    fields: dict[str, Any] = {}
+    if request.clip_skip:
+        fields["Clip skip"] = request.clip_skip + 1  # the last layer is 1 there
+    if request.refiner is not None:
+        fields |= {"Refiner": request.refiner.model, "Refiner switch at": f"{request.refiner.switch_at:g}"}
     return fields
 
 

@@ -31,12 +31,14 @@ class ModelCall:
         step: number of its step.
         stage: number of the call within the step.
         timestep: of the UNet.
+        level: a step that starts at the noise level of the latents that it sees.
         draws: whether fresh noise follows it.
     """
 
     step: int
     stage: int
     timestep: float
+    level: Step
     draws: bool
 
 
@@ -96,7 +98,7 @@ def _linear_run(
     for index, step in enumerate(solver.steps):
         for stage, timestep in enumerate(step.timesteps if index >= first else ()):
             draws = solver.draws(index, stage)
-            calls.append(ModelCall(index, stage, float(timestep), draws))
+            calls.append(ModelCall(index, stage, float(timestep), solver.level(index, stage), draws))
             weights.append(_weights(solver, index, stage, draws=draws))
         moves.append(_moves(solver, index))
     coefficients = Coefficients(

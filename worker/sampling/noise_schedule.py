@@ -1,7 +1,6 @@
-"""The noise levels of a sampling run. Diffusers' schedulers place them; this module turns them into steps."""
+"""The noise levels of a sampling run, as steps. Diffusers' schedulers place them, or ``schedules/spreads.py`` does."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,52 +8,68 @@ from inspect import signature
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from jobs.errors import JobFailedError, ModelUnavailableError
+from jobs.errors import JobFailedError
 from jobs.requests.samplers import ScheduleName
-from worker.facts import PREDICTIONS
+from worker.facts import IS_XL
+from worker.sampling.schedules.spreads import SPREADS, Levels, SigmaTable
+from worker.sampling.schedules.steps import Level, level_of, preserving, step_between, with_middle
 from worker.sampling.step import PURE_NOISE, Step, is_noise_alone
-
-Level = tuple[float, float]  # (a, s) of x = a x0 + s eps
-
-# Keep and gain of x0 = keep x + gain output, by what the UNet predicts.
-_PARAMETERIZATIONS: dict[str, Callable[[float, float], tuple[float, float]]] = {
-    # x = a x0 + s eps
-    "epsilon": lambda a, s: (1 / a, -s / a) if a else (math.inf, -math.inf),
-    # v = a eps - s x0 (Salimans & Ho 2022, appendix D)
-    "v_prediction": lambda a, s: (a / (a**2 + s**2), -s / (a**2 + s**2)),
-    "sample": lambda _a, _s: (0.0, 1.0),
-}
 
 # Options of diffusers' schedulers; the model's own configuration may have set one of them.
 _NO_SPREAD = dict.fromkeys(
     ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"), False
 )
-_SPREADS: dict[ScheduleName, dict[str, bool]] = {
+_OPTIONS: dict[ScheduleName, dict[str, bool]] = {
     ScheduleName.DEFAULT: {},
     # Karras et al. 2022, eq. 5, with rho = 7
     ScheduleName.KARRAS: _NO_SPREAD | {"use_karras_sigmas": True},
     # sigma falls by the same factor at each step
     ScheduleName.EXPONENTIAL: _NO_SPREAD | {"use_exponential_sigmas": True},
+    **dict.fromkeys(SPREADS, _NO_SPREAD),
 }
+# Those whose sigmas begin at a largest one, which a model without a signal in its last timestep does not have.
+_FROM_LARGEST = (ScheduleName.KARRAS, ScheduleName.EXPONENTIAL, ScheduleName.AYS)
+
+_DISTILLED_STEPS = 50  # of the run that consistency models are distilled from, as diffusers has it
+
+Interval = tuple[Level, Level]  # at the start and at the end of a step
+Groups = list[tuple[Tensor, ...]]  # the timesteps of each step's calls
 
 
-def one_each(timesteps: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+def one_each(timesteps: Sequence[Tensor]) -> Groups:
     """One UNet call for each step."""
     return [(timestep,) for timestep in timesteps]
 
 
-def pairs(timesteps: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+def pairs(timesteps: Sequence[Tensor]) -> Groups:
     """Two calls for each step but the last."""
     return [tuple(timesteps[start : start + 2]) for start in range(0, len(timesteps), 2)]
 
 
-def first_pair(timesteps: Sequence[Tensor]) -> list[tuple[Tensor, ...]]:
+def first_pair(timesteps: Sequence[Tensor]) -> Groups:
     """Two calls for the first step of several."""
     return [tuple(timesteps[:2]), *one_each(timesteps[2:])] if len(timesteps) > 1 else one_each(timesteps)
+
+
+def strided(scheduler: Any, times: Sequence[int]) -> list[float]:
+    """The abar' at the end of each step, of a scheduler that goes back by an equal number of timesteps.
+
+    It may be one off where the next step starts.
+    """
+    abars, final = scheduler.alphas_cumprod.double().tolist(), float(scheduler.final_alpha_cumprod)
+    stride = scheduler.config.num_train_timesteps // len(times)
+    return [abars[time - stride] if time >= stride else final for time in times]
+
+
+def to_next(scheduler: Any, times: Sequence[int]) -> list[float]:
+    """The abar' at the end of each step: where the next one starts, and no noise at last."""
+    abars = scheduler.alphas_cumprod.double().tolist()
+    return [*(abars[time] for time in times[1:]), 1.0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +81,18 @@ class NoiseLevels:
         options: its options beside the model's own configuration.
         exploding: whether it scales the initial noise for z = x / a instead of x.
         grouped: divides its timesteps into those of each step.
+        ends: abar' of each step, for a scheduler that has timesteps alone.
+        downs: sigma_down of each step, of (abars, timesteps, eta); None where eta alone gives it.
+        middle: sigma of a second call within a step; None if all calls lie at ends of steps.
     """
 
     scheduler: Any
     options: Mapping[str, Any] = field(default_factory=dict)
     exploding: bool = False
-    grouped: Callable[[Sequence[Tensor]], list[tuple[Tensor, ...]]] = one_each
+    grouped: Callable[[Sequence[Tensor]], Groups] = one_each
+    ends: Callable[[Any, Sequence[int]], list[float]] = strided
+    downs: Callable[[Sequence[float], Sequence[int], float], list[float]] | None = None
+    middle: Callable[[Step], float] | None = None
 
 
 @lru_cache(maxsize=64)
@@ -91,19 +112,27 @@ def planned(
         ModelUnavailableError: no solver supports the model's prediction type.
         JobFailedError: the schedule needs a largest noise level, and the model has none.
     """
-    scheduler = _scheduler(levels, json.loads(config), schedule)
-    scheduler.set_timesteps(steps)
-    groups = levels.grouped(list(scheduler.timesteps))
-    prediction = scheduler.config.prediction_type
-    plan = tuple(
-        step_between(start, end, prediction, timesteps=_calls(timesteps, start), eta=eta)
-        for timesteps, (start, end) in zip(groups, _levels(scheduler, groups), strict=True)
+    fields = json.loads(config)
+    is_xl = bool(fields.pop(IS_XL, False))
+    scheduler = _scheduler(levels, fields, steps, schedule)
+    table = SigmaTable(_log_sigmas(scheduler), is_xl)
+    groups, places, scale = (
+        _spread(levels, table, SPREADS[schedule](table, steps))
+        if schedule in SPREADS
+        else _placed(levels, scheduler, steps)
     )
-    scale = float(scheduler.init_noise_sigma)
-    return plan, scale * plan[0].a if levels.exploding else scale
+    prediction = scheduler.config.prediction_type
+    plan = []
+    for timesteps, (start, end), down in zip(
+        groups, places, _downs(levels, scheduler, groups, eta), strict=True
+    ):
+        calls = _calls(timesteps, start)
+        step = step_between(start, end, prediction, timesteps=calls, eta=eta, down=down)
+        plan.append(_with_middle(levels, table, prediction, step))
+    return tuple(plan), scale * plan[0].a if levels.exploding else scale
 
 
-def _scheduler(levels: NoiseLevels, config: dict[str, Any], schedule: ScheduleName) -> Any:
+def _scheduler(levels: NoiseLevels, config: dict[str, Any], steps: int, schedule: ScheduleName) -> Any:
     """The scheduler that places the noise levels of a model.
 
     A model with ``rescale_betas_zero_snr`` is trained down to a signal-to-noise ratio of 0 (Lin et al. 2024, "Common
@@ -112,9 +141,16 @@ def _scheduler(levels: NoiseLevels, config: dict[str, Any], schedule: ScheduleNa
     Raises:
         JobFailedError: the schedule is spread from the largest sigma, which is infinite there.
     """
+    options = dict(levels.options)
+    if "original_inference_steps" in signature(levels.scheduler.__init__).parameters:
+        # Every so many of these are taken, and diffusers refuses to take more.
+        trained = config.get("num_train_timesteps", 1000)
+        options["original_inference_steps"] = max(
+            config.get("original_inference_steps") or _DISTILLED_STEPS, trained // (trained // steps)
+        )
     if not config.get("rescale_betas_zero_snr"):
-        return levels.scheduler.from_config(config, **levels.options, **_SPREADS[schedule])
-    if _SPREADS[schedule]:
+        return levels.scheduler.from_config(config, **options, **_OPTIONS[schedule])
+    if schedule in _FROM_LARGEST:
         raise JobFailedError(
             f"schedule {schedule} is spread from the largest noise level down, and this model starts from noise alone "
             f"(zero terminal SNR), where it is infinite: use schedule {ScheduleName.DEFAULT}",
@@ -122,7 +158,7 @@ def _scheduler(levels: NoiseLevels, config: dict[str, Any], schedule: ScheduleNa
         )
     if "rescale_betas_zero_snr" not in signature(levels.scheduler.__init__).parameters:
         config = config | {"trained_betas": _rescaled_betas(config)}
-    return levels.scheduler.from_config(config, **levels.options)
+    return levels.scheduler.from_config(config, **options)
 
 
 def _rescaled_betas(config: dict[str, Any]) -> list[float]:
@@ -137,52 +173,63 @@ def _rescaled_betas(config: dict[str, Any]) -> list[float]:
     return betas
 
 
+def _log_sigmas(scheduler: Any) -> Levels:
+    """Log sigma of each timestep that the model was trained at, [T]."""
+    abars = scheduler.alphas_cumprod.double().clamp(min=PURE_NOISE).numpy()
+    logs: Levels = np.log((1 - abars) / abars) / 2
+    return logs
+
+
+def _spread(levels: NoiseLevels, table: SigmaTable, sigmas: Levels) -> tuple[Groups, list[Interval], float]:
+    """As ``_placed``, for the sigmas at the starts of the steps."""
+    starts = list(torch.tensor(table.timesteps_of(sigmas)))
+    if levels.grouped is pairs:
+        groups = pairs([starts[0], *(start for start in starts[1:] for _ in range(2))])
+    else:
+        groups = one_each(starts)
+    return groups, _between([*sigmas.tolist(), 0.0]), float(sigmas[0]) if levels.exploding else 1.0
+
+
 def _calls(timesteps: tuple[Tensor, ...], start: Level) -> tuple[Tensor, ...]:
     """The UNet's calls of a step; one where it starts from noise alone, since a slope in sigma has no mean there."""
     return timesteps[:1] if is_noise_alone(start[0]) else timesteps
 
 
-def _levels(scheduler: Any, groups: Sequence[tuple[Tensor, ...]]) -> list[tuple[Level, Level]]:
-    """The noise levels at the start and at the end of each step."""
+def _placed(levels: NoiseLevels, scheduler: Any, steps: int) -> tuple[Groups, list[Interval], float]:
+    """Each step's timesteps and noise levels, and the scale of the initial noise, where a scheduler places them."""
+    scheduler.set_timesteps(steps)
+    groups, scale = levels.grouped(list(scheduler.timesteps)), float(scheduler.init_noise_sigma)
     if hasattr(scheduler, "sigmas"):
         sigmas = scheduler.sigmas.double().tolist()
         starts = accumulate((len(timesteps) for timesteps in groups[:-1]), initial=0)
-        return list(pairwise(_preserving(1 / (1 + sigmas[place] ** 2)) for place in (*starts, -1)))
-    # DDIM and PNDM go back by an equal number of timesteps, which may be one off where the next step starts.
-    abars, final = scheduler.alphas_cumprod.double().tolist(), float(scheduler.final_alpha_cumprod)
-    stride = scheduler.config.num_train_timesteps // len(groups)
-    times = [int(timesteps[0]) for timesteps in groups]
-    return [
-        (_preserving(abars[time]), _preserving(abars[time - stride] if time >= stride else final))
-        for time in times
-    ]
+        return groups, _between([sigmas[place] for place in (*starts, -1)]), scale
+    times = _times(groups)
+    abars, ends = scheduler.alphas_cumprod.double().tolist(), levels.ends(scheduler, times)
+    places = [(preserving(abars[time]), preserving(end)) for time, end in zip(times, ends, strict=True)]
+    return groups, places, scale
 
 
-def _preserving(abar: float) -> Level:
-    """The variance-preserving level of abar = a^2."""
-    return math.sqrt(abar), math.sqrt(1 - abar)
+def _times(groups: Sequence[tuple[Tensor, ...]]) -> list[int]:
+    return [int(timesteps[0]) for timesteps in groups]
 
 
-def step_between(
-    start: Level, end: Level, prediction: str, *, timesteps: tuple[Tensor, ...], eta: float
-) -> Step:
-    """The step from one noise level to the next.
+def _between(sigmas: Sequence[float]) -> list[Interval]:
+    return list(pairwise(level_of(sigma) for sigma in sigmas))
 
-    Args:
-        start: a and s.
-        end: a' and s'.
-        prediction: what the UNet predicts, one of ``PREDICTIONS``.
-        timesteps: of the UNet's calls.
-        eta: share of fresh noise (Song et al. 2021, eq. 16).
 
-    Raises:
-        ModelUnavailableError: the prediction type is not one of these.
-    """
-    if prediction not in _PARAMETERIZATIONS:
-        raise ModelUnavailableError(f"the prediction type {prediction!r} is not one of {PREDICTIONS}")
-    (a, s), (a_next, s_next) = start, end
-    sigma_next = s_next / a_next
-    # sigma_down / sigma': 1 at an eta of 0; at 1 as little of the old noise as in DDPM.
-    remains = math.sqrt(1 - eta**2 * (1 - (sigma_next * a / s) ** 2))
-    down, up = sigma_next * remains, sigma_next * math.sqrt(1 - remains**2)
-    return Step(timesteps, a, s, a_next, s_next, down, up, *_PARAMETERIZATIONS[prediction](a, s))
+def _downs(
+    levels: NoiseLevels, scheduler: Any, groups: Sequence[tuple[Tensor, ...]], eta: float
+) -> Sequence[float | None]:
+    """Sigma_down of each step; None where eta gives it."""
+    if levels.downs is None:
+        return [None] * len(groups)
+    return levels.downs(scheduler.alphas_cumprod.double().tolist(), _times(groups), eta)
+
+
+def _with_middle(levels: NoiseLevels, table: SigmaTable, prediction: str, step: Step) -> Step:
+    """The step with its call at a level within it, if the method has one there."""
+    sigma = levels.middle(step) if levels.middle and not step.starts_from_noise_alone else 0.0
+    if not sigma:
+        return step
+    (timestep,) = torch.tensor(table.timesteps_of(np.array([sigma])))
+    return with_middle(step, sigma, timestep, prediction)

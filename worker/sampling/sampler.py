@@ -142,7 +142,7 @@ def _pass(
 def _begun(course: _Course, denoising: Denoising, part: Pass, source: Source) -> _Sampling:
     """The start of a pass: plan, guidance and the first latents. Each has the noise of the seed at its own size."""
     request, index, model = course.request, course.index, course.model
-    seed, run = request.seed_of(index), run_of(request, part.plan, model.scheduler_config)
+    seed, run = request.seed_of(index), run_of(request, part.plan, model.levels)
     factor = model.latent_factor
     shape = 1, model.latent_channels, part.height // factor, part.width // factor
     guidance = _clip_guidance(course, part, run, shape)
@@ -154,15 +154,13 @@ def _begun(course: _Course, denoising: Denoising, part: Pass, source: Source) ->
     return _Sampling(denoising, run, source, state, guidance, noise_stream(rng, shape, draws))
 
 
-def run_of(request: ResolvedRequest, plan: StepPlan, scheduler_config: dict[str, Any]) -> LinearRun:
+def run_of(request: ResolvedRequest, plan: StepPlan, levels: dict[str, Any]) -> LinearRun:
     """A run of a request's pictures through a model's noise levels.
 
     Raises:
         ModelUnavailableError: no solver supports the model's prediction type.
     """
-    return linear_run(
-        request.sampler, scheduler_config, plan.planned, request.schedule, request.eta, plan.first
-    )
+    return linear_run(request.sampler, levels, plan.planned, request.schedule, request.eta, plan.first)
 
 
 def _step(
@@ -185,7 +183,7 @@ def _step(
         update: Update | None = None
         for call in run.calls[number]:
             noise = next(sampling.noise) if call.draws else None
-            kept = sampling.source.kept(run.steps[number + call.stage], run.progress(number))
+            kept = sampling.source.kept(call.level, run.progress(number))
             prediction: Prediction = yield Denoise(
                 model, state, rows, kept, noise, course.request.guidance_rescale
             )

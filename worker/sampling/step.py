@@ -32,6 +32,7 @@ class Step:
         up: sigma_up, of the fresh noise; sigma_down^2 + sigma_up^2 = sigma'^2.
         keep: x0 = keep * x + gain * output.
         gain: likewise.
+        middle: the rest of the step, from the noise level of a second call within it; None if there is none.
     """
 
     timesteps: tuple[Tensor, ...]
@@ -43,6 +44,7 @@ class Step:
     up: float
     keep: float
     gain: float
+    middle: "Step | None" = None
 
     @property
     def starts_from_noise_alone(self) -> bool:

@@ -108,7 +108,8 @@ class Settling:
             case Finished() | Enlarged():
                 self._leases.renew(lease, execution.work.progress)  # the steps since the last renewal
                 stored = outcome.images if isinstance(outcome, Enlarged) else None
-                maps = shown_maps(lease.generation, execution.work.inputs.hints)
+                hints = execution.work.inputs.hints
+                maps = shown_maps(lease.generation, hints) if hints else ()
                 return self._publisher.publish(lease, outcome.pictures, stored, maps)
             case Done():
                 return self._publisher.answer(lease, outcome)

@@ -34,7 +34,9 @@ class CustomaryFields(BaseModel):
 
     num_outputs: int | None = Field(None, description="Number of pictures to make.")
     num_inference_steps: int | None = Field(None, description="Sampling steps for each picture.")
-    guidance_scale: float | None = Field(None, description="Classifier-free guidance scale.")
+    guidance_scale: float | None = Field(
+        None, description="Classifier-free guidance scale; 1 and less, also 0, is without guidance."
+    )
     true_cfg_scale: float | None = Field(
         None, description="The same, where `guidance_scale` is an input of the model's; it comes before that."
     )
@@ -59,9 +61,6 @@ class WithoutEffect(BaseModel):
     enable_safety_checker: Any = Field(None, description="Without effect: no picture is checked.")
     safety_tolerance: Any = Field(None, description="Without effect: no picture is checked.")
     go_fast: Any = Field(None, description="Without effect: every picture has the same precision.")
-    refine: Any = Field(None, description="Without effect: there is no refiner.")
-    refine_steps: Any = Field(None, description="Without effect: there is no refiner.")
-    high_noise_frac: Any = Field(None, description="Without effect: there is no refiner.")
     prompt_upsampling: Any = Field(None, description="Without effect: the prompt is taken as it is.")
     megapixels: Any = Field(None, description="Without effect: give `width` and `height`.")
     vae_use_slicing: Any = Field(None, description="Without effect: the worker decides how it decodes.")
@@ -103,10 +102,17 @@ def native_fields(body: CustomaryFields, within: str = "") -> tuple[dict[str, An
             raise InvalidRequestError(
                 f"{chosen} and {name} are the same: give one of them", field=within + chosen
             )
-        value = getattr(body, chosen)
+        value: Any = getattr(body, chosen)
+        if name == "cfg_scale":
+            value = _unguided(value)
         fields |= _sampling(value, fields.get("schedule"), within) if name == "sampler" else {name: value}
         names[name] = within + chosen
     return fields | _init(body, names, within), names
+
+
+def _unguided(scale: float) -> float:
+    """A scale of ``cfg_scale``: those services guide above 1 only, and natively less weakens the prompt."""
+    return 1.0 if 0 <= scale <= 1 else scale
 
 
 def _has_picture(body: BaseModel) -> bool:

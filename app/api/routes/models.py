@@ -128,6 +128,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
             steps=card.steps,
             cfg_scale=card.cfg_scale,
             guidance_rescale=card.guidance_rescale,
+            clip_skip=card.clip_skip,
             sampler=card.sampler,
             schedule=card.schedule,
             clip=card.clip,

@@ -89,10 +89,10 @@ def test_a_packet_that_names_another_source_is_no_mark() -> None:
 
 
 def test_a_hostile_packet_is_read_quickly() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert read_packet(b'Iptc4xmpExt:DigitalSourceType="' * 100_000) is None
     assert read_packet(b"Iptc4xmpExt:DigitalSourceType>" + b" " * 1_000_000) is None
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize("form", FORMS)

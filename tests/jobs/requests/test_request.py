@@ -35,6 +35,7 @@ def test_only_the_prompt_is_needed() -> None:
         "sampler": None,
         "schedule": None,
         "eta": 0.0,
+        "clip_skip": None,
         "guidance_rescale": None,
         "seed": None,
         "num_images": 1,

@@ -50,6 +50,7 @@ DEFAULTS: dict[type[BaseModel], dict[str, Any]] = {
         "long_prompt": "cut",
         "schedule": "default",
         "eta": 0.0,
+        "clip_skip": 0,
         "guidance_rescale": 0.0,
         "init": None,
         "mask": None,

@@ -29,6 +29,7 @@ def test_every_default_comes_from_the_first_model(catalog: Catalog) -> None:
         "sampler": card.sampler,
         "schedule": card.schedule,
         "eta": 0.0,
+        "clip_skip": card.clip_skip,
         "guidance_rescale": 0.0,
         "num_images": 1,
         "guidance": None,
@@ -74,6 +75,7 @@ def test_what_is_given_stays(catalog: Catalog) -> None:
         "sampler": SamplerName.DDIM,
         "schedule": ScheduleName.DEFAULT,
         "eta": 0.8,
+        "clip_skip": 2,
         "guidance_rescale": 0.5,
         "seed": 0,
         "num_images": 2,
@@ -191,10 +193,11 @@ class TestSize:
         )
 
 
-def test_eta_is_for_ddim_alone(catalog: Catalog) -> None:
+def test_eta_is_for_ddim_and_tcd_alone(catalog: Catalog) -> None:
     assert resolve(GenerateRequest(prompt="x", eta=0.8), catalog).eta == 0.8
+    assert resolve(GenerateRequest(prompt="x", eta=0.3, sampler=SamplerName.TCD), catalog).eta == 0.3
     with pytest.raises(
-        InvalidRequestError, match="eta is of the sampler ddim alone, and this is heun"
+        InvalidRequestError, match="eta is of the samplers ddim and tcd alone, and this is heun"
     ) as caught:
         resolve(GenerateRequest(prompt="x", eta=0.8, sampler=SamplerName.HEUN), catalog)
     assert caught.value.field == "eta"

@@ -198,17 +198,17 @@ def test_runs_from_pictures_and_from_noise_share_one_batch_whatever_step_they_st
         return real(self, latents, timesteps, rows)
 
     mix = [
-        ask(model=model, steps=3),
-        ask(model=model, steps=6, init={"image": KEPT, "strength": 0.5}),
+        ask(model=model, steps=8),
+        ask(model=model, steps=8, init={"image": KEPT, "strength": 0.5}),
         ask(
-            model=model, steps=3, sampler="euler", init={"image": KEPT, "strength": 0.3, "exact_steps": True}
+            model=model, steps=8, sampler="euler", init={"image": KEPT, "strength": 0.3, "exact_steps": True}
         ),
         ask(
-            model=model, steps=6, sampler="heun", init={"image": KEPT, "strength": 0.5}, mask={"image": MASK}
+            model=model, steps=8, sampler="heun", init={"image": KEPT, "strength": 0.5}, mask={"image": MASK}
         ),
         ask(
             model=model,
-            steps=3,
+            steps=8,
             init={"image": KEPT, "strength": 1},
             mask={"image": MASK},
             guidance={"cutouts": 2},

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.catalog.catalog import Catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
-from jobs.requests.samplers import SamplerName
+from jobs.requests.samplers import SCHEDULES, WITH_ETA, SamplerName
 from jobs.resolve.request import resolve
 from tests.worker.engine.test_batching import assert_alike, run_alone, run_together
 from tests.worker.running import TOLERANCE
@@ -54,11 +54,12 @@ def any_picture(chance: random.Random) -> dict[str, object]:
         "prompt": chance.choice(["a red apple", "x"]),
         "seed": chance.randrange(2**32),
         "sampler": sampler,
+        "schedule": chance.choice(SCHEDULES[sampler]),
         "steps": chance.randint(1, 4),
         "cfg_scale": chance.choice([0.0, 1.0, 1.5, 4.0]),
         "width": chance.choice([64, 64, 96]),
     }
-    if sampler is SamplerName.DDIM:
+    if sampler in WITH_ETA:
         fields["eta"] = chance.choice([0.0, 0.8])
     if chance.random() < 0.4:
         fields["guidance"] = {

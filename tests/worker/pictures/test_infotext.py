@@ -6,6 +6,7 @@ import pytest
 
 from jobs.prompts.networks import without_adapters
 from jobs.requests.conditions.adapters import ResolvedAdapter
+from jobs.requests.conditions.refiner import ResolvedRefiner
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.labels import LABELS, SCHEDULE_LABELS
 from jobs.requests.personalization import ResolvedPersonalization
@@ -109,6 +110,13 @@ def test_a_second_pass_of_a_given_size_is_written_as_resized(ask: Ask) -> None:
     fields = read_infotext(infotext(0, ask(hires={"width": 128, "height": 96, "upscaler": "lanczos"})))[2]
     assert (fields["Hires resize"], fields["Hires upscaler"]) == ("128x96", "Lanczos")
     assert "Hires upscale" not in fields
+
+
+def test_a_clip_skip_and_a_refiner_are_written_as_the_web_ui_counts_and_names_them(ask: Ask) -> None:
+    assert not {"Clip skip", "Refiner"} & read_infotext(infotext(7, ask()))[2].keys()
+    changed = ask(clip_skip=1).model_copy(update={"refiner": ResolvedRefiner(model="fine", switch_at=0.75)})
+    fields = read_infotext(infotext(7, changed))[2]
+    assert (fields["Clip skip"], fields["Refiner"], fields["Refiner switch at"]) == ("2", "fine", "0.75")
 
 
 def test_no_value_can_forge_a_field(ask: Ask) -> None:

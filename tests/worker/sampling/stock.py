@@ -4,21 +4,23 @@ from typing import Any
 
 from diffusers import (
     DDIMScheduler,
+    DDPMScheduler,
     DPMSolverMultistepScheduler,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    KDPM2DiscreteScheduler,
+    LCMScheduler,
     LMSDiscreteScheduler,
     PNDMScheduler,
+    TCDScheduler,
     UniPCMultistepScheduler,
 )
 
 from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
 
 Sampling = tuple[SamplerName, ScheduleName]
-SAMPLINGS: list[Sampling] = [
-    (sampler, schedule) for sampler in SamplerName for schedule in SCHEDULES[sampler]
-]
 
 
 class AncestralWithSchedules(EulerAncestralDiscreteScheduler):
@@ -44,12 +46,29 @@ _STOCK: dict[SamplerName, tuple[Any, dict[str, Any]]] = {
     SamplerName.DPMPP_2M_SDE: (DPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
     SamplerName.PNDM: (PNDMScheduler, {"skip_prk_steps": True}),
     SamplerName.UNIPC: (UniPCMultistepScheduler, {}),
+    SamplerName.DDPM: (DDPMScheduler, {}),
+    SamplerName.DPM2: (KDPM2DiscreteScheduler, {}),
+    SamplerName.DPM2_ANCESTRAL: (KDPM2AncestralDiscreteScheduler, {}),
+    SamplerName.DPMPP_2M_SDE_HEUN: (
+        DPMSolverMultistepScheduler,
+        {"algorithm_type": "sde-dpmsolver++", "solver_type": "heun"},
+    ),
+    SamplerName.LCM: (LCMScheduler, {}),
+    SamplerName.TCD: (TCDScheduler, {}),
 }
 _OPTIONS = {
     ScheduleName.DEFAULT: {},
     ScheduleName.KARRAS: {"use_karras_sigmas": True},
     ScheduleName.EXPONENTIAL: {"use_exponential_sigmas": True},
 }
+# Diffusers rounds the timesteps of Karras' and exponential levels for its DPM2, and for its Euler it does not.
+_DPM2 = (SamplerName.DPM2, SamplerName.DPM2_ANCESTRAL)
+SAMPLINGS: list[Sampling] = [
+    (sampler, schedule)
+    for sampler in _STOCK
+    for schedule in _OPTIONS
+    if schedule in SCHEDULES[sampler] and (schedule is ScheduleName.DEFAULT or sampler not in _DPM2)
+]
 
 
 def stock_scheduler(sampling: Sampling, config: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from jobs.requests.samplers import SamplerName, ScheduleName
+from jobs.requests.samplers import WITH_ETA, SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from worker.latents import LatentState, advanced, calls_of, gathered, move_on
 from worker.sampling.linear_run import LinearRun, linear_run
@@ -50,7 +50,7 @@ def test_a_run_by_its_weights_arrives_where_its_solver_does(
     name: SamplerName, steps: int, prediction: str
 ) -> None:
     config = STABLE_DIFFUSION | {"prediction_type": prediction}
-    eta = 0.5 if name is SamplerName.DDIM else 0.0
+    eta = 0.5 if name in WITH_ETA else 0.0
     shift = 0.05 * torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
     expected = run_by_solver(name, config, steps, eta, shift)
     got = run_by_weights(linear_run(name, config, steps, ScheduleName.DEFAULT, eta), shift)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from worker.sampling.noise_schedule import Level, step_between
+from worker.sampling.schedules.steps import Level, step_between
 from worker.sampling.step import Step
 
 KINDS: dict[str, tuple[Level, Level]] = {

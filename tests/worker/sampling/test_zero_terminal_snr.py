@@ -13,6 +13,7 @@ from jobs.requests.samplers import SCHEDULES, SamplerName, ScheduleName
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
 from tests.worker.sampling.test_solvers import noise, ours, stock
 from worker.sampling.linear_run import linear_run
+from worker.sampling.schedules.spreads import SPREADS
 from worker.sampling.solvers.base import Solver
 from worker.sampling.solvers.table import SOLVERS
 
@@ -29,6 +30,9 @@ KNOWN = [
     SamplerName.DPMPP_2M,
     SamplerName.DPMPP_2M_SDE,
     SamplerName.UNIPC,
+    SamplerName.DPMPP_2M_SDE_HEUN,
+    SamplerName.LCM,
+    SamplerName.TCD,
 ]
 DETERMINISTIC = [name for name in SamplerName if SOLVERS[name].own_eta != 1]
 MEAN, SPREAD = 0.7, 0.5  # of the clean latents
@@ -88,7 +92,7 @@ def test_a_run_starts_from_the_noise_itself_and_takes_a_first_step_of_first_orde
     assert float(run.coefficients.weights.abs().max()) * torch.finfo(torch.float32).eps < 1e-4
 
 
-@pytest.mark.parametrize("schedule", [ScheduleName.KARRAS, ScheduleName.EXPONENTIAL])
+@pytest.mark.parametrize("schedule", [ScheduleName.KARRAS, ScheduleName.EXPONENTIAL, ScheduleName.AYS])
 @pytest.mark.parametrize("name", [name for name in SamplerName if len(SCHEDULES[name]) > 1])
 def test_a_schedule_that_is_spread_from_the_largest_level_is_refused(
     name: SamplerName, schedule: ScheduleName
@@ -96,6 +100,21 @@ def test_a_schedule_that_is_spread_from_the_largest_level_is_refused(
     with pytest.raises(JobFailedError, match=f"schedule {schedule} .* use schedule default") as refused:
         SOLVERS[name](CONFIG, 10, schedule)
     assert refused.value.field == "schedule"
+
+
+@pytest.mark.parametrize("schedule", [name for name in SPREADS if name is not ScheduleName.AYS])
+@pytest.mark.parametrize(
+    "name", [SamplerName.EULER, SamplerName.HEUN, SamplerName.DPM2, SamplerName.DPMPP_2M]
+)
+def test_schedules_over_timesteps_begin_in_noise_alone(name: SamplerName, schedule: ScheduleName) -> None:
+    start = noise().double()
+    errors = []
+    for steps in (20, 80):
+        solver = SOLVERS[name](CONFIG, steps, schedule)
+        assert solver.steps[0].starts_from_noise_alone
+        errors.append(float((arrival(solver, start) - MEAN - SPREAD * start).abs().max()))
+    assert errors[1] < 0.25
+    assert errors[1] < errors[0] / 1.5
 
 
 @pytest.mark.parametrize("eta", [0.5, 0.9])  # at 1 diffusers takes the root of rounding errors

@@ -87,6 +87,7 @@ class Personalizer:
             steps=tuning.steps,
             lr=tuning.lr,
             read=self._read,
+            clip_skip=tuning.clip_skip,
             changes=changes,
             completion=tower.completion(config.num_hidden_layers, device),
             # The CLIP knows no textual inversion, so what it says of one tells nothing.

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from jobs.errors import JobFailedError
 from jobs.prompts.prompt import Wording
-from worker.aesthetics.fitting import Read
+from worker.aesthetics.fitting import EncoderRun, Read, final_norm
 from worker.models.adapters.adaptations import Adaptations
 from worker.models.adapters.mixture import Mixture
 from worker.models.caches import Latest
@@ -23,15 +24,48 @@ from worker.rows import AdapterUse, TextStates
 ADAPTED_SETS, ADAPTED_WINDOWS = 16, 32  # of texts with adapters: sets, and windows of each
 
 
-def last_states(run: Callable[..., Any], tokens: Tensor, mask: Tensor | None) -> TextStates:
-    """The states after the last layer and its norm, as Stable Diffusion 1.x and 2.x read them."""
-    return TextStates(run(tokens, attention_mask=mask).last_hidden_state)
+def last_states(encoder: EncoderRun, tokens: Tensor, mask: Tensor | None, skips: Sequence[int]) -> TextStates:
+    """The states after the last layer, or one before it, and the last norm: as Stable Diffusion 1.x and 2.x read them.
+
+    Raises:
+        JobFailedError: the encoder has no such layer.
+    """
+    if not any(skips):
+        return TextStates(encoder.run(tokens, attention_mask=mask).last_hidden_state)
+    made = encoder.run(tokens, attention_mask=mask, output_hidden_states=True)
+    return TextStates(encoder.norm(_states_before(made.hidden_states, 0, skips)))
 
 
-def last_but_one_states(run: Callable[..., Any], tokens: Tensor, mask: Tensor | None) -> TextStates:
-    """The states before the last layer; and pooled ones of an encoder with a projection, as SDXL reads both."""
-    made = run(tokens, attention_mask=mask, output_hidden_states=True)
-    return TextStates(made.hidden_states[-2], getattr(made, "text_embeds", None))
+def last_but_one_states(
+    encoder: EncoderRun, tokens: Tensor, mask: Tensor | None, skips: Sequence[int]
+) -> TextStates:
+    """The states before the last layer, or one before it; and pooled ones of an encoder with a projection.
+
+    SDXL reads both. The pooled ones are always those of the last layer.
+
+    Raises:
+        JobFailedError: the encoder has no such layer.
+    """
+    made = encoder.run(tokens, attention_mask=mask, output_hidden_states=True)
+    return TextStates(_states_before(made.hidden_states, 1, skips), getattr(made, "text_embeds", None))
+
+
+def _states_before(hidden: Sequence[Tensor], usual: int, skips: Sequence[int]) -> Tensor:
+    """The states [N, L, D] of each row's layer.
+
+    Args:
+        hidden: states before the first layer and after each, [N, L, D].
+        usual: layers that are always left out at the end.
+        skips: more of them, for each row.
+    """
+    most = len(hidden) - 2 - usual
+    if max(skips) > most:
+        raise JobFailedError(
+            f"clip_skip is {max(skips)}, and a text encoder of this model has layers for {most} at most"
+        )
+    if len(set(skips)) == 1:
+        return hidden[-1 - usual - skips[0]]
+    return torch.stack([hidden[-1 - usual - skip][row] for row, skip in enumerate(skips)])
 
 
 class TextEncoder:
@@ -70,6 +104,7 @@ class TextEncoder:
         self.vocabulary = Vocabulary(tokenizer, words)
         self.reader = reader_of(network, self.vocabulary.vectors, device)
         self._device = device.device
+        self._norm = final_norm(self.reader)[1]
         self._plain = self._by(self.reader)
         self._adapted: Latest[Mixture, WordingEncoder] = Latest(ADAPTED_SETS)
 
@@ -95,7 +130,7 @@ class TextEncoder:
         self._adapted.clear()
 
     def _by(self, run: Callable[..., Any], **options: int) -> WordingEncoder:
-        encode = torch.inference_mode()(partial(self.read, run))
+        encode = torch.inference_mode()(partial(self.read, EncoderRun(run, self._norm)))
         return WordingEncoder(self.vocabulary, self.length, encode, self._device, **options)
 
 

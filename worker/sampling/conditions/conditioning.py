@@ -141,7 +141,8 @@ def _encoded(
     longest = max(states.context.shape[1] for states in encoded.values())
     if all(states.context.shape[1] == longest for states in encoded.values()):
         return encoded
-    empty: TextStates = yield EncodeText(request.model, EMPTY, adapters)
+    nothing = replace(EMPTY, clip_skip=request.clip_skip)
+    empty: TextStates = yield EncodeText(request.model, nothing, adapters)
     return {wording: _filled(states, empty.context, longest) for wording, states in encoded.items()}
 
 
@@ -175,6 +176,7 @@ def _personalized(
         asked.text_angle,
         asked.text_negative,
         _of_the_text_encoder(request),
+        request.clip_skip,
     )
     tuned: object | None = None
     while not isinstance(tuned, Tensor):

@@ -59,7 +59,8 @@ def denoising_of(
 ) -> Generator[Yield, Any, Denoising]:
     """The models of a request, each with its conditions.
 
-    A refiner reads the texts with its own encoder, and no adapters, ControlNets and pictures, which are not for it.
+    A refiner reads the texts with its own encoder, as that is read as a rule. Adapters, ControlNets, pictures and the
+    clip skip are not for it.
 
     Raises:
         ModelUnavailableError: the refiner reads other latents.
@@ -71,7 +72,14 @@ def denoising_of(
     if request.refiner is None:
         return Denoising(request, model, conditions)
     _require_same_latents(model, facts.models[request.refiner.model], request.refiner.model)
-    alone = {"refiner": None, "adapters": (), "controls": (), "image_prompts": (), "personalization": None}
+    alone = {
+        "refiner": None,
+        "clip_skip": 0,
+        "adapters": (),
+        "controls": (),
+        "image_prompts": (),
+        "personalization": None,
+    }
     refined = yield from denoising_of(
         request.model_copy(update={"model": request.refiner.model, **alone}), facts, inputs
     )

@@ -68,9 +68,15 @@ class Solver(ABC):
         """The latents to start from at step 0, for standard normal ``noise``."""
         return noise * self._initial_scale
 
+    def level(self, index: int, stage: int) -> Step:
+        """A step that starts at the noise level of the latents that a call of the UNet sees."""
+        step = self.steps[index]
+        return step if stage == 0 else step.middle or self.steps[index + 1]
+
     def draws(self, index: int, stage: int) -> bool:
-        """Whether fresh noise follows a call of the UNet."""
-        return stage == 0 and self.steps[index].up > 0
+        """Whether fresh noise follows a call of the UNet; by default the last call of a step."""
+        step = self.steps[index]
+        return stage == len(step.timesteps) - 1 and step.up > 0
 
     def advance(
         self, index: int, stage: int, x: Tensor, output: Tensor, noise: Tensor | None = None
@@ -84,14 +90,13 @@ class Solver(ABC):
             output: the UNet's output, likewise.
             noise: eps, standard normal, likewise; needed where ``draws`` says so.
         """
-        if stage:
-            return self._corrected(index, x, output)
-        following, step = self._advanced(index, x, output), self.steps[index]
+        following = self._corrected(index, x, output) if stage else self._advanced(index, x, output)
+        step = self.steps[index]
         return following if noise is None else following + (step.a_next * step.up) * noise
 
     @abstractmethod
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
-        """The latents x' after the first call of a step, without fresh noise."""
+        """The latents after the first call of a step, without fresh noise: at its end, or where its second call is."""
 
     def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:  # noqa: ARG002 - never called
         """The latents x' after the second call, at the latents that the first one led to."""

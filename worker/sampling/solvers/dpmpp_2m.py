@@ -20,10 +20,15 @@ class Dpmpp2M(Solver):
         denoised = step.denoised(output, x)
         last, self.past = self.past, (denoised,)
         if last and not self._ends_first_order(index):
-            h, h_last = step.log_snr_next - step.log_snr, step.log_snr - self.steps[index - 1].log_snr
-            r = h_last / h
-            denoised = denoised + (denoised - last[0]) / (2 * r)
+            denoised = self._extrapolated(index, denoised, last[0])
         return step.first_order(x, denoised)
+
+    def _extrapolated(self, index: int, denoised: Tensor, last: Tensor) -> Tensor:
+        """The estimate that stands for the whole step, of that at its start and the one before."""
+        step = self.steps[index]
+        h, h_last = step.log_snr_next - step.log_snr, step.log_snr - self.steps[index - 1].log_snr
+        r = h_last / h
+        return denoised + (denoised - last) / (2 * r)
 
     def _ends_first_order(self, index: int) -> bool:
         final = index == len(self.steps) - 1

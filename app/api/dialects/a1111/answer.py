@@ -79,6 +79,7 @@ def _info(services: Services, job: Job, body: TextToImage, infotexts: list[str])
         "batch_size": body.batch_size,
         "restore_faces": False,
         "sd_model_name": request.model,
+        "clip_skip": request.clip_skip + 1,
         "sd_model_hash": services.catalog.model(request.model).short_hash,
         "extra_generation_params": _extra_params(job),
         "index_of_first_image": 0,

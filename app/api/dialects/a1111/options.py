@@ -5,15 +5,19 @@ from typing import Any
 from app.api.dialects.a1111.checkpoints import card_of, title_of
 from jobs.catalog.catalog import Catalog, ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.prompts.fields import MAX_CLIP_SKIP
+from jobs.requests.conditions.families import FamilyName
 
 MODEL = "sd_model_checkpoint"
 PREVIEWS, PREVIEW_EVERY = "live_previews_enable", "show_progress_every_n_steps"
+CLIP_STOP = "CLIP_stop_at_last_layers"
 _MOST_STEPS = 250
-# Those that a caller may change for itself, with A1111's defaults. The previews' have an effect; the others are for the
-# caller's own use.
+# Those that a caller may change for itself, with A1111's defaults. Those of the previews and the layers have an effect;
+# the others are for the caller's own use.
 KEPT: dict[str, bool | int] = {
     PREVIEWS: True,
     PREVIEW_EVERY: 10,
+    CLIP_STOP: 1,
     "send_seed": True,
     "send_size": True,
 }
@@ -22,7 +26,6 @@ FIXED: dict[str, bool | int | float | str] = {
     "sd_vae": "Automatic",
     "samples_format": "png",
     "enable_pnginfo": True,
-    "CLIP_stop_at_last_layers": 1,
     "eta_noise_seed_delta": 0,
     "show_progress_type": "Approx cheap",
     "live_preview_refresh_period": 1000.0,
@@ -37,7 +40,7 @@ def shown(card: ModelCard, changed: dict[str, Any]) -> dict[str, Any]:
         changed: what the caller has set.
     """
     chosen = {MODEL: title_of(card), "sd_checkpoint_hash": card.short_hash}
-    return {**chosen, **FIXED, **KEPT, **changed}
+    return {**chosen, **FIXED, **KEPT, CLIP_STOP: card.clip_skip + 1, **changed}
 
 
 def changes(
@@ -65,7 +68,20 @@ def changes(
         raise InvalidRequestError(
             f"{PREVIEW_EVERY} is from -1 (only at the end) to {_MOST_STEPS}", field=within + PREVIEW_EVERY
         )
+    if not 1 <= kept.get(CLIP_STOP, 1) <= MAX_CLIP_SKIP + 1:
+        raise InvalidRequestError(
+            f"{CLIP_STOP} is from 1 (none is left out) to {MAX_CLIP_SKIP + 1}", field=within + CLIP_STOP
+        )
     return card, kept
+
+
+def clip_skip(options: dict[str, Any], card: ModelCard) -> int | None:
+    """The native field of a caller with these options; None for the model's own.
+
+    The last layer is 1 there and 0 here. A1111 always reads the same layers of SDXL.
+    """
+    wanted: int | None = options.get(CLIP_STOP)
+    return None if wanted is None or card.family is not FamilyName.SD else wanted - 1
 
 
 def preview_every_steps(options: dict[str, Any]) -> int | None:

@@ -7,7 +7,8 @@ from pydantic import ConfigDict, Field
 from app.api.dialects.a1111 import guidance, hires, networks
 from app.api.dialects.a1111.controlnet import image_prompts, units
 from app.api.dialects.a1111.hires import HiresFix
-from app.api.dialects.a1111.options import MODEL, changes, preview_every_steps
+from app.api.dialects.a1111.options import CLIP_STOP, MODEL, changes, clip_skip, preview_every_steps
+from app.api.dialects.a1111.refining import refiner_of
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named, substitute, supported
 from app.api.dialects.a1111.unserved import notes_on_unserved
 from app.api.dialects.refusals import NotSupportedError
@@ -25,6 +26,10 @@ NAMES = {
     "num_images": "batch_size",
     "guidance": guidance.FIELD,
     "model": _MODEL,
+    "clip_skip": f"override_settings.{CLIP_STOP}",
+    "refiner": "refiner_checkpoint",
+    "refiner.model": "refiner_checkpoint",
+    "refiner.switch_at": "refiner_switch_at",
     "variation.seed": "subseed",
     "variation.strength": "subseed_strength",
     "init.image": "init_images",
@@ -65,6 +70,8 @@ class TextToImage(HiresFix):
     force_task_id: str | None = Field(None, min_length=1, max_length=200)
     subseed: int | None = None
     subseed_strength: float = 0
+    refiner_checkpoint: str | None = None
+    refiner_switch_at: float | None = None
 
     # These change the picture and cannot be served.
     restore_faces: bool | None = None
@@ -73,7 +80,6 @@ class TextToImage(HiresFix):
     seed_resize_from_w: int | None = None
     seed_resize_from_h: int | None = None
     script_name: str | None = None
-    refiner_checkpoint: str | None = None
 
     def start(self, card: ModelCard) -> dict[str, Any]:
         """The native fields of where the passes start, beside the seed; ``card`` is the model's."""
@@ -119,7 +125,6 @@ _REFUSED = {
     "tiling": "pictures without seams would need networks of their own",
     "styles": "no styles are kept here; write them into the prompt",
     "script_name": "there are no scripts; for `sd upscale`, send the enlarged picture to img2img",
-    "refiner_checkpoint": "one model makes a picture",
 }
 _RESIZED = ("seed_resize_from_w", "seed_resize_from_h")  # on if positive
 
@@ -141,19 +146,11 @@ def to_native(
         InvalidRequestError: a name is unknown.
         RequestValidationError: a field has a value that cannot be served.
     """
-    for name, reason in _REFUSED.items():
-        if getattr(body, name):
-            raise NotSupportedError(f"{name} is not supported: {reason}", field=name)
-    for name in _RESIZED:
-        if (getattr(body, name) or 0) > 0:
-            raise NotSupportedError(f"{name} is not supported", field=name)
-    if body.batch_size * body.n_iter > MAX_IMAGES:
-        raise InvalidRequestError(
-            f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
-        )
+    _refuse_unserved(body)
     named, overrides = changes(body.override_settings or {}, catalog, within="override_settings.")
     card = named or catalog.model(chosen_model)
     sampler, schedule = _sampling(body, card)
+    chosen = {**(options or {}), **overrides}
     prompt, adapters = networks.adapters_of(body.prompt, catalog)
     if body.enable_hr:
         prompts = body.prompt, body.negative_prompt or ""
@@ -166,7 +163,9 @@ def to_native(
         "cfg_scale": body.cfg_scale,
         "width": _rounded(body.width, card),
         "height": _rounded(body.height, card),
-        "preview_every_steps": preview_every_steps({**(options or {}), **overrides}),
+        "preview_every_steps": preview_every_steps(chosen),
+        "clip_skip": clip_skip(chosen, card),
+        "refiner": refiner_of(body.refiner_checkpoint, body.refiner_switch_at, catalog),
         "sampler": sampler,
         "schedule": schedule,
         "guidance": guidance.guidance_of(body.alwayson_scripts or {}),
@@ -178,6 +177,19 @@ def to_native(
     number = body.batch_size * body.n_iter
     syntax = {"prompt": prompt, "prompt_syntax": PromptSyntax.A1111}
     return native_request({**syntax, "num_images": number, **fields, **body.start(card)}, NAMES)
+
+
+def _refuse_unserved(body: TextToImage) -> None:
+    for name, reason in _REFUSED.items():
+        if getattr(body, name):
+            raise NotSupportedError(f"{name} is not supported: {reason}", field=name)
+    for name in _RESIZED:
+        if (getattr(body, name) or 0) > 0:
+            raise NotSupportedError(f"{name} is not supported", field=name)
+    if body.batch_size * body.n_iter > MAX_IMAGES:
+        raise InvalidRequestError(
+            f"batch_size times n_iter is {body.batch_size * body.n_iter}, over {MAX_IMAGES}", field="n_iter"
+        )
 
 
 def _controls(body: TextToImage, card: ModelCard) -> list[dict[str, Any]]:

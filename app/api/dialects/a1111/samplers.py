@@ -14,20 +14,23 @@ ALIASES = {
     "k_heun": SamplerName.HEUN,
     "k_dpmpp_2m": SamplerName.DPMPP_2M,
     "k_dpmpp_2m_sde": SamplerName.DPMPP_2M_SDE,
+    "k_dpmpp_2m_sde_heun": SamplerName.DPMPP_2M_SDE_HEUN,
+    "k_dpmpp_3m_sde": SamplerName.DPMPP_3M_SDE,
+    "k_dpmpp_sde": SamplerName.DPMPP_SDE,
+    "k_dpmpp_2s_a": SamplerName.DPMPP_2S_ANCESTRAL,
+    "k_dpm_2": SamplerName.DPM2,
+    "k_dpm_2_a": SamplerName.DPM2_ANCESTRAL,
+    "k_lcm": SamplerName.LCM,
 }
-# Samplers of A1111's that are not served. Applications have them as defaults, so one of the same kind draws instead:
-# stochastic as they are, or of as many model calls for a step.
+# Samplers of A1111's that choose their steps by themselves and are not served. Another one draws instead.
 SUBSTITUTES = {
-    "DPM++ SDE": SamplerName.DPMPP_2M_SDE,
-    "DPM++ 3M SDE": SamplerName.DPMPP_2M_SDE,
-    "DPM++ 2M SDE Heun": SamplerName.DPMPP_2M_SDE,
-    "DPM++ 2S a": SamplerName.EULER_ANCESTRAL,
-    "DPM2 a": SamplerName.EULER_ANCESTRAL,
-    "DPM2": SamplerName.HEUN,
     "DPM fast": SamplerName.DPMPP_2M,
     "DPM adaptive": SamplerName.DPMPP_2M,
 }
-_SCHEDULES = {label.lower(): schedule for schedule, label in SCHEDULE_LABELS.items()}
+# By the label, or by the name that A1111's own lists have, which clients send too.
+_SCHEDULES = {label.lower(): schedule for schedule, label in SCHEDULE_LABELS.items()} | {
+    label.lower().replace(" ", "_"): schedule for schedule, label in SCHEDULE_LABELS.items()
+}
 
 Sampling = tuple[SamplerName, ScheduleName | None]
 

@@ -24,7 +24,6 @@ _USUAL: dict[str, Any] = {
     "eta": 1,
     "image_cfg_scale": 1.5,
     "mask_round": True,
-    "refiner_switch_at": 0.8,
 }
 _WITH_ETA = "ddim"
 

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, PrivateAttr
 from app.api.dialects.customary import CUSTOMARY_OF_INIT
 from app.api.dialects.openai.request import ImageGeneration
 from jobs.requests.pictures import MaskPicture, Picture
+from jobs.requests.request import GenerateRequest
 from jobs.requests.start.mask import Mask
 
 _OF_A_WHOLE, _FAITHFUL, _OF_A_MASK, _OF_A_VARIATION = 0.8, 0.6, 1.0, 0.6
@@ -49,9 +50,9 @@ class ImageEdit(ImageGeneration):
         body._has_own_mask = mask is not None and self.mask is None
         return body
 
-    def notes(self) -> tuple[str, ...]:
+    def notes(self, wanted: GenerateRequest) -> tuple[str, ...]:
         """A sentence on everything that has no effect, or another one than with OpenAI."""
-        notes = super().notes()
+        notes = super().notes(wanted)
         if self.markup is not None:
             notes += ("markup has no effect on this server",)
         if self._has_own_mask:

@@ -18,6 +18,7 @@ from app.api.dialects.customary import (
     notes_on,
 )
 from app.api.dialects.left_out import LeavesOut
+from app.api.dialects.refining import RefinerFields, refiner_fields, unread_refiner_fields
 from app.api.dialects.sizes import SIZE, in_any_case, size_of
 from app.api.dialects.submission import native_request
 from app.api.pictures.formats import Format
@@ -37,7 +38,9 @@ def _as_b64_json(value: object) -> object:
     return "b64_json" if value == "base64" else value  # as some other servers of this API call it
 
 
-class ImageGeneration(LeavesOut, CustomaryFields, ConditionFields, WithoutEffect, GenerateRequest):
+class ImageGeneration(
+    LeavesOut, CustomaryFields, ConditionFields, RefinerFields, WithoutEffect, GenerateRequest
+):
     """OpenAI's fields and the customary ones beside all native ones."""
 
     events: ClassVar[str] = "image_generation"
@@ -78,10 +81,11 @@ class ImageGeneration(LeavesOut, CustomaryFields, ConditionFields, WithoutEffect
         """The quality by one of the names that answers may have."""
         return _QUALITIES.get(self.quality or "", "medium")
 
-    def notes(self) -> tuple[str, ...]:
-        """A sentence on everything that has no effect."""
+    def notes(self, wanted: GenerateRequest) -> tuple[str, ...]:
+        """A sentence on everything that has no effect; ``wanted`` is the native request that it came to."""
         ignored = [name for name in _OPENAIS_OWN if getattr(self, name) is not None]
-        notes = notes_on([*ignored, *ignored_switches(self), *weights_of_nothing(self)])
+        unread = unread_refiner_fields(self, is_refined=wanted.refiner is not None)
+        notes = notes_on([*ignored, *ignored_switches(self), *unread, *weights_of_nothing(self)])
         if self.background == "transparent":
             notes += ("background is opaque: no model here makes a transparent one",)
         if self.partial_images and not self.stream:
@@ -105,8 +109,9 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
     _refuse_contradictions(body)
     given = with_its_picture(body)
     fields, names = native_fields(given)
-    conditions = condition_fields(given, catalog.model(body.model), catalog)
-    fields, names = fields | conditions.fields, names | conditions.names
+    card = catalog.model(body.model)
+    for added in (condition_fields(given, card, catalog), refiner_fields(given, card, catalog)):
+        fields, names = fields | added.fields, names | added.names
     fields["prompt"] = body.prompt  # a variation's may be left out
     names["mask.image"] = "mask"
     if body.n is not None:
@@ -118,7 +123,7 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
     if size := size_of(body.size):
         fields |= size
         names |= {"width": "size", "height": "size"}
-    steps = fields.get("steps") or catalog.model(body.model).steps
+    steps = fields.get("steps") or card.steps
     if "steps" not in fields and body.quality in _EFFORT:
         steps = min(max(1, round(steps * _EFFORT[body.quality])), _MOST_STEPS)
         fields["steps"] = steps

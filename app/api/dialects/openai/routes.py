@@ -67,7 +67,7 @@ async def _made(
     request: Request, body: ImageGeneration, services: Services, idempotency_key: str | None
 ) -> Response:
     wanted, names = to_native(body, services.catalog)
-    presentation = Presentation(notes=body.notes())
+    presentation = Presentation(notes=body.notes(wanted))
     job = (await submit(request, wanted, names, idempotency_key, presentation=presentation)).job
     hang_up = hang_up_policy(idempotency_key)
     if body.stream:

@@ -18,6 +18,7 @@ from app.api.dialects.customary import (
     notes_on,
 )
 from app.api.dialects.left_out import LeavesOut
+from app.api.dialects.refining import RefinerFields, refiner_fields, unread_refiner_fields
 from app.api.dialects.sizes import SIZE, in_any_case, size_of, size_of_ratio
 from app.api.dialects.submission import native_request
 from app.api.pictures.formats import Format, address_end
@@ -41,7 +42,9 @@ def _picture_alone(value: object) -> object:
     return {"image": value} if isinstance(value, str) else value
 
 
-class PredictionInput(LeavesOut, CustomaryFields, ConditionFields, WithoutEffect, GenerateRequest):
+class PredictionInput(
+    LeavesOut, CustomaryFields, ConditionFields, RefinerFields, WithoutEffect, GenerateRequest
+):
     """The native fields, and the customary fields of models on Replicate."""
 
     size: Annotated[str | None, BeforeValidator(in_any_case)] = Field(
@@ -93,8 +96,11 @@ def to_native(
         raise InvalidRequestError("the model is named by the path, or by version", field="input.model")
     given = with_its_picture(body.input, "input.")
     fields, names = native_fields(given, "input.")
-    conditions = condition_fields(given, card, catalog, "input.")
-    fields, names = fields | conditions.fields, names | conditions.names
+    for added in (
+        condition_fields(given, card, catalog, "input."),
+        refiner_fields(given, card, catalog, "input."),
+    ):
+        fields, names = fields | added.fields, names | added.names
     source, size = _size(given, card)
     if size:
         if {"width", "height"} & fields.keys():
@@ -107,9 +113,10 @@ def to_native(
     return native_request(fields | {"model": card.id}, names), names
 
 
-def notes_of(body: PredictionBody) -> tuple[str, ...]:
-    """A sentence on everything in a body that has no effect."""
-    return notes_on([*ignored_switches(body.input), *weights_of_nothing(body.input)])
+def notes_of(body: PredictionBody, wanted: GenerateRequest) -> tuple[str, ...]:
+    """A sentence on everything in a body that has no effect; ``wanted`` is the native request that it came to."""
+    unread = unread_refiner_fields(body.input, is_refined=wanted.refiner is not None)
+    return notes_on([*ignored_switches(body.input), *unread, *weights_of_nothing(body.input)])
 
 
 def picture_suffix(body: PredictionBody) -> str:

@@ -134,7 +134,7 @@ async def _start(
     idempotency_key: str | None,
 ) -> dict[str, Any]:
     wanted, names = to_native(body, card, services_of(request).catalog)
-    presentation = Presentation(base_of(request), picture_suffix(body), notes_of(body))
+    presentation = Presentation(base_of(request), picture_suffix(body), notes_of(body, wanted))
     job = (await submit(request, wanted, names, idempotency_key, presentation=presentation)).job
     if (wait_s := _wait_s(prefer)) is not None:
         job = await await_end_if_possible(request, job, wait_s)

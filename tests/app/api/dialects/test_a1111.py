@@ -111,6 +111,15 @@ def test_what_is_left_out_has_the_models_default(url: str, working: None, first_
         ("k_dpmpp_2m_ka", None, "dpmpp_2m", "karras"),
         ("dpmpp_2m_karras", None, "dpmpp_2m", "karras"),
         ("euler A", None, "euler_ancestral", "default"),
+        ("DPM++ SDE Karras", None, "dpmpp_sde", "karras"),  # Dify's default
+        ("DPM++ 2S a", "sgm_uniform", "dpmpp_2s_ancestral", "sgm_uniform"),
+        ("DPM++ 3M SDE Exponential", None, "dpmpp_3m_sde", "exponential"),
+        ("DPM++ 2M SDE Heun", "Align Your Steps", "dpmpp_2m_sde_heun", "ays"),
+        ("DPM2 a Karras", None, "dpm2_ancestral", "karras"),
+        ("k_dpm_2", "align_your_steps", "dpm2", "ays"),
+        ("Euler SGM Uniform", None, "euler", "sgm_uniform"),
+        ("Euler", "normal", "euler", "normal"),
+        ("LCM", "Simple", "lcm", "default"),
     ],
 )
 def test_samplers_and_schedules_are_known_by_their_names_there(

@@ -46,7 +46,7 @@ SILLY_TAVERN = {
 }
 
 
-@pytest.mark.parametrize("name", ["normal", "Polyexponential", "sgm_uniform", "beta"])
+@pytest.mark.parametrize("name", ["Uniform", "Polyexponential", "kl_optimal", "turbo"])
 def test_a_schedule_that_is_not_known_counts_as_automatic_and_is_told(made: Any, name: str) -> None:
     job, info = made(**{**SILLY_TAVERN, "scheduler": name})
     assert (job.generation.sampler, job.generation.schedule) == ("euler_ancestral", "default")
@@ -54,9 +54,7 @@ def test_a_schedule_that_is_not_known_counts_as_automatic_and_is_told(made: Any,
     assert made(scheduler="Karras", sampler_name="DPM++ 2M")[1]["notes"] == []
 
 
-@pytest.mark.parametrize(
-    "name", [*SUBSTITUTES, "DPM++ SDE Karras", "dpm2 a karras"]
-)  # Dify's default among them
+@pytest.mark.parametrize("name", [*SUBSTITUTES, "DPM fast Karras", "dpm adaptive karras"])
 def test_a_sampler_of_a1111s_that_is_not_served_has_a_substitute_and_is_told(made: Any, name: str) -> None:
     job, info = made(sampler_index=name)
     (note,) = info["notes"]
@@ -114,9 +112,26 @@ def test_options_are_the_callers_own_and_those_of_all_do_not_change(client: Test
     assert client.get(f"{API}/options", headers=other).json() == everything
 
 
+def test_a_clip_skip_counts_from_one_and_holds_for_the_caller(client: TestClient, made: Any) -> None:
+    assert client.get(f"{API}/options").json()["CLIP_stop_at_last_layers"] == 1
+    job, info = made(override_settings={"CLIP_stop_at_last_layers": 3})
+    assert (job.generation.clip_skip, info["clip_skip"], info["notes"]) == (2, 3, [])
+    assert "Clip skip: 3" in info["infotexts"][0]
+    assert made()[0].generation.clip_skip == 0
+    client.post(f"{API}/options", json={"CLIP_stop_at_last_layers": 2})
+    assert client.get(f"{API}/options").json()["CLIP_stop_at_last_layers"] == 2
+    assert made()[0].generation.clip_skip == 1
+
+
 @pytest.mark.parametrize(
     "option",
-    [{"send_seed": "yes"}, {"show_progress_every_n_steps": True}, {"show_progress_every_n_steps": 251}],
+    [
+        {"CLIP_stop_at_last_layers": 0},
+        {"CLIP_stop_at_last_layers": 13},
+        {"send_seed": "yes"},
+        {"show_progress_every_n_steps": True},
+        {"show_progress_every_n_steps": 251},
+    ],
 )
 def test_a_wrong_option_is_refused_whole(client: TestClient, option: dict[str, Any]) -> None:
     answer = client.post(f"{API}/options", json={"sd_model_checkpoint": "big", **option})

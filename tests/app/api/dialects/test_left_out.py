@@ -123,6 +123,11 @@ def test_a_schedule_without_a_sampler_is_taken_where_the_model_s_own_sampler_sup
         ("HeunDiscrete", SamplerName.HEUN),
         ("PNDMScheduler", SamplerName.PNDM),
         ("DPMSolverMultistepScheduler", SamplerName.DPMPP_2M),
+        ("KDPM2AncestralDiscreteScheduler", SamplerName.DPM2_ANCESTRAL),
+        ("DPMSolverSDE", SamplerName.DPMPP_SDE),
+        ("LCMScheduler", SamplerName.LCM),
+        ("TCDScheduler", SamplerName.TCD),
+        ("DDPM", SamplerName.DDPM),
         ("ddim", SamplerName.DDIM),
     ],
 )

@@ -95,6 +95,8 @@ def test_base64_is_another_name_of_b64_json(client: TestClient, working: None) -
     [
         # together's client
         ({"steps": 9, "guidance_scale": 3.5, "disable_safety_checker": True}, {"steps": 9, "cfg_scale": 3.5}),
+        ({"steps": 1, "guidance_scale": 0}, {"steps": 1, "cfg_scale": 1.0}),
+        ({"guidance_scale": 0.5}, {"cfg_scale": 1.0}),
         # vLLM-Omni's own tests
         (
             {"num_inference_steps": 9, "guidance_scale": 1.0, "true_cfg_scale": 4.5, "vae_use_tiling": True},

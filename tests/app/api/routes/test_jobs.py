@@ -51,6 +51,7 @@ def test_the_answer_shows_every_default_and_the_seed(client: TestClient) -> None
         "sampler": "ddim",
         "schedule": "default",
         "eta": 0.0,
+        "clip_skip": 0,
         "guidance_rescale": 0.0,
         "num_images": 1,
         "guidance": {

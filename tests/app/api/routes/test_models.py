@@ -26,6 +26,7 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
         "steps": 25,
         "cfg_scale": 4.0,
         "guidance_rescale": 0.0,
+        "clip_skip": 0,
         "sampler": "ddim",
         "schedule": "default",
         "clip": "pocket-m",

@@ -111,7 +111,9 @@ def load() -> object:
 
 def test_of_a_repository_that_no_family_serves_one_file_is_fetched(hub: type[Hub]) -> None:
     written(checkpoints.stable_diffusion_xl, hub.folder)
-    with pytest.raises(ModelUnavailableError, match="m: example/m: it is a StableDiffusionXLPipeline"):
+    index = hub.folder / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionXLPipeline", "StableDiffusion3Pipeline"))
+    with pytest.raises(ModelUnavailableError, match="m: example/m: it is a StableDiffusion3Pipeline"):
         load()
     assert hub.fetched == ["model_index.json"]
 

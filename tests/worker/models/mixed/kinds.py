@@ -38,6 +38,10 @@ def words(rng: Random) -> dict[str, Any]:
     return {"prompt": f"a fox with {rng.choice(list(WORDS))}", "negative_prompt": rng.choice(["", "blob"])}
 
 
+def skipping(_: Random) -> dict[str, Any]:
+    return {"clip_skip": 1}  # of two layers
+
+
 def controls(rng: Random) -> dict[str, Any]:
     names = rng.sample(["edges", "turned"], rng.randint(1, 2))
     modes = ["balanced", "prompt", "control", "guess"]
@@ -69,7 +73,7 @@ def guided(rng: Random) -> dict[str, Any]:
 
 KINDS: dict[str, Draw] = {
     each.__name__: each
-    for each in (plain, loras, dora, words, controls, from_a_picture, several_prompts, guided)
+    for each in (plain, loras, dora, words, skipping, controls, from_a_picture, several_prompts, guided)
 }
 
 

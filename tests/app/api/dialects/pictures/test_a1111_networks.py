@@ -140,7 +140,7 @@ def test_a_unit_of_an_ip_adapter_is_an_image_prompt(
     unit = webuiapi.ControlNetUnit(
         image=scene(48, 32), model=name, module="ip-adapter_clip_sd15", weight=0.7, guidance_end=0.45
     )
-    client.txt2img(**ASKED, controlnet_units=[unit])
+    client.txt2img(**ASKED, controlnet_units=[unit], alwayson_scripts={})
     request = first_job().generation
     assert request.controls == ()
     (prompt,) = request.image_prompts
@@ -263,11 +263,11 @@ def test_fields_that_nothing_reads_are_named_in_the_answer(
         "do_not_save_samples": True,
         "empty": [],
     }
-    settings = {"CLIP_stop_at_last_layers": 2, "sd_vae": "Automatic"}
+    settings = {"eta_noise_seed_delta": 2, "sd_vae": "Automatic"}
     answer = client.post_and_get_api_result(
         f"{client.baseurl}/txt2img", {**body, "override_settings": settings}, False
     )
-    named = ("s_churn", "soft_inpainting", "override_settings.CLIP_stop_at_last_layers")
+    named = ("s_churn", "soft_inpainting", "override_settings.eta_noise_seed_delta")
     assert answer.info["notes"] == [f"{name} has no effect on this server" for name in named]
     assert "soft_inpainting" not in answer.parameters
     ddim = client.txt2img(**ASKED, sampler_name="DDIM", eta=1.0)
