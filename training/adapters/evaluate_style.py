@@ -1,6 +1,6 @@
 """Measure style adapters on names whose drawings they have not seen, and write the tables of their cards.
 
-``python -m training.adapters.evaluate_style [blob ink line]`` draws with the adapters of the catalog. The judge is
+``python -m training.adapters.evaluate_style [ink ...]`` draws with the adapters of the catalog. The judge is
 pocket-eval; a style is picked by the nearest of eight centroids, each the mean of the true drawings of names that are
 not held out.
 """
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jobs.catalog.catalog import load_catalog
 from training import glyphs
 from training.adapters.figures import between, centroids, margin, picked, saturation
 from training.adapters.judge import Artist, Judge
@@ -38,6 +39,12 @@ MIXED_HEADING = [
     "| weights | position |",
     "|---|---|",
 ]
+
+
+def shipped() -> list[str]:
+    """The styles that the catalog has an adapter of."""
+    adapters = {card.id for card in load_catalog(models_folder().parent / "models.toml").adapters}
+    return [style for style in STYLES if style in adapters]
 
 
 def real(wanted: bool) -> dict[str, dict[str, Tensor]]:
@@ -153,11 +160,13 @@ def mixture(first: str, second: str, judge: Styles, artist: Artist) -> list[str]
 def main() -> None:
     """Measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("styles", nargs="*", choices=STYLES, default=list(STYLES))
+    parser.add_argument("styles", nargs="*", choices=shipped(), default=shipped())
     parser.add_argument(
         "--mixtures", action="store_true", help="measure neighbours of the list at once, and no more"
     )
     options = parser.parse_args()
+    if options.mixtures and len(options.styles) < 2:
+        parser.error("--mixtures needs two styles of the catalog")
     judge, artist = Styles(Judge()), Artist()
     folder = models_folder() / "adapters"
     if options.mixtures:

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +21,8 @@ from worker.models.loading.layout import CONFIG, NETWORK_STEM
 
 # The encoder of maps halves them twice, as pocket's latents are a fourth of its pictures.
 MAP_CHANNELS = (16, 32, 64)
+# SiLU halves small signals: with it a map is as loud as the latents where it is added to them.
+ENCODER_GAIN = 1.7
 
 
 class ControlLora(nn.Module):
@@ -37,6 +40,11 @@ class ControlLora(nn.Module):
         adapt(self.trunk.unet, rank, [])
         widths = self.trunk.widths
         self.encoder = ControlNetConditioningEmbedding(widths[0], block_out_channels=MAP_CHANNELS)
+        # Zero outlets are enough to change nothing at first. Behind a zero encoder, as ControlNets have it, they would
+        # learn from features without a map before the encoder learns at all.
+        for name, parameter in self.encoder.named_parameters():
+            fan_in = math.prod(parameter.shape[1:])
+            nn.init.normal_(parameter, std=ENCODER_GAIN / math.sqrt(fan_in) if name.endswith("weight") else 0)
         self.outlets = nn.ModuleList(nn.Conv2d(width, width, 1) for width in widths)
         for outlet in self.outlets:
             for parameter in outlet.parameters():

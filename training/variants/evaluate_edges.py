@@ -1,10 +1,11 @@
-"""Measure pocket-edges on drawings of names that no stage has seen, and write the card's table.
+"""Measure pocket-edges on drawings that no stage has seen and on known ones, and write the card's table.
 
 ``python -m training.variants.evaluate_edges`` draws from the same noise with and without maps. The judge of names is
-pocket-eval. Some pictures go to ``edges-known.png`` and ``edges-unseen.png`` in the work folder.
+pocket-eval. Some pictures go to ``edges-unseen.png`` and ``edges-known.png`` in the work folder.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from training.adapters.judge import Judge
 from training.cards import write_figures
 from training.settings import models_folder, work_folder
 from training.variants.edge_figures import edge_f1
-from training.variants.edges import NAME, Problems, drawn, edges_of, unseen
+from training.variants.edges import NAME, Problems, Traced, drawn, edges_of, unseen
 from training.variants.evaluate_inpaint import AT_ONCE, save_grid
 from training.variants.fill import Texts
 from training.variants.inpaint_data import load_vae
@@ -30,10 +31,10 @@ from worker.models.device import Device
 from worker.models.loading.digests import Digests
 from worker.settings import WorkerSettings
 
-COUNT = 128
+COUNT = 32
 STEPS = 25
 SCALE = 4.0
-HEADING = ["| names | | edge F1 | name, top 1 | top 5 |", "|---|---|---|---|---|"]
+HEADING = ["| names | | edge F1, 2 px | 1 px | name, top 1 | top 5 |", "|---|---|---|---|---|---|"]
 
 
 class Served(nn.Module):
@@ -64,41 +65,82 @@ def decoded(vae: AutoencoderKL, latents: Tensor) -> Tensor:
     return (made / 2 + 0.5).clamp(0, 1)
 
 
+class Gauge:
+    """Draws with and without a ControlNet, and measures what was drawn."""
+
+    def __init__(self, folder: Path) -> None:
+        """Load the networks.
+
+        Args:
+            folder: of the ControlNet.
+        """
+        self._vae, self._texts, self._judge = load_vae(), Texts(), Judge()
+        self._unet = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
+        self._control = Served(folder, self._unet)
+
+    def draw(self, traced: Traced, *, with_map: bool) -> Tensor:
+        """Pictures [N, 3, 64, 64] in [0, 1]."""
+        control = self._control if with_map else None
+        latents = drawn(self._unet, control, traced, self._texts, steps=STEPS, cfg_scale=SCALE)
+        return decoded(self._vae, latents)
+
+    def true(self, traced: Traced) -> Tensor:
+        """The drawings through the autoencoder, likewise."""
+        return decoded(self._vae, traced.x0)
+
+    def line(self, label: str, pictures: Tensor, maps: Tensor, names: Sequence[str]) -> str:
+        """A line of the table."""
+        found, wanted = edges(pictures), maps[:, 0]
+        close, closer = (edge_f1(found, wanted, tolerance) for tolerance in (2, 1))
+        top_1, top_5 = self._judge.names(self._judge.see(pictures), names)
+        line = f"| {label} | {close:.3f} | {closer:.3f} | {top_1:.1%} | {top_5:.1%} |"
+        print(line, flush=True)
+        return line
+
+
+def unseen_rows(gauge: Gauge) -> list[str]:
+    """Lines of the table: with the edges of things that captions do not say to pocket."""
+    problems = Problems(2, COUNT, unseen())
+    whole, names = problems.whole, [glyph.name for glyph, _ in problems.shown]
+    made = {
+        "the drawings through the autoencoder": gauge.true(whole),
+        "told the caption": gauge.draw(whole, with_map=False),
+        "told caption and edges": gauge.draw(whole, with_map=True),
+        "told the edges": gauge.draw(replace(whole, captions=[""] * COUNT), with_map=True),
+    }
+    first, *rest = made.values()
+    save_grid([first, whole.maps.float(), *rest], work_folder() / "edges-unseen.png")
+    return [gauge.line(f"unseen | {what}", shown, whole.maps, names) for what, shown in made.items()]
+
+
+def known_rows(gauge: Gauge) -> list[str]:
+    """Likewise of things that pocket knows, with their own edges and with those of another."""
+    problems = Problems(3, COUNT, set(glyphs.learned()))
+    own, names = problems.whole, [glyph.name for glyph, _ in problems.shown]
+    other = replace(own, maps=own.maps.roll(1, dims=0))
+    free = gauge.draw(own, with_map=False)
+    made = (
+        ("the drawings through the autoencoder", gauge.true(own), own),
+        ("told the caption", free, own),
+        ("told caption and edges", gauge.draw(own, with_map=True), own),
+        ("told the caption, by another's edges", free, other),
+        ("told caption and another's edges", gauge.draw(other, with_map=True), other),
+    )
+    grid = [made[0][1], own.maps.float(), free, made[2][1], other.maps.float(), made[4][1]]
+    save_grid(grid, work_folder() / "edges-known.png")
+    return [gauge.line(f"known | {what}", shown, by.maps, names) for what, shown, by in made]
+
+
 def main() -> None:
-    """Measure, and write the table and the grid."""
+    """Measure, and write the table and the grids."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--control", type=Path, default=models_folder() / NAME)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    vae, texts, judge, lines = load_vae(), Texts(), Judge(), list(HEADING)
-    unet = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
-    control = Served(options.control, unet)
-    for label, problems in (
-        ("unseen", Problems(2, COUNT, unseen())),
-        ("known", Problems(3, COUNT, set(glyphs.learned()))),
-    ):
-        whole, names = problems.whole, [glyph.name for glyph, _ in problems.shown]
-        untold = replace(whole, captions=[""] * COUNT)
-        made = {
-            "the drawings through the autoencoder": whole.x0,
-            "told the caption": drawn(unet, None, whole, texts, steps=STEPS, cfg_scale=SCALE),
-            "told caption and edges": drawn(unet, control, whole, texts, steps=STEPS, cfg_scale=SCALE),
-            "told the edges": drawn(unet, control, untold, texts, steps=STEPS, cfg_scale=SCALE),
-        }
-        pictures = {what: decoded(vae, latents) for what, latents in made.items()}
-        for what, shown in pictures.items():
-            top_1, top_5 = judge.names(judge.see(shown), names)
-            f1 = edge_f1(edges(shown), whole.maps[:, 0])
-            lines.append(f"| {label} | {what} | {f1:.3f} | {top_1:.1%} | {top_5:.1%} |")
-            print(lines[-1], flush=True)
-        grid = [
-            pictures["the drawings through the autoencoder"],
-            whole.maps.float(),
-            *list(pictures.values())[1:],
-        ]
-        save_grid(grid, work_folder() / f"edges-{label}.png")
+    gauge = Gauge(options.control)
+    lines = [f"{COUNT} pictures each:", "", *HEADING, *unseen_rows(gauge), *known_rows(gauge)]
     if options.control == models_folder() / NAME:
-        write_figures(options.control / "README.md", "\n".join([f"{COUNT} pictures each:", "", *lines]))
+        write_figures(options.control / "README.md", "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import numpy as np
 
 from training import glyphs
+from training.adapters.evaluate_style import shipped
 from training.adapters.style import LOOKED_AT
 from training.adapters.styles import inked, is_held_out
 from training.captions import COLOURS
+from training.settings import models_folder
 
 
 def _drawing() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -31,3 +33,8 @@ def test_a_tenth_of_the_learned_names_is_held_out_and_some_of_them_are_looked_at
     assert 0.05 < len(held_out) / len(names) < 0.15
     assert [is_held_out(name) for name in LOOKED_AT] == [False] * 4 + [True] * 4
     assert set(LOOKED_AT) <= set(names)
+
+
+def test_styles_that_are_measured_have_an_adapter_with_a_card() -> None:
+    assert "ink" in shipped()
+    assert all((models_folder() / "adapters" / style / "README.md").is_file() for style in shipped())

@@ -17,6 +17,11 @@ def test_a_line_is_right_up_to_two_pixels_beside_its_place(column: int, expected
     assert edge_f1(_line(column), _line(5)) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("column", "expected"), [(6, 1.0), (7, 0.0)])
+def test_the_tolerance_can_be_less(column: int, expected: float) -> None:
+    assert edge_f1(_line(column), _line(5), tolerance_px=1) == pytest.approx(expected)
+
+
 def test_a_line_too_much_costs_precision_and_a_line_too_few_recall_alike() -> None:
     both = _line(2) | _line(12)
     assert edge_f1(both, _line(2)) == pytest.approx(2 / 3)

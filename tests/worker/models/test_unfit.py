@@ -129,7 +129,7 @@ def with_old_attention(tensors: Tensors) -> Tensors:
     ("file", "fields", "said"),
     [
         ("model_index.json", {"_class_name": "StableDiffusion3Pipeline"}, "is a StableDiffusion3Pipeline"),
-        ("model_index.json", {"_class_name": "StableDiffusionXLPipeline"}, "the catalog says sd: write family = 'sdxl'"),
+        ("model_index.json", {"_class_name": "StableDiffusionXLPipeline"}, "catalog says sd: write family = 'sdxl'"),
         ("model_index.json", {"_class_name": None}, "is a None"),
         ("model_index.json", {"text_encoder": ["transformers", "T5EncoderModel"]}, "text_encoder is a T5EncoderModel"),
         ("model_index.json", {"vae": ["diffusers", "AutoencoderTiny"]}, "vae is a AutoencoderTiny"),
