@@ -60,7 +60,6 @@ def ours(sampling: Sampling, config: dict[str, Any], steps: int, eta: float = 0.
     return latents / step.a_next if solver.levels.exploding else latents
 
 
-@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # in diffusers' DPM2
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("steps", [2, 6, 14, 15, 30])
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
