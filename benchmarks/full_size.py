@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks.guidance_speed import table_of
-from benchmarks.methods.stepping import Method, Shapes, measure_all
+from benchmarks.methods.models import Shapes
+from benchmarks.methods.stepping import Method, measure_all
 from benchmarks.places import MODELS
 
 FULL = Shapes(

@@ -31,7 +31,7 @@ from benchmarks.full_size import FULL, SMALL
 from benchmarks.loading.checkpoints import write_diffusion
 from benchmarks.loading.single_file import write_single_file
 from benchmarks.loading.xl_shapes import xl
-from benchmarks.methods.stepping import Shapes
+from benchmarks.methods.models import Shapes
 from benchmarks.neighbours.service import Service, running
 from benchmarks.places import MODELS
 from jobs.catalog.catalog import load_catalog

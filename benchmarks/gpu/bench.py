@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.full_size import FULL, SMALL
 from benchmarks.gpu.report import Report
-from benchmarks.methods.stepping import Shapes
+from benchmarks.methods.models import Shapes
 from worker.models.device import Device
 from worker.models.footprint import peak_memory
 from worker.settings import WorkerSettings

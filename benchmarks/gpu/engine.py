@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from benchmarks.gpu.bench import Bench
 from benchmarks.gpu.report import Values
-from benchmarks.methods.stepping import random_models
+from benchmarks.methods.models import random_models
 from benchmarks.places import MODELS
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve

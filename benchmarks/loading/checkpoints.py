@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import Module
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from benchmarks.methods.stepping import Shapes
+from benchmarks.methods.models import Shapes
 from benchmarks.places import MODELS
 
 POCKET, SMALL_CLIP = MODELS / "pocket", MODELS / "pocket-m"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.methods.stepping import Shapes
+from benchmarks.methods.models import Shapes
 
 _UNET: dict[str, Any] = {
     "sample_size": 128,

@@ -9,19 +9,14 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
-import open_clip
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from rich.console import Console
 from rich.progress import track
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.methods.community import community_pipeline
-from benchmarks.places import CATALOG, MODELS
-from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
+from benchmarks.methods.models import Shapes, random_models, shipped_models
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from worker.calls import Denoise
@@ -29,32 +24,14 @@ from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Stepped
 from worker.models.checkpointing import checkpoint_activations
-from worker.models.clip import ClipModel
-from worker.models.controls.held import NOTHING
 from worker.models.device import Device
-from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.footprint import peak_memory
-from worker.models.loading.clip import load_clip
-from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
 
 PROMPT = "a red apple on a light blue background"
 WARMING = 5  # the shortest run of which every preset guides a step
 RUNS = 3  # of the pocket model, each beside an unguided one, since a shared machine is now fast and now slow
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """Networks with random weights."""
-
-    unet: dict[str, Any]
-    vae: dict[str, Any]
-    text: dict[str, Any]
-    clip: str  # an architecture of open_clip, or the path of a folder
-    px: int
-    dtype: str
-    second_text: dict[str, Any] | None = None  # of SDXL's second text encoder
 
 
 @dataclass(frozen=True)
@@ -124,7 +101,7 @@ def measure(method: Method, steps: int, shapes: Shapes | None = None) -> Cost:
 
 def _measured(method: Method, steps: int, shapes: Shapes | None) -> Cost:
     device = Device(WorkerSettings(dtype=cast(Any, shapes.dtype if shapes else "auto")))
-    models = random_models(shapes, device) if shapes else _shipped(device)
+    models = random_models(shapes, device) if shapes else shipped_models(device)
     if method.checkpointed is not None:
         checkpoint_activations(models.stock.vae.decoder, enabled=method.checkpointed)
     run = _community(method.pipeline, models) if method.pipeline else _own(method.guidance, models)
@@ -206,47 +183,3 @@ def _community(file: Path, models: Any) -> Callable[[int], float]:
         return times[-1] - started[0]
 
     return run
-
-
-def _shipped(device: Device) -> Any:
-    """The pocket models, and the stock pipeline of the same files."""
-    registry = ModelRegistry(load_catalog(CATALOG), device)
-    stock = StableDiffusionPipeline.from_pretrained(MODELS / "pocket")
-    model = StableDiffusion(stock.components, device)
-    models = SimpleNamespace(catalog=registry.catalog, device=device, stock=stock, diffusion=lambda _: model)
-    models.clip, models.adapter = registry.clip, registry.adapter
-    models.control, models.image_prompt = registry.control, registry.image_prompt
-    return models
-
-
-def random_models(shapes: Shapes, device: Device) -> Any:
-    """Models of these shapes, in the same form."""
-    torch.manual_seed(0)
-    torch.set_default_dtype(device.dtype)
-    folder = MODELS / "pocket"
-    stock = StableDiffusionPipeline(
-        vae=AutoencoderKL(**shapes.vae),
-        text_encoder=CLIPTextModel(CLIPTextConfig(**shapes.text)),
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer", model_max_length=77),
-        unet=UNet2DConditionModel(**shapes.unet),
-        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    if Path(shapes.clip).is_dir():
-        clip = load_clip(ClipCard(id="clip", path=Path(shapes.clip)), device)
-    else:
-        network = open_clip.create_model(shapes.clip, pretrained=None)
-        clip = ClipModel(network, open_clip.get_tokenizer(shapes.clip), device)
-    torch.set_default_dtype(torch.float32)
-    model = StableDiffusion(stock.components, device)
-    px = shapes.px
-    card = ModelCard(
-        id="model", path=folder, clip="clip", cfg_scale=7.5, width=px, height=px, min_px=8, max_px=px
-    )
-    catalog = Catalog(models=(card,), clips=(ClipCard(id="clip", path=folder),))
-    models = SimpleNamespace(catalog=catalog, device=device, stock=stock, diffusion=lambda _: model)
-    models.clip, models.adapter = lambda _: clip, NOTHING.adapter
-    models.control, models.image_prompt = NOTHING.control, NOTHING.image_prompt
-    return models
