@@ -86,6 +86,8 @@ def from_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
             continue
         if name in _GROUPS:
             _put(fields, name, _read(name, value))
+        elif (outer := name.rpartition(".")[0]) in _NESTED - _GROUPS:
+            raise InvalidRequestError(f"{name} is too deep for a form; write {outer} as JSON", field=name)
         elif dot and group in _GROUPS:
             inside = fields.setdefault(group, {})
             if not isinstance(inside, dict):

@@ -1,11 +1,15 @@
 """The models of this installation, and what is made for them."""
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 from fastapi import APIRouter
 
 from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
 from jobs.catalog.catalog import ModelCard
+from jobs.catalog.entry import MadeForModels
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.presets import DEFAULT_PRESETS, MEASURED, PRESETS, GuidancePreset, PresetName
 from jobs.requests.samplers import SCHEDULES, SamplerName
@@ -25,6 +29,9 @@ from jobs.status.models import (
     TextualInversionInfo,
     TextualInversionList,
 )
+from jobs.wire import Wire
+
+Info = TypeVar("Info", bound=Wire)
 
 router = APIRouter(prefix="/v1", tags=["models"], route_class=IntakeRoute)
 
@@ -40,38 +47,14 @@ def list_models(services: TheServices) -> ModelList:
 @needs_key
 def list_adapters(services: TheServices) -> AdapterList:
     """The adapters that a request may name, with the models that they are made for."""
-    return AdapterList(
-        data=tuple(
-            AdapterInfo(
-                id=card.id,
-                description=card.description,
-                base=card.base,
-                kind=card.kind,
-                weight=card.weight,
-                triggers=card.triggers,
-                licence=card.licence,
-            )
-            for card in services.catalog.adapters
-        )
-    )
+    return AdapterList(data=told(AdapterInfo, services.catalog.adapters))
 
 
 @router.get("/textual-inversions", summary="List textual inversions")
 @needs_key
 def list_inversions(services: TheServices) -> TextualInversionList:
     """The textual inversions, with the words that stand for them in prompts."""
-    return TextualInversionList(
-        data=tuple(
-            TextualInversionInfo(
-                id=card.id,
-                description=card.description,
-                word=card.word,
-                base=card.base,
-                licence=card.licence,
-            )
-            for card in services.catalog.textual_inversions
-        )
-    )
+    return TextualInversionList(data=told(TextualInversionInfo, services.catalog.textual_inversions))
 
 
 @router.get("/controls", summary="List ControlNets")
@@ -79,16 +62,7 @@ def list_inversions(services: TheServices) -> TextualInversionList:
 def list_controls(services: TheServices) -> ControlList:
     """The ControlNets that a request may name, with the models that they are made for."""
     return ControlList(
-        data=tuple(
-            ControlInfo(
-                id=card.id,
-                description=card.description,
-                base=card.base,
-                preprocess=card.preprocess,
-                licence=card.licence,
-            )
-            for card in services.catalog.controls
-        ),
+        data=told(ControlInfo, services.catalog.controls),
         preprocessors=tuple(Preprocessor),
     )
 
@@ -97,18 +71,12 @@ def list_controls(services: TheServices) -> ControlList:
 @needs_key
 def list_image_prompts(services: TheServices) -> ImagePromptList:
     """The adapters that tell a model of pictures (IP-Adapter), with the models that they are made for."""
-    return ImagePromptList(
-        data=tuple(
-            ImagePromptInfo(
-                id=card.id,
-                description=card.description,
-                base=card.base,
-                weight=card.weight,
-                licence=card.licence,
-            )
-            for card in services.catalog.image_prompts
-        )
-    )
+    return ImagePromptList(data=told(ImagePromptInfo, services.catalog.image_prompts))
+
+
+def told(info: type[Info], cards: Iterable[MadeForModels]) -> tuple[Info, ...]:
+    """What callers are told of entries of the catalog: the fields of these that ``info`` has."""
+    return tuple(info.model_validate(card, from_attributes=True) for card in cards)
 
 
 def model_info(card: ModelCard, services: Services) -> ModelInfo:

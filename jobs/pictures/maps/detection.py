@@ -34,9 +34,8 @@ def working_size(how: ResolvedMap, size: Size) -> Size:
     """The size that a picture has to have to be looked at, for a map of a size."""
     if how.resolution is None or how.preprocess in _SIZELESS:
         return size
-    most = MAX_MAP_PX / math.sqrt(
-        math.prod(size)
-    )  # a narrow map would be looked at with any number of pixels
+    # By the area: a narrow map would be looked at with any number of pixels.
+    most = MAX_MAP_PX / math.sqrt(math.prod(size))
     scale = min(how.resolution / min(size), most)
     width, height = (max(1, round(side * scale)) for side in size)
     return width, height

@@ -64,6 +64,11 @@ def test_lists_come_as_json() -> None:
         from_pairs([("adapters", "[{")])
 
 
+def test_what_nests_too_deep_is_told_to_come_as_json() -> None:
+    with pytest.raises(InvalidRequestError, match=r"write sizes\.crop as JSON"):
+        from_pairs([("sizes.crop.left", "8")])
+
+
 def test_only_fields_that_have_fields_are_split() -> None:
     assert from_pairs([("a.b", "c")]) == {"a.b": "c"}
     assert from_pairs([("guidance.a.b", "c")]) == {"guidance": {"a.b": "c"}}
