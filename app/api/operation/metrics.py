@@ -1,17 +1,12 @@
 """Numbers for Prometheus: jobs and workers as Redis knows them, and this process's own request times."""
 
-from collections.abc import Iterator
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
-from jobs.errors import QueueUnavailableError
-from jobs.events.webhooks import WebhookQueue
-from jobs.queue.queue import JobQueue
-from jobs.queue.workers import WorkerRegistry
+from app.api.operation.job_metrics import JobCollector
+from app.api.operation.queue_metrics import QueueCollector
+from jobs.status.tallies import Tallies
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BUCKETS_S = (
@@ -32,12 +27,51 @@ _BUCKETS_S = (
 )  # 60 is the longest wait
 
 
+_REDIS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+
+
+class RedisTimes:
+    """How long calls to Redis take, for ``jobs.db.connection.connect``; streams of events, which wait, are not told."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        self._seconds = Histogram(
+            "lodestar_redis_command_seconds",
+            "Time of calls to Redis, waiting for it included, by the name of the script or command.",
+            ("command",),
+            buckets=_REDIS_S,
+            registry=None,
+        )
+        self._failures = Counter("lodestar_redis_failures", "Calls to Redis that failed.", registry=None)
+
+    def note(self, name: str, seconds: float, failed: bool) -> None:
+        """Count a call."""
+        self._seconds.labels(name).observe(seconds)
+        if failed:
+            self._failures.inc()
+
+    def register(self, registry: CollectorRegistry) -> None:
+        """Export them there."""
+        registry.register(self._seconds)
+        registry.register(self._failures)
+
+
 class Metrics:
     """The metrics of one app, in a registry of its own, so that several apps can live in one process."""
 
-    def __init__(self, queue: JobQueue, workers: WorkerRegistry, webhooks: WebhookQueue) -> None:
+    def __init__(self, of_queue: QueueCollector, tallies: Tallies, redis_times: RedisTimes) -> None:
+        """Make them.
+
+        Args:
+            of_queue: what Redis knows of the queue.
+            tallies: of ended jobs.
+            redis_times: of this process's calls.
+        """
+        self.pools = of_queue.pools
         self._registry = CollectorRegistry()
-        self._registry.register(_QueueCollector(queue, workers, webhooks))
+        redis_times.register(self._registry)
+        self._registry.register(of_queue)
+        self._registry.register(JobCollector(tallies))
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         self._requests = Histogram(
@@ -53,6 +87,12 @@ class Metrics:
             ("outcome",),  # delivered, retried (to be tried again) or failed (given up)
             registry=self._registry,
         )
+        self._rejections = Counter(
+            "lodestar_rejections",
+            "Requests that were answered with an error, by its type.",
+            ("reason",),
+            registry=self._registry,
+        )
         self.event_streams = Gauge(
             "lodestar_event_streams", "Streams of events that are open.", registry=self._registry
         )
@@ -63,46 +103,10 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, str(status)).observe(seconds)
 
+    def count_rejection(self, reason: str) -> None:
+        """Count a request that was answered with an error of this type."""
+        self._rejections.labels(reason).inc()
+
     def exposition(self) -> bytes:
         """All metrics in the text format."""
         return generate_latest(self._registry)
-
-
-class _QueueCollector(Collector):
-    """Asks Redis at each scrape. While Redis is away, it exports ``lodestar_redis_up`` alone."""
-
-    def __init__(self, queue: JobQueue, workers: WorkerRegistry, webhooks: WebhookQueue) -> None:
-        self._queue = queue
-        self._workers = workers
-        self._webhooks = webhooks
-
-    def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("lodestar_redis_up", "1 if Redis answered this scrape, else 0.")
-        try:
-            counts = self._queue.counts()
-            backlog = self._queue.backlog()
-            alive = self._workers.alive()
-            owed = self._webhooks.pending()
-        except QueueUnavailableError:
-            up.add_metric([], 0)
-            yield up
-            return
-        up.add_metric([], 1)
-        yield up
-        jobs = GaugeMetricFamily("lodestar_jobs", "Jobs that are kept, by status.", labels=["status"])
-        for status, number in counts.items():
-            jobs.add_metric([status], number)
-        yield jobs
-        yield GaugeMetricFamily(
-            "lodestar_waiting_work", "Units of work that the waiting jobs need.", value=backlog.cost
-        )
-        if backlog.pace is not None:
-            yield GaugeMetricFamily(
-                "lodestar_speed", "Units of work that all workers do in a second.", value=backlog.pace.speed
-            )
-        yield GaugeMetricFamily(
-            "lodestar_workers", "Workers heard of within the last 15 s.", value=len(alive)
-        )
-        yield GaugeMetricFamily(
-            "lodestar_webhook_messages", "Webhook messages that are to be delivered.", value=owed
-        )
