@@ -70,7 +70,7 @@ def server(folder: Path) -> Iterator[tuple[Redis, "subprocess.Popen[bytes]"]]:
 
 
 def wait_for(client: Redis, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         try:
             client.ping()
