@@ -9,11 +9,14 @@ import base64
 import sys
 from array import array
 from hashlib import sha256
+from pathlib import Path
 
 from pydantic import Field
 
 from jobs.storage.artifacts import ArtifactStore
 from jobs.wire import Wire
+
+NAME = "segment.json"
 
 
 class Segment(Wire):
@@ -75,16 +78,24 @@ class Segments:
         """The keys of all segments."""
         return self._artifacts.keys(self.root)
 
-    def read(self, key: str) -> bytes:
-        """A file beside the segments.
+    def keys_of(self, job_id: str) -> list[str]:
+        """The keys of the segments of all executions of a job."""
+        return self._artifacts.keys(f"{self.root}/{job_id}")
 
-        Raises:
-            UnknownImageError: there is none.
-        """
-        return self._artifacts.get(key)
+    def execution(self, key: str) -> tuple[str, str] | None:
+        """The job and the fence of a segment's key; None for another file."""
+        job_id, _, rest = key.removeprefix(f"{self.root}/").partition("/")
+        fence, _, name = rest.partition("/")
+        return (job_id, fence) if name == NAME and job_id and fence else None
+
+    @property
+    def local_folder(self) -> Path | None:
+        """The folder of this CLIP on this machine; None if the store is remote."""
+        root = self._artifacts.local_folder
+        return None if root is None else root / self.folder
 
     def write(self, key: str, data: bytes) -> None:
-        """Keep a file beside the segments."""
+        """Keep a segment."""
         self._artifacts.put(key, data)
 
     def delete(self, key: str) -> None:
@@ -93,4 +104,4 @@ class Segments:
 
     def key(self, job_id: str, fence: str) -> str:
         """Key of an execution's segment."""
-        return f"{self.root}/{job_id}/{fence}/segment.json"
+        return f"{self.root}/{job_id}/{fence}/{NAME}"

@@ -9,20 +9,20 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.access.caller import TheCaller
 from app.api.access.keys.needs import needs
-from app.api.following.waiting import await_end
+from app.api.following.waiting import await_end, require_success
 from app.api.intake.intake import OwnRoute
 from app.api.intake.task_submission import submit_task
 from app.api.pictures.picture_refs import Ref, find_pictures
 from app.api.pictures.store_access import forget_files, reaching_the_store
 from app.api.pictures.uploads import Received, keep_pictures
 from app.api.problems.handlers import documented
-from app.api.search_index import Found
+from app.api.search.generation import Found
+from app.api.search.index import SearchIndex
 from app.api.services import Services, TheServices
 from jobs.callers.scopes import Scope
 from jobs.errors import (
     ClipMismatchError,
     InvalidRequestError,
-    JobFailedError,
     SearchTimedOutError,
     UnknownEmbeddingError,
     UnknownJobError,
@@ -77,7 +77,7 @@ _ERRORS = (
     "quota_exceeded",
     "queue_unavailable",
     "artifacts_unavailable",
-    "search_timed_out",
+    *("search_timed_out", "job_failed", "job_canceled"),
     "stopping",
     "body_too_large",
 )
@@ -111,7 +111,7 @@ async def search_by_text(
         remembered[asked] = await _place(request, services, task, new_job_id(), caller)
         while len(remembered) > REMEMBERED_QUERIES:
             remembered.popitem(last=False)
-    return await run_in_threadpool(_search, services, _moved(remembered[asked], *move), limit)
+    return await _search(services, _moved(remembered[asked], *move), limit)
 
 
 @router.post(
@@ -144,7 +144,7 @@ async def search_by_picture(
     key = (*keys, *of_job)[0]
     task = QueryTask(clip=services.catalog.aesthetic_scorer.id, picture=key, timeout_s=QUERY_TIMEOUT_S)
     place = await _place(request, services, task, job_id, caller, files)
-    return await run_in_threadpool(_search, services, _moved(place, *move), limit)
+    return await _search(services, _moved(place, *move), limit)
 
 
 async def _place(
@@ -163,8 +163,8 @@ async def _place(
         await run_in_threadpool(_sweep, services, job_id)
     if isinstance(job.result, Place):
         return list(job.result.vector)
-    if job.error is not None:
-        raise JobFailedError(job.error.message)
+    if job.status.is_terminal:
+        require_success(job)  # else somebody has canceled it, or it has failed
     raise SearchTimedOutError(f"no worker has read the query within {QUERY_TIMEOUT_S} s")
 
 
@@ -212,32 +212,38 @@ def _unit(vector: list[float]) -> list[float]:
     return [number / norm for number in vector] if norm else vector
 
 
-def _search(services: Services, vector: list[float], limit: int) -> Hits:
+async def _search(services: Services, vector: list[float], limit: int) -> Hits:
+    with reaching_the_store():
+        index = await services.search.opened(QUERY_TIMEOUT_S)
+    return await run_in_threadpool(_hits, services, index, vector, limit)
+
+
+def _hits(services: Services, index: SearchIndex, vector: list[float], limit: int) -> Hits:
     hits: list[Hit] = []
     with reaching_the_store():
         wanted = limit
         while True:
-            found = services.search.nearest(vector, wanted, services.tenant)
-            hits = [hit for hit in (_hit(services, each) for each in found) if hit is not None]
+            found = index.nearest(vector, wanted, services.tenant)
+            hits = [hit for hit in (_hit(services, index, each) for each in found) if hit is not None]
             if len(hits) >= limit or len(found) < wanted:
                 break
             wanted *= 2  # some were of jobs that are gone
     return Hits(clip=services.catalog.aesthetic_scorer.id, data=tuple(hits[:limit]))
 
 
-def _hit(services: Services, found: Found) -> Hit | None:
+def _hit(services: Services, index: SearchIndex, found: Found) -> Hit | None:
     """The picture in its job; None if the job does not have it, or not yet."""
     try:
         job = services.queue.get(found.job_id)
         stored = services.queue.images(found.job_id)
     except UnknownJobError:
-        services.search.forget(found.job_id, found.fence)
+        index.forget(found.job_id, found.fence)
         return None
     keys = {image.index: image.key for image in stored}
     is_its_own = keys.get(found.index, "").startswith(f"{found.job_id}/{found.fence}/")
     if not job.status.is_terminal or not is_its_own or not isinstance(job.request, ResolvedRequest):
         if job.status.is_terminal:
-            services.search.forget(found.job_id, found.fence)
+            index.forget(found.job_id, found.fence)
         return None
     (image,) = (image for image in job.images if image.index == found.index)
     return Hit(similarity=round(found.similarity, 6), job_id=job.id, prompt=job.request.prompt, image=image)
