@@ -1,4 +1,4 @@
-// What can be done with all jobs of one status at once, each in two clicks.
+// What can be done at once with all jobs of one status, or with all that filters leave, each in two clicks.
 
 import { doToAll, reasonOf } from "../server/api.js";
 import { element, set } from "../parts/dom.js";
@@ -13,15 +13,18 @@ const ACTIONS = {
   canceled: ["retry", "delete"],
 };
 const WORDS = {
-  cancel: { all: (jobs) => `Cancel ${jobs}`, done: "canceled" },
-  retry: { all: (jobs) => `Run ${jobs} again`, done: "run again" },
-  delete: { all: (jobs) => `Delete ${jobs}`, done: "deleted" },
+  cancel: { all: (jobs) => `Cancel ${jobs}`, verb: "Cancel", found: " that wait or run", done: "canceled" },
+  retry: { all: (jobs) => `Run ${jobs} again`, verb: "Run again", found: " that failed or were canceled", done: "run again" },
+  delete: { all: (jobs) => `Delete ${jobs}`, verb: "Delete", found: "", done: "deleted" },
 };
+const FITS = { cancel: ["queued", "running"], retry: ["failed", "canceled"] };
 const MOST_RETRIED = 200; // of one call
 
 export class Bulk {
-  node = element("div", { className: "bulk", role: "group", ariaLabel: "All jobs of this status", hidden: true });
+  node = element("div", { className: "bulk", role: "group", ariaLabel: "All jobs of this list", hidden: true });
   #status = null;
+  #filters = {};
+  #key = "";
   #buttons = [];
   #told = element("p", { role: "status", tabIndex: -1 });
   #done;
@@ -31,29 +34,45 @@ export class Bulk {
     this.#done = done;
   }
 
-  // Offer what can be done with so many jobs of a status; nothing for null.
+  // Offer what can be done with all jobs of a status, of which there are so many; nothing for null.
   show(status, number) {
-    if (status !== this.#status) {
-      this.#status = status;
-      this.#buttons = (ACTIONS[status] ?? []).map((action) => new Sure(wordsOf(action, status), () => this.#act(action)));
-      this.#told.textContent = "";
-      this.node.replaceChildren(...this.#buttons.map(({ node }) => node), this.#told);
-    }
-    for (const button of this.#buttons) button.tell(number);
-    set(this.node, "hidden", this.#buttons.length === 0 || (number === 0 && this.#told.textContent === ""));
+    this.#offer(status, {}, ACTIONS[status] ?? [], wordsOf);
+    for (const { button } of this.#buttons) button.tell(number);
+    this.#hide(number === 0);
+  }
+
+  // Offer what can be done with all jobs that some filters leave, of a status or of any; `shown` are some of them.
+  showFound(status, filters, shown, hasMore) {
+    this.#offer(status, filters, status ? (ACTIONS[status] ?? []) : Object.keys(WORDS), wordsOfFound);
+    const fits = (action) => shown.filter((job) => !FITS[action] || FITS[action].includes(job.status)).length;
+    for (const { action, button } of this.#buttons) button.tell(status ? shown.length : fits(action) || (hasMore ? 1 : 0));
+    this.#hide(shown.length === 0 && !hasMore);
+  }
+
+  #offer(status, filters, actions, words) {
+    const key = JSON.stringify([status, { ...filters, since: null, until: null }, actions]);
+    [this.#status, this.#filters] = [status, filters]; // times go on
+    if (key === this.#key) return;
+    this.#key = key;
+    this.#buttons = actions.map((action) => ({ action, button: new Sure(words(action, status), () => this.#act(action)) }));
+    this.#told.textContent = "";
+    this.node.replaceChildren(...this.#buttons.map(({ button }) => button.node), this.#told);
+  }
+
+  #hide(isEmpty) {
+    set(this.node, "hidden", this.#buttons.length === 0 || (isEmpty && this.#told.textContent === ""));
   }
 
   async #act(action) {
-    const status = this.#status;
-    let [done, failed] = [0, 0];
+    const chosen = { ...this.#filters, ...(this.#status && { status: [this.#status] }) };
+    let [done, failed, cursor] = [0, 0, null];
     try {
-      for (let more = true; more; ) {
-        const answer = await doToAll(action, { status: [status] });
+      do {
+        const answer = await doToAll(action, { ...chosen, ...(cursor && { cursor }) });
         done += answer.data.length;
         failed += answer.errors.length;
-        // Retried jobs stay in their list, and those that run are canceled a while later: a second call would find the same.
-        more = answer.more && answer.data.length > 0 && action !== "retry" && status !== "running";
-      }
+        cursor = action === "retry" ? null : answer.next_cursor;
+      } while (cursor !== null);
       this.#tell(`${count(done, "job")} ${WORDS[action].done}.${failed ? ` ${count(failed, "job")} could not be.` : ""}`);
     } catch (error) {
       this.#tell(`Stopped after ${count(done, "job")}: ${reasonOf(error)}`);
@@ -73,4 +92,10 @@ const wordsOf = (action, status) => (number, isSure) => {
   const { all } = WORDS[action];
   if (isSure) return `${all(count(most, `${status} job`))}: sure?`;
   return all(most < number ? `the newest ${most}` : `all ${number}`);
+};
+
+const wordsOfFound = (action, status) => (_, isSure) => {
+  const { verb, found } = WORDS[action];
+  const words = `${verb} ${action === "retry" ? `up to ${MOST_RETRIED}` : "all"} found${status ? "" : found}`;
+  return isSure ? `${words}, shown or not: sure?` : words;
 };

@@ -7,18 +7,20 @@ import { pathsOf, setAddress } from "../sweeps/plan.js";
 export function labelLink(label) {
   const isSweep = pathsOf(label).length > 0;
   const made = element("a", { className: "label", href: isSweep ? setAddress(label) : listAddress(label), textContent: `#${label}` });
-  if (!isSweep) made.addEventListener("click", (event) => openList(event, label));
+  if (!isSweep) made.addEventListener("click", (event) => openList(event, { label }));
   return made;
 }
 
-export const listAddress = (label) => `?${new URLSearchParams({ label })}#/`;
+export const listAddressOf = (filters) => `?${new URLSearchParams(filters)}#/`;
+export const listAddress = (label) => listAddressOf({ label });
 
-// Show the list of a label without loading the page anew.
-export function openList(event, label) {
+// Show the list that these filters leave without loading the page anew.
+export function openList(event, filters) {
   if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own is asked for
   event.preventDefault();
   const url = new URL(location.href);
-  url.search = new URLSearchParams({ label });
+  const view = url.searchParams.get("view");
+  url.search = new URLSearchParams({ ...filters, ...(view && { view }) });
   url.hash = "#/";
   history.pushState(null, "", url);
   dispatchEvent(new PopStateEvent("popstate"));

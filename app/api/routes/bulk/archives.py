@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.api.access.keys.needs import needs
 from app.api.intake.intake import IntakeRoute
 from app.api.pictures.archives import archive_of
-from app.api.pictures.picture_refs import Ref, find_pictures
+from app.api.pictures.picture_refs import Ref, all_pictures, find_pictures
 from app.api.problems.handlers import documented
 from app.api.routes.jobs import JobId
 from app.api.services import Services, TheServices
@@ -31,12 +31,12 @@ _ERRORS = ("unknown_job", "unknown_image", "job_not_finished", "queue_unavailabl
     summary="Get all pictures of a job",
     response_class=StreamingResponse,
     response_description="The pictures, each as `ID-INDEX.png`.",
-    responses={**_ANSWER, **documented("invalid_request", *_ERRORS)},
+    responses={**_ANSWER, **documented(*_ERRORS)},
 )
 @needs(Scope.IMAGES_READ)
 def get_archive(job_id: JobId, services: TheServices) -> StreamingResponse:
     """The pictures of a finished job as a zip file."""
-    return _answer(services, find_pictures([job_id], services.queue, "job_id"), job_id)
+    return _answer(services, all_pictures(job_id, services.queue), job_id)
 
 
 @router.get(

@@ -66,3 +66,9 @@ def test_what_cannot_be_had_is_refused_before_the_file_begins(
     for file in Path(settings.artifacts_url).rglob("0.png"):
         file.unlink()
     assert client.get(f"/v1/jobs/{second}/images.zip").status_code == 404
+
+
+@pytest.mark.parametrize("job_id", ["nothing", "S%C2%A0%11", "%00", "0-0", "a" * 3000])
+def test_a_job_that_never_was_has_no_file(client: TestClient, job_id: str) -> None:
+    answer = client.get(f"/v1/jobs/{job_id}/images.zip")
+    assert (answer.status_code, answer.json()["title"]) == (404, "Unknown job")
