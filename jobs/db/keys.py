@@ -2,10 +2,13 @@
 
 from jobs.db.scripts import PREFIX
 
+ADVANCES = PREFIX + "advances"
+ARCHIVED_UNTIL = PREFIX + "archived_until"
 AUDIT = PREFIX + "audit"
 AUDIT_FAILURES = PREFIX + "audit_failures"
 CHANGED_KEYS = PREFIX + "changed_keys"
 CHECK = PREFIX + "check"
+EXECUTIONS_LOST = PREFIX + "executions_lost"
 FINISHED = PREFIX + "finished"
 INTERRUPTS = PREFIX + "interrupts"
 JOBS = PREFIX + "jobs"
@@ -16,10 +19,14 @@ KEPT_FILE_BYTES = PREFIX + "kept_file_bytes"
 KNOWN_WORKERS = PREFIX + "known_workers"
 LEASES = PREFIX + "leases"
 LINK_SECRET = PREFIX + "link_secret"
+NIGHTS = PREFIX + "nights"
+OPEN_NIGHTS = PREFIX + "open_nights"
 ORPHANS = PREFIX + "orphans"
 PACE = PREFIX + "pace"
 PARKED = PREFIX + "aside"
+POOL_SPEEDS = PREFIX + "pool_speeds"
 REISSUED = PREFIX + "reissued"
+TALLIES = PREFIX + "tallies"
 TENANTS = PREFIX + "tenants"
 TENANT_RECORDS = PREFIX + "tenant_records"
 WAITING = PREFIX + "waiting"
@@ -27,6 +34,7 @@ WAITING_COST = PREFIX + "waiting_cost"
 WEBHOOKS = PREFIX + "webhooks"
 WEBHOOK_SECRET = PREFIX + "webhook_secret"
 WORKERS = PREFIX + "workers"
+WORK_FOR = PREFIX + "work_for"
 
 
 def job(job_id: str) -> str:
@@ -84,9 +92,19 @@ def worker(name: str) -> str:
     return f"{PREFIX}worker:{name}"
 
 
+def draining(name: str) -> str:
+    """The process of a worker that an operator has drained."""
+    return f"{PREFIX}draining:{name}"
+
+
 def last_heartbeat(name: str) -> str:
     """The last heartbeat of a worker of the last hour."""
     return f"{PREFIX}last_heartbeat:{name}"
+
+
+def waiting_since(priority: str) -> str:
+    """The waiting jobs of a priority by creation."""
+    return f"{PREFIX}waiting_since:{priority}"
 
 
 def holders(model: str) -> str:
@@ -102,6 +120,36 @@ def idempotency(key: str, owner_digest: str = "") -> str:
 def usage(account: str, month: str) -> str:
     """What the jobs of an account have used in a month (``202611``)."""
     return f"{PREFIX}usage:{account}:{month}"
+
+
+def nights_of(tenant: str) -> str:
+    """The nights of a tenant; those of the default one are of the empty name."""
+    return f"{PREFIX}nights_of:{tenant}"
+
+
+def night(night_id: str) -> str:
+    """The record of a night."""
+    return f"{PREFIX}night:{night_id}"
+
+
+def night_jobs(night_id: str) -> str:
+    """The jobs of a night that have not ended, by their pictures."""
+    return f"{PREFIX}night_jobs:{night_id}"
+
+
+def night_scores(night_id: str) -> str:
+    """The pictures that a night holds, by score."""
+    return f"{PREFIX}night_scores:{night_id}"
+
+
+def night_pictures(night_id: str) -> str:
+    """The jobs of these pictures."""
+    return f"{PREFIX}night_pictures:{night_id}"
+
+
+def night_race(night_id: str) -> str:
+    """When each picture of a night came, and what it scored."""
+    return f"{PREFIX}night_race:{night_id}"
 
 
 def of_tenant(caller: str, tenant: str) -> str:

@@ -1,10 +1,12 @@
 """Reading the events of one job, or of all: from any point, to the end, with nothing lost and nothing twice.
 
-The scripts append to one stream for each job, kept for an hour after its end, and to one stream for all jobs. Both are
-capped. A reader that was away for too long gets EventsMissedError.
+The scripts append to one stream for each job, from its first start or change until an hour after its end, and to one
+stream for all jobs, which has no progress: see ``advances``. Both are capped. A reader that was away for too long gets
+EventsMissedError.
 """
 
-import re
+import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,18 +17,18 @@ from redis.asyncio.client import Pipeline
 
 from jobs.db import keys
 from jobs.db.connection import translating_redis_errors
+from jobs.db.stream_ids import StreamId
 from jobs.errors import UnknownJobError, unknown_job
 from jobs.events.events import DoneEvent, Event, read_event
-from jobs.status.job import Job
+from jobs.status.job import Job, JobStatus
 from jobs.status.records import to_job
 from jobs.status.view import WHOLE, View
+from jobs.storage.archive import MARK, JobArchive
 
 # Entries that the scripts keep at least, see jobs/db/lua/prelude.lua.
 KEPT_OF_A_JOB = 1000
 KEPT_OF_ALL = 10_000
 START = "0-0"
-_ID = re.compile(r"([0-9]{1,20})-([0-9]{1,20})", re.ASCII)
-_MAX_PART = 2**64 - 1
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,14 @@ class EventLog:
     All methods raise QueueUnavailableError when Redis cannot be reached.
     """
 
-    def __init__(self, redis: Redis, view: View = WHOLE) -> None:
+    def __init__(self, redis: Redis, view: View = WHOLE, archive: JobArchive | None = None) -> None:
         self._redis = redis
         self._view = view
+        self._archive = archive
 
     def seen_by(self, view: View) -> "EventLog":
         """The same events as somebody sees them: to this one, jobs outside of the view do not exist."""
-        return EventLog(self._redis, view)
+        return EventLog(self._redis, view, self._archive)
 
     async def look(self, job_id: str) -> tuple[Job, str]:
         """The job now, and the id of its last event.
@@ -69,6 +72,9 @@ class EventLog:
             record, position, last = await _answers(together)
         if not record or not self._view.shows(record, job_id):
             raise unknown_job(job_id)
+        last = last or _first(record)
+        if MARK in record and self._archive:
+            record = await asyncio.to_thread(self._archive.whole, job_id, record)
         return to_job(job_id, record, position), last[0][0] if last else START
 
     async def last_id(self) -> str:
@@ -85,19 +91,24 @@ class EventLog:
         Raises:
             EventsMissedError: some of them are no longer kept, or ``seen`` is none of ours.
         """
-        if not _is_an_id(seen):
+        place = StreamId.read(seen)
+        if place is None:
             raise EventsMissedError
         stream = self._stream(job_id)
         async with self._transaction() as together:
             together.xlen(stream)
             together.xrange(stream, count=1)
             together.xrevrange(stream, count=1)
-            together.xrange(stream, min=f"({seen}", count=limit)
-            length, first, last, rows = await _answers(together)
-        newest = last[0][0] if last else START
+            together.xrange(stream, min=place.after, count=limit)
+            together.hmget(keys.job(job_id or ""), "status", "created_us")
+            length, first, last, rows, (status, created) = await _answers(together)
+        if job_id is not None and not last:
+            last = _first({"status": status, "created_us": created})
+            rows = [row for row in last if StreamId.of(row[0]) > place]
+        newest = StreamId.of(last[0][0] if last else START)
         # A stream below its cap was never trimmed.
         is_cut = length >= (KEPT_OF_ALL if job_id is None else KEPT_OF_A_JOB)
-        if _order(seen) > _order(newest) or (is_cut and _order(first[0][0]) > _order(seen)):
+        if place > newest or (is_cut and StreamId.of(first[0][0]) > place):
             raise EventsMissedError
         return [await self._entry(stream_id, fields, job_id) for stream_id, fields in rows]
 
@@ -114,7 +125,7 @@ class EventLog:
         if not record or not self._view.shows(record, job_id):
             raise unknown_job(job_id)
         events = []
-        for stream_id, fields in rows:
+        for stream_id, fields in rows or _first(record):
             with suppress(ValidationError):  # one of a newer version
                 events.append(read_event(stream_id, fields, job_id))
         return events
@@ -126,6 +137,12 @@ class EventLog:
             together.hget(keys.previews(job_id), str(index))
             tenant, found = await _answers(together)
         return None if found is None or not self._view.shows_tenant(tenant) else str(found)
+
+    def admits(self, tenant: str) -> bool:
+        """Whether the view shows the events of jobs of this tenant."""
+        if tenant and self._view.is_whole:
+            self._view.notice("events", tenant)
+        return self._view.shows_tenant(tenant)
 
     def _stream(self, job_id: str | None) -> str:
         """The stream of a job's events, or of those of all jobs that the view shows.
@@ -157,16 +174,13 @@ class EventLog:
         return self._redis.pipeline(transaction=True)
 
 
+def _first(record: Mapping[str, str | None]) -> list[tuple[str, dict[str, str]]]:
+    """The entry that the stream of a waiting job will begin with: see ``begin_events`` in ``prelude.lua``."""
+    if record["status"] != JobStatus.QUEUED:
+        return []
+    return [(f"{int(record['created_us'] or 0) // 1000}-0", {"type": "queued", "reason": "submitted"})]
+
+
 async def _answers(together: Pipeline) -> list[Any]:
     with translating_redis_errors():
         return await together.execute()
-
-
-def _is_an_id(text: str) -> bool:
-    """Whether an event may have this id, and another one follow it."""
-    return bool(_ID.fullmatch(text)) and max(_order(text)) < _MAX_PART
-
-
-def _order(stream_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = stream_id.partition("-")
-    return int(milliseconds), int(sequence)

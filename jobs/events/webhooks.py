@@ -36,6 +36,8 @@ class Delivery:
     age_s: float
     tenant: str
     """Of the job; empty for the default one."""
+    trace: str = ""
+    """The place of the job's submission in a trace, see ``jobs.tracing``; empty without one."""
 
 
 class WebhookQueue:
@@ -79,9 +81,9 @@ class WebhookQueue:
                 break
         if not answer or answer == "again":
             return None
-        message_id, job_id, event, attempts, age_us, tenant = answer
+        message_id, job_id, event, attempts, age_us, tenant, trace = answer
         age_s = int(age_us) / 1e6
-        return Delivery(message_id, token, job_id, WebhookEvent(event), int(attempts), age_s, tenant)
+        return Delivery(message_id, token, job_id, WebhookEvent(event), int(attempts), age_s, tenant, trace)
 
     @translates_redis_errors
     def delivered(self, delivery: Delivery) -> None:

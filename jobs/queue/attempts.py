@@ -4,10 +4,11 @@ from typing import Literal, cast
 
 from jobs.db.scripts import Scripts
 from jobs.errors import AttemptsExhaustedError
-from jobs.status.job import JobError
+from jobs.status.job import JobError, Progress
 
 MAX_ATTEMPTS = 3
 # Also counts losses of co-held jobs and stops of a worker, which are no job's fault, so that no job starts for ever.
+# But not starts that have left a state for the next one: the job has come further.
 MAX_STARTS = 10
 
 
@@ -30,21 +31,28 @@ def give_up(scripts: Scripts, job_id: str, *, fence: str = "", max_attempts: int
 
 
 def release(
-    scripts: Scripts, job_id: str, *, fence: str, place: Literal["waiting", "parked"] = "waiting"
+    scripts: Scripts,
+    job_id: str,
+    *,
+    fence: str,
+    place: Literal["waiting", "parked"] = "waiting",
+    state: tuple[str, Progress] | None = None,
 ) -> str:
-    """End an execution whose worker stops: no attempt is charged, but the start counts.
+    """End an execution whose worker stops: no attempt is charged, but the start counts, unless it leaves a state.
 
     Args:
         scripts: to run ``lua/release.lua``.
         job_id: of the job.
         fence: of the execution.
         place: where the job goes: it waits again, or is parked for a worker that can read it and was never started.
+        state: the file in the execution's folder that the next worker goes on from, and how far the job has come.
 
     Returns:
         The job's new status; "lost" when the fence is stale.
     """
     starts = f"its worker was stopped in the last of {MAX_STARTS} starts"
-    return cast("str", scripts("release", job_id, fence, place, MAX_STARTS, _reason(starts)))
+    left = () if state is None else (state[0], state[1].step, state[1].steps)
+    return cast("str", scripts("release", job_id, fence, place, MAX_STARTS, _reason(starts), *left))
 
 
 def _reason(message: str) -> str:

@@ -32,6 +32,9 @@ MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model
 REJECTED_KEPT_S = 960  # of which the last minute is for the clocks of those who offer them
 PREVIEW_TTL_S = 600  # for one whose job goes on; a minute after its end they are gone
 
+# Id, fence, request, whether alone, tenant, trace, state: see ``lua/claim.lua``.
+_Claimed = tuple[str, str, str, int, str, str, str]
+
 log = structlog.get_logger(__name__)
 
 
@@ -53,6 +56,8 @@ class Lease:
         request: of the job.
         alone: whether the job is quarantined: its last worker may have died of it, so this one holds no other.
         tenant: of the job; empty for the default one.
+        trace: the place of its submission in a trace, see ``jobs.queue.fleet.traces``; empty without one.
+        state: file of the state that another worker has left, under the job's key; empty without one.
     """
 
     job_id: str
@@ -60,6 +65,8 @@ class Lease:
     request: ResolvedRequest | Task
     alone: bool = False
     tenant: str = ""
+    trace: str = ""
+    state: str = ""
 
     @property
     def generation(self) -> ResolvedRequest:
@@ -73,7 +80,7 @@ class Lease:
 
 
 class Leases:
-    """Claims jobs and settles them."""
+    """Claims jobs and settles them; with ``serves``, those of these models and CLIPs alone."""
 
     def __init__(
         self,
@@ -82,6 +89,7 @@ class Leases:
         worker: str,
         lease_s: float = LEASE_S,
         model_patience_s: float = MODEL_PATIENCE_S,
+        serves: Sequence[str] = (),
     ) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -89,6 +97,7 @@ class Leases:
         self._worker = worker
         self._lease_ms = int(lease_s * 1000)
         self._patience_ms = int(model_patience_s * 1000)
+        self._serves = tuple(serves)
         self._parked = ParkedJobs(redis)
 
     def claim_next(self, models: Sequence[str] = ()) -> Lease | None:
@@ -104,10 +113,8 @@ class Leases:
                 return lease
         return None
 
-    def _claim(
-        self, models: Collection[str], readable: Collection[str]
-    ) -> tuple[str, str, str, int, str] | None:
-        answer: tuple[str, str, str, int, str] | None = self._scripts(
+    def _claim(self, models: Collection[str], readable: Collection[str]) -> _Claimed | None:
+        answer: _Claimed | None = self._scripts(
             "claim",
             self._worker,
             self._lease_ms,
@@ -115,13 +122,15 @@ class Leases:
             self._patience_ms,
             len(models),
             *models,
+            len(self._serves),
+            *self._serves,
             *readable,
         )
         return answer
 
-    def _read(self, job_id: str, fence: str, request: str, alone: int, tenant: str) -> Lease | None:
+    def _read(self, job_id: str, fence: str, request: str, alone: int, *told: str) -> Lease | None:
         try:
-            return Lease(job_id, fence, read_request(request), bool(alone), tenant)
+            return Lease(job_id, fence, read_request(request), bool(alone), *told)
         except ValidationError as error:
             # Out of the queue, so that no worker of this version claims it again and none behind it waits.
             release(self._scripts, job_id, fence=fence, place="parked")
@@ -133,13 +142,11 @@ class Leases:
         return self.renew_all([(lease, progress)])[0]
 
     def renew_all(self, held: Sequence[tuple[Lease, Progress | None]]) -> list[Standing]:
-        """Extend several leases, in one round trip."""
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for lease, progress in held:
-                self._scripts.queue(
-                    pipeline, "renew", lease.job_id, lease.fence, self._lease_ms, *_fields(progress)
-                )
-            return [Standing(answer) for answer in pipeline.execute()]
+        """Extend the leases of a worker in one step; None instead of progress is no news."""
+        arguments = [
+            part for lease, progress in held for part in (lease.job_id, lease.fence, *_fields(progress))
+        ]
+        return [Standing(answer) for answer in self._scripts("renew_many", self._lease_ms, *arguments)]
 
     def preview(self, lease: Lease, index: int, step: int, jpeg: bytes) -> None:
         """Publish a preview of picture ``index``, in place of the one before."""
@@ -206,12 +213,12 @@ class Leases:
         """
         return self._commit(lease, JobStatus.CANCELED, "", "")
 
-    def release(self, lease: Lease) -> None:
+    def release(self, lease: Lease, state: tuple[str, Progress] | None = None) -> None:
         """Let the job wait again, at its old place, without charging the attempt.
 
-        A job that was started too often fails instead.
+        A job that was started too often fails instead, unless the execution leaves a ``state``, as for ``attempts``.
         """
-        if release(self._scripts, lease.job_id, fence=lease.fence) == JobStatus.QUEUED:
+        if release(self._scripts, lease.job_id, fence=lease.fence, state=state) == JobStatus.QUEUED:
             self._tickets.write(lease.job_id, again=True)
 
     def surrender(self, lease: Lease) -> None:
@@ -233,8 +240,7 @@ def _at_fault(error: ValidationError) -> str:
     return ", ".join(".".join(str(part) for part in each["loc"]) for each in error.errors())
 
 
-def _fields(progress: Progress | None) -> list[str | int | float]:
+def _fields(progress: Progress | None) -> tuple[str | int | float, ...]:
     if progress is None:
-        return []
-    known: list[str | int | float] = ["step", progress.step, "steps", progress.steps]
-    return known if progress.eta_s is None else [*known, "eta_s", progress.eta_s]
+        return "", "", ""
+    return progress.step, progress.steps, "" if progress.eta_s is None else progress.eta_s

@@ -94,7 +94,7 @@ def _conditions(request: ResolvedRequest) -> float:
     return (
         _CONTROL * len(request.controls)
         + _ADAPTER * len(request.adapters)
-        + _IMAGE_PROMPTS * bool(request.image_prompts)
+        + _IMAGE_PROMPTS * any(prompt.adapter is not None for prompt in request.image_prompts)
     )
 
 
@@ -158,14 +158,18 @@ def _finishing(request: ResolvedRequest) -> float:
         for objective in (guidance.objectives if guidance and guidance.scale else ())
         if isinstance(objective, ImageObjective)
     ]
-    return _DECODE + _EMBEDDING * (2 + len(models))
+    scored = (
+        0 if request.select is None or request.select.resample is None else len(request.select.resample.at)
+    )
+    return _DECODE + _EMBEDDING * (2 + len(models)) + scored * (_DECODE + _EMBEDDING)
 
 
 def _encoding(request: ResolvedRequest) -> float:
     """Cost of the encodings of a request's pictures, which all that it draws share."""
     init = request.init
     start = 0.0 if init is None or (init.starts_from_noise and request.mask is None) else _ENCODE
-    return start + _EMBEDDING * len(request.image_prompts)
+    seen = _ENCODE * (request.edit is not None)
+    return start + seen + _EMBEDDING * len(request.image_prompts)
 
 
 def _enlarging(request: ResolvedRequest) -> float:

@@ -16,6 +16,7 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.tasks import Task
 from jobs.status.job import Job
 from jobs.storage.job_files import BroughtFiles
+from jobs.tracing import current_trace
 from jobs.wire import dump_as_stored
 
 IDEMPOTENCY_TTL_S = 24 * 3600
@@ -42,6 +43,11 @@ class QueueLimits:
     queued: int
     kept_bytes: int = 0
     kept_file_bytes: int = 0
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Those of bytes."""
+        return self.kept_bytes, self.kept_file_bytes
 
     def require_accepted(self, outcome: str) -> None:
         """Raise the error that an outcome of ``lua/submit.lua`` means, unless the job was accepted."""
@@ -118,11 +124,13 @@ def file_fields(files: BroughtFiles) -> tuple[int, int]:
     return files.uploads_bytes, files.inputs_bytes
 
 
-def charge_fields(resolved: ResolvedRequest | Task, payer: Payer) -> tuple[int, str]:
-    """The number of pictures that the job makes, and the accounts that it is charged to."""
+def charge_fields(resolved: ResolvedRequest | Task, payer: Payer) -> tuple[int, str, str, str, str]:
+    """The number of pictures that the job makes, its accounts, its kind, its preset and its place in a trace, or ''."""
     if not isinstance(resolved, ResolvedRequest):
-        return 0, payer.dump()
-    return resolved.num_images if resolved.select is None else resolved.select.keep, payer.dump()
+        return 0, payer.dump(), resolved.kind, "", current_trace()
+    pictures = resolved.num_images if resolved.select is None else resolved.select.keep
+    preset = resolved.guidance.preset if resolved.guidance else ""
+    return pictures, payer.dump(), "generate", preset, current_trace()
 
 
 def _place_of_key(key: str | None, owner: str) -> str:

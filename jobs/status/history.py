@@ -12,13 +12,16 @@ from redis import Redis
 
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
+from jobs.db.flows import ANONYMOUS, caller_of
 from jobs.db.times import instant
 from jobs.status.job import JobStatus
+from jobs.status.lists import Failures
 from jobs.status.view import WHOLE, View
 from jobs.wire import Wire
 
 MINUTES = 60
 MOST_JOBS = 5000  # that one answer counts
+MOST_CALLERS = 20
 _MINUTE_US = 60_000_000
 _ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED)
 
@@ -39,12 +42,20 @@ class Quantiles(Wire):
     p95: float | None = Field(None, ge=0, description="95 of 100 jobs took at most this.", examples=[4.5])
 
 
-class Failures(Wire):
-    """The jobs that failed for one reason."""
+class CallerWork(Wire):
+    """What the jobs of one caller took."""
 
-    type: str = Field(description="Stable name of the reason.", examples=["out_of_memory"])
-    jobs: int = Field(ge=1, description="How many.")
-    newest: str = Field(description="Id of the one that failed last.")
+    caller: str = Field(
+        description="The caller, as `caller` of its jobs names it; `anonymous` for all without a name.",
+        examples=["2bd806c9"],
+    )
+    jobs: int = Field(ge=1, description="Its jobs that ended.")
+    work_s: float = Field(
+        ge=0,
+        description="Seconds that workers have held these jobs, since the start of the last attempt of each. Jobs "
+        "share a worker, so the seconds of all callers may be more than an hour of each worker.",
+        examples=[81.5],
+    )
 
 
 class QueueHistory(Wire):
@@ -58,6 +69,10 @@ class QueueHistory(Wire):
     wait_s: Quantiles = Field(description="From submission to the start of the last attempt.")
     run_s: Quantiles = Field(description="From that start to the end, of those that succeeded.")
     failures: tuple[Failures, ...] = Field(description="Why jobs failed, the most frequent reason first.")
+    callers: tuple[CallerWork, ...] = Field(
+        (),
+        description=f"Whose jobs took the most work, at most {MOST_CALLERS} callers, the first of them first.",
+    )
     is_cut: bool = Field(
         False, description=f"Whether more jobs ended: an answer counts the latest {MOST_JOBS}."
     )
@@ -71,6 +86,7 @@ class _Ended:
     started_us: int | None
     finished_us: int
     error: str | None
+    caller: str
 
 
 class History:
@@ -98,7 +114,7 @@ class History:
 
     def _records(self, ids: Sequence[str]) -> list[_Ended]:
         """The jobs of the view, the latest first."""
-        fields = ("tenant", "status", "created_us", "started_us", "finished_us", "error")
+        fields = ("tenant", "status", "created_us", "started_us", "finished_us", "error", "flow")
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id in ids:
                 pipeline.hmget(keys.job(job_id), fields)
@@ -111,8 +127,11 @@ class History:
                 None if started is None else int(started),
                 int(finished),
                 error,
+                caller_of(flow) or ANONYMOUS,
             )
-            for job_id, (tenant, status, created, started, finished, error) in zip(ids, rows, strict=True)
+            for job_id, (tenant, status, created, started, finished, error, flow) in zip(
+                ids, rows, strict=True
+            )
             if finished is not None and self._view.shows_tenant(tenant)  # else deleted meanwhile
         ]
 
@@ -136,17 +155,34 @@ def _summary(ended: Sequence[_Ended], since: int, *, is_cut: bool) -> QueueHisto
             job.finished_us - start for job, start in started if job.status is JobStatus.SUCCEEDED
         ),
         failures=_failures(ended),
+        callers=_callers(ended),
         is_cut=is_cut,
     )
 
 
-def _failures(ended: Iterable[_Ended]) -> tuple[Failures, ...]:
-    by_type: dict[str, list[str]] = {}
+def _callers(ended: Iterable[_Ended]) -> tuple[CallerWork, ...]:
+    jobs: Counter[str] = Counter()
+    work_us: Counter[str] = Counter()
     for job in ended:
-        if job.error is not None:
-            by_type.setdefault(json.loads(job.error)["type"], []).append(job.job_id)
-    ranked = sorted(by_type.items(), key=lambda item: -len(item[1]))
-    return tuple(Failures(type=name, jobs=len(ids), newest=ids[0]) for name, ids in ranked)
+        jobs[job.caller] += 1
+        work_us[job.caller] += 0 if job.started_us is None else max(0, job.finished_us - job.started_us)
+    return tuple(
+        CallerWork(caller=caller, jobs=jobs[caller], work_s=round(each / 1e6, 3))
+        for caller, each in work_us.most_common(MOST_CALLERS)
+    )
+
+
+def _failures(ended: Iterable[_Ended]) -> tuple[Failures, ...]:
+    return ranked((json.loads(job.error)["type"], job.job_id) for job in ended if job.error is not None)
+
+
+def ranked(errors: Iterable[tuple[str, str]]) -> tuple[Failures, ...]:
+    """The reasons for which jobs failed, from the type and the job of each error, the newest first."""
+    by_type: dict[str, list[str]] = {}
+    for name, job_id in errors:
+        by_type.setdefault(name, []).append(job_id)
+    most_first = sorted(by_type.items(), key=lambda item: -len(item[1]))
+    return tuple(Failures(type=name, jobs=len(ids), newest=ids[0]) for name, ids in most_first)
 
 
 def _quantiles(durations_us: Iterable[int]) -> Quantiles:

@@ -33,9 +33,7 @@ class JobStatus(StrEnum):
 class Progress(Wire):
     """Progress of a running job."""
 
-    step: int = Field(
-        0, ge=0, description="Sampling steps done, over all pictures of the job.", examples=[12]
-    )
+    step: int = Field(0, ge=0, description="Sampling steps done, over all pictures of it.", examples=[12])
     steps: int = Field(0, ge=0, description="Sampling steps in all.", examples=[25])
     eta_s: float | None = Field(
         None,
@@ -186,20 +184,21 @@ class Job(Wire):
         description="Jobs that wait before this one; null unless queued, and while no worker can read its request.",
     )
     cancel_requested: bool = Field(
-        False, description="Whether a cancel was requested and the job still runs."
+        False, description="Whether it still runs although a cancel was requested."
     )
     attempts: int = Field(
         0,
         ge=0,
-        description=(
-            "Charged attempts: the present one, and those that ran alone on a lost worker. After three of the "
-            "latter the job fails."
-        ),
+        description="Charged attempts: the present one, and those that ran alone on a lost worker. After three of the "
+        "latter the job fails.",
     )
     starts: int = Field(
         0, ge=0, description="Times that a worker started it, including those after which it was requeued."
     )
     worker: str | None = Field(None, description="Name of the worker of the last attempt.")
+    caller: str | None = Field(
+        None, description="Digest of the caller's name, the same for all its jobs; null for an anonymous one."
+    )
     progress: Progress = Field(default_factory=lambda: Progress(), description="Its progress.")
     request: AnyRequest = Field(description="The request with every default and the seed filled in.")
     images: tuple[Image, ...] = Field((), description="Its pictures, once it has succeeded.")
@@ -241,10 +240,3 @@ class Job(Wire):
         """Paths to get, to cancel and to follow this job."""
         paths = {"self": links.job, "cancel": links.cancel, "events": links.events}
         return {name: links.here(path(self.id)) for name, path in paths.items()}
-
-
-class JobPage(Wire):
-    """One page of a listing, newest first."""
-
-    data: tuple[Job, ...] = Field(description="Jobs, newest first.")
-    next_cursor: str | None = Field(None, description="Pass as `cursor` for the next page; null on the last.")

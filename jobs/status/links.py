@@ -40,6 +40,11 @@ def job(job_id: str) -> str:
     return f"/v1/jobs/{job_id}"
 
 
+def night(night_id: str) -> str:
+    """Path of a night, without the prefix."""
+    return f"/v1/nights/{night_id}"
+
+
 def cancel(job_id: str) -> str:
     """Path that cancels a job, without the prefix."""
     return f"{job(job_id)}/cancel"

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from jobs.requests.conditions.adapters import AdapterKind
-from jobs.requests.conditions.families import FamilyName
+from jobs.requests.conditions.families import FamilyName, ModelKind
 from jobs.requests.conditions.maps import Preprocessor
 from jobs.requests.objectives import PixelObjective
 from jobs.requests.samplers import SamplerName, ScheduleName
@@ -27,6 +27,9 @@ class Defaults(Wire):
     height: int = Field(description="Height in pixels.", examples=[64])
     steps: int = Field(description="Sampling steps for each picture.", examples=[25])
     cfg_scale: float = Field(description="Classifier-free guidance scale.", examples=[4.0])
+    image_cfg_scale: float | None = Field(
+        None, description="Guidance scale of the picture, for a model that edits.", examples=[1.5]
+    )
     guidance_rescale: float = Field(0.0, description="Share of rescaled guidance.", examples=[0.0])
     clip_skip: int = Field(0, description="Last layers of the text encoders that are left out.", examples=[0])
     sampler: SamplerName = Field(description="Solver of the reverse diffusion.")
@@ -57,8 +60,8 @@ class PresetInfo(Wire):
     )
     gain: float | None = Field(
         None,
-        description="Gain on the pocket model in the similarity of picture and prompt, by a CLIP that guides nothing; "
-        "null if it was not measured.",
+        description="Gain on the pocket model in the similarity of picture and prompt, by a CLIP that guides nothing, "
+        "but may be flattered; null if it was not measured.",
         examples=[0.033],
     )
     defaults: dict[str, bool | int | float | str] = Field(
@@ -83,6 +86,10 @@ class ModelInfo(Wire):
     description: str = Field(description="Description for a person; may be empty.")
     family: FamilyName = Field(
         description="Kind of its checkpoint: `sizes` is for `sdxl` and its refiner.", examples=["sd"]
+    )
+    kind: ModelKind = Field(
+        ModelKind.TEXT,
+        description="`edit` for a model that edits a picture as the prompt says, and needs `edit`; else `text`.",
     )
     examples: tuple[str, ...] = Field(
         (), description="Prompts to begin with; may be empty.", examples=[["noto red apple"]]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
+from jobs.db.flows import named_caller
 from jobs.db.times import instant
 from jobs.requests.tasks import read_request, read_result
 from jobs.status import links
@@ -53,6 +54,7 @@ def to_job(
         attempts=int(record["attempts"]),
         starts=int(record.get("starts", record["attempts"])),
         worker=record.get("worker"),
+        caller=named_caller(record),
         progress=Progress(
             step=int(record.get("step", 0)),
             steps=int(record.get("steps", 0)),

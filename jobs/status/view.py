@@ -1,7 +1,7 @@
 """Whose jobs somebody sees: one tenant's, or all."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 OnForeign = Callable[[str, str], None]
 
@@ -19,6 +19,10 @@ class View:
     tenant: str = ""
     is_whole: bool = True
     on_foreign: OnForeign | None = field(default=None, compare=False)
+
+    def watched(self, on_foreign: OnForeign | None) -> "View":
+        """The same, that tells of what it shows of others."""
+        return replace(self, on_foreign=on_foreign)
 
     def shows(self, record: Mapping[str, str], job_id: str) -> bool:
         """Whether it shows the job that a hash describes."""

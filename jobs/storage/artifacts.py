@@ -1,5 +1,6 @@
 """The artifact store: any fsspec URL, a local folder by default."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -92,6 +93,11 @@ class ArtifactStore:
         return data
 
     @property
+    def local_folder(self) -> Path | None:
+        """The folder that it keeps its files in; None for a remote store."""
+        return None if self._folder is None else Path(self._folder)
+
+    @property
     def can_sign(self) -> bool:
         """Whether a store of this kind signs addresses, as S3 does and a local folder does not."""
         return type(self._connect()[0]).sign is not AbstractFileSystem.sign
@@ -107,7 +113,10 @@ class ArtifactStore:
         """All keys under a prefix (a job's id, or one execution's ``job/fence``), sorted."""
         fs, path = self._locate(prefix)
         with _failing_as_os_error():
-            keys = [name[len(self._root) + 1 :] for name in fs.find(path)]
+            found = (
+                _walked(path) if isinstance(fs, LocalFileSystem) and Path(path).is_dir() else fs.find(path)
+            )
+            keys = [name[len(self._root) + 1 :] for name in found]
         return sorted(key for key in keys if not PurePosixPath(key).name.startswith("."))
 
     def delete(self, prefix: str) -> None:
@@ -132,6 +141,17 @@ class ArtifactStore:
         # an instance must not cross a fork. Without listings, since other processes write too.
         found: tuple[Any, str] = fsspec.url_to_fs(self._url, use_listings_cache=False)
         return found
+
+
+def _walked(folder: str) -> Iterator[str]:
+    """The files below a local folder; fsspec would ask for the size, owner and times of each."""
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # else deleted meanwhile
+            raise error
+
+    for place, _, names in os.walk(folder, onerror=fail):
+        yield from (f"{place}/{name}" for name in names)
 
 
 def _hidden(folder: str) -> int:

@@ -1,13 +1,14 @@
 -- ARGV: prefix, id. Delete a job in any status; a worker that runs it finds its lease lost. Returns whether it existed.
 local prefix, id = unpack(ARGV)
 local job = prefix .. 'job:' .. id
-local status, bytes, file_bytes, inputs, tenant, waits_with, request = unpack(
-  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant', 'waits_with', 'request'))
+local status, bytes, file_bytes, inputs, tenant, waits_with, request, labels = unpack(
+  redis.call('HMGET', job, 'status', 'bytes', 'file_bytes', 'inputs', 'tenant', 'waits_with', 'request', 'labels'))
 if not status then
   return 0
 end
 if status == 'queued' then
   dequeue(prefix, id)
+  begin_events(prefix, id)
   refund(prefix, id)
   note_waiting(prefix, id, waits_with)
   settle(prefix, id, 1, 0, 0)
@@ -35,7 +36,7 @@ if tenant then
   redis.call('ZREM', prefix .. 'jobs_of:' .. tenant, id)
   redis.call('ZREM', prefix .. 'status_of:' .. tenant .. ':' .. status, id)
 end
-for _, label in ipairs(labels_of(request or '')) do
+for _, label in ipairs(request and labels_of(request) or cjson.decode(labels or '[]')) do -- archived: see archive.lua
   redis.call('ZREM', prefix .. 'label_of:' .. (tenant or '') .. ':' .. label, id)
 end
 redis.call('ZREM', prefix .. 'finished', id)

@@ -1,8 +1,9 @@
 -- ARGV: prefix, lease in milliseconds, a random token of this call, most deliveries at a time to one host, most at a
 -- time for one caller, milliseconds after which a message that waits for a silent host is given up, and the reason.
 -- Take the next webhook message. Unless it is settled before the lease ends, it is due again.
--- Returns {message, job, event, attempts with this one, its age in microseconds, the job's tenant or ''}; nothing when there is none; 'again'
--- when there may be one, but not among those that one call looks at.
+-- Returns {message, job, event, attempts with this one, its age in microseconds, the job's tenant or '', the
+-- place of its submission in a trace or ''}; nothing when there is none; 'again' when there may be one, but not among those
+-- that one call looks at.
 --
 -- 'webhooks' holds every message that is not settled, by the time of its next attempt. One that is due goes
 -- into the queue of its pair of caller and host. The callers take turns, and the hosts of each, so that one that does
@@ -80,7 +81,8 @@ local function take(caller, host, message)
   redis.call('HSET', delivery, 'token', token)
   local attempts = redis.call('HINCRBY', delivery, 'attempts', 1)
   local id, event, owed_us = unpack(redis.call('HMGET', delivery, 'job_id', 'event', 'owed_us'))
-  return {message, id, event, attempts, whole(now - owed_us), tenant_of(prefix, id) or ''}
+  local trace = redis.call('HGET', prefix .. 'job:' .. id, 'trace') or ''
+  return {message, id, event, attempts, whole(now - owed_us), tenant_of(prefix, id) or '', trace}
 end
 
 local due = redis.call('ZRANGEBYSCORE', owed, '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, PORTION)

@@ -12,11 +12,17 @@
 -- finished                         zset     the ended jobs by their end                           finish              at deletion
 -- waiting                          zset     the queue: waiting jobs by tag                        enqueue             at claim or end
 -- waiting_cost                     string   units of work that they need together                 enqueue, dequeue    never
+-- waiting_for:<model>              zset     the waiting jobs of a model by tag                    enqueue             at claim or end
+-- waiting_since:<priority>         zset     those of a priority by creation                       enqueue             at claim or end
+-- work_for                         hash     units of work that wait for each model                enqueue, dequeue    when nothing waits
+-- executions_lost                  string   executions that ended with their worker               recover             never
 -- aside                            zset     parked jobs, unreadable to old workers, by tag        release             at claim or end
--- flows                            zset     the flows by the tag of their last job                submit, refund      when passed
--- flows_of:<tenant>:<weight>       zset     those of a tenant, to divide its share among them      submit              after 24 h
+-- rq:job:<ticket>                  hash     RQ's record of a ticket                                submit              when used
+-- rq:queue:lodestar                list     the tickets that wait                                  submit              when taken
+-- flows                            zset     the flows by the tag of their last job                count_in_flow       when passed
+-- flows_of:<tenant>:<weight>       zset     those of a tenant, to divide its share among them      count_in_flow       after 24 h
 -- virtual_time                     string   the least tag of the queue at the last claim          claim               never
--- leases                           zset     the running jobs by the end of their lease            claim, renew        at release or end
+-- leases                           zset     the running jobs by the end of their lease            claim, renew_many   at release or end
 -- held:<worker>                    set      the jobs that a worker runs                           claim               at release or end
 -- claimed:<worker>                 hash     the last claim of a worker, to repeat its answer      claim               after 10 min
 -- drainer                          string   the worker that empties itself for a quarantined job  claim               after 30 s
@@ -24,6 +30,7 @@
 -- kept_file_bytes                  string   bytes of the files that were sent for all jobs        weigh, delete       never
 -- inputs:<digest>                  set      the jobs that keep a picture                          keepers             at deletion
 -- inputs_of:<tenant>:<digest>      set      likewise the jobs of a tenant                         keepers             at deletion
+-- archived_until                   string   the end of the last ended job that was looked at to archive  queue/retention.py  never
 -- orphans                          zset     folders of files to delete, by time                   collect_later       when deleted
 -- upload:<owner>:<digest>          hash     a picture that a caller has uploaded                  keep_upload         when expired
 -- uploads_of:<owner>               zset     the uploads of a caller by the end of their life      keep_upload         when expired
@@ -34,11 +41,12 @@
 -- levels:<account>                 hash     the fill levels of an account's rates                 accounts            after it is empty
 -- waiting_of:<account>             zset     the waiting jobs of an account with a limit of them   accounts            at claim or end
 -- usage:<account>:<month>          hash     units, jobs, pictures and milliseconds of a month     accounts            after 400 d
--- events:<id>                      stream   the last 1000 events of a job                         emit_of             1 h after the end
+-- events:<id>                      stream   the last 1000 events of a job, from its first start   append              1 h after the end
 -- events                           stream   the last 10000 events of all jobs                     emit_of             never; capped
 -- events_of:<tenant>               stream   the last 10000 events of a tenant's jobs              emit_of             after 24 h
 -- previews:<id>                    hash     the newest preview of each picture                    note                1 min after the end
 -- interrupts                       channel  ids of running jobs that are to stop                  cancel, delete      at once
+-- advances                         channel  steps that running jobs have done                     renew_many          at once
 -- webhook:<message>                hash     a message that is owed                                owe_webhook         when settled
 -- webhooks                         zset     these messages by their next look                     owe_webhook         when settled
 -- webhook_line:<caller> <host>     zset     the due messages of a caller to a host                deliver             when taken
@@ -51,8 +59,11 @@
 -- workers                          set      the names of workers                                  announce            when silent
 -- known_workers                    zset     the workers of the last hour by their last heartbeat  announce            1 h after it
 -- last_heartbeat:<name>            string   the last heartbeat of each, and whether it stopped    announce            likewise
+-- draining:<worker>                string   the start of a process that is to claim no more            queue/workers.py    1 h after its last heartbeat
 -- holders:<model>                  zset     workers with room that hold a model                   announce            after 15 s
 -- pace                             string   speed and load of all workers                         queue/pace.py       after 30 s
+-- pool_speeds                      hash     the last speed of a worker of each pool               queue/pace.py       never
+-- tallies                          hash     how many jobs ended, waited and ran how long          tally               never
 -- reissued                         string   a mark that lost tickets were written again           queue/reaper.py     after 5 s
 -- check                            string   a write that shows that Redis accepts writes          queue/queue.py      after 1 min
 -- keys                             hash     the keys of callers, with hashes of their secrets         callers/keys.py     when revoked
@@ -63,11 +74,22 @@
 -- audit_failures                   stream   who was refused                                         callers/audit.py    never; capped
 -- link_secret                      string   signs the addresses of pictures                         callers/link_secrets.py  never
 -- session:<digest>                 hash     the login of a browser                                callers/sessions.py  after 8 h unused
+-- night:<id>                       hash     the record of a night                                 night_begin             some days after its end
+-- nights                           zset     all nights by creation                                night_begin             when forgotten
+-- nights_of:<tenant>               zset     those of a tenant                                     night_begin             when forgotten
+-- open_nights                      zset     those that have not ended                             night_begin             when ended
+-- night_jobs:<id>                  hash     its jobs that have not ended, by their pictures       night_reserve           when settled
+-- night_scores:<id>                zset     the pictures that it holds by score                   night_settle            some days after its end
+-- night_pictures:<id>              hash     the jobs of these                                     night_settle            some days after its end
+-- night_race:<id>                  hash     when its pictures came, and what they scored          night_settle            some days after its end
+-- night_turn:<id>                  string   the process that tends it                             nights/store.py         after 20 s
 -- a1111:jobs:<caller>              list     the latest jobs of a caller of the A1111 API          a1111/callers.py    after 24 h
 -- a1111:model:<caller>             string   the model that this caller has chosen                 a1111/callers.py    after 30 d
 -- a1111:options:<caller>           hash     the options that this caller has set                  a1111/callers.py    after 30 d
 --
--- RQ keeps its tickets beside these, under rq:*.
+-- RQ keeps its tickets beside these, under rq:*; the first one of a job is written with it. The prefix is {lodestar}: so that all keys lie in one slot of a cluster;
+-- every script gets it as its one declared key too, which leads a cluster to the node. The keys of a script are found out
+-- while it runs: declaring them would tell a cluster nothing more.
 
 -- Shared by every script. All times are the server's, in microseconds, so that no other clock matters.
 local function now_us()
@@ -92,10 +114,14 @@ local function tenant_of(prefix, id)
   return redis.call('HGET', prefix .. 'job:' .. id, 'tenant')
 end
 
--- Append an event to the streams of the job, of its tenant and of all jobs; the rest of the arguments are pairs of field
--- and value. It is part of the change that it describes: no reader can miss one, or see one that did not happen.
-local function emit_of(prefix, tenant, id, event, ...)
-  redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
+-- Append an event to the stream of a job; its id. It is part of the change that it describes: no reader can miss one, or
+-- see one that did not happen.
+local function append(prefix, id, event, ...)
+  return redis.call('XADD', prefix .. 'events:' .. id, 'MAXLEN', '~', 1000, '*', 'type', event, ...)
+end
+
+-- Append an event to the stream of all jobs, and to that of its tenant's.
+local function tell_all(prefix, tenant, id, event, ...)
   if tenant then
     local stream = prefix .. 'events_of:' .. tenant
     redis.call('XADD', stream, 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
@@ -103,6 +129,22 @@ local function emit_of(prefix, tenant, id, event, ...)
     redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'tenant', tenant, 'type', event, ...)
   else
     redis.call('XADD', prefix .. 'events', 'MAXLEN', '~', 10000, '*', 'job_id', id, 'type', event, ...)
+  end
+end
+
+-- The same event in all of them.
+local function emit_of(prefix, tenant, id, event, ...)
+  append(prefix, id, event, ...)
+  tell_all(prefix, tenant, id, event, ...)
+end
+
+-- The first event of a job, when it leaves the queue for the first time. A job that waits has no stream, which would take
+-- more memory than the rest of it: its readers put the same event in its place, see event_log.py.
+local function begin_events(prefix, id)
+  local events = prefix .. 'events:' .. id
+  if redis.call('EXISTS', events) == 0 then
+    local created = redis.call('HGET', prefix .. 'job:' .. id, 'created_us')
+    redis.call('XADD', events, whole(math.floor(created / 1000)) .. '-0', 'type', 'queued', 'reason', 'submitted')
   end
 end
 
@@ -192,17 +234,45 @@ local function move(prefix, id, from, to)
   end
 end
 
+-- The priority that a flow ends with: see flow_of in jobs/queue/order.py.
+local function priority_of(flow)
+  return string.match(flow or '', ':(%a+)$') or 'normal'
+end
+
 -- Wait at the job's own tag: see submit.lua.
 local function enqueue(prefix, id)
-  local tag, cost = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'tag', 'cost'))
+  local tag, cost, model, flow, created =
+    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'tag', 'cost', 'model', 'flow', 'created_us'))
   if redis.call('ZADD', prefix .. 'waiting', tag, id) == 1 then
     redis.call('INCRBY', prefix .. 'waiting_cost', cost)
+    redis.call('ZADD', prefix .. 'waiting_for:' .. (model or ''), tag, id)
+    redis.call('HINCRBY', prefix .. 'work_for', model or '', cost)
+    redis.call('ZADD', prefix .. 'waiting_since:' .. priority_of(flow), created, id)
   end
+end
+
+-- Nothing waits: an older version may have left entries in the indexes that it does not know.
+local function clear_lines(prefix)
+  for _, model in ipairs(redis.call('HKEYS', prefix .. 'work_for')) do
+    redis.call('DEL', prefix .. 'waiting_for:' .. model)
+  end
+  for _, priority in ipairs({'low', 'normal', 'high'}) do
+    redis.call('DEL', prefix .. 'waiting_since:' .. priority)
+  end
+  redis.call('DEL', prefix .. 'work_for')
 end
 
 local function dequeue(prefix, id)
   if redis.call('ZREM', prefix .. 'waiting', id) == 1 then
-    redis.call('DECRBY', prefix .. 'waiting_cost', redis.call('HGET', prefix .. 'job:' .. id, 'cost'))
+    local cost, model, flow = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'cost', 'model', 'flow'))
+    redis.call('DECRBY', prefix .. 'waiting_cost', cost)
+    if redis.call('ZREM', prefix .. 'waiting_for:' .. (model or ''), id) == 1 then
+      redis.call('HINCRBY', prefix .. 'work_for', model or '', -cost)
+    end
+    redis.call('ZREM', prefix .. 'waiting_since:' .. priority_of(flow), id)
+    if redis.call('ZCARD', prefix .. 'waiting') == 0 then
+      clear_lines(prefix)
+    end
   end
   redis.call('ZREM', prefix .. 'aside', id)
 end
@@ -237,6 +307,18 @@ local function place_in_queue(prefix, flow, weight, cost, tenant)
   return math.max(virtual_time, last) + share, share, virtual_time
 end
 
+-- Note the tag of a flow's last job, and that the flow has work in its tenant's share.
+local function count_in_flow(prefix, flow, weight, tag, tenant, virtual_time)
+  tag = string.format('%.17g', tag)
+  redis.call('ZADD', prefix .. 'flows', tag, flow)
+  if tenant then
+    local siblings = prefix .. 'flows_of:' .. tenant .. ':' .. weight
+    redis.call('ZREMRANGEBYSCORE', siblings, '-inf', virtual_time)
+    redis.call('ZADD', siblings, tag, flow)
+    redis.call('EXPIRE', siblings, 86400)
+  end
+end
+
 -- Take a running job from its worker.
 local function end_lease(prefix, id)
   redis.call('ZREM', prefix .. 'leases', id)
@@ -250,6 +332,20 @@ end
 -- a quarter of an hour from now.
 local function collect_later(prefix, place)
   redis.call('ZADD', prefix .. 'orphans', whole(now_us() + 900 * 1000000), place)
+end
+
+-- Delete the state that a worker has left of a job for the next one (see release.lua), since nobody needs it any more.
+local function drop_state(prefix, id, state)
+  if state then
+    redis.call('HDEL', prefix .. 'job:' .. id, 'state')
+    redis.call('ZADD', prefix .. 'orphans', whole(now_us()), id .. '/' .. string.match(state, '^[^/]+'))
+  end
+end
+
+-- How often a job was started, but for the times after which it was handed over with its state.
+local function counted_starts(fields)
+  local starts, handovers = fields[1], fields[2]
+  return tonumber(starts) - tonumber(handovers or 0)
 end
 
 -- Forget an upload. Its file has a name of its own, so that the same picture can be uploaded again meanwhile.
@@ -299,27 +395,61 @@ local function labels_of(request)
   return string.find(request, '"labels"', 1, true) and cjson.decode(request).labels or {}
 end
 
+-- Count a duration of a job for the histograms of /metrics, or its end (`what` is 'ended', without seconds). A field of
+-- the hash is what is counted, the job's kind, model and preset, and how it ended, and then the end of a bucket or 'sum'.
+local BUCKETS_S = {0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600}
+
+local function tally(prefix, id, what, outcome, seconds)
+  local kind, model, preset = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'kind', 'model', 'preset'))
+  local function field(last)
+    return cjson.encode({what, kind or 'generate', model or '', preset or '', outcome, last})
+  end
+  if not seconds then
+    redis.call('HINCRBY', prefix .. 'tallies', field(''), 1)
+    return
+  end
+  local bucket = '+Inf'
+  for i = #BUCKETS_S, 1, -1 do
+    bucket = seconds <= BUCKETS_S[i] and tostring(BUCKETS_S[i]) or bucket
+  end
+  redis.call('HINCRBY', prefix .. 'tallies', field(bucket), 1)
+  redis.call('HINCRBYFLOAT', prefix .. 'tallies', field('sum'), string.format('%.3f', seconds))
+end
+
+-- All keys of a night.
+local function keys_of_night(prefix, id)
+  return {prefix .. 'night:' .. id, prefix .. 'night_jobs:' .. id, prefix .. 'night_scores:' .. id,
+    prefix .. 'night_pictures:' .. id, prefix .. 'night_race:' .. id}
+end
+
 -- Enter a terminal status, once.
 local function finish(prefix, id, from, to)
   if from == 'queued' then
     dequeue(prefix, id)
+    begin_events(prefix, id) -- not first: a server that is full takes it behind a write that needs no memory
     refund(prefix, id)
   else
     end_lease(prefix, id)
   end
   move(prefix, id, from, to)
   local now = whole(now_us())
-  local started, pictures = unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'started_us', 'pictures'))
+  local started, pictures, state =
+    unpack(redis.call('HMGET', prefix .. 'job:' .. id, 'started_us', 'pictures', 'state'))
   local is_done = to == 'succeeded'
   settle(prefix, id, is_done and 0 or from == 'queued' and 1 or undone(prefix, id),
     is_done and tonumber(pictures or 0) or 0,
     from == 'running' and math.max(0, math.floor((now - started) / 1000)) or 0)
   redis.call('HSET', prefix .. 'job:' .. id, 'finished_us', now)
   redis.call('ZADD', prefix .. 'finished', now, id)
+  tally(prefix, id, 'ended', to)
+  if from == 'running' then
+    tally(prefix, id, 'ran', to, math.max(0, now - started) / 1000000)
+  end
   -- What it brought is of no more use, whatever its end, and nobody writes there any more.
   if redis.call('HDEL', prefix .. 'job:' .. id, 'uploads_bytes') == 1 then
     redis.call('ZADD', prefix .. 'orphans', now, id .. '/uploads')
   end
+  drop_state(prefix, id, state)
   weigh(prefix, id)
   emit(prefix, id, 'done', 'status', to)
   owe_webhook(prefix, id, 'done')

@@ -21,8 +21,9 @@ else
     return 'held'
   end
 end
-local worker, held_by, co_held, attempts, starts =
-  unpack(redis.call('HMGET', job, 'worker', 'fence', 'company', 'attempts', 'starts'))
+local worker, held_by, co_held, attempts, starts, handovers =
+  unpack(redis.call('HMGET', job, 'worker', 'fence', 'company', 'attempts', 'starts', 'handovers'))
+redis.call('INCR', prefix .. 'executions_lost')
 -- All of them are marked at the first one's end, since each leaves the worker's hands here.
 local together = redis.call('SMEMBERS', prefix .. 'held:' .. worker)
 if #together > 1 then
@@ -39,7 +40,7 @@ if #together > 1 or co_held == held_by then
 elseif tonumber(attempts) >= tonumber(most_attempts) then
   failure = out_of_attempts
 end
-if not failure and tonumber(starts) >= tonumber(most_starts) then
+if not failure and counted_starts({starts, handovers}) >= tonumber(most_starts) then
   failure = out_of_starts
 end
 if redis.call('HEXISTS', job, 'cancel_requested') == 1 or failure then

@@ -3,7 +3,9 @@
 -- events with commas between, the address of this server in its predictions, or '', the end of its pictures' addresses
 -- there, or '', its first notes with line breaks between, or '', most bytes of all jobs or 0, most bytes of the files of
 -- all jobs or 0, bytes of the files that go at its end, bytes of the pictures that it keeps, the tenant or '' for the
--- default one, the number of pictures that it makes, its accounts (see accounts.lua) in JSON, digests of these pictures.
+-- default one, the number of pictures that it makes, its accounts (see accounts.lua) in JSON, its kind, the preset of its
+-- guidance or '', the place of its submission in a trace or '', the number of strings that make RQ's hash of its first
+-- ticket or 0, these, digests of these pictures.
 -- Returns {'accepted' | 'replayed' | 'conflict' | 'full' | 'heavy' | 'laden' | 'over', id}. The same id again (its answer
 -- was lost) changes nothing. If the job was charged, or is over a limit: also the number of the account whose limit it
 -- breaks or 0, that limit or '', and how the accounts stand.
@@ -16,7 +18,7 @@
 -- new tags only grow.
 local prefix, id, request, most, key, digest, ttl, flow, weight, cost, model, webhook, webhook_events,
   prediction_base, picture_suffix, notes, most_bytes, most_file_bytes, uploads_bytes, inputs_bytes,
-  tenant, pictures, accounts = unpack(ARGV, 1, 23)
+  tenant, pictures, accounts, kind, preset, trace, ticket_strings = unpack(ARGV, 1, 27)
 tenant = tenant and tenant ~= '' and tenant
 local job = prefix .. 'job:' .. id
 if redis.call('EXISTS', job) == 1 then
@@ -51,16 +53,10 @@ if whose > 0 then
 end
 local created = whole(next_creation(prefix))
 local tag, share, virtual_time = place_in_queue(prefix, flow, weight, cost, tenant)
-tag = string.format('%.17g', tag)
-redis.call('ZADD', prefix .. 'flows', tag, flow)
-if tenant then
-  local siblings = prefix .. 'flows_of:' .. tenant .. ':' .. weight
-  redis.call('ZREMRANGEBYSCORE', siblings, '-inf', virtual_time)
-  redis.call('ZADD', siblings, tag, flow)
-  redis.call('EXPIRE', siblings, 86400)
-end
+count_in_flow(prefix, flow, weight, tag, tenant, virtual_time)
 redis.call('HSET', job, 'status', 'queued', 'request', request, 'created_us', created, 'attempts', 0, 'claims', 0,
-  'starts', 0, 'model', model, 'flow', flow, 'cost', cost, 'share', string.format('%.17g', share), 'tag', tag)
+  'starts', 0, 'model', model, 'flow', flow, 'cost', cost, 'share', string.format('%.17g', share),
+  'tag', string.format('%.17g', tag), 'kind', kind or 'generate', 'preset', preset or '')
 if #accounts > 0 then
   local charged, waits = charge(prefix, id, accounts, used, tonumber(cost), now, month)
   redis.call('HSET', job, 'accounts', charged, 'waits_with', waits, 'month', month, 'pictures', pictures)
@@ -77,6 +73,12 @@ for _, label in ipairs(labels_of(request)) do
   redis.call('ZADD', prefix .. 'label_of:' .. (tenant or '') .. ':' .. label, created, id)
 end
 enqueue(prefix, id)
+ticket_strings = tonumber(ticket_strings or 0)
+if ticket_strings > 0 then
+  -- As rq.scripts.UNIQUE_ENQUEUE_SCRIPT does; here it is one step with the job, and one sync of the file.
+  redis.call('HSET', prefix .. 'rq:job:' .. id .. '-first', unpack(ARGV, 28, 27 + ticket_strings))
+  redis.call('RPUSH', prefix .. 'rq:queue:lodestar', id .. '-first')
+end
 if webhook and webhook ~= '' then
   redis.call('HSET', job, 'webhook_url', webhook, 'webhook_events', webhook_events)
   if prediction_base and prediction_base ~= '' then
@@ -92,8 +94,11 @@ end
 if tonumber(uploads_bytes or 0) > 0 then
   redis.call('HSET', job, 'uploads_bytes', uploads_bytes)
 end
-if #ARGV > 23 then
-  local inputs = {unpack(ARGV, 24)}
+if trace and trace ~= '' then
+  redis.call('HSET', job, 'trace', trace)
+end
+if #ARGV > 27 + ticket_strings then
+  local inputs = {unpack(ARGV, 28 + ticket_strings)}
   redis.call('HSET', job, 'inputs', table.concat(inputs, ' '), 'inputs_bytes', inputs_bytes)
   for _, digest_of_input in ipairs(inputs) do
     redis.call('SADD', keepers(prefix, tenant, digest_of_input), id)
@@ -101,7 +106,7 @@ if #ARGV > 23 then
 end
 redis.call('ZREM', prefix .. 'orphans', id) -- its files have an owner now: see expect.lua
 weigh(prefix, id)
-emit(prefix, id, 'queued', 'reason', 'submitted')
+tell_all(prefix, tenant, id, 'queued', 'reason', 'submitted')
 if key ~= '' then
   redis.call('HSET', prefix .. key, 'id', id, 'digest', digest)
   redis.call('EXPIRE', prefix .. key, ttl)

@@ -144,7 +144,13 @@ def writes(writer: str, key: str) -> bool:
     in_lua = f"prefix .. '{fixed}" if rest else f"prefix .. '{fixed}'"
     if writer.endswith(".py"):
         (module,) = (file for room in ("jobs", "app") for file in (ROOT / room).rglob(writer))
-        names = [f"keys.{name}" for name, each in vars(declarations).items() if each == PREFIX + key]
+        declared = vars(declarations).items()
+        names = [f"keys.{name}" for name, each in declared if each == PREFIX + key]
+        names += [
+            f"keys.{name}("
+            for name, each in declared
+            if name == fixed.rstrip(":") and each("*") == PREFIX + key
+        ]
         return any(name in module.read_text() for name in (*names, f"{{PREFIX}}{fixed}"))
     prelude = (LUA / "prelude.lua").read_text()
     functions = dict(re.findall(r"^local function (\w+)\((.*?)^end", prelude, re.MULTILINE | re.DOTALL))
@@ -155,7 +161,7 @@ def writes(writer: str, key: str) -> bool:
 
 def test_a_life_of_jobs_leaves_keys_as_the_map_says(redis: Redis, keys: dict[str, Row]) -> None:
     live(redis)
-    found = {str(key) for key in redis.scan_iter("*") if not str(key).startswith("rq:")}
+    found = {str(key) for key in redis.scan_iter("*") if not str(key).startswith(PREFIX + "rq:")}
     seen = set()
     for key in found:
         place = shape(key.removeprefix(PREFIX), keys)

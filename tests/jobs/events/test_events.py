@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from redis import Redis
 
+from jobs.db import keys
 from jobs.db.connection import connect_async
 from jobs.errors import LeaseLostError, QueueUnavailableError, UnknownJobError
 from jobs.events import event_log
@@ -20,17 +21,18 @@ from jobs.queue.queue import JobQueue
 from jobs.queue.reaper import Reaper
 from jobs.requests.delivery.webhook import Webhook
 from jobs.status.job import JobStatus, Progress
+from jobs.status.view import WHOLE, View
 from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of
 
 T = TypeVar("T")
 
 
 def told(redis: Redis, job_id: str) -> list[str]:
-    """The events of a job's own stream, which must equal those of the stream of all jobs."""
-    rows: Any = redis.xrange(f"lodestar:events:{job_id}")
-    of_all: Any = redis.xrange("lodestar:events")
+    """The events of a job's own stream, which must equal those of the stream of all jobs but for the progress."""
+    rows: Any = redis.xrange(f"{{lodestar}}:events:{job_id}")
+    of_all: Any = redis.xrange("{lodestar}:events")
     own = [fields for _, fields in rows]
-    assert [{**fields, "job_id": job_id} for fields in own] == [
+    assert [{**fields, "job_id": job_id} for fields in own if fields["type"] != "progress"] == [
         fields for _, fields in of_all if fields["job_id"] == job_id
     ]
     return [fields["type"] for fields in own]
@@ -66,6 +68,55 @@ def test_each_change_is_told_once_however_often_it_is_repeated(
         assert leases.succeed(lease, pictures_of(lease)) is JobStatus.CANCELED
     queue.cancel(job_id)
     assert told(redis, job_id) == ["queued", "started", "progress", "progress", "canceling", "done"]
+
+
+def test_a_job_that_waits_has_no_stream_and_its_readers_do_not_notice(
+    queue: JobQueue, leases: Leases, redis: Redis, redis_url: str
+) -> None:
+    job_id = queue.submit(RESOLVED).job.id
+    assert redis.exists(keys.events(job_id)) == 0
+    (waiting,) = reading(redis_url, lambda log: log.after(job_id, event_log.START))
+    _, seen = reading(redis_url, lambda log: log.look(job_id))
+    assert (waiting.id, waiting.event and waiting.event.type) == (seen, "queued")
+    assert reading(redis_url, lambda log: log.after(job_id, seen)) == []
+    assert [event.type for event in reading(redis_url, lambda log: log.kept(job_id))] == ["queued"]
+    claimed(leases, job_id)
+    first, second = reading(redis_url, lambda log: log.after(job_id, event_log.START))
+    assert first == waiting  # at the same time, under the same id
+    (after,) = reading(redis_url, lambda log: log.after(job_id, seen))
+    assert after == second
+
+
+@pytest.mark.parametrize("end", ["cancel", "delete"])
+def test_a_job_that_ends_while_it_waits_has_both_events(
+    end: str, queue: JobQueue, redis: Redis, redis_url: str
+) -> None:
+    job_id = queue.submit(RESOLVED).job.id
+    getattr(queue, end)(job_id)
+    assert told(redis, job_id) == ["queued", "done" if end == "cancel" else "deleted"]
+
+
+def test_the_progress_of_another_tenant_is_not_shown(redis_url: str) -> None:
+    async def shown(log: EventLog) -> list[bool]:
+        views = View("studio", is_whole=False), View(is_whole=False), WHOLE
+        return [log.seen_by(view).admits(tenant) for view in views for tenant in ("studio", "")]
+
+    assert reading(redis_url, shown) == [True, False, False, True, True, True]
+
+
+def test_one_renewal_is_of_all_jobs_of_a_worker_and_each_gets_its_own_answer(
+    queue: JobQueue, leases: Leases, doomed: Leases, reaper: Reaper, redis: Redis
+) -> None:
+    held = [claimed(leases, queue.submit(RESOLVED).job.id) for _ in range(3)]
+    lost = claimed(doomed, queue.submit(RESOLVED).job.id)
+    reaper.sweep()
+    queue.cancel(held[1].job_id)
+    progress = Progress(step=1, steps=4, eta_s=2.5)
+    standings = leases.renew_all([(held[0], progress), (held[1], None), (lost, progress), (held[2], None)])
+    assert [str(each) for each in standings] == ["held", "canceled", "lost", "held"]
+    assert queue.get(held[0].job_id).progress == progress
+    assert queue.get(held[2].job_id).progress == Progress()
+    assert leases.renew_all([]) == []
 
 
 def test_nothing_is_told_of_a_plan_that_is_not_made_yet(
@@ -106,7 +157,7 @@ def test_a_note_is_kept_and_told_of_once_whoever_says_it(
     doomed.note(first, "who am I")
     job = queue.get(first.job_id)
     assert job.notes == ("half of the prompt was left out", "half of the prompt")
-    rows: Any = redis.xrange(f"lodestar:events:{job.id}")
+    rows: Any = redis.xrange(f"{{lodestar}}:events:{job.id}")
     logged = [fields for _, fields in rows if fields["type"] == "log"]
     assert [(fields["level"], fields["message"]) for fields in logged] == [
         ("warning", note) for note in job.notes
@@ -120,7 +171,7 @@ def test_a_candidate_is_told_of_with_its_scores(queue: JobQueue, leases: Leases,
     (picture,) = pictures_of(lease)
     leases.show(lease, picture.model_copy(update={"index": 3, "aesthetic_score": -1.25}))
     assert told(redis, lease.job_id) == ["queued", "started", "candidate"]
-    rows: Any = redis.xrevrange(f"lodestar:events:{lease.job_id}", count=1)
+    rows: Any = redis.xrevrange(f"{{lodestar}}:events:{lease.job_id}", count=1)
     ((stream_id, fields),) = rows
     event = read_event(stream_id, fields, lease.job_id)
     assert isinstance(event, CandidateEvent)
@@ -132,12 +183,12 @@ def test_previews_go_with_the_job(queue: JobQueue, leases: Leases, redis: Redis)
     ended, deleted = (claimed(leases, queue.submit(RESOLVED).job.id) for _ in range(2))
     for lease in (ended, deleted):
         leases.preview(lease, 0, 1, b"jpeg")
-        assert redis.ttl(f"lodestar:previews:{lease.job_id}") > 60
+        assert redis.ttl(f"{{lodestar}}:previews:{lease.job_id}") > 60
     leases.succeed(ended, pictures_of(ended))
     queue.delete(deleted.job_id)
-    assert 0 < redis.ttl(f"lodestar:previews:{ended.job_id}") <= 60
-    assert redis.exists(f"lodestar:previews:{deleted.job_id}") == 0
-    assert 0 < redis.ttl(f"lodestar:events:{deleted.job_id}") <= 60
+    assert 0 < redis.ttl(f"{{lodestar}}:previews:{ended.job_id}") <= 60
+    assert redis.exists(f"{{lodestar}}:previews:{deleted.job_id}") == 0
+    assert 0 < redis.ttl(f"{{lodestar}}:events:{deleted.job_id}") <= 60
 
 
 def test_the_reader_knows_how_many_events_the_scripts_keep() -> None:
@@ -170,12 +221,15 @@ def test_reading_goes_on_where_it_was_left_in_portions(
     assert last.job == queue.get(lease.job_id)
 
 
-def test_an_event_of_a_newer_version_is_passed_over(queue: JobQueue, redis: Redis, redis_url: str) -> None:
-    job_id = queue.submit(RESOLVED).job.id
-    redis.xadd(f"lodestar:events:{job_id}", {"type": "applause", "hands": 2})
-    redis.xadd(f"lodestar:events:{job_id}", {"type": "canceling"})
+def test_an_event_of_a_newer_version_is_passed_over(
+    queue: JobQueue, leases: Leases, redis: Redis, redis_url: str
+) -> None:
+    job_id = claimed(leases, queue.submit(RESOLVED).job.id).job_id
+    redis.xadd(f"{{lodestar}}:events:{job_id}", {"type": "applause", "hands": 2})
+    redis.xadd(f"{{lodestar}}:events:{job_id}", {"type": "canceling"})
     entries = reading(redis_url, lambda log: log.after(job_id, event_log.START))
-    assert [entry.event.type if entry.event else None for entry in entries] == ["queued", None, "canceling"]
+    told = [entry.event.type if entry.event else None for entry in entries]
+    assert told == ["queued", "started", None, "canceling"]
 
 
 def test_what_lies_in_the_future_is_no_place_to_resume(queue: JobQueue, redis_url: str) -> None:

@@ -25,10 +25,10 @@ def owe(
         for number, message in enumerate(messages):
             url = f"http://{host}/hook?x=http://other.example/"
             record: Fields = {"webhook_url": url, "flow": f"{caller}:normal", "webhook_message": message}
-            pipeline.hset(f"lodestar:job:{message}", mapping=record)
+            pipeline.hset(f"{{lodestar}}:job:{message}", mapping=record)
             delivery: Fields = {"job_id": message, "event": "done", "attempts": 0, "owed_us": now_us + number}
-            pipeline.hset(f"lodestar:webhook:{message}", mapping=delivery)
-            pipeline.zadd("lodestar:webhooks", {message: now_us + number})
+            pipeline.hset(f"{{lodestar}}:webhook:{message}", mapping=delivery)
+            pipeline.zadd("{lodestar}:webhooks", {message: now_us + number})
         pipeline.execute()
 
 
@@ -73,7 +73,7 @@ def test_one_caller_gets_half_of_the_slots_whatever_number_of_hosts_and_prioriti
 ) -> None:
     for number in range(40):
         owe(redis, f"m{number}", host=f"{number}.example", caller="mallory")
-    redis.hset("lodestar:job:m3", "flow", "mallory:high")
+    redis.hset("{lodestar}:job:m3", "flow", "mallory:high")
     mallorys = take_all(owed)
     assert len(mallorys) == MOST_PER_CALLER
     owe(redis, "b", host="3.example", caller="bob")
@@ -115,10 +115,10 @@ def test_a_host_that_does_not_answer_is_left_alone_for_longer_each_time_and_then
 ) -> None:
     owe(redis, *(f"m{number}" for number in range(10)))
     first, second = take_all(owed)
+    begin = time.monotonic()
     owed.retry(first, 3600, "no answer within 15 s", is_silent=True)
     owed.retry(second, 3600, "no answer within 15 s", is_silent=True)
     assert owed.take() is None
-    begin = time.monotonic()
     third = until_taken(owed)
     assert time.monotonic() - begin > 1
     assert owed.take() is None
@@ -180,17 +180,17 @@ def test_only_who_took_a_message_last_settles_it(redis: Redis) -> None:
     assert current is not None
     owed.give_up(late, "too late")
     assert owed.pending() == 1
-    assert redis.hget("lodestar:job:a", "webhook_status") is None
+    assert redis.hget("{lodestar}:job:a", "webhook_status") is None
     owed.delivered(current)
     assert owed.pending() == 0
-    assert redis.hget("lodestar:job:a", "webhook_status") == "delivered"
+    assert redis.hget("{lodestar}:job:a", "webhook_status") == "delivered"
 
 
 def test_messages_of_deleted_jobs_are_forgotten(redis: Redis, owed: WebhookQueue) -> None:
     owe(redis, *(f"m{number}" for number in range(5)))
-    redis.delete(*(f"lodestar:job:m{number}" for number in range(5)))
+    redis.delete(*(f"{{lodestar}}:job:m{number}" for number in range(5)))
     assert owed.take() is None
-    assert redis.keys("lodestar:webhook*") == []
+    assert redis.keys("{lodestar}:webhook*") == []
 
 
 def test_a_message_that_waits_a_day_for_a_host_that_never_answers_is_given_up(
@@ -199,11 +199,11 @@ def test_a_message_that_waits_a_day_for_a_host_that_never_answers_is_given_up(
     owe(redis, "old", "older", "oldest", age_s=25 * 3600)
     for delivery in take_all(owed):
         owed.give_up(delivery, "no answer within 15 s", is_silent=True)
-    left = str(redis.zrange("lodestar:webhooks", 0, 0)[0])
-    redis.zincrby("lodestar:webhooks", -3600 * 1_000_000, left)  # an hour later, the line is looked after
+    left = str(redis.zrange("{lodestar}:webhooks", 0, 0)[0])
+    redis.zincrby("{lodestar}:webhooks", -3600 * 1_000_000, left)  # an hour later, the line is looked after
     assert owed.take() is None
     assert owed.pending() == 0
-    job = redis.hgetall(f"lodestar:job:{left}")
+    job = redis.hgetall(f"{{lodestar}}:job:{left}")
     assert (job["webhook_status"], job["webhook_error"]) == ("failed", "nobody has answered for a day")
 
 
@@ -218,7 +218,7 @@ def test_nothing_is_left_of_messages_that_were_delivered(redis: Redis, owed: Web
     for number in range(20):
         owe(redis, f"m{number}", host=f"{number % 3}.example", caller=f"c{number % 2}")
     end = time.monotonic() + 30
-    while redis.keys("lodestar:webhook*"):
+    while redis.keys("{lodestar}:webhook*"):
         for delivery in take_all(owed):
             owed.delivered(delivery)
         assert time.monotonic() < end

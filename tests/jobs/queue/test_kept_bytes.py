@@ -8,8 +8,8 @@ from redis import Redis
 
 from jobs.db.scripts import PREFIX
 from jobs.errors import JobFailedError, QueueFullError
-from jobs.queue import pages as job_pages
 from jobs.queue.leases import Leases
+from jobs.queue.listing import pages as job_pages
 from jobs.queue.queue import JobQueue
 from jobs.queue.retention import PORTION, Retention
 from jobs.requests.tasks import dump_request

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,6 +7,7 @@ from redis import Redis
 
 from jobs.db import keys
 from jobs.db.scripts import PREFIX, Scripts
+from jobs.db.times import now_us
 from jobs.errors import JobFailedError, LeaseLostError
 from jobs.queue.attempts import MAX_STARTS
 from jobs.queue.leases import Lease, Leases, Standing
@@ -23,6 +23,12 @@ from tests.jobs.samples import RESOLVED, claimed, pictures_of, waiting_tickets
 def job_id(queue: JobQueue) -> str:
     """A waiting job."""
     return queue.submit(RESOLVED).job.id
+
+
+def is_due(redis: Redis, lease: Lease) -> bool | None:
+    """Whether the files of an execution are to be deleted now; None if they stay."""
+    at = redis.zscore(PREFIX + "orphans", lease.artifact_prefix)
+    return None if at is None else at <= now_us()
 
 
 class TestClaim:
@@ -123,11 +129,11 @@ class TestRenew:
     def test_it_keeps_the_job_beyond_the_first_lease(
         self, redis: Redis, queue: JobQueue, reaper: Reaper, job_id: str
     ) -> None:
-        short = Leases(redis, worker="short", lease_s=0.2)
-        lease = claimed(short, job_id)
+        minute = Leases(redis, worker="minute", lease_s=60)
+        lease = claimed(minute, job_id)
         for _ in range(4):
-            time.sleep(0.1)
-            assert short.renew(lease) is Standing.HELD
+            redis.zincrby(PREFIX + "leases", -40e6, job_id)  # the same to it as if 40 s went by
+            assert minute.renew(lease) is Standing.HELD
             reaper.sweep()
         assert queue.get(job_id).status is JobStatus.RUNNING
 
@@ -308,6 +314,46 @@ class TestRelease:
             leases.release(claimed(leases, job_id))
         claimed(leases, job_id)
         assert queue.get(job_id).attempts == 1
+
+    def test_the_next_execution_learns_of_the_state_that_it_leaves(
+        self, queue: JobQueue, leases: Leases, redis: Redis, job_id: str
+    ) -> None:
+        first = claimed(leases, job_id)
+        assert first.state == ""
+        leases.release(first, ("a", Progress(step=3, steps=25)))
+        progress = queue.get(job_id).progress
+        assert (progress.step, progress.steps) == (3, 25)
+        second = claimed(leases, job_id)
+        assert second.state == f"{first.fence}/a"
+        leases.release(second)  # it has done nothing
+        third = claimed(leases, job_id)
+        assert third.state == f"{first.fence}/a"
+        leases.release(third, ("b", Progress(step=4, steps=25)))
+        assert claimed(leases, job_id).state == f"{third.fence}/b"
+        assert is_due(redis, first)
+        assert is_due(redis, second) is False  # it may still store pictures
+        assert is_due(redis, third) is None
+
+    def test_a_state_is_due_for_deletion_when_its_job_ends(
+        self, leases: Leases, redis: Redis, job_id: str
+    ) -> None:
+        first = claimed(leases, job_id)
+        leases.release(first, ("a", Progress(step=3, steps=25)))
+        lease = claimed(leases, job_id)
+        leases.succeed(lease, pictures_of(lease))
+        assert is_due(redis, first)
+        assert redis.hget(f"{PREFIX}job:{job_id}", "state") is None
+
+    def test_a_job_that_is_handed_over_may_start_as_often_as_before(
+        self, queue: JobQueue, leases: Leases, job_id: str
+    ) -> None:
+        for number in range(2 * MAX_STARTS):
+            leases.release(claimed(leases, job_id), ("state", Progress(step=number, steps=25)))
+        for _ in range(MAX_STARTS - 1):
+            leases.release(claimed(leases, job_id))
+        assert queue.get(job_id).status is JobStatus.QUEUED
+        leases.release(claimed(leases, job_id))
+        assert queue.get(job_id).status is JobStatus.FAILED
 
     def test_nothing_is_started_more_than_ten_times_however_its_executions_end(
         self, queue: JobQueue, leases: Leases, doomed: Leases, reaper: Reaper, redis: Redis, job_id: str

@@ -60,6 +60,11 @@ def take_next(leases: Leases, models: tuple[str, ...] = ()) -> Lease:
     return lease
 
 
+def a_minute_passes(redis: Redis, job_id: str) -> None:
+    """The same to a job that was passed over as if it waited a minute more."""
+    redis.hincrby(f"{PREFIX}job:{job_id}", "passed_us", -60_000_000)
+
+
 def served(leases: Leases, count: int) -> list[str]:
     """The next jobs in the order in which workers get them."""
     return [take_next(leases).job_id for _ in range(count)]
@@ -119,11 +124,11 @@ class TestCost:
         assert {"laion", "universal", "tfg"} < {preset for preset, _ in COSTS}
 
     def test_a_schedule_of_many_values_is_read_once(self, catalog: Catalog) -> None:
-        begun = time.monotonic()
+        begun = time.process_time()  # not the clock's: what else the machine does is not counted
         cost_of(
             asking(steps=250, guidance=guidance(catalog, overview_cuts="[12]*4999+[4]*5000", inner_cuts="1"))
         )
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 2
 
     def test_personalization_adds_its_steps_for_each_window_of_the_prompt(self) -> None:
         asked = ResolvedPersonalization(
@@ -284,33 +289,30 @@ class TestModels:
         """A worker of long patience."""
         return Leases(redis, worker="patient", model_patience_s=60)
 
-    @pytest.fixture
-    def hasty(self, redis: Redis) -> Leases:
-        """A worker of none to speak of."""
-        return Leases(redis, worker="hasty", model_patience_s=0.2)
-
     def test_a_job_whose_model_is_loaded_goes_first(self, queue: JobQueue, patient: Leases) -> None:
         (other,) = submit(queue, 1, model="big")
         (loaded,) = submit(queue, 1, model="pocket")
         assert take_next(patient, ("pocket", "pocket-m")).job_id == loaded
         assert take_next(patient, ("pocket", "pocket-m")).job_id == other
 
-    def test_but_nothing_is_passed_over_for_ever(self, queue: JobQueue, hasty: Leases) -> None:
+    def test_but_nothing_is_passed_over_for_ever(
+        self, redis: Redis, queue: JobQueue, patient: Leases
+    ) -> None:
         (other,) = submit(queue, 1, model="big")
         loaded = submit(queue, 3, model="pocket")
-        assert take_next(hasty, ("pocket",)).job_id == loaded[0]
-        time.sleep(0.25)
-        assert take_next(hasty, ("pocket",)).job_id == other
+        assert take_next(patient, ("pocket",)).job_id == loaded[0]
+        a_minute_passes(redis, other)
+        assert take_next(patient, ("pocket",)).job_id == other
 
     def test_it_is_left_to_a_worker_that_has_its_model_and_room(
-        self, redis: Redis, queue: JobQueue, hasty: Leases
+        self, redis: Redis, queue: JobQueue, patient: Leases
     ) -> None:
         registry = WorkerRegistry(redis)
         registry.announce(worker("holder").model_copy(update={"models": ("big",), "room": 1}))
         (other,) = submit(queue, 1, model="big")
-        assert hasty.claim_next(("pocket",)) is None
-        time.sleep(0.25)
-        assert take_next(hasty, ("pocket",)).job_id == other
+        assert patient.claim_next(("pocket",)) is None
+        a_minute_passes(redis, other)
+        assert take_next(patient, ("pocket",)).job_id == other
 
     @pytest.mark.parametrize("ending", ["full", "gone"])
     def test_a_worker_that_is_full_or_gone_is_not_waited_for(
@@ -368,11 +370,11 @@ class TestQuarantine:
     def test_one_busy_worker_empties_itself_for_the_first_of_them(
         self, ids: list[str], queue: JobQueue, redis: Redis
     ) -> None:
-        one, two = (Leases(redis, worker=name, model_patience_s=0.2) for name in ("one", "two"))
+        one, two = (Leases(redis, worker=name, model_patience_s=60) for name in ("one", "two"))
         ordinary = submit(queue, 8)
         held = {each: claimed(each, job_id) for each, job_id in zip((one, two), ordinary, strict=False)}
         take_next(one)  # meets the quarantined jobs, and passes them over for now
-        time.sleep(0.25)
+        a_minute_passes(redis, ids[0])
         assert one.claim_next() is None
         assert take_next(two).job_id in ordinary  # goes on, past the one that is taken care of
         assert one.claim_next() is None

@@ -165,12 +165,12 @@ class TestLeftovers:
         reaper.sweep()
         reaper.sweep()  # a surplus may be of a moment; one that lasts is none
         (ticket,) = tickets.queue.get_job_ids()  # any does for any job
-        assert list(redis.scan_iter("rq:job:*")) == [f"rq:job:{ticket}"]
+        assert list(redis.scan_iter("{lodestar}:rq:job:*")) == [f"{{lodestar}}:rq:job:{ticket}"]
 
     def test_a_taken_ticket_whose_record_is_gone_is_removed(
         self, job_id: str, redis: Redis, queue: JobQueue, reaper: Reaper, tickets: Tickets
     ) -> None:
-        redis.delete(f"rq:job:{take(tickets)}")
+        redis.delete(f"{{lodestar}}:rq:job:{take(tickets)}")
         queue.delete(job_id)
         reaper.sweep()
         assert tickets.taken() == set()
@@ -186,13 +186,13 @@ class TestLeftovers:
             pipeline.execute()
         claimed(leases, job_id)
         reaper.sweep()
-        assert redis.zcard("rq:wip:lodestar") == 1
-        for member, _ in redis.zscan_iter("rq:wip:lodestar"):
-            redis.zadd("rq:wip:lodestar", {member: 1})  # its worker is silent for good
+        assert redis.zcard("{lodestar}:rq:wip:lodestar") == 1
+        for member, _ in redis.zscan_iter("{lodestar}:rq:wip:lodestar"):
+            redis.zadd("{lodestar}:rq:wip:lodestar", {member: 1})  # its worker is silent for good
         reaper.sweep()
-        assert redis.zcard("rq:wip:lodestar") == 0
+        assert redis.zcard("{lodestar}:rq:wip:lodestar") == 0
         assert tickets.taken() == set()
-        assert all(0 < redis.ttl(key) <= 3600 for key in redis.scan_iter("rq:job:*"))
+        assert all(0 < redis.ttl(key) <= 3600 for key in redis.scan_iter("{lodestar}:rq:job:*"))
 
     def test_a_whole_life_leaves_only_the_job_itself(
         self, job_id: str, redis: Redis, leases: Leases, doomed: Leases, reaper: Reaper, tickets: Tickets
@@ -205,10 +205,17 @@ class TestLeftovers:
         reaper.sweep()
         reaper.sweep()
         of_the_job = {f"job:{job_id}", "jobs", "status:succeeded", "finished", "orphans"}
-        of_a_fixed_size = {"virtual_time", "waiting_cost", "kept_bytes", "flows", "events"}
+        of_a_fixed_size = {"virtual_time", "waiting_cost", "kept_bytes", "flows", "events", "tallies"}
+        of_a_fixed_size.add("executions_lost")
         kept = {key for key in redis.scan_iter("*") if redis.ttl(key) < 0}
-        assert kept <= {"rq:queues"} | {PREFIX + name for name in of_the_job | of_a_fixed_size}
+        assert kept <= {"{lodestar}:rq:queues"} | {PREFIX + name for name in of_the_job | of_a_fixed_size}
         assert 0 < redis.ttl(PREFIX + f"events:{job_id}") <= 3600
+
+
+def busy_s(redis: Redis) -> float:
+    """Seconds that this process and the server have computed: what else the machine does is not counted."""
+    server = redis.info("cpu")
+    return time.process_time() + float(server["used_cpu_user"]) + float(server["used_cpu_sys"])
 
 
 def test_a_sweep_of_a_full_queue_is_quick(
@@ -218,11 +225,11 @@ def test_a_sweep_of_a_full_queue_is_quick(
     with redis.pipeline(transaction=False) as pipeline:
         for number in range(10_000):
             pipeline.zadd(PREFIX + "status:queued", {f"{number:024}": number})
-            pipeline.rpush("rq:queue:lodestar", f"{number:024}-first")
+            pipeline.rpush("{lodestar}:rq:queue:lodestar", f"{number:024}-first")
         pipeline.execute()
-    start = time.perf_counter()
+    start = busy_s(redis)
     reaper.sweep()
-    assert time.perf_counter() - start < SWEEP_EVERY_S / 2
+    assert busy_s(redis) - start < SWEEP_EVERY_S / 2
     assert job_id in waiting_tickets(tickets)
 
 

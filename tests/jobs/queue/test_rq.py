@@ -15,13 +15,13 @@ from jobs.db.connection import bytes_twin
 from jobs.queue.tickets import QUEUE_NAME, TICKET_FUNCTION, TICKET_TIMEOUT_S, Tickets
 from tests.jobs.samples import waiting_tickets
 
-IN_LINE = "rq:queue:lodestar"
-TAKEN = "rq:queue:lodestar:intermediate"
+IN_LINE = "{lodestar}:rq:queue:lodestar"
+TAKEN = "{lodestar}:rq:queue:lodestar:intermediate"
 
 
 def test_its_version_is_pinned_exactly() -> None:
     assert version("rq") == "3.0.0"
-    pins = [line for line in requires("lodestar") or () if re.match(r"rq\b", line)]
+    pins = [line for line in requires("lodestar-server") or () if re.match(r"rq\b", line)]
     assert pins == ["rq==3.0.0"]
 
 
@@ -29,15 +29,15 @@ def test_keys_have_the_names_that_autoscalers_watch(redis: Redis, tickets: Ticke
     tickets.write("job")
     queue = tickets.queue
     assert (queue.key, queue.intermediate_queue_key) == (IN_LINE, TAKEN)
-    assert queue.started_job_registry.key == "rq:wip:lodestar"
-    assert queue.failed_job_registry.key == "rq:failed:lodestar"
+    assert queue.started_job_registry.key == "{lodestar}:rq:wip:lodestar"
+    assert queue.failed_job_registry.key == "{lodestar}:rq:failed:lodestar"
     assert redis.lrange(IN_LINE, 0, -1) == ["job-first"]
-    assert redis.exists("rq:job:job-first") == 1
+    assert redis.exists("{lodestar}:rq:job:job-first") == 1
 
 
 def test_a_ticket_is_json_that_names_one_function_and_one_job(redis: Redis, tickets: Tickets) -> None:
     tickets.write("job")
-    data = tickets.queue.connection.hget("rq:job:job-first", "data")
+    data = tickets.queue.connection.hget("{lodestar}:rq:job:job-first", "data")
     assert isinstance(data, bytes)
     assert json.loads(zlib.decompress(data)) == [TICKET_FUNCTION, None, ["job"], {}]
 
@@ -88,7 +88,7 @@ def test_a_worker_of_one_queue_moves_a_ticket_aside_instead_of_removing_it(
 
 def test_a_worker_of_one_queue_skips_a_ticket_whose_record_is_gone(redis: Redis, tickets: Tickets) -> None:
     tickets.write("job")
-    redis.delete("rq:job:job-first")
+    redis.delete("{lodestar}:rq:job:job-first")
     connection = bytes_twin(redis)
     queue = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
     with pytest.raises(DequeueTimeout):
@@ -102,4 +102,4 @@ def test_a_discarded_ticket_leaves_nothing(redis: Redis, tickets: Tickets) -> No
     tickets.write("other")
     tickets.discard(["job-first"])
     assert set(waiting_tickets(tickets)) == {"other"}
-    assert redis.exists("rq:job:job-first") == 0
+    assert redis.exists("{lodestar}:rq:job:job-first") == 0

@@ -43,7 +43,7 @@ def test_tenants_take_turns_however_much_each_submits(queue: JobQueue, leases: L
 
 def test_two_tenants_callers_of_one_name_are_two(queue: JobQueue, redis: Redis) -> None:
     ids = [submit(of(queue, tenant), 1, "alice")[0] for tenant in ("one", "two", "")]
-    assert len({redis.hget(f"lodestar:job:{job_id}", "flow") for job_id in ids}) == 3
+    assert len({redis.hget(f"{{lodestar}}:job:{job_id}", "flow") for job_id in ids}) == 3
 
 
 def test_what_was_in_the_queue_before_does_not_divide_a_share_for_ever(
@@ -55,7 +55,7 @@ def test_what_was_in_the_queue_before_does_not_divide_a_share_for_ever(
     submit(studio, 1, "first")
     served(leases, 1)
     (job_id,) = submit(studio, 1, "second")
-    share, cost = (float(str(redis.hget(f"lodestar:job:{job_id}", name))) for name in ("share", "cost"))
+    share, cost = (float(str(redis.hget(f"{{lodestar}}:job:{job_id}", name))) for name in ("share", "cost"))
     assert share <= 2 * cost / 4
 
 
@@ -79,8 +79,8 @@ def test_indexes_of_a_tenant_follow_its_jobs(queue: JobQueue, leases: Leases, re
         studio.delete(job_id)
     assert studio.list().data == ()
     assert set(studio.counts().values()) == {0}
-    left = {"lodestar:events_of:studio", "lodestar:flows_of:studio:4"}
-    assert set(redis.keys("lodestar:*_of:studio*")) == left
+    left = {"{lodestar}:events_of:studio", "{lodestar}:flows_of:studio:4"}
+    assert set(redis.keys("{lodestar}:*_of:studio*")) == left
     assert all(redis.ttl(key) > 0 for key in left)
 
 

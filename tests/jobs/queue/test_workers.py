@@ -1,12 +1,16 @@
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis import Redis
 
 from jobs.db.scripts import PREFIX
+from jobs.errors import UnknownWorkerError
+from jobs.queue.leases import Leases, Standing
+from jobs.queue.queue import JobQueue
 from jobs.queue.workers import HEARTBEAT_EVERY_S, HEARTBEAT_TTL_S, REMEMBERED_S, WorkerRegistry
 from jobs.status.workers import WorkerInfo
+from tests.jobs.samples import RESOLVED, claimed, pictures_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -101,3 +105,68 @@ def test_a_worker_is_remembered_for_an_hour_and_no_longer(registry: WorkerRegist
     redis.zadd(PREFIX + "known_workers", {"old": (time.time() - REMEMBERED_S - 1) * 1e6})
     registry.announce(worker("new"))
     assert redis.zrange(PREFIX + "known_workers", 0, -1) == ["new"]
+
+
+def test_a_drained_worker_claims_nothing_until_it_is_resumed(
+    registry: WorkerRegistry, queue: JobQueue, leases: Leases
+) -> None:
+    held, waits = (queue.submit(RESOLVED).job.id for _ in range(2))
+    registry.announce(worker("steady"))
+    lease = claimed(leases, held)
+    assert registry.drain("steady").draining
+    assert leases.claim_next() is None  # at once, although the worker has not heard of it
+    assert leases.renew(lease) is Standing.HELD
+    leases.succeed(lease, pictures_of(lease))
+    assert registry.announce(worker("steady").model_copy(update={"room": 4}))
+    (told,) = registry.alive()
+    assert (told.draining, told.room) == (True, 0)
+    assert not registry.resume("steady").draining
+    assert claimed(leases, waits).job_id == waits
+
+
+def test_a_drained_worker_is_no_better_place_for_jobs_of_its_model(
+    registry: WorkerRegistry, redis: Redis
+) -> None:
+    registry.announce(worker("steady").model_copy(update={"room": 4}))
+    assert redis.zrange(PREFIX + "holders:pocket", 0, -1) == ["steady"]
+    registry.drain("steady")
+    registry.announce(worker("steady").model_copy(update={"room": 4}))
+    assert redis.zrange(PREFIX + "holders:pocket", 0, -1) == []
+
+
+def test_a_drain_ends_with_the_process_and_not_with_a_silence(registry: WorkerRegistry, redis: Redis) -> None:
+    registry.announce(worker("steady"))
+    registry.drain("steady")
+    redis.delete(PREFIX + "worker:steady")  # as its expiry does
+    assert registry.announce(worker("steady"))
+    again = worker("steady").model_copy(update={"started_at": NOW + timedelta(hours=1)})
+    assert not registry.announce(again)
+    assert [info.draining for info in registry.alive()] == [False]
+    registry.drain("steady")
+    registry.leave("steady")
+    assert not redis.exists(PREFIX + "draining:steady")
+
+
+def test_only_a_worker_that_is_alive_can_be_drained(registry: WorkerRegistry) -> None:
+    for change in (registry.drain, registry.resume):
+        with pytest.raises(UnknownWorkerError, match="'nobody'"):
+            change("nobody")
+
+
+def test_a_worker_whose_process_has_ended_is_gone_at_once_with_its_log(redis: Redis) -> None:
+    registry = WorkerRegistry(redis, log=lambda: ("it said so",))
+    registry.announce(worker("a", "job"))
+    registry.bury("elsewhere", 42, "was killed by SIGKILL", ["another one"])
+    assert registry.alive()[0].log == ("it said so",)
+    registry.bury("host", 42, "was killed by SIGKILL", [])
+    assert registry.alive() == ()
+    (gone,) = registry.gone()
+    assert (gone.was_lost, gone.jobs, gone.ending, gone.log) == (
+        True,
+        ("job",),
+        "was killed by SIGKILL",
+        ("it said so",),
+    )
+    registry.bury("host", 42, "was killed by SIGKILL", ["it said more"])  # the worker is buried already
+    assert registry.gone()[0].log == ("it said so",)
+    assert not redis.exists(f"{PREFIX}holders:pocket") or not redis.zrange(f"{PREFIX}holders:pocket", 0, -1)

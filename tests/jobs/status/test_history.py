@@ -80,3 +80,16 @@ def test_each_tenant_sees_its_own_hour(redis: Redis, queue: JobQueue) -> None:
     assert json.loads(History(redis).seen_by(view).read().model_dump_json())["jobs"]["canceled"] == 1
     assert History(redis, View(tenant="other", is_whole=False)).read().jobs[JobStatus.CANCELED] == 0
     assert History(redis).read().jobs[JobStatus.CANCELED] == 1
+
+
+def test_what_each_caller_s_jobs_took_is_added_up(redis: Redis, queue: JobQueue) -> None:
+    leases = Leases(redis, worker="played")
+    for caller, ran_s in (("studio", 3), ("studio", 4), ("", 5)):
+        job_id = queue.submit(RESOLVED, caller=caller).job.id
+        lease = claimed(leases, job_id)
+        leases.succeed(lease, pictures_of(lease))
+        ended(redis, job_id, ago_s=30, waited_s=1, ran_s=ran_s)
+    queue.cancel(queue.submit(RESOLVED, caller="studio").job.id)  # never began
+    first, second = History(redis).read().callers
+    assert (first.caller, first.jobs, first.work_s) == (queue.list(limit=1).data[0].caller, 3, 7)
+    assert (second.caller, second.jobs, second.work_s) == ("anonymous", 1, 5)

@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from jobs.status.job import Image, Job, JobPage, JobStatus, Progress
+from jobs.status.job import Image, Job, JobStatus, Progress
+from jobs.status.lists import JobPage
 from tests.jobs.samples import RESOLVED
 
 
@@ -48,6 +49,7 @@ def test_a_new_job_says_what_is_known_and_null_for_the_rest() -> None:
         "attempts": 0,
         "starts": 0,
         "worker": None,
+        "caller": None,
         "progress": {"step": 0, "steps": 0, "eta_s": None, "fraction": 0.0},
         "images": [],
         "candidates": [],
