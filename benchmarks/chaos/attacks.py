@@ -6,10 +6,14 @@ import random
 import signal
 import sys
 import time
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import httpx
+from redis.exceptions import RedisError
 
+from benchmarks.chaos.machines import Role
 from benchmarks.chaos.service import Part, Service
 from benchmarks.chaos.verdict import last_of
 from benchmarks.chaos.watch import Watch
@@ -19,9 +23,48 @@ from jobs.status.job import JobStatus
 Sabotage = Literal["lease", "publish"]
 
 
-def submit(url: str, number: int, run: str, watch: Watch, stop_at: float) -> None:
+class Attack(Protocol):
+    """What strikes the service."""
+
+    @property
+    def kills(self) -> dict[str, int]:
+        """By the name of what was hit."""
+
+    def strike(self) -> None:
+        """Hit one part, if it is there just now."""
+
+    def tend(self) -> None:
+        """Do what is due since the last strike."""
+
+
+@dataclass
+class Killing:
+    """SIGKILL for parts of the service.
+
+    Attributes:
+        shares: how often each of them is hit.
+    """
+
+    running: Service
+    watch: Watch
+    chance: random.Random
+    shares: Mapping[Part, int]
+    kills: dict[str, int] = field(default_factory=dict)
+
+    def strike(self) -> None:
+        """Kill one part."""
+        part = self.chance.choices(list(self.shares), list(self.shares.values()))[0]
+        hit = kill(self.running, part, self.chance, self.watch)
+        self.kills[part] = self.kills.get(part, 0) + hit
+
+    def tend(self) -> None:
+        """Nothing is due."""
+
+
+def submit(url: str, number: int, run: str, watch: Watch, stop_at: float, most_steps: int = 20) -> None:
     """Send one job until it is acknowledged, under one idempotency key, as a careful client does."""
-    body: dict[str, object] = {"prompt": "a red apple", "steps": 4 + number % 17, "seed": number}
+    steps = most_steps - number % (most_steps - 3)
+    body: dict[str, object] = {"prompt": "a red apple", "steps": steps, "seed": number}
     if number % 4 == 0:
         body["guidance"] = {"cutouts": 4}
     while time.monotonic() < stop_at:
@@ -38,22 +81,38 @@ def submit(url: str, number: int, run: str, watch: Watch, stop_at: float) -> Non
 
 def kill(running: Service, part: Part, chance: random.Random, watch: Watch) -> bool:
     """SIGKILL one process of a part; False when there is none just now."""
+    if part in ("primary", "replica"):
+        return _kill_machine(running, part, chance)
     child = chance.choice(running.parts[part])
     pid = child.pid
     if pid is None or child.has_ended():
         return False
     try:
-        worker = running.worker_of(pid) if part == "worker" else None
-        if part == "worker" and worker is None:
-            return False  # still loading
+        if part == "worker":
+            return kill_worker(running, pid, watch)
         os.kill(pid, signal.SIGKILL)
-        at = time.monotonic()
-        if worker is not None:
-            watch.killed(worker, at)
     except Exception as error:  # Valkey is being restarted: a worker killed now could not be followed
         print(f"no kill: {type(error).__name__}", file=sys.stderr)
         return False
     return True
+
+
+def kill_worker(running: Service, pid: int, watch: Watch) -> bool:
+    """SIGKILL a worker, and note what it held; False when it is still loading."""
+    worker = running.worker_of(pid)
+    if worker is None:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    watch.killed(worker, time.monotonic())
+    return True
+
+
+def _kill_machine(running: Service, role: Role, chance: random.Random) -> bool:
+    assert running.machines is not None
+    try:
+        return running.machines.kill(role, chance)
+    except RedisError:
+        return False
 
 
 def sabotage(running: Service, watch: Watch, how: Sabotage) -> bool:

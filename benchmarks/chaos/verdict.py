@@ -8,6 +8,7 @@ from jobs.queue.attempts import MAX_ATTEMPTS
 from jobs.status.job import JobStatus
 
 RECOVERED_WITHIN_S = 20.0
+MOST_TWICE = 0.02  # of the steps, where workers are taken away with a notice
 TERMINAL = {status.value for status in JobStatus if status.is_terminal}
 
 
@@ -47,13 +48,36 @@ class Orphaned:
 
 @dataclass
 class Verdict:
-    """The result of the run."""
+    """The result of the run.
+
+    Attributes:
+        accepted: jobs.
+        succeeded: of them.
+        kills: by part.
+        recoveries_s: seconds until a job of a killed worker waited again.
+        violations: of the promises.
+        steps_done: sampling steps, if they were counted.
+        steps_needed: by the jobs, if each step is done once.
+    """
 
     accepted: int
     succeeded: int
     kills: dict[str, int]
     recoveries_s: list[float]
     violations: list[str]
+    steps_done: int = 0
+    steps_needed: int = 0
+
+    def count_steps(self, done: int, needed: int) -> None:
+        """Note the sampling steps, and whether too many were done twice."""
+        self.steps_done, self.steps_needed = done, needed
+        if self.twice >= MOST_TWICE:
+            self.violations.append(f"{100 * self.twice:.1f} % of the steps were done twice")
+
+    @property
+    def twice(self) -> float:
+        """Share of the needed steps that were done twice."""
+        return self.steps_done / self.steps_needed - 1 if self.steps_needed else 0.0
 
 
 def verdict_on(stories: dict[str, Story], orphaned: list[Orphaned], kills: dict[str, int]) -> Verdict:

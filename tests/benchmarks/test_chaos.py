@@ -54,3 +54,10 @@ def test_a_job_whose_worker_was_killed_each_time_may_fail() -> None:
 def test_a_late_recovery_is_seen(seconds: float | None) -> None:
     late = verdict(QUEUED, SECOND, DONE, orphaned=(Orphaned("job", "1-a", 0, seconds),))
     assert len(late.violations) == 1
+
+
+@pytest.mark.parametrize(("done", "faults"), [(1000, 0), (1019, 0), (1021, 1)])
+def test_steps_that_are_done_twice_are_seen(done: int, faults: int) -> None:
+    good = verdict(QUEUED, FIRST, QUEUED, SECOND, DONE)
+    good.count_steps(done, 1000)
+    assert len(good.violations) == faults
