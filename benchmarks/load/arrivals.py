@@ -1,7 +1,6 @@
 """Servers under requests that arrive at random: how many they answer, how fast, and how busy their models are."""
 
 import asyncio
-import importlib.metadata
 import os
 import random
 import signal
@@ -93,11 +92,6 @@ def version_in(python: str, package: str) -> str | None:
     code = f"import importlib.metadata as m; print(m.version({package!r}))"
     asked = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     return asked.stdout.strip() or None if asked.returncode == 0 else None
-
-
-def own_version(package: str) -> str:
-    """The version of a package here."""
-    return importlib.metadata.version(package)
 
 
 def mixed(count: int, *, quick: bool) -> list[dict[str, Any]]:

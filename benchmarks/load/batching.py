@@ -106,7 +106,7 @@ class Bench:
             outcomes.append(outcome)
             room.release()
 
-        engine = Engine(self.runner, self.models.catalog, note)
+        engine = Engine(self.runner, note)
         thread = threading.Thread(target=engine.serve)
         thread.start()
         works = [Work(str(number), request, inputs_of(request)) for number, request in enumerate(requests)]

@@ -44,6 +44,7 @@ def xl(base: Shapes, *, is_full: bool) -> Shapes:
         base,
         unet=base.unet | _UNET | ({} if is_full else _SMALL),
         vae=base.vae | {"scaling_factor": 0.13025, "sample_size": 1024, "force_upcast": True},
+        text=base.text | ({} if is_full else {"num_hidden_layers": 2}),
         second_text=_TEXT | ({} if is_full else {"num_hidden_layers": 2}),
         px=2 * base.px,
     )

@@ -25,9 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from app.stack.preflight import free_port
+from benchmarks.load.server import server
 from benchmarks.load.simulation import percentile
 from benchmarks.places import CATALOG, ROOT
-from benchmarks.queue import REQUEST, rate, server
+from benchmarks.queue import REQUEST, rate
 from jobs.callers.keys import KeyStore
 from jobs.callers.payer import Account, Payer
 from jobs.callers.quota import Quota

@@ -33,7 +33,7 @@ def _calls(bench: Bench) -> Sequence[Call]:
         {"prompt": "a red apple", "steps": 2, "seed": 0, "guidance": {"preset": "laion", "cutouts": CUTOUTS}}
     )
     planned = plan(request, Inputs(), bench.models.catalog)
-    sampler = next(planned.samplers(facts_of(bench.models, planned.refs)))
+    sampler, _ = next(planned.samplers(facts_of(bench.models, planned.refs), None))
     calls: list[Call] = []
     answer: object = None
     while True:
