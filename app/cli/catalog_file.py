@@ -1,16 +1,21 @@
 """Adds entries to the catalog's file, of files that a process with the worker's libraries has inspected."""
 
+import fcntl
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.errors import ConfigurationError
+from jobs.storage.files import write_whole
 
 if TYPE_CHECKING:
     from jobs.catalog.entry import Named
@@ -80,17 +85,64 @@ def append(models: Path, table: str, name: str, fields: dict[str, Any]) -> None:
     Raises:
         ConfigurationError: the catalog would be wrong with it.
     """
+    append_all(
+        models, [(table, name, {key: value for key, value in fields.items() if value not in LEFT_OUT})]
+    )
+
+
+def append_all(models: Path, entries: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+    """Write entries at the end of the catalog, all or none of them.
+
+    Args:
+        models: the catalog's file; written anew if there is none.
+        entries: table, id and fields of each; empty fields are left out.
+
+    Raises:
+        ConfigurationError: the catalog would be wrong with them, or cannot be written.
+    """
+    lines: list[str] = []
+    for table, name, fields in entries:
+        lines += ["", f"[{table}.{_key(name)}]"]
+        lines += [
+            f"{key} = {_toml(value)}" for key, value in fields.items() if value not in ("", [], {}, None)
+        ]
+    with rewritten(models) as (text, write):
+        write(f"{text.rstrip()}\n" + "\n".join(lines) + "\n" if text.strip() else "\n".join(lines[1:]) + "\n")
+
+
+@contextmanager
+def rewritten(models: Path) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """The text of the catalog, which nobody else changes meanwhile, and what replaces it: at once, and if it is right.
+
+    Raises:
+        ConfigurationError: the catalog cannot be read or written, or would be wrong.
+    """
     from jobs.catalog.catalog import load_catalog
 
-    lines = [f"[{table}.{json.dumps(name)}]"]
-    lines += [f"{key} = {_toml(value)}" for key, value in fields.items() if value not in LEFT_OUT]
-    text = models.read_text(encoding="utf-8")
-    models.write_text(f"{text.rstrip()}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    file = models.resolve()  # a link stays one
+
+    def write(text: str) -> None:
+        load_catalog(models, text)
+        mode = file.stat().st_mode if file.exists() else None
+        write_whole(file, text.encode())
+        if mode is not None:
+            file.chmod(stat.S_IMODE(mode))
+
     try:
-        load_catalog(models)
-    except ConfigurationError:
-        models.write_text(text, encoding="utf-8")
-        raise
+        with _alone_in(file.parent):
+            yield file.read_text(encoding="utf-8") if file.exists() else "", write
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the model catalog {models} cannot be changed: {error}") from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def others(refusals: dict[str, str]) -> str:
@@ -101,5 +153,10 @@ def others(refusals: dict[str, str]) -> str:
 def _toml(value: object) -> str:
     """A value as TOML writes it; its strings are those of JSON."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + "}"
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + " }"
     return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    """A name as a key, in quotes where TOML wants them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name)

@@ -10,17 +10,22 @@ from typing import ClassVar
 
 import huggingface_hub.constants
 import pytest
+import torch
 from diffusers import T2IAdapter
+from safetensors.torch import save_file
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import written
+from worker.models.adapters.loading import adapter_parameters, load_adapter
 from worker.models.controls.loading import control_parameters, load_control
 from worker.models.device import Device
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.digests import Digests
+from worker.models.loading.layout import ADAPTER_WEIGHTS
 from worker.settings import WorkerSettings
 
 REVISION = "0123456789" * 4
@@ -138,3 +143,30 @@ def test_of_a_controls_repository_its_folder_is_fetched(hub: type[Hub]) -> None:
     assert control_parameters(card) == sum(each.numel() for each in adapter.parameters())
     assert load_control(card, device, Digests()).id == "edges"
     assert sorted(hub.fetched) == ["config.json", "diffusion_pytorch_model.fp16.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("file", "fetched"), [(None, ADAPTER_WEIGHTS[0]), ("styles/ink.safetensors", "styles/ink.safetensors")]
+)
+def test_of_an_adapters_repository_its_file_is_fetched(
+    file: str | None, fetched: str, hub: type[Hub]
+) -> None:
+    (hub.folder / "styles").mkdir(parents=True)
+    factors = {"unet.conv.lora_A.weight": torch.ones(2, 4), "unet.conv.lora_B.weight": torch.ones(3, 2)}
+    for name in (ADAPTER_WEIGHTS[0], "styles/ink.safetensors"):
+        save_file(factors, hub.folder / name)
+    (hub.folder / "model.safetensors").write_bytes(b"gigabytes")
+    (hub.folder / "adapter_config.json").write_text('{"r": 2, "lora_alpha": 4}')
+    pinned = {fetched: digest((hub.folder / fetched).read_bytes())}
+    card = AdapterCard(id="ink", hub="example/m", revision=REVISION, file=file, sha256=pinned)
+    device = Device(WorkerSettings(device="cpu", dtype="fp32"))
+    assert adapter_parameters(card) == 14
+    adapter = load_adapter(card, device, Digests())
+    assert adapter.parts["unet"]["conv"].rank == 2
+    assert sorted(hub.fetched) == ([fetched] if file else ["adapter_config.json", fetched])
+    other = card.model_copy(update={"sha256": {fetched: "0" * 64}})
+    with pytest.raises(ModelUnavailableError, match=r"adapter ink: .* is not the file whose sha256"):
+        load_adapter(other, device, Digests())
+    missing = card.model_copy(update={"file": "none.safetensors", "sha256": {}})
+    with pytest.raises(ModelUnavailableError, match=r"ink: example/m: it holds no none\.safetensors"):
+        load_adapter(missing, device, Digests())
