@@ -1,8 +1,7 @@
-"""The effects of aesthetic gradients, best-of-n and search on the pocket models, by a CLIP that takes no part.
+"""The effects of aesthetic gradients, best-of-n and search on the pocket models, by judges that take no part.
 
-``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR] [--styles NAME ...] [--parts NAME ...]``. The
-evaluator is pocket-eval. A style's drawings come from the training data, which ``python -m training.glyphs`` renders:
-the embedding is made from drawings of some names, and the evaluator compares with drawings of other names.
+``python -m benchmarks.aesthetics [--quick] [--json FILE] [--lr LR] [--styles NAME ...] [--parts NAME ...]``. It needs
+the drawings, which ``python -m training.glyphs`` renders.
 """
 
 import argparse
@@ -10,14 +9,14 @@ import json
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.methods.style import drawings, embed, embedded_drawings, make, style_embedding, towards
+from benchmarks.methods.style import embed, make
+from benchmarks.methods.taste import personalization, prompts, show_personalization
 from benchmarks.places import CATALOG
 from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
@@ -31,21 +30,7 @@ from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
 EVALUATOR, SCORER = "pocket-eval", "pocket-s"
-BACKGROUNDS = ("light blue", "pink", "yellow", "green")
-STEPS = (0, 5, 10, 20)
 CANDIDATES, KEEP = 16, 3
-
-
-@dataclass(frozen=True)
-class StyleRow:
-    """Pictures of one style's aesthetic gradients at one number of steps."""
-
-    style: str
-    steps: int
-    style_similarity: float  # to drawings of the style, of names that the embedding was not made from
-    style_error: float  # standard error of the change from 0 steps
-    drawings_similarity: float  # of the drawings that the embedding was made from, to compare with
-    prompt_similarity: float
 
 
 @dataclass(frozen=True)
@@ -68,14 +53,6 @@ class SearchRow:
     rank_5: float
 
 
-def prompts(count: int) -> list[str]:
-    """Different prompts without a style: every name before any comes again on another background."""
-    return [
-        f"{name} on a {colour} background"
-        for colour, name in islice(product(BACKGROUNDS, glyphs.learned()), count)
-    ]
-
-
 def varied_prompts(count: int) -> list[str]:
     """Different prompts in the model's own grammar, as of many callers: styles and backgrounds in turn."""
     names, colours = glyphs.learned(), [colour for colour in COLOURS if colour != "white"]
@@ -85,39 +62,6 @@ def varied_prompts(count: int) -> list[str]:
         style = glyphs.STYLES[(number + 2 * again) % len(glyphs.STYLES)]
         words.append(f"{style} {names[place]} on a {colours[(place + 5 * again) % len(colours)]} background")
     return words
-
-
-def personalization(models: ModelRegistry, style: str, count: int, lr: float) -> list[StyleRow]:
-    """The evaluator's similarities at each number of steps, same prompts and seeds."""
-    card, evaluator = models.catalog.model(None), models.clip(EVALUATOR)
-    assert card.text_clip is not None
-    embedding = style_embedding(models, style, card.text_clip)
-    held_out = embed(evaluator, drawings(style, held_out=True))
-    real = float((embed(evaluator, embedded_drawings(style)) @ held_out.T).mean())
-    words = prompts(count)
-    targets = evaluator.embed_texts(words)
-    rows, unchanged = [], None
-    for steps in STEPS:
-        requests = [
-            resolve(GenerateRequest(prompt=prompt, seed=seed), models.catalog).model_copy(
-                update={"personalization": towards(embedding, steps, lr)}
-            )
-            for seed, prompt in enumerate(words)
-        ]
-        seen = embed(evaluator, [pictures[0].pixels for pictures in make(models, requests, embedding)])
-        near = (seen @ held_out.T).mean(dim=1)
-        unchanged = near if unchanged is None else unchanged
-        rows.append(
-            StyleRow(
-                style,
-                steps,
-                float(near.mean()),
-                float((near - unchanged).std() / len(near) ** 0.5),
-                real,
-                float((seen * targets).sum(dim=1).mean()),
-            )
-        )
-    return rows
 
 
 def best_of_n(models: ModelRegistry, count: int) -> list[ChoiceRow]:
@@ -176,11 +120,9 @@ def main() -> None:
     options = parser.parse_args()
     models = ModelRegistry(load_catalog(CATALOG), Device(WorkerSettings()))
     lr = models.catalog.model(None).personalization_lr if options.lr is None else options.lr
-    count, groups, pictures = (4, 2, 12) if options.quick else (64, 32, 500)
+    count, groups, pictures = (4, 2, 12) if options.quick else (48, 32, 500)
     measures: dict[str, Callable[[], list[Any]]] = {
-        "personalization": lambda: [
-            row for style in options.styles for row in personalization(models, style, count, lr)
-        ],
+        "personalization": lambda: personalization(models, options.styles, count, lr),
         "best_of_n": lambda: best_of_n(models, groups),
         "searching": lambda: [
             searching(models, pictures, clip) for clip in (None, models.catalog.aesthetic_scorer.id)
@@ -192,22 +134,6 @@ def main() -> None:
     if options.json:
         written = {part: [asdict(row) for row in rows] for part, rows in figures.items()}
         options.json.write_text(json.dumps(written, indent=2) + "\n")
-
-
-def show_personalization(rows: list[StyleRow]) -> None:
-    """Print the pictures' similarity to each style."""
-    table = Table(
-        "style",
-        "steps",
-        "similarity to the style",
-        "± of the change",
-        "of drawings",
-        "similarity to the prompt",
-    )
-    for row in rows:
-        figures = (row.style_similarity, row.style_error, row.drawings_similarity, row.prompt_similarity)
-        table.add_row(row.style, str(row.steps), *(f"{figure:.4f}" for figure in figures))
-    Console().print(table)
 
 
 def show_best_of_n(rows: list[ChoiceRow]) -> None:

@@ -1,16 +1,18 @@
-"""Each preset's gain and cost: the evaluator's similarity, distances of the pictures to real ones, and time.
+"""Each preset's gain and cost: the judges' figures, distances of the pictures to real ones, and time.
 
 ``python -m benchmarks.guidance_quality [--quick] [--json FILE] [--prompts N] [--presets NAME ...]``. All presets
-generate the same prompts from the same seeds, at their published numbers. The evaluator, pocket-eval, was trained
-separately from the guidance CLIP and never guides. All distances are in its feature space, so they compare only with
-each other. The real pictures are the drawings of the training data (see ``models/pocket/README.md`` to fetch them).
+generate the same prompts from the same seeds, at their published numbers. Judges that agree for different reasons look
+at each picture (``training/judges/panel.py``). A gain counts where one that shares nothing with the guides sees it.
+FID, KID, precision and recall are in the feature space of pocket-eval. It never guides, but it was trained as the
+guides were; they compare only with each other. The real pictures are the drawings of the training data (see
+``models/pocket/README.md`` to fetch them).
 """
 
 import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,23 +23,24 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
-from benchmarks.places import CATALOG, MODELS
-from jobs.catalog.catalog import ClipCard, load_catalog
+from benchmarks.places import CATALOG
+from jobs.catalog.catalog import load_catalog
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PRESETS, PresetName
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from training import glyphs
 from training.captions import compose
-from training.evaluate import embed, prompts
+from training.evaluate import prompts
+from training.judges.asked import Asked
+from training.judges.clips import embed, load_named
+from training.judges.panel import EVALUATOR, FIGURES, Opinion, Panel, changes, counts, means
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall
 from training.settings import work_folder
 from worker.engine.offline import generate_all
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
-from worker.models.clip import ClipModel
 from worker.models.device import Device
-from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.sampling.inputs import SamplerInputs
 from worker.settings import WorkerSettings
@@ -50,10 +53,10 @@ class Row:
     """One preset over all prompts."""
 
     preset: str
-    similarity: float  # of picture and prompt, by the evaluator
-    gain: float  # over unguided, mean over prompts
-    standard_error: float
-    wins: float  # share of prompts that gain
+    means: dict[str, float]  # of the judges' figures
+    changes: dict[str, tuple[float, float]]  # from unguided, mean over prompts and standard error
+    counts: list[str]  # judges unlike the guides that see a gain beyond doubt
+    wins: float  # share of prompts whose similarity gains
     fid: float
     kid: float
     precision: float
@@ -83,37 +86,33 @@ def seconds_alone(requests: list[ResolvedRequest], runner: Runner, guidance_clip
 
 def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
     """Unguided first, then each preset."""
-    device = Device(WorkerSettings())
-    models = ModelRegistry(load_catalog(CATALOG), device)
-    evaluator: ClipModel = load_clip(ClipCard(id="pocket-eval", path=MODELS / "pocket-eval"), device)
-    names = glyphs.learned()
-    texts = [f"{style} {name}" for name, style in prompts(count, names)]
-    targets = torch.cat([evaluator.embed_text(text) for text in texts])
+    models = ModelRegistry(load_catalog(CATALOG), Device(WorkerSettings()))
+    panel, evaluator, names = Panel(), load_named(EVALUATOR), glyphs.learned()
+    asked = [Asked(name, style) for name, style in prompts(count, names)]
     real = embed(evaluator, real_pictures(names))
     runner, guidance_clip = Runner(models), models.catalog.model(None).clip
-    plain: Tensor | None = None
+    plain: Opinion | None = None
     plain_seconds = 0.0
     for preset in (None, *presets):
         guidance = Guidance(preset=preset) if preset else None
         requests = [
-            resolve(GenerateRequest(prompt=text, seed=seed, guidance=guidance), models.catalog)
-            for seed, text in enumerate(texts)
+            resolve(GenerateRequest(prompt=one.prompt, seed=seed, guidance=guidance), models.catalog)
+            for seed, one in enumerate(asked)
         ]
         label = preset or "unguided"
         seconds = seconds_alone(requests[:TIMED], runner, guidance_clip)
         drawn = track(generate_all(requests, runner), label, count, console=Console(stderr=True))
-        features = embed(evaluator, torch.stack([picture.pixels for (picture,) in drawn]))
-        similarities = (features * targets).sum(dim=1)
+        pictures = torch.stack([picture.pixels for (picture,) in drawn])
+        opinion, features = panel.see(pictures, asked), embed(evaluator, pictures)
         if plain is None:
-            plain, plain_seconds = similarities, seconds
-        gains = (similarities - plain).tolist()
+            plain, plain_seconds = opinion, seconds
         precision, recall = precision_and_recall(real, features)
         yield Row(
             label,
-            float(similarities.mean()),
-            statistics.mean(gains),
-            statistics.stdev(gains) / count**0.5,
-            sum(gain > 0 for gain in gains) / count,
+            means(opinion),
+            changes(plain, opinion),
+            counts(plain, opinion),
+            float((opinion.similarity > plain.similarity).double().mean()),
             frechet_distance(real, features),
             kernel_distance(real, features),
             precision,
@@ -123,16 +122,25 @@ def measure(presets: list[PresetName], count: int) -> Iterator[Row]:
         )
 
 
-def table_of(rows: list[Row]) -> Table:
+def bounds(count: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """What the judges say of real drawings of the same things, and of colours that CLIP made with no model."""
+    panel, asked = Panel(), [Asked(name, style) for name, style in prompts(count, glyphs.learned())]
+    real, drawn = panel.ceiling(asked)
+    yield f"real drawings ({len(drawn)})", means(panel.see(real, drawn))
+    yield "8 x 8 px by CLIP alone", means(panel.see(panel.floor(asked), asked))
+
+
+def table_of(rows: list[Row], ends: Sequence[tuple[str, dict[str, float]]]) -> Table:
     """All rows, as they are printed."""
-    table = Table(
-        "preset", "similarity", "gain", "wins", "FID", "KID", "precision", "recall", "s a picture", "cost"
-    )
+    others = ("wins", "FID", "KID", "precision", "recall", "s a picture", "cost", "counts")
+    table = Table("preset", *(heading for _, heading, _ in FIGURES), *others)
     for row in rows:
         table.add_row(
             row.preset,
-            f"{row.similarity:.4f}",
-            f"{row.gain:+.4f} ± {row.standard_error:.4f}",
+            *(
+                f"{row.means[field]:.3f} ({row.changes[field][0]:+.3f} ± {row.changes[field][1]:.3f})"
+                for field, *_ in FIGURES
+            ),
             f"{row.wins:.0%}",
             f"{row.fid:.4f}",
             f"{row.kid:.5f}",
@@ -140,7 +148,10 @@ def table_of(rows: list[Row]) -> Table:
             f"{row.recall:.3f}",
             f"{row.seconds:.2f}",
             f"{row.cost:.2f}",
+            ", ".join(row.counts),
         )
+    for label, figures in ends:
+        table.add_row(label, *(f"{figures[field]:.3f}" for field, *_ in FIGURES))
     return table
 
 
@@ -154,12 +165,15 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", choices=guiding, default=guiding, help="which presets")
     options = parser.parse_args()
     presets: list[PresetName] = ["laion", "fast"] if options.quick else options.presets
+    count = 8 if options.quick else options.prompts
     rows: list[Row] = []
-    for row in measure(presets, 8 if options.quick else options.prompts):
+    for row in measure(presets, count):
         rows.append(row)
         if options.json:  # after each, since all may take hours
             options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-    Console(width=max(Console().width, 120)).print(table_of(rows))  # wide enough in a file too
+    Console(width=max(Console().width, 240)).print(
+        table_of(rows, list(bounds(count)))
+    )  # wide enough in a file
 
 
 if __name__ == "__main__":

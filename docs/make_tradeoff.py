@@ -22,8 +22,9 @@ def draw(rows: list[dict[str, Any]], costs: dict[str, float], file: Path) -> Non
     pyplot.rcParams |= {"font.family": "sans-serif", "svg.fonttype": "none", "svg.hashsalt": "tradeoff"}
     figure, axes = pyplot.subplots(figsize=(7.5, 4.2), layout="constrained")
     for row in rows:
-        at = costs[row["preset"]], row["gain"]
-        axes.errorbar(*at, row["standard_error"], fmt="o", color=MARK, ecolor=DIM, capsize=2)
+        gain, error = row["changes"]["similarity"]
+        at = costs[row["preset"]], gain
+        axes.errorbar(*at, error, fmt="o", color=MARK, ecolor=DIM, capsize=2)
         side, align = (-1, "top") if row["preset"] in BELOW else (1, "bottom")
         axes.annotate(
             row["preset"], at, (6, 6 * side), textcoords="offset points", va=align, color=INK, size=9

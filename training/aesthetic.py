@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jobs.catalog.catalog import ClipCard
+from jobs.catalog.models import ClipCard
 from training import glyphs
 from training.captions import compose, random_colour
 from training.settings import models_folder, work_folder

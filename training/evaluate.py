@@ -1,24 +1,23 @@
 """Measure the pocket family and write the table of its model card.
 
 ``python -m training.evaluate [--prompts 512] [--preset laion]`` prints the table and puts it between the two marks of
-``models/pocket/README.md``. The evaluator, pocket-eval, was trained separately from the guidance CLIP and
-never guides.
+``models/pocket/README.md``. Judges that agree for different reasons look at the pictures
+(``training/judges/panel.py``).
 """
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean
 from typing import get_args
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
-from jobs.catalog.catalog import ClipCard, load_catalog
+from jobs.catalog.catalog import load_catalog
+from jobs.catalog.models import ClipCard
 from jobs.requests.guidance import Guidance
 from jobs.requests.presets import PresetName
 from jobs.requests.request import GenerateRequest
@@ -26,6 +25,9 @@ from jobs.resolve.request import resolve
 from training import glyphs
 from training.captions import COLOURS, caption, compose
 from training.cards import write_figures
+from training.judges.asked import Asked
+from training.judges.clips import POOL, embed
+from training.judges.panel import FIGURES, Opinion, Panel, change, means
 from training.metrics import frechet_distance, kernel_distance, precision_and_recall, retrieval
 from training.settings import models_folder, work_folder
 from worker.engine.offline import generate_all
@@ -36,7 +38,7 @@ from worker.models.loading.clip import load_clip
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
-POOL = 256
+FLOOR = 64  # pictures of the floor
 CLIPS = ("pocket-s", "pocket-m", "pocket-eval")
 
 
@@ -64,13 +66,6 @@ def vae_psnr(pictures: Tensor) -> float:
     return float((-10 * error.log10()).mean())
 
 
-@torch.no_grad()
-def embed(clip: ClipModel, pictures: Tensor) -> Tensor:
-    """Unit vectors [N, E] of pictures [N, 3, 64, 64] in [0, 1]."""
-    small = F.interpolate(pictures, (clip.px, clip.px), mode="bicubic", antialias=True).clamp(0, 1)
-    return torch.cat([clip.embed(part) for part in small.split(64)])
-
-
 def clip_rows(pictures: Tensor, captions: list[str], clips: dict[str, ClipModel]) -> Iterator[str]:
     """Retrieval of held-out pictures by caption and back, for each CLIP."""
     answers = torch.arange(len(captions))
@@ -93,45 +88,41 @@ def prompts(count: int, names: list[str]) -> list[tuple[str, str]]:
 
 
 def generated_rows(count: int, preset: PresetName, evaluator: ClipModel, names: list[str]) -> Iterator[str]:
-    """The evaluator's scores of pictures without and with guidance, at the same seeds."""
+    """The judges' figures of pictures without and with guidance, at the same seeds, of real drawings and of mush."""
     models = ModelRegistry(load_catalog(models_folder().parent / "models.toml"), Device(WorkerSettings()))
-    runner, pairs = Runner(models), prompts(count, names)
+    runner, panel = Runner(models), Panel()
+    asked = [Asked(name, style) for name, style in prompts(count, names)]
     rgba, rows = glyphs.load(work_folder())
     wanted = set(names)
     real = [compose(rgba[i], "white") for i, glyph in enumerate(rows) if glyph.name in wanted]
     real_features = embed(evaluator, torch.from_numpy(np.stack(real)) / 2 + 0.5)
-    # A picture's own name and 255 others, learned ones first: the nearer the others, the harder to tell apart.
-    known = names + [name for name in glyphs.vocabulary() if name not in wanted]
-    texts = {
-        style: torch.cat([evaluator.embed_text(f"{style} {name}") for name in known])
-        for style in glyphs.STYLES
-    }
-    pools = {
-        name: torch.tensor([at, *(other for other in range(len(known)) if other != at)][:POOL])
-        for at, name in enumerate(names)
-    }
+    plain: Opinion | None = None
     for label, guidance in (("unguided", None), ("guided", Guidance(preset=preset))):
         requests = [
-            resolve(GenerateRequest(prompt=f"{style} {name}", seed=seed, guidance=guidance), models.catalog)
-            for seed, (name, style) in enumerate(pairs)
+            resolve(GenerateRequest(prompt=one.prompt, seed=seed, guidance=guidance), models.catalog)
+            for seed, one in enumerate(asked)
         ]
         drawn = tqdm(generate_all(requests, runner), desc=label, total=count)
-        features = embed(evaluator, torch.stack([picture.pixels for (picture,) in drawn]))
-        targets = torch.stack([texts[style][names.index(name)] for name, style in pairs])
-        candidates = [texts[style][pools[name]] for name, style in pairs]
-        top_1, top_5 = (
-            fmean(
-                retrieval(feature[None], known_texts, torch.tensor([0]), top)
-                for feature, known_texts in zip(features, candidates, strict=True)
-            )
-            for top in (1, 5)
-        )
+        pictures = torch.stack([picture.pixels for (picture,) in drawn])
+        opinion, features = panel.see(pictures, asked), embed(evaluator, pictures)
         precision, recall = precision_and_recall(real_features, features)
         yield (
-            f"| {label} | {(features * targets).sum(1).mean():.4f} | {top_1:.1%} | {top_5:.1%} "
-            f"| {frechet_distance(real_features, features):.4f} | {kernel_distance(real_features, features):.5f} "
-            f"| {precision:.3f} | {recall:.3f} |"
+            f"{figures_row(label, opinion)} {frechet_distance(real_features, features):.4f} "
+            f"| {kernel_distance(real_features, features):.5f} | {precision:.3f} | {recall:.3f} |"
         )
+        if plain is not None:
+            told = (change(plain, opinion, field).text for field, *_ in FIGURES)
+            yield f"| change | {' | '.join(told)} | | | | |"
+        plain = plain or opinion
+    drawings, of = panel.ceiling(asked)
+    yield f"{figures_row(f'real drawings ({len(of)})', panel.see(drawings, of))} | | | |"
+    few = asked[:FLOOR]
+    yield f"{figures_row('8 x 8 px by CLIP alone', panel.see(panel.floor(few), few))} | | | |"
+
+
+def figures_row(label: str, opinion: Opinion) -> str:
+    """The beginning of a line of a table."""
+    return f"| {label} | {' | '.join(f'{each:.3f}' for each in means(opinion).values())} |"
 
 
 def main() -> None:
@@ -155,11 +146,12 @@ def main() -> None:
         *clip_rows(pictures, captions, clips),
         "",
         f"{options.prompts} generated pictures of {len(names)} names at the same seeds, guided by the preset "
-        f"`{options.preset}`, as pocket-eval sees them (all distances are in its feature space, so they compare only "
-        f"with each other; retrieval among {POOL} names of the same style):",
+        f"`{options.preset}`, as the [judges](../pocket-judge/README.md) see them: retrieval among {POOL} names of "
+        "the same style, distance to the real drawing in 1/255. FID, KID, precision and recall are in pocket-eval's "
+        "feature space, so they compare only with each other:",
         "",
-        "| | similarity | top 1 | top 5 | FID | KID | precision | recall |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| | {' | '.join(heading for _, heading, _ in FIGURES)} | FID | KID | precision | recall |",
+        "|---" * (len(FIGURES) + 5) + "|",
         *generated_rows(options.prompts, options.preset, clips["pocket-eval"], names),
     ]
     table = "\n".join(lines)

@@ -11,7 +11,8 @@ from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNe
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.places import CATALOG, MODELS
-from jobs.catalog.catalog import Catalog, ClipCard, ModelCard, load_catalog
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.catalog.models import ClipCard, ModelCard
 from worker.models.clip import ClipModel
 from worker.models.controls.held import NOTHING, Held
 from worker.models.device import Device

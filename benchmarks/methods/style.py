@@ -25,6 +25,8 @@ from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs
 from worker.pictures.picture import Picture
 
+EMBEDDED = 512  # drawings that an embedding averages, at most
+
 
 def drawings(style: str, *, held_out: bool) -> Tensor:
     """Drawings [N, 3, 64, 64] in [0, 1] of one style: every fifth name is held out, the rest are not.
@@ -41,13 +43,23 @@ def drawings(style: str, *, held_out: bool) -> Tensor:
 
 def embedded_drawings(style: str) -> Tensor:
     """The drawings [N, 3, 64, 64] that a style's embedding averages."""
-    return drawings(style, held_out=False)[:512]
+    return drawings(style, held_out=False)[:EMBEDDED]
 
 
-def style_embedding(models: ModelRegistry, style: str, clip: str) -> AestheticEmbedding:
-    """The mean image embedding of a style's drawings."""
-    rows = [models.clip(clip).project_pictures(part) for part in embedded_drawings(style).split(64)]
-    return AestheticEmbedding(mean_embedding(torch.cat(rows), normalize=True), clip, {})
+def style_embedding(
+    models: ModelRegistry, style: str, clip: str, *, minus_others: bool = False
+) -> AestheticEmbedding:
+    """The mean image embedding of a style's drawings, less that of the other styles' if asked."""
+    vector = _mean(models, [style], clip)
+    if minus_others:
+        vector = vector - _mean(models, [other for other in glyphs.STYLES if other != style], clip)
+    return AestheticEmbedding(vector, clip, {})
+
+
+def _mean(models: ModelRegistry, styles: Sequence[str], clip: str) -> Tensor:
+    pictures = torch.cat([embedded_drawings(style)[: EMBEDDED // len(styles)] for style in styles])
+    rows = [models.clip(clip).project_pictures(part) for part in pictures.split(64)]
+    return mean_embedding(torch.cat(rows), normalize=True)
 
 
 def towards(embedding: AestheticEmbedding, steps: int, lr: float) -> ResolvedPersonalization:
@@ -70,7 +82,7 @@ def make(
 ) -> list[tuple[Picture, ...]]:
     """Generate the pictures of all requests, batched as in a worker."""
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
-    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
+    engine = Engine(Runner(models), lambda work, outcome: outcomes.put((work, outcome)))
     for number, request in enumerate(requests):
         engine.admit(
             Work(str(number), request, Inputs(embeddings={embedding.digest: embedding} if embedding else {}))
