@@ -23,6 +23,12 @@ from worker.sampling.inputs import SamplerInputs
 WARM = "warm"
 
 
+@pytest.fixture
+def models(trained: ModelRegistry) -> ModelRegistry:
+    """The shipped ones: a text encoder is trained on."""
+    return trained
+
+
 def personalized(request: ResolvedRequest) -> ResolvedRequest:
     personalization = ResolvedPersonalization(
         embedding=WARM,

@@ -4,9 +4,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, PrivateAttr
 
-from app.api.dialects.customary import CUSTOMARY_OF_INIT
+from app.api.dialects.customary import names_strength
 from app.api.dialects.openai.request import ImageGeneration
-from jobs.requests.pictures import MaskPicture, Picture
+from jobs.catalog.models import ModelCard
+from jobs.requests.conditions.image_prompts import ImagePrompt
+from jobs.requests.pictures import MaskPicture, Picture, Thumbnail
 from jobs.requests.request import GenerateRequest
 from jobs.requests.start.mask import Mask
 
@@ -27,6 +29,7 @@ class ImageEdit(ImageGeneration):
     input_fidelity: Literal["low", "high"] | None = None
     markup: Any = None
     _has_own_mask: bool = PrivateAttr(False)  # its own transparency
+    _has_own_strength: bool = PrivateAttr(True)  # named by the caller
 
     @property
     def default_strength(self) -> float:
@@ -45,10 +48,16 @@ class ImageEdit(ImageGeneration):
                 else {name: getattr(self.mask, name) for name in self.mask.model_fields_set}
             )
             body = body.model_copy(update={"mask": Mask(**{**fields, "image": MaskPicture(mask)})})
-        if not self._names_strength:
+        named = names_strength(self)
+        if not named:
             body = body.model_copy(update={"strength": body.default_strength})
         body._has_own_mask = mask is not None and self.mask is None
+        body._has_own_strength = named
         return body
+
+    @property
+    def starts_from_picture(self) -> bool:
+        return self._has_own_strength
 
     def notes(self, wanted: GenerateRequest) -> tuple[str, ...]:
         """A sentence on everything that has no effect, or another one than with OpenAI."""
@@ -57,6 +66,8 @@ class ImageEdit(ImageGeneration):
             notes += ("markup has no effect on this server",)
         if self._has_own_mask:
             notes += ("there is no mask, so what is transparent in the picture is painted anew",)
+        if wanted.edit is not None and wanted.init is None:
+            return (*notes, *self._on_an_edit())
         if self.mask is None:
             return (*notes, self._on_the_whole())
         if self.input_fidelity is not None:
@@ -66,10 +77,13 @@ class ImageEdit(ImageGeneration):
     def _on_the_whole(self) -> str:
         return "without a mask the whole picture is drawn anew from it; a lower strength keeps more of it"
 
-    @property
-    def _names_strength(self) -> bool:
-        own = self.init is not None and "strength" in self.init.model_fields_set
-        return own or any(getattr(self, name) is not None for name in CUSTOMARY_OF_INIT["strength"])
+    def _on_an_edit(self) -> tuple[str, ...]:
+        fidelity = self.input_fidelity is not None
+        return (
+            ("input_fidelity has no effect on a model that edits; edit.image_cfg_scale has",)
+            if fidelity
+            else ()
+        )
 
 
 class ImageVariation(ImageEdit):
@@ -82,7 +96,19 @@ class ImageVariation(ImageEdit):
         """Lower than that of an edit: nothing but the picture says what is drawn."""
         return _OF_A_VARIATION
 
+    def read_by(self, card: ModelCard) -> Self | None:
+        """The same with the picture as one that the model reads; None for a model that reads none, and for a start."""
+        is_start = names_strength(self) or self.init is not None or self.mask is not None
+        if not card.family.is_told_pictures or self.image_prompts or is_start:
+            return None
+        prompt = ImagePrompt(image=Thumbnail(self.image))
+        return self.model_copy(update={"image": None, "image_prompts": (prompt,)})
+
     def _on_the_whole(self) -> str:
+        if not self.image:
+            return (
+                "the model reads the picture and draws another like it; with a strength it would draw over it"
+            )
         return "a variation is drawn anew from the whole picture; a lower strength keeps more of it"
 
 
