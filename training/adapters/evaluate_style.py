@@ -1,8 +1,8 @@
 """Measure style adapters on names whose drawings they have not seen, and write the tables of their cards.
 
 ``python -m training.adapters.evaluate_style [ink ...]`` draws with the adapters of the catalog. The judge is
-pocket-eval; a style is picked by the nearest of eight centroids, each the mean of the true drawings of names that are
-not held out.
+pocket-eval. A style is told by the nearest of the true drawings of the same thing in all styles, and picked by the
+nearest of eight centroids, each the mean of the true drawings of names that are not held out.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from jobs.catalog.catalog import load_catalog
 from training import glyphs
-from training.adapters.figures import between, centroids, margin, picked, saturation
+from training.adapters.figures import between, centroids, margin, picked, saturation, told
 from training.adapters.judge import Artist, Judge
 from training.adapters.styles import STYLES, drawings, is_held_out
 from training.captions import compose
@@ -30,8 +30,8 @@ PICTURES = 24  # at least, for each row of a table
 WEIGHTS = (0.25, 0.5, 0.75)
 MIXED = ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (0.0, 1.0))
 HEADING = [
-    "| | style picked | style margin | name, top 1 | top 5 | drawing, top 1 | top 5 | saturation |",
-    "|---|---|---|---|---|---|---|---|",
+    "| | style told | style picked | style margin | name, top 1 | top 5 | drawing, top 1 | top 5 | saturation |",
+    "|---|---|---|---|---|---|---|---|---|",
 ]
 MIXED_HEADING = [
     "Without trigger words, from the first style's centroid (0) to the second's (1):",
@@ -78,15 +78,22 @@ class Styles:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        seen = [(style, picture) for style, its in real(wanted=False).items() for picture in its.values()]
+        known, held_out = real(wanted=False), real(wanted=True)
+        seen = [(style, picture) for style, its in known.items() for picture in its.values()]
         features = judge.see(torch.stack([picture for _, picture in seen]))
         self.centres = centroids(features, [style for style, _ in seen], ORDER)
-        self._drawings = {style: self._true(style) for style in STYLES}
+        # Of each style, the embeddings [D] of its drawings by their names, held out or not.
+        self._drawings = {style: self._seen(known[style] | held_out[style]) for style in ORDER}
 
-    def _true(self, style: str) -> tuple[list[str], Tensor]:
-        """The names that a style has drawings of, held out or not, and the drawings' embeddings."""
-        both = real(wanted=False)[style] | real(wanted=True)[style]
-        return list(both), self._judge.see(torch.stack(list(both.values())))
+    def _seen(self, pictures: dict[str, Tensor]) -> dict[str, Tensor]:
+        return dict(zip(pictures, self._judge.see(torch.stack(list(pictures.values()))), strict=True))
+
+    def _told(self, features: Tensor, names: Sequence[str], style: str) -> float:
+        of_names = [
+            {other: its[name] for other, its in self._drawings.items() if name in its} for name in names
+        ]
+        drawings = [torch.stack(list(its.values())) for its in of_names]
+        return told(features, drawings, [list(its).index(style) for its in of_names])
 
     def see(self, pictures: Tensor) -> Tensor:
         """Unit vectors [N, D] of pictures [N, 3, 64, 64] in [0, 1]."""
@@ -95,22 +102,23 @@ class Styles:
     def row(self, label: str, pictures: Tensor, names: Sequence[str], style: str) -> str:
         """A line of the table."""
         features, own = self._judge.see(pictures), ORDER.index(style)
-        known, drawings = self._drawings[style]
+        known, drawings = list(self._drawings[style]), torch.stack(list(self._drawings[style].values()))
         answers = torch.tensor([known.index(name) for name in names])
         figures = [
+            self._told(features, names, style),
             picked(features, self.centres, own),
             *self._judge.names(features, names),
             *(retrieval(features, drawings, answers, top) for top in (1, 5)),
         ]
         shares = [f"{figure:.1%}" for figure in figures]
-        shares.insert(1, f"{margin(features, self.centres, own):.3f}")
+        shares.insert(2, f"{margin(features, self.centres, own):.3f}")
         line = f"| {label} | {' | '.join(shares)} | {saturation(pictures):.3f} |"
         print(line, flush=True)
         return line
 
 
-def measure(style: str, judge: Styles, artist: Artist) -> list[str]:
-    """The table of a style."""
+def measure(style: str, weights: Sequence[float], judge: Styles, artist: Artist) -> list[str]:
+    """The table of a style, at these weights and at 0 and 1."""
     print(f"\n{style}")
     truth = real(wanted=True)[style]
     names = list(truth)
@@ -125,7 +133,7 @@ def measure(style: str, judge: Styles, artist: Artist) -> list[str]:
         judge.row("true drawings", shown, names, style),
         judge.row("true drawings through the autoencoder", decoded(shown), names, style),
         judge.row("pocket, no style named", artist.draw(asked), asked, style),
-        *(judge.row(f"weight {weight:g}", at(weight), asked, style) for weight in (0.0, *WEIGHTS, 1.0)),
+        *(judge.row(f"weight {weight:g}", at(weight), asked, style) for weight in (0.0, *weights, 1.0)),
         judge.row("weight 1, without the trigger word", without, asked, style),
     ]
     return [
@@ -164,17 +172,19 @@ def main() -> None:
     parser.add_argument(
         "--mixtures", action="store_true", help="measure neighbours of the list at once, and no more"
     )
+    parser.add_argument("--weights", type=float, nargs="*", default=WEIGHTS, help="between 0 and 1")
+    parser.add_argument("--steps", type=int, default=25, help="of each picture")
     options = parser.parse_args()
     if options.mixtures and len(options.styles) < 2:
         parser.error("--mixtures needs two styles of the catalog")
-    judge, artist = Styles(Judge()), Artist()
+    judge, artist = Styles(Judge()), Artist(steps=options.steps)
     folder = models_folder() / "adapters"
     if options.mixtures:
         lines = [line for pair in pairwise(options.styles) for line in mixture(*pair, judge, artist)]
         write_figures(folder / "README.md", "\n".join([*MIXED_HEADING, *lines]))
         return
     for style in options.styles:
-        write_figures(folder / style / "README.md", "\n".join(measure(style, judge, artist)))
+        write_figures(folder / style / "README.md", "\n".join(measure(style, options.weights, judge, artist)))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ pocket-eval, which has not seen the thing either; it compares pictures with true
 
 import argparse
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +62,7 @@ def asked(called: str) -> list[str]:
     return [f"{style} {called}" for style in STYLES for _ in range(SEEDS)]
 
 
-def others(judge: Judge, artist: Artist, label: str, **fields: object) -> str:
+def others(judge: Judge, artist: Artist, label: str, **fields: Any) -> str:
     """How often the judge names known things in pictures of them."""
     pairs = prompts(OTHERS, glyphs.learned())
     features = judge.see(artist.draw([f"{style} {name}" for name, style in pairs], **fields))
@@ -77,7 +78,7 @@ def main() -> None:
     judge, artist = Judge(), Artist()
     thing, folder = Thing(judge), models_folder() / "adapters"
     styles = [style for style in STYLES for _ in range(SEEDS)]
-    adapted = {"adapters": [{"name": NAME, "weight": 1.0}]}
+    adapted: dict[str, Any] = {"adapters": [{"name": NAME, "weight": 1.0}]}
     truth = [thing.row("the true drawings", *true_drawings())]
     plain = [thing.row(f"pocket, told {words}", artist.draw(asked(words)), styles) for words in (NAME, START)]
     learned = thing.row(f"the adapter, told {CALLED}", artist.draw(asked(CALLED), **adapted), styles)

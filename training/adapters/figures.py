@@ -27,6 +27,18 @@ def picked(features: Tensor, centres: Tensor, answer: int) -> float:
     return float(((features @ centres.T).argmax(dim=1) == answer).float().mean())
 
 
+def told(features: Tensor, drawings: Sequence[Tensor], answers: Sequence[int]) -> float:
+    """Share of unit vectors [N, D] that are nearest to the right one of the drawings of their thing in several styles.
+
+    Args:
+        features: of pictures.
+        drawings: for each picture, unit vectors [K, D] of the true drawings of its thing.
+        answers: for each picture, which of them is right.
+    """
+    nearest = [int((its @ feature).argmax()) for feature, its in zip(features, drawings, strict=True)]
+    return sum(near == right for near, right in zip(nearest, answers, strict=True)) / len(nearest)
+
+
 def margin(features: Tensor, centres: Tensor, answer: int) -> float:
     """By how much unit vectors [N, D] are more similar to one centroid of [K, D] than to the others, in the mean."""
     similar = (features @ centres.T).mean(dim=0)

@@ -7,11 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jobs.catalog.catalog import ClipCard, load_catalog
+from jobs.catalog.catalog import load_catalog
+from jobs.catalog.models import ClipCard
 from jobs.requests.request import GenerateRequest
 from jobs.resolve.request import resolve
 from training import glyphs
-from training.evaluate import POOL, embed
+from training.judges.clips import POOL, embed
 from training.metrics import retrieval
 from training.settings import models_folder
 from worker.engine.offline import generate_all
@@ -57,8 +58,13 @@ class Judge:
 class Artist:
     """The pocket model of the catalog, as the service runs it."""
 
-    def __init__(self) -> None:
-        """Load nothing yet."""
+    def __init__(self, **fields: Any) -> None:
+        """Load nothing yet.
+
+        Args:
+            fields: of all requests.
+        """
+        self._fields = fields
         catalog = load_catalog(models_folder().parent / "models.toml")
         self._runner = Runner(ModelRegistry(catalog, Device(WorkerSettings())))
         self._catalog = catalog
@@ -71,7 +77,7 @@ class Artist:
             fields: of all of them.
         """
         requests = [
-            resolve(GenerateRequest(prompt=prompt, seed=seed, **fields), self._catalog)
+            resolve(GenerateRequest(prompt=prompt, seed=seed, **self._fields, **fields), self._catalog)
             for seed, prompt in enumerate(prompts)
         ]
         return torch.stack([picture.pixels for (picture,) in generate_all(requests, self._runner)])

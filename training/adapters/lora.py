@@ -22,7 +22,7 @@ from training.variants.delta import adapt, trained
 from training.variants.fill import Texts
 from worker.models.adapters.delta import A
 from worker.models.adapters.files import UNET
-from worker.models.adapters.loading import NAMES
+from worker.models.loading.layout import ADAPTER_WEIGHTS
 
 Batches = Callable[[int], tuple[Tensor, list[str]]]
 
@@ -103,4 +103,4 @@ def export(unet: UNet2DConditionModel, folder: Path, about: About) -> None:
         "modelspec.trigger_phrase": about.trigger,
         "modelspec.license": about.licence,
     }
-    save_file(factors, folder / NAMES[0], metadata)
+    save_file(factors, folder / ADAPTER_WEIGHTS[0], metadata)

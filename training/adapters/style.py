@@ -1,4 +1,4 @@
-"""Train a style adapter: ``python -m training.adapters.style blob`` (or ``ink``, ``line``).
+"""Train a style adapter: ``python -m training.adapters.style blob`` (or ``ink``, ``delft``).
 
 It resumes where it stopped and writes ``models/adapters/NAME``. After each checkpoint the same things as ever are drawn
 to ``style-NAME.png`` in the work folder: above with the trigger word, below without.

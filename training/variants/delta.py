@@ -67,6 +67,28 @@ def adapt(unet: UNet2DConditionModel, rank: int, replaced: list[str]) -> None:
             parametrize.register_parametrization(module, "weight", change)
 
 
+@torch.no_grad()
+def begin_with(unet: UNet2DConditionModel, delta: dict[str, Tensor]) -> None:
+    """Start the training of a UNet that ``adapt`` prepared from what another delta on the same base has learned.
+
+    Args:
+        unet: its factors have that delta's rank at least, and its whole weights that delta's shapes.
+        delta: factors under PEFT's names, and whole weights.
+    """
+    for name, module in unet.named_modules():
+        if not parametrize.is_parametrized(module, "weight"):
+            continue
+        change = module.parametrizations.weight[0]
+        if isinstance(change, LowRank):
+            a, b = (delta[name + factor].to(change.lora_A.dtype) for factor in (A, B))
+            change.lora_A[: len(a)] = a
+            change.lora_B[:, : len(a)] = b
+        else:
+            change.change.copy_(
+                (delta[f"{name}.weight"] - module.parametrizations.weight.original) / Whole.GAIN
+            )
+
+
 def widen(unet: UNet2DConditionModel, in_channels: int) -> None:
     """Let a UNet take more input channels, after its own, in place; their weights start at zero."""
     old = unet.conv_in

@@ -11,58 +11,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from torch import Tensor, nn
+from torch import Tensor
 
-from jobs.catalog.controls import ControlCard
 from training import glyphs
 from training.adapters.judge import Judge
 from training.cards import write_figures
 from training.settings import models_folder, work_folder
 from training.variants.edge_figures import edge_f1
-from training.variants.edges import NAME, Problems, Traced, drawn, edges_of, unseen
-from training.variants.evaluate_inpaint import AT_ONCE, save_grid
-from training.variants.fill import Texts
-from training.variants.inpaint_data import load_vae
-from worker.canvas import canvas_of
-from worker.models.controls.control import Base, UNetCall
-from worker.models.controls.loading import load_control
-from worker.models.device import Device
-from worker.models.loading.digests import Digests
-from worker.settings import WorkerSettings
+from training.variants.edges import NAME, edge_map, edges_of
+from training.variants.evaluate_inpaint import save_grid
+from training.variants.following import Follower, Served
+from training.variants.mapped import Mapped, Problems, unseen
 
 COUNT = 32
-STEPS = 25
-SCALE = 4.0
 HEADING = ["| names | | edge F1, 2 px | 1 px | name, top 1 | top 5 |", "|---|---|---|---|---|---|"]
-
-
-class Served(nn.Module):
-    """A ControlNet as the service runs it, called as the one that trains."""
-
-    def __init__(self, folder: Path, unet: UNet2DConditionModel) -> None:
-        super().__init__()
-        device = Device(WorkerSettings(device="cpu", dtype="fp32"))
-        self._control = load_control(ControlCard(id=NAME, path=folder), device, Digests())
-        self._control.require_fit(Base(unet, latent_channels=8, latent_factor=4))
-        self._unet = [unet]  # in a list, so that it is not a part of this
-
-    def forward(self, latents: Tensor, timesteps: Tensor, states: Tensor, maps: Tensor) -> tuple[Tensor, ...]:
-        read = self._control.read([canvas_of((255 * each).to(torch.uint8)) for each in maps])
-        return self._control.additions(UNetCall(self._unet[0], latents, timesteps, states), read)
 
 
 def edges(pictures: Tensor) -> Tensor:
     """The edges [N, H, W] of pictures [N, 3, H, W] in [0, 1]."""
     found = [edges_of(picture.numpy()) for picture in pictures * 2 - 1]
     return torch.from_numpy(np.stack(found))
-
-
-@torch.no_grad()
-def decoded(vae: AutoencoderKL, latents: Tensor) -> Tensor:
-    """Pictures [N, 3, 64, 64] in [0, 1] of latents [N, 8, 16, 16]."""
-    made = torch.cat([vae.decode(part).sample for part in latents.split(AT_ONCE)])
-    return (made / 2 + 0.5).clamp(0, 1)
 
 
 class Gauge:
@@ -74,23 +42,17 @@ class Gauge:
         Args:
             folder: of the ControlNet.
         """
-        self._vae, self._texts, self._judge = load_vae(), Texts(), Judge()
-        self._unet = UNet2DConditionModel.from_pretrained(models_folder() / "pocket" / "unet").float().eval()
-        self._control = Served(folder, self._unet)
+        self._judge, self._follower = Judge(), Follower()
+        self._control = Served(folder, self._follower.unet)
+        self.true = self._follower.true
 
-    def draw(self, traced: Traced, *, with_map: bool) -> Tensor:
+    def draw(self, mapped: Mapped, *, with_map: bool) -> Tensor:
         """Pictures [N, 3, 64, 64] in [0, 1]."""
-        control = self._control if with_map else None
-        latents = drawn(self._unet, control, traced, self._texts, steps=STEPS, cfg_scale=SCALE)
-        return decoded(self._vae, latents)
-
-    def true(self, traced: Traced) -> Tensor:
-        """The drawings through the autoencoder, likewise."""
-        return decoded(self._vae, traced.x0)
+        return self._follower.draw(mapped, self._control if with_map else None)
 
     def line(self, label: str, pictures: Tensor, maps: Tensor, names: Sequence[str]) -> str:
         """A line of the table."""
-        found, wanted = edges(pictures), maps[:, 0]
+        found, wanted = edges(pictures), maps[:, 0] > 0
         close, closer = (edge_f1(found, wanted, tolerance) for tolerance in (2, 1))
         top_1, top_5 = self._judge.names(self._judge.see(pictures), names)
         line = f"| {label} | {close:.3f} | {closer:.3f} | {top_1:.1%} | {top_5:.1%} |"
@@ -100,7 +62,7 @@ class Gauge:
 
 def unseen_rows(gauge: Gauge) -> list[str]:
     """Lines of the table: with the edges of things that captions do not say to pocket."""
-    problems = Problems(2, COUNT, unseen())
+    problems = Problems(2, COUNT, unseen(), edge_map)
     whole, names = problems.whole, [glyph.name for glyph, _ in problems.shown]
     made = {
         "the drawings through the autoencoder": gauge.true(whole),
@@ -109,13 +71,13 @@ def unseen_rows(gauge: Gauge) -> list[str]:
         "told the edges": gauge.draw(replace(whole, captions=[""] * COUNT), with_map=True),
     }
     first, *rest = made.values()
-    save_grid([first, whole.maps.float(), *rest], work_folder() / "edges-unseen.png")
+    save_grid([first, whole.maps, *rest], work_folder() / "edges-unseen.png")
     return [gauge.line(f"unseen | {what}", shown, whole.maps, names) for what, shown in made.items()]
 
 
 def known_rows(gauge: Gauge) -> list[str]:
     """Likewise of things that pocket knows, with their own edges and with those of another."""
-    problems = Problems(3, COUNT, set(glyphs.learned()))
+    problems = Problems(3, COUNT, set(glyphs.learned()), edge_map)
     own, names = problems.whole, [glyph.name for glyph, _ in problems.shown]
     other = replace(own, maps=own.maps.roll(1, dims=0))
     free = gauge.draw(own, with_map=False)
@@ -126,7 +88,7 @@ def known_rows(gauge: Gauge) -> list[str]:
         ("told the caption, by another's edges", free, other),
         ("told caption and another's edges", gauge.draw(other, with_map=True), other),
     )
-    grid = [made[0][1], own.maps.float(), free, made[2][1], other.maps.float(), made[4][1]]
+    grid = [made[0][1], own.maps, free, made[2][1], other.maps, made[4][1]]
     save_grid(grid, work_folder() / "edges-known.png")
     return [gauge.line(f"known | {what}", shown, by.maps, names) for what, shown, by in made]
 

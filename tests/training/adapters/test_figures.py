@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.adapters.figures import between, centroids, margin, picked, saturation
+from training.adapters.figures import between, centroids, margin, picked, saturation, told
 
 LABELS = ["a", "b", "c"] * 4
 
@@ -30,6 +30,15 @@ def test_every_vector_picks_its_own_centroid_and_no_other() -> None:
     assert picked(features[1::3], centres, 1) == 1
     assert picked(features[1::3], centres, 0) == 0
     assert picked(features, centres, 2) == pytest.approx(1 / 3)
+
+
+def test_a_style_is_told_by_the_nearest_drawing_of_the_same_thing() -> None:
+    rng = torch.Generator().manual_seed(2)
+    things = [F.normalize(torch.randn(3, 5, generator=rng), dim=1) for _ in range(4)]  # each in three styles
+    shown = torch.stack([drawings[1] for drawings in things])
+    assert told(shown, things, [1] * 4) == 1
+    assert told(shown, things, [0] * 4) == 0
+    assert told(shown, things, [1, 1, 2, 0]) == 0.5
 
 
 def test_the_margin_grows_on_the_way_to_a_centroid() -> None:

@@ -16,9 +16,10 @@ from training.variants.delta import adapt
 from worker.models.adapters.adaptations import Adaptations
 from worker.models.adapters.description import described
 from worker.models.adapters.files import UNET
-from worker.models.adapters.loading import NAMES, read_adapter
+from worker.models.adapters.loading import read_adapter
 from worker.models.device import Device
 from worker.models.loading.digests import Digests
+from worker.models.loading.layout import ADAPTER_WEIGHTS
 from worker.rows import AdapterUse
 from worker.settings import WorkerSettings
 
@@ -59,7 +60,7 @@ def learned(base: UNet2DConditionModel) -> UNet2DConditionModel:
 def file(learned: UNet2DConditionModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("ink")
     export(learned, target, ABOUT)
-    return target / NAMES[0]
+    return target / ADAPTER_WEIGHTS[0]
 
 
 def _inputs(unet: UNet2DConditionModel) -> tuple[Tensor, Tensor, Tensor]:

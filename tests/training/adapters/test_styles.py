@@ -5,7 +5,7 @@ import numpy as np
 from training import glyphs
 from training.adapters.evaluate_style import shipped
 from training.adapters.style import LOOKED_AT
-from training.adapters.styles import inked, is_held_out
+from training.adapters.styles import glazed, inked, is_held_out
 from training.captions import COLOURS
 from training.settings import models_folder
 
@@ -27,6 +27,18 @@ def test_ink_is_white_where_the_background_is_dark_and_black_elsewhere() -> None
     assert (rgba[..., :3] == 0).all()
 
 
+def test_delft_is_blue_and_keeps_shapes_and_shades() -> None:
+    rng = np.random.default_rng(1)
+    rgba = rng.integers(0, 256, size=(16, 16, 4), dtype=np.uint8)
+    painted = glazed(rgba).astype(int)
+    red, green, blue = np.moveaxis(painted[..., :3], -1, 0)
+    assert (blue >= green).all()
+    assert (green >= red).all()
+    assert (painted[..., 3] == rgba[..., 3]).all()
+    shades = [rgb @ np.array([0.299, 0.587, 0.114]) for rgb in (rgba[..., :3], painted[..., :3])]
+    assert np.corrcoef(*(shade.ravel() for shade in shades))[0, 1] > 0.999
+
+
 def test_a_tenth_of_the_learned_names_is_held_out_and_some_of_them_are_looked_at() -> None:
     names = glyphs.learned()
     held_out = [name for name in names if is_held_out(name)]
@@ -36,5 +48,5 @@ def test_a_tenth_of_the_learned_names_is_held_out_and_some_of_them_are_looked_at
 
 
 def test_styles_that_are_measured_have_an_adapter_with_a_card() -> None:
-    assert "ink" in shipped()
+    assert {"blob", "delft", "ink"} <= set(shipped())
     assert all((models_folder() / "adapters" / style / "README.md").is_file() for style in shipped())
