@@ -70,7 +70,7 @@ def run(runner: Runner, requests: list[ResolvedRequest]) -> None:
             engine.close()
             ended.set()
 
-    engine = Engine(runner, runner.models.catalog, note)
+    engine = Engine(runner, note)
     for number, request in enumerate(requests):
         engine.admit(Work(str(number), request))
     engine.serve()

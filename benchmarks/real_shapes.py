@@ -1,11 +1,11 @@
 """Checkpoints of the real shapes, with random weights, served by a real stack: one picture of each over HTTP.
 
 ``python -m benchmarks.real_shapes [--quick] [--json FILE] [--kinds NAME ...] [--dtype NAME] [--threads N]
-[--batch-gib N]``. It writes SD 1.5, SD 2.1 with v-prediction, SD 1.5 as one file, SD 1.5 that inpaints, and SDXL, each
-in fp16 and one at a time (7 GB of disk at most). It asks for two steps with classifier-free guidance, at 512 px and of
-SDXL at 1024; of the one that inpaints, to paint the middle of a picture. The peak of the worker's resident memory is
-compared with what docs/operating.md states: its networks, ``LODESTAR_BATCH_MEMORY_GIB``, and ``PROCESS_GIB`` for the
-process. Exits with 1 when one takes more.
+[--batch-gib N]``. It writes SD 1.5, SD 2.1 with v-prediction, SD 1.5 as one file, SD 1.5 that inpaints, one that edits,
+and SDXL, each in fp16 and one at a time (7 GB of disk at most). It asks for two steps with classifier-free guidance, at
+512 px and of SDXL at 1024; of the one that inpaints, to paint the middle of a picture; of the one that edits, to edit
+one. The peak of the worker's resident memory is compared with what docs/operating.md states: its networks,
+``LODESTAR_BATCH_MEMORY_GIB``, and ``PROCESS_GIB`` for the process. Exits with 1 when one takes more.
 ``--quick`` shrinks the networks.
 """
 
@@ -60,12 +60,14 @@ class Kind:
         scheduler: fields of its scheduler's configuration.
         is_one_file: whether it is written in the layout of the original release.
         request: fields of what is asked for besides the prompt.
+        edits: whether it edits pictures.
     """
 
     shapes: Shapes
     scheduler: dict[str, Any]
     is_one_file: bool = False
     request: dict[str, Any] = field(default_factory=dict)
+    edits: bool = False
 
 
 def kinds(base: Shapes) -> dict[str, Kind]:
@@ -85,6 +87,12 @@ def kinds(base: Shapes) -> dict[str, Kind]:
                 "init": {"image": drawn("grey"), "strength": 1},
                 "mask": {"image": drawn("black", hole=True)},
             },
+        ),
+        "sd-1.5-edit": Kind(
+            replace(base, unet=base.unet | {"in_channels": 8}),
+            {"prediction_type": "epsilon"},
+            request={"edit": {"image": drawn("grey", hole=True)}},
+            edits=True,
         ),
     }
 
@@ -146,6 +154,7 @@ def write(folder: Path, name: str, kind: Kind) -> Path:
     px, family = kind.shapes.px, "sd" if kind.shapes.second_text is None else "sdxl"
     (folder / "models.toml").write_text(
         f'[models."{name}"]\n{source}\nfamily = "{family}"\nclip = "pocket-m"\n'
+        f'kind = "{"edit" if kind.edits else "text"}"\n'
         f"width = {px}\nheight = {px}\nmin_px = 64\nmax_px = {px}\n"
         f'\n[clips.pocket-m]\npath = "{MODELS / "pocket-m"}"\n'
     )

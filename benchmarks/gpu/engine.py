@@ -128,7 +128,7 @@ def _serve(runner: Runner, pictures: int, fields: dict[str, Any]) -> Watched:
         if len(outcomes) == pictures:
             engine.close()
 
-    engine = Engine(runner, runner.models.catalog, note)
+    engine = Engine(runner, note)
     engine._launched = watched = Watched(engine, spans_of(runner.models.device.device))
     for number in range(pictures):
         asked = {"prompt": f"a fox {number}", "seed": number, "sampler": "ddim", **fields}

@@ -1,13 +1,14 @@
 """A tiny SDXL through the real stack, over HTTP."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from jobs.requests.request import GenerateRequest
-from tests.integration.conftest import StartStack
-from tests.integration.stack import Stack, put_catalog
+from tests.integration.stack import Stack
 from tests.worker.models.families.xl import PX, xl_folder
 
 ENTRY = """
@@ -24,12 +25,15 @@ max_px = 64
 
 
 @pytest.fixture
-def stack(start_stack: StartStack, tmp_path: Path) -> Stack:
-    """A stack with the model beside the shipped ones."""
-    folder, file = xl_folder(tmp_path / "xl"), put_catalog(tmp_path)
-    # Before the tables of the CLIPs, since the order of the models is that of the file.
-    file.write_text(file.read_text() + ENTRY.format(folder=folder, px=PX))
-    return start_stack(tmp_path)
+def stack(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """The stack with one more model in its catalog, which it reads anew."""
+    catalog, earlier = stack.data_dir / "models.toml", tmp_path / "earlier.toml"
+    shutil.copy(catalog, earlier)
+    entry = ENTRY.format(folder=xl_folder(tmp_path / "xl"), px=PX)
+    (tmp_path / "later.toml").write_text(earlier.read_text() + entry)
+    (tmp_path / "later.toml").replace(catalog)
+    yield stack
+    earlier.replace(catalog)
 
 
 def test_it_draws_from_texts_and_pictures_with_stated_sizes(stack: Stack) -> None:

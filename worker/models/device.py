@@ -1,5 +1,6 @@
 """The device of a worker, its number format and its attention."""
 
+import copy
 import gc
 import math
 import os
@@ -87,6 +88,18 @@ class Device:
     def dtype(self) -> torch.dtype:
         """The number format of the models."""
         return DTYPES[self.dtype_name]
+
+    @property
+    def kind(self) -> str:
+        """What it has in common with devices that compute alike: its type and the format of its numbers."""
+        return f"{self.device.type} {self.dtype_name}"
+
+    @property
+    def home(self) -> "Device":
+        """The same with the host's memory in place of the device's."""
+        home = copy.copy(self)
+        home.device = torch.device("cpu")
+        return home
 
     def free_bytes(self) -> int:
         """Memory that a batch could take, at most ``FREE_FOR_S`` ago; the allocator's cache counts as free."""

@@ -1,15 +1,20 @@
 """Loads what the catalog names, and tells what is the fault of the model, of the memory and of the device."""
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
+import torch
 
 from jobs.catalog.adapters import AdapterCard
-from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.catalog_file import CatalogFile
 from jobs.catalog.controls import ControlCard
+from jobs.catalog.families import OfFamily
 from jobs.catalog.image_prompts import ImagePromptCard
+from jobs.catalog.models import ClipCard, ModelCard
 from jobs.errors import DeviceLostError, OutOfMemoryError
 from worker.models.adapters.factors import Adapter
 from worker.models.adapters.loading import adapter_parameters, load_adapter
@@ -26,14 +31,23 @@ from worker.models.image_prompts.loading import image_prompt_parameters, load_im
 from worker.models.loading.clip import load_clip
 from worker.models.loading.diffusion import load_diffusion
 from worker.models.loading.digests import Digests
-from worker.models.loading.files import parameters
+from worker.models.loading.files import parameters, weight_bytes
+from worker.models.networks.keeping import Keeping
 from worker.models.shared import SharedNetworks
 from worker.models.warming import warm_up
 
 log = structlog.get_logger(__name__)
 
+CPU = torch.device("cpu")
+
 Card = ModelCard | ClipCard | AdapterCard | ControlCard | ImagePromptCard
 Loaded = Denoiser | ClipModel | Adapter | Control | ImagePromptAdapter
+# Fields of entries that requests and people read, and loading does not.
+_OF_REQUESTS = {
+    *("description", "licence", "aliases", "examples", "vocabulary", "words", "triggers", "base", "upscaler"),
+    *("clip", "text_clip", "weight", "preprocess", "personalization_lr"),
+    *(OfFamily.model_fields.keys() - {"family", "kind"}),
+}
 
 
 @dataclass(frozen=True)
@@ -47,18 +61,52 @@ class Ref:
 class Loader:
     """Loads one model at a time: diffusers and transformers change global state meanwhile."""
 
-    def __init__(self, catalog: Catalog, device: Device, digests: Digests | None = None) -> None:
+    def __init__(
+        self,
+        catalog: Catalog | CatalogFile,
+        device: Device,
+        digests: Digests | None = None,
+        on_loaded: Callable[[str, float], None] = lambda *_: None,
+    ) -> None:
         """Load nothing yet.
 
         Args:
-            catalog: the models.
+            catalog: the models, or their file, which may change.
             device: where to.
             digests: of their files; those of this process alone if left out.
+            on_loaded: told the kind of each model that was loaded, and the seconds.
         """
-        self.catalog = catalog
+        self._on_loaded = on_loaded
+        self._catalog = catalog
         self._device = device
         self._shared = SharedNetworks(digests)
         self._cutout_batches = CutoutBatches()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog of this moment."""
+        return self._catalog.now() if isinstance(self._catalog, CatalogFile) else self._catalog
+
+    def catalog_problem(self) -> str | None:
+        """Why a changed catalog is not in force, after another look at it; None if it is."""
+        if not isinstance(self._catalog, CatalogFile):
+            return None
+        self._catalog.now()
+        return self._catalog.problem
+
+    def source_of(self, ref: Ref) -> Any:
+        """All that the catalog says of a model that decides what is loaded; to be compared.
+
+        Raises:
+            UnknownModelError: the catalog does not hold it.
+        """
+        card, catalog = self._card(ref), self.catalog
+        beside: tuple[Any, ...] = ()
+        if isinstance(card, ModelCard):
+            beside = catalog.textual_inversions_of(card)
+        elif isinstance(card, ImagePromptCard) and card.clip is not None:
+            beside = (catalog.clip(card.clip),)
+        return tuple(each.model_dump(exclude=_OF_REQUESTS) for each in (card, *beside))
 
     def bytes_of(self, ref: Ref) -> int:
         """The memory that a model will take; 0 if its files cannot be read."""
@@ -70,6 +118,9 @@ class Loader:
                 count = control_parameters(card)
             case ImagePromptCard():
                 count = image_prompt_parameters(card, self.catalog)
+            case ModelCard():
+                keeping = Keeping.of(card, self._device.device)
+                return weight_bytes(card, self._device.dtype.itemsize, keeping)
             case _:
                 count = parameters(card)
         return count * self._device.dtype.itemsize
@@ -95,7 +146,9 @@ class Loader:
                 raise
             self._device.empty_cache()
             raise OutOfMemoryError(f"{ref.id} does not fit the device's memory") from error
-        log.info("loaded", kind=ref.kind, id=ref.id, seconds=round(time.monotonic() - started, 2))
+        seconds = time.monotonic() - started
+        self._on_loaded(ref.kind, seconds)
+        log.info("loaded", kind=ref.kind, id=ref.id, seconds=round(seconds, 2))
         return loaded
 
     def _loaded(self, card: Card) -> Loaded:
@@ -129,6 +182,29 @@ class Loader:
                 return self.catalog.control(ref.id)
             case "image_prompt":
                 return self.catalog.image_prompt(ref.id)
+
+
+def require_fit(loaded: Sequence[Loaded]) -> None:
+    """Refuse adapters of any kind and ControlNets that were made for another model than the first of these.
+
+    Raises:
+        ModelUnavailableError: one was.
+    """
+    model = loaded[0] if loaded else None
+    for other in loaded:
+        if isinstance(model, Denoiser) and isinstance(other, Adapter):
+            model.adaptations.require(other)
+        if isinstance(model, Denoiser) and isinstance(other, Control):
+            model.require_control(other)
+        if isinstance(model, Denoiser) and isinstance(other, ImagePromptAdapter):
+            model.require_image_prompt(other)
+
+
+def taken_bytes(models: Iterable[Loaded], device: torch.device = CPU) -> int:
+    """The memory of a device that models take, whose networks may be shared; what is offloaded lies elsewhere."""
+    networks = {network for model in models for network in model.networks}
+    tensors = (tensor for network in networks for tensor in (*network.parameters(), *network.buffers()))
+    return sum(tensor.nbytes for tensor in tensors if tensor.device.type == device.type)
 
 
 def _first(error: BaseException) -> BaseException:

@@ -4,19 +4,23 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
 from jobs.catalog.catalog import Catalog
-from jobs.errors import LodestarError, ModelUnavailableError
+from jobs.catalog.catalog_file import CatalogFile
+from jobs.errors import LodestarError, ModelUnavailableError, UnknownModelError
 from worker.models.adapters.factors import Adapter
 from worker.models.clip import ClipModel
 from worker.models.controls.control import Control
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
 from worker.models.image_prompts.adapter import ImagePromptAdapter
-from worker.models.loader import Loaded, Loader, Ref
+from worker.models.loader import Loaded, Loader, Ref, require_fit, taken_bytes
 from worker.models.loading.digests import Digests
+
+Kind = TypeVar("Kind", bound=Loaded)
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +47,7 @@ class Pin:
 @dataclass
 class _Resident:
     model: Loaded
+    source: Any = None  # what the catalog said of it
     pins: set[Pin] = field(default_factory=set)
 
 
@@ -51,26 +56,30 @@ class ModelRegistry:
 
     Within ``device.model_bytes``, the least recently used is evicted first, and never a pinned one. A job whose models
     find no room, since other jobs pin theirs, waits for these to end; jobs that come later queue behind it, so that it
-    does not starve. Models that exceed the limit by themselves are tried alone.
+    does not starve. Models that exceed the limit by themselves are tried alone. A model whose entry has changed is
+    loaded again for the next job, once those that pin it have ended.
     """
 
-    def __init__(self, catalog: Catalog, device: Device, digests: Digests | None = None) -> None:
-        """Load nothing yet.
-
-        Args:
-            catalog: the models.
-            device: where to.
-            digests: of their files; those of this process alone if left out.
-        """
-        self.catalog = catalog
+    def __init__(
+        self,
+        catalog: Catalog | CatalogFile,
+        device: Device,
+        digests: Digests | None = None,
+        on_loaded: Callable[[str, float], None] = lambda *_: None,
+    ) -> None:
+        """Load nothing yet; the arguments are those of ``Loader``."""
         self.device = device
-        self._loads = Loader(catalog, device, digests)
+        self._loads = Loader(catalog, device, digests, on_loaded)
         self._resident: OrderedDict[Ref, _Resident] = OrderedDict()  # the least recently used first
         self._queue: deque[Pin] = deque()  # not settled yet
         self._short_of_room = False  # the first of the queue waits for other jobs to end
         self._changed = threading.Condition()  # guards the three above
         self._one_at_a_time = threading.Lock()
         self._loader: threading.Thread | None = None
+
+    @property
+    def catalog(self) -> Catalog:  # of this moment
+        return self._loads.catalog
 
     def diffusion(self, model_id: str) -> Denoiser:
         """A diffusion model. Loads it if it is not in memory.
@@ -80,33 +89,27 @@ class ModelRegistry:
             ModelUnavailableError: it cannot be loaded.
             OutOfMemoryError: it does not fit the device's memory.
         """
-        model = self._get(Ref("model", model_id))
-        assert isinstance(model, Denoiser)
-        return model
+        return _as(Denoiser, self._get(Ref("model", model_id)))  # type: ignore[type-abstract]  # isinstance takes it
 
     def clip(self, clip_id: str) -> ClipModel:
         """A CLIP; errors as for ``diffusion``."""
-        model = self._get(Ref("clip", clip_id))
-        assert isinstance(model, ClipModel)
-        return model
+        return _as(ClipModel, self._get(Ref("clip", clip_id)))
 
     def adapter(self, adapter_id: str) -> Adapter:
         """An adapter; errors as for ``diffusion``."""
-        adapter = self._get(Ref("adapter", adapter_id))
-        assert isinstance(adapter, Adapter)
-        return adapter
+        return _as(Adapter, self._get(Ref("adapter", adapter_id)))
 
     def control(self, control_id: str) -> Control:
         """A ControlNet; errors as for ``diffusion``."""
-        control = self._get(Ref("control", control_id))
-        assert isinstance(control, Control)
-        return control
+        return _as(Control, self._get(Ref("control", control_id)))  # type: ignore[type-abstract]  # likewise
 
     def image_prompt(self, adapter_id: str) -> ImagePromptAdapter:
         """An image prompt adapter; errors as for ``diffusion``."""
-        adapter = self._get(Ref("image_prompt", adapter_id))
-        assert isinstance(adapter, ImagePromptAdapter)
-        return adapter
+        return _as(ImagePromptAdapter, self._get(Ref("image_prompt", adapter_id)))
+
+    def catalog_problem(self) -> str | None:
+        """Why a changed catalog is not in force; None if it is."""
+        return self._loads.catalog_problem()
 
     def loaded(self) -> tuple[str, ...]:
         """Ids of all that is in memory."""
@@ -122,7 +125,7 @@ class ModelRegistry:
         """
         pin = Pin(tuple(refs), on_settled, self._release)
         with self._changed:
-            if not self._short_of_room and all(ref in self._resident for ref in pin.refs):
+            if not self._short_of_room and all(map(self._is_current, pin.refs)):
                 for ref in pin.refs:
                     self._use(ref).pins.add(pin)
                 pin.ready = True
@@ -166,30 +169,24 @@ class ModelRegistry:
         for ref in pin.refs:
             if pin.released:
                 break
-            if ref not in self._resident and not self._make_room(ref, pin):
+            if not self._is_current(ref) and not self._make_room(ref, pin):
                 return False
             self._get(ref, pin)
-        self._require_fit(pin.refs)
+        with self._changed:
+            loaded = [self._resident[ref].model for ref in pin.refs if ref in self._resident]
+        require_fit(loaded)
         return True
 
-    def _require_fit(self, refs: Sequence[Ref]) -> None:
-        """Refuse adapters of any kind and ControlNets that were made for another model than the first of these."""
-        with self._changed:
-            loaded = [self._resident[ref].model for ref in refs if ref in self._resident]
-        model = loaded[0] if loaded else None
-        for other in loaded:
-            if isinstance(model, Denoiser) and isinstance(other, Adapter):
-                model.adaptations.require(other)
-            if isinstance(model, Denoiser) and isinstance(other, Control):
-                model.require_control(other)
-            if isinstance(model, Denoiser) and isinstance(other, ImagePromptAdapter):
-                model.require_image_prompt(other)
-
     def _make_room(self, ref: Ref, pin: Pin) -> bool:
-        """Evict models without a pin until another one fits; False if a pin must be released first."""
-        wanted = self._loads.bytes_of(ref)
-        evicted = []
+        """Evict models without a pin, its former state first, until one fits; False if a pin must be released first."""
+        wanted, evicted = self._loads.bytes_of(ref), list[str]()
         with self._changed:
+            if (former := self._resident.get(ref)) is not None:
+                self._short_of_room = bool(former.pins - {pin})
+                if self._short_of_room:
+                    return False
+                self._evict(ref)
+                evicted.append(ref.id)
             while self._taken_bytes() + wanted > self.device.model_bytes:
                 idle = next((other for other, resident in self._resident.items() if not resident.pins), None)
                 if idle is not None:
@@ -212,10 +209,7 @@ class ModelRegistry:
                     resident.model.release_rows()
 
     def _taken_bytes(self) -> int:
-        networks = {network for resident in self._resident.values() for network in resident.model.networks}
-        return sum(
-            tensor.nbytes for network in networks for tensor in (*network.parameters(), *network.buffers())
-        )
+        return taken_bytes((each.model for each in self._resident.values()), self.device.device)
 
     def _get(self, ref: Ref, pin: Pin | None = None) -> Loaded:
         with self._changed:
@@ -223,11 +217,20 @@ class ModelRegistry:
                 return self._keep(ref, pin)
         with self._one_at_a_time:
             if ref not in self._resident:
+                source = self._loads.source_of(ref)
                 model = self._loads.load(ref)
                 with self._changed:
-                    self._resident[ref] = _Resident(model)
+                    self._resident[ref] = _Resident(model, source)
             with self._changed:
                 return self._keep(ref, pin)
+
+    def _is_current(self, ref: Ref) -> bool:
+        """Whether a model is in memory as the catalog has it now."""
+        resident = self._resident.get(ref)
+        try:
+            return resident is not None and resident.source == self._loads.source_of(ref)
+        except UnknownModelError:
+            return False  # loading it will say so
 
     def _keep(self, ref: Ref, pin: Pin | None) -> Loaded:
         resident = self._use(ref)
@@ -238,3 +241,8 @@ class ModelRegistry:
     def _use(self, ref: Ref) -> _Resident:
         self._resident.move_to_end(ref)
         return self._resident[ref]
+
+
+def _as(kind: type[Kind], model: Loaded) -> Kind:
+    assert isinstance(model, kind)
+    return model

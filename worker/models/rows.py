@@ -13,7 +13,7 @@ from worker.models.controls.batching import Controls
 from worker.models.image_prompts.attention import ImagePrompts
 from worker.rows import Row, Rows
 
-Added = tuple[Mixture | None, Controls | None, ImagePrompts | None]
+Added = tuple[Mixture | None, Controls | None, ImagePrompts | None, Tensor | None]
 Add = Callable[[Sequence[Row]], Added]
 
 KEPT = 4  # batches that take turns: of several sizes, of other kinds of calls
@@ -25,7 +25,8 @@ class RowBatch:
 
     Attributes:
         context: [B, L, D].
-        vector: [B, V], float32; None where rows have none.
+        vector: [B, V], float32, but labels; None where rows have none.
+        guidance: [B, G]; likewise.
         channels: [B, K, h, w]; likewise.
         owners: number of each row's picture, [B].
         places: numbers of each picture's rows, [N, R]; one with fewer rows than others repeats its first.
@@ -38,6 +39,7 @@ class RowBatch:
 
     context: Tensor
     vector: Tensor | None
+    guidance: Tensor | None
     channels: Tensor | None
     owners: Tensor
     places: Tensor
@@ -47,6 +49,11 @@ class RowBatch:
     controls: Controls | None = None
     prompts: ImagePrompts | None = None
     _buffer: Tensor | None = field(default=None, init=False)
+
+    @property
+    def told(self) -> tuple[Tensor, ...]:
+        """What the denoiser is told of each row besides its context, in the order of ``conditions``."""
+        return tuple(part for part in (self.vector, self.guidance) if part is not None)
 
     def expanded(self, pictures: Tensor) -> Tensor:
         """One of N values [N, ...] for each row, [B, ...]."""
@@ -122,7 +129,7 @@ class RowBatches:
 
         Args:
             pictures: the rows of each.
-            add: from all rows to their adapters, controls and pictures.
+            add: from all rows to their adapters, controls, pictures and labels.
         """
         key = tuple(pictures)
         return self._latest.of(key, lambda: self._made(key, add))
@@ -142,11 +149,13 @@ class RowBatches:
             missing = most - len(each)
             places.append([*range(start, start + len(each)), *[start] * missing])
             weights.append([*(row.weight for row in each), *[0.0] * missing])
-        mixture, controls, prompts = add(rows)
+        mixture, controls, prompts, labels = add(rows)
+        # Sizes of more than 256 pixels are not exact in bf16.
+        vectors = self._together([row.vector for row in rows if row.vector is not None], torch.float32)
         return RowBatch(
             torch.cat([row.context.to(self._device, self._dtype) for row in rows]),
-            # Sizes of more than 256 pixels are not exact in bf16.
-            self._together([row.vector for row in rows if row.vector is not None], torch.float32),
+            vectors if labels is None else labels,
+            self._together([row.guidance for row in rows if row.guidance is not None], self._dtype),
             self._together([row.channels for row in rows if row.channels is not None], self._dtype),
             torch.tensor(owners, device=self._device),
             torch.tensor(places, device=self._device),
@@ -173,4 +182,5 @@ def blank(spec: RowSpec, context: Tensor, size: tuple[int, int], weight: float =
     """
     vector = context.new_zeros(1, spec.vector_width) if spec.vector_width else None
     channels = context.new_zeros(1, spec.extra_channels, *size) if spec.extra_channels else None
-    return Row(context, weight, vector, channels)
+    guidance = context.new_zeros(1, spec.guidance_width) if spec.guidance_width else None
+    return Row(context, weight, vector, guidance, channels)

@@ -5,7 +5,7 @@ import time
 import structlog
 import torch
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
 from worker.models.rows import blank

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import CLIPTextModel
 
 from jobs.catalog.catalog import Catalog
-from jobs.errors import JobFailedError
+from jobs.errors import InvalidRequestError
 from jobs.prompts.parse import branches
 from jobs.prompts.prompt import LongPrompt, PromptSyntax, Wording
 from jobs.requests.samplers import SamplerName, ScheduleName
@@ -183,7 +183,7 @@ def test_one_that_leaves_no_layer_fails_its_own_job_alone(
     ]
     good, bad = Runner(models).run([EncodeText(model, wording) for wording in wordings])
     assert isinstance(good, TextStates)
-    assert isinstance(bad, JobFailedError)
+    assert isinstance(bad, InvalidRequestError)
     assert bad.message == (
         f"clip_skip is {most + 1}, and a text encoder of this model has layers for {most} at most"
     )

@@ -8,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog.catalog import Catalog, ClipCard, ModelCard
-from jobs.errors import DeviceLostError, ModelUnavailableError, OutOfMemoryError
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.catalog_file import CatalogFile
+from jobs.catalog.models import ClipCard, ModelCard
+from jobs.errors import DeviceLostError, ModelUnavailableError, OutOfMemoryError, UnknownModelError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser
@@ -103,6 +105,55 @@ def test_a_model_in_use_stays_and_who_needs_its_room_waits_in_line() -> None:
     second.release()
     assert third_settled.wait(60)
     assert third.ready
+
+
+CATALOG = """
+[models.pocket]
+path = "POCKET/pocket"
+clip = "m"
+width = 64
+height = 64
+min_px = 64
+max_px = 64
+[models.other]
+path = "POCKET/pocket"
+clip = "m"
+width = 64
+height = 64
+min_px = 64
+max_px = 64
+[clips.m]
+path = "POCKET/pocket-m"
+"""
+
+
+def test_a_model_whose_entry_changed_is_loaded_again_once_its_jobs_have_ended(tmp_path: Path) -> None:
+    shutil.copytree(POCKET, tmp_path / "tuned")
+    file, text = tmp_path / "models.toml", CATALOG.replace("POCKET", str(ROOT / "models"))
+    file.write_text(text)
+    models = ModelRegistry(CatalogFile(file), Device(WorkerSettings(device="cpu")))
+    running, settled = ask(models, "m")
+    assert settled.wait(60)
+    before = models.diffusion("pocket")
+    file.write_text(text.replace("width", "description = 'words'\nsteps = 9\nwidth"))
+    unchanged, _ = ask(models, "m")
+    assert unchanged.ready, "only what is loaded counts"
+    file.write_text(text.replace(str(POCKET), str(tmp_path / "tuned"), 1))
+    later, later_settled = ask(models, "m")
+    assert not later_settled.wait(0.5)
+    assert models.diffusion("pocket") is before, "it was changed under a running job"
+    running.release()
+    assert not later_settled.wait(0.3)
+    unchanged.release()
+    assert later_settled.wait(60)
+    assert later.error is None
+    assert models.diffusion("pocket") is not before
+    later.release()
+    file.write_text(text[: text.index("[models.pocket]")] + text[text.index("[models.other]") :])
+    gone, gone_settled = ask(models, "m")
+    assert gone_settled.wait(60)
+    assert isinstance(gone.error, UnknownModelError)
+    assert gone.error.message == "'pocket' is not in the catalog; it holds: other"
 
 
 def test_a_job_that_gives_up_waiting_lets_the_next_one_through() -> None:

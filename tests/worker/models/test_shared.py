@@ -7,9 +7,11 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from tests.worker.models.families import checkpoints
 from worker.models.device import Device
+from worker.models.loader import taken_bytes
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
 
@@ -18,7 +20,7 @@ from worker.settings import WorkerSettings
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A model, and one whose UNet alone was trained on, saved as diffusers' script for DreamBooth does."""
     root = tmp_path_factory.mktemp("fine-tunes")
-    base = checkpoints.written(lambda: checkpoints.stable_diffusion(), root / "base")
+    base = checkpoints.written(checkpoints.stable_diffusion, root / "base")
     pipeline = StableDiffusionPipeline.from_pretrained(base, safety_checker=None)
     with torch.no_grad():
         for weight in pipeline.unet.parameters():
@@ -44,19 +46,23 @@ def registry(folders: dict[str, Path], pocket_catalog: Catalog) -> ModelRegistry
     return ModelRegistry(catalog, Device(WorkerSettings(device="cpu", dtype="fp32")))
 
 
+def taken(models: ModelRegistry) -> int:
+    return taken_bytes(each.model for each in models._resident.values())
+
+
 def test_a_fine_tune_takes_memory_for_what_it_changed_alone(
     folders: dict[str, Path], pocket_catalog: Catalog
 ) -> None:
     models = registry(folders, pocket_catalog)
     base = models.diffusion("base")
-    alone = models._taken_bytes()
+    alone = taken(models)
     tuned = models.diffusion("tuned")
     text_encoder, unet, vae = base.networks
     assert tuned.networks[0] is text_encoder
     assert tuned.networks[2] is vae
     assert tuned.networks[1] is not unet
     unet_bytes = sum(each.nbytes for each in (*unet.parameters(), *unet.buffers()))
-    assert models._taken_bytes() == alone + unet_bytes
+    assert taken(models) == alone + unet_bytes
 
 
 def test_a_tower_of_another_shape_is_its_own(

@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from benchmarks.loading.single_file import write_single_file
-from jobs.catalog.catalog import ClipCard
+from jobs.catalog.models import ClipCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.conftest import ROOT
 from tests.worker.models.predicting import predicted
@@ -160,10 +160,10 @@ def with_old_attention(tensors: Tensors) -> Tensors:
         ("unet/config.json", {"class_embed_type": "projection"}, "class_embed_type is 'projection'"),
         ("unet/config.json", {"num_class_embeds": 1000}, "num_class_embeds is 1000"),
         ("unet/config.json", {"encoder_hid_dim_type": "ip_image_proj"}, "encoder_hid_dim_type is 'ip_image_proj'"),
-        ("unet/config.json", {"in_channels": 16}, "takes 16 channels and the VAE's latents have 8"),
+        ("unet/config.json", {"in_channels": 15}, "takes 15 channels and the VAE's latents have 8"),
         ("unet/config.json", {"out_channels": 16}, "gives 16 channels and the VAE's latents have 8"),
         ("unet/config.json", {"_class_name": "UNet3DConditionModel"}, "unet is a UNet3DConditionModel"),
-        ("vae/config.json", {"latent_channels": 4}, "takes 8 channels and the VAE's latents have 4"),
+        ("vae/config.json", {"latent_channels": 4}, "the UNet gives 8 channels and the VAE's latents have 4"),
         ("vae/config.json", {"shift_factor": 0.1}, "shifts its latents"),
     ],
 )  # fmt: skip
@@ -183,7 +183,7 @@ def test_networks_of_other_sizes_with_weights_of_their_own_are_refused(tmp_path:
     AutoencoderKL(latent_channels=4, norm_num_groups=8, block_out_channels=(16,)).save_pretrained(
         folder / "vae"
     )
-    assert "takes 8 channels and the VAE's latents have 4" in refusal(folder)
+    assert "the UNet gives 8 channels and the VAE's latents have 4" in refusal(folder)
     folder = copy_of_pocket(tmp_path / "unet")
     (folder / "unet").unlink()
     UNet2DConditionModel(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.predicting import predicted
 from tests.worker.models.variants import POCKET, STEMS, Tensors, copy_of_pocket, load, weights_of

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from tests.worker.conftest import ROOT
 from worker.models.device import Device
 from worker.models.families.denoiser import Denoiser

@@ -15,7 +15,6 @@ _CONDITIONING: dict[str, tuple[Any, ...]] = {
     "class_embed_type": (None,),
     "num_class_embeds": (None,),
     "encoder_hid_dim_type": (None, "text_proj"),
-    "time_cond_proj_dim": (None,),  # of models conditioned on their guidance scale
     "dual_cross_attention": (None, False),
 }
 _SPREADS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
@@ -38,6 +37,12 @@ def require_texts_and_sizes(unet: Mapping[str, Any]) -> None:
     _require_conditions(unet, {**_CONDITIONING, "addition_embed_type": ("text_time",)})
 
 
+def require_texts_and_pictures(unet: Mapping[str, Any]) -> None:
+    """Refuse a UNet with other conditions than the states of a text and a label of pictures."""
+    told = {**_CONDITIONING, "addition_embed_type": (None, "text"), "class_embed_type": ("projection",)}
+    _require_conditions(unet, told)
+
+
 def _require_conditions(unet: Mapping[str, Any], conditions: Mapping[str, tuple[Any, ...]]) -> None:
     for field, served in conditions.items():
         if unet.get(field) not in served:
@@ -46,16 +51,40 @@ def _require_conditions(unet: Mapping[str, Any], conditions: Mapping[str, tuple[
             )
 
 
-def require_latents(unet: Any, vae: Any) -> None:
+def takes_guidance(unet: Mapping[str, Any]) -> bool:
+    """Whether a UNet takes the guidance scale as an input."""
+    return unet.get("time_cond_proj_dim") is not None
+
+
+def require_guidance(unet: Mapping[str, Any], *, is_embedded: bool) -> None:
+    """Refuse a UNet that takes the guidance scale where the catalog does not say so, and the other way round."""
+    takes = takes_guidance(unet)
+    if takes is not is_embedded:
+        verb, said = ("takes", "true") if takes else ("does not take", "false")
+        raise ModelUnavailableError(
+            f"its UNet {verb} the guidance scale as an input: write cfg_embedded = {said} in the catalog"
+        )
+
+
+def require_latents(unet: Any, vae: Any, *, edits: bool = False) -> None:
     """Refuse a UNet that gives anything but the latents of the VAE, or takes anything but these.
 
-    One that inpaints takes a mask and the latents of the masked picture besides.
+    One that inpaints takes a mask and the latents of the masked picture besides; one that edits, those of a picture.
+
+    Args:
+        unet: its configuration.
+        vae: likewise.
+        edits: whether the family has models that edit.
     """
     channels, given, taken = vae["latent_channels"], unet["out_channels"], unet["in_channels"]
-    if taken not in (channels, 2 * channels + 1):
+    served = {channels, 2 * channels + 1, *((2 * channels,) if edits else ())}
+    if taken not in served:
+        editing = (
+            f", and one that edits {2 * channels}" if edits else "; to edit (8 for 4) is not served here"
+        )
         raise ModelUnavailableError(
             f"the UNet takes {taken} channels and the VAE's latents have {channels}: one that inpaints takes "
-            f"{2 * channels + 1}; to edit as InstructPix2Pix does (8 for 4) or to be told of depth (5) is not served"
+            f"{2 * channels + 1}{editing}; to be told of depth (5) is not served"
         )
     if given != channels:
         raise ModelUnavailableError(f"the UNet gives {given} channels and the VAE's latents have {channels}")

@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 
 import torch
@@ -26,6 +27,7 @@ from worker.models.device import Device
 from worker.models.families.personalizer import Personalizer
 from worker.models.image_prompts.adapter import ImagePromptAdapter
 from worker.models.image_prompts.batching import image_prompts_of
+from worker.models.networks.keeping import DECODER
 from worker.models.rows import Added, RowBatch, RowBatches
 from worker.rows import AdapterUse, Row, Rows, TextStates
 
@@ -35,8 +37,7 @@ PICTURES = 64  # encodings that are kept, of 64 KB each at 512 pixels a side
 class Denoiser(ABC):
     """One checkpoint, frozen, on its device.
 
-    A family says how it encodes texts, how its network is called and how latents become pictures. Batches of rows,
-    derivatives and finished pictures follow from that alone.
+    A family says how it encodes texts, how its network is called and how latents become pictures. All else follows.
 
     Attributes:
         facts: its properties, for samplers.
@@ -54,12 +55,14 @@ class Denoiser(ABC):
         least_side: int,
         personalizer: Personalizer | None = None,
         adaptable: Mapping[str, Module] | None = None,
+        at_home: Sequence[Module] = (),
     ) -> None:
-        """Freeze the networks, and bring them to the device."""
+        """Freeze the networks, and bring them to the device, but for those that stay in the host's memory."""
         self._networks: tuple[Module, ...] = tuple(networks)
         for network in self._networks:
             # Not diffusers' own, which warns of weights in single precision even where there are none.
-            Module.to(network, device.device, device.dtype).eval().requires_grad_(False)
+            place = device.home.device if network in at_home else device.device
+            Module.to(network, place, device.dtype).eval().requires_grad_(False)
         self.facts = facts
         self.least_side = least_side
         self.encode_pictures: EncodingCache[Canvas] = EncodingCache(
@@ -94,6 +97,10 @@ class Denoiser(ABC):
         The K channels after those of the latents are the rows' own.
         """
 
+    def holding(self, *parts: str) -> AbstractContextManager[None]:  # noqa: ARG002 - most hold all
+        """Have offloaded parts, ``TEXTS`` or ``DECODER``, on the device within a block, derivatives included."""
+        return nullcontext()
+
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Latents [B, C, h, w] to pictures [B, 3, H, W], nominally in [0, 1] but not clamped; differentiable."""
@@ -111,9 +118,9 @@ class Denoiser(ABC):
 
     @torch.no_grad()
     def _encode_pictures(self, canvases: list[Canvas]) -> Tensor:
-        return self.encode_pixels(
-            torch.stack([canvas.levels(self._device.device) for canvas in canvases])
-        ).float()
+        pictures = torch.stack([canvas.levels(self._device.device) for canvas in canvases])
+        with self.holding(DECODER):
+            return self.encode_pixels(pictures).float()
 
     def require_control(self, control: Control) -> None:
         """Refuse a ControlNet of another model.
@@ -172,7 +179,16 @@ class Denoiser(ABC):
             self.adaptations.of_rows(UNET, [row.adapters for row in rows], held.adapter),
             controls_of(rows, held.control, self._device.device),
             image_prompts_of(rows, held.image_prompt, self._device.device),
+            self._labels(rows),
         )
+
+    def _labels(self, rows: Sequence[Row]) -> Tensor | None:  # noqa: ARG002 - most read none
+        """The labels of rows [B, V], in place of vectors, of a model that reads pictures."""
+        return None
+
+    def try_pictures(self) -> Tensor:
+        """The embedding of a grey picture by a model that reads pictures, [1, E]."""
+        raise ModelUnavailableError("this model reads no pictures")
 
     @torch.no_grad()
     def predict(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
@@ -200,7 +216,7 @@ class Denoiser(ABC):
             gradients: [B, C, h, w].
 
         Returns:
-            Summed over the rows of each picture, [N, C, h, w], float32 on the device.
+            Summed over each picture's rows, [N, C, h, w], float32 on the device.
         """
         # A leaf for each row, since the product is scaled row by row.
         leaf = rows.expanded(latents.detach()).requires_grad_(True)
@@ -229,5 +245,6 @@ class Denoiser(ABC):
         Values that are not finite become NaN, since clamping would turn an infinity into black or white. What follows,
         ``Decode`` says.
         """
-        decoded = self.decode_finished(latents).float()
+        with self.holding(DECODER):
+            decoded = self.decode_finished(latents).float()
         return decoded.masked_fill(~decoded.isfinite(), math.nan).clamp(0, 1)

@@ -58,6 +58,7 @@ class Family:
         networks: by their names in ``model_index.json``, which are those of their folders.
         tokenizers: names of the classes of its tokenizers, likewise.
         ignored: parts of a checkpoint that are not used.
+        described: files of parts that are plain descriptions, by the names of their folders.
         options: plain fields of ``model_index.json`` that are parts too, with their values where it lacks them.
         require: refuses parts that do not fit each other, by their configurations.
         require_file: refuses a checkpoint that is one file, by its tensors on the meta device.
@@ -72,6 +73,7 @@ class Family:
     require: Callable[[Parts], None]
     require_file: Callable[[Tensors], None]
     make: Callable[[Parts, Device, FindWords], Denoiser]
+    described: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

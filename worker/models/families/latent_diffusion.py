@@ -1,6 +1,7 @@
 """A UNet on the latents of a VAE, which is told texts: what Stable Diffusion and SDXL have in common."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,8 @@ from worker.models.families.text_encoder import TextEncoder
 from worker.models.image_prompts.adapter import ImagePromptAdapter
 from worker.models.networks.coding import PictureCoder
 from worker.models.networks.decoding import Decoder
-from worker.models.networks.network import FastNetwork, UNetOutput, added_conditions
+from worker.models.networks.keeping import DECODER, KEEPING, TEXTS, Keeping, Offload
+from worker.models.networks.network import FastNetwork, UNetOutput, conditions
 from worker.models.rows import RowBatch
 from worker.rows import AdapterUse, TextStates
 
@@ -52,6 +54,7 @@ class LatentDiffusion(Denoiser):
         """
         self._encoders = tuple(encoders.values())
         self._unet, vae = parts["unet"], parts["vae"]
+        keeping: Keeping = parts.get(KEEPING, Keeping())
         first, levels = self._encoders[0], len(self._unet.config.block_out_channels)
         facts = ModelFacts(
             latent_channels=vae.config.latent_channels,
@@ -60,6 +63,7 @@ class LatentDiffusion(Denoiser):
             row=row,
             device=device.device,
             measure=partial(first.vocabulary.measure, limit=first.length),
+            latent_scale=vae.config.scaling_factor,
         )
         super().__init__(
             (*(encoder.network for encoder in self._encoders), self._unet, vae),
@@ -67,6 +71,7 @@ class LatentDiffusion(Denoiser):
             device,
             least_side=max(8, 1 << (levels - 1)),
             personalizer=personalizer,
+            at_home=[parts[name] for name in parts if keeping.is_home(name)],
             adaptable={
                 UNET: self._unet,
                 **{name: encoder.reader for name, encoder in encoders.items()},
@@ -74,11 +79,20 @@ class LatentDiffusion(Denoiser):
         )
         for network in (self._unet, vae):
             device.choose_attention(network)
-        # The guidance gradient computes the decoder's activations again instead.
         if vae.config.sample_size >= CHECKPOINTED_PX:
             checkpoint_activations(vae.decoder)
-        self._network = FastNetwork(UNetOutput(self._unet, row.size_ids), device)
+        self._network = FastNetwork(UNetOutput(self._unet, row), device)
         self._decoder = Decoder(vae)
+        self._offload = Offload(device.device, self._at_home()) if keeping.offloads else None
+
+    def _at_home(self) -> tuple[torch.nn.Module, ...]:
+        return (*(encoder.network for encoder in self._encoders), self._vae)
+
+    def holding(self, *parts: str) -> AbstractContextManager[None]:
+        if self._offload is None:
+            return super().holding()
+        readers = [encoder.reader for encoder in self._encoders] if TEXTS in parts else []
+        return self._offload.here([*readers, *([self._vae] if DECODER in parts else [])])
 
     @property
     def _vae(self) -> Any:
@@ -95,7 +109,8 @@ class LatentDiffusion(Denoiser):
     def encode(
         self, wordings: Sequence[Wording], uses: Sequence[AdapterUse] = (), held: Held = NOTHING
     ) -> list[TextStates]:
-        each = [encoder(wordings, self.adaptations, uses, held) for encoder in self._encoders]
+        with self.holding(TEXTS):
+            each = [encoder(wordings, self.adaptations, uses, held) for encoder in self._encoders]
         return [_side_by_side(states) for states in zip(*each, strict=True)]
 
     def forget_rows(self) -> None:
@@ -111,8 +126,7 @@ class LatentDiffusion(Denoiser):
 
     def _inputs(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> tuple[Tensor, ...]:
         """All that the network reads of B rows."""
-        told = () if rows.vector is None else (rows.vector,)
-        return latents.to(self._device.dtype), timesteps, rows.context, *told
+        return latents.to(self._device.dtype), timesteps, rows.context, *rows.told
 
     def _output(self, latents: Tensor, timesteps: Tensor, rows: RowBatch) -> Tensor:
         inputs = self._inputs(latents, timesteps, rows)
@@ -121,11 +135,12 @@ class LatentDiffusion(Denoiser):
             return self._network(*inputs)
         adapted = partial(self.adaptations.run, UNET, rows.mixture, prompts=rows.prompts)
         run = self._unet if is_own else adapted
-        added, extra = added_conditions(rows.vector, self.facts.row.size_ids), {}
+        told, extra = conditions(self.facts.row, rows.told), {}
         if rows.controls is not None:
             own = inputs[0][:, : self.facts.latent_channels]
-            extra = rows.controls.for_unet(UNetCall(self._unet, own, timesteps, rows.context, added))
-        output: Tensor = run(*inputs[:3], added_cond_kwargs=added, **extra, return_dict=False)[0]
+            call = UNetCall(self._unet, own, timesteps, rows.context, told.get("added_cond_kwargs"))
+            extra = rows.controls.for_unet(call)
+        output: Tensor = run(*inputs[:3], **told, **extra, return_dict=False)[0]
         return output
 
     def require_control(self, control: Control) -> None:
@@ -152,6 +167,11 @@ def extra_channels(parts: Parts) -> int:
     """Channels that a checkpoint's UNet takes beside the latents."""
     count: int = parts["unet"].config.in_channels - parts["vae"].config.latent_channels
     return count
+
+
+def guidance_width(parts: Parts) -> int:
+    """Numbers that a checkpoint's UNet reads the guidance scale as; 0 if it does not."""
+    return parts["unet"].config.time_cond_proj_dim or 0
 
 
 def _side_by_side(states: Sequence[TextStates]) -> TextStates:

@@ -28,7 +28,7 @@ _SPLIT, _TRANSPOSED = ("in_proj_weight", "in_proj_bias"), "text_projection"
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
-def require_latents_of_file(checkpoint: Tensors) -> None:
+def require_latents_of_file(checkpoint: Tensors, *, edits: bool = False) -> None:
     """Refuse a UNet that does not go with the VAE, by their shapes; see ``require_latents``.
 
     Raises:
@@ -40,6 +40,7 @@ def require_latents_of_file(checkpoint: Tensors) -> None:
         require_latents(
             {"in_channels": taken.shape[1], "out_channels": given.shape[0]},
             {"latent_channels": decoded.shape[1]},
+            edits=edits,
         )
 
 

@@ -1,6 +1,7 @@
 """Stable Diffusion 1.x and 2.x: a UNet on the latents of a VAE, conditioned by the states of one CLIP text encoder."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from worker.models.families.compatibility import (
     require_text_width,
 )
 from worker.models.families.family import Family, Network, Parts
-from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
+from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels, guidance_width
 from worker.models.families.personalizer import Personalizer
 from worker.models.families.text_encoder import last_states, text_encoders
 from worker.models.inversions.words import FindWords, no_words
@@ -38,19 +39,20 @@ class StableDiffusion(LatentDiffusion):
         row = RowSpec(
             context_length=encoder.length,
             context_width=encoder.network.config.hidden_size,
+            guidance_width=guidance_width(parts),
             extra_channels=extra_channels(parts),
         )
         super().__init__(parts, device, encoders, row, Personalizer(encoder))
 
 
-def _require(parts: Parts) -> None:
+def require_parts(parts: Parts) -> None:
     """Refuse parts that do not fit each other, by their configurations.
 
     Raises:
         ModelUnavailableError: they do not.
     """
     unet, vae, text_encoder = parts["unet"].config, parts["vae"].config, parts["text_encoder"].config
-    require_latents(unet, vae)
+    require_latents(unet, vae, edits=True)
     require_text_width(unet, text_encoder.hidden_size)
     require_autoencoder(vae)
     require_vocabulary(parts["tokenizer"], text_encoder.vocab_size)
@@ -81,6 +83,16 @@ def unet_network(require: Callable[[Mapping[str, Any]], None]) -> Network:
     )
 
 
+TEXT_ENCODER = Network(
+    title="the text encoder",
+    classes=("CLIPTextModel", "CLIPTextModelWithProjection"),
+    stem="model",
+    empty=text_encoder,
+    require=require_clip_text_encoder,
+    prefix=original.TEXT,
+    convert=original.text_encoder,
+    is_unread=original.is_unread_text,
+)
 VAE = Network(
     title="the VAE",
     classes=("AutoencoderKL",),
@@ -95,22 +107,13 @@ STABLE_DIFFUSION = Family(
     name="Stable Diffusion 1.x and 2.x",
     id=FamilyName.SD,
     networks={
-        "text_encoder": Network(
-            title="the text encoder",
-            classes=("CLIPTextModel", "CLIPTextModelWithProjection"),
-            stem="model",
-            empty=text_encoder,
-            require=require_clip_text_encoder,
-            prefix=original.TEXT,
-            convert=original.text_encoder,
-            is_unread=original.is_unread_text,
-        ),
+        TEXT: TEXT_ENCODER,
         "unet": unet_network(require_only_texts),
         "vae": VAE,
     },
     tokenizers={"tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast")},
     ignored=frozenset({"safety_checker", "feature_extractor", "image_encoder"}),
-    require=_require,
-    require_file=original.require_latents_of_file,
+    require=require_parts,
+    require_file=partial(original.require_latents_of_file, edits=True),
     make=StableDiffusion,
 )

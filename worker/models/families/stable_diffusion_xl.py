@@ -25,7 +25,7 @@ from worker.models.families.compatibility import (
     require_vector_width,
 )
 from worker.models.families.family import Family, Network, Parts
-from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
+from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels, guidance_width
 from worker.models.families.personalizer import Personalizer
 from worker.models.families.stable_diffusion import VAE, text_encoder, unet_network
 from worker.models.families.text_encoder import last_but_one_states, text_encoders
@@ -51,6 +51,7 @@ class StableDiffusionXL(LatentDiffusion):
             vector_width=configs[1].projection_dim + SIZE_IDS,
             size_ids=SIZE_IDS,
             is_zero_for_nothing=bool(parts[ZERO_FOR_NOTHING]),
+            guidance_width=guidance_width(parts),
             extra_channels=extra_channels(parts),
         )
         super().__init__(parts, device, encoders, row, Personalizer(first))

@@ -17,7 +17,7 @@ from worker.models.families.compatibility import (
     require_vector_width,
 )
 from worker.models.families.family import Family, Parts
-from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels
+from worker.models.families.latent_diffusion import LatentDiffusion, extra_channels, guidance_width
 from worker.models.families.stable_diffusion import VAE, unet_network
 from worker.models.families.stable_diffusion_xl import ZERO_FOR_NOTHING, second_text_encoder
 from worker.models.families.text_encoder import last_but_one_states, text_encoders
@@ -42,6 +42,7 @@ class StableDiffusionXLRefiner(LatentDiffusion):
             size_ids=SIZE_IDS,
             tells_score=True,
             is_zero_for_nothing=bool(parts[ZERO_FOR_NOTHING]),
+            guidance_width=guidance_width(parts),
             extra_channels=extra_channels(parts),
         )
         super().__init__(parts, device, encoders, row)

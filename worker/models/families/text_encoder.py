@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from jobs.errors import JobFailedError
+from jobs.errors import InvalidRequestError
 from jobs.prompts.prompt import Wording
 from worker.aesthetics.fitting import EncoderRun, Read, final_norm
 from worker.models.adapters.adaptations import Adaptations
@@ -28,7 +28,7 @@ def last_states(encoder: EncoderRun, tokens: Tensor, mask: Tensor | None, skips:
     """The states after the last layer, or one before it, and the last norm: as Stable Diffusion 1.x and 2.x read them.
 
     Raises:
-        JobFailedError: the encoder has no such layer.
+        InvalidRequestError: the encoder has no such layer.
     """
     if not any(skips):
         return TextStates(encoder.run(tokens, attention_mask=mask).last_hidden_state)
@@ -44,7 +44,7 @@ def last_but_one_states(
     SDXL reads both. The pooled ones are always those of the last layer.
 
     Raises:
-        JobFailedError: the encoder has no such layer.
+        InvalidRequestError: the encoder has no such layer.
     """
     made = encoder.run(tokens, attention_mask=mask, output_hidden_states=True)
     return TextStates(_states_before(made.hidden_states, 1, skips), getattr(made, "text_embeds", None))
@@ -60,7 +60,7 @@ def _states_before(hidden: Sequence[Tensor], usual: int, skips: Sequence[int]) -
     """
     most = len(hidden) - 2 - usual
     if max(skips) > most:
-        raise JobFailedError(
+        raise InvalidRequestError(
             f"clip_skip is {max(skips)}, and a text encoder of this model has layers for {most} at most"
         )
     if len(set(skips)) == 1:

@@ -2,7 +2,7 @@
 
 import open_clip
 
-from jobs.catalog.catalog import ClipCard
+from jobs.catalog.models import ClipCard
 from jobs.errors import ModelUnavailableError
 from worker.aesthetics.predictor import load_head
 from worker.models.clip import ClipModel

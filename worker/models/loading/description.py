@@ -1,6 +1,7 @@
 """Reads what a checkpoint's folder says of itself, before any weight is read."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,11 @@ def family_in(folder: Path) -> Family:
         kind = read_object(config).get("_class_name")
         raise ModelUnavailableError(f"there is no {INDEX}, and it is a {kind} alone")
     return family_of(read_object(folder / INDEX).get("_class_name"))
+
+
+def names_in(folder: Path) -> Iterator[str]:
+    """Names of the files in a folder and in the folders in it."""
+    for pattern in ("*", "*/*"):
+        for file in folder.glob(pattern):
+            if file.is_file():
+                yield file.relative_to(folder).as_posix()

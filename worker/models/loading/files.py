@@ -1,18 +1,19 @@
 """Find a model's files, and refuse those that could run code when they are read."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.catalog.catalog import ClipCard, ModelCard
 from jobs.catalog.entry import Named
+from jobs.catalog.models import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.models.families.family import Family
-from worker.models.loading.description import family_in
+from worker.models.loading.description import family_in, names_in
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import read_shapes
 from worker.models.loading.hub import Hosted, fetch
 from worker.models.loading.layout import CLIP_WEIGHTS, INDEX, network_files
+from worker.models.networks.keeping import Keeping
 
 
 def locate(card: Hosted) -> Path:
@@ -56,7 +57,7 @@ def weights_in(folder: Path, family: Family, variant: str | None) -> dict[str, l
     Raises:
         ModelUnavailableError: as for ``network_files``.
     """
-    chosen = network_files(_names(folder), family.stems, variant)
+    chosen = network_files(names_in(folder), family.stems, variant)
     return {network: [folder / name for name in names] for network, names in chosen.items()}
 
 
@@ -77,12 +78,37 @@ def parameters(card: ModelCard | ClipCard) -> int:
         return 0  # loading it will say what is wrong
 
 
-def _names(folder: Path) -> Iterator[str]:
-    """Names of the files in a folder and in the folders in it."""
-    for pattern in ("*", "*/*"):
-        for file in folder.glob(pattern):
-            if file.is_file():
-                yield file.relative_to(folder).as_posix()
+def weight_bytes(card: ModelCard, itemsize: int, keeping: Keeping) -> int:
+    """Bytes of a diffusion model's weights on its device; 0 for files that cannot be read.
+
+    Args:
+        card: of the model.
+        itemsize: bytes of a number in the device's format.
+        keeping: how the weights are kept.
+
+    Raises:
+        ModelUnavailableError: as for ``locate``.
+    """
+    path = _find(card)
+    if not path.is_dir() or not (path / INDEX).is_file():
+        return parameters(card) * itemsize
+    try:
+        weights = weights_in(path, family_in(path), card.variant)
+        return sum(
+            _kept_bytes(shape, network, itemsize, keeping)
+            for network, files in weights.items()
+            for file in files
+            for shape in read_shapes(file).values()
+        )
+    except Exception:
+        return 0  # loading it will say what is wrong
+
+
+def _kept_bytes(shape: Sequence[int], network: str, itemsize: int, keeping: Keeping) -> int:
+    if keeping.is_home(network):
+        return 0
+    is_linear = len(shape) == 2
+    return math.prod(shape) * (1 if is_linear and keeping.is_own(network) else itemsize)
 
 
 def _find(card: Hosted) -> Path:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 
-_DTYPES = {
+DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -26,7 +26,7 @@ _DTYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
-_LENGTH_BYTES = 8  # of the number that a file begins with: the bytes of its header, little-endian
+LENGTH_BYTES = 8  # of the number that a file begins with: the bytes of its header, little-endian
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,14 @@ def read_header(file: Path) -> Header:
         with safe_open(file, framework="pt"):  # raises for overlaps, gaps, and what lies outside of the file
             pass
         with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(_LENGTH_BYTES), "little")
+            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
             fields = json.loads(stream.read(length))
         fields.pop("__metadata__", None)
         ordered = sorted(fields.items(), key=lambda item: item[1]["data_offsets"])
-        entries = tuple(
-            Entry(name, _DTYPES[field["dtype"]], tuple(field["shape"])) for name, field in ordered
-        )
+        entries = tuple(Entry(name, DTYPES[field["dtype"]], tuple(field["shape"])) for name, field in ordered)
     except Exception as error:
         raise ModelUnavailableError(f"{file.parent.name}/{file.name} cannot be loaded: {error}") from error
-    return Header(_LENGTH_BYTES + length, entries)
+    return Header(LENGTH_BYTES + length, entries)
 
 
 def read_shapes(file: Path) -> dict[str, Sequence[int]]:

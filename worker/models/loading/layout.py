@@ -16,6 +16,11 @@ CONFIG = "config.json"
 NETWORK_STEM = "diffusion_pytorch_model"
 CLIP_WEIGHTS = "open_clip_model.safetensors"
 CLIP_CONFIG = "open_clip_config.json"
+ADAPTER_WEIGHTS = (
+    "pytorch_lora_weights.safetensors",
+    "adapter_model.safetensors",
+)  # of diffusers and of PEFT
+ADAPTER_CONFIG = "adapter_config.json"
 _TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -27,6 +32,7 @@ _TOKENIZER = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
+_DESCRIPTIONS = ("preprocessor_config.json", "scheduler_config.json", *_TOKENIZER)
 # Some put the variant behind the number of the part.
 _WEIGHTS = re.compile(
     r"(?P<stem>\w+)(?:\.(?P<variant>[\w-]+?))?(?:-(?P<part>\d{5})-of-(?P<parts>\d{5}))?(?:\.(?P<behind>[\w-]+))?"
@@ -56,14 +62,14 @@ def network_files(
 
 
 def diffusion_files(
-    names: Iterable[str], stems: Mapping[str, str], tokenizers: Iterable[str], variant: str | None = None
+    names: Iterable[str], stems: Mapping[str, str], described: Iterable[str], variant: str | None = None
 ) -> list[str]:
     """All files of a diffusers repository that are read.
 
     Args:
         names: as for ``network_files``.
         stems: likewise.
-        tokenizers: folders of the tokenizers.
+        described: folders of the tokenizers, and of other parts without weights.
         variant: as for ``network_files``.
 
     Raises:
@@ -72,11 +78,11 @@ def diffusion_files(
     names = list(names)
     if INDEX not in names:
         raise ModelUnavailableError(f"it holds no {INDEX}")
-    described = {INDEX, "scheduler/scheduler_config.json"}
-    described |= {f"{folder}/{name}" for folder in tokenizers for name in _TOKENIZER}
-    described |= {f"{name}/config.json" for name in stems}
+    plain = {INDEX, "scheduler/scheduler_config.json"}
+    plain |= {f"{folder}/{name}" for folder in described for name in _DESCRIPTIONS}
+    plain |= {f"{name}/config.json" for name in stems}
     weights = [file for files in network_files(names, stems, variant).values() for file in files]
-    return [*(name for name in names if name in described), *weights]
+    return [*(name for name in names if name in plain), *weights]
 
 
 def alone(names: Iterable[str], stem: str, variant: str | None = None) -> list[str]:
@@ -96,6 +102,26 @@ def clip_files(names: Iterable[str]) -> list[str]:
         if needed not in names:
             raise ModelUnavailableError(f"it holds no {needed}")
     return [name for name in names if name in {CLIP_CONFIG, CLIP_WEIGHTS, *_TOKENIZER}]
+
+
+def adapter_files(names: Iterable[str], file: str | None) -> list[str]:
+    """The files of an adapter's repository that are read.
+
+    Args:
+        names: of all files.
+        file: of the adapter; None for the one that diffusers or PEFT writes.
+
+    Raises:
+        ModelUnavailableError: it is not there.
+    """
+    names = list(names)
+    wanted = ADAPTER_WEIGHTS if file is None else (file,)
+    found = next((name for name in wanted if name in names), None)
+    if found is None:
+        raise ModelUnavailableError(f"it holds no {' and no '.join(wanted)}")
+    folder = found.rpartition("/")[0]
+    config = f"{folder}/{ADAPTER_CONFIG}" if folder else ADAPTER_CONFIG
+    return [found, *(name for name in names if name == config)]
 
 
 def _kinds(names: Iterable[str], network: str, stem: str) -> dict[str | None, dict[int, list[str]]]:

@@ -40,10 +40,24 @@ def load_openclip(folder: Path, device: Device, shared: SharedNetworks) -> Modul
     files = [folder / CLIP_WEIGHTS, folder / CLIP_CONFIG]
     network = shared.find(files)
     if network is None:
-        network = _empty(folder)
-        require_own(network, _named(network, outline(files[:1])), _WHAT)
+        network = empty_openclip(folder, outline(files[:1]))
         fill(network, _named(network, read_tensors(files[:1], device, shared.digests)), _WHAT, device)
         shared.add(files, network)
+    return network
+
+
+def empty_openclip(folder: Path, tensors: dict[str, Tensor]) -> Module:
+    """The network of a folder without its weights, once these are known to be its own by their names and shapes.
+
+    Args:
+        folder: with the configuration.
+        tensors: of the file of the weights, on the meta device.
+
+    Raises:
+        ModelUnavailableError: they are not its own.
+    """
+    network = _empty(folder)
+    require_own(network, _named(network, tensors), _WHAT)
     return network
 
 

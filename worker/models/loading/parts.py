@@ -24,9 +24,11 @@ from worker.models.loading.layout import INDEX
 from worker.models.loading.reading import read_tensors
 from worker.models.loading.single_file import split
 from worker.models.loading.weights import fill, require_own
+from worker.models.networks.keeping import KEEPING, Keeping
 from worker.models.shared import SharedNetworks
 
 NOTHING: Mapping[str, Any] = {}
+PLAINLY = Keeping()
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ def load_folder_parts(
     device: Device,
     shared: SharedNetworks,
     delta: Delta | None = None,
+    keeping: Keeping = PLAINLY,
 ) -> Parts:
     """Load a diffusers folder.
 
@@ -82,6 +85,7 @@ def load_folder_parts(
         device: where to.
         shared: networks in memory; those with the same files are not loaded again.
         delta: of its UNet.
+        keeping: how its weights are kept.
 
     Raises:
         ModelUnavailableError: it is of a kind that is not served, or its parts do not fit their weights or each other.
@@ -94,19 +98,26 @@ def load_folder_parts(
     if delta is not None:
         delta.require_base(weights[UNET], shared.digests)
     known = {
-        name: found for name, source in sources.items() if (found := shared.find(source.files)) is not None
+        name: found
+        for name, source in sources.items()
+        if not keeping.is_own(name) and (found := shared.find(source.files)) is not None
     }
     changes = {UNET: delta.config} if delta else {}
-    parts = _described(folder, family, known, changes)
+    parts = described(folder, family, known, changes)
     for name, source in sources.items():
         if name not in known:
+            at = device.home if keeping.is_own(name) else device
             require_own(parts[name], source.outline(), source.network.title)
-            fill(parts[name], source.read(device, shared.digests), source.network.title, device)
-            shared.add(source.files, parts[name])
-    return parts
+            fill(parts[name], source.read(at, shared.digests), source.network.title, at)
+            keeping.apply(name, parts[name])
+            if not keeping.is_own(name):
+                shared.add(source.files, parts[name])
+    return {**parts, KEEPING: keeping}
 
 
-def load_file_parts(file: Path, config: Path, family: Family, device: Device, digests: Digests) -> Parts:
+def load_file_parts(
+    file: Path, config: Path, family: Family, device: Device, digests: Digests, keeping: Keeping = PLAINLY
+) -> Parts:
     """Load a checkpoint that is one file.
 
     Args:
@@ -115,21 +126,24 @@ def load_file_parts(file: Path, config: Path, family: Family, device: Device, di
         family: of that folder.
         device: where to.
         digests: of files.
+        keeping: how its weights are kept.
 
     Raises:
         ModelUnavailableError: as for ``load_folder_parts``.
     """
-    parts = _described(config, family)
+    parts = described(config, family)
     for name, tensors in split(outline([file]), family, parts).items():
         require_own(parts[name], tensors, family.networks[name].title)
+    at = device if keeping == PLAINLY else device.home
     prefixes = tuple(network.prefix for network in family.networks.values())
-    checkpoint = read_tensors([file], device, digests, lambda key: key.startswith(prefixes))
+    checkpoint = read_tensors([file], at, digests, lambda key: key.startswith(prefixes))
     for name, tensors in split(checkpoint, family, parts).items():
-        fill(parts[name], tensors, family.networks[name].title, device)
-    return parts
+        fill(parts[name], tensors, family.networks[name].title, at)
+        keeping.apply(name, parts[name])
+    return {**parts, KEEPING: keeping}
 
 
-def _described(
+def described(
     folder: Path,
     family: Family,
     known: Mapping[str, Any] = NOTHING,
@@ -142,6 +156,9 @@ def _described(
         family: of its checkpoint.
         known: networks in memory.
         changes: fields of networks' configurations that are others.
+
+    Raises:
+        ModelUnavailableError: they are of a kind that is not served, or do not fit each other.
     """
     index = read_object(folder / INDEX)
     _require_parts(index, family)
@@ -150,6 +167,7 @@ def _described(
         name: known.get(name) or _empty(folder / name, network, changes.get(name, NOTHING))
         for name, network in family.networks.items()
     }
+    parts |= {name: read_object(folder / name / file) for name, file in family.described.items()}
     parts |= {name: index.get(name, value) for name, value in family.options.items()}
     parts["scheduler"] = _scheduler(folder / "scheduler", index["scheduler"][1])
     family.require(parts)
@@ -164,12 +182,12 @@ def _require_parts(index: Mapping[str, Any], family: Family) -> None:
     """
     classes = {**family.tokenizers, **{name: its.classes for name, its in family.networks.items()}}
     parts = {name: part[1] for name, part in index.items() if isinstance(part, list) and part[-1]}
-    for name in (*classes, "scheduler"):
+    for name in (*classes, *family.described, "scheduler"):
         if name not in parts:
             raise ModelUnavailableError(f"its {INDEX} names no {name}")
     for name, allowed in classes.items():
         _require_class(name, parts[name], allowed)
-    others = sorted(parts.keys() - classes.keys() - family.ignored - {"scheduler"})
+    others = sorted(parts.keys() - classes.keys() - family.described.keys() - family.ignored - {"scheduler"})
     if others:
         raise ModelUnavailableError(f"it has parts that are not served: {', '.join(others)}")
 

@@ -19,9 +19,9 @@ from worker.models.loading.hub import fetch_descriptions
 _PIPELINES = {
     "v1": "StableDiffusionPipeline",
     "v2": "StableDiffusionPipeline",
-    # By 9 and 8 channels alone, which a family tells apart.
+    # Told apart from the first by 9 and 8 channels alone.
     "inpainting": "StableDiffusionPipeline",
-    "instruct-pix2pix": "StableDiffusionPipeline",
+    "instruct-pix2pix": "StableDiffusionInstructPix2PixPipeline",
     "upscale": "StableDiffusionUpscalePipeline",
     "xl_base": "StableDiffusionXLPipeline",
     "xl_refiner": "StableDiffusionXLImg2ImgPipeline",

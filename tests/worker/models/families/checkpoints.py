@@ -1,6 +1,10 @@
 """Tiny checkpoints with random weights, as diffusers itself writes them: one of each class of pipeline."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +18,28 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
     StableDiffusionInpaintPipeline,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
+    StableUnCLIPImg2ImgPipeline,
     UNet2DConditionModel,
     UNet2DModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from diffusers.pipelines.stable_diffusion import StableUnCLIPImageNormalizer
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
 
 from tests.worker.models.variants import POCKET
 from tests.worker.sampling.noise_schedule import STABLE_DIFFUSION
@@ -96,12 +112,18 @@ def stable_diffusion_2() -> Any:
     return StableDiffusionPipeline(**own | {"text_encoder": CLIPTextModel(text_config(hidden_act="gelu"))})
 
 
+def latent_consistency(**fields: Any) -> Any:
+    """A latent consistency model; fields as for ``unet``."""
+    scheduler = LCMScheduler.from_config(STABLE_DIFFUSION | {"prediction_type": "epsilon"})
+    return LatentConsistencyModelPipeline(**parts(unet(**fields), scheduler))
+
+
 def inpainting() -> Any:
     return StableDiffusionInpaintPipeline(**parts(unet(in_channels=9), ddim()))
 
 
-def editing_under_a_served_class() -> Any:
-    return StableDiffusionPipeline(**parts(unet(in_channels=8), ddim()))
+def told_of_depth() -> Any:
+    return StableDiffusionPipeline(**parts(unet(in_channels=5), ddim()))
 
 
 def instruct_pix2pix() -> Any:
@@ -165,6 +187,45 @@ def stable_diffusion_xl_inpainting() -> Any:
     return StableDiffusionXLInpaintPipeline(**xl_parts(in_channels=9))
 
 
+EMBEDDING, VISION_PX = 24, 32  # of Stable unCLIP's image encoder
+
+
+def stable_unclip(embedding: int = EMBEDDING, normalized: int = EMBEDDING, **fields: Any) -> Any:
+    """A Stable unCLIP, which is told embeddings of pictures.
+
+    Args:
+        embedding: numbers of one.
+        normalized: of those that its normalizer is for.
+        fields: of the UNet.
+    """
+    told = {
+        "class_embed_type": "projection",
+        "projection_class_embeddings_input_dim": 2 * EMBEDDING,
+        **fields,
+    }
+    vision = CLIPVisionConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=VISION_PX,
+        patch_size=8,
+        projection_dim=embedding,
+    )
+    normalizer = StableUnCLIPImageNormalizer(normalized)
+    with torch.no_grad():
+        normalizer.mean.normal_()
+        normalizer.std.uniform_(0.5, 2)
+    own = {name: part for name, part in parts(unet(**told), ddim()).items() if name not in NOTHING}
+    return StableUnCLIPImg2ImgPipeline(
+        **own,
+        feature_extractor=CLIPImageProcessor(size=VISION_PX, crop_size=VISION_PX),
+        image_encoder=CLIPVisionModelWithProjection(vision),
+        image_normalizer=normalizer,
+        image_noising_scheduler=DDPMScheduler(beta_schedule="squaredcos_cap_v2"),
+    )
+
+
 def flux() -> Any:
     transformer = FluxTransformer2DModel(
         in_channels=4,
@@ -198,8 +259,25 @@ def pixels() -> Any:
     return DDPMPipeline(network, DDPMScheduler())
 
 
+_MADE: dict[Callable[[], Any], Path] = {}  # where a copy of each checkpoint is that was made before
+
+
 def written(make: Callable[[], Any], folder: Path) -> Path:
-    """The folder of a checkpoint with random weights."""
-    torch.manual_seed(0)
-    make().save_pretrained(folder)
+    """The folder of a checkpoint with random weights: made once of each function of a module, and then copied."""
+    if (made := _MADE.get(make)) is not None:
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+    else:
+        torch.manual_seed(0)
+        make().save_pretrained(folder)
+        if "<" not in getattr(make, "__qualname__", "<partial>"):
+            _MADE[make] = Path(_place(), str(len(_MADE)))
+            shutil.copytree(folder, _MADE[make])
+    torch.manual_seed(1)  # what a test draws next depends on neither way
     return folder
+
+
+@cache
+def _place() -> str:
+    place = tempfile.mkdtemp(prefix="lodestar-")
+    atexit.register(shutil.rmtree, place)
+    return place

@@ -10,7 +10,8 @@ from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from benchmarks.loading.single_file import write_single_file
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import JobFailedError, ModelUnavailableError
 from jobs.requests.presets import PRESETS, PresetName
 from jobs.requests.request import GenerateRequest, ResolvedRequest

@@ -66,7 +66,9 @@ def latents_of(request: ResolvedRequest, models: ModelRegistry) -> Tensor:
     return last.latents
 
 
-@pytest.mark.parametrize("sampler", [SamplerName.DDIM, SamplerName.EULER])
+@pytest.mark.parametrize(
+    "sampler", [SamplerName.DDIM, SamplerName.EULER, SamplerName.DPMPP_2M, SamplerName.UNIPC]
+)
 @pytest.mark.parametrize(("steps", "switch_at"), [(10, 0.8), (12, 0.5), (7, 0.33), (30, 0.81)])
 def test_it_draws_what_the_two_stock_pipelines_draw(
     steps: int, switch_at: float, sampler: SamplerName, folders: dict[str, Path], models: ModelRegistry

@@ -11,23 +11,23 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.loading.single_file import write_single_file
-from jobs.requests.conditions.families import FamilyName
+from jobs.requests.conditions.families import FamilyName, ModelKind
 from tests.worker.models.families import checkpoints
 from tests.worker.models.families.checkpoints import written
 from tests.worker.models.test_unfit import refusal
 from tests.worker.models.variants import load
 from worker.models.families.denoiser import Denoiser
+from worker.models.families.pixels import PixelDiffusion
 from worker.models.families.stable_diffusion import StableDiffusion
 from worker.models.families.stable_diffusion_xl import StableDiffusionXL
 from worker.models.families.stable_diffusion_xl_refiner import StableDiffusionXLRefiner
+from worker.models.families.stable_unclip import StableUnClip
 from worker.models.families.table import FAMILIES, served
 from worker.rows import Row
 
 REFUSED = [
     (checkpoints.flux, "it is a FluxPipeline"),
-    (checkpoints.instruct_pix2pix, "it is a StableDiffusionInstructPix2PixPipeline"),
-    (checkpoints.pixels, "it is a DDPMPipeline"),
-    (checkpoints.editing_under_a_served_class, "the UNet takes 8 channels and the VAE's latents have 4"),
+    (checkpoints.told_of_depth, "the UNet takes 5 channels and the VAE's latents have 4"),
 ]
 
 
@@ -63,6 +63,8 @@ MADE: dict[FamilyName, tuple[Callable[[], Any], type[Denoiser]]] = {
     FamilyName.SD: (checkpoints.stable_diffusion, StableDiffusion),
     FamilyName.SDXL: (checkpoints.stable_diffusion_xl, StableDiffusionXL),
     FamilyName.SDXL_REFINER: (checkpoints.stable_diffusion_xl_refiner, StableDiffusionXLRefiner),
+    FamilyName.UNCLIP: (checkpoints.stable_unclip, StableUnClip),
+    FamilyName.PIXELS: (checkpoints.pixels, PixelDiffusion),
 }
 
 
@@ -86,6 +88,31 @@ def test_a_checkpoint_of_another_family_than_the_catalog_says_is_refused_before_
     assert f"the catalog says {other}: write family = '{family}' there" in refusal(folder, family=other)
 
 
+@pytest.mark.parametrize(
+    ("make", "kind", "said"),
+    [
+        (
+            checkpoints.instruct_pix2pix,
+            ModelKind.TEXT,
+            "it edits pictures as InstructPix2Pix does, and the catalog says text: write kind = 'edit' there",
+        ),
+        (checkpoints.stable_diffusion, ModelKind.EDIT, "it edits no pictures, and the catalog says edit"),
+        (checkpoints.inpainting, ModelKind.EDIT, "it edits no pictures, and the catalog says edit"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_than_the_catalog_says_is_refused_before_its_weights(
+    make: Callable[[], Any], kind: ModelKind, said: str, tmp_path: Path
+) -> None:
+    folder = written(make, tmp_path / "m")
+    spoil_weights(folder)
+    assert said in refusal(folder, kind=kind)
+
+
+def test_an_sdxl_that_edits_is_refused(tmp_path: Path) -> None:
+    folder = written(lambda: checkpoints.stable_diffusion_xl(in_channels=8), tmp_path / "m")
+    assert "to edit (8 for 4) is not served here" in refusal(folder, family=FamilyName.SDXL)
+
+
 def as_one_file(make: Callable[[], Any], tmp_path: Path) -> Path:
     """A checkpoint with Stable Diffusion's names, in the layout of the original release."""
     file = tmp_path / "m.safetensors"
@@ -103,18 +130,25 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_file_with_channels_of_another_kind_is_refused_by_its_shapes(
     *, is_described: bool, described: Path, tmp_path: Path
 ) -> None:
-    file = as_one_file(checkpoints.instruct_pix2pix, tmp_path)
+    file = as_one_file(checkpoints.told_of_depth, tmp_path)
     message = refusal(file, config=described if is_described else None)
-    assert "the UNet takes 8 channels and the VAE's latents have 4" in message
+    assert "the UNet takes 5 channels and the VAE's latents have 4" in message
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_an_inpainting_checkpoint_is_the_same_model_as_a_folder_and_as_one_file(tmp_path: Path) -> None:
-    file = as_one_file(checkpoints.inpainting, tmp_path)
-    whole, single = load(tmp_path / "m"), load(file, config=tmp_path / "m")
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(checkpoints.inpainting, ModelKind.TEXT), (checkpoints.instruct_pix2pix, ModelKind.EDIT)],
+)
+def test_a_checkpoint_with_more_channels_is_the_same_model_as_a_folder_and_as_one_file(
+    make: Callable[[], Any], kind: ModelKind, tmp_path: Path
+) -> None:
+    file = as_one_file(make, tmp_path)
+    whole, single = load(tmp_path / "m", kind=kind), load(file, config=tmp_path / "m", kind=kind)
     assert whole.facts == single.facts
-    assert whole.facts.sees_hole
-    text, told = whole.encode_texts(["a fox"]), torch.randn(1, 5, 16, 16)
+    assert (whole.facts.sees_hole, whole.facts.sees_picture) == (kind == "text", kind == "edit")
+    assert whole.facts.latent_scale == 0.18215
+    text, told = whole.encode_texts(["a fox"]), torch.randn(1, whole.facts.row.extra_channels, 16, 16)
     latents, time = torch.randn(1, 4, 16, 16), torch.tensor([500])
     row = Row(text, channels=told)
     one, other = (model.predict(latents, time, model.rows([(row,)])) for model in (whole, single))

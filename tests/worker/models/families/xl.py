@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from transformers import CLIPTextModel
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from tests.worker.models.families import checkpoints
@@ -20,14 +21,14 @@ FIRST_WIDTH = 192  # of the states of the pocket model's text encoder
 SIZES = {"width": PX, "height": PX, "min_px": PX, "max_px": 2 * PX, "cfg_scale": 5}
 
 
+def xl() -> Any:
+    first = CLIPTextModel.from_pretrained(POCKET / "text_encoder", dtype=torch.float32)
+    return checkpoints.stable_diffusion_xl(first=first, length=LENGTH)
+
+
 def xl_folder(folder: Path) -> Path:
     """The model's folder."""
-
-    def make() -> Any:
-        first = CLIPTextModel.from_pretrained(POCKET / "text_encoder", dtype=torch.float32)
-        return checkpoints.stable_diffusion_xl(first=first, length=LENGTH)
-
-    return checkpoints.written(make, folder)
+    return checkpoints.written(xl, folder)
 
 
 def xl_card(folder: Path, name: str = "xl", **fields: Any) -> ModelCard:

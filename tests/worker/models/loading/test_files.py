@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.catalog.catalog import ClipCard, ModelCard
+from jobs.catalog.models import ClipCard, ModelCard
 from jobs.errors import ConfigurationError, ModelUnavailableError
 from tests.worker.conftest import ROOT
 from worker.models.device import Device

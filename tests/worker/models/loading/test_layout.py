@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobs.catalog.catalog import ClipCard, ModelCard
+from jobs.catalog.models import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
 from worker.models.families.stable_diffusion import STABLE_DIFFUSION
 from worker.models.loading import hub
