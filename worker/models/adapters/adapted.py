@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from worker.models.adapters.fitting import changeable
 from worker.models.adapters.mixture import Mixture, Segment
 from worker.models.image_prompts.attention import decouple
+from worker.models.networks.int8 import changed_class
 from worker.models.shared import sharing_copy
 
 _mixture: ContextVar[Mixture | None] = ContextVar("mixture", default=None)  # of the call that is running
@@ -34,7 +35,8 @@ class AdaptedNetwork:
     def _network(self) -> nn.Module:
         network = sharing_copy(self._plain)
         for name, layer in changeable(network).items():
-            layer.__class__ = _AdaptedLinear if isinstance(layer, nn.Linear) else _AdaptedConvolution
+            is_linear = isinstance(layer, nn.Linear)
+            layer.__class__ = changed_class(layer, _AdaptedLinear) if is_linear else _AdaptedConvolution
             layer.place = name  # type: ignore[assignment]  # a name, not a module
         decouple(network)
         return network

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jobs.errors import ModelUnavailableError
 from jobs.wire import Wire
+from jobs.wording import wording
 from worker.models.adapters.factors import Factors
 from worker.models.loading.digests import Digests
 from worker.models.loading.header import read_shapes
@@ -50,7 +51,7 @@ def read_card(folder: Path) -> DeltaCard:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise ModelUnavailableError(f"the delta's {CARD} is wrong: {where}: {first['msg']}") from error
+        raise ModelUnavailableError(f"the delta's {CARD} is wrong: {where}: {wording(first)}") from error
 
 
 def merge(

@@ -85,7 +85,7 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
             continue
         own[name] = its
         if its.magnitude is not None:
-            decomposed[name] = layer.get_parameter("weight")
+            decomposed[name] = _weight_of(layer)
     if misshapen or len(missing) > UNMATCHED_SHARE * len(given):
         raise ModelUnavailableError(
             f"adapter {adapter.id!r} does not fit this model: of {len(given)} layers, "
@@ -96,6 +96,12 @@ def fitted(adapter: Adapter, part: str, network: nn.Module) -> Fitted:
             )
         )
     return Fitted(adapter, own, decomposed)
+
+
+def _weight_of(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)  # of every layer that is changeable
+    return weight
 
 
 def require_parts(adapter: Adapter, parts: Collection[str]) -> None:

@@ -15,18 +15,24 @@ from worker.models.failures import is_out_of_memory
 from worker.models.loading.digests import Digests
 from worker.models.loading.files import require_pinned
 from worker.models.loading.header import read_header
+from worker.models.loading.hub import fetch
+from worker.models.loading.layout import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from worker.models.loading.reading import read_tensors
 
-NAMES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")  # of diffusers and of PEFT
-CONFIG = "adapter_config.json"
 MAX_BYTES = 2**31
 
 
 def load_adapter(card: AdapterCard, device: Device, digests: Digests) -> Adapter:
-    """Load an adapter of the catalog; errors as for ``read_adapter``, or it is not the file that is pinned."""
-    adapter = read_adapter(card.id, card.path, device, digests)
+    """Load an adapter of the catalog, fetched from the hub if it names one.
+
+    Raises:
+        ModelUnavailableError: as for ``read_adapter`` and ``fetch``, or it is not the file that is pinned.
+        RuntimeError: it does not fit the device's memory; see ``is_out_of_memory``.
+    """
+    path = fetch(card) if card.path is None else card.path
+    adapter = read_adapter(card.id, path / (card.file or ""), device, digests)
     try:
-        require_pinned(card, card.path, digests)
+        require_pinned(card, path, digests)
     except ModelUnavailableError as error:
         raise ModelUnavailableError(f"adapter {card.id}: {error.message}") from error
     return adapter
@@ -50,7 +56,7 @@ def read_adapter(name: str, path: Path, device: Device, digests: Digests) -> Ada
         require_low_rank(entry.name for entry in read_header(file).entries)
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
-        config = file.parent / CONFIG
+        config = file.parent / ADAPTER_CONFIG
         scalings = scalings_of(metadata, json.loads(config.read_text()) if config.is_file() else None)
         return Adapter(name, digests.of(file), factors_of(read_tensors([file], device, digests), scalings))
     except ModelUnavailableError as error:
@@ -64,7 +70,8 @@ def read_adapter(name: str, path: Path, device: Device, digests: Digests) -> Ada
 def adapter_parameters(card: AdapterCard) -> int:
     """Number of the parameters of an adapter, from the header of its file; 0 if that cannot be read."""
     try:
-        return sum(math.prod(entry.shape) for entry in read_header(file_of(card.path)).entries)
+        file = file_of((fetch(card) if card.path is None else card.path) / (card.file or ""))
+        return sum(math.prod(entry.shape) for entry in read_header(file).entries)
     except Exception:
         return 0  # loading it will say what is wrong
 
@@ -80,7 +87,9 @@ def file_of(path: Path) -> Path:
     """
     file = path
     if path.is_dir():
-        file = next((path / name for name in NAMES if (path / name).is_file()), path / NAMES[0])
+        file = next(
+            (path / name for name in ADAPTER_WEIGHTS if (path / name).is_file()), path / ADAPTER_WEIGHTS[0]
+        )
     if not file.is_file():
         raise ModelUnavailableError(f"{file} does not exist")
     if file.suffix != ".safetensors":

@@ -45,6 +45,7 @@ from worker.models.controls.controlnet import MapEncoder
 from worker.models.controls.first_half import FirstHalf
 from worker.models.device import Device
 from worker.models.loading.weights import FEW, fill
+from worker.models.networks.int8 import changed_class, to_full
 from worker.rows import Emphasis
 
 A, B = ".lora_A.weight", ".lora_B.weight"
@@ -108,7 +109,10 @@ class BorrowingControlNet(Control):
         Raises:
             ModelUnavailableError: some do not fit it.
         """
-        layers, own = dict(half.unet.named_modules()), half.unet.state_dict()
+        layers = dict(half.unet.named_modules())
+        for name in self._whole:
+            to_full(layers.get(name.rpartition(".")[0], half))
+        own = half.unet.state_dict()
         unfit = [
             name for name, tensor in self._whole.items() if name not in own or own[name].shape != tensor.shape
         ]
@@ -164,7 +168,8 @@ class _LowerConvolution(nn.Conv2d):
 
 
 def _lower(layer: nn.Module, factors: Factors) -> None:
-    layer.__class__ = _LowerLinear if isinstance(layer, nn.Linear) else _LowerConvolution
+    is_linear = isinstance(layer, nn.Linear)
+    layer.__class__ = changed_class(layer, _LowerLinear) if is_linear else _LowerConvolution
     layer.factors = factors  # type: ignore[assignment]  # no module
 
 

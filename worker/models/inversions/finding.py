@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import structlog
 from torch import Tensor
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ModelUnavailableError
 from worker.models.inversions.files import inversion_file, read_inversion

@@ -6,7 +6,8 @@ import pytest
 from diffusers import StableDiffusionPipeline
 
 from jobs.catalog.adapters import AdapterCard
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.requests.conditions.adapters import AdapterKind
 from tests.worker.models.adapters import writing
 from tests.worker.models.families import checkpoints

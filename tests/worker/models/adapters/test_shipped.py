@@ -24,6 +24,7 @@ def test_every_adapter_fits_its_models_and_its_header_says_what_the_catalog_says
 ) -> None:
     assert pocket_catalog.adapters
     for card in pocket_catalog.adapters:
+        assert card.path is not None
         assert set(inspect(card.path, pocket_catalog, card.base).fit.models) == set(card.base)
         with safe_open(file_of(card.path), framework="pt") as opened:
             said = described(opened.metadata())
@@ -49,3 +50,17 @@ def test_ink_takes_the_colour_out_of_a_picture(
     plain, inked = drawn(0), drawn(1)
     assert _saturation(inked) < 0.4 * _saturation(plain)
     assert float((inked < 0.3).float().mean()) > 0.05  # the ink
+
+
+def test_delft_paints_a_red_teapot_blue(ask: Callable[..., ResolvedRequest], models: ModelRegistry) -> None:
+    """It has seen no teapot."""
+    runner, inputs = Runner(models), SamplerInputs("pocket-m")
+
+    def blueness(weight: float) -> float:
+        told = [{"name": "delft", "weight": weight}]
+        request = ask(prompt="noto teapot", steps=STEPS, seed=3, adapters=told)
+        red, _, blue = generate(request, runner, inputs).pixels.mean(dim=(1, 2))
+        return float(blue - red)
+
+    assert blueness(0) < -0.05
+    assert blueness(1) > 0.05

@@ -11,8 +11,9 @@ from diffusers.models.controlnets.controlnet import ControlNetConditioningEmbedd
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
 from jobs.catalog.controls import ControlCard
+from jobs.catalog.models import ModelCard
 from tests.worker.models.families import checkpoints
 from worker.models.controls.first_half import FirstHalf
 from worker.models.device import Device

@@ -12,8 +12,9 @@ from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
 from jobs.catalog.controls import ControlCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import ModelUnavailableError
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.models.controls.conftest import PX, control_lora, described, merged

@@ -14,8 +14,9 @@ from diffusers import (
 from diffusers import T2IAdapter as StockAdapter
 from torch import Tensor
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
 from jobs.catalog.controls import ControlCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import ModelUnavailableError
 from jobs.requests.samplers import SamplerName, ScheduleName
 from tests.worker.models.controls.conftest import PX

@@ -6,9 +6,10 @@ import pytest
 from diffusers import UNet2DConditionModel
 
 from jobs.catalog.adapters import AdapterCard
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
 from jobs.catalog.controls import ControlCard
 from jobs.catalog.image_prompts import ImagePromptCard
+from jobs.catalog.models import ModelCard
 from tests.worker.models.adapters import writing as adapters
 from tests.worker.models.controls.conftest import control
 from tests.worker.models.families import checkpoints

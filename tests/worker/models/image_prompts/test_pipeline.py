@@ -65,9 +65,9 @@ def picture(name: str) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(LEVELS[name].permute(1, 2, 0).numpy()))
 
 
-def stock(places: dict[str, Path], adapters: list[str]) -> Any:
-    """Diffusers' pipeline with adapters."""
-    pipeline = StableDiffusionPipeline.from_pretrained(
+def stock(places: dict[str, Path], adapters: list[str], kind: Any = StableDiffusionPipeline) -> Any:
+    """A pipeline of diffusers with adapters."""
+    pipeline = kind.from_pretrained(
         places["tiny"],
         safety_checker=None,
         image_encoder=CLIPVisionModelWithProjection.from_pretrained(places["encoder"]),
@@ -89,7 +89,7 @@ def test_it_draws_what_the_stock_pipeline_draws(
     request = ask(prompted, *SETS[named], cfg_scale=scale)
     by_adapter: dict[str, list[Any]] = {}
     for prompt in request.image_prompts:
-        by_adapter.setdefault(prompt.adapter, []).append(prompt)
+        by_adapter.setdefault(str(prompt.adapter), []).append(prompt)
     pipeline = stock(places, list(by_adapter))
 
     def begin(step: int) -> None:

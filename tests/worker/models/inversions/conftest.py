@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from jobs.catalog.adapters import AdapterCard
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.catalog.textual_inversions import TextualInversionCard
 from tests.worker.models.adapters.conftest import PX, drafts, files, tiny_folder
 from tests.worker.models.families.checkpoints import WIDTH

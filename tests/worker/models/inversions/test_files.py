@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ModelUnavailableError
 from tests.worker.models.inversions.conftest import drawn

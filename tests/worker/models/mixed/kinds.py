@@ -9,8 +9,8 @@ from typing import Any
 
 from tests.worker.models.inversions.conftest import WORDS
 
-MAP, OTHER, START = (
-    f"sha256:{64 * digit}" for digit in "012"
+MAP, OTHER, START, PART = (
+    f"sha256:{64 * digit}" for digit in "0123"
 )  # stand for pictures that a test hands over itself
 
 Draw = Callable[[Random], dict[str, Any]]
@@ -59,8 +59,26 @@ def controls(rng: Random) -> dict[str, Any]:
     }
 
 
+def image_prompts(rng: Random) -> dict[str, Any]:
+    return {
+        "image_prompts": [
+            {
+                "image": rng.choice([MAP, OTHER]),
+                "adapter": rng.choice(["seen", "shipped"]),
+                "weight": rng.uniform(0.2, 1.5),
+                **window(rng),
+            }
+            for _ in range(rng.randint(1, 3))
+        ]
+    }
+
+
 def from_a_picture(rng: Random) -> dict[str, Any]:
     return {"init": {"image": START, "strength": rng.choice([0.5, 0.75, 1.0])}}
+
+
+def a_part_of_a_picture(rng: Random) -> dict[str, Any]:
+    return {"init": {"image": START, "strength": rng.choice([0.75, 1.0])}, "mask": {"image": PART}}
 
 
 def several_prompts(rng: Random) -> dict[str, Any]:
@@ -71,10 +89,35 @@ def guided(rng: Random) -> dict[str, Any]:
     return {"guidance": {"cutouts": 2, "clip": "pocket-m", "scale": rng.uniform(0.05, 0.2)}}
 
 
-KINDS: dict[str, Draw] = {
-    each.__name__: each
-    for each in (plain, loras, dora, words, skipping, controls, from_a_picture, several_prompts, guided)
-}
+def edited(rng: Random) -> dict[str, Any]:
+    scales = [
+        0,
+        0.5,
+        1,
+        1.5,
+        3,
+    ]  # at 1 there is no third row, and at a cfg_scale of 3 that of 3 has no second
+    return {
+        "model": "tiny-edit",
+        "edit": {"image": rng.choice([START, OTHER]), "image_cfg_scale": rng.choice(scales)},
+    }
+
+
+_ALL: tuple[Draw, ...] = (
+    plain,
+    loras,
+    dora,
+    words,
+    skipping,
+    controls,
+    image_prompts,
+    from_a_picture,
+    a_part_of_a_picture,
+    several_prompts,
+    guided,
+    edited,
+)
+KINDS = {each.__name__: each for each in _ALL}
 
 
 def job(rng: Random, *names: str) -> dict[str, Any]:

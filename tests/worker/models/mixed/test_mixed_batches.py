@@ -12,16 +12,18 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from tests.brought_pictures import scene
 from tests.worker.models.adapters.conftest import PX
-from tests.worker.models.mixed.kinds import MAP, OTHER, START, jobs
+from tests.worker.models.mixed.kinds import MAP, OTHER, PART, START, jobs
 from tests.worker.running import TOLERANCE, Running, pictures
 from worker.engine.runner import Runner
 from worker.engine.solo import generate
 from worker.engine.work import Work
 from worker.models.loader import Ref
 from worker.models.registry import ModelRegistry
+from worker.pictures.edits import edits_for
 from worker.pictures.hints import hints_for
 from worker.pictures.inputs import Inputs
 from worker.pictures.masking import canvas_for
+from worker.pictures.squares import squares_for
 from worker.sampling.inputs import SamplerInputs
 
 MIXTURES = 8  # beside one job of each kind alone
@@ -31,16 +33,29 @@ LEVELS = {
     for seed, name in enumerate((MAP, OTHER))
 }
 LEVELS[START] = torch.from_numpy(np.array(scene(PX, PX))).permute(2, 0, 1)
+LEVELS[PART] = torch.zeros(3, PX, PX, dtype=torch.uint8)
+LEVELS[PART][:, :, : PX // 2] = 255
 
 
 def inputs_of(request: ResolvedRequest) -> Inputs:
     canvas = canvas_for(request, LEVELS)
-    return Inputs(canvas=canvas, hints=hints_for(request, LEVELS, canvas))
+    return Inputs(
+        canvas=canvas,
+        hints=hints_for(request, LEVELS, canvas),
+        image_prompts=squares_for(request, LEVELS),
+        edits=edits_for(request, LEVELS, canvas),
+    )
 
 
 def alone(request: ResolvedRequest, models: ModelRegistry) -> Tensor:
     inputs = inputs_of(request)
-    told = SamplerInputs("pocket-m", canvas=inputs.canvas, hints=inputs.hints)
+    told = SamplerInputs(
+        "pocket-m",
+        canvas=inputs.canvas,
+        hints=inputs.hints,
+        image_prompts=inputs.image_prompts,
+        edits=inputs.edits,
+    )
     return generate(request, Runner(models), told).pixels
 
 
