@@ -27,11 +27,15 @@ class RowSpec:
     context_length: int  # L, tokens that its text encoder reads at once
     context_width: int  # D, of the state of a token
     vector_width: int = 0  # V; 0 without a vector
+    reads_pictures: bool = (
+        False  # whether the vector is a label of pictures, of which its embeddings have V / 2 numbers
+    )
     size_ids: int = 0  # of the vector's numbers the last, which tell sizes; the others are of the pooled text
     tells_score: bool = False  # whether they end with an aesthetic score in place of the target size
     is_zero_for_nothing: bool = (
         False  # whether an empty negative prompt is zeros, not the states of an empty text
     )
+    guidance_width: int = 0  # G, of the embedded guidance scale; 0 for models that are not told it
     extra_channels: int = 0  # K, beside the latents
 
 
@@ -47,16 +51,22 @@ class ModelFacts:
     row: RowSpec
     device: torch.device  # of latents and conditions
     measure: Callable[[str], Reading | None] = field(compare=False)  # None where the tokenizer cannot tell
+    latent_scale: float = 1.0  # of the VAE's latents, as the denoiser reads them
 
     @property
     def levels(self) -> dict[str, Any]:
         """What places the noise levels of a run: ``scheduler_config``, and whether the model is of SDXL's kind."""
-        return self.scheduler_config | ({IS_XL: True} if self.row.vector_width else {})
+        return self.scheduler_config | ({IS_XL: True} if self.row.size_ids else {})
 
     @property
     def sees_hole(self) -> bool:
         """Whether its rows carry a mask and the latents of the masked picture, as inpainting UNets read them."""
         return self.row.extra_channels == 1 + self.latent_channels
+
+    @property
+    def sees_picture(self) -> bool:
+        """Whether its rows carry the latents of a picture to edit, as those of InstructPix2Pix do."""
+        return self.row.extra_channels == self.latent_channels
 
 
 @dataclass(frozen=True)

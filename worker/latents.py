@@ -127,6 +127,16 @@ class LatentState:
         self.stack = Stack((keep * self.x + noise, *self._copied(marked, 0)[1:]))
         self.row = 0
 
+    def snapshot(self) -> "LatentState":
+        """A copy that shares nothing but the run."""
+        copy = LatentState(self.run, self.x)
+        copy.become(self)
+        return copy
+
+    def become(self, other: "LatentState") -> None:
+        """Go on from where another picture of the same run is; its tensors are copied."""
+        self.stack, self.row, self.call = Stack(self._copied(other.stack.parts, other.row)), 0, other.call
+
     @staticmethod
     def _copied(parts: Parts, row: int) -> Parts:
         return tuple(None if part is None else part[row : row + 1].clone() for part in parts)

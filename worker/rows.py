@@ -87,6 +87,21 @@ class ImagePromptUse:
 
 
 @dataclass(frozen=True, eq=False)
+class PictureLabel:
+    """Pictures that an unCLIP denoiser is told of, as one embedding with noise.
+
+    Attributes:
+        pictures: each with its weight, more than 0.
+        noise_level: timestep of the noise.
+        noise: standard normal, [1, E], on the CPU.
+    """
+
+    pictures: tuple[tuple[Canvas, float], ...]
+    noise_level: int
+    noise: Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Row:
     """The conditions of one row of the denoiser's batch; tensors lie on the model's device.
 
@@ -97,25 +112,31 @@ class Row:
     Attributes:
         context: states of the text's tokens, [1, L, D].
         weight: of the row's output in the combined one.
-        vector: pooled text and sizes, or an embedding of a picture, [1, V]; for models that are told one.
+        vector: pooled text and sizes, [1, V]; for models that are told one.
+        guidance: embedding of the guidance scale, [1, G]; likewise.
         channels: beside the latents, such as a mask or an encoded picture, [1, K, h, w]; likewise.
         adapters: of the denoiser for this row alone.
         controls: whose residuals are added for this row alone.
         image_prompts: that cross-attentions read for this row alone.
+        label: in place of the vector, for models that read pictures; None for none.
     """
 
     context: Tensor
     weight: float = 1.0
     vector: Tensor | None = None
+    guidance: Tensor | None = None
     channels: Tensor | None = None
     adapters: tuple[AdapterUse, ...] = ()
     controls: tuple[ControlUse, ...] = ()
     image_prompts: tuple[ImagePromptUse, ...] = ()
+    label: PictureLabel | None = None
 
     @cached_property
     def key(self) -> Hashable:
         """The shapes of the conditions, in which the rows of one batch agree. All that is named by an id may differ."""
-        others = (None if part is None else part.shape[1:] for part in (self.vector, self.channels))
+        others = (
+            None if part is None else part.shape[1:] for part in (self.vector, self.guidance, self.channels)
+        )
         return self.context.shape[1:], *others
 
 

@@ -1,12 +1,13 @@
 """Exact gradients of the guidance losses with respect to the decoded latents, in little memory."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from worker.guidance.blur import gaussian_blur
 from worker.guidance.clip_losses import ClipLosses, TermLoss
 from worker.guidance.objectives import PIXEL_LOSSES, Loss
 
@@ -29,6 +30,36 @@ class Gradient:
     losses: Mapping[int, float]  # of each objective, without its weight
     value: Tensor  # [1, C, h, w], of the latents' type and device
     finite: bool  # False when the gradient overflowed and ``value`` is zero instead
+
+    def masked(self, mask: Tensor | None) -> "Gradient":
+        """That with respect to what may change, bool [1, 1, h, w]; None for all."""
+        return self if mask is None else replace(self, value=mask * self.value)
+
+    def beside(self, other: "Gradient", value: Tensor) -> "Gradient":
+        """This and another one of the same latents as one with this value, which may be their sum or follow from it."""
+        return Gradient(
+            self.loss + other.loss, {**self.losses, **other.losses}, value, self.finite and other.finite
+        )
+
+
+NO_GRADIENT = Gradient(0.0, {}, torch.zeros(()), finite=True)
+
+
+def of_soft_minimum(drawn: Sequence[Gradient]) -> Gradient:
+    """The gradient of -log mean exp(-L), from the gradients of L at each draw (Song et al. 2023, eq. 9)."""
+    weights = (
+        torch.tensor([-gradient.loss for gradient in drawn], dtype=torch.float64).softmax(dim=0).tolist()
+    )
+    weighted = list(zip(weights, drawn, strict=True))
+    return Gradient(
+        sum(weight * gradient.loss for weight, gradient in weighted),
+        {
+            number: sum(weight * gradient.losses[number] for weight, gradient in weighted)
+            for number in drawn[0].losses
+        },
+        torch.stack([weight * gradient.value for weight, gradient in weighted]).sum(dim=0),
+        all(gradient.finite for gradient in drawn),
+    )
 
 
 def guidance_gradients(
@@ -64,6 +95,7 @@ def guidance_gradients(
             _add_clip_gradients(pictures, losses, clip, clips[clip], chunk)
             for clip in dict.fromkeys(terms.clip for loss in losses for terms in loss.clip_terms)
         ]
+        _blur(pictures, losses)
         by_pixels = _add_pixel_gradients(pictures, losses)
         if pictures.grad is None:
             raise ValueError("no loss has any term")
@@ -84,6 +116,16 @@ def _add_clip_gradients(
         embeddings = clip.embed(terms.cutouts(start, min(start + chunk, len(terms))))
         _propagate(terms.total(embeddings, start))
     return terms
+
+
+def _blur(pictures: Tensor, losses: Sequence[Loss]) -> None:
+    """Smooth the gradients of the pictures that want it: what a CLIP asks of single pixels, no eye sees."""
+    if pictures.grad is None:
+        return
+    shorter = min(pictures.shape[-2:])
+    for gradient, loss in zip(pictures.grad.split(1), losses, strict=True):
+        if loss.blur:
+            gradient.copy_(gaussian_blur(gradient, loss.blur * shorter))
 
 
 def _add_pixel_gradients(pictures: Tensor, losses: Sequence[Loss]) -> Tensor:

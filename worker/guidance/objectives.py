@@ -1,7 +1,7 @@
 """The losses of guidance. Each falls as the picture comes closer to its objective."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from torch import Tensor
@@ -122,8 +122,23 @@ class Loss:
     clip_terms: tuple[ClipTerms, ...]  # one for each CLIP
     pixel_terms: tuple[PixelTerm, ...] = ()
     reduction: Literal["mean", "sum"] = "mean"  # over the cutouts of a CLIP
+    blur: float = 0.0  # of the gradient of what CLIPs see: standard deviation, as a share of the shorter side
 
     @property
     def clips(self) -> tuple[str, ...]:
         """Ids of the CLIPs that guide."""
         return tuple(terms.clip for terms in self.clip_terms)
+
+    @property
+    def divided(self) -> tuple["Loss | None", "Loss | None"]:
+        """The terms of what is looked at, and those of the estimate x0 alone; None for none.
+
+        A method may look at a blend of the estimate and the noisy picture. Only of the estimate it makes sense to ask
+        that it be within the range of pixels (Crowson 2021): the noise is beyond it.
+        """
+        of_estimate = tuple(term for term in self.pixel_terms if term.property == "range")
+        if not of_estimate:
+            return self, None
+        others = tuple(term for term in self.pixel_terms if term.property != "range")
+        seen = replace(self, pixel_terms=others) if self.clip_terms or others else None
+        return seen, replace(self, clip_terms=(), pixel_terms=of_estimate)

@@ -1,7 +1,7 @@
 """CLIP guidance of one picture over its run, as generators that yield model calls for the sampler."""
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from jobs.requests.presets import PRESETS
 from jobs.status.job import GuidedStep
 from worker.calls import Guide, PullBack
 from worker.events import Yield
-from worker.guidance.gradient import Gradient
+from worker.guidance.gradient import NO_GRADIENT, Gradient, of_soft_minimum
 from worker.guidance.objectives import Loss
 from worker.sampling import rule
 from worker.sampling.guidance_draws import GuidanceDraw, guidance_draws
@@ -22,9 +22,8 @@ from worker.sampling.prediction import Prediction
 from worker.sampling.step import Step
 from worker.sampling.step_losses import StepLosses
 from worker.sampling.targets import Targets
-
-# A loss is lower only if it falls by more than this part of itself.
-PATIENCE_TOLERANCE = 1e-3
+from worker.states.guidance import GuidanceMemory
+from worker.states.state import GuidanceState
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,9 @@ class ClipGuidance:
         device: torch.device,
         generator: torch.Generator,
         first: int = 0,
+        state: GuidanceState | None = None,
     ) -> None:
-        """Start a run.
+        """Start a run, or go on with one.
 
         Args:
             guidance: of the request.
@@ -63,6 +63,7 @@ class ClipGuidance:
             shape: of its latents.
             device: of its latents.
             generator: of the picture, for all random numbers of guidance.
+            state: to go on from; None starts.
         """
         self._guidance = guidance
         self._preset = PRESETS[guidance.preset]
@@ -71,19 +72,23 @@ class ClipGuidance:
         self._due = self._window[:: guidance.stride]
         self._model = model
         self._device = device
+        self._memory = memory = GuidanceMemory.of(state, device)
+        if memory.generator is not None:
+            generator.set_state(memory.generator)
         losses = StepLosses(guidance, targets, size, generator, device)
         progress = [index / len(steps) for index in self._due]
-        draws = guidance_draws(guidance, losses, progress, shape, generator, device)
+        draws = guidance_draws(guidance, losses, progress, shape, generator, device, memory.draws)
         self._draws: Ahead[GuidanceDraw] = Ahead(draws, 1)  # one step ahead, since cutouts take much memory
         self._drawn: GuidanceDraw | None = None  # for the next gradient
-        self._last: tuple[Tensor | None, Tensor | float] | None = None
-        self._best, self._since_best = math.inf, 0
-        self._trace: list[GuidedStep] = []
 
     @property
     def trace(self) -> tuple[GuidedStep, ...] | None:
         """Every guided step so far; None unless the request asks for it."""
-        return tuple(self._trace) if self._guidance.trace else None
+        return tuple(self._memory.trace) if self._guidance.trace else None
+
+    def point(self) -> Callable[[], GuidanceState]:
+        """Gives the state of the run as it is now, at any time until the next step."""
+        return self._memory.point()
 
     def rounds(self, index: int) -> int:
         """How often to take step ``index``."""
@@ -91,32 +96,37 @@ class ClipGuidance:
 
     def fresh_noise(self) -> Tensor:
         """Noise for taking a step again."""
-        self._drawn = next(self._draws)
+        self._drawn = self._next_draw()
         assert self._drawn.fresh is not None
         return self._drawn.fresh.to(self._device, non_blocking=True)
 
     def update(self, index: int, prediction: Prediction, model: str) -> Generator[Yield, Any, Update | None]:
         """The update of step ``index``, whose prediction is of this model; None for no change."""
         if self._is_due(index):
-            drawn, self._drawn = self._drawn or next(self._draws), None
-            self._last = (
+            drawn, self._drawn = self._drawn or self._next_draw(), None
+            self._memory.last = (
                 None
                 if drawn.loss is None
                 else (yield from self._scaled_gradients(index, prediction, drawn, model))
             )
         elif not (self._guidance.reuse and self._is_within(index)):
             return None
-        if self._last is None:
+        if self._memory.last is None:
             return None
-        noisy, displacement = self._last
+        noisy, displacement = self._memory.last
         step = self._steps[index]
         shift = rule.shift(self._preset, step, noisy, displacement)
         nothing = torch.zeros_like(prediction.x)
         return Update(nothing + shift, nothing + displacement)
 
+    def _next_draw(self) -> GuidanceDraw:
+        drawn = next(self._draws)
+        self._memory.draws, self._memory.generator = self._memory.draws + 1, drawn.after
+        return drawn
+
     def _is_within(self, index: int) -> bool:
         patience = self._guidance.patience
-        return index in self._window and not (patience and self._since_best >= patience)
+        return index in self._window and not (patience and self._memory.since_best >= patience)
 
     def _is_due(self, index: int) -> bool:
         return self._is_within(index) and index in self._due
@@ -149,15 +159,18 @@ class ClipGuidance:
     def _normalized(self, gradient: Gradient, prediction: Prediction) -> Tensor:
         value, correction, mask = gradient.value, prediction.correction, prediction.mask
         if mask is None:
-            return self._scaled(value, correction)
+            return self._scaled(value, correction, gradient.loss)
+        if self._preset.normalize == "polyak":  # a sum over all latents, not a mean
+            return self._scaled(mask * value, correction, gradient.loss)
         # Norms are those of the latents that may change: so a small mask is guided as strongly as a whole picture.
         share = mask.to(value.dtype).mean().clamp(min=1e-12).sqrt()
-        return share * self._scaled(mask * value / share, mask * correction / share)
+        return share * self._scaled(mask * value / share, mask * correction / share, gradient.loss)
 
-    def _scaled(self, gradient: Tensor, correction: Tensor) -> Tensor:
+    def _scaled(self, gradient: Tensor, correction: Tensor, loss: float) -> Tensor:
         return rule.scaled_gradient(
             gradient,
             self._preset,
+            loss=loss,
             scale=self._guidance.scale,
             clamp=self._guidance.clamp,
             correction=correction,
@@ -176,26 +189,29 @@ class ClipGuidance:
         drawn: list[Gradient] = []
         for sample in noise.split(1):
             drawn.append((yield Guide(self._model, latents + sample, loss, self._guidance.decoder)))
-        return _smoothed(drawn)
+        return of_soft_minimum(drawn)
 
     def _noisy_gradient(
         self, step: Step, prediction: Prediction, loss: Loss, noise: Tensor | None, model: str
     ) -> Generator[Yield, Any, Gradient]:
-        """dL/dx by the chain rule: L is taken at a point that is a sum of x and of the UNet's outputs for x."""
+        """dL/dx by the chain rule: L is taken at points that are sums of x and of the UNet's outputs for x."""
         source = prediction.conditional() if self._preset.through == "conditional" else prediction
+        estimate = step.denoised(source.output, source.x)
         blend = step.s if self._preset.blend else 1.0
-        point = blend * step.denoised(source.output, source.x) + (1 - blend) * source.x
-        gradient = _masked((yield from self._gradient(point, loss, noise)), source)
+        seen, clean = loss.divided if blend != 1 else (loss, None)
+        of_blend, of_estimate = NO_GRADIENT, NO_GRADIENT
+        if seen is not None:
+            point = blend * estimate + (1 - blend) * source.x
+            of_blend = (yield from self._gradient(point, seen, noise)).masked(source.mask)
+        if clean is not None:
+            of_estimate = (yield from self._gradient(estimate, clean, None)).masked(source.mask)
+        towards = blend * of_blend.value + of_estimate.value
         back: Tensor = yield PullBack(
-            model,
-            source.x,
-            source.timestep,
-            source.rows,
-            blend * step.gain * source.weights * gradient.value,
+            model, source.x, source.timestep, source.rows, step.gain * source.weights * towards
         )
-        value = (blend * step.keep + 1 - blend) * gradient.value + back
-        finite = gradient.finite and bool(value.isfinite().all())
-        return Gradient(gradient.loss, gradient.losses, value, finite)
+        value = step.keep * towards + (1 - blend) * of_blend.value + back
+        gradient = of_blend.beside(of_estimate, value)
+        return replace(gradient, finite=gradient.finite and bool(value.isfinite().all()))
 
     def _note(self, index: int, gradients: list[Gradient]) -> bool:
         """Add a step to the trace and to the patience; whether the gradients are finite."""
@@ -203,7 +219,7 @@ class ClipGuidance:
         finite = all(gradient.finite for gradient in gradients)
         if self._guidance.trace:
             losses = [first.losses.get(number) for number in range(len(self._guidance.objectives))]
-            self._trace.append(
+            self._memory.trace.append(
                 GuidedStep(
                     step=index,
                     loss=_or_none(first.loss),
@@ -212,34 +228,8 @@ class ClipGuidance:
                     skipped=not finite,
                 )
             )
-        if first.loss < self._best - PATIENCE_TOLERANCE * abs(first.loss):
-            self._best, self._since_best = first.loss, 0
-        else:
-            self._since_best += 1
+        self._memory.note_loss(first.loss)
         return finite
-
-
-def _masked(gradient: Gradient, prediction: Prediction) -> Gradient:
-    """The gradient with respect to what may change."""
-    mask = prediction.mask
-    return gradient if mask is None else replace(gradient, value=mask * gradient.value)
-
-
-def _smoothed(drawn: Sequence[Gradient]) -> Gradient:
-    """The gradient of -log mean exp(-L), from the gradients of L at each draw."""
-    weights = (
-        torch.tensor([-gradient.loss for gradient in drawn], dtype=torch.float64).softmax(dim=0).tolist()
-    )
-    weighted = list(zip(weights, drawn, strict=True))
-    return Gradient(
-        sum(weight * gradient.loss for weight, gradient in weighted),
-        {
-            number: sum(weight * gradient.losses[number] for weight, gradient in weighted)
-            for number in drawn[0].losses
-        },
-        torch.stack([weight * gradient.value for weight, gradient in weighted]).sum(dim=0),
-        all(gradient.finite for gradient in drawn),
-    )
 
 
 def _or_none(loss: float | None) -> float | None:

@@ -22,6 +22,7 @@ class SamplerInputs:
         canvas: the picture that the run starts from, with its mask.
         hints: the maps of its controls, by the width and height of a pass.
         image_prompts: the pictures of its image prompts, squares.
+        edits: the picture to edit, by the width and height of a pass.
     """
 
     scorer: str
@@ -32,3 +33,4 @@ class SamplerInputs:
     canvas: Canvas | None = None
     hints: Mapping[tuple[int, int], tuple[Canvas, ...]] = field(default_factory=dict)
     image_prompts: tuple[Canvas, ...] = ()
+    edits: Mapping[tuple[int, int], Canvas] = field(default_factory=dict)

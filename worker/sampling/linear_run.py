@@ -72,6 +72,7 @@ def linear_run(
     schedule: ScheduleName,
     eta: float,
     first: int = 0,
+    renewed: int | None = None,
 ) -> LinearRun:
     """The run of a sampler through a model's noise levels.
 
@@ -82,20 +83,25 @@ def linear_run(
         schedule: how the noise levels are spread.
         eta: share of fresh noise, where the method leaves it to the caller.
         first: number of the first step that is taken.
+        renewed: number of the step at which the solver begins anew, without memory; None for none.
 
     Raises:
         ModelUnavailableError: no solver supports the model's prediction type.
     """
-    return _linear_run(sampler, json.dumps(config, sort_keys=True), steps, schedule, eta, first)
+    begins = (first,) if renewed is None else (first, renewed)
+    return _linear_run(sampler, json.dumps(config, sort_keys=True), steps, schedule, eta, begins)
 
 
 @lru_cache(maxsize=256)
 def _linear_run(
-    sampler: SamplerName, config: str, steps: int, schedule: ScheduleName, eta: float, first: int
+    sampler: SamplerName, config: str, steps: int, schedule: ScheduleName, eta: float, begins: tuple[int, ...]
 ) -> LinearRun:
-    solver = SOLVERS[sampler](json.loads(config), steps, schedule, eta, first)
+    solvers = [SOLVERS[sampler](json.loads(config), steps, schedule, eta, begin) for begin in begins]
+    first, plan = begins[0], []
     calls, weights, moves = [], [], []
-    for index, step in enumerate(solver.steps):
+    for index in range(len(solvers[0].steps)):
+        solver = solvers[-1] if index >= begins[-1] else solvers[0]
+        plan.append(step := solver.steps[index])
         for stage, timestep in enumerate(step.timesteps if index >= first else ()):
             draws = solver.draws(index, stage)
             calls.append(ModelCall(index, stage, float(timestep), solver.level(index, stage), draws))
@@ -106,8 +112,8 @@ def _linear_run(
         torch.tensor([call.timestep for call in calls]),
         tuple(moves),
     )
-    scale = float(solver.initial(torch.ones((), dtype=torch.float64)))
-    return LinearRun(tuple(solver.steps), first, _grouped(calls, len(solver.steps)), coefficients, scale)
+    scale = float(solvers[0].initial(torch.ones((), dtype=torch.float64)))
+    return LinearRun(tuple(plan), first, _grouped(calls, len(plan)), coefficients, scale)
 
 
 def _grouped(calls: list[ModelCall], steps: int) -> tuple[tuple[ModelCall, ...], ...]:

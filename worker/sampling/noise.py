@@ -34,7 +34,11 @@ def _drawers() -> ThreadPoolExecutor:
 
 
 class Ahead(Generic[T]):
-    """The values of an iterator, which another thread computes before they are asked for."""
+    """The values of an iterator, which another thread computes before they are asked for.
+
+    Attributes:
+        used: number of the values that were asked for.
+    """
 
     def __init__(self, values: Iterator[T], at_a_time: int) -> None:
         """Start.
@@ -46,6 +50,7 @@ class Ahead(Generic[T]):
         self._values, self._at_a_time = values, at_a_time
         self._ready: deque[T] = deque()
         self._next = self._order()
+        self.used = 0
 
     def __next__(self) -> T:
         """The next one.
@@ -58,22 +63,28 @@ class Ahead(Generic[T]):
             if not self._ready:
                 raise StopIteration
             self._next = self._order()
+        self.used += 1
         return self._ready.popleft()
 
     def _order(self) -> Future[list[T]]:
         return _drawers().submit(lambda: list(islice(self._values, self._at_a_time)))
 
 
-def noise_stream(generator: torch.Generator, shape: tuple[int, ...], count: int) -> Ahead[Tensor]:
+def noise_stream(
+    generator: torch.Generator, shape: tuple[int, ...], count: int, used: int = 0
+) -> Ahead[Tensor]:
     """Standard normal tensors, the same as if they were drawn one by one when they are needed.
 
     Args:
         generator: on the CPU.
         shape: of each.
         count: of all.
+        used: number of the first ones that an earlier stream has given; they are drawn again, and left out.
     """
     # Not page-locked: a batch puts them together first.
-    return Ahead(_drawn(generator, shape, count), AT_A_TIME)
+    stream = Ahead(islice(_drawn(generator, shape, count), used, None), AT_A_TIME)
+    stream.used = used
+    return stream
 
 
 def _drawn(generator: torch.Generator, shape: tuple[int, ...], count: int) -> Iterator[Tensor]:

@@ -84,6 +84,7 @@ class NoiseLevels:
         ends: abar' of each step, for a scheduler that has timesteps alone.
         downs: sigma_down of each step, of (abars, timesteps, eta); None where eta alone gives it.
         middle: sigma of a second call within a step; None if all calls lie at ends of steps.
+        course: makes the steps, of a table, their number and the prediction; None for steps that only lead down.
     """
 
     scheduler: Any
@@ -93,6 +94,7 @@ class NoiseLevels:
     ends: Callable[[Any, Sequence[int]], list[float]] = strided
     downs: Callable[[Sequence[float], Sequence[int], float], list[float]] | None = None
     middle: Callable[[Step], float] | None = None
+    course: Callable[[SigmaTable, int, str], tuple[Step, ...]] | None = None
 
 
 @lru_cache(maxsize=64)
@@ -116,6 +118,9 @@ def planned(
     is_xl = bool(fields.pop(IS_XL, False))
     scheduler = _scheduler(levels, fields, steps, schedule)
     table = SigmaTable(_log_sigmas(scheduler), is_xl)
+    if levels.course is not None:
+        course = levels.course(table, steps, scheduler.config.prediction_type)
+        return course, course[0].sigma * course[0].a
     groups, places, scale = (
         _spread(levels, table, SPREADS[schedule](table, steps))
         if schedule in SPREADS

@@ -51,7 +51,7 @@ def _encoded(request: ResolvedRequest, facts: Facts) -> Iterator[_Text]:
     if request.long_prompt == LongPrompt.CHUNK:
         return
     prompts = [(branch, "the prompt") for branch in request.branches]
-    if request.unconditional_weight:
+    if request.negative_weights:
         prompts.append((request.negative_branch, "the negative prompt"))
     for branch, what in prompts:
         for text in dict.fromkeys(text for span in branch.spans for text in span.wording.texts):

@@ -6,8 +6,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from jobs.errors import JobFailedError
 from worker.readback import Readback
 from worker.rows import Rows
+from worker.sampling.step import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,11 @@ class Prediction:
         """The change of the output by guidance, w (c - u) for the classifier-free one, [1, C, h, w]; zero without."""
         return self.output - self.outputs[-1:]
 
+    def estimate(self, step: Step, displacement: Tensor | None = None) -> Tensor:
+        """The clean latents as a step sees them, with what guidance moves them by, [1, C, h, w]."""
+        denoised = step.denoised(self.output, self.x)
+        return denoised if displacement is None else denoised + displacement
+
     def conditional(self) -> "Prediction":
         """The prediction of the first row alone."""
         first = self.outputs[:1]
@@ -89,3 +96,13 @@ class Prediction:
     def is_finite(self) -> bool:
         """Whether the latents after the call are finite; waits for the device."""
         return bool(self.batch.finite.values[self.place])
+
+
+def require_finite(prediction: Prediction | None, index: int, step: int) -> None:
+    """Fail the job if the latents after a prediction are not finite.
+
+    Raises:
+        JobFailedError: they are not.
+    """
+    if prediction is not None and not prediction.is_finite:
+        raise JobFailedError(f"the latents of picture {index} are not finite after step {step}")

@@ -56,13 +56,14 @@ def rms(values: Tensor) -> Tensor:
 
 
 def scaled_gradient(
-    gradient: Tensor, preset: GuidancePreset, *, scale: float, clamp: float, correction: Tensor
+    gradient: Tensor, preset: GuidancePreset, *, loss: float, scale: float, clamp: float, correction: Tensor
 ) -> Tensor:
     """A gradient g, normalised as its preset says and scaled, [B, C, h, w]; zero stays zero.
 
     Args:
         gradient: [B, C, h, w].
         preset: selects the normalisation.
+        loss: at which the gradient was taken, for "polyak" (Polyak 1969, with 0 as the least loss).
         scale: strength.
         clamp: bound of the root mean square, for "clamp".
         correction: the term of classifier-free guidance in the UNet's output, [B, C, h, w], for "cfg".
@@ -75,6 +76,8 @@ def scaled_gradient(
             return scale * gradient / size
         case "cfg":
             return scale * rms(correction) * gradient / size
+        case "polyak":
+            return scale * loss * gradient / (gradient[0].numel() * size.square())
         case "clamp":
             return gradient * (clamp / size).clamp(max=scale)
 

@@ -62,6 +62,11 @@ class Step:
         return self.s_next / self.a_next
 
     @property
+    def goes_up(self) -> bool:
+        """Whether it ends with more noise than it starts with."""
+        return self.sigma_next > self.sigma
+
+    @property
     def alpha(self) -> float:
         """Share of signal power that the forward process keeps from the end to the start: (a / a')^2."""
         return (self.a / self.a_next) ** 2

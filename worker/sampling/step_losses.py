@@ -54,7 +54,9 @@ class StepLosses:
             for number, objective in active
             if isinstance(objective, PixelObjective)
         )
-        return Loss(clip_terms, pixel_terms, self._preset.reduction) if clip_terms or pixel_terms else None
+        if not (clip_terms or pixel_terms):
+            return None
+        return Loss(clip_terms, pixel_terms, self._preset.reduction, self._guidance.blur * (1 - progress))
 
     def _clip_terms(self, objectives: list[tuple[int, Objective]], spec: CutoutSpec) -> tuple[ClipTerms, ...]:
         """The terms of each CLIP that has any, with weights whose sum is 1 or -1 over all CLIPs."""

@@ -1,6 +1,7 @@
 """The guidance gradient against the definition of a gradient."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from worker.guidance import clip_losses
+from worker.guidance.blur import gaussian_blur
 from worker.guidance.cutouts import (
     AUGMENTATIONS,
     Cutouts,
@@ -79,7 +81,10 @@ class Toy:
 
     def loss(self, latents: Tensor, loss: Loss) -> Tensor:
         """The loss of one picture written straight from its definition, as one graph."""
-        picture = self.decoder(latents)
+        return self.seen(self.decoder(latents), loss)
+
+    def seen(self, picture: Tensor, loss: Loss) -> Tensor:
+        """The same of a decoded picture."""
         total = torch.zeros((), dtype=torch.float64)
         for clip_terms in loss.clip_terms:
             drawn = clip_terms.cutouts
@@ -124,6 +129,44 @@ def test_it_equals_the_gradient_of_the_whole_graph(toy: Toy) -> None:
     (whole,) = torch.autograd.grad(toy.loss(own, toy.losses[0]), own)
     (ours,) = toy.gradients(own, toy.losses[:1], chunk=2)
     assert torch.allclose(ours.value, whole, rtol=1e-12, atol=1e-14)
+
+
+def test_a_blurred_gradient_is_that_of_a_picture_that_can_only_change_in_broad_strokes(toy: Toy) -> None:
+    """The blur is symmetric but at the edges, so it may be seen as one in front of the decoder's pixels."""
+    clip_alone = replace(toy.losses[0], pixel_terms=())
+    picture = toy.decoder(toy.latents[:1]).detach().requires_grad_(True)
+    (of_pixels,) = torch.autograd.grad(toy.seen(picture, clip_alone), picture)
+    own = toy.latents[:1].clone().requires_grad_(True)
+    smooth = gaussian_blur(of_pixels, 0.2 * SIZE[0])
+    (whole,) = torch.autograd.grad(toy.decoder(own), own, smooth)
+    (ours,) = toy.gradients(own, [replace(clip_alone, blur=0.2)], chunk=3)
+    assert torch.allclose(ours.value, whole, rtol=1e-10, atol=1e-14)
+    assert not torch.allclose(ours.value, toy.gradients(own, [clip_alone], chunk=3)[0].value, rtol=0.1)
+
+
+def test_a_blur_leaves_the_losses_the_pixel_terms_and_the_neighbours_alone(toy: Toy) -> None:
+    blurred = [replace(toy.losses[0], blur=0.2), toy.losses[1]]
+    sharp, both = toy.gradients(toy.latents, toy.losses, 6), toy.gradients(toy.latents, blurred, 6)
+    assert both[0].losses == sharp[0].losses
+    assert torch.equal(both[1].value, sharp[1].value)
+    pixels = replace(toy.losses[0], clip_terms=())
+    (plain,), (after,) = (
+        toy.gradients(toy.latents[:1], [each], 6) for each in (pixels, replace(pixels, blur=0.2))
+    )
+    assert torch.equal(plain.value, after.value)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 4.0])
+def test_a_blur_keeps_the_mean_and_spreads_a_point_as_a_gaussian(sigma: float) -> None:
+    point = torch.zeros(1, 1, 41, 41, dtype=torch.float64)
+    point[..., 20, 20] = 1
+    spread = gaussian_blur(point, sigma)
+    assert spread.sum().item() == pytest.approx(1)
+    at = torch.arange(41, dtype=torch.float64) - 20
+    variance = (spread[0, 0].sum(dim=0) * at**2).sum().item()
+    assert variance == pytest.approx(sigma**2, rel=0.12)
+    assert torch.equal(gaussian_blur(point, 0), point)
+    assert torch.allclose(gaussian_blur(torch.full_like(point, 0.3), sigma), torch.full_like(point, 0.3))
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 5, 100])

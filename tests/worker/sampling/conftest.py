@@ -1,4 +1,4 @@
-"""The tiny model, made once for all tests of samplers."""
+"""Tiny models, made once for all tests of samplers."""
 
 from pathlib import Path
 
@@ -18,3 +18,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_models(tiny: Path) -> ModelRegistry:
     """It, in a worker."""
     return tiny_registry(tiny)
+
+
+@pytest.fixture(scope="session")
+def models(untrained: ModelRegistry) -> ModelRegistry:
+    """Networks of random weights; what is in a picture is looked at with ``trained``."""
+    return untrained

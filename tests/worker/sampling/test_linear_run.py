@@ -62,3 +62,18 @@ def test_a_run_is_planned_once() -> None:
         linear_run(SamplerName.DDIM, STABLE_DIFFUSION, 10, ScheduleName.DEFAULT, 0.0) for _ in range(2)
     )
     assert one is other
+
+
+@pytest.mark.parametrize("name", SamplerName)
+def test_a_solver_that_begins_anew_goes_on_as_if_it_had_begun_there(name: SamplerName) -> None:
+    given = name, STABLE_DIFFUSION, 8, ScheduleName.DEFAULT, 0.0
+    whole, later, both = (
+        linear_run(*given),
+        linear_run(*given, first=5),
+        linear_run(*given, first=0, renewed=5),
+    )
+    calls = sum(len(calls) for calls in whole.calls[:5])
+    assert torch.equal(both.coefficients.weights[:calls], whole.coefficients.weights[:calls])
+    assert torch.equal(both.coefficients.weights[calls:], later.coefficients.weights)
+    assert both.coefficients.moves == (*whole.coefficients.moves[:5], *later.coefficients.moves[5:])
+    assert both.initial_scale == whole.initial_scale

@@ -122,9 +122,9 @@ def test_the_levels_outside_the_mask_are_the_picture_s_own(
     assert ((made.int() - own.int()).abs() * hole).float().sum() / (3 * hole.sum()) > 3
 
 
-def test_without_pasting_the_rest_comes_back_from_the_vae(models: ModelRegistry) -> None:
-    request = asked(models, mask={"paste": False}, steps=4)
-    made, own = painted(request, models).int(), levels(scene(64, 64)).int()
+def test_without_pasting_the_rest_comes_back_from_the_vae(trained: ModelRegistry) -> None:
+    request = asked(trained, mask={"paste": False}, steps=4)
+    made, own = painted(request, trained).int(), levels(scene(64, 64)).int()
     outside = (made - own).abs()[:, :, :12]
     assert 0 < outside.float().mean() < 30
 

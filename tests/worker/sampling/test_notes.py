@@ -26,6 +26,12 @@ ENCODER = (
 )
 
 
+@pytest.fixture
+def models(trained: ModelRegistry) -> ModelRegistry:
+    """The shipped ones, whose texts have the lengths of trained encoders."""
+    return trained
+
+
 def said(request: ResolvedRequest, models: ModelRegistry) -> list[str]:
     """The notes on a request's texts."""
     inputs = SamplerInputs(request.select.scorer if request.select else "pocket-m", text_clip="pocket-s")

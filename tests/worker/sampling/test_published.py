@@ -26,6 +26,12 @@ FILE = os.environ.get("LODESTAR_CLIP_GUIDED_PIPELINE")
 CONTRAST = 0.2
 
 
+@pytest.fixture
+def models(trained: ModelRegistry) -> ModelRegistry:
+    """The shipped ones."""
+    return trained
+
+
 @pytest.mark.skipif(FILE is None, reason="LODESTAR_CLIP_GUIDED_PIPELINE is not set")
 @pytest.mark.filterwarnings("ignore")
 def test_the_preset_diffusers_draws_what_the_community_pipeline_draws(

@@ -214,6 +214,15 @@ def universal(toy: Toy, row: GuidancePreset) -> Tensor:
     return ddim(toy.step, toy.x, (toy.x - s * eps) / root, eps)
 
 
+def polyak(toy: Toy, row: GuidancePreset) -> Tensor:
+    """Polyak 1969, with a least loss of 0: a step of L / |g|^2 along g would end there if L were linear."""
+    loss = toy.loss(toy.denoised(toy.x, toy.combined(toy.x)))
+    (g,) = gradient_of(lambda x: toy.loss(toy.denoised(x, toy.combined(x))), toy.x)
+    eps = eps_of(toy.step, toy.x, toy.denoised(toy.x, toy.combined(toy.x)))
+    eps = eps + row.scale * loss * g / g.square().sum()
+    return ddim(toy.step, toy.x, (toy.x - toy.step.s * eps) / toy.step.a, eps)
+
+
 def tfg(toy: Toy, row: GuidancePreset, noise: list[Tensor]) -> Tensor:
     """Ye et al. 2024, algorithm 1, with log f = -scale * L smoothed over the same noise."""
 
@@ -240,6 +249,7 @@ ROWS = {
     "disco, below the clamp": (PRESETS["disco"].but(scale=1e-3), disco),
     "mpgd": (PRESETS["mpgd"], mpgd),
     "freedom": (PRESETS["freedom"], freedom),
+    "polyak": (PRESETS["polyak"].but(start=0.0, end=1.0), polyak),
     "universal, forward": (PRESETS["universal"].but(scale=0.5), universal),
     "universal, backward": (
         PRESETS["universal"].but(scale=0.5, rho=0.0, mu=0.3, iterations=3),

@@ -1,9 +1,10 @@
-"""One picture from start to end, with the pocket models."""
+"""One picture from start to end."""
 
 import base64
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from jobs.requests.presets import PRESETS, PresetName
-from jobs.requests.request import ResolvedRequest
+from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
+from jobs.resolve.request import resolve
 from jobs.storage.artifacts import ArtifactStore
 from tests.worker.conftest import ROOT
 from tests.worker.sampling.stock import SAMPLINGS, Sampling, stock_scheduler
-from worker.calls import Denoise, Guide
+from worker.calls import Decode, Denoise, Guide
 from worker.engine.runner import Runner
 from worker.engine.solo import sampler_of
 from worker.events import Preview, Stepped, Yield
@@ -51,29 +53,52 @@ def run(
             return picture
 
 
-@pytest.fixture(scope="module")
-def pipeline() -> StableDiffusionPipeline:
-    stock = StableDiffusionPipeline.from_pretrained(ROOT / "models" / "pocket").to(torch.float32)
+def pipeline_of(folder: Path) -> StableDiffusionPipeline:
+    stock = StableDiffusionPipeline.from_pretrained(folder).to(torch.float32)
     stock.set_progress_bar_config(disable=True)
     return stock
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS, ids="-".join)
-def test_without_guidance_it_draws_what_the_stock_pipeline_draws(
-    sampling: Sampling, models: ModelRegistry, ask: Ask, pipeline: StableDiffusionPipeline
-) -> None:
-    sampler, schedule = sampling
-    request = ask(sampler=sampler, schedule=schedule, steps=6, negative_prompt="grey")
-    pipeline.scheduler = stock_scheduler(sampling, models.diffusion("pocket").facts.scheduler_config)
-    stock = pipeline(
+@pytest.fixture(scope="module")
+def tiny_pipeline(tiny: Path) -> StableDiffusionPipeline:
+    return pipeline_of(tiny)
+
+
+def stock_picture(
+    request: ResolvedRequest, models: ModelRegistry, pipeline: StableDiffusionPipeline, output: str
+) -> Any:
+    """What the pipeline of diffusers makes of a request."""
+    sampling = request.sampler, request.schedule
+    pipeline.scheduler = stock_scheduler(sampling, models.diffusion(request.model).facts.scheduler_config)
+    return pipeline(
         request.prompt,
         negative_prompt=request.negative_prompt,
         num_inference_steps=request.steps,
         guidance_scale=request.cfg_scale,
         generator=torch.Generator().manual_seed(request.seed),
-        output_type="np",
-    ).images[0]
-    ours = run(request, models).pixels.numpy().transpose(1, 2, 0)
+        output_type=output,
+    ).images
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids="-".join)
+def test_without_guidance_it_ends_where_the_stock_pipeline_does(
+    sampling: Sampling, tiny_models: ModelRegistry, tiny_pipeline: StableDiffusionPipeline
+) -> None:
+    sampler, schedule = sampling
+    fields = {"sampler": sampler, "schedule": schedule, "steps": 6, "negative_prompt": "grey", "seed": 7}
+    asked = GenerateRequest.model_validate({"prompt": "a red apple", **fields})
+    request = resolve(asked, tiny_models.catalog)
+    seen: list[Yield] = []
+    run(request, tiny_models, seen=seen)
+    (ours,) = [call.latents for call in seen if isinstance(call, Decode)]
+    stock = stock_picture(request, tiny_models, tiny_pipeline, "latent")
+    assert torch.allclose(ours, stock, rtol=0, atol=1e-3 * float(stock.abs().max()))
+
+
+def test_without_guidance_it_draws_what_the_stock_pipeline_draws(trained: ModelRegistry, ask: Ask) -> None:
+    request = ask(sampler="dpmpp_2m", schedule="karras", steps=6, negative_prompt="grey")
+    (stock,) = stock_picture(request, trained, pipeline_of(ROOT / "models" / "pocket"), "np")
+    ours = run(request, trained).pixels.numpy().transpose(1, 2, 0)
     assert np.abs(ours - stock).max() < 2 / 255
 
 
@@ -108,17 +133,17 @@ def test_a_guided_picture_takes_one_gradient_a_step_with_as_many_cutouts_as_aske
     assert [call.size for call in gradients] == [5] * 4
 
 
-def test_guidance_raises_the_similarity_to_the_text(models: ModelRegistry, ask: Ask) -> None:
-    plain = run(ask(steps=15), models)
-    guided = run(ask(steps=15, guidance={"scale": 0.2, "cutouts": 16}), models)
+def test_guidance_raises_the_similarity_to_the_text(trained: ModelRegistry, ask: Ask) -> None:
+    plain = run(ask(steps=15), trained)
+    guided = run(ask(steps=15, guidance={"scale": 0.2, "cutouts": 16}), trained)
     assert guided.clip_score > plain.clip_score
 
 
-def test_guidance_can_aim_at_another_text_than_the_prompt(models: ModelRegistry, ask: Ask) -> None:
-    clip = models.clip("pocket-m")
+def test_guidance_can_aim_at_another_text_than_the_prompt(trained: ModelRegistry, ask: Ask) -> None:
+    clip = trained.clip("pocket-m")
     text = clip.embed_text("a blue fish")
-    plain = run(ask(steps=15), models)
-    steered = run(ask(steps=15, guidance={"prompt": "a blue fish", "scale": 0.3, "cutouts": 16}), models)
+    plain = run(ask(steps=15), trained)
+    steered = run(ask(steps=15, guidance={"prompt": "a blue fish", "scale": 0.3, "cutouts": 16}), trained)
     assert clip.score(steered.pixels, text) > clip.score(plain.pixels, text)
     assert steered.pixels.shape == (3, 64, 64)
 
@@ -135,9 +160,9 @@ def test_previews_come_as_often_as_asked_and_change_nothing(models: ModelRegistr
     assert torch.equal(shown.pixels, run(ask(**guided), models).pixels)
 
 
-def test_previews_come_closer_to_the_picture(models: ModelRegistry, ask: Ask) -> None:
+def test_previews_come_closer_to_the_picture(trained: ModelRegistry, ask: Ask) -> None:
     seen: list[Yield] = []
-    picture = run(ask(steps=20, preview_every_steps=6), models, seen=seen)
+    picture = run(ask(steps=20, preview_every_steps=6), trained, seen=seen)
     previews = [call.raster.pixels() for call in seen if isinstance(call, Preview)]
     far = [float((pixels - picture.pixels).abs().mean()) for pixels in previews]
     assert len(far) == 3
@@ -192,9 +217,9 @@ def png_of(picture: torch.Tensor) -> str:
 
 
 def test_texts_pictures_and_pixels_guide_together_through_two_clips(
-    models: ModelRegistry, ask: Ask, tmp_path: Path
+    trained: ModelRegistry, ask: Ask, tmp_path: Path
 ) -> None:
-    fish = run(ask(prompt="a blue fish", steps=10), models).pixels
+    fish = run(ask(prompt="a blue fish", steps=10), trained).pixels
     objectives = [
         {"type": "text", "text": "a blue fish", "end": 0.5},
         {"type": "image", "image": png_of(fish), "clip": "pocket-s", "weight": 2},
@@ -205,13 +230,13 @@ def test_texts_pictures_and_pixels_guide_together_through_two_clips(
     seen: list[Yield] = []
     request = ask(steps=8, guidance=guidance)
     pictures = read_named("a-job", request, ArtifactStore(str(tmp_path)))
-    steered = run(request, models, seen=seen, pictures=pictures)
+    steered = run(request, trained, seen=seen, pictures=pictures)
     assert [call.loss.clips for call in seen if isinstance(call, Guide)] == [("pocket-m", "pocket-s")] * 8
     active = [[loss is not None for loss in step.losses] for step in steered.trace or ()]
     assert active == [[True, True, True, False]] * 4 + [[False, True, True, True]] * 4
-    clip = models.clip("pocket-s")
+    clip = trained.clip("pocket-s")
     goal = clip.embed_pictures(fish[None])
-    plain = run(ask(steps=8), models)
+    plain = run(ask(steps=8), trained)
     assert clip.score(steered.pixels, goal) > clip.score(plain.pixels, goal) + 0.05
 
 

@@ -141,12 +141,12 @@ def test_steps_previews_and_the_trace_count_on(models: ModelRegistry, ask: Ask) 
     assert {call.state.shape[1:] for call in seen if isinstance(call, Denoise)} == {(16, 16), (32, 32)}
 
 
-def test_it_keeps_the_picture_of_the_first(models: ModelRegistry, ask: Ask) -> None:
+def test_it_keeps_the_picture_of_the_first(trained: ModelRegistry, ask: Ask) -> None:
     """As far as its strength says."""
-    plain = run(ask(steps=10), models).pixels
+    plain = run(ask(steps=10), trained).pixels
     far = []
     for strength in (0.2, 0.5, 0.8, 1.0):
-        made = run(ask(steps=10, hires={"strength": strength, "steps": 8}), models).pixels
+        made = run(ask(steps=10, hires={"strength": strength, "steps": 8}), trained).pixels
         small = F.interpolate(made[None], (64, 64), mode="area")[0]
         far.append(float((small - plain).square().mean()))
     assert far == sorted(far)

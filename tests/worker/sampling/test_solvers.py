@@ -1,6 +1,8 @@
 """The solvers against those of diffusers, against a model that knows the answer, and moved by guidance."""
 
 import math
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -60,19 +62,30 @@ def ours(sampling: Sampling, config: dict[str, Any], steps: int, eta: float = 0.
     return latents / step.a_next if solver.levels.exploding else latents
 
 
-@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
-@pytest.mark.parametrize("steps", [2, 6, 14, 15, 30])
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-@pytest.mark.parametrize("sampling", SAMPLINGS, ids="-".join)
+def configurations(sampling: Sampling) -> Iterator[tuple[int, str, str]]:
+    """Steps with two of the six pairs of prediction and spacing, others for other steps and the next sampling.
+
+    So each sampling meets each number of steps with both predictions, and each spacing with most; all six pairs come
+    with each number of steps. PNDM keeps one spacing: diffusers' takes its steps from other timesteps than it asks the
+    model at, in the others.
+    """
+    spacings = ("leading",) if sampling[0] is SamplerName.PNDM else ("leading", "trailing", "linspace")
+    for number, steps in enumerate((2, 6, 14, 15, 30), SAMPLINGS.index(sampling)):
+        if sampling[0] is SamplerName.LCM and steps >= 15:
+            # A step to the clean latents multiplies differences of rounding, and nothing contracts them.
+            continue
+        yield steps, "epsilon", spacings[number % len(spacings)]
+        yield steps, "v_prediction", spacings[(number + 1) % len(spacings)]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "steps", "prediction", "spacing"),
+    [(sampling, *configuration) for sampling in SAMPLINGS for configuration in configurations(sampling)],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else str(value),
+)
 def test_every_solver_arrives_where_that_of_diffusers_does(
     sampling: Sampling, prediction: str, steps: int, spacing: str
 ) -> None:
-    if sampling[0] is SamplerName.PNDM and spacing != "leading":
-        pytest.skip("there diffusers' PNDM takes its steps from other timesteps than it asks the model at")
-    if sampling[0] is SamplerName.LCM and steps >= 15:
-        pytest.skip(
-            "a step to the clean latents multiplies differences of rounding, and nothing contracts them"
-        )
     config = STABLE_DIFFUSION | {"prediction_type": prediction, "timestep_spacing": spacing}
     one, other = ours(sampling, config, steps), stock(sampling, config, steps)
     assert torch.allclose(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
@@ -218,3 +231,55 @@ def test_a_step_that_is_taken_again_starts_from_the_same_noise_level(name: Sampl
     once = take(solver, step, latents, clean)
     again = math.sqrt(step.alpha) * once + math.sqrt(step.beta) * fresh
     assert (again - step.a * clean).std() == pytest.approx(step.s, rel=0.15)
+
+
+def karras(steps: int, least: float, most: float) -> Tensor:
+    """As k-diffusion's ``get_sigmas_karras``, with a 0 at the end."""
+    ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+    sigmas = (most ** (1 / 7) + ramp * (least ** (1 / 7) - most ** (1 / 7))) ** 7
+    return torch.cat([sigmas, torch.zeros(1, dtype=torch.float64)])
+
+
+def restarted(steps: int) -> Tensor:
+    """The sampler of A1111's web UI (``restart_sampler``), in its notation z = x / a."""
+    config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
+    abars = stock_scheduler(DDIM, config).alphas_cumprod.double()
+    table, rng = ((1 - abars) / abars).sqrt(), torch.Generator().manual_seed(1)
+
+    def slope(z: Tensor, sigma: float) -> Tensor:
+        place = float(torch.searchsorted(table, sigma).clamp(1, len(table) - 1))
+        low, high = table[int(place) - 1].log(), table[int(place)].log()
+        t = place - 1 + (math.log(sigma) - low) / (high - low)
+        return model(z / math.sqrt(1 + sigma**2), t.clamp(0, len(table) - 1))
+
+    sigmas, restarts = karras(steps, float(table[0]), float(table[-1])), {}
+    if steps >= 20:
+        number, times = (steps // 4, 2) if steps >= 36 else (9, 1)
+        sigmas = karras(steps - number * times, float(sigmas[-2]), float(sigmas[0]))
+        restarts = {int((sigmas - 0.1).abs().argmin()): (number + 1, times, int((sigmas - 2).abs().argmin()))}
+    pairs = []
+    for i in range(len(sigmas) - 1):
+        pairs.append((sigmas[i], sigmas[i + 1]))
+        if i + 1 in restarts:
+            number, times, top = restarts[i + 1]
+            again = karras(number, float(sigmas[i + 1]), float(sigmas[top]))[:-1]
+            pairs += list(pairwise(again)) * times
+    z, last = noise().double() * sigmas[0], sigmas[0]
+    for old, new in ((float(old), float(new)) for old, new in pairs):
+        if last < old * (1 - 1e-9):  # but for rounding
+            z = z + torch.randn(z.shape, generator=rng) * (old**2 - float(last) ** 2) ** 0.5
+        d = slope(z, old)
+        euler = z + d * (new - old)
+        z = euler if new == 0 else z + (d + slope(euler, new)) / 2 * (new - old)
+        last = torch.tensor(new)
+    return z
+
+
+@pytest.mark.parametrize("steps", [1, 5, 19, 20, 35, 36, 50])
+def test_restarts_are_those_of_the_web_ui(steps: int) -> None:
+    config = STABLE_DIFFUSION | {"prediction_type": "epsilon"}
+    one, other = ours((SamplerName.RESTART, ScheduleName.DEFAULT), config, steps), restarted(steps)
+    assert len(SOLVERS[SamplerName.RESTART](config, steps).steps) == steps
+    assert torch.allclose(one.double(), other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
+    ups = [step for step in SOLVERS[SamplerName.RESTART](config, steps).steps if step.goes_up]
+    assert len(ups) == (2 if steps >= 36 else 1 if steps >= 20 else 0)

@@ -114,21 +114,21 @@ def test_the_denoiser_is_asked_as_often_as_the_job_is_charged_for(
     assert sum(isinstance(call, Denoise) for call in seen) == sum(calls_of(sampler, 3))
 
 
-def test_more_strength_leaves_less_of_the_picture(models: ModelRegistry) -> None:
+def test_more_strength_leaves_less_of_the_picture(trained: ModelRegistry) -> None:
     start = canvas()
     far = []
     for strength in (0.2, 0.4, 0.6, 0.8):
-        request = from_picture(models.catalog, strength, prompt="a green pear", steps=20)
-        made = run(request, models, start=start).pixels
+        request = from_picture(trained.catalog, strength, prompt="a green pear", steps=20)
+        made = run(request, trained, start=start).pixels
         far.append(float((made - start.pixels / 255).square().mean()))
     assert far == sorted(far)
     assert far[0] < 0.3 * far[-1]
 
 
-def test_pndm_leaves_as_little_noise_from_a_picture_as_from_noise(models: ModelRegistry) -> None:
+def test_pndm_leaves_as_little_noise_from_a_picture_as_from_noise(trained: ModelRegistry) -> None:
     """Its slices in diffusers leave three times as much. Every solver ends near DDIM's picture."""
     ends = {
-        sampler: latents(from_picture(models.catalog, 0.5, sampler=sampler, steps=20), models)
+        sampler: latents(from_picture(trained.catalog, 0.5, sampler=sampler, steps=20), trained)
         for sampler in (SamplerName.DDIM, SamplerName.DPMPP_2M, SamplerName.PNDM)
     }
     reference = ends[SamplerName.DPMPP_2M]
@@ -146,17 +146,17 @@ def test_exact_steps_run_as_many_as_asked_from_the_same_level(models: ModelRegis
     assert torch.equal(latents(request, models), latents(plain, models))
 
 
-def test_guidance_steers_a_run_from_a_picture_at_the_steps_that_are_run(models: ModelRegistry) -> None:
-    clip = models.clip("pocket-m")
+def test_guidance_steers_a_run_from_a_picture_at_the_steps_that_are_run(trained: ModelRegistry) -> None:
+    clip = trained.clip("pocket-m")
     text = clip.embed_text("a blue fish")
     seen: list[Yield] = []
     guidance = {"prompt": "a blue fish", "scale": 0.3, "cutouts": 8, "trace": True}
-    plain = from_picture(models.catalog, 0.7, steps=10)
-    steered = from_picture(models.catalog, 0.7, steps=10, guidance=guidance)
-    made = run(steered, models, seen=seen)
+    plain = from_picture(trained.catalog, 0.7, steps=10)
+    steered = from_picture(trained.catalog, 0.7, steps=10, guidance=guidance)
+    made = run(steered, trained, seen=seen)
     assert sum(isinstance(call, Guide) for call in seen) == 7
     assert [step.step for step in made.trace or ()] == list(range(3, 10))
-    assert clip.score(made.pixels, text) > clip.score(run(plain, models).pixels, text) + 0.02
+    assert clip.score(made.pixels, text) > clip.score(run(plain, trained).pixels, text) + 0.02
 
 
 def test_previews_count_the_steps_that_are_run(models: ModelRegistry) -> None:
@@ -186,8 +186,8 @@ def test_a_picture_is_encoded_once_for_all_pictures_of_a_batch_and_later(
     assert all(torch.equal(latents, again) for latents in first)  # type: ignore[arg-type]
 
 
-def test_a_picture_comes_back_from_its_latents(models: ModelRegistry) -> None:
-    model, start = models.diffusion("pocket"), canvas()
+def test_a_picture_comes_back_from_its_latents(trained: ModelRegistry) -> None:
+    model, start = trained.diffusion("pocket"), canvas()
     back = model.render(model.encode_pictures([start]))[0]
     assert (back - start.pixels / 255).square().mean().sqrt() < 0.05
 

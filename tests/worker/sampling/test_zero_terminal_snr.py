@@ -34,7 +34,8 @@ KNOWN = [
     SamplerName.LCM,
     SamplerName.TCD,
 ]
-DETERMINISTIC = [name for name in SamplerName if SOLVERS[name].own_eta != 1]
+FROM_NOISE_ALONE = [name for name in SamplerName if name is not SamplerName.RESTART]
+DETERMINISTIC = [name for name in FROM_NOISE_ALONE if SOLVERS[name].own_eta != 1]
 MEAN, SPREAD = 0.7, 0.5  # of the clean latents
 
 
@@ -79,7 +80,7 @@ def test_every_solver_follows_the_flow_from_noise_alone_to_the_picture(name: Sam
     assert errors[1] < errors[0] / 2
 
 
-@pytest.mark.parametrize("name", list(SamplerName))
+@pytest.mark.parametrize("name", FROM_NOISE_ALONE)
 def test_a_run_starts_from_the_noise_itself_and_takes_a_first_step_of_first_order(name: SamplerName) -> None:
     steps = SOLVERS[name](CONFIG, 10).steps
     assert steps[0].starts_from_noise_alone
@@ -90,6 +91,11 @@ def test_a_run_starts_from_the_noise_itself_and_takes_a_first_step_of_first_orde
     assert bool(run.coefficients.weights.isfinite().all())
     # In float32 terms of this size cancel to within 1e-4.
     assert float(run.coefficients.weights.abs().max()) * torch.finfo(torch.float32).eps < 1e-4
+
+
+def test_restarts_whose_levels_spread_from_the_largest_are_refused() -> None:
+    with pytest.raises(JobFailedError, match="use another sampler"):
+        SOLVERS[SamplerName.RESTART](CONFIG, 10)
 
 
 @pytest.mark.parametrize("schedule", [ScheduleName.KARRAS, ScheduleName.EXPONENTIAL, ScheduleName.AYS])

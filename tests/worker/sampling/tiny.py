@@ -17,6 +17,7 @@ SIDE = 64
 _CATALOG = """
 [models.tiny]
 path = "{folder}"
+kind = "{kind}"
 clip = "pocket-m"
 width = {side}
 height = {side}
@@ -60,8 +61,8 @@ def tiny_folder(folder: Path, in_channels: int = 4, **scheduler: Any) -> Path:
     return folder
 
 
-def tiny_registry(folder: Path) -> ModelRegistry:
-    """The worker's models: the tiny one and a CLIP."""
+def tiny_registry(folder: Path, kind: str = "text") -> ModelRegistry:
+    """The worker's models: the tiny one, of a kind, and a CLIP."""
     file = folder.parent / "models.toml"
-    file.write_text(_CATALOG.format(folder=folder, root=ROOT, side=SIDE))
+    file.write_text(_CATALOG.format(folder=folder, root=ROOT, side=SIDE, kind=kind))
     return ModelRegistry(load_catalog(file), Device(WorkerSettings(device="cpu", dtype="fp32")))

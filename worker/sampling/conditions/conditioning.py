@@ -17,6 +17,7 @@ from worker.events import Yield
 from worker.facts import RowSpec
 from worker.finite import require_finite
 from worker.rows import AdapterUse, Row, Rows, TextStates
+from worker.sampling.conditions.embedded_scale import embedded_scale
 from worker.sampling.inputs import SamplerInputs
 
 
@@ -43,6 +44,10 @@ class Conditions:
             return self
         return self._changed(lambda rows: tuple(replace(row, channels=channels) for row in rows))
 
+    def blind(self) -> "Conditions":
+        """The same with zeros for the channels of the last row of each step."""
+        return self._changed(lambda rows: (*rows[:-1], _unseeing(rows[-1])))
+
     def told(self, numbers: Tensor, last: Tensor) -> "Conditions":
         """The same with numbers [1, n] after the vector of every row; with others in the last row of each step."""
         return self._changed(
@@ -53,6 +58,10 @@ class Conditions:
         return Conditions(tuple((last_step, change(rows)) for last_step, rows in self.spans))
 
 
+def _unseeing(row: Row) -> Row:
+    return row if row.channels is None else replace(row, channels=torch.zeros_like(row.channels))
+
+
 def _longer(row: Row, numbers: Tensor) -> Row:
     return replace(row, vector=numbers if row.vector is None else torch.cat([row.vector, numbers], dim=1))
 
@@ -61,6 +70,8 @@ def condition(
     request: ResolvedRequest, spec: RowSpec, inputs: SamplerInputs
 ) -> Generator[Yield, Any, Conditions]:
     """The rows of classifier-free guidance: the prompt's, then the negative prompt's. One of weight 0 is left out.
+
+    Of an edit there are two of the negative prompt, the last of which sees no picture.
 
     A prompt of several branches has a row for each: u + g sum_k w_k (c_k - u) (Liu et al. 2022, eq. 11). Where a model
     was trained so, an empty negative prompt is zeros.
@@ -75,22 +86,30 @@ def condition(
         ClipMismatchError: the aesthetic embedding is of another CLIP's space.
         JobFailedError: the personalized prompt is not finite.
     """
-    negative = request.unconditional_weight
+    negatives = request.negative_weights
     weighted = [
-        *((branch, branch.weight * request.cfg_scale) for branch in request.branches if request.reads_prompt),
-        *([(request.negative_branch, negative)] if negative else []),
+        *(
+            (branch, branch.weight * request.conditional_scale)
+            for branch in request.branches
+            if request.reads_prompt
+        ),
+        *((request.negative_branch, weight) for weight in negatives),
     ]
     wordings = dict.fromkeys(span.wording for branch, _ in weighted for span in branch.spans)
     encoded = yield from _encoded(request, wordings, inputs)
     last_steps = {span.last_step for branch, _ in weighted for span in branch.spans} | _changes(request)
 
+    guidance = None
+    if spec.guidance_width:
+        guidance = embedded_scale(request.cfg_scale, spec.guidance_width)
+
     def rows(step: int) -> Rows:
         states = [encoded[branch.at(step)] for branch, _ in weighted]
-        if negative and spec.is_zero_for_nothing and not weighted[-1][0].at(step).text:
-            states[-1] = _zeros_like(states[-1])
+        if negatives and spec.is_zero_for_nothing and not weighted[-1][0].at(step).text:
+            states[-len(negatives) :] = [_zeros_like(states[-1])] * len(negatives)
         adapters = _adapters(request, step)
         return tuple(
-            Row(each.context, weight, each.pooled, adapters=adapters)
+            Row(each.context, weight, each.pooled, guidance, adapters=adapters)
             for each, (_, weight) in zip(states, weighted, strict=True)
         )
 

@@ -32,7 +32,7 @@ def sized(conditions: Conditions, request: ResolvedRequest, model: ModelFacts, p
     # Height before width (Podell et al. 2023, sec. 2.2).
     before = [original.height, original.width, crop.top, crop.left]
     if model.row.tells_score:
-        scores = WANTED_SCORE, UNWANTED_SCORE if request.unconditional_weight else WANTED_SCORE
+        scores = WANTED_SCORE, UNWANTED_SCORE if request.negative_weights else WANTED_SCORE
         wanted, last = (_numbers(*before, score).to(model.device) for score in scores)
     else:
         wanted = last = _numbers(*before, target.height, target.width).to(model.device)

@@ -24,7 +24,7 @@ def by_windows(
     """Conditions whose rows are told anew wherever a window begins or ends.
 
     Args:
-        conditions: of the run; the negative prompt's row is the last, if there is one.
+        conditions: of the run; the negative prompt's rows are the last.
         request: of the picture.
         windowed: what counts in parts of the run.
         tell: from a row, the number of a step, and whether the row is the negative prompt's, to that row of the step.
@@ -35,8 +35,8 @@ def by_windows(
     spans = []
     for last_step in sorted(last_steps):
         rows = conditions.at(last_step)
-        negative = len(rows) - 1 if request.unconditional_weight else None
-        told = tuple(tell(row, last_step, place == negative) for place, row in enumerate(rows))
+        negative = len(rows) - len(request.negative_weights)
+        told = tuple(tell(row, last_step, place >= negative) for place, row in enumerate(rows))
         spans.append((last_step, told))
     return Conditions(tuple(spans))
 

@@ -29,8 +29,24 @@ class Solver(ABC):
         start: the latents at the start of the last step, where a method needs them.
     """
 
+    __slots__ = ("_initial_scale", "past", "start", "steps")
+
     levels: ClassVar[NoiseLevels]
     own_eta: ClassVar[float | None] = 0.0
+
+    def __init_subclass__(cls) -> None:
+        """Refuse a solver that could remember more than ``past`` and ``start``.
+
+        These are all that the coefficients of a run hold (``linear_run.py``), and the state that a worker leaves of a
+        picture for another one (``worker/states``).
+
+        Raises:
+            TypeError: it could.
+        """
+        if cls.__dict__.get("__slots__") != ():
+            raise TypeError(
+                f"{cls.__name__} must say `__slots__ = ()`: a solver remembers `past` and `start` alone"
+            )
 
     def __init__(
         self,

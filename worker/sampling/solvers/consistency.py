@@ -27,6 +27,8 @@ class Lcm(Solver):
     A step goes to the clean latents, and from there to its end with nothing but fresh noise.
     """
 
+    __slots__ = ()
+
     levels = NoiseLevels(LCMScheduler, ends=to_next, downs=_none)
     own_eta = 1.0
 
@@ -55,6 +57,8 @@ class Tcd(FirstOrder):
 
     A step goes to the timestep (1 - gamma) t', then back up to t' with fresh noise. Eta is the gamma.
     """
+
+    __slots__ = ()
 
     levels = NoiseLevels(TCDScheduler, ends=_to_first, downs=_strategic)
     own_eta: ClassVar[float | None] = None

@@ -13,6 +13,8 @@ _FEW_STEPS = 15
 class Dpmpp2M(Solver):
     """Lu et al. 2022, algorithm 2: D in the middle of the step, on the line through the last two estimates."""
 
+    __slots__ = ()
+
     levels = NoiseLevels(DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"})
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
@@ -37,5 +39,7 @@ class Dpmpp2M(Solver):
 
 class Dpmpp2MSde(Dpmpp2M):
     """The same on the reverse SDE, which adds fresh noise at each step (SDE-DPM-Solver++(2M))."""
+
+    __slots__ = ()
 
     own_eta = 1.0

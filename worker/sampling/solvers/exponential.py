@@ -20,6 +20,8 @@ class Dpmpp2MSdeHeun(Dpmpp2MSde):
     Crowson 2022, ``sample_dpmpp_2m_sde``, and diffusers call this kind "heun". It makes one call a step.
     """
 
+    __slots__ = ()
+
     def _extrapolated(self, index: int, denoised: Tensor, last: Tensor) -> Tensor:
         step = self.steps[index]
         h = step.log_snr_next - step.log_snr
@@ -33,6 +35,8 @@ class Dpmpp3MSde(Solver):
     The square term has half the weight that the integral of the parabola through three estimates would give it, as
     there.
     """
+
+    __slots__ = ()
 
     levels = NoiseLevels(EulerDiscreteScheduler, exploding=True)
     own_eta = 1.0

@@ -10,6 +10,8 @@ from worker.sampling.solvers.base import Solver
 class Heun(Solver):
     """Karras et al. 2022, algorithm 1; the last step, to sigma' = 0, is Euler's."""
 
+    __slots__ = ()
+
     levels = NoiseLevels(HeunDiscreteScheduler, exploding=True, grouped=pairs)
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:

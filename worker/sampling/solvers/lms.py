@@ -20,6 +20,8 @@ class Lms(Solver):
     Its levels are Euler's: those of diffusers' own LMS scheduler are the same, and need scipy.
     """
 
+    __slots__ = ()
+
     levels = NoiseLevels(EulerDiscreteScheduler, exploding=True)
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:

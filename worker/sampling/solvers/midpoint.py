@@ -25,6 +25,7 @@ def _on_the_way(step: Step) -> float:
 
 
 class _Midpoint(Solver):
+    __slots__ = ()
     levels = NoiseLevels(EulerDiscreteScheduler, exploding=True, middle=_on_the_way_down)
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
@@ -40,6 +41,8 @@ class _Midpoint(Solver):
 class Dpm2(_Midpoint):
     """DPM-Solver-2 (Lu et al. 2022, "DPM-Solver", algorithm 1) in sigma: z' = z + (sigma' - sigma) d_mid."""
 
+    __slots__ = ()
+
     def _corrected(self, index: int, x: Tensor, output: Tensor) -> Tensor:
         """The whole step with the slope d = (z - D) / sigma in its middle (Karras et al. 2022, algorithm 2)."""
         step = self.steps[index]
@@ -52,11 +55,15 @@ class Dpm2(_Midpoint):
 class Dpm2Ancestral(Dpm2):
     """The same down to sigma_down, then fresh noise of sigma_up (Crowson 2022)."""
 
+    __slots__ = ()
+
     own_eta = 1.0
 
 
 class Dpmpp2SAncestral(_Midpoint):
     """DPM-Solver++(2S) (Lu et al. 2022, algorithm 1, r = 1/2) down to sigma_down, then fresh noise (Crowson 2022)."""
+
+    __slots__ = ()
 
     own_eta = 1.0
 
@@ -74,6 +81,8 @@ class DpmppSde(Dpmpp2SAncestral):
     The noise up to the middle and that of the whole step are increments of one Brownian motion in sigma, each brought
     to its sigma_up, as there.
     """
+
+    __slots__ = ()
 
     levels = NoiseLevels(EulerDiscreteScheduler, exploding=True, middle=_on_the_way)
 

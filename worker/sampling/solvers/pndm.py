@@ -21,6 +21,8 @@ _ADAMS_BASHFORTH = (
 class Pndm(Solver):
     """Liu et al. 2022, the linear multistep form, after a first step with the mean of the outputs at its ends."""
 
+    __slots__ = ()
+
     levels = NoiseLevels(PNDMScheduler, {"skip_prk_steps": True}, grouped=first_pair)
 
     def _begun_at(self, first: int) -> tuple[Step, ...]:

@@ -10,10 +10,12 @@ from worker.sampling.solvers.heun import Heun
 from worker.sampling.solvers.lms import Lms
 from worker.sampling.solvers.midpoint import Dpm2, Dpm2Ancestral, Dpmpp2SAncestral, DpmppSde
 from worker.sampling.solvers.pndm import Pndm
+from worker.sampling.solvers.restart import Restart
 from worker.sampling.solvers.unipc import UniPc
 
 SOLVERS: dict[SamplerName, type[Solver]] = {
     SamplerName.DDIM: Ddim,
+    SamplerName.RESTART: Restart,
     SamplerName.EULER: Euler,
     SamplerName.EULER_ANCESTRAL: EulerAncestral,
     SamplerName.HEUN: Heun,

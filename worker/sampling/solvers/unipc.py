@@ -12,6 +12,8 @@ from worker.sampling.solvers.base import Solver
 class UniPc(Solver):
     """Zhao et al. 2023, algorithms 5 and 6, predicting x0, with B_2(h) = e^h - 1."""
 
+    __slots__ = ()
+
     levels = NoiseLevels(UniPCMultistepScheduler)
 
     def _advanced(self, index: int, x: Tensor, output: Tensor) -> Tensor:
