@@ -29,6 +29,7 @@ from worker.calls import (
 from worker.guidance.gradient import Gradient, guidance_gradients
 from worker.latents import Stack, advanced, calls_of, gathered, move_on
 from worker.models.adapters.files import TEXT
+from worker.models.networks.keeping import DECODER, TEXTS
 from worker.models.registry import ModelRegistry
 from worker.models.rows import RowBatch
 from worker.readback import Readback
@@ -47,18 +48,19 @@ def encode_texts(calls: Sequence[EncodeText], models: ModelRegistry) -> list[Tex
 def personalize(calls: Sequence[Personalize], models: ModelRegistry) -> list[object]:
     """The states [1, L, D] of each text, or its encoder as far as it is fitted."""
     model, clip = models.diffusion(calls[0].model), models.clip(calls[0].text_clip)
-    return [
-        model.personalizer.personalize(
-            call.text,
-            call.direction,
-            call.tuning,
-            clip,
-            call.fitting,
-            changes=partial(model.adaptations.changes, TEXT, call.tuning.adapters, models.adapter),
-            seconds=FITTING_SLICE_S,
-        )
-        for call in calls
-    ]
+    with model.holding(TEXTS):
+        return [
+            model.personalizer.personalize(
+                call.text,
+                call.direction,
+                call.tuning,
+                clip,
+                call.fitting,
+                changes=partial(model.adaptations.changes, TEXT, call.tuning.adapters, models.adapter),
+                seconds=FITTING_SLICE_S,
+            )
+            for call in calls
+        ]
 
 
 def embed_texts(calls: Sequence[EmbedText], models: ModelRegistry) -> list[Tensor]:
@@ -160,13 +162,14 @@ def guide(calls: Sequence[Guide], models: ModelRegistry, micro_batch: int) -> li
     """The gradient of each picture; CLIP embeds at most ``micro_batch`` cutouts at a time, of any of the pictures."""
     model = models.diffusion(calls[0].model)
     clips = {clip: models.clip(clip) for clip in calls[0].loss.clips}
-    return guidance_gradients(
-        torch.cat([call.latents for call in calls]),
-        [call.loss for call in calls],
-        decode=model.decode if calls[0].decoder == "vae" else model.decode_linearly,
-        clips=clips,
-        chunk=min([micro_batch, *(clip.batch_cutouts for clip in clips.values())]),
-    )
+    with model.holding(DECODER):
+        return guidance_gradients(
+            torch.cat([call.latents for call in calls]),
+            [call.loss for call in calls],
+            decode=model.decode if calls[0].decoder == "vae" else model.decode_linearly,
+            clips=clips,
+            chunk=min([micro_batch, *(clip.batch_cutouts for clip in clips.values())]),
+        )
 
 
 def decode(calls: Sequence[Decode], models: ModelRegistry) -> list[Tensor]:

@@ -10,10 +10,12 @@ import queue
 import time
 from collections.abc import Callable
 
-from jobs.catalog.catalog import Catalog
 from jobs.errors import DeviceLostError, LodestarError
+from worker.calls import Denoise
 from worker.engine.accounts import Account, least_served, may_join
 from worker.engine.device_time import AHEAD, Launched, spans_of
+from worker.engine.doors.inbox import Inbox
+from worker.engine.doors.putting_down import drop_foreign, put_down
 from worker.engine.events import EventHandlers
 from worker.engine.fairness import FairScheduler, Trajectory
 from worker.engine.jobs import Job
@@ -28,8 +30,8 @@ WAKE_S = 0.5  # between two looks at the cancels of jobs that wait for their mod
 BEGIN_S = 0.05  # for beginning pictures between two batches; one at least
 
 
-class Engine:
-    """The loop. ``serve`` runs on one thread; ``admit`` and ``close`` may be called from any other.
+class Engine(Inbox):
+    """The loop. ``serve`` runs on one thread; the methods of ``Inbox`` may be called from any other.
 
     Attributes, which any thread may read:
         calling_since: start of the current batch, of a wait for the device, or of a sampler's own computing between two
@@ -40,7 +42,6 @@ class Engine:
     def __init__(
         self,
         runner: Runner,
-        catalog: Catalog,
         on_outcome: Callable[[Work, Outcome], None],
         on_preview: Callable[[Work, Preview], None] = lambda *_: None,
         on_picture: Callable[[Work, Picture], Picture] = lambda _work, picture: picture,
@@ -50,39 +51,23 @@ class Engine:
 
         Args:
             runner: answers calls.
-            catalog: names the CLIPs that score pictures.
             on_outcome: called on the engine's thread when a job leaves; must not block.
             on_preview: likewise, with each preview of a job's pictures.
             on_picture: likewise, with each finished picture; returns the picture to keep until the job ends.
             may_generate: called before another picture of a job begins; after False, call ``wake`` when that changes.
         """
+        super().__init__()
         self._runner = runner
-        self._catalog = catalog
         self._on_outcome = on_outcome
         self._on_picture = on_picture
         self._may_generate = may_generate
         self._scheduler = FairScheduler(runner.max_batch)
         self._launched = Launched(spans_of(runner.models.device.device), self._charge)
-        self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # None only wakes the loop
         self._events = EventHandlers(self.wake, on_preview)
         self._jobs: list[Job] = []
         self._waiting: list[Trajectory[Job]] = []  # for a call, longest first
-        self._closing = False
         self.calling_since: float | None = None
         self.busy_s = 0.0
-
-    def admit(self, work: Work) -> None:
-        """Take a job in; it starts as soon as its models are in memory."""
-        self._inbox.put(work)
-
-    def wake(self) -> None:
-        """Let the loop look at its jobs again, if it waits."""
-        self._inbox.put(None)
-
-    def close(self) -> None:
-        """Let the loop end: every job still in it comes out as ``Stopped``."""
-        self._closing = True
-        self.wake()
 
     def serve(self) -> None:
         """Run until closed.
@@ -96,8 +81,11 @@ class Engine:
             for job in list(self._jobs):
                 self._may_go_on(job)
             self._go_on_with_answered()
-            self._start_loaded()
-            self._begin_pictures()
+            if self._handing_over:
+                self._put_down()
+            else:
+                self._start_loaded()
+                self._begin_pictures()
             if self._waiting:
                 # In one order, whichever job is first, so that the same pictures make the same batch again.
                 batch = self._scheduler.choose(self._waiting)
@@ -123,7 +111,7 @@ class Engine:
         if work is None:
             return
         try:
-            planned = plan(work.request, work.inputs, self._catalog)
+            planned = plan(work.request, work.inputs, self._runner.models.catalog)
             pin = self._runner.models.pin(planned.refs, on_settled=self.wake)
         except Exception as error:
             return self._on_outcome(work, Failed(as_failure(error, work.id)))
@@ -132,8 +120,13 @@ class Engine:
     def _go_on_with_answered(self) -> None:
         """Let the samplers go on whose events have been answered."""
         for trajectory, answer in self._events.answered():
-            if self._may_go_on(trajectory.owner):
+            if self._may_go_on(trajectory.owner) and trajectory in trajectory.owner.trajectories:
                 self._advance(trajectory, answer)
+
+    def _put_down(self) -> None:
+        """Put down what is between two steps."""
+        put_down(list(self._jobs), self._runner.models, self._leave)
+        self._waiting = [each for each in self._waiting if each in each.owner.trajectories]
 
     def _may_go_on(self, job: Job) -> bool:
         """Whether a job is still here and may go on; otherwise it leaves."""
@@ -148,7 +141,10 @@ class Engine:
             if job.pin.ready and job.account is None:
                 try:
                     facts = facts_of(self._runner.models, job.plan.refs)
+                    drop_foreign(job, self._runner.models)
                     job.start(self._scheduler.open(job.work.weight, job.work.cost), facts)
+                    if job.finished is not None:
+                        self._leave(job, job.finished)
                 except Exception as error:
                     self._leave(job, job.failure(error))
 
@@ -179,7 +175,7 @@ class Engine:
 
     def _iterate(self, batch: list[Trajectory[Job]]) -> None:
         """Run a batch, and let each of its samplers go on."""
-        self.calling_since = time.monotonic()
+        self.calling_since, began_ns = time.monotonic(), time.time_ns()
         answers = self._launched.launch(
             batch, lambda: self._runner.run([trajectory.call for trajectory in batch])
         )
@@ -188,6 +184,9 @@ class Engine:
         self._waiting = [trajectory for trajectory in self._waiting if trajectory not in served]
         for trajectory, answer in zip(batch, answers, strict=True):
             if not trajectory.owner.left:
+                trajectory.owner.work.note_call(trajectory.call, began_ns)
+                if isinstance(trajectory.call, Denoise):
+                    trajectory.state = None  # it is within a step
                 self._advance(trajectory, answer)
 
     def _settle(self, most: int) -> None:

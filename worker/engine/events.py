@@ -1,5 +1,6 @@
 """Handles the events that samplers yield between their model calls."""
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -8,7 +9,7 @@ from worker.engine.fairness import Trajectory
 from worker.engine.fetching import NICENESS, Fetches
 from worker.engine.jobs import Job
 from worker.engine.work import Work
-from worker.events import Compute, Event, Fetch, Note, Preview, Stepped
+from worker.events import Compute, Event, Fetch, Meet, Note, Preview, Stepped
 
 
 class EventHandlers:
@@ -31,7 +32,10 @@ class EventHandlers:
             Note: self._note,
             Fetch: self._files.begin,
             Compute: self._computations.begin,
+            Meet: self._meet,
         }
+        self._met: deque[tuple[Trajectory[Job], object]] = deque()
+        self._on_answer = on_answer
 
     def handle(self, trajectory: Trajectory[Job], event: Event) -> None:
         """Handle an event of a trajectory."""
@@ -39,18 +43,24 @@ class EventHandlers:
 
     def answered(self) -> Iterator[tuple[Trajectory[Job], object]]:
         """The trajectories whose events have been answered later, each with the answer, or a LodestarError."""
-        return chain(self._files.done(), self._computations.done())
+        met = iter([self._met.popleft() for _ in range(len(self._met))])
+        return chain(met, self._files.done(), self._computations.done())
 
     def close(self) -> None:
         """Begin nothing more beside the engine."""
         self._files.close()
         self._computations.close()
 
-    def _count(self, trajectory: Trajectory[Job], _: Stepped) -> None:
+    def _count(self, trajectory: Trajectory[Job], event: Stepped) -> None:
         trajectory.owner.work.note_step()
+        trajectory.state = event.state
 
     def _show(self, trajectory: Trajectory[Job], preview: Preview) -> None:
         self._on_preview(trajectory.owner.work, preview)
+
+    def _meet(self, trajectory: Trajectory[Job], meet: Meet) -> None:
+        self._met.extend(trajectory.owner.meetings.come(trajectory, meet))
+        self._on_answer()
 
     def _note(self, trajectory: Trajectory[Job], note: Note) -> None:
         work = trajectory.owner.work

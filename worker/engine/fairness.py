@@ -12,7 +12,7 @@ The bound: a waiting job never falls behind another of its weight by more than `
 n jobs gets an n-th of the model's time, within a wait that depends on n and not on the work of the others.
 """
 
-from collections.abc import Generator, Hashable, Iterable
+from collections.abc import Callable, Generator, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Generic, TypeVar
@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from worker.calls import Call, Personalize
 from worker.engine.accounts import Account, EqualShares, Pace, may_join
 from worker.events import Yield
+from worker.states.state import PictureState
 
 SHORT_CALL_S = 1.0
 
@@ -28,11 +29,15 @@ Owner = TypeVar("Owner")
 
 @dataclass(eq=False)
 class Trajectory(Generic[Owner]):
-    """The run of one picture or task: its sampler, and the call that it waits for. A later one has a higher number."""
+    """The run of one picture or task: its sampler, and the call that it waits for. A later one has a higher number.
+
+    Between two steps, ``state`` gives that of the picture, or None before the first; within a step there is none.
+    """
 
     owner: Owner
     account: Account
     sampler: Generator[Yield, Any, Any]
+    state: Callable[[], PictureState | None] | None = None
     number: int = field(default_factory=count().__next__, init=False)
     call: Call = field(init=False)
     key: Hashable = field(init=False)

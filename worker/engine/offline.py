@@ -24,7 +24,6 @@ def generate_all(
     answers: dict[str, Future[Outcome]] = {}
     engine = Engine(
         runner,
-        runner.models.catalog,
         lambda work, outcome: answers[work.id].set_result(outcome),
         on_picture=lambda _work, picture: picture.on_cpu(),
     )

@@ -1,6 +1,6 @@
 """Runs batches of model calls within the available memory, and keeps the failure of one call from the others."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import structlog
@@ -24,9 +24,16 @@ class Runner:
     only a call that fails alone remains without an answer.
     """
 
-    def __init__(self, models: ModelRegistry) -> None:
+    def __init__(self, models: ModelRegistry, on_batch: Callable[[str, int], None] = lambda *_: None) -> None:
+        """Make one.
+
+        Args:
+            models: those in memory.
+            on_batch: told the kind of the calls of each batch, and its rows.
+        """
         self.models = models
         self.max_batch = models.device.max_batch
+        self._on_batch = on_batch
         self._memory = MemoryModel(models.device.free_bytes, models.device.batch_bytes)
 
     def run(self, batch: Sequence[Call]) -> list[object]:
@@ -110,6 +117,7 @@ class Runner:
     def _batch(self, part: Sequence[Call]) -> list[Any]:
         call = part[0]
         run = BATCHES[type(call)]
+        self._on_batch(type(call).__name__.lower(), sum(each.size for each in part))
         if call.micro_batches:
             return run(part, self.models, self._micro_batch(call))
         return run(part, self.models)

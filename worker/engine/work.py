@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +12,11 @@ from jobs.errors import DeadlineExceededError, JobFailedError, LodestarError
 from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Task
 from jobs.status.job import Progress
+from worker.calls import Call
 from worker.engine.tasks import Done
 from worker.pictures.inputs import Inputs
 from worker.pictures.picture import Picture
+from worker.states.state import JobState, PictureState
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +40,32 @@ class Stopped:
     """A job that was stopped, or that the closing engine left unfinished."""
 
 
-Outcome = Finished | Done | Failed | Stopped
+@dataclass(frozen=True)
+class HandedOver:
+    """A job that another worker is to go on with.
+
+    Attributes:
+        pictures: that are finished.
+        states: of those that have begun.
+        models: the digest of the weights that made them; empty where only pictures are left to be upscaled.
+    """
+
+    pictures: tuple[Picture, ...]
+    states: tuple[PictureState, ...] = ()
+    models: str = ""
+
+
+Outcome = Finished | Done | Failed | Stopped | HandedOver
+
+
+@dataclass
+class Phase:
+    """The model calls of one kind that a job has made, for its trace."""
+
+    first_ns: int  # of the clock of the day
+    last_ns: int = 0
+    calls: int = 0
+    rows: int = 0
 
 
 @dataclass
@@ -47,7 +75,8 @@ class Work:
     ``stop`` may be set by any thread; the engine reads it at every iteration. Any thread may read ``progress``, and
     ``notes``, which is replaced, never changed. A job of twice the ``weight`` gets twice the share of model time.
     ``cost`` estimates the engine's part in the units of ``jobs.queue.order.cost_of``; 0 if there is no estimate.
-    ``owner`` is opaque to the engine, which passes the job back in its callbacks.
+    ``owner`` is opaque to the engine, which passes the job back in its callbacks. ``resumed`` is the state that another
+    worker has left, with ``finished`` pictures. The engine drops both, and calls ``on_anew``, if its models are others.
     """
 
     id: str
@@ -58,9 +87,36 @@ class Work:
     stop: threading.Event = field(default_factory=threading.Event)
     started: float = field(default_factory=time.monotonic)
     steps: int = 0  # sampling steps in all, from the start of the job's time
+    resumed: JobState | None = None
+    finished: tuple[Picture, ...] = ()
+    on_anew: Callable[[], None] = lambda: None
+    first_step: int = 0  # steps that others have done
     _stepped: tuple[int, float] = (0, 0.0)  # steps done, and when; replaced as one
     notes: tuple[str, ...] = ()  # for the person who requested it
+    phases: dict[str, Phase] = field(default_factory=dict)  # written by the engine's thread alone
     owner: Any = None
+
+    def note_call(self, call: Call, began_ns: int) -> None:
+        """Note an answered model call that was made at this time."""
+        name = type(call).__name__.lower()
+        phase = self.phases.get(name)
+        if phase is None:
+            phase = self.phases[name] = Phase(began_ns)
+        phase.last_ns, phase.calls, phase.rows = time.time_ns(), phase.calls + 1, phase.rows + call.size
+
+    def resume(self, steps: int, done: int) -> None:
+        """Count from the steps that others have done.
+
+        Args:
+            steps: of the job.
+            done: of them.
+        """
+        self.steps, self.first_step, self._stepped = steps, done, (done, time.monotonic())
+
+    def begin_anew(self) -> None:
+        """Drop what others have done."""
+        self.resumed, self.finished, self.first_step, self._stepped = None, (), 0, (0, 0.0)
+        self.on_anew()
 
     def note_step(self) -> None:
         """Count one sampling step."""
@@ -70,8 +126,8 @@ class Work:
     def progress(self) -> Progress:
         """The steps done, and the end by the speed so far."""
         step, at = self._stepped
-        left = self.steps - step
-        eta_s = (at - self.started) / step * left if step > 1 else None
+        left, own = self.steps - step, step - self.first_step
+        eta_s = (at - self.started) / own * left if own > 1 else None
         return Progress(step=step, steps=self.steps, eta_s=eta_s)
 
     @property

@@ -20,6 +20,7 @@ from worker.models.registry import ModelRegistry
 from worker.pictures.picture import Picture
 from worker.raster import Raster
 from worker.sampling.inputs import SamplerInputs
+from worker.states.state import PictureState
 
 Ask = Callable[..., ResolvedRequest]
 
@@ -53,11 +54,11 @@ class SmallSquare(Square):
 
 def squares(
     kind: type[Square],
-) -> Callable[[ResolvedRequest, int, Facts, SamplerInputs], Generator[Yield, Any, Picture]]:
+) -> Callable[..., Generator[Yield, Any, Picture]]:
     """A sampler whose picture has the square of its seed as every value."""
 
     def sample(
-        request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs
+        request: ResolvedRequest, index: int, facts: Facts, inputs: SamplerInputs, state: PictureState | None
     ) -> Generator[Yield, Any, Picture]:
         square: float = yield kind(request.seed + index)
         pixels = torch.full((3, 1, 1), square)

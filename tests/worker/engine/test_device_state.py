@@ -25,7 +25,7 @@ from worker.models.registry import ModelRegistry
 from worker.patterns import Coefficients
 from worker.pictures.picture import Picture
 from worker.readback import Readback
-from worker.sampling import sampler
+from worker.sampling import passes
 from worker.sampling.inputs import SamplerInputs
 from worker.sampling.linear_run import linear_run
 from worker.sampling.solvers.table import SOLVERS
@@ -174,7 +174,7 @@ def test_a_batch_moves_on_as_each_solver_would_by_itself(
         solver = SOLVERS[request.sampler](config, request.steps, request.schedule, request.eta)
         return reference.ReferenceState(solver, run, x)
 
-    monkeypatch.setattr(sampler, "LatentState", alone)
+    monkeypatch.setattr(passes, "LatentState", alone)
     kind: type[Call] = Denoise
     monkeypatch.setitem(batches.BATCHES, kind, reference.denoise)
     by_itself = generate(request, Runner(tiny), SamplerInputs("pocket-m")).pixels

@@ -5,13 +5,16 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from jobs.catalog.catalog import Catalog, ClipCard, load_catalog
+from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.catalog.catalog_file import CatalogFile
+from jobs.catalog.models import ClipCard
 from jobs.errors import DeviceLostError
 from jobs.requests.personalization import ResolvedPersonalization
 from jobs.requests.request import ResolvedRequest
@@ -39,6 +42,14 @@ Ask = Callable[..., ResolvedRequest]
 @pytest.fixture
 def running(models: ModelRegistry) -> Iterator[Running]:
     engine = Running(models)
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def tuning(trained: ModelRegistry) -> Iterator[Running]:
+    """With a CLIP that embeddings are of."""
+    engine = Running(trained)
     yield engine
     engine.stop()
 
@@ -73,14 +84,15 @@ def test_a_job_that_is_told_to_stop_leaves_at_once_and_alone(running: Running, a
     running.engine.admit(long)
     running.engine.admit(neighbour)
     long.stop.set()
+    step = long.progress.step
     stopped, finished = running.wait_for("long", "neighbour")
     assert isinstance(stopped, Stopped)
     assert isinstance(finished, Finished)
-    assert long.progress.step < 10
+    assert long.progress.step - step <= 2 * 4  # of the batch that ran, and of the one after it
 
 
 def test_a_job_over_its_time_fails_and_says_so(running: Running, ask: Ask) -> None:
-    running.engine.admit(Work("slow", ask(steps=250, timeout_s=0.2)))
+    running.engine.admit(Work("slow", ask(steps=250, num_images=16, timeout_s=0.2)))
     (outcome,) = running.wait_for("slow")
     assert isinstance(outcome, Failed)
     assert outcome.error.type == "deadline_exceeded"
@@ -113,6 +125,25 @@ def test_a_model_whose_files_are_gone_fails_its_job_and_no_other(tmp_path: Path,
     assert isinstance(broken, Failed)
     assert broken.error.type == "model_unavailable"
     assert isinstance(sound, Finished)
+
+
+def test_a_job_of_a_model_that_has_left_the_catalog_fails_and_names_it(ask: Ask, tmp_path: Path) -> None:
+    file, text = tmp_path / "models.toml", (ROOT / "models.toml").read_text()
+    file.write_text(text)
+    catalog = CatalogFile(file)
+    running = Running(ModelRegistry(catalog, Device(WorkerSettings(device="cpu"))))
+    request = ask().model_copy(update={"model": "pocket-inpaint"})
+    begin, end = text.index("[models.pocket-inpaint]"), text.index("[clips.pocket-m]")
+    file.write_text((text[:begin] + text[end:]).replace(', "pocket-inpaint"', ""))
+    running.engine.admit(Work("job", request))
+    (failed,) = running.wait_for("job")
+    running.stop()
+    assert catalog.problem is None
+    assert isinstance(failed, Failed)
+    assert (failed.error.type, failed.error.message) == (
+        "unknown_model",
+        "'pocket-inpaint' is not in the catalog; it holds: pocket",
+    )
 
 
 def test_other_jobs_go_on_while_a_model_is_loaded(
@@ -194,7 +225,7 @@ def test_when_the_device_is_lost_the_loop_ends_and_no_job_is_settled(
 
     monkeypatch.setattr(Denoiser, "predict", lost)
     outcomes: list[object] = []
-    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.append(outcome))
+    engine = Engine(Runner(models), lambda work, outcome: outcomes.append(outcome))
     engine.admit(Work("job", ask()))
     with pytest.raises(DeviceLostError, match="illegal memory access"):
         engine.serve()
@@ -221,31 +252,31 @@ def personalized(request: ResolvedRequest, name: str, steps: int) -> tuple[Resol
     )
 
 
-def test_others_go_on_between_the_steps_of_a_personalization(running: Running, ask: Ask) -> None:
+def test_others_go_on_between_the_steps_of_a_personalization(tuning: Running, ask: Ask) -> None:
     works = [Work(name, *personalized(ask(steps=1), name, 50)) for name in ("a", "b", "c")]
     for work in works:
-        running.engine.admit(work)
-    running.engine.admit(Work("plain", ask(steps=2)))
-    running.wait_for("plain")
-    assert not {"a", "b", "c"} & running.outcomes.keys()
-    assert all(isinstance(each, Finished) for each in running.wait_for("a", "b", "c"))
+        tuning.engine.admit(work)
+    tuning.engine.admit(Work("plain", ask(steps=2)))
+    tuning.wait_for("plain")
+    assert not {"a", "b", "c"} & tuning.outcomes.keys()
+    assert all(isinstance(each, Finished) for each in tuning.wait_for("a", "b", "c"))
 
 
 def test_a_personalization_hears_of_a_stop_and_of_its_deadline(
-    running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    tuning: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.engine.batches.FITTING_SLICE_S", 0.0)
     stopped = Work("stopped", *personalized(ask(), "stopped", 100_000))
     late = Work("late", *personalized(ask(timeout_s=0.5), "late", 100_000))
-    running.engine.admit(stopped)
-    running.engine.admit(late)
-    assert isinstance(running.wait_for("late")[0], Failed)
+    tuning.engine.admit(stopped)
+    tuning.engine.admit(late)
+    assert isinstance(tuning.wait_for("late")[0], Failed)
     stopped.stop.set()
-    assert isinstance(running.wait_for("stopped")[0], Stopped)
+    assert isinstance(tuning.wait_for("stopped")[0], Stopped)
 
 
-def slow_to_begin(pictures: int, begun: list[int], seconds: float) -> Callable[..., object]:
-    """A plan whose samplers take long before their first call."""
+def slow_to_begin(pictures: int, begun: list[int], wait: Callable[[], object]) -> Callable[..., object]:
+    """A plan whose samplers wait before their first call."""
     real = plan
 
     def planned(*args: object) -> object:
@@ -253,14 +284,17 @@ def slow_to_begin(pictures: int, begun: list[int], seconds: float) -> Callable[.
 
         def slow(sampler: Generator[Yield, object, object], index: int) -> Generator[Yield, object, object]:
             begun.append(index)
-            time.sleep(seconds)
+            wait()
             return (yield from sampler)
 
         if made.results < pictures:
             return made
         return replace(
             made,
-            samplers=lambda facts: (slow(each, index) for index, each in enumerate(made.samplers(facts))),
+            samplers=lambda facts, state: (
+                (slow(sampler, index), was)
+                for index, (sampler, was) in enumerate(made.samplers(facts, state))
+            ),
         )
 
     return planned
@@ -270,7 +304,7 @@ def test_a_stop_is_heard_before_every_sampler_that_begins(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.3))
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, partial(time.sleep, 0.3)))
     work = Work("slow", ask(num_images=16))
     running.engine.admit(work)
     while not begun:
@@ -284,19 +318,22 @@ def test_what_a_sampler_does_between_calls_is_seen_and_costs_its_job(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(4, begun, 0.2))
+    go_on = threading.Semaphore(0)
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(4, begun, go_on.acquire))
     running.engine.admit(Work("slow", ask(num_images=4)))
     while not begun:
         time.sleep(0.01)
-    time.sleep(0.05)
+    time.sleep(0.2)
     since = running.engine.calling_since
     assert since is not None
     (job,) = running.engine._jobs
+    go_on.release()
     while len(begun) < 2:
         time.sleep(0.01)
     assert job.account is not None
     assert job.account.charged_s >= 0.2
     assert running.engine.calling_since != since
+    go_on.release(4)
     running.wait_for("slow")
 
 
@@ -304,7 +341,7 @@ def test_others_have_their_turns_between_the_pictures_that_a_job_begins(
     running: Running, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[int] = []
-    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, 0.15))
+    monkeypatch.setattr("worker.engine.engine.plan", slow_to_begin(16, begun, partial(time.sleep, 0.15)))
     running.engine.admit(Work("slow", ask(num_images=16, steps=1)))
     while not begun:
         time.sleep(0.01)
@@ -346,7 +383,6 @@ def test_no_more_pictures_are_begun_than_their_owner_has_room_for(models: ModelR
 
     engine = Engine(
         Runner(models),
-        models.catalog,
         lambda work, outcome: left.set(),
         on_picture=note,
         may_generate=may_generate,

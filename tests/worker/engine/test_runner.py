@@ -34,7 +34,7 @@ def personalize(text: str, steps: int = 1) -> Personalize:
 
 
 def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others(
-    models: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+    trained: ModelRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Personalizer.personalize
 
@@ -45,15 +45,15 @@ def test_an_error_of_our_own_that_one_call_meets_is_not_the_answer_to_the_others
 
     monkeypatch.setattr(Personalizer, "personalize", picky)
     texts = [LIKED, "a blue fish", ODD, "a cat"]
-    answers = Runner(models).run([personalize(text) for text in texts])
+    answers = Runner(trained).run([personalize(text) for text in texts])
     assert [isinstance(answer, ModelUnavailableError) for answer in answers] == [False, False, True, False]
     assert not any(
         isinstance(answer, Exception) for answer, text in zip(answers, texts, strict=True) if text != ODD
     )
 
 
-def test_a_call_that_breaks_its_batch_fails_alone(models: ModelRegistry) -> None:
-    model = models.diffusion("pocket")
+def test_a_call_that_breaks_its_batch_fails_alone(trained: ModelRegistry) -> None:
+    model = trained.diffusion("pocket")
     text = model.encode_texts([LIKED])
     run = linear_run(SamplerName.DDIM, model.facts.scheduler_config, 5, ScheduleName.DEFAULT, 0.0)
     calls: list[Call] = [
@@ -64,14 +64,14 @@ def test_a_call_that_breaks_its_batch_fails_alone(models: ModelRegistry) -> None
         )
         for odd in (False, True, False)
     ]
-    first, odd, last = Runner(models).run(calls)
+    first, odd, last = Runner(trained).run(calls)
     assert isinstance(odd, JobFailedError)
     assert isinstance(first, Prediction)
     assert isinstance(last, Prediction)
 
 
-def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRegistry) -> None:
-    runner, call, iterations = Runner(models), personalize(LIKED, steps=60), 0
+def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(trained: ModelRegistry) -> None:
+    runner, call, iterations = Runner(trained), personalize(LIKED, steps=60), 0
     answer: object = None
     while not isinstance(answer, torch.Tensor):
         assert answer is None or isinstance(answer, fitting.Fitting)
@@ -81,15 +81,15 @@ def test_a_tuning_of_many_steps_is_divided_and_comes_to_the_same(models: ModelRe
         iterations += 1
     assert iterations > 1
     whole = Personalize(call.model, call.text_clip, LIKED, call.direction, Tuning("again", 60, 1e-4))
-    model = models.diffusion("pocket")
+    model = trained.diffusion("pocket")
     at_once = model.personalizer.personalize(
-        whole.text, whole.direction, whole.tuning, models.clip("pocket-s")
+        whole.text, whole.direction, whole.tuning, trained.clip("pocket-s")
     )
     assert isinstance(at_once, torch.Tensor)
     assert torch.equal(answer, at_once)
 
 
-def test_an_embedding_that_is_not_finite_fails_and_says_after_what(models: ModelRegistry) -> None:
+def test_an_embedding_that_is_not_finite_fails_and_says_after_what(trained: ModelRegistry) -> None:
     call = personalize(LIKED)
     broken = Personalize(
         call.model,
@@ -99,7 +99,7 @@ def test_an_embedding_that_is_not_finite_fails_and_says_after_what(models: Model
         Tuning("nan", 3, 1e-4),
     )
     with pytest.raises(JobFailedError, match="personalized prompt is not finite after 0 steps"):
-        Runner(models).answer(broken)
+        Runner(trained).answer(broken)
 
 
 def touch(mebibytes: int) -> None:
