@@ -4,6 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
+from jobs.wording import wording
 from worker.main import EX_CONFIG, run
 from worker.settings import WorkerSettings
 
@@ -15,7 +16,7 @@ def main() -> int:
     except ValidationError as error:
         first = error.errors()[0]
         name = "LODESTAR_" + "_".join(str(part) for part in first["loc"]).upper()
-        print(f"lodestar worker: {name}: {first['msg']}", file=sys.stderr)
+        print(f"lodestar worker: {name}: {wording(first)}", file=sys.stderr)
         return EX_CONFIG
     return run(settings)
 

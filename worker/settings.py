@@ -1,10 +1,13 @@
 """The settings of a worker process, from its environment (``LODESTAR_...``)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from jobs.status.pools import require_pool_name
+from jobs.status.workers import DEFAULT_POOL
 
 
 class WorkerSettings(BaseSettings):
@@ -57,11 +60,36 @@ class WorkerSettings(BaseSettings):
     safety_threshold: float = Field(
         0.8, gt=0, le=1, description="Score at which a picture is not safe for work."
     )
+    pool: str = Field(DEFAULT_POOL, description="Name of the pool that the worker belongs to.")
+    serve_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Models of the catalog whose jobs the worker takes, with commas between; empty for all. Every "
+        "worker takes the tasks that need a CLIP alone.",
+    )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port of metrics and probes; 0 takes any free one, none by default."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address to listen on for them; 0.0.0.0 is every one.")
     grace_s: float = Field(
-        4.0, ge=0, description="Seconds to finish running jobs after SIGTERM before they are released."
+        4.0,
+        ge=0,
+        description="Seconds to finish running jobs after SIGTERM before they are handed over to other workers; 0 does "
+        "that at once.",
     )
     hang_timeout_s: float = Field(
         600,
         gt=0,
         description="Seconds that one model call may take before the process ends as hung.",
     )
+
+    @field_validator("serve_models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("pool")
+    @classmethod
+    def _is_a_pool_name(cls, value: str) -> str:
+        return require_pool_name(value)

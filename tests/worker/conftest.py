@@ -9,6 +9,7 @@ from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.resolve.request import resolve
 from tests.worker.presets import at_every_step
+from tests.worker.tiny import POCKET, tiny_models
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings
@@ -23,9 +24,21 @@ def pocket_catalog() -> Catalog:
 
 
 @pytest.fixture(scope="session")
-def models(pocket_catalog: Catalog) -> ModelRegistry:
+def trained(pocket_catalog: Catalog) -> ModelRegistry:
     """The shipped models on the CPU."""
     return ModelRegistry(pocket_catalog, Device(WorkerSettings(device="cpu", dtype="fp32")))
+
+
+@pytest.fixture(scope="session")
+def untrained(pocket_catalog: Catalog) -> ModelRegistry:
+    """The same catalog's, with latents of the same shape, as tiny networks of random weights: a call costs a tenth."""
+    return tiny_models(pocket_catalog, POCKET)
+
+
+@pytest.fixture(scope="session")
+def models(trained: ModelRegistry) -> ModelRegistry:
+    """Those that most tests of a room take: ``untrained`` where the contents of pictures say nothing."""
+    return trained
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ class Running:
     def __init__(self, models: ModelRegistry) -> None:
         self.outcomes: dict[str, Outcome] = {}
         self._left = threading.Condition()
-        self.engine = Engine(Runner(models), models.catalog, self._note)
+        self.engine = Engine(Runner(models), self._note)
         self._thread = threading.Thread(target=self.engine.serve, daemon=True)
         self._thread.start()
 

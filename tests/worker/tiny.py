@@ -1,6 +1,8 @@
 """Tiny random networks in place of the pocket models', for properties that many pictures have to show."""
 
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -9,31 +11,46 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from jobs.catalog.catalog import Catalog
-from tests.worker.conftest import ROOT
 from worker.models.clip import ClipModel
 from worker.models.device import Device
 from worker.models.families.stable_diffusion import StableDiffusion
-from worker.models.loader import Ref
+from worker.models.loader import Loaded, Ref
 from worker.models.registry import ModelRegistry, _Resident
 from worker.settings import WorkerSettings
 
-MODELS = ROOT / "models"
+MODELS = Path(__file__).parents[2] / "models"
 WIDTH = 8
 
 
-def tiny_models(catalog: Catalog) -> ModelRegistry:
-    """The catalog's first model and its CLIPs, as networks of random weights."""
+@dataclass(frozen=True)
+class Shape:
+    """Of latents: their channels, and how many pixels are a side of one."""
+
+    channels: int = 4
+    factor: int = 8
+
+
+STABLE = Shape()  # of Stable Diffusion's latents
+POCKET = Shape(channels=8, factor=4)  # of the pocket model's
+
+
+def tiny_models(catalog: Catalog, shape: Shape = STABLE) -> ModelRegistry:
+    """The catalog's models that draw from noise and in holes, and its CLIPs, as networks of random weights."""
     device = Device(WorkerSettings(device="cpu", dtype="fp32"))
     registry = ModelRegistry(catalog, device)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        registry._resident[Ref("model", "pocket")] = _Resident(_diffusion(device))
-        for clip in ("pocket-m", "pocket-s", "pocket-eval"):
-            registry._resident[Ref("clip", clip)] = _Resident(_clip(clip, device))
+        networks: dict[Ref, Loaded] = {Ref("model", "pocket"): _diffusion(device, shape)}
+        networks |= {
+            Ref("clip", clip): _clip(clip, device) for clip in ("pocket-m", "pocket-s", "pocket-eval")
+        }
+        networks[Ref("model", "pocket-inpaint")] = _diffusion(device, shape, 2 * shape.channels + 1)
+    for ref, model in networks.items():
+        registry._resident[ref] = _Resident(model, registry._loads.source_of(ref))
     return registry
 
 
-def _diffusion(device: Device) -> StableDiffusion:
+def _diffusion(device: Device, shape: Shape, in_channels: int | None = None) -> StableDiffusion:
     tokenizer: Any = CLIPTokenizer.from_pretrained(MODELS / "pocket" / "tokenizer")
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -45,7 +62,9 @@ def _diffusion(device: Device) -> StableDiffusion:
         eos_token_id=tokenizer.eos_token_id,
     )
     unet: Any = UNet2DConditionModel(
-        sample_size=8,
+        sample_size=64 // shape.factor,
+        in_channels=in_channels or shape.channels,
+        out_channels=shape.channels,
         block_out_channels=(WIDTH, WIDTH),
         layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
@@ -54,12 +73,13 @@ def _diffusion(device: Device) -> StableDiffusion:
         attention_head_dim=4,
         cross_attention_dim=WIDTH,
     )
+    levels = shape.factor.bit_length()
     vae: Any = AutoencoderKL(
-        block_out_channels=(WIDTH,) * 4,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(WIDTH,) * levels,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
         norm_num_groups=2,
-        latent_channels=4,
+        latent_channels=shape.channels,
         sample_size=64,
     )
     schedule = json.loads((MODELS / "pocket" / "scheduler" / "scheduler_config.json").read_text())

@@ -59,6 +59,8 @@ def _start(request: ResolvedRequest, index: int) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if request.init is not None:
         fields["Denoising strength"] = f"{request.init.strength:g}"
+    if request.edit is not None:
+        fields["Image CFG scale"] = f"{request.edit.image_cfg_scale:g}"
     if request.variation is not None:
         fields["Variation seed"] = request.variation.seed + index
         fields["Variation seed strength"] = f"{request.variation.strength:g}"

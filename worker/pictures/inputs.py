@@ -19,6 +19,7 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from worker.aesthetics.embedding_files import from_file
 from worker.aesthetics.embeddings import AestheticEmbedding
 from worker.canvas import Canvas
+from worker.pictures.edits import Edits, edits_for
 from worker.pictures.hints import Hints, hints_for
 from worker.pictures.levels import levels
 from worker.pictures.masking import canvas_for
@@ -60,6 +61,7 @@ class Inputs:
         canvas: the one that it starts from, at the size of the pictures to be made.
         hints: the maps of its controls.
         image_prompts: the pictures of its image prompts, squares.
+        edits: the picture to edit.
         pictures: those that it embeds, one after another; none is read yet.
         file: a file to import.
     """
@@ -69,6 +71,7 @@ class Inputs:
     canvas: Canvas | None = None
     hints: Hints = field(default_factory=dict)
     image_prompts: tuple[Canvas, ...] = ()
+    edits: Edits = field(default_factory=dict)
     pictures: tuple[StoredPicture, ...] = ()
     file: bytes = b""
 
@@ -95,6 +98,7 @@ def read_inputs(
                     canvas=canvas,
                     hints=hints_for(request, named, canvas),
                     image_prompts=squares_for(request, named),
+                    edits=edits_for(request, named, canvas),
                 )
             case EmbeddingTask():
                 return Inputs(

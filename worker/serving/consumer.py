@@ -12,6 +12,10 @@ from typing import Protocol
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
+
+import jobs.db.rq_prefix  # noqa: F401
+
+# isort: split
 from rq import Queue, SimpleWorker
 from rq.exceptions import DequeueTimeout
 from rq.job import Job
@@ -19,7 +23,7 @@ from rq.serializers import JSONSerializer
 from rq.utils import now
 
 from jobs.db.connection import bytes_twin
-from jobs.queue.tickets import QUEUE_NAME, TICKET_FUNCTION
+from jobs.queue.tickets import QUEUE_NAME, TICKET_FUNCTION, Tickets
 
 POLL_S = 0.25  # how long one wait for a ticket lasts; SIGTERM is noticed after it
 LOOK_EVERY_S = 1.0  # for jobs whose tickets were lost
@@ -52,6 +56,7 @@ class Consumer(SimpleWorker):
         queue = Queue(QUEUE_NAME, connection=connection, serializer=JSONSerializer)
         super().__init__([queue], name=name, connection=connection, serializer=JSONSerializer)
         self._admission = admission
+        self._tickets = Tickets(redis)
         self._looked_at = 0.0
 
     def dequeue_job_and_maintain_ttl(
@@ -78,17 +83,20 @@ class Consumer(SimpleWorker):
         return None
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Claim a job, then settle the ticket."""
-        execution = self.prepare_execution(job)
-        self.prepare_job_execution(job, remove_from_intermediate_queue=True)
-        job.started_at = now()
+        """Claim a job, then settle the ticket: without RQ's books of what is in progress, which the leases keep.
+
+        A ticket whose worker dies here stays among those that were taken, where the reaper finds it.
+        """
         try:
             _check(job)
             self._admission.admit()
         except Exception:
+            execution = self.prepare_execution(job)
+            self.prepare_job_execution(job, remove_from_intermediate_queue=True)
+            job.started_at = now()
             self._finalize_failure(job, queue, execution, sys.exc_info())
         else:
-            self._finalize_success(job, queue, execution, None)
+            self._settle(job.id)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Stop after the present wait. RQ's own version raises here, which can lose a ticket it has just taken."""
@@ -105,6 +113,12 @@ class Consumer(SimpleWorker):
 
     def unsubscribe(self) -> None:
         """Do nothing: there is no subscription."""
+
+    def _settle(self, ticket_id: str) -> None:
+        try:
+            self._tickets.settle(ticket_id)
+        except RedisError as error:
+            log.warning("a used ticket could not be removed; the reaper will", error=str(error))
 
     def _next_ticket(self) -> tuple[Job, Queue] | None:
         if not self._admission.wait_for_room(POLL_S):

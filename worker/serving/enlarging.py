@@ -14,7 +14,7 @@ from jobs.requests.tasks import EnlargeTask
 from jobs.status.job import StoredImage
 from worker.engine.accounts import Account
 from worker.engine.fetching import NICENESS, stand_back
-from worker.engine.work import Failed, Finished, Stopped, as_failure
+from worker.engine.work import Failed, Finished, HandedOver, Stopped, as_failure
 from worker.models.footprint import taking_memory
 from worker.pictures.picture import Picture
 from worker.serving.enlarger import Enlarger, Steps
@@ -54,7 +54,7 @@ class Enlarging:
         self,
         enlarge: Callable[[Lease, tuple[Picture, ...]], Steps],
         enlarger: Enlarger,
-        on_outcome: Callable[[Execution, Enlarged | Failed | Stopped], None],
+        on_outcome: Callable[[Execution, Enlarged | Failed | Stopped | HandedOver], None],
     ) -> None:
         """Start no thread yet.
 
@@ -92,7 +92,7 @@ class Enlarging:
                 self._thread.start()
 
     def close(self) -> None:
-        """Let every job leave as ``Stopped``, once the tile in hand is done."""
+        """Let every job leave once the tile in hand is done: as ``HandedOver``, or ``Stopped`` if it is a task."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -117,11 +117,13 @@ class Enlarging:
                 self._on_outcome(piece.execution, outcome)
             del piece, outcome  # or its pictures would be kept until another job comes
 
-    def _advance(self, piece: _Piece) -> Enlarged | Failed | Stopped | None:
+    def _advance(self, piece: _Piece) -> Enlarged | Failed | Stopped | HandedOver | None:
         """Do another tile; the outcome, or None if there is more to do."""
         work = piece.execution.work
-        if work.stop.is_set() or self._closing:
+        if work.stop.is_set() or (self._closing and not piece.outcome.pictures):
             return Stopped()
+        if self._closing:
+            return HandedOver(piece.outcome.pictures)
         if work.overdue:
             return Failed(work.too_late())
         try:

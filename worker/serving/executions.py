@@ -23,15 +23,20 @@ from worker.pictures.picture import Picture
 from worker.pictures.writer import PictureWriter
 from worker.serving.enlarger import Enlarger
 from worker.serving.enlarging import Enlarging
-from worker.serving.heartbeat import Heartbeat
+from worker.serving.handover.taking import Taking
+from worker.serving.heartbeat import Heartbeat, Member
 from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.preparing import Preparing
 from worker.serving.previews import Previews
 from worker.serving.publisher import Publisher
 from worker.serving.settling import Settling
 from worker.serving.watchdog import Watchdog
+from worker.telemetry.metrics import WorkerMetrics
+from worker.telemetry.telemetry import Telemetry
 
-RELEASE_S = 2.0  # for the engine's present call at the close
+ALONE = Member()
+HAND_OVER_S = 10.0  # for the steps that are being taken at the close
+UNFIT_S = 2.0  # for what is left to be settled by a worker that computes no more
 LEAVE_S = 0.5  # for all other threads after that; their results no longer count
 LISTEN_S = 0.25
 RECONNECT_S = 1.0
@@ -58,35 +63,44 @@ class Executions:
         *,
         name: str,
         capacity: int,
+        member: Member = ALONE,
+        telemetry: Telemetry | None = None,
         watchdog: Watchdog | None = None,
         writer: PictureWriter | None = None,
     ) -> None:
         self._models, self._leases, self._workers, self._interrupts = models, leases, workers, interrupts
-        self._name, self._watchdog = name, watchdog
-        self._closing, self._unfit = threading.Event(), threading.Event()
+        self._name, self._watchdog, self._member = name, watchdog, member
+        self._telemetry = telemetry or Telemetry()
+        metrics, traces = self._telemetry.metrics, self._telemetry.traces
+        self._closing, self._unfit, self._ready = threading.Event(), threading.Event(), threading.Event()
         self._held = HeldJobs(capacity)
-        self._heartbeat = Heartbeat(self._held, models, leases, workers, name=name)
+        self._heartbeat = Heartbeat(
+            self._held, models, leases, workers, name=name, member=member, metrics=metrics
+        )
         self._publisher = Publisher(leases, artifacts, models, self._wake, writer)
         self._previews = Previews(leases, writer)
         self._settling = Settling(
-            self._held, leases, self._publisher, self.is_fit, self._heartbeat.send_notes
+            self._held, leases, self._publisher, self.is_fit, self._heartbeat.send_notes, traces
         )
         enlarger = Enlarger(artifacts, models.device.threads)
         self._enlarging = Enlarging(self._publisher.enlarge, enlarger, self._settling.add)
-        self._engine = Engine(
-            Runner(models),
-            models.catalog,
+        self._engine = self._new_engine(models, metrics)
+        metrics.watch(self._heartbeat.info, lambda: self._engine.busy_s)
+        taking = Taking(leases, artifacts, self._publisher.storing, models.device)
+        self._preparing = Preparing(
+            models, leases, artifacts, self._begin, self._settling.add, traces, taking
+        )
+        own = {"engine": self._compute, "heartbeat": self._heartbeat.beat, "listener": self._listen}
+        self._threads = [_daemon(thread, target) for thread, target in own.items()]
+
+    def _new_engine(self, models: ModelRegistry, metrics: WorkerMetrics) -> Engine:
+        return Engine(
+            Runner(models, metrics.note_batch),
             self._settle_later,
             self._preview_later,
             self._store_later,
             self._may_generate,
         )
-        self._preparing = Preparing(models, leases, artifacts, self._begin, self._settling.add)
-        self._threads = [
-            _daemon("engine", self._compute),
-            _daemon("heartbeat", self._heartbeat.beat),
-            _daemon("listener", self._listen),
-        ]
 
     def start(self) -> None:
         """Start the threads, the engine's included."""
@@ -101,7 +115,8 @@ class Executions:
 
     def admit(self) -> bool:
         """Claim and start the next job of the queue; False if there is none."""
-        lease = self._leases.claim_next(self._models.loaded())
+        with self._telemetry.metrics.timing_command("claim"):
+            lease = self._leases.claim_next(self._models.loaded())
         if lease is not None:
             self._start(lease)
         return lease is not None
@@ -109,6 +124,7 @@ class Executions:
     def _start(self, lease: Lease) -> None:
         work = Work(lease.job_id, lease.request, weight=weight_of(lease.request.priority))
         work.owner = execution = Execution(lease, work)
+        self._telemetry.traces.begin(lease)
         self._held.add(execution)
         log.info("job started", job=lease.job_id, fence=lease.fence, alone=lease.alone)
         self._preparing.add(execution)
@@ -126,12 +142,18 @@ class Executions:
         """Whether this worker can still compute; if not, the process must end."""
         return not self._unfit.is_set()
 
+    def is_ready(self) -> bool:
+        """Whether its first model is in memory."""
+        return self._ready.is_set()
+
     def close(self, grace_s: float) -> None:
-        """Finish jobs for ``grace_s``, release the rest to the queue, and deregister the worker."""
+        """Finish jobs for ``grace_s``, hand the rest over to other workers, and deregister the worker."""
+        self._held.drain()
         self._held.wait_until_empty(grace_s if self.is_fit() else 0)
-        self._engine.close()
+        self._engine.hand_over()
         self._enlarging.close()
-        self._held.wait_until_empty(RELEASE_S)
+        self._held.wait_until_empty(HAND_OVER_S if self.is_fit() else UNFIT_S)
+        self._engine.close()
         self._release_all()
         self._closing.set()
         if self._watchdog:
@@ -140,6 +162,7 @@ class Executions:
         end = time.monotonic() + LEAVE_S
         for part in (self._preparing, self._settling, self._publisher, self._previews):
             part.close(max(0.0, end - time.monotonic()))
+        self._telemetry.traces.close()
         self._workers.leave(self._name)
         for thread in self._threads:
             # Only an engine that is stuck takes longer.
@@ -155,10 +178,11 @@ class Executions:
 
     def _compute(self) -> None:
         # Most jobs want the first model: load it before they come.
-        first = self._models.catalog.model(None)
+        first = self._models.catalog.model(next(iter(self._member.serves), None))
         try:
             self._models.diffusion(first.id)
             self._models.clip(first.clip)
+            self._ready.set()
         except Exception:
             log.exception("the first model cannot be loaded; jobs that need it will fail", model=first.id)
         try:

@@ -1,10 +1,14 @@
 """The jobs that a worker holds, from their claim until they are settled."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jobs.queue.leases import Lease, Standing
+from jobs.status.job import Progress
 from worker.engine.work import Work
+
+NEWS_EVERY_S = 1.0
+NEWS_OF_A_JOB = 20  # at least, one at every 5 %
 
 
 @dataclass
@@ -17,12 +21,32 @@ class Execution:
     standing: Standing = Standing.HELD
     counted: float = 0.0  # share of the cost that the throughput has counted
     noted: int = 0  # number of the engine's notes that the queue has
+    told: Progress = field(default_factory=Progress)  # that the queue knows of
+    told_at: float = 0.0
     enlarging: bool = False  # it has left the engine, and its pictures are being upscaled
 
     @property
     def left(self) -> float:
         """Units of work that are left."""
         return self.cost * (1 - self.work.progress.fraction)
+
+    @property
+    def news(self) -> Progress | None:
+        """Its progress, if the queue does not know of it yet."""
+        progress = self.work.progress
+        return None if (progress.step, progress.steps) == (self.told.step, self.told.steps) else progress
+
+    def due_news(self, now: float) -> Progress | None:
+        """The same, once a second or 5 % of the job have passed since the last that was told."""
+        news = self.news
+        if news is None or now - self.told_at >= NEWS_EVERY_S or news.steps != self.told.steps:
+            return news
+        return news if NEWS_OF_A_JOB * abs(news.step - self.told.step) >= news.steps else None
+
+    def note_told(self, progress: Progress | None, now: float) -> None:
+        """The queue has been told."""
+        if progress is not None:
+            self.told, self.told_at = progress, now
 
     def count(self) -> float:
         """Units of work done since the last count."""
@@ -46,6 +70,8 @@ class HeldJobs:
         # By execution, not by job: a job that was lost may come again before its last execution has left the engine.
         self._executions: dict[str, Execution] = {}
         self._settled_units = 0.0
+        self._is_draining = False
+        self._is_paused = False
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -55,10 +81,20 @@ class HeldJobs:
     def room(self) -> int:
         """Number of jobs that may still be claimed."""
         held = self.all()
-        if any(execution.lease.alone for execution in held):
+        if self._is_draining or self._is_paused or any(execution.lease.alone for execution in held):
             return 0
         upscaling = sum(execution.enlarging for execution in held)
         return max(0, self._capacity - (len(held) - min(upscaling, self._capacity)))
+
+    def drain(self) -> None:
+        """Have no more room, ever: those that are held are the last."""
+        self._is_draining = True
+
+    def pause(self, *, wanted: bool) -> None:
+        """Have no more room for as long as an operator wants it."""
+        with self._changed:
+            self._is_paused = wanted
+            self._changed.notify_all()
 
     def all(self) -> list[Execution]:
         """The executions held now."""

@@ -20,8 +20,10 @@ from worker.models.footprint import taking_memory
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import read_inputs
 from worker.pictures.upscaling import require_upscaler
+from worker.serving.handover.taking import Taking
 from worker.serving.held_jobs import Execution
 from worker.serving.lane import Lane
+from worker.telemetry.traces import ExecutionTraces
 
 AT_ONCE = 2  # jobs without pictures to read, and as many with
 READING_NICENESS = 5  # pictures may be large; the engine goes first
@@ -40,6 +42,8 @@ class Preparing:
         artifacts: ArtifactStore,
         on_ready: Callable[[Work], None],
         on_failed: Callable[[Execution, Failed], None],
+        traces: ExecutionTraces,
+        taking: Taking,
     ) -> None:
         """Start no thread yet.
 
@@ -49,12 +53,16 @@ class Preparing:
             artifacts: holds the inputs.
             on_ready: called with the work of an execution whose inputs are read.
             on_failed: called with an execution whose inputs cannot be read.
+            traces: of the executions.
+            taking: takes over what other workers have left.
         """
         self._models = models
         self._leases = leases
         self._artifacts = artifacts
         self._on_ready = on_ready
         self._on_failed = on_failed
+        self._traces = traces
+        self._taking = taking
         self._starter = Lane("starter", AT_ONCE)
         self._reader = Lane("reader", AT_ONCE, niceness=READING_NICENESS)
 
@@ -73,10 +81,12 @@ class Preparing:
         work = execution.work
         try:
             execution.cost = cost_of(work.request)
-            work.cost = _engine_cost(work.request)
             _require_upscalers(work.request)
-            with taking_memory(_CPU):
+            with self._traces.part(execution.lease, "prepare"), taking_memory(_CPU):
                 work.inputs = read_inputs(work.id, work.request, self._artifacts, execution.lease.tenant)
+                self._taking.take(execution.lease, work)
+            execution.counted = work.progress.fraction
+            work.cost = round(_engine_cost(work.request) * (1 - execution.counted))
         except OSError as error:
             log.exception("artifact store failed", job=work.id)
             reason = f"what the job needs could not be read: {error.strerror or type(error).__name__}"

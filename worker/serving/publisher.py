@@ -28,6 +28,7 @@ from worker.pictures.upscaling import held_upscaler
 from worker.pictures.writer import PictureWriter
 from worker.raster import Raster
 from worker.serving.files import ExecutionFiles, attempts
+from worker.serving.handover.giving import Giving
 from worker.serving.storing import Storing, stores_enlarged_alone
 
 log = structlog.get_logger(__name__)
@@ -57,7 +58,8 @@ class Publisher:
         self._artifacts, self._files = artifacts, ExecutionFiles(artifacts)
         self._writer = writer or PictureWriter()
         self._segments = Segments(artifacts, models.catalog.aesthetic_scorer.id)
-        self._storing = Storing(self._files.put, leases.show, on_stored, writer=self._writer)
+        self.storing = Storing(self._files.put, leases.show, on_stored, writer=self._writer)
+        self.giving = Giving(leases, artifacts, self.storing, models.device)
         self._threads = models.device.threads
 
     def store(self, lease: Lease, picture: Picture) -> Picture:
@@ -68,12 +70,12 @@ class Publisher:
         """
         if stores_enlarged_alone(lease.generation):
             return picture.as_raster()
-        self._storing.add(lease, picture)
+        self.storing.add(lease, picture)
         return picture.without_pixels()
 
     def has_room(self, lease: Lease) -> bool:
         """Whether an execution may make another picture, or should wait until some are stored."""
-        return self._storing.has_room(lease)
+        return self.storing.has_room(lease)
 
     def publish(
         self,
@@ -161,26 +163,26 @@ class Publisher:
 
     def withdraw(self, lease: Lease) -> None:
         """Delete what is stored of an execution that has ended without a result."""
-        if self._storing.forget(lease):
+        if self.storing.forget(lease):
             self._files.delete(lease.artifact_prefix)
 
     def discard(self, lease: Lease) -> None:
         """Delete all files of the execution."""
-        self._storing.forget(lease)
+        self.storing.forget(lease)
         self._files.delete(f"{self._segments.root}/{lease.artifact_prefix}")
         self._files.delete(lease.artifact_prefix)
 
     def forget(self, lease: Lease) -> None:
         """Store nothing more for the execution; another execution may use or delete its files."""
-        self._storing.forget(lease)
+        self.storing.forget(lease)
 
     def close(self, within_s: float) -> None:
         """Store no more pictures; return when that has ended, or the time is over."""
-        self._storing.close(within_s)
+        self.storing.close(within_s)
 
     def _kept(self, lease: Lease, made: int) -> tuple[StoredImage, ...]:
         """The pictures that a job keeps, once all that it has made are stored: the best of its candidates, or all."""
-        stored, select = self._storing.all(lease), lease.generation.select
+        stored, select = self.storing.all(lease), lease.generation.select
         self._tell_of_withheld(lease, made - len(stored))
         if select is None:
             return stored

@@ -9,13 +9,15 @@ from jobs.errors import DeviceLostError, LeaseLostError, LodestarError
 from jobs.queue.leases import Lease, Leases, Standing
 from jobs.status.job import JobStatus
 from worker.engine.tasks import Done
-from worker.engine.work import Failed, Finished, Outcome, Stopped, as_failure
+from worker.engine.work import Failed, Finished, HandedOver, Outcome, Stopped, as_failure
 from worker.pictures.hints import shown_maps
 from worker.serving.enlarging import Enlarged
 from worker.serving.held_jobs import Execution, HeldJobs
 from worker.serving.lane import Lane
 from worker.serving.publisher import Publisher
+from worker.telemetry.traces import ExecutionTraces
 
+UNSETTLED: str = "unsettled"
 AT_ONCE = 2  # so that a job of many large pictures delays no other
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,7 @@ class Settling:
         publisher: Publisher,
         is_fit: Callable[[], bool],
         send_notes: Callable[[Execution], None],
+        traces: ExecutionTraces,
     ) -> None:
         """Start no thread yet.
 
@@ -40,12 +43,14 @@ class Settling:
             publisher: stores their results.
             is_fit: whether the worker can go on computing; if not, a failure may be the worker's and not the job's.
             send_notes: sends the notes on a job.
+            traces: of the executions.
         """
         self._held = held
         self._leases = leases
         self._publisher = publisher
         self._is_fit = is_fit
         self._send_notes = send_notes
+        self._traces = traces
         self._lane = Lane("publisher", AT_ONCE)
 
     def add(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
@@ -64,11 +69,13 @@ class Settling:
         self._lane.close(within_s)
 
     def _settle(self, execution: Execution, outcome: Outcome | Enlarged) -> None:
-        lease = execution.lease
+        lease, status = execution.lease, UNSETTLED
         try:
-            status = self._ended(execution, outcome)
+            with self._traces.part(lease, "commit"):
+                status = self._ended(execution, outcome)
             log.info("job settled", job=lease.job_id, fence=lease.fence, status=status)
         except LeaseLostError:
+            status = Standing.LOST
             log.warning(
                 "job belongs to another execution; result dropped", job=lease.job_id, fence=lease.fence
             )
@@ -76,8 +83,9 @@ class Settling:
         except Exception:
             # The lease runs out, and the reaper gives the job to the next worker.
             log.exception("job could not be settled", job=lease.job_id, fence=lease.fence)
-            self._publisher.forget(lease)
         finally:
+            self._publisher.forget(lease)
+            self._traces.end(lease, execution.work, status)
             self._held.remove(execution)
 
     def _ended(self, execution: Execution, outcome: Outcome | Enlarged) -> JobStatus:
@@ -106,7 +114,8 @@ class Settling:
         self._send_notes(execution)
         match outcome:
             case Finished() | Enlarged():
-                self._leases.renew(lease, execution.work.progress)  # the steps since the last renewal
+                if (news := execution.news) is not None:  # the steps since the last renewal
+                    self._leases.renew(lease, news)
                 stored = outcome.images if isinstance(outcome, Enlarged) else None
                 hints = execution.work.inputs.hints
                 maps = shown_maps(lease.generation, hints) if hints else ()
@@ -119,6 +128,11 @@ class Settling:
                 raise LeaseLostError(lease.job_id)
             case Failed() if self._is_fit():
                 status = self._leases.fail(lease, outcome.error)
+            case HandedOver() if execution.standing is Standing.HELD and self._is_fit():
+                if self._publisher.giving.give(lease, execution.work, outcome):
+                    return JobStatus.QUEUED
+                self.release(lease)
+                status = JobStatus.QUEUED
             case _:
                 self.release(lease)
                 status = JobStatus.QUEUED

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 
@@ -61,6 +61,15 @@ class Storing:
             storing.append(stored)
         stored.add_done_callback(lambda _: self._on_stored())
 
+    def adopt(self, lease: Lease, images: Iterable[StoredImage | None]) -> None:
+        """Count pictures as stored that an earlier execution of the job has made; None for one that is not kept."""
+        stored: _Futures = []
+        for image in images:
+            stored.append(Future())
+            stored[-1].set_result(image)
+        with self._lock:
+            self._storing[lease.artifact_prefix] = stored
+
     def has_room(self, lease: Lease) -> bool:
         """Whether an execution may generate more. Its pictures wait in memory for a store that may be slow or away."""
         with self._lock:
@@ -76,11 +85,12 @@ class Storing:
             OSError: one cannot be stored.
             LodestarError: one cannot be encoded.
         """
-        storing = self._pop(lease)
+        with self._lock:
+            storing = list(self._storing.get(lease.artifact_prefix, ()))
         try:
             stored = [image for future in storing if (image := future.result()) is not None]
         except BaseException:
-            _stop(storing)
+            self.forget(lease)
             raise
         return tuple(sorted(stored, key=lambda image: image.index))
 

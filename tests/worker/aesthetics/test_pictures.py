@@ -116,7 +116,7 @@ def test_a_personalized_job_does_not_affect_its_neighbour_in_the_batch(
     models: ModelRegistry, ask: Ask, plain: Picture, warm: AestheticEmbedding
 ) -> None:
     outcomes: queue.SimpleQueue[tuple[Work, Outcome]] = queue.SimpleQueue()
-    engine = Engine(Runner(models), models.catalog, lambda work, outcome: outcomes.put((work, outcome)))
+    engine = Engine(Runner(models), lambda work, outcome: outcomes.put((work, outcome)))
     engine.admit(Work("personalized", towards(ask(), warm), Inputs(embeddings={warm.digest: warm})))
     engine.admit(Work("plain", ask()))
     thread = threading.Thread(target=engine.serve)
@@ -225,9 +225,7 @@ def test_a_job_of_many_candidates_shows_each_as_it_comes_and_makes_them_all(
         shown.append((picture.index, work.progress.step))
         return picture
 
-    engine = Engine(
-        Runner(models), models.catalog, lambda _work, outcome: outcomes.put(outcome), on_picture=show
-    )
+    engine = Engine(Runner(models), lambda _work, outcome: outcomes.put(outcome), on_picture=show)
     engine.admit(Work("many", ask(steps=1, select={"candidates": 18, "keep": 2, "scorer": "pocket-eval"})))
     thread = threading.Thread(target=engine.serve)
     thread.start()

@@ -32,8 +32,9 @@ from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles, input_key
 from jobs.storage.segments import Segments
 from tests.brought_pictures import encoded, scene
+from tests.waiting import until
 from tests.worker.sampling.starting import from_picture
-from tests.worker.serving.test_executions import Ask, House, until
+from tests.worker.serving.test_executions import Ask, House
 from worker.models.registry import ModelRegistry
 from worker.pictures import upscaling
 from worker.serving.executions import Executions
@@ -138,7 +139,9 @@ def test_a_best_of_n_job_that_is_canceled_leaves_nothing(house: House, ask: Ask)
         assert house.artifacts.keys(job_id) == []
 
 
-def test_a_best_of_n_job_that_is_released_leaves_nothing(house: House, ask: Ask) -> None:
+def test_a_best_of_n_job_that_is_handed_over_leaves_its_pictures_and_its_state(
+    house: House, ask: Ask
+) -> None:
     worker = house.worker("one")
     worker.start()
     job_id = house.queue.submit(ask(steps=6, select={"candidates": 250})).job.id
@@ -147,7 +150,7 @@ def test_a_best_of_n_job_that_is_released_leaves_nothing(house: House, ask: Ask)
     worker.close(0)
     job = house.queue.get(job_id)
     assert (job.status, job.attempts) == (JobStatus.QUEUED, 0)
-    until(lambda: house.artifacts.keys(job_id) == [])
+    assert {key.rpartition(".")[2] for key in house.artifacts.keys(job_id)} == {"png", "safetensors"}
 
 
 def test_what_is_kept_is_upscaled(house: House, ask: Ask) -> None:

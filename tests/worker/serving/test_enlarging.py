@@ -16,8 +16,9 @@ from jobs.requests.start.init import Fit
 from jobs.requests.tasks import EnlargeTask, LargerPicture
 from jobs.status.job import JobStatus
 from tests.brought_pictures import encoded, scene
+from tests.waiting import until
 from tests.worker.serving.test_best_of_n import run, size_of
-from tests.worker.serving.test_executions import House, until
+from tests.worker.serving.test_executions import House
 from worker.models.registry import ModelRegistry
 from worker.pictures import upscaling
 from worker.pictures.upscaling import FACTOR, Upscaler
@@ -173,11 +174,13 @@ def test_upscaling_ends_within_a_tile_when_its_job_does(
     tiles.go_on.set()
     until(lambda: not worker._held)
     assert tiles.done == 1
-    until(lambda: house.artifacts.keys(job_id) == [])
     if end == "stop":
         closing.join(60)
         assert (house.status(job_id), house.queue.get(job_id).attempts) == (JobStatus.QUEUED, 0)
+        (state,) = house.artifacts.keys(job_id)  # with the pictures that are yet to be enlarged
+        assert state.endswith(".safetensors")
     else:
+        until(lambda: house.artifacts.keys(job_id) == [])
         worker.close(0)
     if end == "cancel":
         assert house.status(job_id) is JobStatus.CANCELED

@@ -21,28 +21,21 @@ from jobs.errors import QueueUnavailableError
 from jobs.queue.interrupts import Interrupts
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
-from jobs.queue.reaper import OUTAGE_GRACE_S, Reaper
+from jobs.queue.reaper import Reaper
 from jobs.queue.retention import Retention
 from jobs.queue.workers import WorkerRegistry
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import JobFiles
+from tests.waiting import PATIENCE_S, until
 from worker.models.registry import ModelRegistry
 from worker.pictures.writer import PictureWriter
-from worker.serving import heartbeat, throughput
+from worker.serving import executions, heartbeat, throughput
 from worker.serving.executions import Executions
 
 Ask = Callable[..., ResolvedRequest]
-PATIENCE_S = 120
-
-
-def until(condition: Callable[[], bool], *, within_s: float = PATIENCE_S) -> None:
-    """Wait for something that must happen."""
-    end = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+GRACE_S = 1.5  # for workers to come back: this one does within 0.05 s
 
 
 class House:
@@ -183,7 +176,7 @@ def test_a_stop_releases_a_full_batch_uncharged(house: House, ask: Ask) -> None:
     assert [(job.status, job.attempts, job.starts) for job in jobs] == [(JobStatus.QUEUED, 0, 1)] * 4
     assert house.redis.zcard(PREFIX + "leases") == 0
     assert [job.queue_position for job in jobs] == [0, 1, 2, 3]
-    assert house.redis.llen("rq:queue:lodestar") == 8  # of which the reaper will remove four
+    assert house.redis.llen("{lodestar}:rq:queue:lodestar") == 8  # of which the reaper will remove four
     assert WorkerRegistry(house.redis).alive() == ()
 
 
@@ -199,6 +192,7 @@ def test_a_stop_releases_a_job_that_the_engine_is_stuck_in(
         go_on.wait(60)
 
     monkeypatch.setattr(type(models.diffusion("pocket")), "predict", hang)
+    monkeypatch.setattr(executions, "HAND_OVER_S", 0.5)
     assert stuck.wait(PATIENCE_S)
     worker.close(0.1)
     job = house.queue.get(job_id)
@@ -234,6 +228,24 @@ def test_a_worker_that_holds_a_quarantined_job_has_no_room(house: House, ask: As
         assert not worker.wait_for_room(0)
         assert not worker.admit()
         house.queue.cancel(job_id)
+        assert worker.wait_for_room(PATIENCE_S)
+        assert worker.admit()
+
+
+def test_a_drained_worker_finishes_its_job_takes_no_ticket_and_goes_on_when_it_is_resumed(
+    house: House, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_EVERY_S", 0.1)
+    workers = WorkerRegistry(house.redis)
+    with house.running() as worker:
+        until(lambda: bool(workers.alive()))
+        (job_id,) = house.begin(worker, ask(steps=10))
+        workers.drain("one")
+        until(lambda: not worker.wait_for_room(0))
+        until(lambda: house.status(job_id) is JobStatus.SUCCEEDED)
+        house.queue.submit(ask(steps=1))
+        assert not worker.admit()
+        workers.resume("one")
         assert worker.wait_for_room(PATIENCE_S)
         assert worker.admit()
 
@@ -367,7 +379,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
 
         redis = connect(f"unix://{socket_file}", patient=True)
         house = House(redis, models, tmp_path)
-        reaper = Reaper(connect(f"unix://{socket_file}", patient=False))
+        reaper = Reaper(connect(f"unix://{socket_file}", patient=False), outage_grace_s=GRACE_S)
         with server() as _:
             worker = house.worker("one", lease_s=2)
             worker.start()
@@ -379,7 +391,7 @@ def test_work_goes_on_while_the_server_is_gone_for_longer_than_a_lease(
         until(lambda: done.work.progress.fraction == 1)  # its result has to wait
         time.sleep(3)
         with server() as _:
-            sweeping_until = time.monotonic() + OUTAGE_GRACE_S + 1
+            sweeping_until = time.monotonic() + GRACE_S + 1
             while time.monotonic() < sweeping_until:
                 reaper.sweep()
                 time.sleep(0.2)

@@ -23,10 +23,11 @@ from jobs.resolve.request import resolve
 from jobs.status.job import Job, JobStatus
 from jobs.storage.job_files import JobFiles, input_key, map_key
 from tests.brought_pictures import encoded, scene
+from tests.waiting import until
 from tests.worker.models.controls.conftest import control_lora, described
 from tests.worker.models.families import checkpoints
 from tests.worker.models.variants import POCKET
-from tests.worker.serving.test_executions import House, until
+from tests.worker.serving.test_executions import House
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.settings import WorkerSettings

@@ -11,7 +11,7 @@ from redis import Redis
 from jobs.queue.leases import Lease, Leases
 from jobs.queue.queue import JobQueue
 from tests.jobs.samples import RESOLVED, claimed
-from tests.worker.serving.test_executions import until
+from tests.waiting import until
 from worker.events import Preview
 from worker.pictures.png import encode_preview
 from worker.raster import Raster
@@ -38,12 +38,12 @@ def test_the_newest_preview_of_each_picture_is_kept_for_a_while(redis: Redis) ->
             previews.show(lease, Preview(index, step, Raster(torch.full((3, 64, 64), step / 20))))
     until(lambda: not previews._waiting)
     previews.close(60)
-    kept = redis.hgetall(f"lodestar:previews:{lease.job_id}")
+    kept = redis.hgetall(f"{{lodestar}}:previews:{lease.job_id}")
     assert set(kept) == {"0", "1"}
     with Image.open(io.BytesIO(b64decode(kept["1"]))) as image:
         assert image.getpixel((5, 5)) == (255, 255, 255)
-    assert 0 < redis.ttl(f"lodestar:previews:{lease.job_id}") <= 600
-    rows: Any = redis.xrange(f"lodestar:events:{lease.job_id}")
+    assert 0 < redis.ttl(f"{{lodestar}}:previews:{lease.job_id}") <= 600
+    rows: Any = redis.xrange(f"{{lodestar}}:events:{lease.job_id}")
     told = [fields for _, fields in rows]
     steps = [int(fields["step"]) for fields in told if fields["type"] == "preview" and fields["index"] == "0"]
     assert steps == sorted(steps)
@@ -58,7 +58,7 @@ def test_an_estimate_that_is_not_finite_is_not_shown(redis: Redis) -> None:
     previews.show(lease, Preview(1, 1, Raster(torch.zeros(3, 64, 64))))
     until(lambda: not previews._waiting)
     previews.close(60)
-    assert set(redis.hgetall(f"lodestar:previews:{lease.job_id}")) == {"1"}
+    assert set(redis.hgetall(f"{{lodestar}}:previews:{lease.job_id}")) == {"1"}
 
 
 def test_an_execution_that_lost_its_job_shows_nothing(redis: Redis) -> None:
@@ -68,4 +68,4 @@ def test_an_execution_that_lost_its_job_shows_nothing(redis: Redis) -> None:
     previews = Previews(leases)
     previews.show(lease, Preview(0, 1, Raster(torch.zeros(3, 64, 64))))
     previews.close(60)
-    assert redis.exists(f"lodestar:previews:{lease.job_id}") == 0
+    assert redis.exists(f"{{lodestar}}:previews:{lease.job_id}") == 0

@@ -10,8 +10,9 @@ from redis import Redis
 
 from jobs.errors import ConfigurationError
 from jobs.status.job import Job, JobStatus
+from tests.waiting import until
 from tests.worker.serving.test_best_of_n import run
-from tests.worker.serving.test_executions import Ask, House, until
+from tests.worker.serving.test_executions import Ask, House
 from worker.models.registry import ModelRegistry
 from worker.pictures import safety
 from worker.pictures.picture import Picture

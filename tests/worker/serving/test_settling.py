@@ -20,9 +20,10 @@ from jobs.requests.tasks import EmbeddingTask
 from jobs.status.job import Job, JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
+from tests.waiting import until
 from tests.worker.models.predicting import pocket_of
 from tests.worker.serving.test_best_of_n import run
-from tests.worker.serving.test_executions import House, until
+from tests.worker.serving.test_executions import House
 from worker.models.device import Device
 from worker.models.registry import ModelRegistry
 from worker.pictures.inputs import Inputs, read_inputs

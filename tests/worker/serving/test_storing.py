@@ -11,7 +11,8 @@ from jobs.queue.leases import Lease
 from jobs.requests.request import ResolvedRequest
 from jobs.status.job import StoredImage
 from tests.jobs.samples import RESOLVED
-from tests.worker.serving.test_executions import Ask, until
+from tests.waiting import until
+from tests.worker.serving.test_executions import Ask
 from worker.pictures.picture import Picture
 from worker.raster import Raster
 from worker.serving.storing import WAITING, Storing
