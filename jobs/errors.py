@@ -38,6 +38,12 @@ def unknown_job(job_id: str) -> UnknownJobError:
     return UnknownJobError(f"there is no job {job_id!r}: it never existed, was deleted, or has expired")
 
 
+class UnknownNightError(LodestarError):
+    """No night has this id: it never existed, was deleted, or has expired."""
+
+    type = "unknown_night"
+
+
 class UnknownImageError(LodestarError):
     """The job has no picture of this number, or not yet."""
 
@@ -60,6 +66,12 @@ class JobNotFinishedError(LodestarError):
     """The job is still queued or running, and the operation needs a finished one."""
 
     type = "job_not_finished"
+
+
+class JobNotWaitingError(LodestarError):
+    """The job runs or has ended, and the operation needs one that waits."""
+
+    type = "job_not_waiting"
 
 
 class IdempotencyConflictError(LodestarError):
@@ -120,6 +132,18 @@ class UnknownTenantError(LodestarError):
     """Nothing is set for a tenant of this name."""
 
     type = "unknown_tenant"
+
+
+class UnknownPoolError(LodestarError):
+    """No pool of workers has this name."""
+
+    type = "unknown_pool"
+
+
+class UnknownWorkerError(LodestarError):
+    """No worker that is alive has this name."""
+
+    type = "unknown_worker"
 
 
 class NoImageTowerError(LodestarError):

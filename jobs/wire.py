@@ -1,10 +1,12 @@
 """The base of models that cross a process boundary, and the bounds that their fields share."""
 
 import re
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -60,6 +62,17 @@ class Wire(BaseModel):
                 )
         return {renamed.get(name, name): value for name, value in fields.items()}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_flags_for_numbers(cls, fields: Any) -> Any:
+        """Python takes ``false`` for 0; in JSON it is none."""
+        if isinstance(fields, dict):
+            for name, value in fields.items():
+                if isinstance(value, bool) and name in _numbers_of(cls):
+                    word = "true" if value else "false"
+                    raise contradiction(cls, name, value, f"Input should be a number, not {word}")
+        return fields
+
     def former_values(self, fields: dict[str, Any]) -> dict[str, Any]:
         """JSON ``fields`` of this model with values as earlier versions wrote them; here all are alike."""
         return fields
@@ -74,6 +87,25 @@ def former_names(model: type[BaseModel]) -> dict[str, str]:
         for mark in field.metadata
         if isinstance(mark, Formerly)
     }
+
+
+@cache
+def _numbers_of(model: type[BaseModel]) -> frozenset[str]:
+    """A model's fields that may be numbers, and may not be true or false."""
+    kinds = {name: set(_kinds(field.annotation)) for name, field in model.model_fields.items()}
+    return frozenset(name for name, found in kinds.items() if found & {int, float} and bool not in found)
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """The types that a field may have, without their bounds."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+    elif origin in (Union, UnionType):
+        for each in get_args(annotation):
+            yield from _kinds(each)
+    else:
+        yield annotation
 
 
 def contradiction(model: type[BaseModel], field: str, value: object, message: str) -> ValidationError:
@@ -160,6 +192,7 @@ MAX_ID_CHARS = 100
 MAX_TEXT_CHARS = 4000
 MAX_UNBROKEN_CHARS = 2000
 MAX_QUERY_CHARS = 2000  # of a text that kept pictures are compared with
+MAX_SEARCH_CHARS = 200  # of a text that prompts are looked through for
 _UNBROKEN = re.compile(rf"[^\W\d_]{{{MAX_UNBROKEN_CHARS + 1}}}|(?:[^\w\s]|_){{{MAX_UNBROKEN_CHARS + 1}}}")
 _READABLE = (
     AfterValidator(_without_nul),
@@ -174,4 +207,5 @@ Labels = Annotated[
 ]
 # Text of a person. Pictures carry it in their text chunks, where NUL ends a text.
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS), *_READABLE]
+SearchText = Annotated[str, Field(min_length=1, max_length=MAX_SEARCH_CHARS), *_READABLE]
 SomeText = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS), *_READABLE]

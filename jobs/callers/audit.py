@@ -10,6 +10,7 @@ from redis import Redis
 
 from jobs.db import keys
 from jobs.db.connection import translates_redis_errors
+from jobs.db.stream_ids import StreamId
 from jobs.db.times import instant
 from jobs.errors import InvalidRequestError
 from jobs.wire import Wire
@@ -31,6 +32,8 @@ class AuditAction(StrEnum):
     EMBEDDING_DELETED = "embedding.deleted"
     FOREIGN_READ = "foreign.read"
     """Somebody who may see all tenants has seen what is another tenant's."""
+    WORKER_DRAINED = "worker.drained"
+    WORKER_RESUMED = "worker.resumed"
     CONTENT_FLAGGED = "content.flagged"
     KEY_REFUSED = "key.refused"
     SCOPE_REFUSED = "scope.refused"
@@ -92,15 +95,15 @@ class AuditLog:
         self._redis.xadd(place, fields, maxlen=KEPT, approximate=True)
 
     @translates_redis_errors
-    def page(self, *, failures: bool = False, cursor: str | None = None, limit: int = 50) -> AuditPage:
+    def page(self, *, failures: bool = False, cursor: StreamId | None = None, limit: int = 50) -> AuditPage:
         """One page, newest first.
 
         Args:
             failures: those who were refused, instead of administration.
-            cursor: ``next_cursor`` of the page before.
+            cursor: of the last entry of the page before.
             limit: of its entries.
         """
-        latest = "+" if cursor is None else f"({cursor}"
+        latest = "+" if cursor is None else cursor.before
         found = cast(
             "list[tuple[str, dict[str, str]]]",
             self._redis.xrevrange(_place(is_failure=failures), max=latest, count=limit + 1),
@@ -109,10 +112,17 @@ class AuditLog:
         return AuditPage(data=data, next_cursor=data[-1].id if len(found) > limit else None)
 
 
-def require_cursor(cursor: str | None) -> None:
-    """Raise InvalidRequestError unless this is a place in the stream, or None."""
-    if cursor is not None and not re.fullmatch(CURSOR, cursor, re.ASCII):
+def read_cursor(cursor: str | None) -> StreamId | None:
+    """The place in the stream that a caller names by ``next_cursor``; None without one.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    if cursor is None:
+        return None
+    if not re.fullmatch(CURSOR, cursor, re.ASCII):
         raise InvalidRequestError("cursor must be the next_cursor of an earlier page", field="cursor")
+    return StreamId.of(cursor)
 
 
 def _place(*, is_failure: bool) -> str:

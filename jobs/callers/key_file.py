@@ -15,6 +15,7 @@ from jobs.callers.record import DEFAULT_TENANT, KeyRecord, TenantName, TenantRec
 from jobs.callers.scopes import SCOPES_OF, Role
 from jobs.errors import ConfigurationError
 from jobs.wire import AtMost, Wire
+from jobs.wording import wording
 
 MAX_KEYS = 10_000
 LOOK_EVERY_S = 1.0
@@ -129,7 +130,7 @@ class KeyFile:
         except ValidationError as error:
             first = error.errors(include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise ConfigurationError(f"the keys file {self._path}: {place}: {first['msg']}") from error
+            raise ConfigurationError(f"the keys file {self._path}: {place}: {wording(first)}") from error
         except ValueError as error:
             raise ConfigurationError(f"the keys file {self._path} is no TOML: {error}") from error
         by_id = {key.id: key for key in content.keys}

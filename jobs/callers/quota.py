@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from jobs.wire import Wire
 
+LEAST_RATE = 1e-6  # units a second: less than three in a month
 MOST = 10**15  # of anything: doubles hold whole numbers beyond it, and no service reaches it
 
 LimitName = Literal["requests", "units", "waiting", "month"]
@@ -23,7 +24,7 @@ class Quota(Wire):
     )
     units_per_second: float | None = Field(
         None,
-        gt=0,
+        ge=LEAST_RATE,
         le=MOST,
         allow_inf_nan=False,
         description="Units of work that are granted in a second, on average.",

@@ -1,86 +1,22 @@
 """The model catalog: the entries of ``models.toml``. It loads no weights."""
 
-import json
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
 from jobs.catalog.adapters import AdapterCard
 from jobs.catalog.controls import ControlCard
-from jobs.catalog.entry import Entry, Id, MadeForModels, Named
-from jobs.catalog.families import OfFamily
+from jobs.catalog.entry import MadeForModels, Named
 from jobs.catalog.image_prompts import ImagePromptCard
+from jobs.catalog.models import ClipCard, ModelCard
 from jobs.catalog.tables import entry_name, read_tables
 from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ConfigurationError, UnknownModelError
-from jobs.wire import AtMost, SomeText, Wire
+from jobs.wire import Wire
+from jobs.wording import wording
 
 _Card = TypeVar("_Card", bound=Named)
-
-
-class ClipCard(Entry):
-    """A CLIP for guidance, scores and search."""
-
-    head: Path | None = Field(None, description="File of an aesthetic predictor for its embeddings.")
-
-
-class ModelCard(OfFamily, Entry):
-    """A diffusion model: its files, its limits and the defaults of its requests."""
-
-    aliases: Annotated[tuple[Id, ...], AtMost(100)] = Field(
-        (), description="Other names of the model, such as those that applications have built in."
-    )
-    examples: Annotated[tuple[SomeText, ...], AtMost(20)] = Field(
-        (), description="Prompts that show what it draws, for people who begin."
-    )
-    vocabulary: Annotated[tuple[SomeText, ...], AtMost(10_000)] = Field(
-        (),
-        description="What it was trained to draw, if it draws nothing else: a list, or a text file with one a line.",
-    )
-    config: Path | None = Field(
-        None, description="For a checkpoint file: a diffusers folder whose configs describe it."
-    )
-    variant: str | None = Field(
-        None,
-        pattern=r"^[A-Za-z0-9_-]+$",
-        description="For a folder or a hub id: which variant of the weights to read, such as fp16.",
-    )
-    delta: Path | None = Field(None, description="A folder with a change of its UNet's weights.")
-    clip: str = Field(description="Id of the guidance CLIP of requests that name none.")
-    words: Path | None = Field(None, description="A text file of words for its pictures' captions.")
-    text_clip: str | None = Field(
-        None, description="Id of the CLIP whose text tower is the text encoder; needed for personalization."
-    )
-    upscaler: Literal["x4plus", "x4plus-anime"] = Field(
-        "x4plus",
-        description="Real-ESRGAN network for its pictures; x4plus-anime suits drawings, at half the cost.",
-    )
-    personalization_lr: float = Field(
-        1e-4,
-        gt=0,
-        le=0.1,
-        description="Default learning rate of personalization; a small text encoder needs less.",
-    )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The id, and then the aliases."""
-        return (self.id, *self.aliases)
-
-    @property
-    def short_hash(self) -> str:
-        """Ten hexadecimal digits of the files: for a checkpoint whose digest is pinned the first of it, as in A1111.
-
-        For any other, the first of a digest of what the catalog says of its source.
-        """
-        if self.path is not None and self.delta is None and self.path.name in self.sha256:
-            return self.sha256[self.path.name][:10]
-        name = self.hub if self.path is None else self.path.name
-        source = [name, self.revision, self.variant, sorted(self.sha256.items())]
-        source += [] if self.delta is None else [self.delta.name]
-        return sha256(json.dumps(source).encode()).hexdigest()[:10]
 
 
 class Catalog(Wire):
@@ -165,13 +101,17 @@ class Catalog(Wire):
         named = next((card for card in self.models if model_id in card.aliases), None)
         return named or _find(self.models, model_id, field="model")
 
-    def clip(self, clip_id: str) -> ClipCard:
+    def clip(self, clip_id: str, field: str = "guidance.clip") -> ClipCard:
         """The card of a CLIP.
+
+        Args:
+            clip_id: of it.
+            field: of the request that names it.
 
         Raises:
             UnknownModelError: no CLIP has this id.
         """
-        return _find(self.clips, clip_id, field="guidance.clip")
+        return _find(self.clips, clip_id, field=field)
 
     def adapter(self, adapter_id: str) -> AdapterCard:
         """The card of an adapter.
@@ -222,16 +162,20 @@ def _find(cards: tuple[_Card, ...], wanted: str, *, field: str) -> _Card:
     raise UnknownModelError(f"{wanted!r} is not in the catalog; it holds: {known}", field=field)
 
 
-def load_catalog(file: Path) -> Catalog:
+def load_catalog(file: Path, text: str | None = None) -> Catalog:
     """Read ``models.toml``; relative paths in it are relative to its folder.
+
+    Args:
+        file: to be read.
+        text: what it would hold, instead of what it holds.
 
     Raises:
         ConfigurationError: the file is missing or wrong; the message names the entry.
     """
-    tables = read_tables(file)
+    tables = read_tables(file, text)
     try:
         return Catalog.model_validate(tables)
     except ValidationError as error:
         first = error.errors()[0]
-        what = entry_name(first["loc"], tables) + first["msg"].removeprefix("Value error, ")
+        what = entry_name(first["loc"], tables) + wording(first)
         raise ConfigurationError(f"the model catalog {file} is wrong: {what}") from error

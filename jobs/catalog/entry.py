@@ -50,6 +50,11 @@ class Entry(Named):
         None, pattern=r"^[0-9a-f]{40}$", description="The hub commit to load; needed with `hub`."
     )
 
+    @property
+    def source(self) -> str:
+        """Where its files are, for people."""
+        return str(self.path) if self.hub is None else self.hub
+
     @model_validator(mode="after")
     def _names_one_source(self) -> "Entry":
         if (self.path is None) == (self.hub is None):

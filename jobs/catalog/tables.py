@@ -10,14 +10,18 @@ from jobs.errors import ConfigurationError
 _PATHS = ("path", "config", "delta", "head", "words", "encoder")
 
 
-def read_tables(file: Path) -> dict[str, Any]:
+def read_tables(file: Path, text: str | None = None) -> dict[str, Any]:
     """The tables of a file, their entries with their names as ids, paths relative to its folder.
+
+    Args:
+        file: to be read.
+        text: what it would hold, instead of what it holds.
 
     Raises:
         ConfigurationError: it is missing, or no TOML.
     """
     try:
-        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+        tables = tomllib.loads(file.read_text(encoding="utf-8") if text is None else text)
     except FileNotFoundError as error:
         raise ConfigurationError(f"the model catalog {file} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

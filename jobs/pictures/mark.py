@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from html import unescape
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from xml.sax.saxutils import quoteattr
 
+from jobs.distribution import own_version
 from jobs.pictures.parts import PNG_START, jpeg_segments, open_parts, png_chunks, webp_chunks
 from jobs.pictures.texts import texts_in
 
@@ -84,7 +85,7 @@ class Mark:
 def our_generator() -> str:
     """This program and its version."""
     try:
-        return f"Lodestar {version('lodestar')}"
+        return f"Lodestar {own_version()}"
     except PackageNotFoundError:  # started from a checkout that is not installed
         return "Lodestar"
 

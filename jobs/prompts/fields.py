@@ -53,6 +53,12 @@ class ResolvedPrompt(Wire):
         description="Classifier-free guidance scale; 1 turns it off. Default: the model's own.",
         examples=[5.0],
     )
+    cfg_embedded: bool = Field(
+        False,
+        description="Whether the model reads `cfg_scale` as an input, as full LCM checkpoints do: each picture then "
+        "has the prompt's row alone, and the negative prompt has no effect. It follows from the model.",
+        examples=[False],
+    )
 
     @property
     def branches(self) -> Branches:
@@ -72,8 +78,8 @@ class ResolvedPrompt(Wire):
     @property
     def wordings(self) -> tuple[Wording, ...]:
         """All that the text encoder reads, once each."""
-        read = self.branches if self.cfg_scale else ()
-        if self.unconditional_weight:
+        read = self.branches if self.conditional_scale else ()
+        if self.negative_weights:
             read = (*read, self.negative_branch)
         return tuple(dict.fromkeys(span.wording for branch in read for span in branch.spans))
 
@@ -83,7 +89,27 @@ class ResolvedPrompt(Wire):
         return plain_words(self.prompt, self.prompt_syntax, self.steps)
 
     @property
-    def unconditional_weight(self) -> float:
-        """The weight of the negative prompt's row; those of all rows sum to 1."""
-        weight = 1 - self.cfg_scale * sum(branch.weight for branch in self.branches)
-        return 0.0 if abs(weight) < ROUNDING else weight
+    def conditional_scale(self) -> float:
+        """What the weights of the prompt's rows are multiplied by: 1 where the model guides by itself."""
+        return 1.0 if self.cfg_embedded else self.cfg_scale
+
+    @property
+    def unprompted_weight(self) -> float:
+        """What the rows of the prompt leave of 1, to which the weights of all rows sum."""
+        return 1 - self.conditional_scale * sum(branch.weight for branch in self.branches)
+
+    @property
+    def negative_weights(self) -> tuple[float, ...]:
+        """The weights of the rows that read the negative prompt, the last ones; a row of weight 0 is left out."""
+        return weights_with(self.unprompted_weight)
+
+
+def weights_with(unprompted: float, image_cfg_scale: float = 1.0) -> tuple[float, ...]:
+    """The weights of the rows without the prompt: of one that sees a picture, and of one that sees none.
+
+    Args:
+        unprompted: what the rows of the prompt leave of 1.
+        image_cfg_scale: of the picture; at 1 there is no second row, as without a picture.
+    """
+    weights = unprompted + image_cfg_scale - 1, 1 - image_cfg_scale
+    return tuple(weight for weight in weights if abs(weight) >= ROUNDING)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobs.requests.start.plan import MAX_STEPS, StepPlan, plan_from_picture
+from jobs.requests.start.plan import MAX_STEPS, MIN_STRENGTH, StepPlan, plan_from_picture
 from jobs.wire import Wire, same_field
 
 
@@ -75,7 +75,7 @@ class ResolvedHires(Wire):
     )
     strength: float = Field(
         description="How far the second pass may go from the enlarged result of the first: the share of the noise "
-        "schedule that it runs. At 1 nothing of the first pass remains.",
+        "schedule that it runs. At 1 nothing of the first pass remains. Left out, it is at least what `steps` need.",
         examples=[0.7],
     )
     steps: int = Field(
@@ -103,7 +103,7 @@ class Hires(Wire):
     width: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "width")
     height: Annotated[int | None, Field(ge=8, le=4096)] = same_field(ResolvedHires, "height")
     upscaler: HiresUpscaler = same_field(ResolvedHires, "upscaler", HiresUpscaler.LATENT)
-    strength: Annotated[float, Field(gt=0, le=1)] = same_field(ResolvedHires, "strength", 0.7)
+    strength: Annotated[float, Field(ge=MIN_STRENGTH, le=1)] = same_field(ResolvedHires, "strength", 0.7)
     steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = same_field(ResolvedHires, "steps")
 
     @model_validator(mode="before")

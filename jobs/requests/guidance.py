@@ -92,6 +92,7 @@ class Guidance(Wire):
     clamp: Annotated[float | None, Field(gt=0, le=1000)] = _optional("clamp")
     smoothing: Annotated[float | None, Field(ge=0, le=10)] = _optional("smoothing")
     smoothing_samples: Annotated[int | None, Field(ge=1, le=16)] = _optional("smoothing_samples")
+    blur: Annotated[float | None, Field(ge=0, le=0.5)] = _optional("blur")
     decoder: Decoder | None = _optional("decoder")
     trace: bool = _optional("trace", False)
 

@@ -20,6 +20,7 @@ LABELS = {
     SamplerName.DPMPP_SDE: "DPM++ SDE",
     SamplerName.DPMPP_2M_SDE_HEUN: "DPM++ 2M SDE Heun",
     SamplerName.DPMPP_3M_SDE: "DPM++ 3M SDE",
+    SamplerName.RESTART: "Restart",
     SamplerName.LCM: "LCM",
     SamplerName.TCD: "TCD",
 }

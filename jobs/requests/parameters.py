@@ -82,6 +82,12 @@ class GuidanceParameters(Wire):
         examples=[0.1],
     )
     smoothing_samples: int = Field(description="Samples of this noise.", examples=[4])
+    blur: float = Field(
+        0.0,
+        description="Standard deviation of a Gaussian that smooths the gradient of the picture, as a share of its "
+        "shorter side. It falls to 0 over the run, so that outlines come before details; 0 smooths nothing.",
+        examples=[0.1],
+    )
     decoder: Decoder = Field(
         description="Decoder between latents and CLIP: `vae`, or `linear`, a coarse one for the gradient only, at "
         "almost no cost."

@@ -10,14 +10,13 @@ A preset fixes the convention: the function to differentiate, the variable that 
 scale has no meaning in another preset.
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from jobs.requests.parameters import GuidanceParameters
 from jobs.requests.schedules import most_cutouts
 
 PresetName = Literal[
-    "laion", "diffusers", "crowson", "disco", "mpgd", "freedom", "universal", "tfg", "fast",
+    "laion", "diffusers", "crowson", "disco", "mpgd", "freedom", "universal", "tfg", "polyak", "fast", "broad",
     "FAST_BLUE", "FAST_GREEN", "NONE", "SIMPLE", "SLOW", "SLOWER", "SLOWEST",
 ]  # fmt: skip
 Factor = Literal["1", "s", "s2", "sigma", "sigma2", "sqrt_alpha", "alpha", "beta"]
@@ -36,7 +35,8 @@ class GuidancePreset(GuidanceParameters):
             alpha or 1 - alpha of the step divided by its mean over the run.
         mu_factor: multiplies mu, likewise.
         normalize: "none"; "rms" divides a gradient by its root mean square; "clamp" bounds that of scale * gradient;
-            "cfg" makes it that of cfg_scale * (conditional - unconditional output).
+            "cfg" makes it that of cfg_scale * (conditional - unconditional output); "polyak" makes it as long as would
+            bring the loss to 0 if that were linear.
         through: prediction that the noisy gradient differentiates: the conditional one, or that of classifier-free
             guidance.
         blend: whether the loss is of s * x0 + (1 - s) * x_t instead of x0.
@@ -50,7 +50,7 @@ class GuidancePreset(GuidanceParameters):
     applied: Literal["estimate", "latents"] = "estimate"
     rho_factor: Factor = "1"
     mu_factor: Factor = "1"
-    normalize: Literal["none", "rms", "clamp", "cfg"] = "none"
+    normalize: Literal["none", "rms", "clamp", "cfg", "polyak"] = "none"
     through: Literal["conditional", "cfg"] = "cfg"
     blend: bool = False
     reduction: Literal["mean", "sum"] = "mean"
@@ -93,6 +93,7 @@ def _method(**values: Any) -> GuidancePreset:
         "iterations": 1,
         "smoothing": 0.0,
         "smoothing_samples": 1,
+        "blur": 0.0,
         "overview_cuts": "0",
         "inner_cuts": "0",
         "cut_pow": 1.0,
@@ -119,6 +120,15 @@ _FAST = _LAION.but(
     last_step=False,
     stride=2,
     overview_cuts="4",
+)
+_BROAD = _LAION.but(
+    source="ours: the method of laion in broad strokes, from the start: its gradient is blurred while the shape is "
+    "decided, and ten times as strong; for a text that the model itself does not know",
+    scale=1.0,
+    last_step=False,
+    stride=2,
+    overview_cuts="4",
+    blur=0.1,
 )
 _RUNG = _LAION.but(last_step=False)
 _STABILITY = "a name of Stability's API, whose meaning was not published; here {}"
@@ -197,7 +207,20 @@ PRESETS: dict[PresetName, GuidancePreset] = {
         smoothing=0.1,
         overview_cuts="1",
     ),
+    "polyak": _method(
+        source="Shen et al., Understanding and Improving Training-free Loss-based Diffusion Guidance, NeurIPS 2024: "
+        "20 random augmentations, Polyak steps, and time travel; scale and window ours",
+        scale=0.05,
+        rho=1.0,
+        normalize="polyak",
+        start=0.2,
+        end=0.7,
+        recurrences=4,
+        overview_cuts="20",
+        augmentation="laion",
+    ),
     "fast": _FAST,
+    "broad": _BROAD,
     "FAST_BLUE": _FAST.but(source=_STABILITY.format("fast")),
     "FAST_GREEN": _FAST.but(source=_STABILITY.format("fast at every third step"), stride=3),
     "NONE": _LAION.but(source=_STABILITY.format("no guidance"), scale=0.0),
@@ -209,37 +232,3 @@ PRESETS: dict[PresetName, GuidancePreset] = {
 
 DEFAULT_PRESETS: tuple[PresetName, ...] = ("fast", "laion")
 """Those of guidance that names none: the first that guides a step of the run, `fast` for its gain at its cost."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a preset costs and gains on the pocket model, as ``docs/guidance.md`` tells how it was measured.
-
-    Attributes:
-        cost: time of an average step, that of an unguided one being 1.
-        gain: of the similarity of picture and prompt, by a CLIP that guides nothing; a mean over 64 prompts.
-        error: standard error of that mean.
-    """
-
-    cost: float
-    gain: float
-    error: float
-
-
-MEASURED: dict[PresetName, Measured] = {
-    "FAST_GREEN": Measured(1.2, 0.018, 0.003),
-    "FAST_BLUE": Measured(1.3, 0.033, 0.005),
-    "fast": Measured(1.3, 0.033, 0.005),
-    "mpgd": Measured(1.6, -0.008, 0.011),
-    "freedom": Measured(2.5, -0.028, 0.008),
-    "SIMPLE": Measured(2.6, 0.032, 0.005),
-    "SLOW": Measured(3.8, 0.035, 0.005),
-    "diffusers": Measured(3.9, 0.016, 0.003),
-    "SLOWER": Measured(5.2, 0.035, 0.005),
-    "disco": Measured(5.8, 0.006, 0.001),
-    "crowson": Measured(6.3, -0.053, 0.026),
-    "SLOWEST": Measured(7.3, 0.036, 0.005),
-    "laion": Measured(7.5, 0.026, 0.007),
-    "tfg": Measured(9.6, 0.020, 0.004),
-    "universal": Measured(25.6, 0.000, 0.005),
-}

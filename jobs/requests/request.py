@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from jobs.prompts.fields import MAX_CLIP_SKIP, PROMPT, ResolvedPrompt
+from jobs.prompts.fields import MAX_CLIP_SKIP, PROMPT
 from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.conditions.adapters import MAX_ADAPTERS, Adapter, ResolvedAdapter
 from jobs.requests.conditions.controls import MAX_CONTROLS, Control, ResolvedControl
+from jobs.requests.conditions.edit import Edit, EditedPrompt
 from jobs.requests.conditions.image_prompts import MAX_IMAGE_PROMPTS, ImagePrompt, ResolvedImagePrompt
 from jobs.requests.conditions.refiner import Refiner, ResolvedRefiner
 from jobs.requests.conditions.sizes import ResolvedStatedSizes, StatedSizes
@@ -39,7 +40,7 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
-class ResolvedRequest(NamesSampler, ResolvedPrompt):
+class ResolvedRequest(NamesSampler, EditedPrompt):
     """A request with every default and the seed filled in. It determines the pictures.
 
     Its fields have the meaning that ``GenerateRequest`` shares, and no bounds: those of another version may differ.
@@ -59,9 +60,9 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     )
     schedule: ScheduleName = Field(
         ScheduleName.DEFAULT,
-        description="Noise schedule: the spacing of the steps' noise levels. `ddim`, `pndm`, `ddpm`, `lcm` and `tcd` "
-        "support only `default`: the schedule in the model's files, or that of the method. Default: the model's own if "
-        "`sampler` is left out too, else `default`.",
+        description="Noise schedule: the spacing of the steps' noise levels. `ddim`, `pndm`, `ddpm`, `restart`, `lcm` "
+        "and `tcd` support only `default`: the schedule in the model's files, or that of the method. Default: the "
+        "model's own if `sampler` is left out too, else `default`.",
         examples=["karras"],
     )
     eta: float = Field(
@@ -160,7 +161,7 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
         """Whether the denoiser has a row for the prompt: one of weight 0 is left out, unless guidance passes it."""
         guidance = self.guidance
         through = guidance is not None and guidance.rho and PRESETS[guidance.preset].through == "conditional"
-        return self.cfg_scale != 0 or bool(through)
+        return self.conditional_scale != 0 or bool(through)
 
     def seed_of(self, index: int) -> int:
         """The seed of a picture."""
@@ -185,7 +186,7 @@ class ResolvedRequest(NamesSampler, ResolvedPrompt):
     @property
     def rows(self) -> int:
         """Rows of the denoiser for each picture; one of weight 0 is left out."""
-        return len(self.branches) * self.reads_prompt + (self.unconditional_weight != 0)
+        return len(self.branches) * self.reads_prompt + len(self.negative_weights)
 
 
 _field = partial(same_field, ResolvedRequest)
@@ -204,6 +205,7 @@ class GenerateRequest(NamesSampler):
     height: Annotated[int | None, Field(ge=8, le=4096)] = _field("height")
     steps: Annotated[int | None, Field(ge=1, le=MAX_STEPS)] = _field("steps")
     cfg_scale: Annotated[float | None, Field(ge=0, le=50)] = _field("cfg_scale")
+    cfg_embedded: bool | None = _field("cfg_embedded")
     sampler: SamplerName | None = _field("sampler")
     schedule: ScheduleName | None = _field("schedule")
     eta: Annotated[float, Field(ge=0, le=1)] = _field("eta", 0.0)
@@ -216,6 +218,7 @@ class GenerateRequest(NamesSampler):
     image_prompts: Annotated[tuple[ImagePrompt, ...], AtMost(MAX_IMAGE_PROMPTS)] = _field("image_prompts", ())
     sizes: StatedSizes | None = _field("sizes")
     refiner: Refiner | None = _field("refiner")
+    edit: Edit | None = _field("edit")
     init: Init | None = _field("init")
     mask: Mask | None = _field("mask")
     outpaint: Outpaint | None = _field("outpaint")

@@ -27,6 +27,7 @@ class SamplerName(StrEnum):
     DPMPP_SDE = "dpmpp_sde"
     DPMPP_2M_SDE_HEUN = "dpmpp_2m_sde_heun"
     DPMPP_3M_SDE = "dpmpp_3m_sde"
+    RESTART = "restart"
     LCM = "lcm"
     TCD = "tcd"
 
@@ -44,8 +45,9 @@ class ScheduleName(StrEnum):
     AYS = "ays"
 
 
-# Their levels are timesteps of the model, which their papers choose.
+# Their levels are timesteps of the model, which their papers choose, or their own.
 _OF_TIMESTEPS = {SamplerName.DDIM, SamplerName.PNDM, SamplerName.DDPM, SamplerName.LCM, SamplerName.TCD}
+_OF_THEIR_OWN = {*_OF_TIMESTEPS, SamplerName.RESTART}
 # Two calls of the denoiser in each step but the last.
 TWO_CALLS = frozenset(
     {
@@ -54,12 +56,27 @@ TWO_CALLS = frozenset(
         SamplerName.DPM2_ANCESTRAL,
         SamplerName.DPMPP_2S_ANCESTRAL,
         SamplerName.DPMPP_SDE,
+        SamplerName.RESTART,
+    }
+)
+# Fresh noise at every step but the last, whatever is asked of them.
+WITH_NOISE = frozenset(
+    {
+        SamplerName.EULER_ANCESTRAL,
+        SamplerName.DPMPP_2M_SDE,
+        SamplerName.DDPM,
+        SamplerName.DPM2_ANCESTRAL,
+        SamplerName.DPMPP_2S_ANCESTRAL,
+        SamplerName.DPMPP_SDE,
+        SamplerName.DPMPP_2M_SDE_HEUN,
+        SamplerName.DPMPP_3M_SDE,
+        SamplerName.LCM,
     }
 )
 # Those that take ``eta``.
 WITH_ETA = (SamplerName.DDIM, SamplerName.TCD)
 SCHEDULES: dict[SamplerName, tuple[ScheduleName, ...]] = {
-    sampler: (ScheduleName.DEFAULT,) if sampler in _OF_TIMESTEPS else tuple(ScheduleName)
+    sampler: (ScheduleName.DEFAULT,) if sampler in _OF_THEIR_OWN else tuple(ScheduleName)
     for sampler in SamplerName
 }
 # Samplers of earlier versions, whose names included the schedule.

@@ -18,7 +18,7 @@ MAX_LENGTH = 10_000
 _REMEMBERED = 64  # recently parsed texts; every step of every picture asks again
 _NUMBER = r"\d{1,6}(?:\.\d{1,6})?"
 _ALONE = re.compile(_NUMBER)
-_PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,6}}))?")
+_PART = re.compile(rf"\[\s*({_NUMBER}(?:\s*,\s*{_NUMBER})*)\s*\]\s*(?:\*\s*(\d{{1,12}}))?")
 _WHOLE = r"[0-9]{1,6}(?:\.0{1,6})?"
 _WHOLE_PART = rf"\s*\[\s*{_WHOLE}(?:\s*,\s*{_WHOLE})*\s*\]\s*(?:\*\s*[0-9]{{1,6}}\s*)?"
 # A schedule of cutouts in a JSON schema.

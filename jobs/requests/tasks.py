@@ -166,6 +166,10 @@ TaskResult = EmbeddingInfo | Scores | Place | Description
 AnyResult = Annotated[TaskResult, Field(discriminator="kind")]
 
 
+JobKind = Literal["generate", "embedding", "import", "score", "query", "describe", "enlarge"]
+"""What a job makes: pictures of a prompt, or the work of a task."""
+
+
 def _kind(value: Any) -> str:
     found = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
     return "generate" if found is None else str(found)

@@ -1,11 +1,11 @@
 """Resolve a request's personalization and selection: fill in the defaults, check the rest."""
 
-from collections.abc import Collection
-
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import ClipMismatchError, InvalidRequestError, NoImageTowerError
+from jobs.requests.guidance import ResolvedGuidance
 from jobs.requests.personalization import Personalization, ResolvedPersonalization
-from jobs.requests.selection import ResolvedSelection, Selection, Weights
+from jobs.requests.selection import ResolvedResampling, ResolvedSelection, Selection, Weights
 from jobs.resolve.objectives import find_embedding
 from jobs.storage.embeddings import EmbeddingLibrary
 
@@ -60,14 +60,18 @@ def resolve_personalization(
 
 
 def resolve_selection(
-    asked: Selection | None, catalog: Catalog, guides: Collection[str]
+    asked: Selection | None,
+    catalog: Catalog,
+    guidance: ResolvedGuidance | None = None,
+    resample: ResolvedResampling | None = None,
 ) -> ResolvedSelection | None:
     """Selection with its scorer; None if none was asked for.
 
     Args:
         asked: how to select.
         catalog: the CLIPs.
-        guides: ids of the CLIPs that guide the candidates.
+        guidance: of the candidates; None without.
+        resample: how the candidates are drawn anew; its CLIP steers them too.
 
     Raises:
         InvalidRequestError: the scorer guides, or the catalog holds nothing to score with.
@@ -75,6 +79,7 @@ def resolve_selection(
     """
     if asked is None:
         return None
+    guides = {*(guidance.clips if guidance else ()), *((resample.clip,) if resample else ())}
     by = asked.by if isinstance(asked.by, Weights) else Weights(**{asked.by: 1.0})
     if by.aesthetic and catalog.aesthetic_scorer.head is None:
         raise InvalidRequestError(
@@ -86,10 +91,10 @@ def resolve_selection(
             raise InvalidRequestError(
                 "the catalog holds no CLIP besides those that guide", field="select.scorer"
             )
-        return ResolvedSelection(keep=asked.keep, by=by, scorer=others[0])
-    scorer = catalog.clip(asked.scorer).id
+        return ResolvedSelection(keep=asked.keep, by=by, scorer=others[0], resample=resample)
+    scorer = catalog.clip(asked.scorer, "select.scorer").id
     if scorer in guides:
         raise InvalidRequestError(
             f"{scorer!r} guides these pictures and would score its own work", field="select.scorer"
         )
-    return ResolvedSelection(keep=asked.keep, by=by, scorer=scorer)
+    return ResolvedSelection(keep=asked.keep, by=by, scorer=scorer, resample=resample)

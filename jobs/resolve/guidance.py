@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.prompts.fields import ResolvedPrompt
 from jobs.requests.guidance import Guidance, ResolvedGuidance
 from jobs.requests.parameters import GuidanceParameters
 from jobs.requests.presets import DEFAULT_PRESETS, PRESETS, PresetName
@@ -67,16 +69,17 @@ def _default_preset(overrides: dict[str, Any], plan: StepPlan) -> PresetName:
     return next((name for name in DEFAULT_PRESETS if guides(name)), DEFAULT_PRESETS[-1])
 
 
-def require_classifier_free_guidance(guidance: ResolvedGuidance | None, cfg_scale: float) -> None:
-    """Refuse a preset that scales its gradients by classifier-free guidance if that is off.
+def require_classifier_free_guidance(guidance: ResolvedGuidance | None, prompt: ResolvedPrompt) -> None:
+    """Refuse a preset that scales its gradients by classifier-free guidance if that is off, or within the model.
 
     Raises:
         InvalidRequestError: it does.
     """
-    if guidance is not None and PRESETS[guidance.preset].normalize == "cfg" and cfg_scale == 1:
+    if guidance is not None and PRESETS[guidance.preset].normalize == "cfg" and prompt.conditional_scale == 1:
+        whose = "a model that reads cfg_scale as an input" if prompt.cfg_embedded else "a cfg_scale of 1"
         raise InvalidRequestError(
             f"preset {guidance.preset!r} takes steps as long as those of classifier-free guidance, "
-            "of which a cfg_scale of 1 has none",
+            f"of which {whose} has none",
             field="cfg_scale",
         )
 

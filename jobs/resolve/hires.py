@@ -1,10 +1,10 @@
 """Resolve the second pass: fill in its size and steps, and refuse what the model cannot make."""
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.enlarging import Hires, ResolvedHires
 from jobs.requests.start.mask import ResolvedMask
-from jobs.requests.start.plan import plan_from_picture
+from jobs.requests.start.plan import least_strength, plan_from_picture
 from jobs.resolve.init import require_planned
 from jobs.resolve.size import Size, require_size
 
@@ -40,11 +40,14 @@ def resolve_hires(
         scale = None
         width, height = _by_sides(asked, card, size)
     run = asked.steps or steps
-    require_planned(plan_from_picture(run, asked.strength, exact=True), asked.strength, "hires.strength")
+    strength = asked.strength
+    if "strength" not in asked.model_fields_set:
+        strength = max(strength, least_strength(run, exact=True))
+    require_planned(plan_from_picture(run, strength, exact=True), strength, "hires.strength")
     return ResolvedHires(
         scale=scale,
         upscaler=asked.upscaler,
-        strength=asked.strength,
+        strength=strength,
         steps=run,
         width=width,
         height=height,

@@ -1,10 +1,8 @@
 """Resolve the picture that a run starts from: fill in the defaults, and refuse a run of no step."""
 
-from math import ceil
-
 from jobs.errors import InvalidRequestError
 from jobs.requests.start.init import Init, ResolvedInit
-from jobs.requests.start.plan import MAX_STEPS, StepPlan, plan_from_picture
+from jobs.requests.start.plan import MAX_STEPS, StepPlan, least_strength, plan_from_picture
 
 
 def resolve_init(asked: Init | None, steps: int) -> ResolvedInit | None:
@@ -19,17 +17,20 @@ def resolve_init(asked: Init | None, steps: int) -> ResolvedInit | None:
     """
     if asked is None:
         return None
-    plan = plan_from_picture(steps, asked.strength, exact=asked.exact_steps)
+    strength = asked.strength
+    if "strength" not in asked.model_fields_set:
+        strength = max(strength, least_strength(steps, exact=asked.exact_steps))
+    plan = plan_from_picture(steps, strength, exact=asked.exact_steps)
     if not plan.run:
         raise InvalidRequestError(
-            f"a strength of {asked.strength:g} runs none of {steps} steps; the smallest that runs one is "
-            f"{_next_thousandth(1 / steps):g}, or set init.exact_steps",
+            f"a strength of {strength:g} runs none of {steps} steps; the smallest that runs one is "
+            f"{least_strength(steps):g}, or set init.exact_steps",
             field="init.strength",
         )
-    require_planned(plan, asked.strength, "init.strength")
+    require_planned(plan, strength, "init.strength")
     return ResolvedInit(
         image=asked.image,
-        strength=asked.strength,
+        strength=strength,
         exact_steps=asked.exact_steps,
         fit=asked.fit,
         steps_planned=plan.planned,
@@ -46,11 +47,6 @@ def require_planned(plan: StepPlan, strength: float, field: str) -> None:
     if plan.planned > MAX_STEPS:
         raise InvalidRequestError(
             f"{plan.run} exact steps at a strength of {strength:g} are the end of {plan.planned} planned ones, and "
-            f"at most {MAX_STEPS} are planned; give a strength of {_next_thousandth(plan.run / MAX_STEPS):g} or more",
+            f"at most {MAX_STEPS} are planned; give a strength of {least_strength(plan.run, exact=True):g} or more",
             field=field,
         )
-
-
-def _next_thousandth(value: float) -> float:
-    """Rounded up, so that it is enough."""
-    return ceil(1000 * value) / 1000

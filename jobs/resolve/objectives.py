@@ -1,7 +1,7 @@
 """Resolve the objectives of guidance: fill in the defaults, and refuse an objective that no CLIP can measure."""
 
 from jobs.catalog.catalog import Catalog
-from jobs.errors import ClipMismatchError, InvalidRequestError, UnknownEmbeddingError, UnknownModelError
+from jobs.errors import ClipMismatchError, InvalidRequestError, UnknownEmbeddingError
 from jobs.requests.embeddings import EmbeddingInfo
 from jobs.requests.guidance import Guidance
 from jobs.requests.objectives import (
@@ -92,10 +92,7 @@ def find_embedding(name: str, library: EmbeddingLibrary | None, field: str) -> E
 
 
 def _known_clip(clip_id: str, field: str, catalog: Catalog) -> str:
-    try:
-        return catalog.clip(clip_id).id
-    except UnknownModelError as error:
-        raise UnknownModelError(error.message, field=field) from error
+    return catalog.clip(clip_id, field).id
 
 
 def _with_head(named: str | None, field: str, guidance_clip: str, catalog: Catalog) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.pictures import PictureFacts
 from jobs.requests.request import GenerateRequest

@@ -1,6 +1,6 @@
 """Resolve a request's prompts: read their syntax, and refuse what cannot be done with it."""
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.prompts.fields import ResolvedPrompt
 from jobs.prompts.parse import branches
@@ -8,6 +8,7 @@ from jobs.prompts.prompt import LongPrompt, PromptSyntax
 from jobs.requests.presets import PRESETS
 from jobs.requests.request import GenerateRequest
 from jobs.requests.selection import Weights
+from jobs.resolve.conditions.texts import require_readable
 
 
 def resolve_prompt(request: GenerateRequest, card: ModelCard) -> ResolvedPrompt:
@@ -28,10 +29,13 @@ def resolve_prompt(request: GenerateRequest, card: ModelCard) -> ResolvedPrompt:
         clip_skip=card.clip_skip if request.clip_skip is None else request.clip_skip,
         steps=request.steps or card.steps,
         cfg_scale=card.cfg_scale if request.cfg_scale is None else request.cfg_scale,
+        cfg_embedded=card.cfg_embedded,
     )
     for field in ("prompt", "negative_prompt"):
         _require_sense(prompt, field)
+    require_readable(request, prompt, card)
     _require_words(request, prompt)
+    _require_one_row(request, prompt, card)
     if request.personalization is not None:
         _require_a_plain_text(prompt)
     guidance = request.guidance
@@ -54,6 +58,27 @@ def _require_sense(prompt: ResolvedPrompt, field: str) -> None:
         branches(text, prompt.prompt_syntax, prompt.long_prompt, prompt.steps, joins=joins)
     except ValueError as error:
         raise InvalidRequestError(str(error), field=field) from error
+
+
+def _require_one_row(request: GenerateRequest, prompt: ResolvedPrompt, card: ModelCard) -> None:
+    """Refuse what a model that reads the scale as an input cannot do, and to be told that it is of the other kind."""
+    if request.cfg_embedded not in (None, card.cfg_embedded):
+        raise InvalidRequestError(
+            f"cfg_embedded of model {card.id!r} is {str(card.cfg_embedded).lower()}; leave it out",
+            field="cfg_embedded",
+        )
+    if not card.cfg_embedded:
+        return
+    if prompt.cfg_scale < 1:
+        raise InvalidRequestError(
+            f"model {card.id!r} reads cfg_scale as an input, from 1 (no guidance) on, not {prompt.cfg_scale:g}",
+            field="cfg_scale",
+        )
+    if len(prompt.branches) > 1 or prompt.branches[0].weight != 1:
+        raise InvalidRequestError(
+            f"model {card.id!r} guides by itself, with one row for each picture, and AND needs several",
+            field="prompt",
+        )
 
 
 def _require_words(request: GenerateRequest, prompt: ResolvedPrompt) -> None:

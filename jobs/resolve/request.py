@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.enlarging import ResolvedUpscale
 from jobs.requests.pictures import PictureFacts
 from jobs.requests.request import GenerateRequest, ResolvedRequest
-from jobs.requests.start.init import ResolvedInit
 from jobs.requests.start.mask import Area, ResolvedMask
 from jobs.requests.start.outpaint import ResolvedOutpaint
 from jobs.requests.start.plan import StepPlan
@@ -18,8 +18,11 @@ from jobs.requests.start.seeds import MAX_SEED, ResolvedVariation
 from jobs.resolve.aesthetics import resolve_personalization, resolve_selection
 from jobs.resolve.conditions.adapters import resolve_adapters
 from jobs.resolve.conditions.controls import resolve_controls
+from jobs.resolve.conditions.edit import resolve_edit
 from jobs.resolve.conditions.families import resolve_refiner, resolve_sizes
 from jobs.resolve.conditions.image_prompts import resolve_image_prompts
+from jobs.resolve.conditions.resampling import resolve_resampling
+from jobs.resolve.conditions.texts import with_default_guidance
 from jobs.resolve.guidance import require_classifier_free_guidance, resolve_guidance
 from jobs.resolve.hires import resolve_hires
 from jobs.resolve.init import resolve_init
@@ -58,8 +61,9 @@ def resolve(
         OSError: the artifact store, which holds the embeddings, cannot be reached.
     """
     card = catalog.model(request.model)
+    request = with_default_guidance(request, card)
     resolved = _with_defaults(request, card, catalog, library, limits, pictures)
-    require_classifier_free_guidance(resolved.guidance, resolved.cfg_scale)
+    require_classifier_free_guidance(resolved.guidance, resolved)
     limits.check_cost(resolved, card)
     return resolved
 
@@ -79,8 +83,9 @@ def _with_defaults(
     plan = StepPlan(prompt.steps) if init is None else init.plan
     outpaint = resolve_outpaint(request, card, pictures)
     mask = resolve_mask(request.mask, request.init, pictures, grows=outpaint is not None)
-    width, height = resolve_size(request, card, _like(init, mask, outpaint, pictures))
+    width, height = resolve_size(request, card, _like(request, mask, outpaint, pictures))
     guidance = resolve_guidance(request, prompt.words, card, plan, catalog, library)
+    resample = resolve_resampling(request, prompt.words, card, sampler, plan, catalog)
     return ResolvedRequest(
         **prompt.model_dump(),
         model=card.id,
@@ -97,9 +102,9 @@ def _with_defaults(
         hires=resolve_hires(request.hires, card, (width, height), prompt.steps, mask),
         variation=_variation(request, num_images),
         personalization=resolve_personalization(request.personalization, card, catalog, library),
-        select=resolve_selection(request.select, catalog, () if guidance is None else guidance.clips),
-        upscale=_upscale(request, card),
+        select=resolve_selection(request.select, catalog, guidance, resample),
         timeout_s=limits.timeout_of(request),
+        edit=resolve_edit(request, card, catalog, mask),
         **_conditions(request, card, catalog, prompt.steps),
         **_as_asked(request, card),
     )
@@ -111,6 +116,7 @@ def _as_asked(request: GenerateRequest, card: ModelCard) -> dict[str, Any]:
     return {
         **request.model_dump(include={"eta", "preview_every_steps", "priority", "labels"}),
         "guidance_rescale": card.guidance_rescale if rescale is None else rescale,
+        "upscale": _upscale(request, card),
     }
 
 
@@ -126,13 +132,14 @@ def _conditions(request: GenerateRequest, card: ModelCard, catalog: Catalog, ste
 
 
 def _like(
-    init: ResolvedInit | None,
+    request: GenerateRequest,
     mask: ResolvedMask | None,
     outpaint: ResolvedOutpaint | None,
     pictures: Mapping[str, PictureFacts],
 ) -> Size | None:
     """Width and height of the picture whose shape is drawn; None if only a part of it is, or it is not known."""
-    if init is None or (facts := pictures.get(init.image)) is None:
+    start = request.init or request.edit
+    if start is None or (facts := pictures.get(start.image)) is None:
         return None
     if outpaint is not None:
         return outpaint.grown(facts.width, facts.height)

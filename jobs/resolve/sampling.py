@@ -1,6 +1,6 @@
 """Choose the sampler and the noise schedule of a job."""
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import WITH_ETA, SamplerName, ScheduleName, unsupported

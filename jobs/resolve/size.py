@@ -2,7 +2,7 @@
 
 from math import log
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
 

@@ -108,3 +108,25 @@ def test_only_what_is_stored_has_the_former_names() -> None:
     assert dump_as_stored(renamed) == {"images": 3, "inner": {"judge": "s"}}
     assert Renamed.model_json_schema()["properties"].keys() == {"num_images", "inner"}
     assert Renamed.model_validate(dump_as_stored(renamed)) == renamed
+
+
+class Numbers(Wire):
+    whole: int = 0
+    share: Annotated[float | None, Field(ge=0)] = None
+    several: int | Annotated[float, Field(gt=2)] = 3
+    flag: bool = False
+    either: bool | int = 0
+    word: str = ""
+
+
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("name", ["whole", "share", "several"])
+def test_true_and_false_are_no_numbers(name: str, value: bool) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Numbers.model_validate({name: value})
+    (error,) = caught.value.errors()
+    assert (error["loc"], error["msg"]) == ((name,), f"Input should be a number, not {str(value).lower()}")
+
+
+def test_what_may_be_true_may_be_true() -> None:
+    assert Numbers.model_validate({"flag": True, "either": True}).either is True

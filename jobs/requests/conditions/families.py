@@ -1,4 +1,4 @@
-"""The families of models, by what their denoisers are told."""
+"""The families of models, by what their denoisers are told, and their kinds, by what a request gives them."""
 
 from enum import StrEnum
 
@@ -9,8 +9,27 @@ class FamilyName(StrEnum):
     SD = "sd"
     SDXL = "sdxl"
     SDXL_REFINER = "sdxl-refiner"
+    UNCLIP = "unclip"
+    PIXELS = "pixels"
 
     @property
     def is_told_sizes(self) -> bool:
         """Whether its denoiser reads sizes beside the text."""
-        return self is not FamilyName.SD
+        return self in (FamilyName.SDXL, FamilyName.SDXL_REFINER)
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether its denoiser is told a text at all."""
+        return self is not FamilyName.PIXELS
+
+    @property
+    def is_told_pictures(self) -> bool:
+        """Whether its denoiser reads embeddings of pictures by itself, without an adapter."""
+        return self is FamilyName.UNCLIP
+
+
+class ModelKind(StrEnum):
+    """What a model makes pictures from."""
+
+    TEXT = "text"
+    EDIT = "edit"

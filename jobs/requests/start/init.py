@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from jobs.requests.pictures import Picture
-from jobs.requests.start.plan import StepPlan, plan_from_picture
+from jobs.requests.start.plan import MIN_STRENGTH, StepPlan, plan_from_picture
 from jobs.wire import Wire, same_field
 
 
@@ -24,7 +24,8 @@ class ResolvedInit(Wire):
     image: Picture = Field(description=f"The picture to start from. {Picture.forms}")
     strength: float = Field(
         description="How far the result may be from the picture: the share of the noise schedule that is run. At 1 "
-        "the run starts from pure noise, and nothing remains of the picture.",
+        "the run starts from pure noise, and nothing remains of the picture. Left out, it is at least what `steps` "
+        "need.",
         examples=[0.6],
     )
     exact_steps: bool = Field(
@@ -59,6 +60,6 @@ class Init(Wire):
 
     answered = ResolvedInit
     image: Picture = same_field(ResolvedInit, "image", ...)
-    strength: Annotated[float, Field(gt=0, le=1)] = same_field(ResolvedInit, "strength", 0.8)
+    strength: Annotated[float, Field(ge=MIN_STRENGTH, le=1)] = same_field(ResolvedInit, "strength", 0.8)
     exact_steps: bool = same_field(ResolvedInit, "exact_steps", False)
     fit: Fit = same_field(ResolvedInit, "fit", Fit.CROP)

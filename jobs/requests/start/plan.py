@@ -1,8 +1,11 @@
 """The steps of a run: how many are planned, and at which of them it starts."""
 
 from dataclasses import dataclass
+from math import ceil
 
 MAX_STEPS = 250
+MIN_STRENGTH = 1 / MAX_STEPS
+"""The least with which a step is run: of fewer steps, or of an exact number, even more is needed."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,14 @@ class Pass:
     plan: StepPlan
     width: int
     height: int
+
+
+def least_strength(steps: int, *, exact: bool = False) -> float:
+    """The smallest strength, in thousandths, with which one of so many planned steps is run.
+
+    If so many exact steps are run: with which no more than 250 are planned.
+    """
+    return ceil(1000 * (steps / MAX_STEPS if exact else 1 / steps)) / 1000
 
 
 def plan_from_picture(steps: int, strength: float, *, exact: bool) -> StepPlan:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.adapters import Adapter, AdapterKind, ResolvedAdapter
 from jobs.resolve.conditions.made_for import made_for

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.requests.conditions.controls import Control, ResolvedControl
 from jobs.resolve.conditions.made_for import made_for
 from jobs.resolve.conditions.windows import require_a_step

@@ -1,6 +1,7 @@
 """Resolve what a request asks of models of some families alone."""
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.families import FamilyName
 from jobs.requests.conditions.refiner import Refiner, ResolvedRefiner
@@ -34,6 +35,11 @@ def resolve_refiner(asked: Refiner | None, card: ModelCard, catalog: Catalog) ->
     if card.family is not FamilyName.SDXL:
         raise InvalidRequestError(
             f"model {card.id!r} is of the family {card.family}, which has no refiner; leave refiner out",
+            field="refiner",
+        )
+    if card.cfg_embedded:
+        raise InvalidRequestError(
+            f"model {card.id!r} reads cfg_scale as an input, which no refiner does; leave refiner out",
             field="refiner",
         )
     known = {

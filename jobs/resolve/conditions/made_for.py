@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from jobs.catalog.catalog import ModelCard
 from jobs.catalog.entry import MadeForModels
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 
 Card = TypeVar("Card", bound=MadeForModels)

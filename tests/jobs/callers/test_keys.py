@@ -34,8 +34,8 @@ def test_a_record_is_read_back(store: KeyStore, make: Make) -> None:
 
 def test_a_record_of_a_newer_version_is_read(redis: Redis, store: KeyStore, make: Make) -> None:
     key, record = make()
-    text = str(redis.hget("lodestar:keys", key.id))
-    redis.hset("lodestar:keys", key.id, text[:-1] + ', "colour": "red"}')
+    text = str(redis.hget("{lodestar}:keys", key.id))
+    redis.hset("{lodestar}:keys", key.id, text[:-1] + ', "colour": "red"}')
     assert store.get(key.id) == record
 
 

@@ -95,7 +95,7 @@ def test_what_redis_said_is_believed_for_a_while(redis: Redis) -> None:
 
 
 def test_a_newer_version_s_record_is_read(redis: Redis) -> None:
-    redis.hset("lodestar:tenant_records", "studio", '{"name": "studio", "weight": 2, "colour": "red"}')
+    redis.hset("{lodestar}:tenant_records", "studio", '{"name": "studio", "weight": 2, "colour": "red"}')
     assert TenantStore(redis).get("studio") == TenantRecord(name="studio", weight=2)
 
 

@@ -28,7 +28,7 @@ def test_redis_is_asked_once_in_a_while(redis: Redis, store: KeyStore, make: Mak
     key, _ = make()
     ring = KeyRing(store)
     assert ring.verify(key)
-    redis.delete("lodestar:keys")
+    redis.delete("{lodestar}:keys")
     assert ring.verify(key)
     ring.forget(key.id)
     assert ring.verify(key) is None

@@ -23,13 +23,13 @@ def test_a_session_stands_for_its_key_until_it_is_ended(sessions: Sessions) -> N
 
 def test_redis_keeps_no_token(redis: Redis, sessions: Sessions) -> None:
     token = sessions.begin("a" * 10)
-    (key,) = redis.keys("lodestar:session:*")
+    (key,) = redis.keys("{lodestar}:session:*")
     assert token not in f"{key!r} {redis.hgetall(key)}"
 
 
 def test_a_used_session_goes_on_and_an_unused_one_ends(redis: Redis, sessions: Sessions) -> None:
     token = sessions.begin("a" * 10)
-    (key,) = redis.keys("lodestar:session:*")
+    (key,) = redis.keys("{lodestar}:session:*")
     redis.expire(key, 10)
     assert sessions.key_of(token)
     assert redis.ttl(key) > module.IDLE_S - 10
@@ -40,7 +40,7 @@ def test_a_session_ends_after_a_week_however_it_is_used(
 ) -> None:
     monkeypatch.setattr(module, "ABSOLUTE_S", 100)
     token = sessions.begin("a" * 10)
-    (key,) = redis.keys("lodestar:session:*")
+    (key,) = redis.keys("{lodestar}:session:*")
     assert sessions.key_of(token)
     assert redis.ttl(key) <= 100
     monkeypatch.setattr(module, "ABSOLUTE_S", 0)

@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
+from jobs.catalog.measured import MEASURED, Measured
 from jobs.requests.guidance import Guidance
-from jobs.requests.presets import MEASURED, PRESETS, Measured, PresetName
+from jobs.requests.presets import PRESETS, PresetName
 
 
 def test_the_published_numbers_are_as_published() -> None:

@@ -57,7 +57,7 @@ def test_scores_that_are_no_numbers_are_average_and_change_no_other(odd: float) 
 
 @pytest.mark.parametrize(
     "fields",
-    [{"candidates": 1}, {"candidates": 300}, {"candidates": 4, "keep": 5}, {"candidates": 4, "by": {}}],
+    [{"candidates": 0}, {"candidates": 300}, {"candidates": 4, "keep": 5}, {"candidates": 4, "by": {}}],
 )
 def test_choices_without_sense_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):

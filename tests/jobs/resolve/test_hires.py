@@ -104,3 +104,12 @@ def test_a_job_that_costs_too_much_names_it(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="would cost") as refused:
         asked(catalog, Limits(cost=100), hires={})
     assert refused.value.field == "hires"
+
+
+@pytest.mark.parametrize(("steps", "strength"), [(1, 0.7), (175, 0.7), (176, 0.704), (250, 1.0)])
+def test_a_strength_that_nobody_gave_plans_no_more_steps_than_may_be(
+    steps: int, strength: float, catalog: Catalog
+) -> None:
+    hires = asked(catalog, steps=steps, hires={}).hires
+    assert hires is not None
+    assert (hires.steps, hires.strength) == (steps, strength)

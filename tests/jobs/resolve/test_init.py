@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.queue.order import cost_of
+from jobs.requests.enlarging import Hires
 from jobs.requests.pictures import PictureFacts
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.start.init import Init
-from jobs.requests.start.plan import StepPlan, plan_from_picture
+from jobs.requests.start.plan import MIN_STRENGTH, StepPlan, plan_from_picture
 from jobs.requests.tasks import dump_request, read_request
 from jobs.resolve.init import resolve_init
 from jobs.resolve.limits import Limits
@@ -59,7 +61,7 @@ def test_no_plan_runs_more_steps_than_were_asked_for(steps: int, strength: float
     assert len(plan.indexes) == plan.run
 
 
-@given(steps=st.integers(1, 250), strength=st.floats(0.001, 0.999), exact=st.booleans())
+@given(steps=st.integers(1, 250), strength=st.floats(MIN_STRENGTH, 0.999), exact=st.booleans())
 def test_the_strength_that_a_refusal_names_is_enough(steps: int, strength: float, exact: bool) -> None:
     wanted = Init.model_validate({"image": KEPT, "strength": strength, "exact_steps": exact})
     try:
@@ -126,3 +128,20 @@ def test_a_size_that_is_left_out_follows_the_picture(
     wanted = GenerateRequest.model_validate({"prompt": "x", "init": {"image": KEPT}, **given})
     resolved = resolve(wanted, catalog, pictures=facts)
     assert (resolved.width, resolved.height) == size
+
+
+@given(steps=st.integers(1, 250), exact=st.booleans())
+def test_a_strength_that_nobody_gave_runs_a_step_at_least(steps: int, exact: bool) -> None:
+    resolved = resolve_init(Init.model_validate({"image": KEPT, "exact_steps": exact}), steps)
+    assert resolved is not None
+    assert resolved.steps_run == (steps if exact else max(1, int(steps * 0.8)))
+    assert resolved.steps_planned <= 250
+    if (steps > 1 and not exact) or (steps <= 200 and exact):
+        assert resolved.strength == 0.8
+
+
+@pytest.mark.parametrize("strength", [5e-324, 1e-300, 0.0039])
+def test_a_strength_with_which_no_run_has_a_step_is_refused(strength: float) -> None:
+    for part in (Init, Hires):
+        with pytest.raises(ValidationError, match=r"greater than or equal to 0\.004"):
+            part.model_validate({"image": KEPT, "strength": strength, "exact_steps": True})

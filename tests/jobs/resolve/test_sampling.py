@@ -2,7 +2,8 @@
 
 import pytest
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
 from jobs.requests.samplers import SamplerName
