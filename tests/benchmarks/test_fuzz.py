@@ -9,14 +9,15 @@ from random import Random
 from typing import Any
 
 import httpx
-import hypothesis
 import pytest
-from hypothesis import given, settings
 from PIL import Image
 
 from app.api.dialects.a1111.extras.routes import ResizeOne
 from app.api.dialects.openai.request import ImageGeneration
+from app.api.main import create_app
+from app.api.settings import ApiSettings
 from benchmarks.fuzz.calls.bodies import bodies, fitting
+from benchmarks.fuzz.calls.drawing import draw
 from benchmarks.fuzz.calls.nowhere import leading_nowhere
 from benchmarks.fuzz.calls.odd_bodies import LIMIT_BYTES, odd_bodies
 from benchmarks.fuzz.calls.picture_calls import send_to_dialects
@@ -102,14 +103,7 @@ def test_odd_bodies_are_the_same_for_the_same_seed_and_most_are_within_the_limit
 
 def made_up(strategy: Any) -> list[Any]:
     drawn: list[Any] = []
-
-    @hypothesis.seed(0)
-    @settings(max_examples=60, database=None, deadline=None, phases=[hypothesis.Phase.generate])
-    @given(strategy)
-    def each(body: Any) -> None:
-        drawn.append(body)
-
-    each()
+    draw(strategy, 60, 0, drawn.append)
     return drawn
 
 
@@ -153,6 +147,21 @@ def test_every_broken_promise_is_seen(changes: dict[str, Any], fault: str) -> No
     assert fault in violation
 
 
+def test_a_logged_error_is_told_with_its_reason_and_once_for_its_kind() -> None:
+    logged = [
+        json.dumps(
+            {
+                "event": "it failed",
+                "night": night,
+                "exception": "Traceback ...\n  File ...\nTimeoutError: 2 s",
+            }
+        )
+        for night in ("a", "b")
+    ]
+    (violation,) = verdict_on(seen(errors=logged)).violations
+    assert violation == "an error was logged: it failed: TimeoutError: 2 s"
+
+
 def test_a_finding_breaks_a_promise_and_is_counted() -> None:
     verdict = verdict_on(
         seen(FINDING, Finding("status_code_conformance", "GET /v1/jobs", "418 is not documented", ""))
@@ -194,6 +203,7 @@ def test_a_tally_that_another_process_wrote_is_read_as_it_was(tmp_path: Path) ->
         ("POST /sdapi/v1/txt2img", 422, None),
         ("POST /sdapi/v1/img2img", 501, None),
         ("POST /v1/predictions", 501, "not_a_server_error"),
+        ("POST /v1/files", 201, None),
     ],
 )
 def test_a_status_is_held_against_what_is_documented(
@@ -231,8 +241,26 @@ def test_an_exception_passes_over_its_own_answer_alone() -> None:
     assert not is_known("GET /v1/jobs", "positive_data_acceptance", answer)
 
 
+@pytest.mark.parametrize(
+    ("methods", "known"), [("DELETE", True), ("DELETE, GET", True), ("DELETE, PUT", False)]
+)
+def test_the_methods_of_a_job_are_those_of_a_call_for_many(methods: str, known: bool) -> None:
+    told = f"`Allow: ...` does not match the schema.\n\nUndocumented methods advertised: {methods}\n\nList exactly"
+    assert is_known("OPTIONS /v1/jobs/delete", "allow_header_conformance", told) is known
+
+
 def test_every_exception_has_a_reason() -> None:
     assert all(known.why and known.operations for known in KNOWN)
+
+
+def test_every_exception_is_of_a_call_that_there_is(models_file: Path, tmp_path: Path) -> None:
+    settings = ApiSettings(models_file=models_file, artifacts_url=str(tmp_path))
+    there_is = Documented(create_app(settings).openapi()).operations
+    paths = {operation.partition(" ")[2] for operation in there_is}
+    for operation in {operation for known in KNOWN for operation in known.operations}:
+        method, _, path = operation.partition(" ")
+        # The other methods are those that a description has no word for.
+        assert (path in paths) if method in {"OPTIONS", "QUERY"} else (operation in there_is), operation
 
 
 def test_bodies_of_calls_with_pictures_carry_real_ones() -> None:

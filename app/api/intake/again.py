@@ -6,6 +6,7 @@ from jobs.errors import InvalidRequestError
 from jobs.requests.delivery.webhook import Webhook
 from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.status.job import Job
+from jobs.wording import wording
 
 
 def request_again(job: Job) -> GenerateRequest:
@@ -26,5 +27,5 @@ def request_again(job: Job) -> GenerateRequest:
         wrong = error.errors()[0]
         place = ".".join(str(part) for part in wrong["loc"])
         raise InvalidRequestError(
-            f"the request of job {job.id} is not served any more: {place}: {wrong['msg']}", field=place
+            f"the request of job {job.id} is not served any more: {place}: {wording(wrong)}", field=place
         ) from error

@@ -19,6 +19,7 @@ from app.api.intake.form_pictures import MAX_FILES, with_pictures_as_text
 from app.api.intake.form_schema import lists_of, nested_in, parts_of, without_null
 from app.api.intake.forms import MAX_FIELDS, charset_of, pairs_of, query_pairs, read_multipart
 from app.api.intake.json_text import NotJsonError, TooMuchError, read_json, require_modest
+from app.api.intake.later_errors import with_later_errors
 from app.api.problems.validation import in_body
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
@@ -50,7 +51,7 @@ async def read_request(request: Request) -> GenerateRequest:
     except TooMuchError as error:
         raise too_much(error) from error
     except ValidationError as error:
-        raise in_body(error) from error
+        raise with_later_errors(in_body(error), request, fields) from error
 
 
 def query_parameters() -> list[dict[str, Any]]:
@@ -63,11 +64,20 @@ def query_parameters() -> list[dict[str, Any]]:
             "in": "query",
             "required": False,
             "description": field["description"],
-            "schema": {key: value for key, value in field.items() if key not in {"description", "title"}},
+            **_described(
+                name, {key: value for key, value in field.items() if key not in {"description", "title"}}
+            ),
         }
         for name, field in properties.items()
         if name not in _GROUPS
     ]
+
+
+def _described(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """How a parameter is written: a list of words as the same name several times, what has fields as JSON."""
+    if name in _NESTED - _LISTS:
+        return {"content": {"application/json": {"schema": schema}}}
+    return {"schema": schema}
 
 
 def from_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -92,7 +102,7 @@ def from_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
             inside = fields.setdefault(group, {})
             if not isinstance(inside, dict):
                 raise InvalidRequestError(f"{name} came beside another value of {group}", field=name)
-            _put(inside, part, [value] if name in _LISTS else _read(name, value), path=name)
+            _put(inside, part, _read(name, value), path=name)
         else:
             _put(fields, name, _read(name, value))
     return fields
@@ -111,18 +121,20 @@ def _put(fields: dict[str, Any], name: str, value: Any, path: str | None = None)
 
 
 def _read(name: str, value: str) -> Any:
-    """What the text of a field says: JSON where it may be an object or a list."""
+    """What the text of a field says: JSON where it may be an object or a list. Of a list of words it may be one."""
     word = value.strip().lower()
     if name == "guidance" and word in _YES | _NO:
         return {} if word in _YES else None
-    if name in _NESTED and word.startswith(("{", "[")):
+    if name in _NESTED and word.startswith("[" if name in _LISTS else ("{", "[")):
         try:
             return read_json(value.encode())
         except NotJsonError as error:
+            if name in _LISTS:
+                return [value]
             raise InvalidRequestError(f"{name} {error}", field=name) from error
         except TooMuchError as error:
             raise too_much(error, name) from error
-    return value
+    return [value] if name in _LISTS else value
 
 
 async def _read_body(request: Request) -> dict[str, Any]:

@@ -25,23 +25,18 @@ def parts_of(model: type[BaseModel]) -> dict[str, dict[str, Any]]:
 
 
 def lists_of(model: type[BaseModel]) -> frozenset[str]:
-    """The dotted names of lists of words, which a form may hold several times."""
+    """The dotted names of lists of words, which a query or a form may hold several times."""
     schemas = model.model_json_schema()
     return frozenset(
-        f"{group}.{name}"
-        for group, parts in parts_of(model).items()
-        for name, field in parts.items()
+        name
+        for name, field in _fields_of(model).items()
         if field.get("type") == "array" and _resolved(field["items"], schemas).get("type") == "string"
     )
 
 
 def nested_in(model: type[BaseModel]) -> frozenset[str]:
     """The dotted names of fields that are objects or lists."""
-    fields = without_null(model.model_json_schema()["properties"])
-    inner = {
-        f"{group}.{name}": field for group, parts in parts_of(model).items() for name, field in parts.items()
-    }
-    return frozenset(name for name, field in {**fields, **inner}.items() if not _is_scalar(field))
+    return frozenset(name for name, field in _fields_of(model).items() if not _is_scalar(field))
 
 
 def dotted(model: type[BaseModel]) -> dict[str, Any]:
@@ -57,6 +52,15 @@ def dotted(model: type[BaseModel]) -> dict[str, Any]:
         fields |= {f"{name}.{part}": each for part, each in inner.items()} or {name: _resolved(field, schema)}
     scalars = {name: field for name, field in fields.items() if _is_scalar(field)}
     return {"type": "object", "properties": scalars, "additionalProperties": False}
+
+
+def _fields_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a model, and with dotted names those of its fields."""
+    fields = without_null(model.model_json_schema()["properties"])
+    inner = {
+        f"{group}.{name}": field for group, parts in parts_of(model).items() for name, field in parts.items()
+    }
+    return {**fields, **inner}
 
 
 def _not_null(field: dict[str, Any]) -> dict[str, Any]:

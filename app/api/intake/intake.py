@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import Request, Response, params
 from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, QueryParams
 from starlette.types import Scope
@@ -13,8 +14,10 @@ from app.api.access.keys.admission import admit
 from app.api.access.keys.needs import need_of
 from app.api.intake.bodies import read_object
 from app.api.intake.forms import lenient_pairs, read_upload
+from app.api.intake.later_errors import with_later_errors
 from app.api.problems.allowances import tell_allowances
 from jobs.errors import InvalidRequestError
+from jobs.requests.request import GenerateRequest
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Content = dict[str, Any] | FormData | None
@@ -49,7 +52,13 @@ class IntakeRoute(APIRoute):
             await admit(request, need)
             if known is not None:
                 _require_known(request, known)
-            response = await handle(_Read(request, await read(request)))
+            content = await read(request)
+            try:
+                response = await handle(_Read(request, content))
+            except RequestValidationError as error:
+                if field is None or field.field_info.annotation is not GenerateRequest:
+                    raise
+                raise with_later_errors(error, request, dict(content or {})) from error
             tell_allowances(request, response)
             return response
 

@@ -39,16 +39,16 @@ async def submit_job(
     """
     services = services_of(request)
     # All that can be refused without the pictures is refused before they are read.
-    resolved = await run_in_threadpool(_resolve, wanted, services)
+    resolved = await run_in_threadpool(resolve_for, wanted, services)
     if wanted.webhook is not None:
         services.addresses.check(wanted.webhook.url)
-    presentation = await _moderated(request, wanted, presentation)
+    presentation = await moderated(request, wanted, presentation)
     job_id, brought = new_job_id(), Brought()
     has_pictures = bool(pictures_in(wanted))
     async with forgetting_files(services.artifacts, job_id) if has_pictures else nullcontext():
         if has_pictures:
             stored, brought = await bring_pictures(request, job_id, wanted, caller)
-            resolved = await run_in_threadpool(_resolve, stored, services, brought.facts)
+            resolved = await run_in_threadpool(resolve_for, stored, services, brought.facts)
         submission = await run_in_threadpool(
             services.queue.submit,
             resolved,
@@ -66,8 +66,12 @@ async def submit_job(
     return submission
 
 
-async def _moderated(request: Request, wanted: GenerateRequest, presentation: Presentation) -> Presentation:
-    """How to show the job, with a note if its prompt was flagged or not judged."""
+async def moderated(request: Request, wanted: GenerateRequest, presentation: Presentation) -> Presentation:
+    """How to show the job, with a note if its prompt was flagged or not judged.
+
+    Raises:
+        LodestarError: as for ``Moderator.judge``.
+    """
     moderator: Moderator | None = request.app.state.moderator
     if moderator is None:
         return presentation
@@ -89,12 +93,12 @@ async def quote_job(request: Request, wanted: GenerateRequest, caller: str) -> Q
         LodestarError: as for ``submit_job``, but for those of quotas.
     """
     services = services_of(request)
-    resolved = await run_in_threadpool(_resolve, wanted, services)
+    resolved = await run_in_threadpool(resolve_for, wanted, services)
     if wanted.webhook is not None:
         services.addresses.check(wanted.webhook.url)
     if pictures_in(wanted):
         named, brought = await bring_pictures(request, None, wanted, caller)
-        resolved = await run_in_threadpool(_resolve, named, services, brought.facts)
+        resolved = await run_in_threadpool(resolve_for, named, services, brought.facts)
     return await run_in_threadpool(_quote, services, resolved, caller)
 
 
@@ -102,8 +106,9 @@ def _quote(services: Services, resolved: ResolvedRequest, caller: str) -> Quote:
     return services.ledger.quote(resolved, services.payer(), tenant=services.tenant, caller=caller)
 
 
-def _resolve(
+def resolve_for(
     wanted: GenerateRequest, services: Services, pictures: Mapping[str, PictureFacts] = NO_PICTURES
 ) -> ResolvedRequest:
+    """The request as ``resolve`` fills it in for its sender; raises likewise, and ArtifactsUnavailableError."""
     with reaching_the_store():
         return resolve(wanted, services.catalog, services.embeddings, services.limits, pictures)

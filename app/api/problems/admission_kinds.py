@@ -67,6 +67,10 @@ ADMISSION = (
         "Nothing is set for a tenant of this name; one exists as soon as a key names it.",
     ),
     Kind(
+        "unknown_worker", 404, "Unknown worker", "No worker that is alive has this name, see `/v1/workers`."
+    ),
+    Kind("unknown_pool", 404, "Unknown pool", "No pool of workers has this name, see `/v1/pools`."),
+    Kind(
         "key_in_file",
         409,
         "Key in a file",

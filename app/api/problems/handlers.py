@@ -172,6 +172,7 @@ def _answer(request: Request, kind: Kind, detail: str, fields: tuple[FieldError,
 
 
 def _worded(request: Request, problem: Problem, kind: Kind, retry_after_s: float | None = None) -> Response:
+    request.state.rejection = kind.name  # for the metrics
     dialects: tuple[Dialect, ...] = request.app.state.dialects
     path = own_path(request.scope)
     speaks = next((dialect.answer for dialect in dialects if dialect.paths.match(path)), None)

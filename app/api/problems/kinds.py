@@ -58,10 +58,12 @@ KINDS = {
             "search_timed_out",
             503,
             "Search timed out",
-            "No worker has read the query in time: all are busy, or there is none.",
+            "No worker has read the query in time, since all are busy or there is none; or the index of the pictures "
+            "is still being built.",
             5,
         ),
         Kind("unknown_job", 404, "Unknown job", "The job never existed, was deleted, or has expired."),
+        Kind("unknown_night", 404, "Unknown night", "The night never existed, was deleted, or has expired."),
         Kind(
             "unknown_image", 404, "Unknown image", "The job has no picture of this number or in this format."
         ),
@@ -83,6 +85,12 @@ KINDS = {
             409,
             "Job not finished",
             "The job is queued or running: wait for it and ask again.",
+        ),
+        Kind(
+            "job_not_waiting",
+            409,
+            "Job not waiting",
+            "Only a job that waits can change its place in the queue: this one runs, or has ended.",
         ),
         Kind(
             "idempotency_conflict",

@@ -43,9 +43,12 @@ class FieldError(Wire):
         description="What is wrong, for a person.", examples=["Input should be less than or equal to 256"]
     )
     limit: int | float | str | None = Field(
+        None, description="The bound that was passed; left out if none.", examples=[256]
+    )
+    allowed: tuple[str, ...] | None = Field(
         None,
-        description="The bound that was passed, or the values that are allowed; left out if none.",
-        examples=[256],
+        description="The values that the field may have, if it may have only some; left out otherwise.",
+        examples=[["ddim", "euler"]],
     )
 
 

@@ -1,5 +1,6 @@
 """From pydantic's errors to ours: dotted field names, plain words, the limit in a field of its own."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,11 +9,13 @@ from pydantic import ValidationError, WrapValidator
 
 from app.api.problems.problem import MAX_ERRORS, FieldError
 from jobs.errors import LodestarError
+from jobs.wording import wording
 
 Place = tuple[int | str, ...]
 
 # Pydantic's name of the bound that a value exceeds, by the kind of bound.
-_BOUNDS = ("le", "ge", "lt", "gt", "max_length", "min_length", "multiple_of", "expected")
+_BOUNDS = ("le", "ge", "lt", "gt", "max_length", "min_length", "multiple_of")
+_QUOTED = re.compile(r"'([^']*)'")
 _TOLD = 5
 _WORDS = {
     "extra_forbidden": "there is no field of this name",
@@ -27,7 +30,9 @@ _WORDS_OF_BODY = {
 def field_errors(errors: Sequence[Mapping[str, Any]]) -> tuple[FieldError, ...]:
     """One FieldError for each of pydantic's errors, of many only the first."""
     return tuple(
-        FieldError(field=_dotted(error["loc"]), message=_message(error), limit=_limit(error))
+        FieldError(
+            field=_dotted(error["loc"]), message=_message(error), limit=_limit(error), allowed=_allowed(error)
+        )
         for error in errors[:MAX_ERRORS]
     )
 
@@ -76,8 +81,14 @@ def _is_kind(parts: Place, index: int) -> bool:
 def _message(error: Mapping[str, Any]) -> str:
     kind = error["type"]
     words = _WORDS_OF_BODY.get(kind) if tuple(error["loc"]) == ("body",) else _WORDS.get(kind)
-    # pydantic says before a message of our own of which class it was raised.
-    return words or str(error["msg"]).removeprefix("Value error, ")
+    return words or wording(error)
+
+
+def _allowed(error: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The values that a choice has, which pydantic tells in a sentence: ``'ddim', 'euler' or 'heun'``."""
+    context = error.get("ctx", {})
+    told = context.get("expected", context.get("expected_tags"))
+    return tuple(_QUOTED.findall(told)) or None if isinstance(told, str) else None
 
 
 def _limit(error: Mapping[str, Any]) -> int | float | str | None:

@@ -7,7 +7,6 @@ from random import Random
 from typing import Any
 
 import httpx
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -20,6 +19,7 @@ from app.api.dialects.openai.request import ImageGeneration
 from app.api.dialects.replicate.request import PredictionBody, VersionedPredictionBody
 from benchmarks.fuzz.calls.bodies import bodies, fitting
 from benchmarks.fuzz.calls.budget import Budget
+from benchmarks.fuzz.calls.drawing import draw
 from benchmarks.fuzz.calls.nowhere import leading_nowhere
 from benchmarks.fuzz.calls.sender import Sender
 from benchmarks.fuzz.corpus.named import picture_texts
@@ -182,20 +182,11 @@ def fuzz_dialects(sender: Sender, number: int, budget: Budget, run_seed: int) ->
 
 
 def _fuzz_one(sender: Sender, dialect: Dialect, number: int, budget: Budget, run_seed: int) -> None:
-    @seed(run_seed)
-    @settings(
-        max_examples=number,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(dialect.bodies)
     def each(body: Any) -> None:
         if not budget.is_spent():
             _send(sender, dialect, body)
 
-    each()
+    draw(dialect.bodies, number, run_seed, each)
 
 
 def _send(sender: Sender, dialect: Dialect, body: Any) -> None:

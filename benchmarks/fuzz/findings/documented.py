@@ -10,6 +10,7 @@ ANYWHERE = frozenset({400, 403, 404, 405, 413, 415, 421, 422, 431})
 _DIALECT = ANYWHERE | {200, 204, 409, 429}
 DIALECTS: Mapping[str, frozenset[int]] = {
     "POST /sdapi/v1/txt2img": _DIALECT | {501},
+    "POST /v1/files": _DIALECT | {201},
     "POST /v1/predictions": _DIALECT | {201, 202},
     "POST /v1/models/{owner}/{name}/predictions": _DIALECT | {201, 202},
     "POST /v1/deployments/{owner}/{name}/predictions": _DIALECT | {201, 202},

@@ -1,5 +1,6 @@
 """Compare a run with the service's promises."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -119,8 +120,12 @@ def _faults_of_pulse(seen: Seen) -> list[str]:
 
 
 def _event(line: str) -> str:
-    """A logged line without what differs from one of its kind to the next."""
-    return line.partition('"request_id"')[0]
+    """What a logged line tells of, and the last line of its traceback, without what differs within its kind."""
+    try:
+        logged = json.loads(line)
+    except ValueError:
+        return line
+    return ": ".join([str(logged.get("event")), *str(logged.get("exception", "")).strip().splitlines()[-1:]])
 
 
 def during(beat: Beat, calls: Sequence[Call]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.api.intake.fields import from_pairs
+from app.api.intake.fields import from_pairs, query_parameters
 from app.api.intake.form_schema import parts_of
 from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.sizes import Corner, StatedSizes
@@ -37,6 +37,7 @@ def test_every_field_that_has_fields_can_be_written_with_dots() -> None:
         ("select.candidates", "16"),
         ("select.by", "clip"),
         ("upscale.factor", "2"),
+        ("edit.image", "sha256:" + 64 * "0"),
         ("init.image", "sha256:" + 64 * "0"),
         ("mask.image", "sha256:" + 64 * "0"),
         ("outpaint.right", "16"),
@@ -117,3 +118,17 @@ def test_what_contradicts_itself_is_refused(pairs: list[tuple[str, str]], field:
     with pytest.raises(InvalidRequestError) as caught:
         from_pairs(pairs)
     assert caught.value.field == field
+
+
+def test_a_list_of_words_may_come_word_by_word_or_as_json() -> None:
+    for pairs in ([("labels", "a"), ("labels", "b")], [("labels", '["a", "b"]')]):
+        assert from_pairs(pairs) == {"labels": ["a", "b"]}
+    assert from_pairs([("labels", "[a"), ("labels", "{b}")]) == {"labels": ["[a", "{b}"]}
+
+
+def test_the_query_is_described_as_it_is_read() -> None:
+    described = {each["name"]: each for each in query_parameters()}
+    assert described["labels"]["schema"]["type"] == "array"
+    for name in ("adapters", "controls", "image_prompts"):
+        assert described[name]["content"]["application/json"]["schema"]["type"] == "array"
+        assert "schema" not in described[name]

@@ -11,6 +11,7 @@ from jobs.requests.request import GenerateRequest
 
 FORM = dotted(GenerateRequest)["properties"]
 NEEDED = {
+    "edit.image": "sha256:" + 64 * "0",
     "init.image": "sha256:" + 64 * "0",
     "personalization.embedding": "warm",
     "select.candidates": "16",

@@ -22,10 +22,9 @@ from tests.app.conftest import LocalClient
 PROMPT = {"prompt": "a red apple"}
 
 
-def one_of(names: Iterable[str]) -> str:
-    """A choice as pydantic words it."""
-    *most, last = (f"'{name}'" for name in names)
-    return f"{', '.join(most)} or {last}"
+def one_of(names: Iterable[str]) -> list[str]:
+    """The values of a choice."""
+    return [str(name) for name in names]
 
 
 def problem(answer: Any, status: int, kind: str) -> dict[str, Any]:
@@ -68,7 +67,8 @@ def test_a_field_that_cannot_be_served_is_named_with_its_limit(
     content = json.dumps(body)
     answer = client.post("/v1/jobs", content=content, headers={"Content-Type": "application/json"})
     document = problem(answer, 422, "invalid_request")
-    assert [(error["field"], error.get("limit")) for error in document["errors"]] == [(field, limit)]
+    told = [(error["field"], error.get("allowed", error.get("limit"))) for error in document["errors"]]
+    assert told == [(field, limit)]
     assert field in document["detail"]
 
 
@@ -76,6 +76,20 @@ def test_all_fields_at_fault_are_named_at_once(client: TestClient) -> None:
     body = {"prompt": 3, "steps": 0, "guidance": {"scale": -1}}
     document = problem(client.post("/v1/jobs", json=body), 422, "invalid_request")
     assert [error["field"] for error in document["errors"]] == ["prompt", "steps", "guidance.scale"]
+
+
+@pytest.mark.parametrize("send", ["json", "params"])
+def test_the_errors_of_both_stages_are_told_at_once(client: TestClient, send: str) -> None:
+    fields: dict[str, str | int] = {"prompt": "a fox", "steps": 999, "width": 61}
+    answer = (
+        client.post("/v1/jobs", json=fields) if send == "json" else client.post("/v1/images", params=fields)
+    )
+    document = problem(answer, 422, "invalid_request")
+    assert [error["field"] for error in document["errors"]] == ["steps", "width"]
+    assert "multiple of 16" in document["detail"]
+    # The sizes of a model that is not known are not known either.
+    unknown = client.post("/v1/jobs", json={**fields, "model": 3})
+    assert [error["field"] for error in unknown.json()["errors"]] == ["model", "steps"]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +144,33 @@ def test_a_body_that_is_json_but_no_object_is_invalid(client: TestClient) -> Non
         answer = client.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
         problem(answer, 422, "invalid_request")
         assert answer.json()["detail"] == "the body must be a JSON object"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "message"),
+    [
+        ({"controls": "edges"}, "controls", "Input should be a list"),
+        ({"adapters": {"name": "ink"}}, "adapters", "Input should be a list"),
+        ({"image_prompts": 3}, "image_prompts", "Input should be a list"),
+        ({"labels": "one"}, "labels", "Input should be a list"),
+        ({"guidance": {"objectives": "fox"}}, "guidance.objectives", "Input should be a list"),
+        (
+            {"webhook": {"url": "https://a.example", "events": "done"}},
+            "webhook.events",
+            "Input should be a list",
+        ),
+        ({"adapters": ["ink"]}, "adapters.0", "Input should be an object"),
+        ({"init": 3}, "init", "Input should be an object"),
+        ({"hires": [2]}, "hires", "Input should be an object"),
+    ],
+)
+def test_a_value_of_another_form_is_refused_in_the_words_of_json(
+    client: TestClient, fields: dict[str, Any], field: str, message: str
+) -> None:
+    answer = client.post("/v1/jobs", json={"prompt": "a fox", **fields})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["message"]) == (field, message)
 
 
 def test_a_message_of_our_own_stands_without_the_name_of_a_class(client: TestClient) -> None:
