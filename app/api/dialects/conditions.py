@@ -8,7 +8,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.pictures import Picture, Thumbnail
 from jobs.wire import MAX_TEXT_CHARS

@@ -119,6 +119,14 @@ def _has_picture(body: BaseModel) -> bool:
     return any(getattr(body, name, None) is not None for name in ("init", *CUSTOMARY_OF_INIT["image"]))
 
 
+def names_strength(body: CustomaryFields) -> bool:
+    """Whether a body says how far the result may be from its picture."""
+    own = getattr(body, "init", None)
+    return (own is not None and "strength" in own.model_fields_set) or any(
+        getattr(body, name) is not None for name in CUSTOMARY_OF_INIT["strength"]
+    )
+
+
 def _init(body: CustomaryFields, names: dict[str, str], within: str) -> dict[str, Any]:
     """The native ``init`` of a body with customary names for its fields; adds the caller's names of them.
 

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.api.dialects.conditions import Conditions
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.families import FamilyName
 

@@ -3,7 +3,7 @@
 import math
 import re
 
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 
 SIZE = r"^(auto|[0-9]{1,4}x[0-9]{1,4})$"

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 
 _SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pth")

@@ -7,7 +7,7 @@ from pydantic import Field
 from app.api.dialects.a1111.samplers import sampler_named, schedule_named
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refusals import NotSupportedError
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.enlarging import HiresUpscaler
 from jobs.requests.labels import HIRES_LABELS

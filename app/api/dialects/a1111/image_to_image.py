@@ -6,10 +6,11 @@ from pydantic import Field
 
 from app.api.dialects.a1111.request import TextToImage
 from app.api.dialects.refusals import NotSupportedError
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.requests.conditions.families import ModelKind
 from jobs.requests.pictures import MaskPicture, Picture
-from jobs.requests.request import MAX_IMAGES
+from jobs.requests.request import MAX_IMAGES, GenerateRequest
 from jobs.requests.start.init import Fit
 from jobs.requests.start.mask import Area, Fill
 from jobs.wire import AtMost
@@ -19,6 +20,7 @@ _FITS = (Fit.STRETCH, Fit.CROP, Fit.PAD, Fit.STRETCH)
 _ON_LATENTS = 3
 _FILLS = (Fill.BLUR, Fill.ORIGINAL, Fill.NOISE, Fill.NOTHING)
 _MOST_STRENGTH = 0.999
+_USUAL_SCALES = (None, 0, 1.5)  # clients send them of their own accord
 
 
 class ImageToImage(TextToImage):
@@ -38,6 +40,7 @@ class ImageToImage(TextToImage):
     include_init_images: bool = False
     latent_mask: Any = None
     initial_noise_multiplier: float | None = None
+    image_cfg_scale: float | None = None
 
     def start(self, card: ModelCard) -> dict[str, Any]:
         """The native ``init`` and ``mask``, beside what ``txt2img`` has."""
@@ -51,7 +54,8 @@ class ImageToImage(TextToImage):
             "strength": strength_of(self.denoising_strength, self.steps or card.steps),
             "fit": _FITS[self.resize_mode],
         }
-        return {**self.variation(), "init": init, **({} if self.mask is None else {"mask": self._mask()})}
+        mask = {} if self.mask is None else {"mask": self._mask()}
+        return {**self.variation(), "init": init, **mask, **self._edit(card, init)}
 
     @property
     def first_picture(self) -> str | None:
@@ -69,6 +73,13 @@ class ImageToImage(TextToImage):
         """The fields for the answer, without pictures unless they are asked for."""
         pictures = {} if self.include_init_images else {"init_images": None, "mask": None}
         return {**super().echo(), **pictures}
+
+    def _edit(self, card: ModelCard, init: dict[str, Any]) -> dict[str, Any]:
+        """The native ``edit`` for a model that edits, which sees the picture that it starts from, as in A1111."""
+        if card.kind is not ModelKind.EDIT:
+            return {}
+        scale = {} if self.image_cfg_scale is None else {"image_cfg_scale": self.image_cfg_scale}
+        return {"edit": {"image": init["image"], "fit": init["fit"], **scale}}
 
     def _mask(self) -> dict[str, Any]:
         if self.mask_blur is None and self.mask_blur_x != self.mask_blur_y:
@@ -89,6 +100,13 @@ class ImageToImage(TextToImage):
             raise NotSupportedError(
                 "initial_noise_multiplier is not supported", field="initial_noise_multiplier"
             )
+
+
+def notes_on_scale(body: TextToImage, wanted: GenerateRequest) -> tuple[str, ...]:
+    """A sentence on the scale of a picture to edit, if there is none."""
+    scale = getattr(body, "image_cfg_scale", None)
+    is_idle = wanted.edit is None and scale not in _USUAL_SCALES
+    return ("image_cfg_scale has no effect: the model edits no pictures",) if is_idle else ()
 
 
 def strength_of(denoising_strength: float, steps: int) -> float:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.catalog.adapters import AdapterCard
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.prompts.networks import NamedAdapter, without_adapters
 from jobs.requests.conditions.adapters import MAX_WEIGHT
@@ -75,4 +76,4 @@ def _parsed(prompt: str) -> tuple[str, tuple[NamedAdapter, ...]]:
 
 def _card(name: str, cards: Sequence[AdapterCard]) -> AdapterCard | None:
     """The adapter of this id or of this file, as clients know either."""
-    return next((card for card in cards if name in (card.id, card.path.stem)), None)
+    return next((card for card in cards if name in (card.id, card.stem)), None)

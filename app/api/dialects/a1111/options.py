@@ -3,7 +3,8 @@
 from typing import Any
 
 from app.api.dialects.a1111.checkpoints import card_of, title_of
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.prompts.fields import MAX_CLIP_SKIP
 from jobs.requests.conditions.families import FamilyName

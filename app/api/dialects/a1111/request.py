@@ -13,8 +13,10 @@ from app.api.dialects.a1111.samplers import sampler_named, schedule_named, subst
 from app.api.dialects.a1111.unserved import notes_on_unserved
 from app.api.dialects.refusals import NotSupportedError
 from app.api.dialects.submission import native_request
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
+from jobs.prompts.fields import MAX_CLIP_SKIP
 from jobs.prompts.prompt import PromptSyntax
 from jobs.requests.request import MAX_IMAGES, GenerateRequest
 from jobs.requests.samplers import SamplerName, ScheduleName
@@ -34,6 +36,9 @@ NAMES = {
     "variation.strength": "subseed_strength",
     "init.image": "init_images",
     "init.strength": "denoising_strength",
+    "edit": "init_images",
+    "edit.image": "init_images",
+    "edit.image_cfg_scale": "image_cfg_scale",
     "mask.image": "mask",
     "mask.blur": "mask_blur",
     "mask.area": "inpaint_full_res",
@@ -65,6 +70,7 @@ class TextToImage(HiresFix):
     sampler_index: str | None = None
     scheduler: str | None = None
     override_settings: Options | None = None
+    clip_skip: int | None = Field(None, ge=0, le=MAX_CLIP_SKIP + 1)
     alwayson_scripts: Annotated[dict[str, Any], AtMost(100)] | None = None
     send_images: bool = True
     force_task_id: str | None = Field(None, min_length=1, max_length=200)
@@ -150,7 +156,9 @@ def to_native(
     named, overrides = changes(body.override_settings or {}, catalog, within="override_settings.")
     card = named or catalog.model(chosen_model)
     sampler, schedule = _sampling(body, card)
-    chosen = {**(options or {}), **overrides}
+    # SD.Next's own field; clients send both.
+    skipped = {CLIP_STOP: body.clip_skip} if body.clip_skip else {}
+    chosen = {**(options or {}), **skipped, **overrides}
     prompt, adapters = networks.adapters_of(body.prompt, catalog)
     if body.enable_hr:
         prompts = body.prompt, body.negative_prompt or ""
@@ -160,7 +168,7 @@ def to_native(
         "negative_prompt": body.negative_prompt,
         "seed": None if (body.seed or 0) < 0 else body.seed,
         "steps": body.steps,
-        "cfg_scale": body.cfg_scale,
+        "cfg_scale": _scale(body.cfg_scale, card),
         "width": _rounded(body.width, card),
         "height": _rounded(body.height, card),
         "preview_every_steps": preview_every_steps(chosen),
@@ -203,6 +211,12 @@ def _image_prompts(body: TextToImage, card: ModelCard, catalog: Catalog) -> list
     script = units.script_in(body.alwayson_scripts or {})
     steps = body.steps or card.steps
     return image_prompts.image_prompts_of(script, catalog, steps, body.first_picture)
+
+
+def _scale(asked: float | None, card: ModelCard) -> float | None:
+    """The guidance scale. For a model that is sampled without guidance, or guides by itself, less than 1 is off too."""
+    is_few_step = card.cfg_embedded or card.cfg_scale == 1
+    return 1.0 if asked is not None and is_few_step and 0 <= asked < 1 else asked
 
 
 def _rounded(px: int | None, card: ModelCard) -> int | None:

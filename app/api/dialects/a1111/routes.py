@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from app.api.access.keys.needs import needs, needs_key
 from app.api.dialects.a1111.answer import made_response, progress
 from app.api.dialects.a1111.callers import Callers, caller_of, chosen_model
-from app.api.dialects.a1111.image_to_image import ImageToImage
+from app.api.dialects.a1111.image_to_image import ImageToImage, notes_on_scale
 from app.api.dialects.a1111.networks import notes_of
 from app.api.dialects.a1111.options import changes, shown
 from app.api.dialects.a1111.request import NAMES, Options, TextToImage, to_native
@@ -105,7 +105,13 @@ async def _made(request: Request, body: TextToImage, services: Services) -> Resp
     # A name of its own kind, which no caller's header can carry.
     owner, presentation = (
         f"a1111\n{caller}",
-        Presentation(notes=(*body.notes(), *notes_of(body.prompt, services.catalog))),
+        Presentation(
+            notes=(
+                *body.notes(),
+                *notes_on_scale(body, wanted),
+                *notes_of(body.prompt, services.catalog),
+            )
+        ),
     )
     job = (await submit(request, wanted, NAMES, key, key_owner=owner, presentation=presentation)).job
     await run_in_threadpool(callers.add, caller, job.id, body.force_task_id)

@@ -14,15 +14,14 @@ _HOUSEKEEPING = frozenset(
         "do_not_save_grid",
         "save_images",
         "override_settings_restore_afterwards",
+        "image_cfg_scale",  # read where there is a picture
         "script_args",
     )
 )
 # What clients send of their own accord, and what everything here is made with.
 _USUAL: dict[str, Any] = {
     "s_noise": 1,
-    "clip_skip": 1,
     "eta": 1,
-    "image_cfg_scale": 1.5,
     "mask_round": True,
 }
 _WITH_ETA = "ddim"

@@ -23,7 +23,7 @@ router = APIRouter(include_in_schema=False, route_class=IntakeRoute)
 @router.post("/sdapi/v1/unload-checkpoint")
 @needs_key
 def nothing_to_do() -> None:
-    """Do nothing: the catalog is read when the server starts, and the workers load what their jobs need."""
+    """Do nothing: the catalog is read again when it changes, and the workers load what their jobs need."""
 
 
 @router.get("/sdapi/v1/memory")
@@ -44,7 +44,7 @@ def ping() -> dict[str, Any]:
 @needs_key
 def get_app_id(services: TheServices) -> dict[str, int]:
     """A number of this run of the server."""
-    return {"app_id": int(services.catalog_read_at.timestamp() * 1000)}
+    return {"app_id": int(services.catalog_file.read_at.timestamp() * 1000)}
 
 
 def _ram() -> dict[str, int]:

@@ -14,9 +14,11 @@ from app.api.dialects.customary import (
     CustomaryFields,
     WithoutEffect,
     ignored_switches,
+    names_strength,
     native_fields,
     notes_on,
 )
+from app.api.dialects.editing import EditFields, edit_fields, without_effect
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refining import RefinerFields, refiner_fields, unread_refiner_fields
 from app.api.dialects.sizes import SIZE, in_any_case, size_of
@@ -25,6 +27,7 @@ from app.api.pictures.formats import Format
 from jobs.catalog.catalog import Catalog
 from jobs.errors import InvalidRequestError
 from jobs.requests.request import GenerateRequest
+from jobs.requests.start.plan import least_strength
 
 _MOST_STEPS = 250
 _MAX_NAME_CHARS = 512  # answers repeat them
@@ -39,7 +42,7 @@ def _as_b64_json(value: object) -> object:
 
 
 class ImageGeneration(
-    LeavesOut, CustomaryFields, ConditionFields, RefinerFields, WithoutEffect, GenerateRequest
+    LeavesOut, CustomaryFields, ConditionFields, RefinerFields, EditFields, WithoutEffect, GenerateRequest
 ):
     """OpenAI's fields and the customary ones beside all native ones."""
 
@@ -67,6 +70,11 @@ class ImageGeneration(
     svg: Any = None
 
     @property
+    def starts_from_picture(self) -> bool:
+        """Whether the caller says that the run starts from its picture, for a model that edits one."""
+        return names_strength(self)
+
+    @property
     def picture_format(self) -> Format:
         """The requested format; PNG by default."""
         return self.output_format or Format.PNG
@@ -85,7 +93,8 @@ class ImageGeneration(
         """A sentence on everything that has no effect; ``wanted`` is the native request that it came to."""
         ignored = [name for name in _OPENAIS_OWN if getattr(self, name) is not None]
         unread = unread_refiner_fields(self, is_refined=wanted.refiner is not None)
-        notes = notes_on([*ignored, *ignored_switches(self), *unread, *weights_of_nothing(self)])
+        switches = [*ignored_switches(self), *without_effect(self, wanted)]
+        notes = notes_on([*ignored, *switches, *unread, *weights_of_nothing(self)])
         if self.background == "transparent":
             notes += ("background is opaque: no model here makes a transparent one",)
         if self.partial_images and not self.stream:
@@ -112,6 +121,7 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
     card = catalog.model(body.model)
     for added in (condition_fields(given, card, catalog), refiner_fields(given, card, catalog)):
         fields, names = fields | added.fields, names | added.names
+    fields, names = edit_fields(fields, names, given, card, starts=body.starts_from_picture)
     fields["prompt"] = body.prompt  # a variation's may be left out
     names["mask.image"] = "mask"
     if body.n is not None:
@@ -127,6 +137,11 @@ def to_native(body: ImageGeneration, catalog: Catalog) -> tuple[GenerateRequest,
     if "steps" not in fields and body.quality in _EFFORT:
         steps = min(max(1, round(steps * _EFFORT[body.quality])), _MOST_STEPS)
         fields["steps"] = steps
+    if not body.starts_from_picture and "strength" in fields.get("init", {}):
+        # The strength is our choice, so it must not be what a caller is refused for.
+        init = fields["init"]
+        least = least_strength(steps, exact=bool(init.get("exact_steps")))
+        fields["init"] = {**init, "strength": max(init["strength"], least)}
     if body.partial_images and body.stream and body.preview_every_steps is None:
         # So that as many previews fall between the first step and the last.
         fields["preview_every_steps"] = min(max(1, steps // (body.partial_images + 1)), _MOST_STEPS)

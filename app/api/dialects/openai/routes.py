@@ -52,7 +52,9 @@ async def edit(request: Request, services: TheServices, idempotency_key: Idempot
 @needs(Scope.JOBS_WRITE, Scope.IMAGES_READ)
 async def vary(request: Request, services: TheServices, idempotency_key: IdempotencyKey = None) -> Response:
     """Make pictures of a picture without a prompt."""
-    body = await with_start(request, await read_edit(request, ImageVariation), own_mask=False)
+    asked = await read_edit(request, ImageVariation)
+    read = asked.read_by(services.catalog.model(asked.model))
+    body = read or await with_start(request, asked, own_mask=False)
     return await _made(request, body, services, idempotency_key)
 
 

@@ -16,7 +16,7 @@ from app.api.dialects.replicate.models import (
 )
 from app.api.intake.intake import IntakeRoute
 from app.api.services import TheServices
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 
 router = APIRouter(prefix="/v1", include_in_schema=False, route_class=IntakeRoute)

@@ -3,6 +3,8 @@
 A catalog's id without a slash belongs to the owner ``lodestar``; one with a slash names its owner itself.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from fastapi import Request
@@ -11,7 +13,8 @@ from app.api.dialects.addresses import absolute
 from app.api.dialects.replicate.request import PredictionInput
 from app.api.routes.models import model_info
 from app.api.services import Services, services_of
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import UnknownModelError
 
 OWNER = "lodestar"
@@ -74,22 +77,28 @@ def deployment_object(card: ModelCard) -> dict[str, Any]:
 
 def version_object(services: Services, card: ModelCard) -> dict[str, Any]:
     """The one version of a model, with the schema of its input and output."""
-    schema = PredictionInput.model_json_schema(ref_template="#/components/schemas/{model}")
-    parts: dict[str, Any] = schema.pop("$defs", {})
-    schema["title"] = "Input"
-    schema["properties"].pop("model")  # the version names it
-    output = {"title": "Output", "type": "array", "items": {"type": "string", "format": "uri"}}
     return {
         "id": card.id,
-        "created_at": services.catalog_read_at.isoformat().replace("+00:00", "Z"),
+        "created_at": services.catalog_file.read_at.isoformat().replace("+00:00", "Z"),
         "cog_version": "0.3.9",  # not made by Cog; before this version, clients took a list for an iterator
         "openapi_schema": {
             "openapi": "3.0.2",
             "info": {"title": reference_to(card.id), "version": "1"},
             "paths": {},
-            "components": {"schemas": {**parts, "Input": schema, "Output": output}},
+            "components": {"schemas": _schemas()},
         },
     }
+
+
+@cache
+def _schemas() -> Mapping[str, Any]:
+    """Those of input and output, the same of every model; made once, since that takes as long as 30 answers."""
+    schema = PredictionInput.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts: dict[str, Any] = schema.pop("$defs", {})
+    schema["title"] = "Input"
+    schema["properties"].pop("model")  # the version names it
+    output = {"title": "Output", "type": "array", "items": {"type": "string", "format": "uri"}}
+    return {**parts, "Input": schema, "Output": output}
 
 
 def _find(reference: str, catalog: Catalog, *, field: str | None, bare: bool = False) -> ModelCard:

@@ -7,7 +7,8 @@ from app.api.dialects.customary import CUSTOMARY
 from app.api.dialects.replicate.models import reference_to
 from app.api.pictures.formats import Format, address_end
 from jobs.status import links
-from jobs.status.job import Job, JobPage, JobStatus
+from jobs.status.job import Job, JobStatus
+from jobs.status.lists import JobPage
 
 _STATUSES = {
     JobStatus.QUEUED: "starting",

@@ -14,15 +14,18 @@ from app.api.dialects.customary import (
     CustomaryFields,
     WithoutEffect,
     ignored_switches,
+    names_strength,
     native_fields,
     notes_on,
 )
+from app.api.dialects.editing import EditFields, edit_fields, without_effect
 from app.api.dialects.left_out import LeavesOut
 from app.api.dialects.refining import RefinerFields, refiner_fields, unread_refiner_fields
 from app.api.dialects.sizes import SIZE, in_any_case, size_of, size_of_ratio
 from app.api.dialects.submission import native_request
 from app.api.pictures.formats import Format, address_end
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.requests.delivery.webhook import WebhookEvent
 from jobs.requests.request import GenerateRequest
@@ -43,7 +46,7 @@ def _picture_alone(value: object) -> object:
 
 
 class PredictionInput(
-    LeavesOut, CustomaryFields, ConditionFields, RefinerFields, WithoutEffect, GenerateRequest
+    LeavesOut, CustomaryFields, ConditionFields, RefinerFields, EditFields, WithoutEffect, GenerateRequest
 ):
     """The native fields, and the customary fields of models on Replicate."""
 
@@ -101,6 +104,7 @@ def to_native(
         refiner_fields(given, card, catalog, "input."),
     ):
         fields, names = fields | added.fields, names | added.names
+    fields, names = edit_fields(fields, names, given, card, "input.", starts=names_strength(given))
     source, size = _size(given, card)
     if size:
         if {"width", "height"} & fields.keys():
@@ -116,7 +120,8 @@ def to_native(
 def notes_of(body: PredictionBody, wanted: GenerateRequest) -> tuple[str, ...]:
     """A sentence on everything in a body that has no effect; ``wanted`` is the native request that it came to."""
     unread = unread_refiner_fields(body.input, is_refined=wanted.refiner is not None)
-    return notes_on([*ignored_switches(body.input), *unread, *weights_of_nothing(body.input)])
+    switches = [*ignored_switches(body.input), *without_effect(body.input, wanted)]
+    return notes_on([*switches, *unread, *weights_of_nothing(body.input)])
 
 
 def picture_suffix(body: PredictionBody) -> str:

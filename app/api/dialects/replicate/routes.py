@@ -29,7 +29,7 @@ from app.api.routes.jobs import IdempotencyKey
 from app.api.routes.webhooks import WebhookSecret, get_webhook_secret
 from app.api.services import Services, TheServices, services_of
 from jobs.callers.scopes import Scope
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import UnknownJobError
 from jobs.queue.queue import JobQueue
 from jobs.queue.submission import Presentation

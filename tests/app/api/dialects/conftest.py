@@ -1,7 +1,6 @@
 """The API behind real HTTP, and a worker that goes on working until the test is over."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from jobs.queue.queue import JobQueue
 from jobs.status.job import Job, JobStatus
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -35,14 +35,6 @@ def queue(redis: Redis) -> JobQueue:
     return JobQueue(redis, max_queued=5)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that must happen within a minute."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 class BusyWorker:
     """Does what it is told with every job that waits, until its block ends."""
 
@@ -60,7 +52,7 @@ class BusyWorker:
         self._thread.join()
 
     def _work(self) -> None:
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.02):
             for job in self._queue.list(status=JobStatus.QUEUED).data:
                 self._settle(job.id)
 

@@ -24,9 +24,10 @@ from jobs.requests.request import GenerateRequest, ResolvedRequest
 from jobs.requests.samplers import SamplerName
 from jobs.resolve.request import resolve
 from jobs.status.job import Job, JobStatus
-from tests.app.api.dialects.conftest import BusyWorker, FirstJob, until
+from tests.app.api.dialects.conftest import BusyWorker, FirstJob
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
+from tests.waiting import until
 
 APPLE = {"prompt": "a red apple", "width": 64, "height": 64}
 GUIDANCE = "CLIP guidance"
@@ -364,9 +365,13 @@ def failure(call: Callable[[], object]) -> tuple[int, dict[str, str]]:
     return status, answer
 
 
-@pytest.mark.slow("stops a Valkey server of its own, and waits until that is noticed")
 def test_a_failed_job_a_full_queue_and_a_lost_redis_are_told_in_the_same_words(
-    client: webuiapi.WebUIApi, queue: JobQueue, worker: PlayedWorker, settings: ApiSettings, app: FastAPI
+    client: webuiapi.WebUIApi,
+    queue: JobQueue,
+    worker: PlayedWorker,
+    settings: ApiSettings,
+    without_redis: ApiSettings,
+    app: FastAPI,
 ) -> None:
     def fail(job_id: str) -> None:
         worker.fail(job_id, OutOfMemoryError("it does not fit"))
@@ -385,7 +390,7 @@ def test_a_failed_job_a_full_queue_and_a_lost_redis_are_told_in_the_same_words(
     code, answer = failure(generate)
     assert (code, answer["error"]) == (429, "queue_full")
 
-    away = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"}))
+    away = create_app(without_redis)
     with serving(away) as url, client_of(url) as hopeful:
         code, answer = failure(lambda: hopeful.txt2img(**APPLE))
         assert (code, answer["error"]) == (503, "queue_unavailable")

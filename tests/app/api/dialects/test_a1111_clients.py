@@ -11,15 +11,16 @@ from PIL import Image
 from redis import Redis
 from starlette.testclient import TestClient
 
+from app.api.dialects.a1111.request import TextToImage, to_native
 from app.api.dialects.a1111.samplers import SUBSTITUTES
 from jobs.catalog.catalog import Catalog
 from jobs.queue.queue import JobQueue
 from jobs.queue.workers import WorkerRegistry
 from jobs.status.job import Job
-from tests.app.api.dialects.conftest import until
 from tests.app.api.dialects.test_a1111 import client_of
 from tests.app.played_worker import PlayedWorker
 from tests.jobs.queue.test_workers import worker as worker_info
+from tests.waiting import until
 
 API = "/sdapi/v1"
 APPLE = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 3}
@@ -121,6 +122,18 @@ def test_a_clip_skip_counts_from_one_and_holds_for_the_caller(client: TestClient
     client.post(f"{API}/options", json={"CLIP_stop_at_last_layers": 2})
     assert client.get(f"{API}/options").json()["CLIP_stop_at_last_layers"] == 2
     assert made()[0].generation.clip_skip == 1
+
+
+def test_the_field_of_sdnext_is_read_too_and_the_setting_comes_first(client: TestClient, made: Any) -> None:
+    job, info = made(clip_skip=3)
+    assert (job.generation.clip_skip, info["notes"]) == (2, [])
+    settings = {"CLIP_stop_at_last_layers": 2}
+    assert made(clip_skip=3, override_settings=settings)[0].generation.clip_skip == 1
+    assert made(clip_skip=0)[0].generation.clip_skip == 0
+    for wrong in (13, -1, 1.5, "two"):
+        answer = client.post(f"{API}/txt2img", json={**APPLE, "clip_skip": wrong})
+        assert answer.status_code == 422
+        assert "clip_skip" in answer.text
 
 
 @pytest.mark.parametrize(
@@ -226,3 +239,12 @@ def test_previews_can_be_off(made: Any, client: TestClient) -> None:
     assert made(override_settings={"live_previews_enable": False})[0].generation.preview_every_steps is None
     client.post(f"{API}/options", json={"show_progress_every_n_steps": -1})
     assert made()[0].generation.preview_every_steps is None
+
+
+@pytest.mark.parametrize(("own", "asked", "meant"), [(1, 0, 1), (1, 0.5, 1), (1, 3, 3), (4, 0, 0)])
+def test_less_than_one_is_no_guidance_for_models_of_few_steps_alone(
+    catalog: Catalog, own: float, asked: float, meant: float
+) -> None:
+    card = catalog.models[0].model_copy(update={"cfg_scale": own})
+    few = catalog.model_copy(update={"models": (card,)})
+    assert to_native(TextToImage(prompt="a fox", cfg_scale=asked), None, few).cfg_scale == meant

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import httpx
@@ -30,6 +31,7 @@ from tests.app.api.dialects.conftest import BusyWorker, FirstJob
 from tests.app.api.test_main import process
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker, picture
+from tests.waiting import until
 
 PROMPT = "a red apple"
 
@@ -170,17 +172,26 @@ def test_a_stream_ends_with_an_event_for_each_picture(client: openai.OpenAI, wor
 def test_partial_images_are_the_previews(
     client: openai.OpenAI, queue: JobQueue, worker: PlayedWorker
 ) -> None:
+    events: list[Any] = []
+
+    def were_seen(number: int) -> bool:
+        return len(events) == number
+
     def draw(job_id: str) -> None:
         lease = worker.claim(job_id)
         assert lease.generation.preview_every_steps == 8
-        for step in (8, 16, 24):
+        for number, step in enumerate((8, 16), 1):
             worker.leases.preview(lease, 0, step, picture(16, 16, tint=step))
-            time.sleep(1.5)  # the reader is sent the newest preview of each look
+            # The reader is sent the newest preview of each look.
+            until(partial(were_seen, number))
+        worker.leases.preview(lease, 0, 24, picture(16, 16, tint=24))
+        time.sleep(1.5)  # for a look, which tells the reader nothing: it has two
         worker.leases.succeed(lease, worker.store(lease))
 
     with BusyWorker(queue, draw):
-        stream = client.images.generate(prompt=PROMPT, stream=True, partial_images=2)
-        *partials, completed = list(stream)
+        for event in client.images.generate(prompt=PROMPT, stream=True, partial_images=2):
+            events.append(event)
+    *partials, completed = events
     assert isinstance(completed, ImageGenCompletedEvent)
     assert [event.type for event in partials] == ["image_generation.partial_image"] * 2
     assert [getattr(event, "partial_image_index", None) for event in partials] == [0, 1]
@@ -261,8 +272,8 @@ def test_a_full_queue_is_a_rate_limit_that_may_be_tried_again(
     assert "x-should-retry" not in caught.value.response.headers
 
 
-def test_redis_away_is_an_error_of_the_server_that_may_be_tried_again(settings: ApiSettings) -> None:
-    app = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"}))
+def test_redis_away_is_an_error_of_the_server_that_may_be_tried_again(without_redis: ApiSettings) -> None:
+    app = create_app(without_redis)
     with serving(app) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
         with pytest.raises(openai.InternalServerError) as caught:
             client.images.generate(prompt=PROMPT)

@@ -9,7 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from app.api.dialects.a1111 import request as a1111
 from app.api.dialects.openai import request as openai
 from app.api.dialects.replicate import request as replicate
-from jobs.catalog.catalog import Catalog, ModelCard
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError, UnknownModelError
 from jobs.requests.conditions.refiner import Refiner
 from jobs.requests.request import GenerateRequest

@@ -366,7 +366,7 @@ def test_what_is_not_there_is_not_found(client: Client) -> None:
 
 
 def test_a_full_queue_and_a_lost_redis_are_told_in_replicates_words(
-    client: Client, queue: JobQueue, settings: ApiSettings, app: FastAPI
+    client: Client, queue: JobQueue, settings: ApiSettings, without_redis: ApiSettings, app: FastAPI
 ) -> None:
     resolved = resolve(GenerateRequest(prompt="a red apple"), app.state.services.catalog)
     for _ in range(settings.max_queued):
@@ -374,7 +374,7 @@ def test_a_full_queue_and_a_lost_redis_are_told_in_replicates_words(
     with pytest.raises(ReplicateError, match="5 jobs are waiting") as caught:
         client.run(MODEL, input=APPLE)
     assert caught.value.status == 429
-    away = create_app(settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"}))
+    away = create_app(without_redis)
     with (
         serving(away) as url,
         client_of(url) as hopeful,

@@ -12,6 +12,7 @@ from jobs.errors import InvalidRequestError
 from jobs.requests.conditions.controls import MAX_CONTROLS, ControlMode
 from jobs.requests.start.init import Fit
 from jobs.wire import AtMost
+from jobs.wording import wording
 
 TITLE = "controlnet"
 FIELD = f"alwayson_scripts.{TITLE}.args"
@@ -200,7 +201,7 @@ def _units(script: Any) -> tuple[Unit, ...]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"][1:])
-        raise InvalidRequestError(first["msg"], field=f"{FIELD}.{place}" if place else FIELD) from error
+        raise InvalidRequestError(wording(first), field=f"{FIELD}.{place}" if place else FIELD) from error
 
 
 def _control(unit: Unit, field: str, steps: int, picture: str | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.api.intake.task_submission import submit_task
 from app.api.pictures.store_access import reaching_the_store
 from app.api.pictures.uploads import keep_made
 from app.api.services import Services, services_of
-from jobs.catalog.catalog import ModelCard
+from jobs.catalog.models import ModelCard
 from jobs.errors import InvalidRequestError
 from jobs.pictures.reader import to_png
 from jobs.queue.submission import new_job_id

@@ -277,9 +277,9 @@ def test_a_file_that_is_no_picture_is_refused_or_without_texts(url: str, fault: 
 
 def test_a_long_text_is_taken_apart_at_once() -> None:
     for text in (" " * 20_000, "a" * 20_000, "a:" * 10_000, 'a:"' * 6_000, '\\"' * 10_000):
-        began = time.monotonic()
+        began = time.process_time()  # not the clock's: what else the machine does is not counted
         parameters_of(f"a\n{text}x")
-        assert time.monotonic() - began < 1
+        assert time.process_time() - began < 1
 
 
 def _with(text: str) -> PngInfo:

@@ -222,3 +222,14 @@ def test_the_same_key_and_files_give_the_same_pictures(client: openai.OpenAI, wo
         for _ in range(2)
     ]
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 49])
+def test_the_strength_that_we_choose_never_leaves_a_picture_without_a_step(
+    client: openai.OpenAI, working: None, first_job: FirstJob, steps: int
+) -> None:
+    with pytest.warns(DeprecationWarning, match="deprecated"):
+        client.images.create_variation(image=plain(), extra_body={"steps": steps})
+    init = first_job().generation.init
+    assert init is not None
+    assert init.steps_run == max(1, int(steps * 0.6))
