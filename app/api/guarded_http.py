@@ -4,12 +4,12 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 from typing import TypeVar
 
 import httpx
 
 from app.api.addresses import AddressPolicy
+from jobs.distribution import own_version
 
 CONNECT_TIMEOUT_S = 5.0
 # What ``GuardedHttp.send`` raises besides ``RefusedAddressError``; a name may be no name.
@@ -74,7 +74,7 @@ class GuardedHttp:
                 method,
                 url.copy_with(host=addresses[len(addresses) - 1 - remaining]),
                 headers={
-                    "User-Agent": f"lodestar/{version('lodestar')}",
+                    "User-Agent": f"lodestar/{own_version()}",
                     **headers,
                     "Host": url.netloc.decode("ascii"),
                 },

@@ -23,9 +23,6 @@ from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
 from app.api.intake.moderation import moderator_of
 from app.api.operation.logs import configure_logs
-from app.api.operation.revocations import follow_revocations
-from app.api.operation.sweeper import expire_forever, sweep_forever
-from app.api.operation.wakeups import wake_readers
 from app.api.pages import dashboard, login, reference
 from app.api.problems import handlers as errors
 from app.api.routes import (
@@ -46,9 +43,11 @@ from app.api.routes import (
 from app.api.routes import errors as error_pages
 from app.api.routes.accounts import quote, usage
 from app.api.routes.admin import audit, keys, tenants, whoami
-from app.api.routes.bulk import archives, bulk
+from app.api.routes.bulk import archives, bulk, listing, priorities
 from app.api.routes.controls import maps
+from app.api.routes.fleet import pools
 from app.api.routes.links import signed_images
+from app.api.routes.nights import nights
 from app.api.server import layers
 from app.api.server.descriptors import connections_within, raise_limit
 from app.api.server.listener import address_of, listening, reason_of, url_of
@@ -56,27 +55,28 @@ from app.api.server.server import Server, configured
 from app.api.server.slashes import SlashRedirect
 from app.api.services import Services, build_services
 from app.api.settings import ApiSettings
-from app.api.webhooks.background import deliver_webhooks
+from app.api.upkeep import background_of
 from jobs.errors import ConfigurationError
-from jobs.queue.reaper import Reaper
-from jobs.queue.retention import Retention
+from jobs.nights.nights import Nights
 from jobs.status import links
 
 CANCEL_AGAIN_S = 0.5
 NOUNS = (
-    bulk,  # before the routes of one job, whose id could be such a word
+    *(bulk, listing, priorities),  # before the routes of one job, whose id could be such a word
     jobs,
     events,
     archives,
     images,
     maps,
     signed_images,
+    nights,
     models,
     embeddings,
     scores,
     search,
     uploads,
     workers,
+    pools,
     queue,
     webhooks,
     quote,
@@ -122,9 +122,11 @@ def create_app(settings: ApiSettings) -> FastAPI:
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.services = services
     app.state.moderator = moderator_of(settings)
+    app.state.nights = Nights(services.redis)
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]
     errors.install(app, envelopes.DIALECTS, envelopes.ADDITIONS)
     layers.install(
@@ -156,6 +158,7 @@ def serve(settings: ApiSettings) -> None:
         log.info("serving", url=url_of(settings.host, sockets[0].getsockname()[1]) + settings.root_path)
         config = configured(app, keep_alive_s=settings.keep_alive_s, stop_timeout_s=settings.stop_timeout_s)
         most = connections_within(raise_limit())
+        app.openapi()  # half a second, which the first to read it would hold up every other request for
         gc.freeze()  # to look for garbage among all modules and routes would hold every request up for 0.1 s
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when it has stopped
             Server(config, app.state.services.stopping, most_connections=most).run(sockets=sockets)
@@ -186,21 +189,7 @@ def _require_unambiguous(prefix: str, app: FastAPI) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    retention = Retention(
-        services.redis,
-        services.files,
-        keep_s=services.settings.retention_s,
-        max_kept_bytes=services.settings.max_kept_bytes,
-        max_kept_file_bytes=services.settings.max_kept_file_bytes,
-    )
-    background = (
-        sweep_forever(Reaper(services.redis)),
-        expire_forever(retention),
-        wake_readers(services.async_redis, services.wakeups),
-        _wake_at_stop(services),
-        deliver_webhooks(services),
-        *(() if services.auth == "none" else (follow_revocations(services.async_redis, services.keys),)),
-    )
+    background = await background_of(services)
     with links.placed_under(services.settings.root_path):  # what is told behind no request
         tasks = [asyncio.create_task(work) for work in background]
     yield
@@ -223,9 +212,3 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
-
-
-async def _wake_at_stop(services: Services) -> None:
-    """End the streams of events, which would delay the server's stop."""
-    await services.stopping.wait()
-    services.wakeups.wake_all()

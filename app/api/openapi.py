@@ -1,7 +1,6 @@
 """The API's own description."""
 
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,9 +11,11 @@ from starlette.routing import BaseRoute
 from app.api.access.keys.needs import Need, need_of
 from app.api.access.site_guard import WORKING_PATHS
 from app.api.intake.form_schema import without_null
+from app.api.intake.intake import OwnRoute
 from app.api.problems.handlers import documented
 from app.api.problems.kind import TIMED_OUT, TOO_LARGE
 from app.api.problems.problem import FieldError, Problem
+from jobs.distribution import own_version
 
 TITLE = "Lodestar"
 DESCRIPTION = """
@@ -28,13 +29,14 @@ TAGS = [
     {"name": "jobs", "description": "Submit, get, cancel and delete jobs."},
     {"name": "events", "description": "Events of jobs, as a stream."},
     {"name": "images", "description": "The pictures of a job."},
+    {"name": "nights", "description": "Candidates until a time is over, of which the best are kept."},
     {"name": "models", "description": "The models and CLIPs of this installation."},
     {"name": "aesthetics", "description": "Personalize, score and search pictures."},
     {"name": "keys", "description": "Keys of callers, and logins with them."},
     {"name": "operation", "description": "Workers, the queue, health and metrics."},
     {"name": "errors", "description": "The pages that the `type` of a problem document points to."},
 ]
-VERSION = version("lodestar")
+VERSION = own_version()
 _SCHEMES = {
     "bearer": {
         "type": "http",
@@ -63,11 +65,15 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         document["components"]["securitySchemes"] = _SCHEMES
         needed, open_to_all = dict(_needs(app.routes)), app.state.services.auth == "none"
+        own = {route.path for route in app.routes if isinstance(route, OwnRoute)}
         for path, verbs in document["paths"].items():
             for verb, operation in verbs.items():
                 _drop_framework_errors(operation["responses"])
                 need = needed.get((path, verb), Need(is_public=True))
                 _add_errors_of_layers(path, verb, operation["responses"], need)
+                if path in own:  # which refuses unknown fields in its query
+                    operation["responses"].setdefault("422", documented("invalid_request")[422])
+                _drop_null_body(operation.get("requestBody", {}))
                 if not need.is_public:
                     operation["security"] = [
                         *([{}] if open_to_all else []),
@@ -87,6 +93,15 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _drop_framework_errors(responses: dict[str, Any]) -> None:
     if "HTTPValidationError" in str(responses.get("422", "")):
         del responses["422"]
+
+
+def _drop_null_body(body: dict[str, Any]) -> None:
+    """A body that may be left out is described by FastAPI as one that may be null, which is refused."""
+    for content in body.get("content", {}).values():
+        kinds = content["schema"].get("anyOf", ())
+        others = [kind for kind in kinds if kind != {"type": "null"}]
+        if len(others) == 1 and len(kinds) > 1:
+            content["schema"] = others[0]
 
 
 def _needs(routes: Sequence[BaseRoute]) -> Iterator[tuple[tuple[str, str], Need]]:

@@ -4,7 +4,6 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -14,14 +13,15 @@ from redis.asyncio import Redis as AsyncRedis
 from app.api.addresses import AddressPolicy
 from app.api.auth_mode import AuthMode, auth_mode
 from app.api.operation.auditor import Auditor
-from app.api.operation.metrics import Metrics
+from app.api.operation.metrics import Metrics, RedisTimes
+from app.api.operation.queue_metrics import QueueCollector
 from app.api.operation.wakeups import Wakeups
 from app.api.pictures.credentials import load_signer
 from app.api.pictures.decoder import Decoder
 from app.api.pictures.delivery import Delivery
 from app.api.pictures.fetching import PictureFetcher
 from app.api.pictures.signed_links import SignedLinks
-from app.api.search_index import SearchIndex
+from app.api.search.keeper import SearchKeeper
 from app.api.settings import ApiSettings
 from jobs.callers.audit import AuditLog
 from jobs.callers.identity import Identity, view_of
@@ -33,12 +33,14 @@ from jobs.callers.ring import KeyRing
 from jobs.callers.sessions import Sessions
 from jobs.callers.tenants import TenantBook, TenantStore
 from jobs.callers.wrong_keys import WrongKeys
-from jobs.catalog.catalog import Catalog, load_catalog
+from jobs.catalog.catalog import Catalog
+from jobs.catalog.catalog_file import CatalogFile
 from jobs.db.connection import connect, connect_async
 from jobs.errors import ConfigurationError
 from jobs.events.event_log import EventLog
 from jobs.events.secrets import secret_of
 from jobs.events.webhooks import WebhookQueue
+from jobs.queue.fleet.pools import pools_of_catalog
 from jobs.queue.ledger import Ledger
 from jobs.queue.queue import JobQueue
 from jobs.queue.standing import Note, ignore
@@ -46,14 +48,16 @@ from jobs.queue.workers import WorkerRegistry
 from jobs.resolve.limits import Limits
 from jobs.status.history import History
 from jobs.status.rescue import Rescue
+from jobs.status.tallies import Tallies
 from jobs.status.view import WHOLE, OnForeign
+from jobs.storage.archive import JobArchive
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary
 from jobs.storage.job_files import JobFiles
 from jobs.storage.segments import Segments
 from jobs.storage.uploads import UploadLibrary
 
-ASYNC_CONNECTIONS = 10  # shared by all readers of events; two of them wait for what happens
+ASYNC_CONNECTIONS = 10  # shared by all readers of events; three of them wait for what happens
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,9 @@ class Services:
     """The services of the routes. Making them opens no connection."""
 
     settings: ApiSettings
+    catalog_file: CatalogFile
     catalog: Catalog
-    catalog_read_at: datetime
+    """As the file was when the request came: one request sees one catalog."""
     redis: Redis
     async_redis: AsyncRedis
     queue: JobQueue
@@ -78,9 +83,7 @@ class Services:
     wakeups: Wakeups
     embeddings: EmbeddingLibrary
     uploads: UploadLibrary
-    search: SearchIndex
-    queries: OrderedDict[tuple[str, str], list[float]]
-    """Embeddings of the latest texts that were searched for, by tenant and text."""
+    search: SearchKeeper
     metrics: Metrics
     webhooks: WebhookQueue
     addresses: AddressPolicy
@@ -92,13 +95,13 @@ class Services:
     sessions: Sessions
     fetcher: PictureFetcher | None
     """None unless the operator allows addresses of pictures."""
+    queries: OrderedDict[tuple[str, str], list[float]] = field(default_factory=OrderedDict)  # of texts
     wrong_keys: WrongKeys = field(default_factory=WrongKeys)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is about to stop, so that long waits end."""
     tenant: str = ""
     """Whose services these are: see ``seen_by``; empty for the default tenant."""
-    payer: Callable[[], Payer] = unlimited
-    """Who pays for its jobs. It may ask Redis for what is set for the tenant."""
+    payer: Callable[[], Payer] = unlimited  # of its jobs; may ask Redis for what is set for the tenant
 
     @property
     def limits(self) -> Limits:
@@ -123,12 +126,16 @@ class Services:
             note: is told what is left of its quotas at each submission.
             on_foreign: as for ``View``.
         """
-        view = replace(view_of(identity), on_foreign=on_foreign)
+        view = view_of(identity).watched(on_foreign)
 
         def payer() -> Payer:
             return payer_of(identity, self.tenants.get(identity.tenant))
 
-        changes: dict[str, Any] = {"queue": self.queue.seen_by(view, payer, note), "payer": payer}
+        changes: dict[str, Any] = {
+            "catalog": self.catalog_file.now(),
+            "queue": self.queue.seen_by(view, payer, note),
+            "payer": payer,
+        }
         if view != WHOLE or on_foreign is not None:
             changes |= {
                 "events": self.events.seen_by(view),
@@ -158,17 +165,18 @@ def build_services(settings: ApiSettings) -> Services:
         ConfigurationError: the model catalog or the keys file is missing or wrong, a URL is, nothing says who may call
             at an address that others can reach, the store is to sign addresses and cannot, or as for ``load_signer``.
     """
-    redis = connect(settings.redis_url, patient=False)
+    redis_times, policy = RedisTimes(), AddressPolicy(settings.webhook_networks)
+    redis = connect(settings.redis_url, patient=False, note=redis_times.note)
     async_redis = connect_async(settings.redis_url, max_connections=ASYNC_CONNECTIONS)
-    queue, workers, webhooks = _queue(settings, redis), WorkerRegistry(redis), WebhookQueue(redis)
-    catalog, artifacts = load_catalog(settings.models_file), ArtifactStore(settings.artifacts_url)
-    policy, delivery = AddressPolicy(settings.webhook_networks), _delivery(settings)
-    segments = Segments(artifacts, catalog.aesthetic_scorer.id)
+    catalog_file, artifacts = CatalogFile(settings.models_file), ArtifactStore(settings.artifacts_url)
+    queue, workers, webhooks = _queue(settings, redis, artifacts), WorkerRegistry(redis), WebhookQueue(redis)
+    pools = pools_of_catalog(redis, settings.pools, catalog_file.now())
+    segments, delivery = Segments(artifacts, catalog_file.now().aesthetic_scorer.id), _delivery(settings)
     key_file = KeyFile(settings.keys_file) if settings.keys_file else None
     return Services(
         settings=settings,
-        catalog=catalog,
-        catalog_read_at=datetime.now(UTC),
+        catalog_file=catalog_file,
+        catalog=catalog_file.now(),
         redis=redis,
         async_redis=async_redis,
         queue=queue,
@@ -180,13 +188,12 @@ def build_services(settings: ApiSettings) -> Services:
         decoder=Decoder(),
         delivery=delivery,
         links=_links(settings, redis, artifacts, delivery),
-        events=EventLog(async_redis),
+        events=EventLog(async_redis, archive=JobArchive(artifacts)),
         wakeups=Wakeups(),
         embeddings=EmbeddingLibrary(artifacts),
         uploads=_uploads(settings, redis, artifacts),
-        search=SearchIndex(segments),
-        queries=OrderedDict(),
-        metrics=Metrics(queue, workers, webhooks),
+        search=SearchKeeper.of(segments, redis, settings.search_folder),
+        metrics=Metrics(QueueCollector(redis, queue, workers, webhooks, pools), Tallies(redis), redis_times),
         webhooks=webhooks,
         addresses=policy,
         auth=auth_mode(settings),
@@ -199,12 +206,14 @@ def build_services(settings: ApiSettings) -> Services:
     )
 
 
-def _queue(settings: ApiSettings, redis: Redis) -> JobQueue:
+def _queue(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore) -> JobQueue:
     return JobQueue(
         redis,
         max_queued=settings.max_queued,
         max_kept_bytes=settings.max_kept_bytes,
         max_kept_file_bytes=settings.max_kept_file_bytes,
+        replicas=settings.redis_replicas,
+        archive=JobArchive(artifacts),
     )
 
 
@@ -222,9 +231,7 @@ def _delivery(settings: ApiSettings) -> Delivery:
 
 def _links(settings: ApiSettings, redis: Redis, artifacts: ArtifactStore, delivery: Delivery) -> SignedLinks:
     if settings.store_signed_urls and not artifacts.can_sign:
-        raise ConfigurationError(
-            "this artifact store signs no addresses; leave store_signed_urls out", field="store_signed_urls"
-        )
+        raise ConfigurationError("this artifact store signs no addresses", field="store_signed_urls")
     given = settings.signed_url_secret
     return SignedLinks(
         LinkSecrets(redis, given.get_secret_value().split() if given else ()),

@@ -12,10 +12,16 @@ from app.api.trust_settings import TrustSettings, is_key
 from jobs.callers.quota import NO_QUOTA, Quota
 from jobs.resolve.limits import MAX_TIMEOUT_S
 from jobs.status.links import is_prefix
+from jobs.status.pools import EVERYTHING, PoolPlan, parse_pools
+from jobs.status.workers import StartedBy
 from jobs.storage.uploads import CALLERS
 
 _HOST_NAME = re.compile(r"\*|(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#\s]+")
+
+LEAST_ARCHIVE_AFTER_S = (
+    3600  # the history of the last hour, and late choices among candidates, read whole records
+)
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -30,10 +36,22 @@ class ApiSettings(TrustSettings):
 
     redis_url: str = Field(
         "redis://127.0.0.1:6379/0",
-        description="Redis or Valkey that keeps the jobs: redis://, rediss:// or unix://.",
+        description="Redis or Valkey that keeps the jobs: redis://, rediss:// or unix://, or redis+sentinel:// or "
+        "redis+cluster:// with several hosts.",
+    )
+    redis_replicas: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Replicas of Redis that must have a job before it is accepted: what a failover then cannot lose.",
     )
     artifacts_url: str = Field(
         "./data/artifacts", description="Where the pictures are kept: a local folder, or s3://bucket/prefix."
+    )
+    search_folder: Path | None = Field(
+        None,
+        description="Folder on a local disk for the snapshots of the search; by default beside the pictures if these "
+        "are in a local folder, else data/search.",
     )
     models_file: Path = Field(Path("models.toml"), description="The model catalog.")
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every one.")
@@ -75,6 +93,11 @@ class ApiSettings(TrustSettings):
     max_queued: int = Field(
         1000, ge=1, description="Most jobs that may wait; more are refused with queue_full."
     )
+    pools: Annotated[tuple[PoolPlan, ...], NoDecode] = Field(
+        EVERYTHING,
+        description="Pools of workers and the models whose jobs each takes, l4=sd15,sd15-inpaint;h100=*, so that "
+        "metrics tell of a pool without workers. By default there is one, default, which takes all.",
+    )
     max_cost: int | None = Field(
         None,
         ge=1,
@@ -94,6 +117,12 @@ class ApiSettings(TrustSettings):
         7 * 24 * 3600,
         ge=0,
         description="Seconds that a job and its pictures are kept after its end; 0 keeps them until they are deleted.",
+    )
+    archive_after_s: float = Field(
+        3600.0,
+        ge=0,
+        description="Seconds after a job's end, at least an hour, until its record moves from Redis to a file beside "
+        "its pictures; 0 keeps it in Redis.",
     )
     max_kept_bytes: int = Field(
         256 << 20,
@@ -140,6 +169,11 @@ class ApiSettings(TrustSettings):
         description="Networks that webhooks may reach besides the public internet, and pictures may come from, with "
         "commas between.",
     )
+    started_by: StartedBy | None = Field(
+        None,
+        description="What started the service, by which the dashboard advises how to start a worker: up or compose. "
+        "Both set it.",
+    )
     stop_timeout_s: int = Field(
         5, ge=1, description="Seconds for open requests to end when the server stops."
     )
@@ -156,6 +190,20 @@ class ApiSettings(TrustSettings):
         for secret in value.get_secret_value().split() if value else ():
             if not secret.startswith("whsec_") or not is_key(secret.removeprefix("whsec_")):
                 raise ValueError("must be whsec_ and the base64 of 24 to 64 bytes")
+        return value
+
+    @field_validator("pools", mode="before")
+    @classmethod
+    def _read_pools(cls, value: object) -> object:
+        return parse_pools(value) if isinstance(value, str) else value
+
+    @field_validator("archive_after_s")
+    @classmethod
+    def _is_long_enough(cls, value: float) -> float:
+        if 0 < value < LEAST_ARCHIVE_AFTER_S:
+            raise ValueError(
+                f"must be 0, or at least {LEAST_ARCHIVE_AFTER_S}: until then a record may still change"
+            )
         return value
 
     @field_validator("webhook_networks", "allowed_hosts", "cors_origins", mode="before")

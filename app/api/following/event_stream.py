@@ -1,6 +1,7 @@
 """Server-sent events of one reader, from its first event to the job's last."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.services import Services
 from jobs.errors import QueueUnavailableError, UnknownJobError
+from jobs.events.advances import Advance
 from jobs.events.event_log import START, EventsMissedError
 from jobs.events.events import DoneEvent, SnapshotEvent
 from jobs.status.job import Job, JobStatus
@@ -20,6 +22,7 @@ from jobs.wire import Wire
 
 HEARTBEAT_S = 15.0  # proxies close silent connections, the strictest of the common ones after 30 s
 OUTAGE_PAUSE_S = 1.0
+ENDED_KNOWN = 1000  # jobs whose end was sent: their progress comes by another way, and may come late
 RETRY_MS = 2000  # a browser's pause before it connects again
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -68,7 +71,9 @@ class _EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with (
-            self._services.wakeups.listening(self._reader.job_id) as self._bell,
+            self._services.wakeups.listening(
+                self._reader.job_id, advances=self._reader.advances
+            ) as self._bell,
             self._services.metrics.event_streams.track_inprogress(),
         ):
             await super().__call__(scope, receive, send)
@@ -95,11 +100,20 @@ class _EventStream(StreamingResponse):
 
 
 class _Reader:
-    """A reader's position in the events. It encodes every batch as the bytes to send."""
+    """A reader's position in the events. It encodes every batch as the bytes to send.
+
+    Attributes:
+        job_id: of the job that is followed; None for all.
+        has_ended: whether nothing is to come.
+        advances: of a reader of all jobs: the latest progress of each that was not sent yet. It has no id to resume at:
+            who comes back gets the next.
+    """
 
     def __init__(self, services: Services, job_id: str | None) -> None:
         self.job_id = job_id
         self.has_ended = False
+        self.advances: dict[str, Advance] = {}
+        self._ended: deque[str] = deque(maxlen=ENDED_KNOWN)
         self._services = services
         self._log = services.events
         self._seen = START
@@ -129,10 +143,22 @@ class _Reader:
             self._seen = entry.id
             if entry.event is not None:
                 sent.append(_encode(entry.event, entry.event.type, entry.id))
-                if self.job_id is not None and entry.event.is_final:
-                    self.has_ended = True
-                    break
-        return b"".join(sent)
+                if entry.event.is_final:
+                    self._ended.append(entry.event.job_id)
+                    self.has_ended = self.job_id is not None
+                    if self.has_ended:
+                        break
+        return b"".join(sent + self._advanced())
+
+    def _advanced(self) -> list[bytes]:
+        """The progress of jobs that came beside the events; none of a job whose end was sent."""
+        advances, ended = dict(self.advances), frozenset(self._ended) if self.advances else frozenset()
+        self.advances.clear()
+        return [
+            _encode(advance.event, "progress")
+            for job_id, advance in advances.items()
+            if job_id not in ended and self._log.admits(advance.tenant)
+        ]
 
     async def _snapshot(self, *, missed: bool) -> bytes:
         if self.job_id is None:

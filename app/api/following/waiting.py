@@ -6,7 +6,7 @@ import time
 from fastapi import Request
 
 from app.api.following.watch import OnHangUp, watching
-from jobs.errors import ContentBlockedError, JobCanceledError, JobFailedError
+from jobs.errors import ContentBlockedError, InvalidRequestError, JobCanceledError, JobFailedError
 from jobs.events.events import FINAL_TYPES
 from jobs.status.job import Job, JobStatus
 
@@ -50,12 +50,15 @@ def require_success(job: Job) -> Job:
     Raises:
         JobFailedError: it has failed.
         ContentBlockedError: so, because every picture was withheld.
+        InvalidRequestError: so, because of a field whose limit only the worker knows, from the model's files.
         JobCanceledError: it was canceled.
     """
     if job.status is JobStatus.CANCELED:
         raise JobCanceledError(f"job {job.id} was canceled before its picture was finished")
     if job.error is not None and job.error.type == ContentBlockedError.type:
         raise ContentBlockedError(job.error.message)
+    if job.error is not None and job.error.type == InvalidRequestError.type:
+        raise InvalidRequestError(job.error.message)
     if job.error is not None:
         raise JobFailedError(f"job {job.id} has failed ({job.error.type}): {job.error.message}")
     return job

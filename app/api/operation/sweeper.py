@@ -1,4 +1,4 @@
-"""The background tasks of the API: one requeues jobs of dead workers, one deletes jobs that ended long ago."""
+"""The background tasks of the API: one requeues jobs of dead workers, one deletes old jobs, one tends the nights."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,9 +7,11 @@ import structlog
 from anyio.to_thread import run_sync
 
 from jobs.errors import QueueUnavailableError
+from jobs.nights.tender import Tender
 from jobs.queue.reaper import SWEEP_EVERY_S, Reaper
 from jobs.queue.retention import PORTION, Retention
 
+TEND_EVERY_S = 1.0
 EXPIRE_EVERY_S = 2.0  # soon enough to make room before a busy caller has filled the last quarter
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,18 @@ async def expire_forever(retention: Retention) -> None:
     while True:
         deleted = await run_sync(_tolerant(retention.sweep), abandon_on_cancel=True)
         await asyncio.sleep(0 if deleted >= PORTION else EXPIRE_EVERY_S)
+
+
+async def tend_forever(tender: Tender) -> None:
+    """Tend the nights every second until canceled. A task of its own, since it deletes pictures."""
+    while True:
+        try:
+            await run_sync(tender.sweep, abandon_on_cancel=True)
+        except QueueUnavailableError:
+            pass  # the first task logs it
+        except Exception:
+            log.exception("nights could not be tended")
+        await asyncio.sleep(TEND_EVERY_S)
 
 
 def _tolerant(sweep: Callable[[], int]) -> Callable[[], int]:

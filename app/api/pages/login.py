@@ -35,10 +35,12 @@ class Login(Wire):
     )
 
 
-@router.get("/login", include_in_schema=False)
+@router.get(
+    "/login", summary="Show the login page", response_class=HTMLResponse, response_description="The page."
+)
 @public
-def show() -> HTMLResponse:
-    """The page."""
+def show_login() -> HTMLResponse:
+    """A page with a form for `POST /login`."""
     return page(_FOLDER, _HEADERS, _PAGE)
 
 

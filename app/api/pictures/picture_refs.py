@@ -44,6 +44,11 @@ def find_picture(picture: OfJob, queue: JobQueue, field: str) -> str:
     return key
 
 
+def all_pictures(job_id: str, queue: JobQueue) -> list[str]:
+    """Keys of all pictures of a job in the artifact store; errors as for ``find_pictures``."""
+    return _keys(job_id, None, job_id, queue, "job_id")
+
+
 def _keys(job_id: str, index: int | None, ref: str, queue: JobQueue, field: str) -> list[str]:
     job = queue.get(job_id)
     if not job.status.is_terminal:

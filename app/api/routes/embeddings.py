@@ -211,7 +211,9 @@ def delete_embedding(request: Request, name: TakenName, services: TheServices) -
 
 
 def _clip(services: Services, named: str | None) -> str:
-    return services.catalog.clip(named).id if named else text_clip(services.catalog.model(None), "clip")
+    return (
+        services.catalog.clip(named, "clip").id if named else text_clip(services.catalog.model(None), "clip")
+    )
 
 
 def _require_new(services: Services, name: str) -> None:

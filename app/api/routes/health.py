@@ -12,6 +12,7 @@ from app.api.access.keys.needs import needs_key, public
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.kind import NOT_READY
 from app.api.services import Services, TheServices
+from jobs.catalog.catalog_file import CatalogFile
 from jobs.errors import LodestarError, QueueUnavailableError
 from jobs.wire import Wire
 
@@ -41,6 +42,10 @@ class Readiness(Wire):
     checks: dict[str, Check] = Field(
         description="`redis` and `artifacts`, each tried with a real write.",
         examples=[{"redis": {"ok": True, "detail": None}, "artifacts": {"ok": True, "detail": None}}],
+    )
+    catalog: Check = Field(
+        description="Whether the model catalog is that of the file. If a changed file is wrong, the former one counts.",
+        examples=[{"ok": True, "detail": None}],
     )
     workers: int | None = Field(
         description="Number of workers that are alive; null if Redis is away.", examples=[1]
@@ -84,7 +89,12 @@ def get_readiness(services: TheServices, response: Response) -> Readiness:
         response.status_code = NOT_READY
     # One wait for a Redis that is away is enough.
     workers = _count_workers(services) if checks["redis"].ok else None
-    return Readiness(ready=all_ok, checks=checks, workers=workers)
+    return Readiness(ready=all_ok, checks=checks, catalog=_catalog(services.catalog_file), workers=workers)
+
+
+def _catalog(file: CatalogFile) -> Check:
+    file.now()
+    return Check(ok=file.problem is None, detail=file.problem)
 
 
 def _check(name: str, attempt: Callable[[], None]) -> Check:

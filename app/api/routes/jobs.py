@@ -1,9 +1,9 @@
-"""Submit, get, cancel and delete jobs."""
+"""Submit, get, cancel and delete one job."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app.api.access.auditing import note
@@ -24,12 +24,10 @@ from app.api.services import TheServices
 from jobs.callers.audit import AuditAction
 from jobs.callers.scopes import Scope
 from jobs.errors import UnknownImageError
-from jobs.queue.pages import CURSOR
 from jobs.queue.submission import Submission
 from jobs.requests.request import GenerateRequest
 from jobs.requests.selection import MAX_CANDIDATES
-from jobs.status.job import Job, JobPage, JobStatus
-from jobs.wire import AtMost, Label
+from jobs.status.job import Job
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], route_class=OwnRoute)
 
@@ -72,6 +70,9 @@ _REFUSALS = (
     "stopping",
 )
 """Kinds of error of a request that is not accepted."""
+_ENDED: dict[int | str, dict[str, Any]] = {
+    200: {"model": Job, "description": "With `Prefer: wait`: the job, which has ended within the time."}
+}
 
 
 @router.post(
@@ -80,7 +81,7 @@ _REFUSALS = (
     summary="Submit a job",
     response_description="The job was accepted; with `Prefer: wait`, the time ran out before it ended.",
     responses={
-        200: {"model": Job, "description": "With `Prefer: wait`: the job, which has ended within the time."},
+        **_ENDED,
         **documented("unknown_job", *_REFUSALS, "invalid_json", "unsupported_media_type", "body_too_large"),
     },
 )
@@ -102,30 +103,6 @@ async def _accepted(request: Request, response: Response, submission: Submission
     if submission.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     return await answer_accepted(request, response, submission.job, prefer)
-
-
-@router.get("", summary="List jobs", responses=documented("invalid_request", "queue_unavailable"))
-@needs(Scope.JOBS_READ)
-def list_jobs(
-    services: TheServices,
-    status: Annotated[
-        Annotated[tuple[JobStatus, ...], AtMost(len(JobStatus))],
-        Query(description="Only jobs of this status; give it again for another one.", examples=[["running"]]),
-    ] = (),
-    label: Annotated[
-        Label | None, Query(description="Only jobs that have this label.", examples=["sweep-7"])
-    ] = None,
-    cursor: Annotated[
-        Annotated[str, WithJsonSchema({"type": "string", "pattern": CURSOR})] | None,
-        Query(
-            description="`next_cursor` of the page before; the newest jobs if left out.",
-            examples=["1767225600000000"],
-        ),
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=200, description="Jobs on a page.", examples=[50])] = 50,
-) -> JobPage:
-    """One page of jobs, newest first."""
-    return services.queue.list(status=status, label=label, cursor=cursor, limit=limit)
 
 
 @router.get(
@@ -169,7 +146,7 @@ def cancel_job(job_id: JobId, services: TheServices) -> Job:
     status_code=202,
     summary="Run a job again",
     response_description="A new job of the same request was accepted.",
-    responses=documented("unknown_job", *_REFUSALS),
+    responses={**_ENDED, **documented("unknown_job", *_REFUSALS)},
 )
 @needs(Scope.JOBS_WRITE)
 async def retry_job(

@@ -8,10 +8,12 @@ from fastapi import APIRouter
 from app.api.access.keys.needs import needs_key
 from app.api.intake.intake import IntakeRoute
 from app.api.services import Services, TheServices
-from jobs.catalog.catalog import ModelCard
 from jobs.catalog.entry import MadeForModels
+from jobs.catalog.measured import MEASURED
+from jobs.catalog.models import ModelCard
+from jobs.requests.conditions.families import ModelKind
 from jobs.requests.conditions.maps import Preprocessor
-from jobs.requests.presets import DEFAULT_PRESETS, MEASURED, PRESETS, GuidancePreset, PresetName
+from jobs.requests.presets import DEFAULT_PRESETS, PRESETS, GuidancePreset, PresetName
 from jobs.requests.samplers import SCHEDULES, SamplerName
 from jobs.resolve.objectives import regularizers_of
 from jobs.status.models import (
@@ -84,9 +86,10 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
     return ModelInfo(
         id=card.id,
         aliases=card.aliases,
-        created=int(services.catalog_read_at.timestamp()),
+        created=int(services.catalog_file.read_at.timestamp()),
         description=card.description,
         family=card.family,
+        kind=card.kind,
         examples=card.examples,
         vocabulary=card.vocabulary,
         sizes=Sizes(min_px=card.min_px, max_px=card.max_px, multiple_px=card.multiple_px),
@@ -95,6 +98,7 @@ def model_info(card: ModelCard, services: Services) -> ModelInfo:
             height=card.height,
             steps=card.steps,
             cfg_scale=card.cfg_scale,
+            image_cfg_scale=card.image_cfg_scale if card.kind is ModelKind.EDIT else None,
             guidance_rescale=card.guidance_rescale,
             clip_skip=card.clip_skip,
             sampler=card.sampler,

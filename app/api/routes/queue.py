@@ -1,5 +1,7 @@
 """The queue as a whole."""
 
+from datetime import UTC, datetime, timedelta
+
 from fastapi import APIRouter
 
 from app.api.access.keys.needs import needs
@@ -10,6 +12,8 @@ from jobs.callers.scopes import Scope
 from jobs.status.history import QueueHistory
 from jobs.status.workers import QueueInfo
 
+LATE = timedelta(seconds=10)  # three heartbeats were missed
+
 router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=OwnRoute)
 
 
@@ -17,11 +21,15 @@ router = APIRouter(prefix="/v1/queue", tags=["operation"], route_class=OwnRoute)
 @needs(Scope.JOBS_READ)
 def get_queue(services: TheServices) -> QueueInfo:
     """Numbers of jobs and workers; each is exact, but not all are of one instant."""
-    backlog = services.queue.backlog()
+    backlog, workers = services.queue.backlog(), services.workers.alive()
+    late = datetime.now(UTC) - LATE
     return QueueInfo(
         jobs=services.queue.counts(),
-        workers=len(services.workers.alive()),
+        workers=len(workers),
+        late_workers=sum(worker.heartbeat_at < late for worker in workers),
+        draining_workers=sum(worker.draining for worker in workers),
         max_queued=services.settings.max_queued,
+        started_by=services.settings.started_by,
         eta_s=backlog.eta_s(backlog.jobs),
     )
 

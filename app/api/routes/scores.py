@@ -85,7 +85,7 @@ async def score_pictures(
     The job's `result` has one entry for each picture: the uploaded ones first, then those of jobs.
     """
     # Cheap checks come first.
-    scorer = services.catalog.clip(clip) if clip else services.catalog.aesthetic_scorer
+    scorer = services.catalog.clip(clip, "clip") if clip else services.catalog.aesthetic_scorer
     of_jobs = await run_in_threadpool(_kept_pictures, services, jobs, len(pictures))
     job_id = new_job_id()
     keys, files = await keep_pictures(request, job_id, [Received(each, "pictures") for each in pictures])

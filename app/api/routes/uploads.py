@@ -34,6 +34,7 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 _FORM = {
     "type": "object",
     "required": [_FIELD],
+    "additionalProperties": False,
     "properties": {
         _FIELD: {
             "type": "array",
@@ -151,7 +152,11 @@ async def _received(request: Request) -> AsyncIterator[list[Received]]:
     """The files of a request, on disk if they are large; closed at the end."""
     kind = announced(request).get_content_type()
     if kind == MULTIPART:
-        form = await read_multipart(request, MAX_FILES, MAX_FILES)
+        try:
+            form = await read_multipart(request, MAX_FILES, MAX_FILES)
+        except InvalidRequestError as error:
+            error.field = error.field or _FIELD
+            raise
         try:
             yield _files(form.multi_items())
         finally:

@@ -67,6 +67,8 @@ class AccessLayer:
         route = getattr(request.scope.get("route"), "path", "unmatched")
         if route not in _STREAMS:
             self._metrics.observe_request(request.method, route, status, seconds)
+        if (reason := getattr(request.state, "rejection", None)) is not None:
+            self._metrics.count_rejection(reason)
         fields = {"job": job} if (job := _job_id(request)) else {}
         polled = route in _POLLED or own_path(request.scope).startswith(_FILES)
         is_routine = polled and request.method in {"GET", "HEAD"} and status < 400

@@ -9,11 +9,13 @@ from app.api.access.host_guard import HostGuard
 from app.api.access.security_headers import SecurityHeaders
 from app.api.access.site_guard import SiteGuard
 from app.api.operation.metrics import Metrics
+from app.api.operation.tracing import TraceLayer
 from app.api.proxies import ProxyLayer
 from app.api.server.access_log import AccessLayer
 from app.api.server.faults import FaultLayer
 from app.api.server.head import HeadLayer
 from app.api.settings import ApiSettings
+from jobs import telemetry
 
 COMPRESSED_FROM_BYTES = 8_000  # one job is less: its answer should cost no compression
 # Headers of an answer that a script of another site may read, besides those that every script may.
@@ -58,7 +60,7 @@ def install(
         upload_paths=upload_paths,
         raw_upload_paths=raw_upload_paths,
     )
-    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=5)
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=6)
     app.add_middleware(HeadLayer)
     app.add_middleware(SiteGuard, origins=settings.cors_origins)
     app.add_middleware(FaultLayer)
@@ -66,6 +68,8 @@ def install(
         _let_in(app, settings.cors_origins)
     app.add_middleware(HostGuard, allowed=(settings.host, *settings.allowed_hosts))
     app.add_middleware(AccessLayer, metrics=metrics)
+    if telemetry.is_on():
+        app.add_middleware(TraceLayer)
     app.add_middleware(ProxyLayer, root_path=settings.root_path, trusted=settings.forwarded_allow_ips)
     app.add_middleware(SecurityHeaders)
 

@@ -10,6 +10,7 @@ import structlog
 from anyio.to_thread import run_sync
 
 from app.api.operation.metrics import Metrics
+from app.api.operation.tracing import note_outcome, tracing_delivery
 from app.api.webhooks.message import message_of
 from app.api.webhooks.sender import DeliveryError, Sender
 from jobs.errors import QueueUnavailableError, UnknownJobError
@@ -90,6 +91,8 @@ class Deliverer:
     async def _deliver(self, delivery: Delivery) -> None:
         try:
             await self._settle(delivery)
+        except QueueUnavailableError:
+            pass  # the sweeper logs it; the message's lease ends, and it is due again
         except Exception:
             # Its lease ends, and it is due again.
             log.exception("webhook message could not be settled", message=delivery.message_id)
@@ -104,22 +107,25 @@ class Deliverer:
         except UnknownJobError:
             await run_sync(self._owed.give_up, delivery, "the job was deleted")
             return
-        try:
-            url = job.webhook.url if job.webhook else ""
-            body = message_of(job, delivery.event, await run_sync(self._addresses, job))
-            await self._sender.send(url, delivery.message_id, body, delivery.tenant)
-        except DeliveryError as error:
-            settle, outcome = self._after(delivery, error)
-            log.warning(
-                "webhook message not accepted",
-                reason=error.reason,
-                detail=error.detail,
-                outcome=outcome,
-                **facts,
-            )
-        else:
-            settle, outcome = partial(self._owed.delivered, delivery), "delivered"
-            log.info("webhook message delivered", **facts)
+        with tracing_delivery(delivery) as span:
+            try:
+                url = job.webhook.url if job.webhook else ""
+                body = message_of(job, delivery.event, await run_sync(self._addresses, job))
+                await self._sender.send(url, delivery.message_id, body, delivery.tenant)
+            except DeliveryError as error:
+                settle, outcome = self._after(delivery, error)
+                note_outcome(span, outcome, error.reason)
+                log.warning(
+                    "webhook message not accepted",
+                    reason=error.reason,
+                    detail=error.detail,
+                    outcome=outcome,
+                    **facts,
+                )
+            else:
+                settle, outcome = partial(self._owed.delivered, delivery), "delivered"
+                note_outcome(span, outcome)
+                log.info("webhook message delivered", **facts)
         self._metrics.webhook_attempts.labels(outcome).inc()
         await run_sync(settle)
 

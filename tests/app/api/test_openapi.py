@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.main import create_app
+from app.api.intake.intake import OwnRoute
+from app.api.main import NOUNS, create_app
 from app.api.settings import ApiSettings
 from jobs.status import links
 from tests.app.conftest import LocalClient
@@ -147,6 +148,7 @@ def test_a_stream_is_described_by_its_events(document: Document) -> None:
     for path in ("/v1/events", "/v1/jobs/{job_id}/events"):
         content = document["paths"][path]["get"]["responses"]["200"]["content"]["text/event-stream"]
         assert set(content["itemSchema"]["properties"]) == {"event", "data", "id"}
+        assert content["schema"] == {"type": "array", "items": content["itemSchema"]}
 
 
 def test_a_cursor_and_a_reference_to_a_picture_have_a_pattern(document: Document) -> None:
@@ -180,3 +182,48 @@ def test_the_api_serves_every_path_that_a_job_tells(document: Document) -> None:
         (links.preview(job_id, 7, 3).replace("7", index).partition("?")[0], "get"),
     ):
         assert verb in document["paths"][path]
+
+
+def test_every_call_that_refuses_unknown_fields_of_a_query_says_so(
+    client: TestClient, document: Document
+) -> None:
+    refusing = [
+        (path, method.lower())
+        for noun in NOUNS
+        for route in noun.router.routes
+        if isinstance(route, OwnRoute) and route.include_in_schema
+        for path, method in ((route.path, method) for method in route.methods or ())
+    ]
+    assert len(refusing) > 40
+    for path, method in refusing:
+        assert "422" in document["paths"][path][method]["responses"], (method, path)
+    answer = client.get("/v1/jobs/none?nothing=1")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "nothing")
+
+
+def test_a_body_that_may_be_left_out_may_not_be_null(client: TestClient, document: Document) -> None:
+    path = "/v1/admin/keys/{key_id}/rotate"
+    body = document["paths"][path]["post"]["requestBody"]
+    assert body == {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Rotation"}}}}
+    for name, operation in operations(document):
+        assert '"null"' not in json.dumps(operation.get("requestBody", {})), name
+    key = client.post("/v1/admin/keys", json={"name": "a"}).json()["id"]
+    headers = {"Content-Type": "application/json"}
+    assert client.post(path.format(key_id=key), content="null", headers=headers).status_code == 422
+    assert client.post(path.format(key_id=key)).status_code == 201
+
+
+def test_the_page_for_a_login_and_the_end_of_a_repeated_job_are_described(document: Document) -> None:
+    assert set(document["paths"]["/login"]["get"]["responses"]["200"]["content"]) == {"text/html"}
+    assert document["paths"]["/v1/jobs/{job_id}/retry"]["post"]["responses"]["200"]["content"]
+
+
+def test_examples_of_a_query_may_be_sent_together(client: TestClient, document: Document) -> None:
+    parameters = document["paths"]["/v1/jobs/failures"]["get"]["parameters"]
+    sent = {
+        each["name"]: each["schema"]["examples"][0] if "examples" in each["schema"] else each.get("example")
+        for each in parameters
+        if each["name"] in {"since", "until", "kind", "label", "q", "model"}
+    }
+    assert {"since", "until"} <= sent.keys()
+    assert client.get("/v1/jobs/failures", params=sent).status_code == 200

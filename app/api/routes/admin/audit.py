@@ -10,7 +10,7 @@ from app.api.access.keys.needs import needs
 from app.api.intake.intake import IntakeRoute
 from app.api.problems.handlers import documented
 from app.api.services import TheServices
-from jobs.callers.audit import CURSOR, AuditLog, AuditPage, require_cursor
+from jobs.callers.audit import CURSOR, AuditLog, AuditPage, read_cursor
 from jobs.callers.scopes import Scope
 
 router = APIRouter(prefix="/v1/audit", tags=["keys"], route_class=IntakeRoute)
@@ -33,10 +33,10 @@ async def list_entries(
     limit: Annotated[int, Query(ge=1, le=1000, description="Entries on a page.", examples=[50])] = 50,
 ) -> AuditPage:
     """What administrators did, or who was refused, newest first."""
-    require_cursor(cursor)
+    place = read_cursor(cursor)
 
     def read() -> AuditPage:
         services.auditor.flush()
-        return AuditLog(services.redis).page(failures=failures, cursor=cursor, limit=limit)
+        return AuditLog(services.redis).page(failures=failures, cursor=place, limit=limit)
 
     return await run_in_threadpool(read)

@@ -25,6 +25,7 @@ from jobs.wire import AtMost, Wire, same_field
 
 router = APIRouter(prefix="/v1/admin/keys", tags=["keys"], route_class=OwnRoute)
 
+MIN_LIFETIME_S = 1
 MAX_LIFETIME_S = 10 * 365 * 24 * 3600
 MAX_OVERLAP_S = 90 * 24 * 3600
 _BODY_ERRORS = ("invalid_request", "invalid_json", "unsupported_media_type", "body_too_large")
@@ -55,10 +56,10 @@ class NewKey(Wire):
     )
     expires_in_s: float | None = Field(
         None,
-        gt=0,
+        ge=MIN_LIFETIME_S,
         le=MAX_LIFETIME_S,
         allow_inf_nan=False,
-        description="Seconds until it ends; never if left out.",
+        description="Seconds until it ends, at least one; never if left out.",
         examples=[7776000],
     )
     quota: Quota | None = same_field(KeyInfo, "quota")

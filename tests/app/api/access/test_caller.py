@@ -44,7 +44,7 @@ def test_any_name_is_taken_and_is_the_same_on_every_route(
     url: str, redis: Redis, name: str, path: str, body: dict[str, Any], status: int
 ) -> None:
     assert post(url, path, body, name.encode()) == status
-    flows = {redis.hget(key, "flow") for key in redis.keys("lodestar:job:*")}
+    flows = {redis.hget(key, "flow") for key in redis.keys("{lodestar}:job:*")}
     assert flows == {flow_of(name, Priority.NORMAL)}
 
 

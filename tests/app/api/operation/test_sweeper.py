@@ -16,14 +16,7 @@ from app.api.operation import sweeper
 from app.api.settings import ApiSettings
 from tests.app.conftest import LocalClient
 from tests.app.played_worker import PlayedWorker
-
-
-def wait_until(condition: Callable[[], bool], *, within_s: float = 60) -> None:
-    """Return once the condition holds; fail when it does not in time."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+from tests.waiting import until
 
 
 def test_a_job_whose_worker_died_waits_again(
@@ -32,7 +25,7 @@ def test_a_job_whose_worker_died_waits_again(
     job_id = submit()
     doomed = PlayedWorker(redis, settings.artifacts_url, name="doomed", lease_s=0.1)
     doomed.claim(job_id)
-    wait_until(lambda: client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued")
+    until(lambda: client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued")
     successor = PlayedWorker(redis, settings.artifacts_url, name="successor")
     successor.succeed(job_id)
     job = client.get(f"/v1/jobs/{job_id}").json()
@@ -40,7 +33,7 @@ def test_a_job_whose_worker_died_waits_again(
 
 
 def test_an_outage_is_logged_when_it_starts_and_ends_and_sweeping_goes_on(
-    settings: ApiSettings, monkeypatch: pytest.MonkeyPatch
+    settings: ApiSettings, hasty: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeper, "SWEEP_EVERY_S", 0.05)
     with (
@@ -54,11 +47,11 @@ def test_an_outage_is_logged_when_it_starts_and_ends_and_sweeping_goes_on(
             return sum(line["event"] == event for line in logs)
 
         with LocalClient(app) as client:
-            wait_until(lambda: said("redis is away") == 1)
-            time.sleep(2)  # a sweep gives up after about 1.5 s, so there is another one
+            until(lambda: said("redis is away") == 1)
+            time.sleep(1)  # a sweep gives up after about 0.2 s, so there are others
             assert said("redis is away") == 1
             with ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder)) as _:
-                wait_until(lambda: said("redis is back") == 1)
+                until(lambda: said("redis is back") == 1)
                 job_id = client.post("/v1/jobs", json={"prompt": "a red apple"}).json()["id"]
                 assert client.get(f"/v1/jobs/{job_id}").json()["status"] == "queued"
         assert said("sweep failed") == 0

@@ -229,7 +229,7 @@ class TestQuote:
         body = {**BODY, "init": {"image": "data:image/png;base64," + b64encode(png(128, 64)).decode()}}
         quote = studio.post("/v1/quote", json=body)
         assert quote.status_code == 200, quote.text
-        kept = {str(key) for key in redis.keys("lodestar:*")}
+        kept = {str(key) for key in redis.keys("{lodestar}:*")}
         assert not {key for key in kept if "orphans" in key or "job" in key or "usage" in key}
         assert list((tmp_path / "artifacts").rglob("*.png")) == []
         studio.post("/v1/jobs", json=body)

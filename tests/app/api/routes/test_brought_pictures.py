@@ -3,7 +3,6 @@
 import base64
 import io
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -39,6 +38,7 @@ from tests.brought_pictures import (
     same_white,
     scene,
 )
+from tests.waiting import until
 
 REFUSED = refused()
 LEVELS = 12  # of 255, that a lossy encoding or a palette may be off
@@ -367,7 +367,9 @@ def test_however_many_pictures_wait_to_be_read_no_other_request_does(
     assert answers == [202] * 60
 
 
-def test_nothing_is_unpacked_for_a_client_that_has_hung_up(settings: ApiSettings, stored: Stored) -> None:
+def test_nothing_is_unpacked_for_a_client_that_has_hung_up(
+    settings: ApiSettings, stored: Stored, json_logs: Callable[[], list[dict[str, Any]]]
+) -> None:
     app = create_app(settings)
     decoder = app.state.services.decoder
     go_on = threading.Event()
@@ -376,7 +378,7 @@ def test_nothing_is_unpacked_for_a_client_that_has_hung_up(settings: ApiSettings
         files = [("pictures", (f"{number}.png", encoded(scene()), "image/png")) for number in range(5)]
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{url}/v1/scores", files=files, timeout=httpx.Timeout(5, read=0.5))
-        time.sleep(2)  # it looks every half second
+        until(lambda: any(line.get("path") == "/v1/scores" for line in json_logs()))  # it is done with
         go_on.set()
         for each in busy:
             each.result()

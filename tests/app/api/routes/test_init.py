@@ -49,7 +49,7 @@ def test_a_picture_of_a_job_can_be_started_from(client: TestClient, worker: Play
 @pytest.mark.parametrize(
     ("init", "field", "words"),
     [
-        ({"strength": 0}, "init.strength", "greater than 0"),
+        ({"strength": 0}, "init.strength", "greater than or equal to 0.004"),
         ({"strength": 1.5}, "init.strength", "less than or equal to 1"),
         ({"strength": 0.01}, "init.strength", "the smallest that runs one is 0.04"),
         ({"strength": 0.05, "exact_steps": True}, "init.strength", "give a strength of 0.1 or more"),

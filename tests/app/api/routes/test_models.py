@@ -25,6 +25,7 @@ def test_a_model_says_what_it_can_make(client: TestClient) -> None:
         "height": 64,
         "steps": 25,
         "cfg_scale": 4.0,
+        "image_cfg_scale": None,
         "guidance_rescale": 0.0,
         "clip_skip": 0,
         "sampler": "ddim",

@@ -39,15 +39,28 @@ def alive(redis: Redis) -> WorkerInfo:
 
 
 @pytest.fixture
-def away(settings: ApiSettings) -> Iterator[TestClient]:
+def away(without_redis: ApiSettings) -> Iterator[TestClient]:
     """A client of an API whose Redis is not there."""
-    elsewhere = settings.model_copy(update={"redis_url": "unix:///nowhere/valkey.sock"})
-    with LocalClient(create_app(elsewhere)) as client:
+    with LocalClient(create_app(without_redis)) as client:
         yield client
 
 
 def test_workers_are_listed_with_what_they_do(client: TestClient, alive: WorkerInfo) -> None:
     assert client.get("/v1/workers").json() == {"data": [alive.model_dump(mode="json")], "gone": []}
+
+
+def test_a_worker_is_drained_and_resumed_and_the_audit_tells_by_whom(
+    operator: TestClient, alive: WorkerInfo
+) -> None:
+    for step, draining in (("drain", True), ("drain", True), ("resume", False)):
+        told = operator.post(f"/v1/workers/{alive.name}/{step}").json()
+        assert (told["name"], told["draining"], told["room"]) == (alive.name, draining, 0)
+        assert operator.get("/v1/queue").json()["draining_workers"] == draining
+    entries = operator.get("/v1/audit").json()["data"]
+    done = [(entry["action"], entry["target"]) for entry in entries if entry["action"].startswith("worker.")]
+    assert done == [(f"worker.{each}", "gpu-1.42") for each in ("resumed", "drained", "drained")]
+    unknown = operator.post("/v1/workers/gpu-2/drain")
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "/errors/unknown_worker")
 
 
 def test_the_queue_is_counted_by_status(
@@ -60,7 +73,10 @@ def test_the_queue_is_counted_by_status(
     assert client.get("/v1/queue").json() == {
         "jobs": {"queued": 1, "running": 1, "succeeded": 1, "failed": 0, "canceled": 0},
         "workers": 1,
+        "late_workers": 0,
+        "draining_workers": 0,
         "max_queued": 5,
+        "started_by": None,
         "eta_s": None,
     }
 
@@ -75,8 +91,30 @@ def test_ready_without_a_worker_since_jobs_can_wait(client: TestClient) -> None:
     assert answer.json() == {
         "ready": True,
         "checks": {"redis": {"ok": True, "detail": None}, "artifacts": {"ok": True, "detail": None}},
+        "catalog": {"ok": True, "detail": None},
         "workers": 0,
     }
+
+
+def test_a_catalog_that_changes_counts_without_a_restart_and_a_wrong_one_is_told(
+    client: TestClient, settings: ApiSettings
+) -> None:
+    text = settings.models_file.read_text()
+    settings.models_file.write_text(text.replace("[models.big]", '[models.huge]\naliases = ["acme/app"]'))
+    assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["pocket", "huge"]
+    job = client.post("/v1/jobs", json={"prompt": "a red apple", "model": "acme/app"})
+    assert (job.status_code, job.json()["request"]["model"]) == (202, "huge")
+    settings.models_file.write_text(text.replace("[models.big]", "[models.pocket]"))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (200, True)
+    assert not answer.json()["catalog"]["ok"]
+    assert "models.toml cannot be read" in answer.json()["catalog"]["detail"]
+    assert client.get("/v1/models/huge").status_code == 200
+    settings.models_file.write_text(text)
+    assert client.get("/readyz").json()["catalog"] == {"ok": True, "detail": None}
+    refused = client.post("/v1/jobs", json={"prompt": "a red apple", "model": "huge"})
+    assert refused.status_code == 422
+    assert "'huge' is not in the catalog; it holds: pocket, big" in refused.text
 
 
 def test_checking_the_artifact_store_leaves_no_file_behind(client: TestClient, settings: ApiSettings) -> None:
@@ -139,6 +177,16 @@ def test_metrics_count_jobs_by_status_workers_and_requests(
     assert requests[("POST", "/v1/jobs", "202")] == 2
 
 
+def test_metrics_have_the_times_of_calls_to_redis_by_script(
+    client: TestClient, submit: Callable[..., str]
+) -> None:
+    submit()
+    metrics = _metrics(client)
+    assert metrics["lodestar_redis_command_seconds_count"][("submit",)] >= 1
+    assert metrics["lodestar_redis_command_seconds_sum"][("submit",)] > 0
+    assert metrics["lodestar_redis_failures_total"][()] == 0
+
+
 def test_no_client_can_make_up_time_series(client: TestClient) -> None:
     client.request("BREW", "/v1/jobs")
     client.get("/a/path/of/mine")
@@ -149,6 +197,7 @@ def test_no_client_can_make_up_time_series(client: TestClient) -> None:
 def test_metrics_say_that_redis_is_away_and_make_no_number_up(away: TestClient) -> None:
     metrics = _metrics(away)
     assert metrics["lodestar_redis_up"][()] == 0
+    assert metrics["lodestar_redis_failures_total"][()] >= 1
     assert "lodestar_jobs" not in metrics
     assert "lodestar_workers" not in metrics
 
@@ -179,3 +228,23 @@ def test_the_last_hour_is_told(client: TestClient, submit: Callable[..., str], w
     told = client.get("/v1/queue/history").json()
     assert told["jobs"] == {"succeeded": 1, "failed": 0, "canceled": 0}
     assert told["minutes"][-1]["succeeded"] == 1
+
+
+def test_jobs_are_counted_by_how_they_ended_and_how_long_they_took(
+    client: TestClient, submit: Callable[..., str], worker: PlayedWorker
+) -> None:
+    worker.succeed(submit(guidance={"preset": "fast"}))
+    client.post(f"/v1/jobs/{submit()}/cancel")
+    found = {
+        (sample.name.removeprefix("lodestar_job"), frozenset(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(client.get("/metrics").text)
+        for sample in family.samples
+    }
+    of = {"generate", "pocket", "fast"}
+    assert found["s_finished_total", frozenset({*of, "succeeded"})] == 1
+    assert found["s_finished_total", frozenset({"generate", "pocket", "", "canceled"})] == 1
+    assert found["_duration_seconds_count", frozenset({*of, "succeeded"})] == 1
+    assert found["_duration_seconds_bucket", frozenset({*of, "succeeded", "3600"})] == 1
+    assert 0 < found["_duration_seconds_sum", frozenset({*of, "succeeded"})] < 60
+    assert found["_wait_seconds_count", frozenset(of)] == 1
+    assert found["_wait_seconds_bucket", frozenset({*of, "+Inf"})] == 1

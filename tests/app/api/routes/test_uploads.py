@@ -16,6 +16,7 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from app.api.main import create_app
+from app.api.operation import sweeper
 from app.api.routes.uploads import MAX_FILES
 from app.api.settings import ApiSettings
 from jobs.db.scripts import PREFIX
@@ -149,6 +150,7 @@ def test_more_files_than_are_taken_are_refused(client: TestClient) -> None:
     answer = client.post("/v1/uploads", files=files)
     assert (answer.status_code, answer.json()["type"]) == (422, "/errors/invalid_request")
     assert str(MAX_FILES) in answer.json()["detail"]
+    assert answer.json()["errors"][0]["field"] == "files"
 
 
 def test_a_body_may_be_as_long_as_a_form_with_files_and_no_longer(settings: ApiSettings) -> None:
@@ -285,11 +287,14 @@ def test_beyond_its_bytes_a_caller_is_told_to_delete_some(settings: ApiSettings)
         upload(client, noise[0])
 
 
-def test_expired_uploads_are_swept_by_the_server(settings: ApiSettings, redis: Redis) -> None:
+def test_expired_uploads_are_swept_by_the_server(
+    settings: ApiSettings, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeper, "EXPIRE_EVERY_S", 0.1)
     short = settings.model_copy(update={"upload_retention_s": 0.2})
     with LocalClient(create_app(short)) as client:
         kept = upload(client, encoded(scene()))["id"]
-        for _ in range(100):
+        for _ in range(600):
             if client.get(f"/v1/uploads/{kept}").status_code == 404 and not stored(short):
                 break
             time.sleep(0.1)

@@ -50,15 +50,15 @@ def test_a_receiver_that_never_answers_delays_only_its_own(
     ):
         for number in range(64):
             end_a_job(client, dead[number % hosts], "mallory")
-        end = time.monotonic() + 30
-        while redis.zcard("lodestar:webhook_sending:caller:" + _caller(redis)) < min(2 * hosts, 8):
+        end = time.monotonic() + 60
+        while redis.zcard("{lodestar}:webhook_sending:caller:" + _caller(redis)) < min(2 * hosts, 8):
             assert time.monotonic() < end
             time.sleep(0.02)
         begin = time.monotonic()
         end_a_job(client, receiver.url, "bob")
         receiver.wait_for(1)
         # A second to look, and what a busy machine takes; a dead receiver holds its messages for 15.
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 10
         assert WebhookQueue(redis).pending() >= 64
 
 
@@ -77,5 +77,5 @@ def test_a_receiver_that_is_slow_is_told_no_more_than_two_things_at_a_time(
 
 
 def _caller(redis: Redis) -> str:
-    job_id = str(redis.zrange("lodestar:jobs", 0, 0)[0])
-    return str(redis.hget(f"lodestar:job:{job_id}", "flow")).rpartition(":")[0]
+    job_id = str(redis.zrange("{lodestar}:jobs", 0, 0)[0])
+    return str(redis.hget(f"{{lodestar}}:job:{job_id}", "flow")).rpartition(":")[0]

@@ -188,8 +188,8 @@ def test_a_job_deleted_in_the_meantime_owes_nothing(
                 assert time.monotonic() < end
                 time.sleep(0.02)
         assert receiver.received == []
-    assert redis.keys("lodestar:webhook:*") == []
-    assert redis.keys(f"lodestar:job:{job_id}") == []
+    assert redis.keys("{lodestar}:webhook:*") == []
+    assert redis.keys(f"{{lodestar}}:job:{job_id}") == []
 
 
 def test_a_given_up_execution_tells_nobody(redis: Redis, settings: ApiSettings, worker: PlayedWorker) -> None:

@@ -16,8 +16,11 @@ from starlette.testclient import TestClient
 from app.api.access.keys.needs import need_of
 from app.api.main import NOUNS, create_app
 from app.api.settings import ApiSettings
+from jobs.callers.identity import Identity
 from jobs.callers.scopes import Role
 from jobs.errors import JobFailedError
+from jobs.nights.nights import Nights
+from jobs.nights.plan import NightPlan
 from jobs.queue.queue import JobQueue
 from jobs.queue.submission import new_job_id
 from jobs.status.job import JobStatus, Progress
@@ -35,6 +38,7 @@ VARYING = re.compile(
 ENDLESS = "/v1/events"
 # What stands in a path besides the id of a job or the name of an embedding: there for everyone, or for operators.
 NEUTRAL = {
+    "pool": "all",
     "index": "0",
     "number": "0",
     "model_id": "pocket",
@@ -55,6 +59,7 @@ class Belongings:
     embedding: str
     digest: str
     upload: str
+    night: str
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ Give = Callable[[], Belongings]
 
 
 @pytest.fixture
-def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore) -> Give:
+def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore, redis: Redis) -> Give:
     """Let Alice have jobs in every status, pictures, previews, an embedding, a picture of an objective, an upload."""
 
     def submit(**fields: Any) -> str:
@@ -113,7 +118,12 @@ def give(alice: TestClient, worker: PlayedWorker, artifacts: ArtifactStore) -> G
         objectives = alice.get(f"/v1/jobs/{kept}").json()["request"]["guidance"]["objectives"]
         uploads = alice.post("/v1/uploads", files={"files": ("hers.png", png())})
         assert uploads.status_code == 201, uploads.text
-        return Belongings(jobs, "qherq", objectives[0]["image"], uploads.json()["data"][0]["id"])
+        # At its end already, so that none of its jobs comes between.
+        night, whose = new_job_id(), Identity("alice", "a", frozenset(), "open")
+        plan = NightPlan(request=RESOLVED, hours=0, keep=1, by="clip", identity=whose, caller="a")
+        assert Nights(redis).begin(night, plan)
+        upload = uploads.json()["data"][0]["id"]
+        return Belongings(jobs, "qherq", objectives[0]["image"], upload, night)
 
     return make
 
@@ -127,11 +137,12 @@ def routes() -> Iterator[tuple[str, APIRoute]]:
                 yield method, route
 
 
-def filled(route: APIRoute, job_id: str, embedding: str, digest: str, upload: str) -> str:
-    """The path of a route that leads to a job, an embedding, a job's input or an upload."""
+def filled(route: APIRoute, job_id: str, embedding: str, digest: str, upload: str, night: str) -> str:
+    """The path of a route that leads to a job, an embedding, a job's input, an upload or a night."""
     is_of_embeddings = route.path.startswith("/v1/aesthetic-embeddings")
     is_of_job = "{job_id}" in route.path
     values = {"job_id": job_id, "picture_id": digest, "upload_id": upload, "file_id": upload}
+    values["night_id"] = night
     values["name"] = embedding if is_of_embeddings else "0" if is_of_job else "pocket"
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: {**NEUTRAL, **values}[found[1]], route.path)
 
@@ -176,7 +187,7 @@ def bodies(
 
 def test_every_parameter_of_a_path_is_one_that_this_test_knows() -> None:
     for _, route in routes():
-        assert "{" not in filled(route, "0", "0", "0", "0")
+        assert "{" not in filled(route, "0", "0", "0", "0", "0")
 
 
 def test_by_every_route_another_s_thing_is_answered_as_one_that_never_was(
@@ -190,8 +201,8 @@ def test_by_every_route_another_s_thing_is_answered_as_one_that_never_was(
                 continue
             for job_id in hers.jobs.values():
                 unknown = new_job_id()
-                named = job_id, hers.embedding, hers.digest, hers.upload
-                invented = unknown, UNKNOWN["embedding"], UNKNOWN_DIGEST, UNKNOWN_DIGEST
+                named = job_id, hers.embedding, hers.digest, hers.upload, hers.night
+                invented = unknown, UNKNOWN["embedding"], UNKNOWN_DIGEST, UNKNOWN_DIGEST, new_job_id()
                 known = filled(route, *named)
                 answers = [client.request(method, path) for path in (known, filled(route, *invented))]
                 said = [told(answers[0], *named), told(answers[1], *invented)]
@@ -331,7 +342,7 @@ def test_jobs_of_a_version_without_tenants_are_the_default_tenant_s(
     redis: Redis, bob: TestClient, alice: TestClient, make_key: MakeKey
 ) -> None:
     old = JobQueue(redis, max_queued=100).submit(RESOLVED).job.id
-    assert redis.hget(f"lodestar:job:{old}", "tenant") is None
+    assert redis.hget(f"{{lodestar}}:job:{old}", "tenant") is None
     default = {"Authorization": f"Bearer {make_key()}"}
     assert alice.get(f"/v1/jobs/{old}", headers=default).status_code == 200
     assert [job["id"] for job in alice.get("/v1/jobs", headers=default).json()["data"]] == [old]
