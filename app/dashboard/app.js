@@ -2,14 +2,16 @@
 
 import { Refused, Unreachable, getQueue } from "./server/api.js";
 import { set } from "./parts/dom.js";
-import { fillForm, forgetOutage, startFrom, watchForm } from "./form/form.js";
+import { fillForm, startFrom, tellQueue, watchForm } from "./form/form.js";
 import { JobList } from "./pages/jobs.js";
 import { go, watchKeys } from "./parts/keys.js";
 import { rememberInputs } from "./server/inputs.js";
 import { Live } from "./server/live.js";
 import { Poll } from "./server/poll.js";
+import { watchPresses } from "./parts/presses.js";
 import { showAllowance, showSender } from "./parts/sender.js";
 import { showLine } from "./operation/queue_line.js";
+import { startAdvice } from "./operation/starting.js";
 import { duration, promptOf, shortened } from "./parts/words.js";
 
 const WITH_EVENTS_MS = 10000;
@@ -17,9 +19,11 @@ const WITHOUT_EVENTS_MS = 1500;
 const SLOW_MS = 4000;
 const PAGES = [
   [/^#\/gallery(?:\/(search|like|label)\/(.+))?$/, (kind, what) => import("./gallery/page.js").then(({ Gallery }) => new Gallery(useAsInput, kind, what))],
-  [/^#\/workers$/, () => import("./operation/workers.js").then(({ Workers }) => new Workers())],
+  [/^#\/workers$/, () => import("./operation/workers.js").then(({ Workers }) => new Workers(() => poll.now()))],
   [/^#\/overview$/, () => import("./operation/overview.js").then(({ Overview }) => new Overview())],
   [/^#\/jobs\/([^/]+)$/, (id) => import("./pages/job.js").then(({ JobPage }) => new JobPage(id, edit, useAsInput))],
+  [/^#\/nights$/, () => import("./nights/list.js").then(({ NightList }) => new NightList())],
+  [/^#\/nights\/([^/]+)$/, (id) => import("./nights/page.js").then(({ NightPage }) => new NightPage(id))],
   [/^#\/sets\/([^/]+)$/, (label) => import("./sweeps/page.js").then(({ SetPage }) => new SetPage(label))],
   [/^#\/compare\/([^/]+)\/([^/]+)$/, (first, second) => import("./pages/compare.js").then(({ Compare }) => new Compare(first, second))],
 ];
@@ -51,21 +55,27 @@ async function refresh() {
     showAllowance().catch(() => {}); // beside the point while there is other trouble, and for keys that may not ask
     freshAt = Date.now();
     tell(null);
-    forgetOutage();
+    tellQueue(queue);
   } catch (error) {
     if (!(error instanceof Refused || error instanceof Unreachable)) reportError(error);
-    tell(error instanceof Refused ? `The server answers: ${error.message}.` : "The server cannot be reached.");
+    tell(error instanceof Refused ? refusedWords(error) : "The server cannot be reached.");
   } finally {
     clearTimeout(slow);
   }
+}
+
+function refusedWords({ message, problem }) {
+  if (problem.status !== 500) return `The server answers: ${message}.`;
+  return `The server has an internal error${problem.request_id ? ` (request ${problem.request_id})` : ""}.`;
 }
 
 function showQueue(queue) {
   const { jobs: counts, workers } = queue;
   showLine(find("workers"), queue);
   const note = find("note");
-  set(note, "hidden", workers > 0 || counts.queued === 0);
-  set(note, "textContent", "No worker is running, so jobs wait. Start one with: lodestar worker");
+  const areDrained = workers > 0 && queue.draining_workers === workers;
+  set(note, "hidden", (workers > 0 && !areDrained) || counts.queued === 0);
+  set(note, "textContent", areDrained ? "Every worker is drained, so jobs wait. The page Workers resumes one." : `No worker is running, so jobs wait. ${startAdvice(queue)}`);
   jobs.showCounts(counts);
 }
 
@@ -148,6 +158,7 @@ function showJobs(event) {
 watchForm(showAccepted);
 for (const link of document.querySelectorAll("a[href='#jobs-title']")) link.addEventListener("click", showJobs);
 watchKeys();
+watchPresses();
 showSender(announce).catch(() => {}); // without an answer everything is offered, and the server decides
 addEventListener("hashchange", () => open());
 addEventListener("popstate", () => jobs.showChoice());

@@ -34,6 +34,7 @@ from jobs.callers.keys import KeyStore
 from jobs.callers.record import new_record
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
 from jobs.callers.secret import draw_key
+from jobs.db import connection
 from jobs.storage.artifacts import ArtifactStore
 from tests.app.played_worker import PlayedWorker
 
@@ -47,6 +48,18 @@ def settings(redis_url: str, models_file: Path, tmp_path: Path) -> ApiSettings:
     return ApiSettings(
         redis_url=redis_url, models_file=models_file, artifacts_url=str(tmp_path / "artifacts"), max_queued=5
     )
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up sooner on a Redis that is away: how soon that is, without this, is for ``tests/jobs/db``."""
+    monkeypatch.setattr(connection, "HASTE_S", 0.2)
+
+
+@pytest.fixture
+def without_redis(settings: ApiSettings, hasty: None) -> ApiSettings:
+    """Settings of an API whose Redis is away."""
+    return settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"})
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from redis import Redis
 
-from jobs.errors import LodestarError
+from jobs.errors import LeaseLostError, LodestarError
 from jobs.pictures.mark import PNG_KEYWORD, Mark
-from jobs.queue.leases import Lease, Leases
+from jobs.queue.leases import Lease, Leases, Standing
 from jobs.status.job import Progress, StoredImage
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import map_key
@@ -33,12 +33,12 @@ class PlayedWorker:
         """Renew the lease with progress."""
         self.leases.renew(lease, Progress(step=step, steps=steps, eta_s=eta_s))
 
-    def store(self, lease: Lease) -> tuple[StoredImage, ...]:
+    def store(self, lease: Lease, clip_score: float = 0.25) -> tuple[StoredImage, ...]:
         """Put the job's pictures, and the maps of its controls, into the artifact store."""
         for number, _ in enumerate(lease.generation.controls):
             size = lease.generation.width, lease.generation.height
             self._artifacts.put(map_key(lease.artifact_prefix, number), picture(*size, tint=number))
-        return tuple(self._store(lease, index) for index in range(lease.generation.num_images))
+        return tuple(self._store(lease, index, clip_score) for index in range(lease.generation.num_images))
 
     def succeed(self, job_id: str) -> Lease:
         """Take a job from waiting to succeeded."""
@@ -46,11 +46,24 @@ class PlayedWorker:
         self.leases.succeed(lease, self.store(lease))
         return lease
 
+    def draw(self, clip_score: float) -> Lease | None:
+        """Take the next job, whichever it is, from waiting to succeeded, with this score; None if none waits."""
+        lease = self.leases.claim_next()
+        if lease is not None:
+            try:
+                self.leases.succeed(lease, self.store(lease, clip_score))
+            except LeaseLostError:
+                pass  # nobody wants it any more
+            except FileNotFoundError:  # its folder has gone already
+                if self.leases.renew(lease) is Standing.HELD:
+                    raise
+        return lease
+
     def fail(self, job_id: str, error: LodestarError) -> None:
         """Take a job from waiting to failed."""
         self.leases.fail(self.claim(job_id), error)
 
-    def _store(self, lease: Lease, index: int) -> StoredImage:
+    def _store(self, lease: Lease, index: int, clip_score: float) -> StoredImage:
         request = lease.generation
         key = f"{lease.artifact_prefix}/{index}.png"
         seed = request.seed + index
@@ -62,7 +75,7 @@ class PlayedWorker:
             width=request.width,
             height=request.height,
             key=key,
-            clip_score=0.25,
+            clip_score=clip_score,
         )
 
 

@@ -1,4 +1,4 @@
-// The lists that name something of the catalog: adapters, and ControlNets with their pictures.
+// The lists that name something of the catalog: adapters, and ControlNets and image prompts with their pictures.
 
 import { fieldsOf } from "../form/schema.js";
 import { typeInto } from "../form/typing.js";
@@ -11,8 +11,9 @@ import { PictureInput } from "./picture_input.js";
 //   key: the field that names one; first: the fields in sight; standards: what holds where a field is left out;
 //   extras and after: what stands before its fields, and after those in sight.
 // `sizeNow()` is the size of the picture that the form would make.
-export function kindsOf({ adapters, controls, preprocessors }, schemas, sizeNow) {
+export function kindsOf({ adapters, controls, preprocessors, imagePrompts }, schemas, sizeNow) {
   const ofMap = new Set(Object.keys(schemas.MapRequest.properties));
+  const pictured = (field) => (field.name === "image" ? new PictureInput(field) : null);
   const fields = (name) => (path) => fieldsOf(resolveSchema(schemas.GenerateRequest.properties[name].items, schemas), schemas, path);
   return {
     adapters: {
@@ -39,7 +40,18 @@ export function kindsOf({ adapters, controls, preprocessors }, schemas, sizeNow)
         const fields = () => Object.fromEntries(Object.entries(entry.read()).filter(([name]) => ofMap.has(name)));
         return [new MapPreview(() => ({ ...fields(), ...sizeNow() })).node];
       },
-      controlOf: (field) => (field.name === "image" ? new PictureInput(field) : null),
+      controlOf: pictured,
+    },
+    image_prompts: {
+      title: "Image prompts (IP-Adapter)",
+      one: "a picture",
+      none: "This server has no adapters for image prompts",
+      cards: imagePrompts,
+      key: "adapter",
+      first: ["image", "weight"],
+      fields: fields("image_prompts"),
+      standards: ({ weight }) => (weight === undefined ? {} : { weight }),
+      controlOf: pictured,
     },
   };
 }

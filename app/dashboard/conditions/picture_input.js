@@ -38,7 +38,7 @@ export class PictureInput {
 
   get fault() {
     if (this.#sending) return "A picture is still on its way to the server. Submit again when it is there.";
-    return this.#name === null ? "Choose a picture for the control." : null;
+    return this.#name === null ? "Choose a picture." : null;
   }
 
   set error(message) {

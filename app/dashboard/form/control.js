@@ -19,7 +19,7 @@ export class Control {
     const isGroup = this.#input.node.tagName === "FIELDSET";
     const label = isGroup ? "" : element("label", { htmlFor: id, textContent: field.label });
     for (const entry of this.#entries) entry.setAttribute("aria-describedby", `${hint.id} ${this.#note.id} ${this.#error.id}`);
-    this.node = element("div", { className: `field kind-${field.kind}` }, label, this.#input.node, hint, this.#note, this.#error);
+    this.node = element("div", { className: `field kind-${field.kind}` }, label, this.#input.node, ...(this.#input.beside ?? []), hint, this.#note, this.#error);
   }
 
   // The value to send; undefined when there is none, and the server's default holds.
@@ -70,7 +70,7 @@ export class Control {
 function bounds({ kind, minimum, maximum, default: standard }) {
   const told = [];
   if (["integer", "number"].includes(kind) && maximum !== undefined) told.push(`${minimum ?? 0} to ${maximum}`);
-  if (!["group", "choices", "boolean"].includes(kind) && standard) told.push(`default ${standard}`);
+  if (!["group", "choices", "boolean", "numbers"].includes(kind) && standard && String(standard) !== "") told.push(`default ${standard}`);
   return told.length ? `(${told.join("; ")})` : "";
 }
 
@@ -85,9 +85,16 @@ function entry(node, { parse = (text) => text, fault } = {}) {
   };
 }
 
-function line({ maxLength, example }, id) {
+// `suggest`, if there is one, asks for names that can be chosen; they are as of when the field gets the focus.
+function line({ maxLength, example, suggest }, id) {
   const node = element("input", { type: "text", id, autocomplete: "off", placeholder: example ? `such as ${example}` : "" });
-  return entry(limited(node, maxLength));
+  const made = entry(limited(node, maxLength));
+  if (!suggest) return made;
+  const known = element("datalist", { id: `${id}-known` });
+  node.setAttribute("list", known.id);
+  const offer = (names) => known.replaceChildren(...names.map((value) => element("option", { value })));
+  node.addEventListener("focus", () => suggest().then(offer, () => {})); // a name can be typed all the same
+  return { ...made, beside: [known] };
 }
 
 function text({ maxLength }, id) {
@@ -150,6 +157,22 @@ function json({ example }, id) {
   return entry(node, { parse: (said) => JSON.parse(said), fault });
 }
 
+// An object of numbers alone, such as a size: an input for each.
+function numbers({ label, fields }, id) {
+  const inputs = fields.map((field) => element("input", { type: "number", id: `${id}.${field.name}`, step: field.kind === "integer" ? 1 : "any", min: field.minimum ?? "", max: field.maximum ?? "", placeholder: field.default ?? "" }));
+  const parts = fields.map((field, index) => element("div", {}, element("label", { htmlFor: inputs[index].id, textContent: field.label }), inputs[index]));
+  const node = element("fieldset", { id, className: "numbers" }, element("legend", { textContent: label }), ...parts);
+  return {
+    node,
+    fault: () => (inputs.some(({ validity }) => validity.badInput) ? "This is not a number." : null),
+    read: () => {
+      const said = fields.map(({ name }, index) => [name, inputs[index].value.trim()]).filter(([, value]) => value !== "");
+      return said.length ? Object.fromEntries(said.map(([name, value]) => [name, Number(value)])) : undefined;
+    },
+    write: (value) => fields.forEach(({ name }, index) => (inputs[index].value = value?.[name] ?? "")),
+  };
+}
+
 // Texts, with commas between.
 function words({ example }, id) {
   const node = element("input", { type: "text", id, autocomplete: "off", placeholder: example ? `such as ${example.join(", ")}` : "" });
@@ -170,4 +193,4 @@ function any(field, id) {
   });
 }
 
-const INPUTS = { line, text, integer: number, number, choice, boolean: choice, choices, words, json, any };
+const INPUTS = { line, text, integer: number, number, choice, boolean: choice, choices, numbers, words, json, any };

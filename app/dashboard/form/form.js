@@ -3,7 +3,9 @@
 import { Refused, Unreachable, getCatalog, getDescription, getModels, reasonOf } from "../server/api.js";
 import { set } from "../parts/dom.js";
 import { count } from "../parts/words.js";
+import { History } from "./history.js";
 import { Options } from "./options.js";
+import { Room } from "./room.js";
 import { presetOf, showStandards } from "./standards.js";
 import { Start } from "./start.js";
 import { submitBoth, submitOnce } from "./submission.js";
@@ -12,6 +14,8 @@ import { Vocabulary } from "./vocabulary.js";
 
 const AT_FIRST = { guidance: { trace: true }, preview_every_steps: 5 }; // sent unless the form says otherwise
 const DRAFT = "lodestar-draft";
+const EXPLAIN = "lodestar-explain";
+const UNSURE = "The server could not be reached, so we cannot tell whether it got this. Pressing again makes no second job.";
 const RETRY_MS = 3000;
 const ACCEPTED_MS = 15000;
 
@@ -23,6 +27,7 @@ let models = [];
 let built = null;
 let start = null; // the part of the form that takes pictures
 let vocabulary = null; // the part that knows what the model knows
+const room = new Room(); // the part that waits while the queue is full
 let sweep = null; // the part that makes many jobs of one request
 let outage = false; // the error that is shown says that the server could not be reached
 let accepted = 0; // timer of the words that say so
@@ -36,7 +41,13 @@ export function watchForm(onAccepted) {
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(find("generate"));
   });
-  form.addEventListener("input", changed);
+  form.addEventListener("input", () => {
+    room.forget(); // it was for what stood there
+    changed();
+  });
+  find("form-error").after(room.node);
+  new History(find("history"), find("prompt"));
+  watchTools();
   controls.set("prompt", staticPrompt());
   vocabulary = new Vocabulary(find("vocabulary"), find("prompt"));
   groups.set("guidance", find("guidance"));
@@ -52,14 +63,51 @@ export function watchForm(onAccepted) {
 function begin() {
   const early = new Set([...controls.keys(), ...groups.keys()]);
   ready().then(() => fill(draft() ?? AT_FIRST, (name) => early.has(name))).catch((error) => {
+    find("fields").firstChild.textContent = "The options cannot be loaded. Trying again…";
     if (error instanceof Refused || error instanceof Unreachable) setTimeout(begin, RETRY_MS);
     else reportError(error);
   });
 }
 
-// The server can be reached again: what says that it cannot is no longer true.
-export function forgetOutage() {
+// The server can be reached: what says that it cannot is no longer true. The queue may have room again.
+export function tellQueue(queue) {
   if (outage) showErrors([]);
+  room.look(queue);
+}
+
+// What stands beside the options: all anew, with or without explanations, and a seed that is no longer pinned.
+function watchTools() {
+  find("reset").addEventListener("click", () => {
+    fill({ ...AT_FIRST, prompt: controls.get("prompt").read() });
+    changed();
+  });
+  const explain = find("explain");
+  explain.checked = isExplained();
+  const show = () => find("fields").classList.toggle("unexplained", !explain.checked);
+  show();
+  explain.addEventListener("change", () => {
+    show();
+    try {
+      localStorage.setItem(EXPLAIN, explain.checked ? "yes" : "no");
+    } catch {
+      // it holds until the page is closed
+    }
+  });
+  find("unpin").addEventListener("click", () => {
+    controls.get("seed")?.write(undefined);
+    changed();
+    find("generate").focus();
+  });
+}
+
+// A phone has little room: there a field explains itself only on demand.
+function isExplained() {
+  const usual = matchMedia("(min-width: 561px)").matches ? "yes" : "no";
+  try {
+    return (localStorage.getItem(EXPLAIN) ?? usual) === "yes";
+  } catch {
+    return usual === "yes";
+  }
 }
 
 // Put a request into the form, in place of what is there.
@@ -153,8 +201,15 @@ function draft() {
 }
 
 function tellCount() {
-  const number = [...controls].filter(([path, one]) => isOption(path) && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).length;
-  find("set-count").textContent = number ? ` (${number} set)` : "";
+  const given = [...controls].filter(([path, one]) => isOption(path) && isSent(path) && ![undefined, valueAt(AT_FIRST, path)].includes(one.read())).map(([, one]) => one);
+  const words = (number) => (number ? ` (${number} set)` : "");
+  find("set-count").textContent = words(given.length);
+  for (const tier of find("fields").querySelectorAll(".tier")) {
+    set(tier.querySelector(".set-here"), "textContent", words(given.filter(({ node }) => tier.contains(node)).length));
+  }
+  const seed = controls.get("seed")?.read();
+  set(find("pinned"), "hidden", seed === undefined);
+  set(find("unpin"), "textContent", `Seed ${seed}: draw a new one each time`);
 }
 
 const valueAt = (request, path) => path.split(".").reduce((value, name) => value?.[name], request);
@@ -166,6 +221,7 @@ function tellStandards() {
   if (!model) return;
   vocabulary.model = model;
   for (const one of controls.values()) one.suit?.(model.id);
+  start.suit(model.kind === "edit");
   const { id, cost } = presetOf(controls, model) ?? {};
   const price = typeof cost === "number" ? ` With ${id}, a step takes ${cost} times as long.` : "";
   set(find("guidance-hint"), "textContent", `CLIP looks at the picture while it is drawn, and steers it towards your prompt.${price}`);
@@ -174,21 +230,33 @@ function tellStandards() {
 async function submit(onAccepted, both) {
   if (isBusy) return;
   showErrors([]);
+  room.forget();
   const faults = [...controls].filter(([path, one]) => isSent(path) && one.fault).map(([field, one]) => ({ field, message: one.fault }));
   const request = read();
-  if (!request.prompt) faults.unshift({ field: "prompt", message: "Say what the picture should show." });
+  if (request.image_prompts) request.prompt ??= ""; // they may say all
+  else if (!request.prompt) faults.unshift({ field: "prompt", message: "Say what the picture should show." });
   if (faults.length) return showErrors(faults);
   busy(true);
   try {
     if (sweep.isUsed) return await sweep.submit(request);
     if (both) await submitBoth({ ...request, guidance: request.guidance ?? AT_FIRST.guidance }, onAccepted);
-    else onAccepted(await submitOnce(request));
+    else {
+      const job = await submitOnce(request);
+      onAccepted(job);
+      find("keep-seed").onclick = () => {
+        controls.get("seed")?.write(job.request.seed);
+        changed();
+      };
+    }
+    set(find("keep-seed"), "hidden", both || request.seed !== undefined);
     set(find("accepted"), "hidden", false);
     clearTimeout(accepted);
     accepted = setTimeout(() => set(find("accepted"), "hidden", true), ACCEPTED_MS);
   } catch (error) {
-    showErrors(error.problem?.errors ?? [{ field: "", message: error instanceof SweepError ? error.message : reasonOf(error) }]);
-    outage = error instanceof Unreachable;
+    if (error.problem?.type === "/errors/queue_full" && !both && !sweep.isUsed) return room.wait(error.message, () => submit(onAccepted, both));
+    const isUnsure = error instanceof Unreachable || error.problem?.type === "/errors/queue_unavailable";
+    showErrors(error.problem?.errors ?? [{ field: "", message: isUnsure ? UNSURE : error instanceof SweepError ? error.message : reasonOf(error) }]);
+    outage = isUnsure;
   } finally {
     busy(false);
   }
@@ -220,6 +288,6 @@ function showErrors(errors) {
   find("form-error").textContent = elsewhere.join(" ");
   const first = found.find((path) => path !== undefined);
   if (first === undefined) return;
-  if (isOption(first)) find("options").open = true;
+  for (let folded = controls.get(first).node?.closest("details"); folded; folded = folded.parentElement.closest("details")) folded.open = true;
   controls.get(first).focus();
 }

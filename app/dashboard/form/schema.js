@@ -5,12 +5,14 @@ import { resolveSchema } from "../server/actions.js";
 // Better names than those of the fields, by their paths.
 const LABELS = {
   num_images: "Number of pictures",
+  sizes: "Sizes that the model is told",
   hires: "Draw twice, the second time larger",
   variation: "Variations of the seed",
   upscale: "Enlarge the finished pictures",
   select: "Best of n",
   "select.candidates": "Pictures to make",
   "select.keep": "Pictures to keep",
+  "select.by": "Rank by",
   "guidance.prompt": "Guidance text",
   "hires.steps": "Steps of the second pass",
 };
@@ -28,7 +30,7 @@ export function fieldsOf(schema, schemas, path = "") {
       name,
       kind,
       path: path + name,
-      label: LABELS[path + name] ?? labelOf(name),
+      label: LABELS[path + name] ?? labelOf(name, kind),
       description: shape.description ?? "",
       // A field without a default may be left out, which no value of it expresses: it gets a choice of its own.
       isOptional,
@@ -36,7 +38,7 @@ export function fieldsOf(schema, schemas, path = "") {
       default: shape.default,
       minimum: shape.minimum ?? shape.exclusiveMinimum,
       maximum: shape.maximum ?? shape.exclusiveMaximum,
-      excludes0: shape.exclusiveMinimum === 0,
+      excludes0: shape.exclusiveMinimum === 0 || shape.minimum > 0,
       maxLength: shape.maxLength,
       options: optionsOf(kind === "choices" ? resolveSchema(shape.items, schemas) : shape),
       example: shape.examples?.[0],
@@ -58,8 +60,8 @@ function kindOf(shape, schemas, isOptional) {
 const kindOfList = (item) => (item.enum ? "choices" : item.type === "string" ? "words" : "json");
 const optionsOf = (shape) => shape.enum ?? ("const" in shape ? [shape.const] : []);
 
-function labelOf(name) {
-  const unit = name.endsWith("_s") ? " (seconds)" : name.endsWith("_steps") ? " (steps)" : "";
-  const words = name.replace(/_(s|steps)$/, "").split("_").map((word) => WORDS[word] ?? word).join(" ");
+function labelOf(name, kind) {
+  const unit = kind === "boolean" ? "" : name.endsWith("_s") ? " (seconds)" : name.endsWith("_steps") ? " (steps)" : "";
+  const words = (unit ? name.replace(/_(s|steps)$/, "") : name).split("_").map((word) => WORDS[word] ?? word).join(" ");
   return words[0].toUpperCase() + words.slice(1) + unit;
 }

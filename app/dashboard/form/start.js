@@ -1,4 +1,5 @@
-// Where a run starts from: a picture, how far the result may be from it, a mask over it, and room around it.
+// Where a run starts from: a picture, how far the result may be from it, a mask over it, and room around it. A model
+// that edits sees the picture instead, and starts from it only under a mask.
 
 import { reasonOf, uploadPicture } from "../server/api.js";
 import { pictureUrl } from "../server/inputs.js";
@@ -13,11 +14,12 @@ const STRENGTH = { path: "init.strength", label: "Strength", default: 0.8, exclu
 
 export class Start {
   controls; // by the dotted names of their fields
-  switches = new Map(["init", "mask", "outpaint"].map((name) => [name, element("input", { type: "checkbox" })]));
+  switches = new Map(["edit", "init", "mask", "outpaint"].map((name) => [name, element("input", { type: "checkbox" })]));
   #names = { init: null, mask: null }; // of the pictures, as requests name them
   #sending = null; // what is on its way to the server
   #strength = new Slider(STRENGTH);
   #around = new Around();
+  #edits = false; // whether the model does
   #input = element("input", { type: "file", id: "field-init.image", className: "visually-hidden", accept: "image/png,image/jpeg,image/webp" });
   #choose = element("span", { textContent: "Choose a picture" });
   #hint = element("p", { className: "hint", id: "field-init.image-hint" });
@@ -32,7 +34,7 @@ export class Start {
   // `isShown()` says whether the form is; `onChange` is called when the request has changed.
   constructor(node, isShown, onChange) {
     this.#changed = onChange;
-    this.controls = new Map([["init.image", this.#picture("init", this.#input)], ["init.strength", this.#strength], ["mask.image", this.#picture("mask", this.#paint)], ...this.#around.controls]);
+    this.controls = new Map([["init.image", this.#picture("init", this.#input)], ["edit.image", this.#edited()], ["init.strength", this.#strength], ["mask.image", this.#picture("mask", this.#paint)], ...this.#around.controls]);
     this.#input.setAttribute("aria-describedby", `${this.#hint.id} ${this.#errors.init.id}`);
     this.#paint.setAttribute("aria-describedby", this.#errors.mask.id);
     this.#paint.addEventListener("click", () => this.#openPainter());
@@ -47,6 +49,14 @@ export class Start {
   // Bring the switches up to what there is: the controls have new values.
   settle() {
     this.#switch();
+  }
+
+  // Take the picture as a model does that edits it, or as any other.
+  suit(edits) {
+    if (this.#edits === edits) return;
+    this.#edits = edits;
+    this.#switch();
+    this.#show();
   }
 
   // Start from a picture that the server has, by its name in a request; from none if that is null.
@@ -76,6 +86,21 @@ export class Start {
       set error(message) {
         set(start.#errors[kind], "textContent", message);
         set(node, "ariaInvalid", message ? "true" : "false");
+      },
+    };
+  }
+
+  // The same picture as the one that is edited. A request may have it by either name.
+  #edited() {
+    const picture = this.#picture("init", this.#input);
+    const start = this;
+    return {
+      fault: null,
+      read: () => (start.#edits ? picture.read() : undefined),
+      write: (name) => name && picture.write(name),
+      focus: () => picture.focus(),
+      set error(message) {
+        if (message) picture.error = message;
       },
     };
   }
@@ -122,8 +147,11 @@ export class Start {
   // What is added is a mask too, about which a request may say more.
   #switch() {
     const { init, mask } = this.#names;
-    const isOn = { init: Boolean(init) || this.#sending === "init", outpaint: this.#around.isUsed };
+    const isThere = Boolean(init) || this.#sending === "init";
+    const isOn = { edit: this.#edits && isThere, outpaint: this.#around.isUsed };
     isOn.mask = Boolean(mask) || this.#sending === "mask" || isOn.outpaint;
+    isOn.init = isThere && (!this.#edits || isOn.mask);
+    set(this.#strength.node, "hidden", !isOn.init);
     for (const [name, box] of this.switches) {
       box.checked = isOn[name];
       box.dispatchEvent(new Event("change"));
@@ -140,7 +168,7 @@ export class Start {
     const { init, mask } = this.#names;
     set(this.#body, "hidden", init === null);
     set(this.#choose, "textContent", this.#sending === "init" ? "Sending the picture…" : init ? "Choose another picture" : "Choose a picture");
-    set(this.#hint, "textContent", init ? "" : "to start from, or drop or paste one here.");
+    set(this.#hint, "textContent", init ? "" : `to ${this.#edits ? "edit" : "start from"}, or drop or paste one here.`);
     set(this.#paint, "textContent", this.#sending === "mask" ? "Sending the mask…" : mask ? "Edit the mask" : "Paint a mask");
     set(this.#unmask, "hidden", mask === null);
     this.#showThumb(init, mask);

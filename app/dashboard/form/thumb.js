@@ -1,6 +1,7 @@
 // The picture that a run starts from, its mask over it, and the room that is painted around it.
 
 import { element } from "../parts/dom.js";
+import { asSquares } from "../parts/pictures.js";
 import { pictureUrl } from "../server/inputs.js";
 
 export class Thumb {
@@ -24,7 +25,7 @@ export class Thumb {
       if (layer) layer.load(painted);
       const { naturalWidth: width, naturalHeight: height } = picture;
       picture.alt = `The picture to start from, ${width} × ${height} pixels`;
-      picture.className = width <= 128 ? "small" : "";
+      asSquares(picture, width);
       this.size = { width, height };
       this.node.replaceChildren(picture, ...(layer ? [layer.canvas] : []));
       return true;

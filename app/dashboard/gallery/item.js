@@ -11,7 +11,7 @@ export class Item {
   #box = element("input", { type: "checkbox" });
 
   // `onUse` takes the picture to start from; `onLike` is called when it is liked, or no more.
-  constructor(job, image, { onUse, onLike }) {
+  constructor(job, image, { onUse, onLike, onEnlarge }) {
     this.job = job;
     this.image = image;
     this.key = `${job.id}/${image.index}`;
@@ -28,6 +28,11 @@ export class Item {
     const similarity = image.similarity === undefined ? [] : [`similarity ${image.similarity.toFixed(3)}`];
     const told = [...similarity, ...scores(image), `seed ${image.seed}`].join(" · ");
     const link = element("a", { href: `#/jobs/${job.id}` }, shown, element("span", { className: "caption", textContent: prompt }), element("span", { className: "dim", textContent: told }));
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a tab of its own is asked for
+      event.preventDefault();
+      onEnlarge(this);
+    });
     const alike = element("a", { className: "use button", href: `#/gallery/like/${encodeURIComponent(this.key)}`, textContent: "More like this", ariaLabel: `More like this: picture ${image.index + 1} of ${prompt}` });
     const top = element("div", { className: "item-top" }, element("label", {}, this.#box), like);
     this.node = element("li", {}, link, top, element("div", { className: "item-ways" }, inputButton(job, image, onUse), alike));

@@ -4,7 +4,10 @@ import { Refused, getJob, listJobs, reasonOf, searchByPicture, searchByText } fr
 import { LabelFilter } from "../many/label_filter.js";
 import { arrange, element, set } from "../parts/dom.js";
 import { favourites } from "./favourites.js";
+import { GalleryFilter } from "./filter.js";
+import { openPictures } from "../parts/lightbox.js";
 import { Item } from "./item.js";
+import { smoothButton } from "../pages/pixels.js";
 import { SearchBar } from "./search_bar.js";
 import { Selection } from "./selection.js";
 
@@ -25,6 +28,7 @@ export class Gallery {
   #liked = []; // jobs of favourites that are not loaded otherwise
   #likedOnly = false;
   #labels = new LabelFilter((label) => (location.hash = label ? `#/gallery/label/${encodeURIComponent(label)}` : "#/gallery"));
+  #filter = new GalleryFilter(() => this.#draw());
   #likes = element("button", { type: "button", ariaPressed: "false", textContent: "★ Favourites" });
   #told = element("p", { className: "dim", role: "status" });
   #said = element("p", { className: "field-error", role: "alert" });
@@ -37,7 +41,8 @@ export class Gallery {
   constructor(onUse, kind, what) {
     [this.#onUse, this.#kind, this.#what] = [onUse, kind, what];
     const bar = new SearchBar(kind === "search" ? what : "", (file) => this.#look(searchByPicture({ picture: file }), `pictures like ${file.name || "yours"}`));
-    const tools = element("div", { className: "gallery-tools" }, bar.node, this.#likes, this.#sorting());
+    const tools = element("div", { className: "gallery-tools" }, bar.node, this.#likes, smoothButton(), this.#sorting(), this.#filter.node);
+    this.#filter.node.hidden = ["search", "like"].includes(kind); // what is found is not said to be of a model
     const all = element("a", { href: "#/gallery", textContent: "Show all" });
     this.node = element("section", { className: "gallery-page" }, element("h2", { textContent: "Gallery", tabIndex: -1 }), tools, this.#labels.node, element("div", { className: "line" }, this.#told, ...(kind ? [all] : [])), this.#said, this.#selection.node, this.#empty, this.#grid, this.#more);
     this.#more.addEventListener("click", () => this.#next());
@@ -60,6 +65,7 @@ export class Gallery {
     this.#older = this.#older.filter(({ id }) => !fresh.has(id));
     this.#newest = page.data;
     this.#labels.know(page.data.flatMap(({ request }) => request.labels ?? []));
+    this.#filter.know(this.#jobs());
     this.#draw();
   }
 
@@ -126,7 +132,8 @@ export class Gallery {
   // The items as they are shown, in their order.
   #shown() {
     const made = this.#jobs().flatMap((job) => job.images.map((image) => this.#item(job, image)));
-    const kept = this.#likedOnly ? made.filter(({ key }) => favourites.has(key)) : made;
+    const liked = this.#likedOnly ? made.filter(({ key }) => favourites.has(key)) : made;
+    const kept = this.#isSearch ? liked : liked.filter((item) => this.#filter.fits(item));
     const scoreOf = ({ image }) => image[order] ?? -Infinity;
     return order === "newest" ? kept : kept.sort((one, other) => scoreOf(other) - scoreOf(one));
   }
@@ -141,13 +148,19 @@ export class Gallery {
 
   #words() {
     if (this.#likedOnly) return "Favourites are kept in this browser.";
+    if (this.#filter.isUsed && this.#cursor) return "Of those that are loaded.";
     return order !== "newest" && this.#cursor ? "Sorted among those that are loaded." : "";
   }
 
   #item(job, image) {
     const key = `${job.id}/${image.index}`;
-    if (!this.#items.has(key)) this.#items.set(key, new Item(job, image, { onUse: this.#onUse, onLike: () => this.#likedOnly && this.#draw() }));
+    if (!this.#items.has(key)) this.#items.set(key, new Item(job, image, { onUse: this.#onUse, onLike: () => this.#likedOnly && this.#draw(), onEnlarge: (item) => this.#enlarge(item) }));
     return this.#items.get(key);
+  }
+
+  #enlarge(item) {
+    const shown = this.#shown();
+    openPictures(shown, shown.indexOf(item));
   }
 
   // These jobs are gone.

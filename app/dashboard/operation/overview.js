@@ -3,6 +3,7 @@
 import { getHistory, getQueue } from "../server/api.js";
 import { element, list } from "../parts/dom.js";
 import { count, duration } from "../parts/words.js";
+import { callersOf } from "./callers.js";
 
 const WIDTH = 600;
 const HEIGHT = 90;
@@ -13,11 +14,12 @@ export class Overview {
   #now = element("div", { className: "card" });
   #chart = element("figure", { className: "card" });
   #times = element("div", { className: "card" });
+  #callers = element("div", { className: "card" });
   #failures = element("div", { className: "card" });
   #shown = "";
 
   constructor() {
-    this.node = element("section", { className: "stacked overview" }, element("h2", { textContent: "Overview", tabIndex: -1 }), element("div", { className: "cards" }, this.#now, this.#times), this.#chart, this.#failures);
+    this.node = element("section", { className: "stacked overview" }, element("h2", { textContent: "Overview", tabIndex: -1 }), element("div", { className: "cards" }, this.#now, this.#times), this.#chart, element("div", { className: "cards" }, this.#callers, this.#failures));
   }
 
   async refresh() {
@@ -29,6 +31,7 @@ export class Overview {
     this.#now.replaceChildren(element("h3", { textContent: "The queue now" }), list(nowOf(queue)));
     this.#times.replaceChildren(element("h3", { textContent: "Jobs of the last hour" }), list(timesOf(history)));
     this.#chart.replaceChildren(element("h3", { textContent: "Ended in each minute" }), ...chartOf(history));
+    this.#callers.replaceChildren(element("h3", { textContent: "Work of the last hour, by caller" }), ...callersOf(history));
     this.#failures.replaceChildren(element("h3", { textContent: "Failures of the last hour" }), ...failuresOf(history));
   }
 }

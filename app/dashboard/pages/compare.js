@@ -103,7 +103,7 @@ class Side {
   #index;
   #job = null;
   #gain = null;
-  #cells = new Cells(this.frame);
+  #cells = new Cells(this.frame, 1);
   #name = element("a");
   #told = element("p", { className: "dim" });
   #advance = new Advance();
@@ -142,7 +142,7 @@ class Side {
     this.#tell();
     this.#advance.show(job);
     // A picture is named by its place among all, and shown alone.
-    this.#cells.show(this.image ? { ...job, images: [this.image] } : job, 1);
+    this.#cells.show(this.image ? { ...job, images: [this.image] } : job);
   }
 
   #tell() {

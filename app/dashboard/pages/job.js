@@ -1,20 +1,26 @@
 // The page of one job: what came of it, how it goes, what was asked, and how to ask it again.
 
-import { Refused, cancelJob, getJob, keepCandidate, reasonOf, serverNow, submitJob } from "../server/api.js";
+import { Refused, cancelJob, deleteJob, getJob, keepCandidate, newKey, prioritizeJob, reasonOf, serverNow, submitJob } from "../server/api.js";
 import { requestAgain, runAgain, varySeed, varySlightly } from "../server/actions.js";
 import { Advance } from "../parts/advance.js";
 import { BeforeAfter } from "../parts/before.js";
-import { Candidates } from "../parts/candidates.js";
+import { Candidates } from "./candidates.js";
 import { copyBox } from "../parts/copy.js";
-import { element, list, set } from "../parts/dom.js";
+import { element, set } from "../parts/dom.js";
 import { openLightbox } from "../parts/lightbox.js";
 import { Cells, inputButton, picture, pictureButton, scores, scoresHelp } from "../parts/pictures.js";
 import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
 import { tracePlot } from "../parts/trace.js";
-import { advice, ago, duration, promptOf, shortened, statusWords } from "../parts/words.js";
+import { PriorityChoice, canHavePriority } from "../many/priority.js";
+import { Sure } from "../many/sure.js";
 import { TimelineCard } from "../operation/timeline.js";
+import { advice, ago, duration, failureTitle, promptOf, shortened, statusWords } from "../parts/words.js";
+import { Details } from "./details.js";
 
 const FINAL = ["succeeded", "failed", "canceled"];
+const MORE_TIME = 10; // times as long, for a job that ran out of it
+const LONGEST_TIMEOUT_S = 86400; // of the API
+const MOST_PREVIEWS = 16;
 const MARKS = { succeeded: "✓ ", failed: "! ", canceled: "× ", queued: "", running: "" };
 
 export class JobPage {
@@ -29,15 +35,18 @@ export class JobPage {
   #advance = new Advance();
   #log = element("ul", { className: "log" });
   #error = element("div", { className: "reason", hidden: true });
+  #notes = element("ul", { className: "log" });
   #stage = element("div", { className: "stage frame" });
-  #cells = new Cells(this.#stage);
+  #cells = new Cells(this.#stage, MOST_PREVIEWS);
   #pictures = element("div", { className: "results" });
   #help = element("div");
   #before = new BeforeAfter();
   #candidates = new Candidates((job, candidate) => this.#attempt(async () => this.#show(await keepCandidate(job.id, candidate.index))));
   #buttons = element("div", { className: "buttons" });
+  #delete = new Sure((_, isSure) => (isSure ? "Delete the job and its pictures: sure?" : "Delete"), () => this.#attempt(() => deleteJob(this.#id).then(() => (location.hash = "#/"))));
   #said = element("p", { className: "field-error", role: "alert" });
-  #facts = element("div");
+  #priority = new PriorityChoice((priority) => this.#attempt(async () => this.#show(await prioritizeJob(this.#id, priority))));
+  #details = new Details();
   #timeline = new TimelineCard();
   #code = element("div", { className: "stacked" });
   #shown = "";
@@ -47,11 +56,10 @@ export class JobPage {
     this.#id = id;
     this.#edit = edit;
     this.#use = use;
-    const line = element("div", { className: "line" }, this.#badge, this.#age);
-    const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#log);
+    const line = element("div", { className: "line" }, this.#badge, this.#age, this.#priority.node);
+    const head = element("div", { className: "card stacked" }, this.#prompt, line, this.#advance.node, this.#error, this.#notes, this.#log);
     const actions = element("div", { className: "stacked actions-of" }, this.#buttons, this.#said);
-    const facts = element("section", { className: "card" }, element("h3", { textContent: "Details" }), this.#facts);
-    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#help, actions, this.#before.node, this.#candidates.node, this.#timeline.node, facts, this.#code);
+    this.node = element("article", { className: "stacked job-page" }, element("p", {}, element("a", { href: "#/", textContent: "← All jobs" })), head, this.#stage, this.#pictures, this.#help, actions, this.#before.node, this.#candidates.node, this.#timeline.node, this.#details.node, this.#code);
   }
 
   async refresh() {
@@ -75,6 +83,7 @@ export class JobPage {
   tick() {
     const job = this.#job;
     if (!job) return;
+    this.#advance.tick();
     const since = (time) => (serverNow() - Date.parse(time)) / 1000;
     const started = job.status === "running" && job.started_at;
     set(this.#age, "textContent", started ? `for ${duration(Math.max(0, Math.floor(since(started))))}` : ago(since(job.finished_at ?? job.created_at)));
@@ -95,15 +104,17 @@ export class JobPage {
     set(this.#badge, "textContent", statusWords(job));
     this.#advance.show(job);
     this.tick();
+    this.#priority.show([job].filter(canHavePriority));
     this.#showStage(job);
     this.#candidates.show(job);
-    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.notes?.length} ${job.webhook?.status} ${job.images.length}`;
+    const key = `${job.status} ${job.cancel_requested} ${job.attempts} ${job.request.priority} ${job.notes?.length} ${job.webhook?.status} ${job.images.length}`;
     if (key === this.#shown) return;
     this.#shown = key;
     this.#timeline.refresh(job.id).catch(() => (this.#shown = "")); // then it is asked for again
     this.#showError(job);
+    this.#notes.replaceChildren(...(job.notes ?? []).map((note) => element("li", { textContent: note })));
     this.#showButtons(job);
-    this.#facts.replaceChildren(list(facts(job)));
+    this.#details.show(job);
     if (job.status === "succeeded") this.#showPictures(job);
     this.#before.show(job);
     if (this.#code.childElementCount === 0 && !job.request.kind) this.#showCode(job);
@@ -112,19 +123,21 @@ export class JobPage {
   #showStage(job) {
     set(this.#stage, "hidden", job.status !== "running" && job.status !== "queued");
     if (job.request.width) this.#stage.style.aspectRatio = `${job.request.width} / ${job.request.height}`;
-    if (!this.#stage.hidden) this.#cells.show(job, 4);
+    if (!this.#stage.hidden) this.#cells.show(job);
   }
 
   #showPictures(job) {
     const vary = (_, image) => this.#attempt(async () => go(await varySlightly(job, image)));
     this.#pictures.replaceChildren(...job.images.map((image) => result(job, image, this.#use, vary)));
+    set(this.#pictures.dataset, "many", String(job.images.length > 4));
     this.#help.replaceChildren(...scoresHelp(job));
   }
 
   #showError({ error }) {
     set(this.#error, "hidden", !error);
     if (!error) return;
-    this.#error.replaceChildren(element("strong", { textContent: `${error.message} (${error.type})` }), element("p", { textContent: advice(error.type) }));
+    const code = element("code", { className: "dim", textContent: error.type });
+    this.#error.replaceChildren(element("strong", { textContent: failureTitle(error) }), " ", code, element("p", { textContent: advice(error.type) }));
   }
 
   #showButtons(job) {
@@ -134,13 +147,19 @@ export class JobPage {
       button.addEventListener("click", () => this.#act(button, act));
       buttons.push(button);
     };
+    if (job.error?.type === "deadline_exceeded" && !job.request.kind) {
+      const timeout = Math.min(LONGEST_TIMEOUT_S, Math.max(1, job.request.timeout_s * MORE_TIME));
+      add(`Run again with ${duration(timeout)}`, async () => go(await submitJob({ ...(await requestAgain(job.request)), timeout_s: timeout }, newKey())));
+    }
     if (!FINAL.includes(job.status)) add("Cancel", async () => this.#show(await cancelJob(job.id)));
     if (!job.request.kind) {
-      add("Run again", async () => go(await runAgain(job)));
-      add("Vary the seed", async () => go(await varySeed(job)));
+      if (job.status !== "succeeded") add("Run again", async () => go(await runAgain(job)));
+      add("New variation", async () => go(await varySeed(job)));
       add("Edit in the form", async () => this.#edit(await requestAgain(job.request), job));
       add(job.request.guidance ? "Compare with unguided" : "Compare with guided", () => compare(job));
     }
+    if (FINAL.includes(job.status)) buttons.push(this.#delete.node);
+    this.#delete.tell(1);
     const focused = [...this.#buttons.children].findIndex((button) => button === document.activeElement);
     this.#buttons.replaceChildren(...buttons);
     if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
@@ -196,29 +215,5 @@ function result(job, image, use, vary) {
   const files = ["png", "webp", "jpeg"].flatMap((name) => [" ", element("a", { href: `${image.url}.${name}`, download: `${job.id}-${image.index}.${name}`, textContent: name, ariaLabel: `Download picture ${image.index + 1} as ${name}` })]);
   // Of a variation there is no seed whose noise is the picture's.
   const buttons = [inputButton(job, image, use), ...(job.request.variation || job.request.kind ? [] : [pictureButton("Vary slightly", job, image, vary)])];
-  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files), element("span", { className: "buttons" }, ...buttons)), ...(image.trace?.length ? [tracePlot(image.trace)] : []));
-}
-
-function facts(job) {
-  const { metrics, request } = job;
-  return [
-    ...flat(request),
-    ["attempts", job.starts > job.attempts ? `${job.attempts} that count, ${job.starts} starts` : String(job.attempts)],
-    ...(job.worker ? [["worker", job.worker]] : []),
-    ...(metrics.queue_s === null ? [] : [["waited", duration(metrics.queue_s)]]),
-    ...(metrics.execution_s === null ? [] : [["ran", duration(metrics.execution_s)]]),
-    ...(job.notes?.length ? [["notes", job.notes.join(". ")]] : []),
-    ["submitted", new Date(job.created_at).toLocaleString()],
-    ...(job.webhook ? [["webhook", `${job.webhook.url}: ${job.webhook.status}${job.webhook.last_error ? ` (${job.webhook.last_error})` : ""}`]] : []),
-    ["id", job.id],
-  ];
-}
-
-// Fields of fields with dots, as they are written in a form.
-function flat(fields, before = "") {
-  return Object.entries(fields).flatMap(([name, value]) => {
-    if (value === null || value === "" || value.length === 0) return [];
-    const isPlain = typeof value === "object" && !Array.isArray(value);
-    return isPlain ? flat(value, `${before}${name}.`) : [[before + name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
-  });
+  return element("figure", { className: "card" }, shown, element("figcaption", {}, told, element("span", { className: "files" }, "Download:", ...files), element("span", { className: "buttons" }, ...buttons)), ...(image.trace?.length ? [tracePlot(image.trace, job.images.map(({ trace }) => trace ?? []), job.request.steps)] : []));
 }

@@ -19,7 +19,7 @@ class Painter {
   #told = element("p", { className: "dim", role: "status" });
   #undo = button("Undo", () => this.#change(() => this.#layer.undo()));
   #modes = [button("Paint", () => this.#erase(false)), button("Erase", () => this.#erase(true))];
-  #dialog = element("dialog", { className: "painter" });
+  #dialog = element("dialog", { className: "painter", tabIndex: -1 }); // a press beside its controls keeps the keys in it
   #left = false;
 
   constructor(picture, mask) {

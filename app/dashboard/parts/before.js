@@ -3,7 +3,7 @@
 import { inputUrl } from "../server/inputs.js";
 import { Curtain } from "./curtain.js";
 import { element, set } from "./dom.js";
-import { picture } from "./pictures.js";
+import { asSquares, picture } from "./pictures.js";
 
 export class BeforeAfter {
   #before = element("div", { className: "frame" });
@@ -19,11 +19,12 @@ export class BeforeAfter {
   }
 
   show(job) {
-    const { init, mask } = job.request;
-    set(this.node, "hidden", !init || job.images.length === 0);
+    const { edit, init, mask } = job.request;
+    const start = init ?? edit;
+    set(this.node, "hidden", !start || job.images.length === 0);
     if (this.node.hidden || this.#after.childElementCount) return;
     // Of a result of another shape, the server cut off, stretched or padded as `fit` says.
-    this.#before.append(shown(job, init.image, "The picture that the run started from", `fit-${init.fit}`));
+    this.#before.append(shown(job, start.image, init ? "The picture that the run started from" : "The picture that was edited", `fit-${start.fit}`));
     this.#choose(job, job.images[0]);
     if (job.images.length > 1) this.#choice.append(...job.images.map((image) => this.#button(job, image)));
     if (!mask?.image) return; // Outpainting has a mask without one.
@@ -49,6 +50,6 @@ export class BeforeAfter {
 
 function shown(job, name, alt, className = "") {
   const made = element("img", { alt, decoding: "async", className, src: inputUrl(job.id, name) });
-  made.addEventListener("load", () => made.classList.toggle("small", made.naturalWidth <= 128));
+  made.addEventListener("load", () => asSquares(made, made.naturalWidth));
   return made;
 }

@@ -2,6 +2,7 @@
 // time, or their difference.
 
 import { element } from "./dom.js";
+import { SMALL_PX } from "./pictures.js";
 
 export class Curtain {
   node = element("div", { className: "compare" });
@@ -17,6 +18,7 @@ export class Curtain {
   // Take the shape of a picture.
   shape({ width, height }) {
     this.node.style.setProperty("--ratio", `${width} / ${height}`);
+    this.node.style.setProperty("--px", `${width <= SMALL_PX ? width : 1}px`); // see asSquares
   }
 
   // "slider", "side", "flicker" or "difference".

@@ -1,23 +1,25 @@
 // The box for a job's pictures: as large before they are there as after, so that nothing jumps.
 
+import "../pages/pixels.js"; // small pictures are smooth from the first on, if they are to be
 import { previewUrl } from "../server/api.js";
 import { element } from "./dom.js";
 import { promptOf } from "./words.js";
 
 const SHOWN = 4;
+export const SMALL_PX = 128; // up to this width, pixels are shown as squares
 const GLYPHS = { queued: "⋯", running: "✦", failed: "!", canceled: "×", succeeded: "✓" };
 
 // In a row: the first pictures, as one link to the job's page.
 export function pictureBox(request) {
   const link = element("a", { className: "frame", tabIndex: -1 });
   link.ariaHidden = "true"; // the prompt beside it is the same link, in words
-  if (request.width) link.style.aspectRatio = `${request.width} / ${request.height}`;
+  link.style.aspectRatio = `${request.width ?? 2} / ${request.height ?? 1}`;
   const cells = new Cells(link);
   return {
     box: element("div", { className: "pictures" }, link),
     show(job) {
       link.href = `#/jobs/${job.id}`;
-      cells.show(job, SHOWN);
+      cells.show(job);
     },
     preview: (event) => cells.preview(event),
   };
@@ -29,12 +31,15 @@ export class Cells {
   #shown = null;
   #previews = new Map();
   #looks = 0;
+  #most;
 
-  constructor(frame) {
+  constructor(frame, most = SHOWN) {
     this.#frame = frame;
+    this.#most = most;
   }
 
-  show(job, most) {
+  show(job) {
+    const most = this.#most;
     const key = job.images.length ? "images" : job.status;
     const before = this.#shown;
     if (key === before) {
@@ -58,13 +63,14 @@ export class Cells {
 
   // Show a new preview once it has been loaded, so that nothing flickers.
   preview({ job_id: id, index, step }) {
-    if (index >= SHOWN || this.#shown === "images") return;
+    if (index >= this.#most || this.#shown === "images") return;
     const next = new Image();
     next.src = previewUrl(id, index, step);
     next.alt = "";
     next.className = "preview";
     next.decode().then(() => {
       if (this.#shown === "images") return;
+      asSquares(next, next.naturalWidth);
       this.#previews.set(index, next);
       this.#fill([...this.#previews.keys()].sort((a, b) => a - b).map((number) => this.#previews.get(number)));
     }, () => {}); // the job has ended meanwhile, or the next preview will come
@@ -86,20 +92,29 @@ export class Cells {
   #fill(nodes) {
     this.#frame.replaceChildren(...nodes);
     this.#frame.classList.toggle("several", nodes.length > 1);
+    this.#frame.style.setProperty("--columns", String(Math.ceil(Math.sqrt(nodes.length))));
   }
 }
 
+// Few pixels made larger look better as squares than as a blur: all of one size, in whole multiples. See style.css.
+export function asSquares(shown, width) {
+  if (width > SMALL_PX) return shown;
+  shown.classList.add("small");
+  shown.style.setProperty("--px", `${width}px`);
+  return shown;
+}
+
 export function picture(job, image, loading = "lazy") {
-  return element("img", {
-    alt: `Picture ${job.images.indexOf(image) + 1} of ${job.images.length}: ${promptOf(job)}`,
+  const place = job.images.indexOf(image);
+  const shown = element("img", {
+    alt: `${place < 0 ? `Candidate ${image.index + 1}` : `Picture ${place + 1} of ${job.images.length}`}: ${promptOf(job)}`,
     width: image.width,
     height: image.height,
     loading: loading,
     decoding: "async",
-    // Few pixels made larger look better as squares than as a blur.
-    className: image.width <= 128 ? "small" : "",
     src: image.url,
   });
+  return asSquares(shown, image.width);
 }
 
 // A button under a picture, that does something with it.

@@ -38,9 +38,21 @@ export function promptOf({ request }) {
 
 export function statusWords(job, canceling = job.cancel_requested) {
   if (canceling && ["queued", "running"].includes(job.status)) return "canceling";
-  if (job.status === "queued") return job.queue_position ? `queued, ${job.queue_position} before it` : "queued, next";
+  if (job.status === "queued") return job.queue_position ? `queued · ${ordinal(job.queue_position + 1)}` : "queued, next";
   if (job.status === "running" && job.attempts > 1) return `running, attempt ${job.attempts}`;
   return job.status;
+}
+
+// 1st, 2nd, 3rd, 4th, 11th, 21st.
+export function ordinal(number) {
+  const last = number % 100 > 10 && number % 100 < 14 ? 0 : number % 10;
+  return `${number}${["th", "st", "nd", "rd"][last] ?? "th"}`;
+}
+
+// A failure as a sentence of its own.
+export function failureTitle({ type, message }) {
+  const words = type === "deadline_exceeded" ? message.replace(/^the job ran longer than its timeout_s of (.+)$/, "Timed out after $1") : message;
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 // Advice for a job that failed with this type of error.
@@ -49,7 +61,7 @@ export function advice(type) {
 }
 
 const ADVICE = {
-  deadline_exceeded: "Give it more time (timeout_s), or ask for fewer steps, pictures or cutouts.",
+  deadline_exceeded: "Give it more time, or ask for fewer steps, pictures or cutouts.",
   out_of_memory: "Ask for a smaller size, fewer pictures or fewer cutouts, or use a worker with more memory.",
   model_unavailable: "The worker could not load the model: see that its files are there and whole, then run it again.",
   attempts_exhausted: "Its worker was lost again and again. Look into the worker's log before you run it again.",

@@ -11,12 +11,15 @@ export async function requestAgain(resolved) {
   const request = trimmed(resolved, schemas.GenerateRequest, schemas);
   const model = models.find(({ id }) => id === resolved.model);
   if (model) leaveOut(request, model.defaults);
+  delete request.cfg_embedded; // it follows from the model
   if (model === models[0]) delete request.model;
   if (model && request.guidance) request.guidance = shortGuidance(resolved, request.guidance, model);
   if (request.hires && resolved.hires.scale !== null) {
     delete request.hires.width; // they come of the scale
     delete request.hires.height;
   }
+  if (resolved.long_prompt === (resolved.prompt_syntax === "a1111" ? "chunk" : "cut")) delete request.long_prompt;
+  if (resolved.select && same(resolved.select.by, { clip: 1, aesthetic: 0 })) delete request.select.by;
   if (resolved.select && !("candidates" in resolved.select)) {
     request.select.candidates = resolved.num_images;
     delete request.num_images;
@@ -72,7 +75,10 @@ function trimmed(value, schema, schemas) {
 
 // A schema without references and without "or null".
 export function resolveSchema(schema, schemas) {
-  if (schema.$ref) return resolveSchema(schemas[schema.$ref.split("/").pop()], schemas);
+  if (schema.$ref) {
+    const shape = resolveSchema(schemas[schema.$ref.split("/").pop()], schemas);
+    return schema.description ? { ...shape, description: schema.description } : shape; // the field's says more than its type's
+  }
   const wanted = schema.anyOf?.filter(({ type }) => type !== "null");
   if (wanted?.length !== 1) return schema;
   const { anyOf, ...own } = schema;

@@ -34,7 +34,7 @@ const isJson = (answer) => answer.headers.get("content-type")?.includes("json");
 
 async function call(path, options = {}, timeoutMs = TIMEOUT_MS) {
   const answer = await ask(path, options, timeoutMs);
-  return isJson(answer) ? answer.json().catch(unreachable) : {};
+  return answer.status !== 204 && isJson(answer) ? answer.json().catch(unreachable) : {};
 }
 
 // An answer that is no refusal.
@@ -52,15 +52,25 @@ async function ask(path, options, timeoutMs) {
 
 const jobPath = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
 export const previewUrl = (id, index, step) => at(`${jobPath(id)}/previews/${index}?step=${step}`);
-// A page of the jobs of a status, of a label, of both, or of all.
-export const listJobs = ({ status = null, label = null, limit, cursor = null }) =>
-  call(`/v1/jobs?${new URLSearchParams({ limit, ...(status && { status }), ...(label && { label }), ...(cursor && { cursor }) })}`);
+// What is asked for, as a query: a list several times, and nothing of what is empty.
+function queryOf(fields) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) for (const one of [value].flat()) if (one !== null && one !== undefined && one !== "") query.append(name, one);
+  return query;
+}
+
+// A page of jobs. `filters` are those of the API; `order` is "newest", or "turn" for those that wait.
+export const listJobs = ({ order = "newest", ...filters }) => call(`/v1/jobs?${queryOf({ ...filters, order: order === "newest" ? null : order })}`);
+// How many jobs have failed for each reason.
+export const listFailures = (filters) => call(`/v1/jobs/failures?${queryOf(filters)}`);
 export const getJob = (id) => call(jobPath(id));
 export const getQueue = () => call("/v1/queue");
 export const getHistory = () => call("/v1/queue/history");
 export const getTimeline = (id) => call(`${jobPath(id)}/timeline`);
 export const getUsage = () => call("/v1/usage");
 export const listWorkers = () => call("/v1/workers");
+// "drain" or "resume" a worker; the worker after that.
+export const changeWorker = (name, action) => call(`/v1/workers/${encodeURIComponent(name)}/${action}`, { method: "POST" });
 let keyed = false; // whether this server asks for keys
 
 export const asksForKeys = () => keyed;
@@ -77,6 +87,9 @@ export const logIn = (key) =>
     body: JSON.stringify({ key }),
   });
 export const listModels = () => call("/v1/models");
+export const deleteJob = (id) => call(jobPath(id), { method: "DELETE" });
+// Give a waiting job another priority; the job.
+export const prioritizeJob = (id, priority) => call(`${jobPath(id)}/prioritize`, sending({ priority }));
 export const cancelJob = (id) => call(`${jobPath(id)}/cancel`, { method: "POST" });
 const sending = (body, key) => ({
   method: "POST",
@@ -85,9 +98,16 @@ const sending = (body, key) => ({
 });
 // Keep a picture that a best-of-n job did not choose; the job.
 export const keepCandidate = (id, index) => call(`${jobPath(id)}/candidates/${index}/keep`, { method: "POST" });
-// Do something with chosen jobs, by `{ ids }` or `{ status: [...] }`, or with so many of them as one call takes.
+// Do something with chosen jobs, by `{ ids }` or by filters; with so many of them as one call takes.
 export const doToAll = (action, chosen) => call(`/v1/jobs/${action}`, sending(chosen, newKey()));
 export const submitJob = (request, key) => call("/v1/jobs", sending(request, key));
+const nightPath = (id) => `/v1/nights/${encodeURIComponent(id)}`;
+export const listNights = () => call("/v1/nights");
+export const getNight = (id) => call(nightPath(id));
+export const beginNight = (wanted, key) => call("/v1/nights", sending(wanted, key));
+// Finish or cancel a night; the night.
+export const doToNight = (id, action) => call(`${nightPath(id)}/${action}`, { method: "POST" });
+export const deleteNight = (id) => call(nightPath(id), { method: "DELETE" });
 // What a job would cost; refused as the job itself would be.
 export const quoteJob = (request) => call("/v1/quote", sending(request));
 
@@ -102,11 +122,15 @@ export const uploadPicture = (file) =>
 export const searchByText = (q) => call(`/v1/search?${new URLSearchParams({ q, limit: MOST_FOUND })}`, {}, SEARCH_TIMEOUT_MS);
 export const searchByPicture = (one) => call("/v1/search", { method: "POST", body: formOf({ ...one, limit: MOST_FOUND }) }, SEARCH_TIMEOUT_MS);
 
+export const listEmbeddings = () => call("/v1/aesthetic-embeddings");
 // Make an aesthetic embedding of pictures of jobs.
 export const makeEmbedding = (name, jobs) => call("/v1/aesthetic-embeddings", { method: "POST", body: formOf({ name, jobs }) });
 
 // The address of a zip file of pictures, each as JOB/INDEX, or as JOB for all of its.
 export const archiveUrl = (pictures) => at(`/v1/images.zip?${new URLSearchParams(pictures.map((picture) => ["picture", picture]))}`);
+
+// The same of all pictures of one job.
+export const picturesUrl = (id) => at(`${jobPath(id)}/images.zip`);
 
 function formOf(fields) {
   const form = new FormData();
@@ -127,9 +151,9 @@ function once(ask) {
 }
 
 export const getDescription = once(() => call("/openapi.json"));
-// The adapters, the ControlNets and what makes their maps.
+// The adapters, the ControlNets with what makes their maps, and the adapters that tell a model of pictures.
 export const getCatalog = once(() =>
-  Promise.all([call("/v1/adapters"), call("/v1/controls")]).then(([{ data: adapters }, { data: controls, preprocessors }]) => ({ adapters, controls, preprocessors })));
+  Promise.all(["/v1/adapters", "/v1/controls", "/v1/image-prompts"].map((path) => call(path))).then(([{ data: adapters }, { data: controls, preprocessors }, { data: imagePrompts }]) => ({ adapters, controls, preprocessors, imagePrompts })));
 export const getModels = once(() => listModels().then(({ data }) => data));
 
 export function newKey() {

@@ -15,8 +15,8 @@ export function pictureUrl(name) {
 }
 
 // Remember where the pictures of a job's request are: they outlive the uploads that they were.
-export function rememberInputs({ id, request: { init, mask, controls = [] } }) {
-  const names = [init, mask, ...controls].filter(Boolean).map(({ image }) => image);
+export function rememberInputs({ id, request: { edit, init, mask, controls = [], image_prompts = [] } }) {
+  const names = [edit, init, mask, ...controls, ...image_prompts].filter(Boolean).map(({ image }) => image);
   const all = { ...seen(), ...Object.fromEntries(names.map((name) => [name, id])) };
   sessionStorage.setItem(SEEN, JSON.stringify(all));
 }

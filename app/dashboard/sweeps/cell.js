@@ -4,8 +4,6 @@ import { element, set } from "../parts/dom.js";
 import { Cells, scores } from "../parts/pictures.js";
 import { promptOf, statusWords } from "../parts/words.js";
 
-const SHOWN = 4;
-
 export class Cell {
   #frame = element("span", { className: "frame" });
   #words = element("span", { className: "cell-words" });
@@ -28,7 +26,7 @@ export class Cell {
 
   show(job) {
     this.job = job;
-    this.#cells.show(job, SHOWN);
+    this.#cells.show(job);
     set(this.node.dataset, "status", job.status);
     this.#tell();
   }

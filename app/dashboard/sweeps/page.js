@@ -33,7 +33,7 @@ export class SetPage {
     const paths = pathsOf(label);
     const heading = element("h2", { tabIndex: -1, textContent: paths.length ? `Sweep of ${paths.join(" and ")}` : label });
     const list = element("a", { href: listAddress(label), textContent: "As a list" });
-    list.addEventListener("click", (event) => openList(event, label));
+    list.addEventListener("click", (event) => openList(event, { label }));
     this.#cancel = new Sure((number, isSure) => `Cancel ${isSure ? `${count(number, "job")}: sure?` : "the rest"}`, () => this.#act("cancel", LIVE));
     this.#retry = new Sure((number, isSure) => `Run ${isSure ? `${count(number, "job")} again: sure?` : "the failed ones again"}`, () => this.#act("retry", ["failed", "canceled"]));
     const line = element("div", { className: "line" }, this.#told, list, this.#pair, this.#cancel.node, this.#retry.node);

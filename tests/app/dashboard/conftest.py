@@ -50,7 +50,11 @@ def open_tab(browser: Browser) -> Iterator[Callable[..., Page]]:
     errors: list[str] = []
 
     def open_one(url: object, width: int = 1280, **options: Any) -> Page:
-        tab = browser.new_page(base_url=str(url), viewport={"width": width, "height": 900}, **options)
+        still = {
+            "reduced_motion": "reduce",
+            **options,
+        }  # or a running job has the whole page painted again and again
+        tab = browser.new_page(base_url=str(url), viewport={"width": width, "height": 900}, **still)
         tab.on("pageerror", lambda error: errors.append(str(error)))
         tabs.append(tab)
         return tab

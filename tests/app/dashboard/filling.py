@@ -20,6 +20,13 @@ def submitted(page: Page) -> dict[str, Any]:
     return request
 
 
+def open_options(page: Page) -> None:
+    """Unfold all options."""
+    page.click("#options > summary")
+    expect(page.locator("#field-steps")).to_be_visible()
+    page.evaluate("document.querySelectorAll('#fields details').forEach((one) => (one.open = true))")
+
+
 def with_picture(page: Page) -> None:
     """Open the form, and choose a picture."""
     page.goto("/")

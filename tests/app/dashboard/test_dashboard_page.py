@@ -28,6 +28,7 @@ from jobs.status.job import GuidedStep
 from jobs.status.workers import WorkerInfo
 from tests.app.conftest import serving
 from tests.app.dashboard.conftest import described
+from tests.app.dashboard.filling import open_options
 from tests.app.played_worker import PlayedWorker
 from tests.browser import overflow_px, violations
 
@@ -168,15 +169,18 @@ def test_every_field_of_a_request_can_be_set_and_is_sent_as_it_was_entered(
     page: Page, live: httpx.Client
 ) -> None:
     page.goto("/")
-    page.click("#options > summary")
-    expect(page.locator("#field-steps")).to_be_visible()
+    open_options(page)
     schema = GenerateRequest.model_json_schema()
+    schema["properties"].pop("cfg_embedded")  # which nobody chooses: it follows from the model
     for name, field in schema["properties"].items():
         nested = next((part["$ref"] for part in field.get("anyOf", []) if "$ref" in part), None)
         inner = schema["$defs"][nested.split("/")[-1]].get("properties") if nested else None
         paths = [f"{name}.{part}" for part in inner] if inner else [name]
         for path in paths:
-            ids = [f"field-{path}", path]
+            shown = (
+                "init.image" if path == "edit.image" else path
+            )  # one picture, for whichever the model does
+            ids = [f"field-{shown}", shown]
             assert page.locator(", ".join(f"[id='{one}']" for one in ids)).count() == 1, path
     page.fill("#prompt", AWKWARD)
     for field, value in {
@@ -216,9 +220,9 @@ def test_what_the_api_refuses_is_said_at_its_field(page: Page) -> None:
     page.click("#generate")
     expect(page.locator("#prompt-error")).to_contain_text("Say what")
     page.fill("#prompt", "a red apple")
-    page.click("#options > summary")
+    open_options(page)
     page.fill("#field-guidance\\.cutouts", "9999")
-    page.click("#options > summary")
+    page.evaluate("document.querySelectorAll('#form details').forEach((one) => (one.open = false))")
     page.click("#generate")
     expect(page.locator("[id='field-guidance.cutouts-error']")).to_contain_text("less than or equal to 256")
     expect(page.locator("[id='field-guidance.cutouts']")).to_be_focused()
@@ -259,7 +263,7 @@ def test_the_page_of_a_job_shows_and_repeats_it(
         "[...document.querySelectorAll('.code pre')].slice(1, 3).map((code) => code.textContent)"
     ):
         compile(source, "snippet", "exec")
-    page.get_by_role("button", name="Vary the seed").click()
+    page.get_by_role("button", name="New variation").click()
     expect(page.locator(".badge")).to_have_text(re.compile("queued"))
     newest = live.get("/v1/jobs").json()["data"][0]["request"]
     assert newest["seed"] != 7
@@ -336,7 +340,7 @@ def test_a_job_that_failed_says_why_and_what_to_do(
     job_id = ask()
     worker.fail(job_id, TooLargeError("the batch of 1 does not fit"))
     page.goto(f"/#/jobs/{job_id}")
-    expect(page.locator(".reason")).to_contain_text("the batch of 1 does not fit (out_of_memory)")
+    expect(page.locator(".reason")).to_contain_text("The batch of 1 does not fit out_of_memory")
     expect(page.locator(".reason")).to_contain_text("smaller size")
     page.goto("/#/jobs/nothing")
     expect(page.locator("#page")).to_contain_text("There is no such job")
@@ -459,14 +463,16 @@ def test_hundreds_of_jobs_come_in_pages_and_nothing_moves_under_who_reads(
     page.mouse.wheel(0, 3000)
     while page.evaluate("scrollY") < 2000:
         page.wait_for_timeout(50)
-    page.wait_for_timeout(500)  # for the wheel to stop
+    page.wait_for_function(
+        "() => { const was = window.at; window.at = scrollY; return was === window.at }", polling=200
+    )  # until the wheel has stopped
     page.evaluate(
         "window.read = [...document.querySelectorAll('#jobs > li')]"
         ".find((row) => row.getBoundingClientRect().bottom > 450)"
     )
     before = page.evaluate("read.getBoundingClientRect().top")
     queue.submit(resolve(GenerateRequest(prompt="a newcomer"), catalog))
-    expect(page.locator("#news")).to_have_text("1 new job: show")
+    expect(page.locator("#news")).to_have_text("Show 1 new job")
     assert page.evaluate("read.isConnected && read.getBoundingClientRect().top") == pytest.approx(
         before, abs=1
     )
@@ -490,10 +496,24 @@ def test_what_guidance_did_is_drawn_step_by_step(
         lease, tuple(image.model_copy(update={"trace": trace}) for image in worker.store(lease))
     )
     page.goto(f"/#/jobs/{job_id}")
-    expect(page.locator(".trace figcaption")).to_have_text("Guidance over 5 steps, 1 of them skipped")
+    expect(page.locator(".trace figcaption")).to_have_text("Guidance over 5 steps, 1 of them skipped · CSV")
     loss, gradient = page.locator(".curve").all()
-    said = "loss: from 0.9 to 0.5, lowest 0.4, highest 0.9"
+    said = "loss: from 0.9 to 0.5, lowest 0.4, highest 0.9. Arrow keys read it step by step."
     assert loss.get_attribute("aria-label") == said
+    read = page.locator(".read-out").first
+    expect(read).to_have_text("guided from step 1 to 5 of 20")
+    loss.focus()
+    for key, words in (
+        ("End", "step 5: 0.5"),
+        ("ArrowLeft", "step 4: 0.4"),
+        ("ArrowLeft", "step 3: skipped"),
+    ):
+        page.keyboard.press(key)
+        expect(read).to_have_text(words)
+    loss.hover(position={"x": 60, "y": 30})
+    expect(read).to_have_text("step 1: 0.9")
+    assert loss.locator("text").all_text_contents()[-1] == "step"
+    assert violations(page) == []
     assert loss.locator("polyline").count() == 2  # with a gap at the step that was skipped
     assert gradient.locator("polyline").count() == 1
 
@@ -506,7 +526,7 @@ def test_workers_tell_how_busy_and_how_full_they_are(
     page.goto("/#/workers")
     card = page.locator("article", has_text="played")
     for words in (
-        "1 of 2 places taken",
+        "1 of 2 slots taken",
         "Busy 75 % of the last minute",
         "1.0 of 8.0 GiB of memory",
         "pocket",
@@ -518,7 +538,7 @@ def test_workers_tell_how_busy_and_how_full_they_are(
     shares = gauges.evaluate_all(
         "(all) => Object.fromEntries(all.map((one) => [one.getAttribute('aria-label'), one.value / one.max]))"
     )
-    assert shares == {"Places taken": 0.5, "Busy": 0.75, "Memory": 0.125}
+    assert shares == {"Slots": 0.5, "Busy": 0.75, "Memory": 0.125}
     card.get_by_role("link").click()
     expect(page.locator("#page h2", has_text="a red apple")).to_be_visible()
 
@@ -553,7 +573,9 @@ def test_no_state_of_the_page_fails_axe(
     found: dict[str, list[str]] = {}
 
     def check(state: str) -> None:
-        time.sleep(0.2)  # for transitions of colours
+        page.wait_for_function(
+            "() => !document.getAnimations().some((one) => one instanceof CSSTransition)"
+        )  # of colours
         found[state] = violations(page)
         assert overflow_px(page) <= 0, state
 
@@ -568,7 +590,7 @@ def test_no_state_of_the_page_fails_axe(
     worker.report(lease, step=5, steps=20)
     ask(prompt="it waits")
     expect(page.locator("#jobs > li")).to_have_count(5)
-    page.click("#options > summary")
+    open_options(page)
     page.fill("#field-steps", "999")
     page.fill("#prompt", "too much")
     page.click("#generate")

@@ -1,5 +1,6 @@
 """The form of the dashboard in a real browser: its controls, its help, and where it stands."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from playwright.sync_api import Page, Route, expect
 from app.api.settings import ApiSettings
 from tests.app.conftest import serving
 from tests.app.dashboard.conftest import described
-from tests.app.dashboard.filling import CHOOSE, FILE, submitted, with_picture
+from tests.app.dashboard.filling import CHOOSE, FILE, open_options, submitted, with_picture
 from tests.browser import overflow_px, violations
 
 pytestmark = pytest.mark.timeout(600)
@@ -26,8 +27,7 @@ def with_options(page: Page, prompt: str = "a red apple") -> None:
     """Open the form and all options."""
     page.goto("/")
     page.fill("#prompt", prompt)
-    page.click("#options > summary")
-    expect(page.locator("#field-steps")).to_be_visible()
+    open_options(page)
 
 
 def test_what_is_painted_around_a_picture_is_set_beside_it(page: Page, live: httpx.Client) -> None:
@@ -39,7 +39,7 @@ def test_what_is_painted_around_a_picture_is_set_beside_it(page: Page, live: htt
     assert frame is not None
     assert seen is not None
     assert seen["width"] / frame["width"] == pytest.approx(0.75, abs=0.02)
-    page.click("#options > summary")
+    open_options(page)
     page.fill(field("mask.blur"), "3")  # of what is added
     assert violations(page) == []
     page.fill(field("mask.blur"), "")
@@ -183,3 +183,41 @@ def test_a_newcomer_gets_examples_and_the_names_that_the_model_knows(knowing: Pa
     expect(page.locator(".names")).to_contain_text("abacus, accordion")
     assert violations(page) == []
     assert overflow_px(page) <= 0
+
+
+def test_scores_are_weighed_and_a_shape_is_chosen_by_keyboard(page: Page) -> None:
+    page.goto("/")
+    page.fill("#prompt", "a red apple")
+    open_options(page)
+    page.get_by_role("checkbox", name="Best of n").check()
+    page.fill("[id='field-select.candidates']", "4")
+    page.fill("[id='field-select.keep']", "1")
+    clip, aesthetic = (page.locator(f"[id='field-select.by.{name}']") for name in ("clip", "aesthetic"))
+    clip.focus()
+    page.keyboard.press("Home")
+    page.click("#generate")
+    expect(page.locator("[id='field-select.by-error']")).to_have_text("At least one weight must not be 0.")
+    expect(clip).to_be_focused()
+    aesthetic.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[id='field-select.by-hint']")).to_contain_text("The most beautiful")
+    page.get_by_role("button", name="Landscape").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Landscape")).to_have_attribute("aria-pressed", "true")
+    assert violations(page) == []
+    page.reload()  # the draft has it
+    expect(aesthetic).to_have_value("0.05")
+    with page.expect_request(
+        lambda request: request.method == "POST" and request.url.endswith("/v1/jobs")
+    ) as sent:
+        page.click("#generate")
+    asked = json.loads(sent.value.post_data or "")
+    # The catalog of these tests has no aesthetic score, which is said at the sliders.
+    expect(page.locator("[id='field-select.by-error']")).to_contain_text("no CLIP of the catalog")
+    assert asked["select"] == {"candidates": 4, "keep": 1, "by": {"clip": 0, "aesthetic": 0.05}}
+    assert (asked["width"], "height" in asked) == (96, True)
+    page.get_by_role("button", name="Square").click()
+    page.click("#reset")
+    asked = submitted(page)
+    assert "select" not in asked
+    assert "width" not in asked

@@ -91,6 +91,11 @@ def test_pictures_are_found_by_a_text_and_by_another_picture(
         expect(page.get_by_role("searchbox")).to_have_value("mostly / 50% a pear?")
         assert violations(page) == []
         page.locator(".gallery li").first.locator("> a").click()
+        expect(page.get_by_role("dialog", name="Picture")).to_contain_text("1 of 3 · seed")
+        page.keyboard.press("ArrowLeft")
+        expect(page.get_by_role("dialog", name="Picture")).to_contain_text("3 of 3 · seed")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("o")
         expect(page.locator(".job-page h2")).to_have_text("green pear")
         page.go_back()  # to what was found
         expect(page.locator(".gallery .caption").first).to_have_text("green pear")
@@ -107,6 +112,12 @@ def test_pictures_are_sorted_liked_and_kept_by_label(page: Page, kept: list[str]
     page.goto("/#/gallery")
     page.get_by_label("Order").select_option("Highest CLIP first")
     assert captions(page) == ["blue plum", "green pear", "red apple"]
+    gallery = page.locator("#page")
+    gallery.get_by_label("Guidance", exact=True).select_option("Guided")
+    expect(page.locator(".gallery li")).to_have_count(0)
+    gallery.get_by_label("Guidance", exact=True).select_option("Not guided")
+    gallery.get_by_label("Size", exact=True).select_option("64 × 64")
+    expect(page.locator(".gallery li")).to_have_count(3)
     page.get_by_role("button", name="Favourite: picture 1 of red apple").click()
     page.get_by_role("button", name="★ Favourites").click()
     expect(page.locator(".gallery .caption")).to_have_text(["red apple"])
@@ -159,6 +170,7 @@ def test_selected_pictures_are_downloaded_made_a_taste_and_deleted(
 
 
 def test_any_two_pictures_are_compared_in_four_ways(page: Page, kept: list[str]) -> None:
+    page.emulate_media(reduced_motion="no-preference")
     page.goto("/#/gallery")
     for number in (1, 2):
         page.get_by_role("checkbox").nth(number).click()

@@ -54,7 +54,7 @@ def tab(browser: Browser) -> Iterator[Callable[[str], Page]]:
 
 
 def log_in(page: Page, key: str) -> None:
-    page.get_by_label("Key").fill(key)
+    page.get_by_label("Key", exact=True).fill(key)
     # Each test waits for what it expects to see. Chromium does not always tell playwright that the page came.
     page.get_by_role("button", name="Log in").click(no_wait_after=True)
 
@@ -125,7 +125,7 @@ def test_a_page_whose_key_is_revoked_asks_for_another(
 
 def test_the_page_is_accessible_and_fits_a_phone(url: str, tab: Callable[..., Page]) -> None:
     page = tab(f"{url}/login", width=320)
-    expect(page.get_by_label("Key")).to_be_focused()
+    expect(page.get_by_label("Key", exact=True)).to_be_focused()
     assert violations(page) == []
     assert overflow_px(page) <= 0
 

@@ -41,7 +41,7 @@ def painted(live: httpx.Client, name: str) -> Image.Image:
 
 def open_painter(page: Page, words: str = "Paint a mask") -> None:
     """Open it, and wait until it takes keys."""
-    page.get_by_role("button", name=words).dblclick()  # one of the two counts
+    page.get_by_role("button", name=words).click()  # twice: see test_presses.py
     expect(page.locator(".canvas canvas")).to_be_focused()
 
 
@@ -335,7 +335,7 @@ def test_pictures_are_brought_with_a_session_too(
     with serving(described(settings.model_copy(update={"auth": "keys"})), timeout_graceful_shutdown=0) as url:
         page = open_tab(url)
         page.goto("/login")
-        page.get_by_label("Key").fill(make_key())
+        page.get_by_label("Key", exact=True).fill(make_key())
         page.get_by_role("button", name="Log in").click()
         expect(page.locator("#empty")).to_be_visible()
         with_picture(page)

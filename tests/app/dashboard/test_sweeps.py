@@ -159,7 +159,7 @@ def test_jobs_of_one_label_are_listed_and_shown_as_pictures(
     page.get_by_role("link", name="#client a").first.click()
     expect(page.locator("#jobs > li .prompt-text")).to_have_text(["two", "one"])
     expect(page.get_by_label("Label", exact=True)).to_have_value("client a")
-    expect(page.locator(".bulk")).to_be_hidden()
+    expect(page.get_by_role("button", name="Delete all found")).to_be_visible()
     page.reload()
     expect(page.locator("#jobs > li")).to_have_count(2)
     page.get_by_role("button", name="failed").click()
