@@ -17,6 +17,7 @@ EX_CONFIG = 78  # exit code of our processes for a wrong setting: a restart cann
 STABLE_S = 20.0  # a child that lives longer has started well
 FIRST_BACKOFF_S = 0.25
 LONGEST_BACKOFF_S = 10.0
+LAST_LINES = 20  # of the log of a process that died
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 
@@ -52,6 +53,21 @@ class ChildSpec:
     umask: int = -1
 
 
+@dataclass(frozen=True)
+class Death:
+    """How a process of a child ended by itself.
+
+    Attributes:
+        pid: of the process.
+        ending: in words, such as ``was killed by SIGKILL``.
+        said: the end of its log.
+    """
+
+    pid: int
+    ending: str
+    said: tuple[str, ...]
+
+
 class Child:
     """Starts, restarts and ends the process of one spec."""
 
@@ -59,6 +75,7 @@ class Child:
         self.spec = spec
         self.log = log
         self.deaths = 0
+        self.last_death: Death | None = None
         self._early_deaths = 0  # in a row
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
@@ -126,12 +143,14 @@ class Child:
         return None
 
     def _died(self, code: int) -> str:
+        pid = self.pid or 0
         self.kill()
+        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        self.last_death = Death(pid, how, tuple(self.log.tail(LAST_LINES)))
         self._count_death(early=time.monotonic() - self._started < STABLE_S)
         if code == EX_CONFIG:
             said = self.log.tail(1) or [f"{self.spec.name} refuses its configuration and does not say why"]
             raise ChildFailedError(said[0])
-        how = f"was killed by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return f"{self.spec.name} {how}; starting it again"
 
     def _count_death(self, *, early: bool) -> None:

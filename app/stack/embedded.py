@@ -67,6 +67,8 @@ def valkey_spec(folder: Path, socket: Path, *, lock: int) -> ChildSpec:
         "auto-aof-rewrite-min-size": "16mb",
         "maxmemory": str(most_bytes()),
         "maxmemory-policy": "noeviction",
+        "hash-max-listpack-value": "2048",  # small jobs in one piece, a third of the memory
+        "stream-node-max-bytes": "1024",
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
     return ChildSpec(

@@ -5,8 +5,9 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -31,7 +32,8 @@ API = (sys.executable, "-P", "-m", "app", "serve")
 WORKER = (sys.executable, "-P", "-m", "worker")
 WORKER_GRACE_S = 3.0  # to finish its jobs after Ctrl-C
 API_GRACE_S = 5.0  # likewise its requests; LODESTAR_STOP_TIMEOUT_S is the same
-TO_LEAVE_S = {"api": 2.0, "worker": 4.0}  # after that; a worker releases its unfinished jobs
+# After that. A worker hands its unfinished jobs over once the steps in hand are done, see worker/serving/executions.py.
+TO_LEAVE_S = {"api": 2.0, "worker": 13.0}
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,10 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
     if options.root_path is not None:
         address["LODESTAR_ROOT_PATH"] = options.root_path
     grace_s = _seconds("LODESTAR_STOP_TIMEOUT_S", API_GRACE_S) + TO_LEAVE_S["api"]
+    # So that its pages advise what fits: see docs/operating.md.
+    env = {"LODESTAR_STARTED_BY": "up", **env}
     supervisor.start(ChildSpec("api", API, {**env, **address}, grace_s=grace_s))
+    supervisor.on_death = partial(_note_death, WorkerRegistry(redis))
     workers = [
         supervisor.start(worker_spec(number, options, {**env, **share}))
         for number, share in enumerate(worker_shares(options.workers, os.environ), start=1)
@@ -110,9 +115,20 @@ def _start_service(supervisor: Supervisor, options: StackOptions, redis: Redis, 
     supervisor.is_up = True
 
 
+def _note_death(workers: WorkerRegistry, child: Child) -> None:
+    """Let the list of workers say at once how a worker's process ended, with the end of its log."""
+    death = child.last_death
+    if death is None or not child.spec.name.startswith("worker-"):
+        return
+    with suppress(QueueUnavailableError):  # its heartbeat ends by itself
+        workers.bury(socket.gethostname(), death.pid, death.ending, death.said)
+
+
 def worker_spec(number: int, options: StackOptions, env: dict[str, str]) -> ChildSpec:
     """A worker as a child; it may take as long to end as the operator has set, and a moment more."""
     grace = os.environ.get("LODESTAR_GRACE_S") or str(WORKER_GRACE_S)
+    if (port := os.environ.get("LODESTAR_METRICS_PORT", "")).isdigit() and port != "0":
+        env = {**env, "LODESTAR_METRICS_PORT": str(int(port) + number - 1)}
     return ChildSpec(
         f"worker-{number}",
         WORKER,

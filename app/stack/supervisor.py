@@ -36,6 +36,7 @@ class Supervisor:
 
     def __init__(self, log_folder: Path, *, say: Callable[[str], None], verbose: bool = False) -> None:
         self.children: list[Child] = []
+        self.on_death: Callable[[Child], None] = _ignore  # called with a child that has just died
         self.is_up = False  # set once the service answers: before, a child that keeps dying ends everything
         self._log_folder = log_folder
         self._say = say
@@ -108,6 +109,8 @@ class Supervisor:
             if news is None:
                 continue
             self._tell(news)
+            if child.last_death is not None:
+                self.on_death(child)
             if not self.is_up and child.deaths >= DEATHS_ALLOWED:
                 raise _keeps_dying(child)
 
@@ -140,6 +143,10 @@ class Supervisor:
     def _tell(self, message: str) -> None:
         with suppress(OSError):  # nobody reads it any more
             self._say(message)
+
+
+def _ignore(_: Child) -> None:
+    """Do nothing."""
 
 
 def _keeps_dying(child: Child) -> ChildFailedError:

@@ -28,14 +28,14 @@ def list_(models: Models = Path("models.toml")) -> None:
     from lodestar.cli.table import print_table
 
     catalog = load_catalog(models)
-    entries: list[tuple[AdapterCard | TextualInversionCard, str, tuple[str, ...]]]
-    entries = [(card, card.kind, card.triggers) for card in catalog.adapters]
-    entries += [(card, INVERSION, (card.word,)) for card in catalog.textual_inversions]
+    entries: list[tuple[AdapterCard | TextualInversionCard, str, tuple[str, ...], str]]
+    entries = [(card, card.kind, card.triggers, card.source) for card in catalog.adapters]
+    entries += [(card, INVERSION, (card.word,), str(card.path)) for card in catalog.textual_inversions]
     print_table(
         ("name", "kind", "models", "words", "licence", "file"),
         [
-            (card.id, kind, ", ".join(card.base) or "any", ", ".join(words), card.licence, str(card.path))
-            for card, kind, words in entries
+            (card.id, kind, ", ".join(card.base) or "any", ", ".join(words), card.licence, source)
+            for card, kind, words, source in entries
         ],
     )
 

@@ -136,10 +136,13 @@ def _readiness(answer: "httpx.Response") -> str:
     try:
         told = answer.json()
         checks, workers = told["checks"], told["workers"]
+        stale = told.get("catalog", {}).get("detail")
     except (ValueError, KeyError, TypeError):
         return "is another service"
     wrong = [f"{name}: {check['detail']}" for name, check in checks.items() if not check["ok"]]
-    return f"is not ready: {'; '.join(wrong)}" if wrong else f"is ready, with {workers} workers"
+    if wrong:
+        return f"is not ready: {'; '.join(wrong)}"
+    return f"is ready, with {workers} workers" + (f", and serves a former catalog: {stale}" if stale else "")
 
 
 def _version_of(package: str) -> str:

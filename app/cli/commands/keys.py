@@ -13,6 +13,7 @@ from app.cli.auditing import note_command
 from app.cli.commands.processes import DataDir, RedisUrl
 from app.cli.private_server import private_server
 from jobs.callers.scopes import SCOPES_OF, Role, Scope
+from jobs.wording import wording
 from lodestar.cli.connection import AsJson
 from lodestar.cli.exits import say
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from jobs.callers.keys import KeyStore
     from jobs.callers.record import KeyRecord
     from jobs.callers.secret import KeyText
+
+MAX_LIFETIME_DAYS = 3650
+MAX_OVERLAP_HOURS = 90 * 24
 
 commands = typer.Typer(name="keys", help="Keys of callers.")
 
@@ -39,7 +43,7 @@ def create(
         list[Scope] | None, typer.Option(help="A scope instead of the role; may be repeated.")
     ] = None,
     expires_in_days: Annotated[
-        float | None, typer.Option(min=0, help="Days until it ends; by default never.")
+        float | None, typer.Option(min=0, max=MAX_LIFETIME_DAYS, help="Days until it ends; by default never.")
     ] = None,
     quota: Quota = None,
     for_file: Annotated[
@@ -80,7 +84,9 @@ def list_(redis_url: RedisUrl = None, data_dir: DataDir = Path("data"), as_json:
 @commands.command()
 def rotate(
     key_id: KeyId,
-    overlap_hours: Annotated[float, typer.Option(min=0, help="Hours that the old key still counts.")] = 24,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, max=MAX_OVERLAP_HOURS, help="Hours that the old key still counts.")
+    ] = 24,
     redis_url: RedisUrl = None,
     data_dir: DataDir = Path("data"),
 ) -> None:
@@ -143,7 +149,7 @@ def naming_the_option() -> Iterator[None]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise typer.BadParameter(f"{place}: {first['msg']}" if place else first["msg"]) from error
+        raise typer.BadParameter(f"{place}: {wording(first)}" if place else wording(first)) from error
 
 
 def _entry(record: "KeyRecord") -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.errors import ConfigurationError
+from jobs.wording import wording
 from lodestar.cli.exits import Exit, reassure, say
 
 if TYPE_CHECKING:
@@ -153,8 +154,10 @@ def _require_known_callers(host: str) -> None:
 
 def _serve(given: dict[str, Any]) -> None:
     from app.api.main import serve as serve_api
+    from jobs.telemetry import tracing
 
-    serve_api(_settings(given))
+    with tracing("lodestar-api"):
+        serve_api(_settings(given))
 
 
 def _settings(given: dict[str, Any]) -> "ApiSettings":
@@ -167,4 +170,4 @@ def _settings(given: dict[str, Any]) -> "ApiSettings":
     except ValidationError as error:
         first = error.errors()[0]
         name = "LODESTAR_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"{name}: {first['msg']}") from error
+        raise ConfigurationError(f"{name}: {wording(first)}") from error

@@ -1,8 +1,10 @@
 """Command lines run in this process, against an API behind real HTTP."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -26,6 +28,12 @@ def url(settings: ApiSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 @pytest.fixture
 def queue(redis: Redis) -> JobQueue:
     return JobQueue(redis, max_queued=10)
+
+
+@pytest.fixture
+def in_forks(forked_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the commands run the worker's modules in forks; ``test_adapters`` runs one from nothing."""
+    monkeypatch.setattr(sys, "executable", str(forked_python))
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from jobs.catalog.catalog import load_catalog
 from jobs.errors import ModelUnavailableError
 from tests.app.conftest import Run
-from tests.worker.conftest import ROOT
 from worker.models.adapters.inspection import inspect
 from worker.models.inversions.inspection import inspect_inversion
 from worker.models.loading.header import read_shapes
+
+ROOT = Path(__file__).parents[4]
 
 Out = pytest.CaptureFixture[str]
 LAYER = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
@@ -63,6 +64,7 @@ def test_an_adapter_is_added_with_what_its_file_says(
     (card,) = load_catalog(tmp_path / "models.toml").adapters
     assert (card.id, card.base, card.triggers, card.licence) == ("my-ink", ("pocket",), ("ink",), "MIT")
     assert card.description == 'Ink "fine"'
+    assert card.path is not None
     assert card.path.resolve() == file.resolve()
     assert set(card.sha256) == {"my ink.safetensors"}
     assert (tmp_path / "models.toml").read_text().startswith(CATALOG.rstrip())
@@ -75,7 +77,7 @@ def write_inversion(folder: Path, token: str, width: int) -> Path:
     return folder / "my cat.safetensors"
 
 
-@pytest.mark.slow("starts a process that imports the worker's libraries")
+@pytest.mark.usefixtures("in_forks")
 def test_a_textual_inversion_is_added_with_its_word(
     run: Run, file: Path, tmp_path: Path, capsys: Out
 ) -> None:

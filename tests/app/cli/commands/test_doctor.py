@@ -41,7 +41,7 @@ def test_a_sound_installation_is_told_line_by_line(
 
 
 def test_what_is_wrong_is_told_with_what_to_do_and_all_else_is_looked_at_too(
-    run: Run, models_file: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    run: Run, models_file: Path, hasty: None, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 1 << 60)
     nowhere = "http://127.0.0.1:1"

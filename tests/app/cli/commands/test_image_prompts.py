@@ -7,8 +7,9 @@ from diffusers import UNet2DConditionModel
 
 from jobs.catalog.catalog import load_catalog
 from tests.app.conftest import Run
-from tests.worker.conftest import ROOT
 from tests.worker.models.image_prompts import writing
+
+ROOT = Path(__file__).parents[4]
 
 Out = pytest.CaptureFixture[str]
 MODELS = ROOT / "models"
@@ -34,7 +35,7 @@ def file(tmp_path: Path) -> Path:
     return writing.saved(writing.base(unet, 1, features=192), tmp_path / "my look.safetensors")
 
 
-@pytest.mark.slow("starts a process that imports the worker's libraries")
+@pytest.mark.usefixtures("in_forks")
 def test_an_adapter_is_added_if_a_model_has_its_attentions(
     run: Run, file: Path, tmp_path: Path, capsys: Out
 ) -> None:
@@ -56,7 +57,7 @@ def test_an_adapter_is_added_if_a_model_has_its_attentions(
     assert capsys.readouterr().out.startswith("my-look\tpocket\tpocket-s\tMIT\t")
 
 
-@pytest.mark.slow("starts a process that imports the worker's libraries")
+@pytest.mark.usefixtures("in_forks")
 def test_an_adapter_that_reads_another_encoder_is_refused(
     run: Run, file: Path, tmp_path: Path, capsys: Out
 ) -> None:

@@ -37,7 +37,7 @@ def test_it_finds_the_private_server_of_a_data_folder(
     assert capsys.readouterr().out.strip() == WebhookQueue(redis).own_secret()
 
 
-def test_without_a_server_it_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_server_it_is_one_line(run: Run, hasty: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("webhook-secret") == 1
     assert "no lodestar up runs on the data folder" in capsys.readouterr().err
     assert run("webhook-secret", "--redis-url", "redis://127.0.0.1:1") == 1
