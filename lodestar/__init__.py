@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lodestar.errors import ClientError as ClientError
     from lodestar.generation import AsyncGeneration as AsyncGeneration
     from lodestar.generation import Generation as Generation
+    from lodestar.http.listing import Filters as Filters
     from lodestar.models import GenerateRequest as GenerateRequest
     from lodestar.models import Guidance as Guidance
     from lodestar.models import Job as Job
@@ -23,6 +24,7 @@ _HOMES = {
     "AsyncGeneration": "lodestar.generation",
     "Client": "lodestar.client",
     "ClientError": "lodestar.errors",
+    "Filters": "lodestar.http.listing",
     "GenerateRequest": "lodestar.models",
     "Generation": "lodestar.generation",
     "Guidance": "lodestar.models",

@@ -25,8 +25,10 @@ from lodestar.http.calls import Prompt
 from lodestar.http.flow import Call
 from lodestar.http.transport import Transport
 from lodestar.inputs import PictureLike
+from lodestar.picture import PngFile
 from lodestar.progress import Show
 from lodestar.resources.blocking import Embeddings, Jobs, Uploads
+from lodestar.resources.nights import Nights
 
 
 class Client:
@@ -39,6 +41,7 @@ class Client:
         jobs: gets, lists, follows, cancels and deletes jobs.
         uploads: keeps pictures that many requests name.
         embeddings: makes and fetches aesthetic embeddings.
+        nights: begins and follows nights: candidates until a time is over, of which the best are kept.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Client:
         self.jobs = Jobs(self._transport)
         self.uploads = Uploads(self._transport)
         self.embeddings = Embeddings(self._transport)
+        self.nights = Nights(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +116,16 @@ class Client:
     def quote(self, prompt: Prompt, **fields: Any) -> dict[str, Any]:
         """What a job of these fields would cost, as in ``POST /v1/quote``; nothing is submitted."""
         return self._transport.run(calls.quote_of(calls.request_of(prompt, fields)))
+
+    def detect(self, picture: PictureLike, preprocess: str | None = None, **fields: Any) -> PngFile:
+        """The map that a control would read of a picture, as in ``POST /v1/controls/detect``; no job is made.
+
+        Args:
+            picture: a path, bytes, an image or an array; or a text that names one as requests do.
+            preprocess: what makes the map, such as ``canny``; None for that of the control ``model``.
+            fields: of the map, see MapRequest: ``model``, ``width``, ``height``, ``seed`` and what it is made with.
+        """
+        return self._transport.run(bringing.detect(picture, preprocess, fields))
 
     def score(
         self,
@@ -171,6 +185,14 @@ class Client:
     def workers(self) -> tuple[WorkerInfo, ...]:
         """The workers that are alive; with keys, an operator's is needed."""
         return self._transport.run(calls.list_workers())
+
+    def drain(self, worker: str) -> WorkerInfo:
+        """Have a worker finish its jobs and take no other, until it is resumed or its process ends."""
+        return self._transport.run(calls.change_worker(worker, "drain"))
+
+    def resume(self, worker: str) -> WorkerInfo:
+        """Have a drained worker take jobs again."""
+        return self._transport.run(calls.change_worker(worker, "resume"))
 
     def queue(self) -> QueueInfo:
         """The numbers of jobs and workers."""

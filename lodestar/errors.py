@@ -1,15 +1,19 @@
 """The errors of the client: one tree, whose root is ``ClientError``."""
 
 import json
+import re
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobs.errors import LodestarError
+from jobs.wording import wording
 from lodestar.http.hints import hinted_s
 
 if TYPE_CHECKING:
     import httpx
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
     from jobs.status.job import Job
 
@@ -199,7 +203,7 @@ def error_of(response: "httpx.Response") -> ApiError:
 def invalid_request(error: "ValidationError") -> InvalidRequestError:
     """The error of a request that is wrong before it is sent."""
     errors = tuple(
-        FieldProblem(".".join(str(part) for part in each["loc"]), each["msg"]) for each in error.errors()
+        FieldProblem(".".join(str(part) for part in each["loc"]), _told(each)) for each in error.errors()
     )
     message = "; ".join(f"{each.field}: {each.message}" if each.field else each.message for each in errors)
     return InvalidRequestError(message, status=422, errors=errors)
@@ -211,6 +215,18 @@ def _problem(response: "httpx.Response") -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError):
         return {}
     return problem if isinstance(problem, dict) else {"detail": str(problem)}
+
+
+def _told(error: "ErrorDetails") -> str:
+    """What is wrong with a value, the value, and the name that was meant perhaps."""
+    given, expected = error["input"], error.get("ctx", {}).get("expected")
+    if isinstance(given, str) and isinstance(expected, str):
+        names = re.findall(r"'([^']*)'", expected)
+        near = get_close_matches(given, names, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"it may be {', '.join(names)}"
+        return f"there is no {given[:100]!r}; {meant}"
+    said = wording(error)
+    return f"{said} (got {given})" if isinstance(given, int | float) else said
 
 
 def _fields(errors: Any) -> list[FieldProblem]:

@@ -15,8 +15,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A finished picture. A notebook shows it.
+class PngFile:
+    """A picture of the server, such as the map that a control reads. A notebook shows it.
+
+    Attributes:
+        data: the file, a PNG.
+    """
+
+    data: bytes = field(repr=False)
+
+    @property
+    def image(self) -> "Image":
+        """Pillow's picture.
+
+        Raises:
+            MissingPackageError: Pillow is not installed.
+        """
+        image: Image = pillow(f"{type(self).__name__}.image").open(io.BytesIO(self.data))
+        image.load()
+        return image
+
+    def save(self, path: "str | PathLike[str]") -> Path:
+        """Write the PNG file; its path.
+
+        Raises:
+            NotWritableError: it cannot be written there.
+        """
+        return write_file(Path(path), self.data)
+
+    def _repr_png_(self) -> bytes:
+        return self.data
+
+
+@dataclass(frozen=True)
+class Picture(PngFile):
+    """A finished picture.
 
     Attributes:
         data: the file, a PNG with its request in its text chunks.
@@ -29,7 +62,6 @@ class Picture:
         height: in pixels.
     """
 
-    data: bytes = field(repr=False)
     job: Job = field(repr=False)
     index: int
     seed: int
@@ -39,31 +71,9 @@ class Picture:
     height: int
 
     @property
-    def image(self) -> "Image":
-        """Pillow's picture.
-
-        Raises:
-            MissingPackageError: Pillow is not installed.
-        """
-        image: Image = pillow("Picture.image").open(io.BytesIO(self.data))
-        image.load()
-        return image
-
-    @property
     def ref(self) -> str:
         """Its name on the server, ``JOB/INDEX``, which requests take for a picture."""
         return f"{self.job.id}/{self.index}"
-
-    def save(self, path: "str | PathLike[str]") -> Path:
-        """Write the PNG file; its path.
-
-        Raises:
-            NotWritableError: it cannot be written there.
-        """
-        return write_file(Path(path), self.data)
-
-    def _repr_png_(self) -> bytes:
-        return self.data
 
 
 def picture_of(job: Job, index: int, data: bytes) -> Picture:

@@ -40,6 +40,11 @@ def models(context: typer.Context, incomplete: str) -> list[str]:
     return _beginning(incomplete, (each["id"] for each in _listed(context, "/v1/models")))
 
 
+def workers(context: typer.Context, incomplete: str) -> list[str]:
+    """Names of the workers that are alive."""
+    return _beginning(incomplete, (each["name"] for each in _listed(context, "/v1/workers")))
+
+
 def clips(context: typer.Context, incomplete: str) -> list[str]:
     """Ids of the service's CLIPs."""
     return _beginning(incomplete, next((each["clips"] for each in _listed(context, "/v1/models")), ()))
@@ -48,6 +53,11 @@ def clips(context: typer.Context, incomplete: str) -> list[str]:
 def embeddings(context: typer.Context, incomplete: str) -> list[str]:
     """Names of the service's aesthetic embeddings."""
     return _beginning(incomplete, (each["name"] for each in _listed(context, "/v1/aesthetic-embeddings")))
+
+
+def night_ids(context: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the newest nights."""
+    return _beginning(incomplete, (each["id"] for each in _listed(context, "/v1/nights")))
 
 
 def job_ids(*statuses: str) -> Complete:

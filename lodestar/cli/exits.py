@@ -1,6 +1,7 @@
 """The messages of commands, on stderr, and their exit codes."""
 
 import sys
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,27 @@ def reassure(message: str) -> None:
     """Print a progress message on a terminal; in a log, an error stays the only line."""
     if sys.stderr.isatty():
         say(message)
+
+
+def each(job_ids: Sequence[str], act: Callable[[str], object]) -> None:
+    """Act on each job. One that it cannot be done for is told, and ends the command after the last with 1.
+
+    Raises:
+        ClientError: the server is away, or lets nobody in: it would be the same for all that follow.
+    """
+    from lodestar.errors import NotAllowedError, RefusedError
+
+    failed = False
+    for job_id in job_ids:
+        try:
+            act(job_id)
+        except NotAllowedError:
+            raise
+        except RefusedError as error:
+            say(f"lodestar: {error.message}")
+            failed = True
+    if failed:
+        raise typer.Exit(Exit.ERROR)
 
 
 def end_as(job: "Job") -> None:

@@ -24,7 +24,8 @@ def wait_for_end(client: "Client", job_id: str, wait: float | None, *, as_json: 
         _say_how_to_come_back(client, job_id)
         raise typer.Exit(Exit.INTERRUPTED) from error
     except WaitTimeoutError as error:
-        _say_how_to_come_back(client, job_id)
+        if not quiet:
+            _say_how_to_come_back(client, job_id)
         if as_json:
             typer.echo(client.jobs.get(job_id).model_dump_json(indent=2))
         raise typer.Exit(Exit.WAIT_TIMED_OUT) from error

@@ -34,7 +34,7 @@ Guide = Annotated[
 Preset = Annotated[
     str | None,
     typer.Option(
-        help="Method of the guidance; `lodestar models` lists them.", autocompletion=completion.presets
+        help="Method of the guidance; `lodestar presets` lists them.", autocompletion=completion.presets
     ),
 ]
 GuidanceScale = Annotated[float | None, typer.Option(help="Strength of the guidance.")]
@@ -62,6 +62,11 @@ Init = Annotated[
         help="Start from this file, or from the picture JOB_ID/INDEX.",
     ),
 ]
+Edit = Annotated[
+    str, typer.Argument(metavar="PICTURE", help="The picture to edit: a file, or JOB_ID/INDEX of a job's.")
+]
+Instruction = Annotated[str, typer.Argument(metavar="PROMPT", help="What to change.")]
+ImageCfgScale = Annotated[float | None, typer.Option(help="How closely the result keeps to the picture.")]
 Strength = Annotated[float | None, typer.Option(help="How much of that picture is drawn anew, up to 1.")]
 Mask = Annotated[
     str | None,
@@ -116,6 +121,8 @@ _FIELDS = {
     "keep": "select.keep",
     "embedding": "personalization.embedding",
     "upscale": "upscale.factor",
+    "edit": "edit.image",
+    "image_cfg_scale": "edit.image_cfg_scale",
     "init": "init.image",
     "strength": "init.strength",
     "mask": "mask.image",
@@ -176,7 +183,7 @@ def _read(file: Path | None) -> dict[str, Any]:
 def _read_option(name: str, value: Any) -> Any:
     from lodestar.inputs import named_or_path
 
-    if name in {"init", "mask"}:
+    if name in {"init", "mask", "edit"}:
         return named_or_path(value)
     if name == "image_prompt":
         return [_image_prompt(each) for each in value]

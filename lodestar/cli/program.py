@@ -8,10 +8,13 @@ import typer
 
 from jobs.errors import LodestarError
 from lodestar.cli.commands import (
+    changing,
     embeddings,
+    fleet,
     listings,
     looking,
     measuring,
+    nights,
     pictures,
     searching,
     verifying,
@@ -19,10 +22,24 @@ from lodestar.cli.commands import (
 )
 from lodestar.cli.exits import Exit, say
 
-DISTRIBUTIONS = ("lodestar", "lodestar-diffusion")  # with the service, and of the client alone
-CLIENT = tuple(
-    each.commands
-    for each in (pictures, searching, embeddings, listings, looking, watching, verifying, measuring)
+CLIENT = (
+    pictures.commands,
+    nights.commands,
+    nights.group,
+    *(
+        each.commands
+        for each in (
+            searching,
+            embeddings,
+            listings,
+            changing,
+            looking,
+            fleet,
+            watching,
+            verifying,
+            measuring,
+        )
+    ),
 )
 
 
@@ -43,15 +60,15 @@ def program(*groups: typer.Typer) -> typer.Typer:
 def _tell_version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import PackageNotFoundError
 
-    for distribution in DISTRIBUTIONS:
-        try:
-            typer.echo(f"lodestar {version(distribution)}")
-        except PackageNotFoundError:
-            continue
-        raise typer.Exit
-    raise typer.Exit(Exit.ERROR)
+    from jobs.distribution import own_version
+
+    try:
+        typer.echo(f"lodestar {own_version()}")
+    except PackageNotFoundError as error:
+        raise typer.Exit(Exit.ERROR) from error
+    raise typer.Exit
 
 
 def _options(

@@ -5,14 +5,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
+from jobs.requests.conditions.maps import MapRequest
 from jobs.requests.embeddings import EmbeddingInfo, EmbeddingList
 from jobs.requests.uploads import Upload, Uploads
 from jobs.status.hits import Hits
 from jobs.status.job import Job
-from lodestar.errors import InvalidRequestError, NotReadableError
+from lodestar.errors import InvalidRequestError, NotReadableError, invalid_request
 from lodestar.http.calls import given
 from lodestar.http.flow import Call, Flow, parsed
-from lodestar.inputs import File, PictureLike, named_file, split
+from lodestar.inputs import File, PictureLike, named_file, split, with_files_inline
+from lodestar.picture import PngFile
 
 EMBEDDINGS = "/v1/aesthetic-embeddings"
 UPLOADS = "/v1/uploads"
@@ -51,6 +55,22 @@ def search(query: str | None, picture: PictureLike, moved: Mapping[str, Any]) ->
         return parsed(Hits, (yield Call("GET", "/v1/search", options)))
     files, refs = split(picture, "picture")
     return parsed(Hits, (yield _form("/v1/search", {**moved, **given(job=refs[0] if refs else None)}, files)))
+
+
+def detect(picture: PictureLike, preprocess: str | None, fields: Mapping[str, Any]) -> Flow[PngFile]:
+    """Have the map of a picture made.
+
+    Raises:
+        InvalidRequestError: a field is unknown or out of its bounds.
+        NotReadableError: the picture cannot be read.
+    """
+    asked = with_files_inline({"image": picture, **given(preprocess=preprocess), **fields})
+    try:
+        request = MapRequest.model_validate(asked)
+    except ValidationError as error:
+        raise invalid_request(error) from error
+    options = {"json": request.model_dump(mode="json", exclude_unset=True), "timeout": PATIENCE_S}
+    return PngFile((yield Call("POST", "/v1/controls/detect", options)).content)
 
 
 def score(pictures: PictureLike, prompt: str | None, clip: str | None) -> Flow[Job]:

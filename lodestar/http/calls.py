@@ -4,7 +4,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from jobs.requests.request import GenerateRequest
 from jobs.status import links
-from jobs.status.job import Job, JobPage
+from jobs.status.job import Job
 from jobs.status.models import (
     AdapterInfo,
     AdapterList,
@@ -25,6 +25,7 @@ from jobs.status.models import (
     TextualInversionInfo,
     TextualInversionList,
 )
+from jobs.status.night import Night
 from jobs.status.workers import QueueInfo, WorkerInfo, WorkerList
 from lodestar.errors import PASSING, WaitTimeoutError, invalid_request
 from lodestar.http.flow import Call, Flow, Pause, parsed, stranger
@@ -34,6 +35,7 @@ FIRST_LOOK_S = 0.1
 SLOWEST_LOOK_S = 1.0
 
 Prompt = str | GenerateRequest
+Ending = TypeVar("Ending", Job, Night)
 
 
 def requests_of(prompt: Prompt | Sequence[Prompt], fields: Mapping[str, Any]) -> list[GenerateRequest]:
@@ -80,14 +82,6 @@ def get_job(job_id: str) -> Flow[Job]:
     return parsed(Job, (yield Call("GET", job_path(job_id))))
 
 
-def list_jobs(
-    status: str | Sequence[str] | None, label: str | None, cursor: str | None, limit: int
-) -> Flow[JobPage]:
-    """One page of jobs."""
-    params = given(status=status, label=label, cursor=cursor, limit=limit)
-    return parsed(JobPage, (yield Call("GET", "/v1/jobs", {"params": params})))
-
-
 def cancel_job(job_id: str) -> Flow[Job]:
     """Cancel; the job after that."""
     return parsed(Job, (yield Call("POST", job_path(job_id) + "/cancel")))
@@ -97,6 +91,12 @@ def retry_job(job_id: str) -> Flow[Job]:
     """Queue a new job of the same request; that job. A repetition of the call queues no other."""
     headers = {"Idempotency-Key": uuid.uuid4().hex}
     return parsed(Job, (yield Call("POST", job_path(job_id) + "/retry", {"headers": headers})))
+
+
+def prioritize_job(job_id: str, priority: str) -> Flow[Job]:
+    """Change the priority of a waiting job; the job after that."""
+    call = Call("POST", job_path(job_id) + "/prioritize", {"json": {"priority": priority}})
+    return parsed(Job, (yield call))
 
 
 def delete(path: str) -> Flow[None]:
@@ -123,24 +123,37 @@ def wait(
     Raises:
         WaitTimeoutError: ``timeout_s`` is over.
     """
+    look = Call("GET", job_path(job_id), is_single=True)
+    return (yield from watched(look, Job, f"job {job_id}", on_look, timeout_s, patience_s))
+
+
+def watched(
+    look: Call,
+    model: type[Ending],
+    name: str,
+    on_look: Callable[[Ending], object] | None,
+    timeout_s: float,
+    patience_s: float,
+) -> Flow[Ending]:
+    """Look again and again until what is seen has ended; raises as ``wait``."""
     last_seen = time.monotonic()
     end = last_seen + timeout_s
     pause_s = FIRST_LOOK_S
     while True:
         try:
-            job = parsed(Job, (yield Call("GET", job_path(job_id), is_single=True)))
+            seen = parsed(model, (yield look))
             last_seen = time.monotonic()
             if on_look is not None:
-                on_look(job)
-            if job.status.is_terminal:
-                return job
+                on_look(seen)
+            if seen.status.is_terminal:
+                return seen
         except PASSING as error:
-            # The job goes on without its server.
+            # It goes on without its server.
             if time.monotonic() - last_seen > patience_s:
                 raise
             pause_s = max(pause_s, getattr(error, "retry_after_s", None) or 0.0)
         if time.monotonic() >= end:
-            raise WaitTimeoutError(f"job {job_id} is not finished after {timeout_s:g} s; it goes on")
+            raise WaitTimeoutError(f"{name} is not finished after {timeout_s:g} s; it goes on")
         yield Pause(min(pause_s, max(0.0, end - time.monotonic())))
         pause_s = min(SLOWEST_LOOK_S, pause_s * 1.2)
 
@@ -179,6 +192,11 @@ def list_image_prompts() -> Flow[tuple[ImagePromptInfo, ...]]:
 def list_workers() -> Flow[tuple[WorkerInfo, ...]]:
     """The workers."""
     return parsed(WorkerList, (yield Call("GET", "/v1/workers"))).data
+
+
+def change_worker(name: str, action: str) -> Flow[WorkerInfo]:
+    """Drain or resume a worker; the worker after that."""
+    return parsed(WorkerInfo, (yield Call("POST", f"/v1/workers/{quote(name, safe='')}/{action}")))
 
 
 def get_queue() -> Flow[QueueInfo]:

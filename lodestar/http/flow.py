@@ -4,6 +4,7 @@ A flow is a generator. It yields a ``Call`` and is sent the answer, or has the e
 and goes on after it. It returns the result. The clients differ in how they take a step: one blocks, one awaits.
 """
 
+import re
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -81,7 +82,7 @@ def attempts(call: Call, retries: Retries, url: str) -> Flow[httpx.Response]:
 
 def unreachable(url: str, error: Exception) -> ServerUnreachableError:
     """The error of a server that does not answer."""
-    said = str(error) or type(error).__name__
+    said = re.sub(r"^\[Errno -?\d+\] ", "", str(error)).lower() or type(error).__name__
     return ServerUnreachableError(f"there is no server at {url} ({said}); start one with: lodestar up")
 
 

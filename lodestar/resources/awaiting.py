@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Unpack
 
 from jobs.requests.embeddings import EmbeddingInfo
 from jobs.requests.uploads import Upload
-from jobs.status.job import Job, JobPage
+from jobs.status.job import Job
+from jobs.status.lists import Done, FailureList, JobPage
 from lodestar.generation import PATIENCE_S, done, fetched
-from lodestar.http import bringing, calls
+from lodestar.http import bringing, calls, listing
+from lodestar.http.listing import Filters
 from lodestar.http.streams import Reader, StreamedEvent
 from lodestar.http.transport import AsyncTransport
 from lodestar.inputs import PictureLike
@@ -30,16 +33,40 @@ class AsyncJobs:
     async def list(
         self,
         *,
-        status: str | Sequence[str] | None = None,
-        label: str | None = None,
         cursor: str | None = None,
         limit: int = 50,
+        order: str | None = None,
+        **filters: Unpack[Filters],
     ) -> JobPage:
-        """One page of jobs of a status, or of some, and of a label, newest first.
+        """One page of the jobs that fit the filters (``status``, ``label``, ``q``, ...), newest first.
 
-        ``limit`` is at most 200. The page's ``next_cursor`` leads on.
+        Args:
+            cursor: the ``next_cursor`` of the page before. A page may be short or empty, see ``looked_to``.
+            limit: jobs on a page, at most 200.
+            order: ``turn`` lists the jobs that wait, the next one first.
+            filters: see ``lodestar.Filters``.
         """
-        return await self._transport.run(calls.list_jobs(status, label, cursor, limit))
+        return await self._transport.run(listing.list_jobs(filters, cursor, limit, order))
+
+    async def failures(self, **filters: Unpack[Filters]) -> FailureList:
+        """How many of the jobs that fit have failed for each reason."""
+        return await self._transport.run(listing.list_failures(filters))
+
+    async def cancel_all(self, **filters: Unpack[Filters]) -> Done:
+        """Cancel the jobs that fit; without a status, of those that wait or run. At least one filter is needed."""
+        return await self._transport.run(listing.change_all("cancel", filters))
+
+    async def retry_all(self, **filters: Unpack[Filters]) -> Done:
+        """Run the jobs that fit again; without a status, of those that failed or were canceled. It needs a filter."""
+        return await self._transport.run(listing.change_all("retry", filters))
+
+    async def delete_all(self, **filters: Unpack[Filters]) -> Done:
+        """Delete the jobs that fit, in any status unless one is named, and their pictures. It needs a filter."""
+        return await self._transport.run(listing.change_all("delete", filters))
+
+    async def prioritize_all(self, priority: str, **filters: Unpack[Filters]) -> Done:
+        """Give the waiting jobs that fit another priority: ``low``, ``normal`` or ``high``. It needs a filter."""
+        return await self._transport.run(listing.change_all("prioritize", filters, priority=priority))
 
     async def cancel(self, job_id: str) -> Job:
         """Cancel a job; the job after that. A repeated or late cancel changes nothing."""
@@ -48,6 +75,10 @@ class AsyncJobs:
     async def retry(self, job_id: str) -> Job:
         """Queue a new job of the same request; that job. The first stays as it is."""
         return await self._transport.run(calls.retry_job(job_id))
+
+    async def prioritize(self, job_id: str, priority: str) -> Job:
+        """Give a waiting job another priority: ``low``, ``normal`` or ``high``; the job after that."""
+        return await self._transport.run(calls.prioritize_job(job_id, priority))
 
     async def delete(self, job_id: str) -> None:
         """Delete a job and its pictures; a running one stops."""

@@ -16,7 +16,7 @@ from jobs.queue.queue import JobQueue
 from jobs.status.job import Job, JobStatus
 from lodestar import AsyncClient, AsyncGeneration, Client, Generation
 from lodestar.errors import JobCanceledError, JobFailedError, NotFoundError, ServerUnreachableError
-from lodestar.resources import awaiting, blocking
+from lodestar.resources import awaiting, blocking, nights
 from tests.app.cli.conftest import settling
 from tests.app.conftest import serving
 from tests.app.played_worker import PlayedWorker
@@ -45,6 +45,7 @@ def with_client(url: str, use: Callable[[AsyncClient], Awaitable[Any]], **option
         (blocking.Jobs, awaiting.AsyncJobs),
         (blocking.Uploads, awaiting.AsyncUploads),
         (blocking.Embeddings, awaiting.AsyncEmbeddings),
+        (nights.Nights, nights.AsyncNights),
     ],
 )
 def test_both_clients_have_the_same_methods_and_parameters(blocks: type, awaits: type) -> None:
@@ -93,6 +94,24 @@ def test_the_events_of_a_job_end_with_it(address: str, worker: PlayedWorker) -> 
         return [event.name async for event in client.jobs.events(job.id)]
 
     assert with_client(address, use) == ["snapshot", "done"]
+
+
+def test_a_night_is_begun_followed_and_deleted(address: str, worker: PlayedWorker) -> None:
+    async def use(client: AsyncClient) -> None:
+        night = await client.nights.begin("a fox", hours=1, keep=1, upscale=False, seed=7)
+        assert [each.id for each in await client.nights.list()] == [night.id]
+        while (await client.nights.get(night.id)).made == 0:
+            worker.draw(0.5)
+            await asyncio.sleep(0.05)
+        await client.nights.finish(night.id)
+        ended = await client.nights.wait(night.id)
+        assert (ended.status, ended.num_kept) == ("succeeded", 1)
+        assert [picture.seed async for picture in client.nights.pictures(ended)] == [ended.kept[0].seed]
+        await client.nights.cancel(night.id)
+        await client.nights.delete(night.id)
+        assert await client.nights.list() == ()
+
+    with_client(address, use)
 
 
 def test_its_errors_are_the_same(address: str, queue: JobQueue, worker: PlayedWorker) -> None:

@@ -1,17 +1,19 @@
 """Jobs, uploads, embeddings, scores and searches, over the API."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from jobs.errors import OutOfMemoryError
 from jobs.queue.queue import JobQueue
 from jobs.requests.tasks import EmbeddingTask, PictureScore, Scores, ScoreTask
 from jobs.status.job import JobStatus
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.embeddings import EmbeddingLibrary, describe
 from lodestar import Client
-from lodestar.errors import ConflictError, InvalidRequestError, NotFoundError
+from lodestar.errors import ClientError, ConflictError, InvalidRequestError, NotFoundError
 from tests.app.cli.conftest import settling
 from tests.app.played_worker import PlayedWorker
 from tests.app.samples import embedding_file, png
@@ -25,6 +27,36 @@ def test_jobs_are_listed_page_by_page(api: Client) -> None:
     rest = api.jobs.list(limit=2, cursor=first.next_cursor)
     assert [job.id for job in (*first.data, *rest.data)] == ids[::-1]
     assert api.jobs.list(status="running").data == ()
+    assert [job.queue_position for job in api.jobs.list(order="turn", kind="generate").data] == [0, 1, 2]
+
+
+def test_jobs_are_listed_and_changed_by_what_they_are_about(api: Client, worker: PlayedWorker) -> None:
+    apple, pear = api.submit("an apple", labels=["a"]).id, api.submit("a pear", labels=["b"]).id
+    now = datetime.now(UTC)
+    assert [job.id for job in api.jobs.list(q="APPLE", since=now - timedelta(minutes=5)).data] == [apple]
+    assert api.jobs.list(until=now - timedelta(minutes=5)).data == ()
+    worker.fail(apple, OutOfMemoryError("no memory"))
+    assert [(each.type, each.jobs) for each in api.jobs.failures(label="a").data] == [("out_of_memory", 1)]
+    made = api.jobs.retry_all(error="out_of_memory").made
+    assert len(made) == 1
+    assert api.jobs.cancel_all(label="b").data == (pear,)
+    assert api.jobs.delete_all(status=["failed", "canceled"]).data == (pear, apple)
+    assert [job.id for job in api.jobs.list().data] == [*made]
+    with pytest.raises(InvalidRequestError, match="give either ids"):
+        api.jobs.delete_all()
+
+
+def test_waiting_jobs_get_another_priority(api: Client, worker: PlayedWorker) -> None:
+    first, second, third = (api.submit("a fox", labels=[label]).id for label in "aab")
+    job = api.jobs.prioritize(third, "high")
+    assert (job.queue_position, job.request.priority) == (0, "high")
+    assert set(api.jobs.prioritize_all("low", label="a").data) == {first, second}
+    assert {job.request.priority for job in api.jobs.list(label="a").data} == {"low"}
+    worker.claim(third)
+    with pytest.raises(ConflictError, match="is running"):
+        api.jobs.prioritize(third, "low")
+    with pytest.raises(InvalidRequestError, match="priority"):
+        api.jobs.prioritize(first, "urgent")
 
 
 def test_a_deleted_job_is_gone(api: Client) -> None:
@@ -46,6 +78,17 @@ def test_an_earlier_job_s_pictures_can_be_fetched(api: Client, worker: PlayedWor
     assert [picture.index for picture in api.jobs.pictures(job.id)] == [0, 1]
     (first, _) = api.jobs.pictures(api.jobs.get(job.id))
     assert first.data == api.jobs.image(job.id)
+
+
+def test_the_map_of_a_picture_is_made_without_a_job(api: Client, tmp_path: Path) -> None:
+    made = api.detect(GREY, "invert", width=16, height=16)
+    assert (made.image.size, made.image.getpixel((3, 3))) == ((16, 16), (127, 127, 127))
+    assert made.save(tmp_path / "map.png").read_bytes() == made.data
+    assert api.jobs.list().data == ()
+    with pytest.raises(InvalidRequestError, match="downsample: Input should be greater than or equal to 1"):
+        api.detect(GREY, "tile", downsample=0)
+    with pytest.raises(ClientError, match="'none' is not in the catalog"):
+        api.detect(GREY, model="none")
 
 
 def test_events_are_told_as_they_come(api: Client, worker: PlayedWorker) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from lodestar.cli.completion import job_ids
 from lodestar.cli.connection import DEFAULT_URL, AsJson, JobId, Url, connected
+from lodestar.cli.exits import Exit, say
 
 if TYPE_CHECKING:
     from jobs.status.job import Job
@@ -34,6 +35,26 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     typer.echo(_queue_words(queue))
     for worker in workers:
         typer.echo(_worker_words(worker))
+
+
+@commands.command()
+def logs(
+    worker: Annotated[
+        str | None, typer.Argument(help="Name of a worker, or its beginning; all if left out.")
+    ] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Print the end of the workers' logs, also of those that were lost within the last hour."""
+    with connected(url) as client:
+        told = client.call("GET", "/v1/workers").json()
+    found = [each for each in (*told["gone"], *told["data"]) if each["name"].startswith(worker or "")]
+    if worker and not found:
+        say(f"lodestar: there is no worker {worker!r}, and was none within the last hour")
+        raise typer.Exit(Exit.ERROR)
+    for each in found:
+        if len(found) > 1:
+            say(f"{each['name']}:")
+        typer.echo("".join(f"{line}\n" for line in each["log"]), nl=False)
 
 
 @commands.command()
@@ -77,7 +98,8 @@ def _queue_words(queue: "QueueInfo") -> str:
 def _worker_words(worker: "WorkerInfo") -> str:
     loaded = ", ".join(worker.models) or "no model loaded"
     taken, places = len(worker.jobs), len(worker.jobs) + worker.room
-    return f"worker {worker.name} on {worker.device}: {taken} of {places} places taken, {loaded}"
+    room = f"draining, {taken} jobs left" if worker.draining else f"{taken} of {places} places taken"
+    return f"worker {worker.name} on {worker.device}: {room}, {loaded}"
 
 
 def _facts(job: "Job") -> Iterator[tuple[str, str]]:

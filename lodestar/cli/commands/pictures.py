@@ -8,7 +8,7 @@ import typer
 
 from lodestar.cli import generation_options as options
 from lodestar.cli.connection import DEFAULT_URL, JobId, Url, connected
-from lodestar.cli.exits import end_as, reassure, say
+from lodestar.cli.exits import Exit, end_as, reassure, say
 from lodestar.cli.finishing import Quiet, Wait, wait_for_end, wait_line
 from lodestar.cli.generation_options import Output
 
@@ -69,6 +69,42 @@ def generate(
     _draw(options.request_of(locals()), output, url, wait, as_json, quiet, show)
 
 
+@commands.command()
+def edit(
+    picture: options.Edit,
+    prompt: options.Instruction,
+    output: Output = None,
+    url: Url = DEFAULT_URL,
+    seed: options.Seed = None,
+    steps: options.Steps = None,
+    cfg_scale: options.CfgScale = None,
+    image_cfg_scale: options.ImageCfgScale = None,
+    negative_prompt: options.NegativePrompt = None,
+    model: options.Model = None,
+    num_images: options.NumImages = None,
+    label: options.Label = None,
+    set_: options.Set = None,
+    wait: Wait = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    show: Open = False,
+) -> None:
+    """Change a picture as a prompt says: lodestar edit apple.png "make the background blue".
+
+    Without --model, the service's first model that edits does it. Exit codes as for generate.
+    """
+    given = {**locals(), "edit": picture, "model": model or _editor(url)}
+    _draw(options.request_of(given), output, url, wait, as_json, quiet, show)
+
+
+def _editor(url: str) -> str:
+    with connected(url) as client:
+        found = next((each.id for each in client.models() if each.kind == "edit"), None)
+    if found is None:
+        raise typer.BadParameter("the service has no model that edits pictures")
+    return found
+
+
 @commands.command("wait")
 def wait_for(
     job_id: JobId,
@@ -94,11 +130,20 @@ def _draw(
     quiet: bool,
     show: bool,
 ) -> None:
+    from lodestar.errors import InvalidRequestError
+
     check_target(output)
     if not quiet:
         reassure(f"Sending the job to {url} ...")
     with connected(url) as client:
-        _finish(client, client.submit(wanted).id, output, wait, as_json, quiet, show)
+        try:
+            job_id = client.submit(wanted).id
+        except InvalidRequestError as error:
+            if not error.errors:
+                raise
+            say(f"lodestar: {error.message}")
+            raise typer.Exit(Exit.USAGE) from error
+        _finish(client, job_id, output, wait, as_json, quiet, show)
 
 
 def check_target(output: Path | None) -> None:

@@ -1,6 +1,7 @@
 """The command that follows jobs. It imports what it needs, so that the others answer at once."""
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +50,8 @@ def _show_one(job_id: str, events: "Iterator[StreamedEvent]", *, quiet: bool) ->
     if job is None:
         say(f"lodestar: job {job_id} was deleted")
         raise typer.Exit(Exit.ERROR)
-    if not quiet:
+    # On a terminal, what showed the progress has said it.
+    if not quiet and not sys.stdout.isatty():
         typer.echo(job.status)
     end_as(job)
 

@@ -1,6 +1,7 @@
 """Values that a shell completes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -51,3 +52,14 @@ def test_models_and_jobs_are_those_of_the_service(
     assert completed("show", job.id[:4]) == [job.id]
     assert completed("cancel", job.id[:4]) == [job.id]
     assert completed("retry", job.id[:4]) == []
+
+
+def test_entries_of_the_catalog_are_completed_from_its_file(
+    completed: Completed, monkeypatch: pytest.MonkeyPatch, models_file: Path
+) -> None:
+    monkeypatch.setenv("LODESTAR_MODELS_FILE", str(models_file))
+    assert completed("models", "re") == ["remove"]
+    assert completed("models", "remove", "b") == ["big"]
+    assert completed("models", "check", "big", "pocket") == ["pocket", "pocket-m", "pocket-s"]
+    assert completed("models", "add", "o/m", "--clip", "pocket-s") == ["pocket-s"]
+    assert completed("models", "remove", "--models", "none.toml", "p") == []

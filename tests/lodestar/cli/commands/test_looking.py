@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from redis import Redis
 
 from jobs.errors import DeadlineExceededError
 from jobs.queue.queue import JobQueue
+from jobs.queue.workers import WorkerRegistry
 from tests.app.conftest import Run
 from tests.app.played_worker import PlayedWorker
+from tests.jobs.queue.test_workers import worker as worker_of
 
 Captured = pytest.CaptureFixture[str]
 
@@ -30,6 +33,44 @@ def test_the_status_of_a_service_is_a_few_lines(
     assert run("status", "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (set(told), told["queue"]["jobs"]["queued"]) == ({"version", "queue", "workers"}, 1)
+
+
+@pytest.mark.usefixtures("url")
+def test_workers_and_the_end_of_their_logs_are_told(run: Run, redis: Redis, capsys: Captured) -> None:
+    registry = WorkerRegistry(redis, log=lambda: ("loaded pocket",))
+    registry.announce(worker_of("alive"))
+    registry.announce(worker_of("dead").model_copy(update={"pid": 7}))
+    registry.bury("host", 7, "was killed by SIGKILL", ["out of memory"])
+    assert run("workers") == 0
+    rows = [line.split("\t")[:2] for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["alive", "alive"], ["dead", "was killed by SIGKILL"]]
+    assert run("logs", "dead") == 0
+    assert capsys.readouterr().out == "out of memory\n"
+    assert run("logs") == 0
+    assert capsys.readouterr().out == "out of memory\nloaded pocket\n"
+    assert run("logs", "nobody") == 1
+
+
+@pytest.mark.usefixtures("url")
+def test_a_worker_is_drained_and_resumed_by_the_beginning_of_its_name(
+    run: Run, redis: Redis, capsys: Captured
+) -> None:
+    registry = WorkerRegistry(redis)
+    for name in ("gpu-1.7", "gpu-2.7"):
+        registry.announce(worker_of(name))
+    assert run("workers", "drain", "gpu-1") == 0
+    assert capsys.readouterr().out == "gpu-1.7\ttakes no more jobs\t0 jobs running\n"
+    assert run("workers") == 0
+    rows = [line.split("\t")[:2] for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["gpu-1.7", "draining"], ["gpu-2.7", "alive"]]
+    assert run("status") == 0
+    assert "worker gpu-1.7 on cpu: draining, 0 jobs left" in capsys.readouterr().out
+    assert run("workers", "resume", "gpu-1.7", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["draining"] is False
+    assert run("workers", "drain", "gpu") == 1
+    assert "gpu-1.7, gpu-2.7" in capsys.readouterr().err
+    assert run("workers", "drain", "tpu") == 1
+    assert "no worker that is alive has the name 'tpu'" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("url")

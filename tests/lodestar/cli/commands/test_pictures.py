@@ -64,7 +64,7 @@ def test_pictures_are_prompts(run: Run, capsys: pytest.CaptureFixture[str]) -> N
     first, second = asked.image_prompts
     assert (first.image.data[:4], first.weight) == (b"\x89PNG", 0.7)
     assert (second.image, second.weight) == ("01ab/0", None)
-    assert run("generate", "a fox", "--image-prompt", "pear.png") == 1
+    assert run("generate", "a fox", "--image-prompt", "pear.png") == 2
     assert "no adapter that tells model 'pocket' of pictures" in capsys.readouterr().err
 
 
