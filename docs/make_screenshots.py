@@ -1,12 +1,13 @@
 """Photograph the dashboard: ``python -m docs.make_screenshots`` writes ``docs/images/dashboard-*.webp``.
 
 It starts the whole service on the pocket model in a folder of its own, has pictures made, and looks at the pages in a
-headless Chromium.
+headless Chromium. With the argument ``finished`` it leaves out what runs, waits or is edited: half of the time.
 """
 
 import io
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ FINISHED = (
 )
 RUNS = "fluent house with a garden on a light blue background"
 WAITS = "noto cat on a yellow background"
+NIGHT_HOURS = 0.01
 SWEEP = "sweep-00000007:steps,guidance.preset"
 
 EDITED = "noto green pear on a light blue background"
@@ -66,7 +68,7 @@ def main() -> None:
             Client(options.url, sleep=supervisor.sleep) as client,
             running_browser() as browser,
         ):
-            photograph(client, browser)
+            photograph(client, browser, only_finished="finished" in sys.argv[1:])
 
 
 @contextmanager
@@ -78,25 +80,15 @@ def running_browser() -> Iterator[Browser]:
         browser.close()
 
 
-def photograph(client: Client, browser: Browser) -> None:
-    """Have pictures made, and look at every page."""
+def photograph(client: Client, browser: Browser, *, only_finished: bool) -> None:
+    """Have pictures made, and look at every page, or only at those of what is finished."""
+    if not only_finished:
+        photograph_work(client, browser)
+    for preset, steps in product((None, "fast", "SIMPLE"), (5, 10, 25)):
+        finish(client, prompt=RUNS, seed=7, steps=steps, guidance=preset, labels=[SWEEP])
     for prompt in FINISHED:
         guided = finish(client, prompt=prompt, seed=7, guidance={"trace": True})
         plain = finish(client, prompt=prompt, seed=7) if prompt == FINISHED[-1] else None
-    for preset, steps in product((None, "fast", "SIMPLE"), (5, 10, 25)):
-        finish(client, prompt=RUNS, seed=7, steps=steps, guidance=preset, labels=[SWEEP])
-    with opened(browser, client.url, "light", WIDE) as page:
-        photograph_an_edit(page)
-    with opened(browser, client.url, "light", WIDE) as page:
-        client.submit(
-            request(prompt=RUNS, seed=7, num_images=4, steps=100, guidance={}, preview_every_steps=4)
-        )
-        client.submit(request(prompt=WAITS, guidance={}))
-        page.goto("/")
-        page.fill("#prompt", "a lighthouse on a dark blue background")
-        page.locator("img.preview").nth(3).wait_for()
-        page.wait_for_timeout(500)
-        save(page, "jobs")
     pages: tuple[tuple[str, str, Scheme, tuple[int, int]], ...] = (
         ("job", f"/#/jobs/{guided}", "dark", WIDE),
         ("compare", f"/#/compare/{plain}/{guided}", "light", WIDE),
@@ -113,6 +105,60 @@ def photograph(client: Client, browser: Browser) -> None:
     with opened(browser, client.url, "dark", PHONE) as page:
         paint(page)
         save(page, "mask-phone")
+    photograph_a_night(client, browser)
+
+
+def photograph_a_night(client: Client, browser: Browser) -> None:
+    """Let a night pass; last, since its pictures fill the gallery."""
+    night = client.nights.begin(
+        FINISHED[-1], hours=NIGHT_HOURS, keep=6, upscale=False, steps=10, guidance="fast"
+    )
+    client.nights.wait(night.id)
+    with opened(browser, client.url, "light", WIDE) as page:
+        page.goto(f"/#/nights/{night.id}")
+        save(page, "night")
+
+
+def photograph_work(client: Client, browser: Browser) -> None:
+    """Look at what runs and waits, at an edit and at candidates."""
+    for prompt in FINISHED[3:]:
+        finish(client, prompt=prompt, seed=7, guidance={})
+    best = finish(client, prompt=FINISHED[1], seed=7, select={"candidates": 9, "keep": 2})
+    with opened(browser, client.url, "light", WIDE) as page:
+        photograph_an_edit(page)
+    with opened(browser, client.url, "light", WIDE) as page:
+        client.submit(
+            request(prompt=RUNS, seed=7, num_images=4, steps=100, guidance={}, preview_every_steps=4)
+        )
+        client.submit(request(prompt=WAITS, guidance={}))
+        page.goto("/")
+        page.fill("#prompt", "a lighthouse on a dark blue background")
+        page.locator("img.preview").nth(3).wait_for()
+        page.wait_for_timeout(500)
+        save(page, "jobs")
+    with opened(browser, client.url, "light", WIDE) as page:
+        photograph_the_queue(client, page)
+        page.goto(f"/#/jobs/{best}")
+        save(page, "candidates", page.locator("section", has=page.locator(".candidates")).last)
+
+
+def photograph_the_queue(client: Client, page: Page) -> None:
+    """Let jobs of some callers wait, and select three of them in the table; they are canceled in the end."""
+    for number, prompt in enumerate(FINISHED * 2):
+        priority = ("normal", "high", "low")[number % 3]
+        client.call(
+            "POST",
+            "/v1/jobs",
+            json={"prompt": prompt, "priority": priority},
+            headers={"X-Forwarded-User": f"caller {number % 4}"},
+        )
+    page.set_viewport_size({"width": 1520, "height": 720})
+    page.goto("/?status=queued&view=table")
+    boxes = page.locator(".job-table tbody input")
+    boxes.nth(2).click()
+    boxes.nth(4).click(modifiers=["Shift"])
+    save(page, "table")
+    client.call("POST", "/v1/jobs/cancel", json={"status": ["queued", "running"]})
 
 
 def photograph_an_edit(page: Page) -> None:
