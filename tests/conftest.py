@@ -18,9 +18,12 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from redis.utils import get_lib_version
 
+import jobs.db.rq_prefix  # noqa: F401  # before any test imports RQ
 from jobs.catalog.catalog import Catalog, load_catalog
 from jobs.db.connection import connect
+from tests.forked_commands import forked_commands
 
 MODELS = """
 [models.pocket]
@@ -50,15 +53,39 @@ path = "models/pocket-s"
 """
 
 
+# Rooms whose files share what takes long to start: a service, an interpreter that has imported the worker's libraries.
+SHARING_ROOMS = ("tests/integration/", "tests/app/cli/")
+
+# Rooms whose files take long for the number of their tests. They come first: what is left for the end, when one process
+# has nothing more to do, is then short.
+LONG_ROOMS = (
+    "tests/integration",
+    "tests/app/dashboard/",
+    "tests/worker/engine/",
+    "tests/worker/serving/",
+    "tests/jobs/db/",
+    "tests/benchmarks/",
+    "tests/training/",
+    "tests/app/cli/",
+    "tests/app/stack/",
+)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Give a file to one process, and all files that share a running service: each process would start its own."""
+    """Give a file to one process, and all files of a room that shares: each process would start its own."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            room = "tests/integration/"
-            return room if nodeid.startswith(room) else str(super()._split_scope(nodeid))
+            room = next((room for room in SHARING_ROOMS if nodeid.startswith(room)), None)
+            return str(super()._split_scope(nodeid)) if room is None else room
+
+        def _assign_work_unit(self, node: Any) -> None:
+            """The first of the long rooms; without any, the file with the most tests, as they are sorted already."""
+            scope = min(self.workqueue, key=lambda scope: [not scope.startswith(room) for room in LONG_ROOMS])
+            self.workqueue.move_to_end(scope, last=False)
+            super()._assign_work_unit(node)
 
     return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
@@ -106,17 +133,27 @@ def interruptible() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_tls_context() -> Iterator[None]:
-    """Read the certificates for httpx's clients once: each client would for itself, for 25 ms."""
+    """Read the certificates for httpx's clients once: each client, and each API for its own, would for 25 ms."""
+    real = httpx.create_ssl_context
 
     @cache
     def of(file: str | None, verify: Any, cert: Any, trust_env: bool) -> ssl.SSLContext:
-        return httpx.create_ssl_context(verify, cert, trust_env)
+        return real(verify, cert, trust_env)
 
     def create(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ssl.SSLContext:
         return of(os.environ.get("SSL_CERT_FILE"), verify, cert, trust_env)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("httpx._transports.default.create_ssl_context", create)
+        patch.setattr("httpx.create_ssl_context", create)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_look_for_a_version() -> Iterator[None]:
+    """Read once which version redis-py is: each new connection would look into the files of its distribution."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("redis.utils.get_lib_version", cache(get_lib_version))
         yield
 
 
@@ -134,6 +171,14 @@ def valkey() -> Iterator[str]:
         socket = Path(folder) / "valkey.sock"
         with ValkeyServer(port=0, unix_socket_path=socket, data_dir=Path(folder), appendonly="yes"):
             yield f"unix://{socket}"
+
+
+@pytest.fixture(scope="session")
+def forked_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An interpreter for ``-m MODULE`` that has imported the worker's libraries already, which takes seconds."""
+    shim = tmp_path_factory.mktemp("forked") / "python"
+    with forked_commands(shim, "python"):
+        yield shim
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from app.api.problems.kinds import KINDS
 from app.api.settings import ApiSettings
 from app.cli.main import cli
 from docs.make_reference import reference
+from docs.site_hooks import loaded_from_elsewhere
+from tests.blocks import PAGES as TEXTS
+from tests.blocks import REASONS, blocks
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parent.parent
@@ -97,12 +100,63 @@ def test_the_pictures_of_the_dashboard_load_quickly() -> None:
         assert picture.stat().st_size < MOST_BYTES_OF_A_PICTURE, picture
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{name}" for name in PAGES)])
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_page_is_in_the_navigation_of_the_site(page: str) -> None:
+    assert re.search(rf"^ *- (.*: )?{page}$", (ROOT / "mkdocs.yml").read_text(), re.M), "add it to mkdocs.yml"
+
+
+@pytest.mark.parametrize("page", [page.relative_to(ROOT).as_posix() for page in TEXTS])
 def test_every_link_between_pages_leads_somewhere(page: str) -> None:
     source = ROOT / page
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", source.read_text()):
         if "://" not in target:
             assert (source.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<img alt="" src="https://example.com/a.png">',
+        "<script async src=//example.com/a.js></script>",
+        '<link rel="stylesheet" href="https://fonts.example.com/css?family=Roboto">',
+        "a { background: url('https://example.com/a.png') }",
+        '@import "https://example.com/a.css";',
+    ],
+)
+def test_the_site_refuses_what_loads_from_another_host(text: str) -> None:
+    assert loaded_from_elsewhere(text)
+
+
+@pytest.mark.parametrize("text", ['<a href="https://example.com">', '<img src="images/a.png">', "url(#end)"])
+def test_the_site_takes_links_and_what_it_has_itself(text: str) -> None:
+    assert loaded_from_elsewhere(text) is None
+
+
+def test_every_code_block_is_run_or_says_why_not() -> None:
+    known = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    for block in blocks():
+        if block.run_by is not None:
+            assert f"def {block.run_by}(" in known, block
+        elif block.reason is not None:
+            assert re.search(REASONS[block.reason], f"{block.language}\n{block.code}"), block
+        else:
+            assert block.language in {"sh", "python", "json", "toml"} or block.page == "CONTRIBUTING.md", (
+                block
+            )
+
+
+def test_every_message_of_the_troubleshooting_page_is_one_that_the_service_says() -> None:
+    folders = ("app", "jobs", "lodestar", "worker")
+    files = [
+        file for folder in folders for ending in ("py", "js") for file in (ROOT / folder).rglob(f"*.{ending}")
+    ]
+    code = "\n".join(file.read_text("utf-8") for file in [*files, ROOT / "Makefile"])
+    code = re.sub(r'"\s*\n\s*f?"', "", code)  # a text over several lines
+    rows = re.findall(r"^\| (.*?) \|", PAGES["troubleshooting.md"], re.M)
+    quoted = [piece for row in rows for words in re.findall(r"`([^`]+)`", row) for piece in words.split("…")]
+    said = [piece.strip() for piece in quoted if len(piece.strip()) > 2]
+    assert len(said) > 30
+    assert [piece for piece in said if piece not in code] == []
 
 
 def test_no_page_and_no_message_installs_a_strangers_package() -> None:
@@ -112,6 +166,7 @@ def test_no_page_and_no_message_installs_a_strangers_package() -> None:
         "benchmarks",
         "deploy",
         "docs",
+        "examples",
         "jobs",
         "lodestar",
         "models",

@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from jobs.distribution import NAMES
 from tests.deploy.dockerfile import ROOT
 
 LOCKS = {
@@ -99,7 +100,7 @@ def test_rq_is_pinned_exactly_because_its_worker_internals_are_overridden() -> N
     ],
 )
 def test_an_image_has_every_package_that_its_process_imports(name: str, modules: list[str]) -> None:
-    ours = pinned(name).keys() | {"lodestar"}
+    ours = pinned(name).keys() | set(NAMES)
     absent = [
         module
         for module, distributions in packages_distributions().items()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from app.stack.preflight import free_port
+from tests.integration.collector import Collector
 from tests.integration.stack import ROOT, Stack
 
 StartStack = Callable[[Path], Stack]
@@ -29,9 +31,19 @@ def pocket_model() -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_stack(pocket_model: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for all tests that leave it working."""
-    with Stack(tmp_path_factory.mktemp("shared")) as stack:
+def collector() -> Iterator[Collector]:
+    """Receives the traces of the shared stack."""
+    with Collector() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def shared_stack(
+    pocket_model: None, tmp_path_factory: pytest.TempPathFactory, collector: Collector
+) -> Iterator[Stack]:
+    """One stack for all tests that leave it working; it tells all that it can of itself."""
+    env = {**collector.env, "LODESTAR_METRICS_PORT": str(free_port("127.0.0.1"))}
+    with Stack(tmp_path_factory.mktemp("shared"), env) as stack:
         yield stack
 
 

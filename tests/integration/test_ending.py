@@ -7,7 +7,8 @@ from pathlib import Path
 from jobs.requests.request import MAX_IMAGES
 from jobs.status.job import JobStatus
 from tests.integration.conftest import StartStack
-from tests.integration.stack import LONG, PATIENCE_S, is_alive, until
+from tests.integration.stack import LONG, PATIENCE_S, is_alive
+from tests.waiting import until
 
 VERY_LONG = LONG.model_copy(update={"num_images": MAX_IMAGES})
 

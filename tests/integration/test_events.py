@@ -10,7 +10,8 @@ from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import JobStatus
 from tests.app.sse import Reader
-from tests.integration.stack import PATIENCE_S, Stack, until
+from tests.integration.stack import LONG, PATIENCE_S, Stack
+from tests.waiting import until
 
 
 def test_a_reader_that_reconnects_twenty_times_sees_every_event_exactly_once(stack: Stack) -> None:
@@ -40,7 +41,7 @@ def test_a_reader_that_reconnects_twenty_times_sees_every_event_exactly_once(sta
 
 
 def test_following_outlives_a_kill_of_the_api(stack: Stack) -> None:
-    job_id = stack.start_job(GenerateRequest(prompt="a red apple", seed=7, steps=250, preview_every_steps=50))
+    job_id = stack.start_job(LONG.model_copy(update={"preview_every_steps": 20}))
     with httpx.Client(base_url=stack.url, timeout=PATIENCE_S) as http:
         reader = Reader(http, f"/v1/jobs/{job_id}/events")
         reader.read(2)
@@ -56,7 +57,7 @@ def test_following_outlives_a_kill_of_the_api(stack: Stack) -> None:
 
 
 def test_a_client_that_hangs_up_frees_its_slot_and_no_other(stack: Stack) -> None:
-    neighbour = stack.client.submit(GenerateRequest(prompt="a red apple", seed=7, steps=250)).id
+    neighbour = stack.client.submit(LONG).id
     with httpx.Client(base_url=stack.url, timeout=1) as http, pytest.raises(httpx.ReadTimeout):
         http.post("/v1/images", params={"prompt": "a yellow taxi", "steps": 250, "num_images": 4})
     jobs = httpx.get(f"{stack.url}/v1/jobs").json()["data"]

@@ -2,12 +2,14 @@
 
 import socket
 import subprocess
-import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from app.stack.preflight import free_port, locked
+from tests.forked_commands import forked_commands
 
 CATALOG = """
 [models.any]
@@ -30,10 +32,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refused(folder: Path, *options: str) -> str:
+Refused = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def lodestar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The command line."""
+    shim = tmp_path_factory.mktemp("bin") / "lodestar"
+    with forked_commands(shim):
+        yield shim
+
+
+@pytest.fixture
+def refused(lodestar: Path) -> Refused:
     """The one line with which `lodestar up` refuses to start."""
+    return partial(line_of, lodestar)
+
+
+def line_of(lodestar: Path, folder: Path, *options: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "app", "up", *options],
+        [lodestar, "up", *options],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -45,7 +63,7 @@ def refused(folder: Path, *options: str) -> str:
     return line
 
 
-def test_a_port_in_use(folder: Path) -> None:
+def test_a_port_in_use(folder: Path, refused: Refused) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         line = refused(folder, "--port", port)
@@ -55,23 +73,23 @@ def test_a_port_in_use(folder: Path) -> None:
     )
 
 
-def test_no_catalog(tmp_path: Path) -> None:
+def test_no_catalog(tmp_path: Path, refused: Refused) -> None:
     assert refused(tmp_path, "--port", "0") == "lodestar: the model catalog models.toml does not exist"
 
 
-def test_a_missing_model_folder(folder: Path) -> None:
+def test_a_missing_model_folder(folder: Path, refused: Refused) -> None:
     (folder / "models.toml").write_text(CATALOG.format(clip="models/clip"))
     line = refused(folder, "--port", "0")
     assert line == f"lodestar: 'any' of models.toml is not there: {folder}/models/clip does not exist"
 
 
-def test_redis_away(folder: Path) -> None:
+def test_redis_away(folder: Path, refused: Refused) -> None:
     url = f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
     line = refused(folder, "--port", "0", "--redis-url", url)
     assert line.startswith(f"lodestar: Redis at {url} cannot be reached: ")
 
 
-def test_a_data_folder_in_use(folder: Path) -> None:
+def test_a_data_folder_in_use(folder: Path, refused: Refused) -> None:
     with locked(folder / "data"):
         line = refused(folder, "--port", "0")
     assert line.startswith(f"lodestar: the data folder {folder}/data is in use by another lodestar (pid ")

@@ -9,7 +9,8 @@ from jobs.requests.guidance import Guidance
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import JobStatus
 from lodestar.client import Client
-from tests.integration.stack import LONG, PATIENCE_S, Stack, until
+from tests.integration.stack import LONG, PATIENCE_S, Stack
+from tests.waiting import until
 
 SHORT = GenerateRequest(prompt="a red apple", seed=7, steps=10, guidance=Guidance(cutouts=8))
 
