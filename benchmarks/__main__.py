@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = (
-    "guidance_gain",
     "guidance_speed",
     "guidance_quality",
+    "ladder",
     "aesthetics",
     "full_size",
     "real_shapes",
@@ -20,6 +20,7 @@ BENCHMARKS = (
     "adapters",
     "queue",
     "quotas",
+    "search",
     "idle",
     "marks",
     "networks",

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.load import arrivals, batching
+from jobs.distribution import own_version
 
 say = Console().print
 
@@ -54,7 +55,7 @@ def measure_servers(threads: int, python: str, *, quick: bool) -> dict[str, Any]
     for server in (arrivals.LODESTAR, *arrivals.PEERS):
         ours = server is arrivals.LODESTAR
         own = arrivals.interpreter(None)
-        version = arrivals.own_version("lodestar") if ours else arrivals.version_in(python, server.package)
+        version = own_version() if ours else arrivals.version_in(python, server.package)
         if version is None:
             say(f"{server.name} is not installed for {python}: left out")
             continue
