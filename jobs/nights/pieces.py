@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from jobs.status.job import JobStatus
+
 LARGE = "large"
 
 
@@ -30,6 +32,11 @@ class Flight:
     def is_large(self) -> bool:
         """Whether it enlarges a picture."""
         return self.name.endswith(f"/{LARGE}")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the job is known to have ended; without a status it is not."""
+        return self.status in {JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
 
 
 @dataclass(frozen=True)

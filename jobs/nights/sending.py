@@ -91,7 +91,7 @@ class Sending:
             self._store.settle(record.id, flight, outcome, error.type, error.message)
             return True
         if not self._store.submitted(record.id, flight.name, flight.job_id):
-            delete_job(queue, self._files, flight.job_id)
+            delete_job(queue, self._files, flight.job_id, has_ended=False)
         return True
 
     def _room(self, record: NightRecord, flights: tuple[Flight, ...]) -> int:

@@ -5,15 +5,16 @@ from math import isfinite
 import structlog
 
 from jobs.db.connection import translates_redis_errors, translating_redis_errors
-from jobs.errors import QueueUnavailableError
+from jobs.errors import QueueUnavailableError, UnknownJobError
 from jobs.nights.pieces import Flight, Held
+from jobs.nights.reading import read_job
 from jobs.nights.record import NightRecord
 from jobs.nights.removal import delete_job
 from jobs.nights.rules import held_of
 from jobs.nights.sending import Sending
 from jobs.nights.store import NightStore
 from jobs.queue.queue import JobQueue
-from jobs.status.job import Job, JobStatus
+from jobs.status.job import Job, JobError, JobStatus
 from jobs.status.night import NightStatus
 from jobs.storage.job_files import JobFiles
 
@@ -99,13 +100,10 @@ class Tender:
                     self._sending.send(record, flight)
             case None | JobStatus.CANCELED:
                 self._store.settle(record.id, flight, "left small" if flight.is_large else "gone")
-            case JobStatus.SUCCEEDED:
-                self._note_made(record, queue, flight)
-            case JobStatus.FAILED:
-                error = queue.get(flight.job_id).error
-                kind, message = (error.type, error.message) if error else ("job_failed", "no reason is known")
-                outcome = "left small" if flight.is_large else "failed"
-                self._store.settle(record.id, flight, outcome, kind, message)
+            case JobStatus.SUCCEEDED if flight.is_large:
+                self._note_enlarged(record, queue, flight)
+            case JobStatus.SUCCEEDED | JobStatus.FAILED:
+                self._note_ended(record, queue, flight)
             case _ if flight.is_reserved:
                 self._store.submitted(record.id, flight.name, flight.job_id)
 
@@ -113,19 +111,25 @@ class Tender:
         wanted = NightStatus.FINISHING if flight.is_large else NightStatus.RUNNING
         return record.status is wanted
 
-    def _note_made(self, record: NightRecord, queue: JobQueue, flight: Flight) -> None:
-        if flight.is_large:
-            # Before it is noted: whoever is ended in between does it again.
-            for held in self._store.held(record.id):
-                if held.number == flight.number and not held.is_enlarged and held.job_id is not None:
-                    delete_job(queue, self._files, held.job_id)
-            self._store.settle(record.id, flight, "enlarged")
+    def _note_enlarged(self, record: NightRecord, queue: JobQueue, flight: Flight) -> None:
+        # Before it is noted: whoever is ended in between does it again.
+        for held in self._store.held(record.id):
+            if held.number == flight.number and not held.is_enlarged and held.job_id is not None:
+                delete_job(queue, self._files, held.job_id, has_ended=True)
+        self._store.settle(record.id, flight, "enlarged")
+
+    def _note_ended(self, record: NightRecord, queue: JobQueue, flight: Flight) -> None:
+        """Note what a job has made, or why it has made nothing."""
+        try:
+            job = read_job(queue, flight.job_id)
+        except UnknownJobError:  # deleted just now; or archived, and its file is gone
+            self._store.settle(record.id, flight, "left small" if flight.is_large else "gone")
             return
-        job = queue.get(flight.job_id)
-        score = _score_of(job, record)
-        if score is None:
-            message = "it made no picture that has a score"
-            self._store.settle(record.id, flight, "failed", "job_failed", message)
+        score = None if job is None else _score_of(job, record)
+        if job is None or score is None:
+            error = _failure_of(job)
+            outcome = "left small" if flight.is_large else "failed"
+            self._store.settle(record.id, flight, outcome, error.type, error.message)
         else:
             made_us = int(job.finished_at.timestamp() * 1e6) if job.finished_at else 0
             self._store.settle(record.id, flight, "made", score, made_us=made_us)
@@ -142,7 +146,7 @@ class Tender:
         held = self._store.held(record.id)
         for each in held[most:]:
             if each.job_id is not None:
-                delete_job(queue, self._files, each.job_id)
+                delete_job(queue, self._files, each.job_id, has_ended=True)
             self._store.drop(record.id, each.number)
         return held[:most]
 
@@ -151,7 +155,7 @@ class Tender:
         for flight in self._store.flights(record.id):
             is_early = flight.status in {None, JobStatus.QUEUED} and not flight.is_large
             if is_early or not is_successful:
-                delete_job(queue, self._files, flight.job_id)
+                delete_job(queue, self._files, flight.job_id, has_ended=flight.has_ended)
                 self._store.settle(record.id, flight, "gone")
         flights = self._store.flights(record.id)
         if any(not flight.is_large for flight in flights):
@@ -168,10 +172,11 @@ class Tender:
 
     def _remove(self, record: NightRecord) -> None:
         queue = self._sending.queue_of(record)
-        jobs = [flight.job_id for flight in self._store.flights(record.id)]
-        jobs += [held.job_id for held in self._store.held(record.id) if held.job_id is not None]
-        for job_id in jobs:
-            delete_job(queue, self._files, job_id)
+        for flight in self._store.flights(record.id):
+            delete_job(queue, self._files, flight.job_id, has_ended=flight.has_ended)
+        for held in self._store.held(record.id):
+            if held.job_id is not None:
+                delete_job(queue, self._files, held.job_id, has_ended=True)
         self._store.forget(record.id, record.tenant)
 
 
@@ -182,3 +187,14 @@ def _score_of(job: Job, record: NightRecord) -> float | None:
     (image, *_) = job.images
     score = image.aesthetic_score if record.by == "aesthetic" else image.clip_score
     return score if score is not None and isfinite(score) else None
+
+
+def _failure_of(job: Job | None) -> JobError:
+    """Why a job that has ended made nothing that counts; None is one that cannot be read."""
+    if job is None:
+        return JobError(type="job_failed", message="its record cannot be read")
+    if job.error is not None:
+        return job.error
+    is_done = job.status is JobStatus.SUCCEEDED
+    message = "it made no picture that has a score" if is_done else "no reason is known"
+    return JobError(type="job_failed", message=message)

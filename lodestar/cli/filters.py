@@ -1,16 +1,16 @@
 """The options that say which jobs a command is about, the same for every command that takes them."""
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any
 
 import typer
 
 from lodestar.cli.completion import models
-
-if TYPE_CHECKING:
-    from lodestar.http.listing import Filters
 
 _UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _AGE = re.compile(r"(\d{1,6}(?:\.\d+)?)\s*(s|min|h|d|w)")
@@ -65,55 +65,59 @@ def moment(text: str) -> datetime:
         ) from error
 
 
-Statuses = Annotated[
-    list[Status] | None, typer.Option("--status", help="Only jobs of this status; may be given again.")
-]
-LabelOption = Annotated[str | None, typer.Option("--label", help="Only jobs that have this label.")]
-Kinds = Annotated[
-    list[Kind] | None, typer.Option("--kind", help="Only jobs of this kind; may be given again.")
-]
-Text = Annotated[str | None, typer.Option("--q", help="Only jobs whose prompt has this text.")]
-Model = Annotated[str | None, typer.Option("--model", help="Only jobs of this model.", autocompletion=models)]
-ErrorOption = Annotated[
-    str | None, typer.Option("--error", help="Only jobs that failed so, such as out_of_memory.")
-]
-Caller = Annotated[
-    str | None, typer.Option("--caller", help="Only jobs of this caller, as `show` names it; or anonymous.")
-]
-Since = Annotated[
-    datetime | None,
-    typer.Option(
-        "--since", parser=moment, metavar="TIME", help="Only jobs submitted since: 2h, 3d, or a date."
-    ),
-]
-Until = Annotated[
-    datetime | None,
-    typer.Option("--until", parser=moment, metavar="TIME", help="Only jobs submitted before, likewise."),
-]
+def _time(name: str, help_text: str) -> Any:
+    return typer.Option(name, parser=moment, metavar="TIME", help=help_text)
 
 
-def chosen(
-    status: list[Status] | None,
-    label: str | None,
-    kind: list[Kind] | None,
-    q: str | None,
-    model: str | None,
-    error: str | None,
-    caller: str | None,
-    since: datetime | None,
-    until: datetime | None,
-) -> "Filters":
-    """The filters of these options, without those that were not given."""
-    given = {
-        "status": status,
-        "label": label,
-        "kind": kind,
-        "q": q,
-        "model": model,
-        "error": error,
-        "caller": caller,
-        "since": since,
-        "until": until,
-    }
-    found: Filters = {name: value for name, value in given.items() if value}  # type: ignore[assignment]
-    return found
+# By the names that a search of jobs has for them. No other command declares one of these.
+OPTIONS: dict[str, Any] = {
+    "status": Annotated[
+        list[Status] | None, typer.Option("--status", help="Only jobs of this status; may be given again.")
+    ],
+    "label": Annotated[str | None, typer.Option("--label", help="Only jobs that have this label.")],
+    "kind": Annotated[
+        list[Kind] | None, typer.Option("--kind", help="Only jobs of this kind; may be given again.")
+    ],
+    "q": Annotated[str | None, typer.Option("--q", help="Only jobs whose prompt has this text.")],
+    "model": Annotated[
+        str | None, typer.Option("--model", help="Only jobs of this model.", autocompletion=models)
+    ],
+    "error": Annotated[
+        str | None, typer.Option("--error", help="Only jobs that failed so, such as out_of_memory.")
+    ],
+    "caller": Annotated[
+        str | None,
+        typer.Option("--caller", help="Only jobs of this caller, as `show` names it; or anonymous."),
+    ],
+    "since": Annotated[datetime | None, _time("--since", "Only jobs submitted since: 2h, 3d, or a date.")],
+    "until": Annotated[datetime | None, _time("--until", "Only jobs submitted before, likewise.")],
+}
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say which jobs it is about.
+
+    Args:
+        command: has a parameter ``wanted``, in whose place the options stand: it gets the ``Filters`` of those that
+            were given.
+    """
+
+    @wraps(command)
+    def with_options(**given: Any) -> None:
+        values = {name: given.pop(name) for name in OPTIONS}
+        command(wanted={name: value for name, value in values.items() if value}, **given)
+
+    parameters = [each for own in signature(command).parameters.values() for each in _in_place_of(own)]
+    with_options.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_options
+
+
+def _in_place_of(own: Parameter) -> list[Parameter]:
+    """The parameters that stand for one of a command; by name alone, so that defaults may come first."""
+    if own.name != "wanted":
+        return [own.replace(kind=Parameter.KEYWORD_ONLY)]
+    return [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in OPTIONS.items()
+    ]

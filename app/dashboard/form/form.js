@@ -263,7 +263,7 @@ async function submit(onAccepted, both) {
 }
 
 function tellButtons() {
-  set(find("generate"), "textContent", sweep.isUsed ? `Make ${count(sweep.size, "job")}` : "Generate");
+  set(find("generate"), "textContent", !sweep.isUsed ? "Generate" : sweep.size ? `Make ${count(sweep.size, "job")}` : "Make the sweep");
   set(find("both"), "hidden", sweep.isUsed);
 }
 

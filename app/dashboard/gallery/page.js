@@ -2,7 +2,8 @@
 
 import { Refused, getJob, listJobs, reasonOf, searchByPicture, searchByText } from "../server/api.js";
 import { LabelFilter } from "../many/label_filter.js";
-import { arrange, element, set } from "../parts/dom.js";
+import { enter } from "../many/moving.js";
+import { arrange, element, once, set } from "../parts/dom.js";
 import { favourites } from "./favourites.js";
 import { GalleryFilter } from "./filter.js";
 import { openPictures } from "../parts/lightbox.js";
@@ -45,7 +46,7 @@ export class Gallery {
     this.#filter.node.hidden = ["search", "like"].includes(kind); // what is found is not said to be of a model
     const all = element("a", { href: "#/gallery", textContent: "Show all" });
     this.node = element("section", { className: "gallery-page" }, element("h2", { textContent: "Gallery", tabIndex: -1 }), tools, this.#labels.node, element("div", { className: "line" }, this.#told, ...(kind ? [all] : [])), this.#said, this.#selection.node, this.#empty, this.#grid, this.#more);
-    this.#more.addEventListener("click", () => this.#next());
+    this.#more.addEventListener("click", () => once(this.#more, () => this.#next()));
     this.#likes.addEventListener("click", () => this.#showLiked(!this.#likedOnly));
     this.#grid.addEventListener("click", (event) => this.#selection.clicked(event, this.#shown()));
     if (kind === "label") this.#labels.chosen = what;
@@ -78,16 +79,16 @@ export class Gallery {
   }
 
   async #next() {
-    this.#more.disabled = true;
     try {
       const page = await this.#page(this.#cursor);
       this.#older.push(...page.data);
       this.#cursor = page.next_cursor;
+      const hadFocus = document.activeElement === this.#more;
       this.#draw();
+      const [first] = page.data.flatMap((job) => job.images.map((image) => this.#item(job, image)));
+      if (hadFocus && this.#more.hidden) enter(first?.node);
     } catch (error) {
       this.#said.textContent = reasonOf(error);
-    } finally {
-      this.#more.disabled = false;
     }
   }
 

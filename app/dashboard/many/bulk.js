@@ -65,6 +65,7 @@ export class Bulk {
 
   async #act(action) {
     const chosen = { ...this.#filters, ...(this.#status && { status: [this.#status] }) };
+    const hasFocus = this.node.contains(document.activeElement); // the buttons may go, and take it along
     let [done, failed, cursor] = [0, 0, null];
     try {
       do {
@@ -73,17 +74,12 @@ export class Bulk {
         failed += answer.errors.length;
         cursor = action === "retry" ? null : answer.next_cursor;
       } while (cursor !== null);
-      this.#tell(`${count(done, "job")} ${WORDS[action].done}.${failed ? ` ${count(failed, "job")} could not be.` : ""}`);
+      this.#told.textContent = `${count(done, "job")} ${WORDS[action].done}.${failed ? ` ${count(failed, "job")} could not be.` : ""}`;
     } catch (error) {
-      this.#tell(`Stopped after ${count(done, "job")}: ${reasonOf(error)}`);
+      this.#told.textContent = `Stopped after ${count(done, "job")}: ${reasonOf(error)}`;
     }
+    if (hasFocus) this.#told.focus();
     this.#done();
-  }
-
-  // The buttons may go now, and take the focus along.
-  #tell(words) {
-    this.#told.textContent = words;
-    if (this.node.contains(document.activeElement)) this.#told.focus();
   }
 }
 

@@ -41,6 +41,13 @@ export class Chosen {
     return this.#rows.size;
   }
 
+  // Ask whether to cancel them.
+  cancel() {
+    const [{ button }] = this.#buttons;
+    button.node.click();
+    button.node.focus();
+  }
+
   // A box was clicked; with Shift, all from the last one on become as it is. `rows` are those that are shown.
   pick(row, isRange, rows) {
     const [to, from] = [row.job.id, isRange ? this.#last : null].map((id) => rows.findIndex(({ job }) => job.id === id));

@@ -3,6 +3,12 @@
 const STOPS = "#jobs > li .prompt-text a, .job-table .col-prompt a, .gallery li > a, .candidates li a, .results > figure > a, .sweep-grid a.cell, .flow a.cell, .nights li > a";
 const ITEMS = "tr, td, li, figure";
 
+// Give the focus to one; without any, to the heading of the page.
+export function enter(one) {
+  const heading = document.querySelector("#page:not([hidden]) h2") ?? document.getElementById("jobs-title");
+  (one?.querySelector(STOPS) ?? heading)?.focus({ preventScroll: !one });
+}
+
 // Give the focus to the next one (1) or to the one before (-1); to the first or the last, where none has it.
 export function move(by) {
   const stops = [...document.querySelectorAll(STOPS)].filter((one) => one.checkVisibility());

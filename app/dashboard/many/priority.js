@@ -1,6 +1,6 @@
 // The priority of what waits: a button for each, of which the present one is pressed.
 
-import { element } from "../parts/dom.js";
+import { element, once } from "../parts/dom.js";
 
 const PRIORITIES = [["low", "Low"], ["normal", "Normal"], ["high", "High"]];
 
@@ -12,12 +12,7 @@ export class PriorityChoice {
   constructor(onChoose) {
     this.#buttons = PRIORITIES.map(([name, textContent]) => {
       const button = element("button", { type: "button", textContent, value: name });
-      button.addEventListener("click", async () => {
-        if (this.node.ariaDisabled === "true") return;
-        this.node.ariaDisabled = "true";
-        await onChoose(name);
-        this.node.ariaDisabled = "false";
-      });
+      button.addEventListener("click", () => once(this.node, () => onChoose(name)));
       return button;
     });
     const label = element("span", { className: "dim", ariaHidden: "true", textContent: "Priority" });

@@ -1,6 +1,6 @@
 // A button that acts at its second click.
 
-import { element, set } from "../parts/dom.js";
+import { element, once, set } from "../parts/dom.js";
 
 const SURE_MS = 6000; // in which the second click counts
 
@@ -14,8 +14,8 @@ export class Sure {
   // `words(number, isSure)` is what it says of so many; `act` is what it does.
   constructor(words, act) {
     this.#words = words;
-    this.node.addEventListener("click", async () => {
-      if (this.node.ariaDisabled === "true" || this.#number === 0) return;
+    const pressed = async () => {
+      if (this.#number === 0) return;
       clearTimeout(this.#timer);
       if (!this.#isSure) {
         this.#ask(true);
@@ -23,10 +23,9 @@ export class Sure {
         return;
       }
       this.#ask(false);
-      this.node.ariaDisabled = "true";
       await act();
-      this.node.ariaDisabled = "false";
-    });
+    };
+    this.node.addEventListener("click", () => once(this.node, pressed));
   }
 
   // Offer it for so many; not at all for none.

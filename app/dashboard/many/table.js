@@ -30,7 +30,7 @@ export class JobTable {
     this.#all.addEventListener("change", () => onAll(this.#all.checked));
     const head = COLUMNS.map(([name, words]) => element(words ? "th" : "td", { className: `col-${name}`, ...(words && { scope: "col", textContent: words }) }));
     head[0].append(element("label", {}, this.#all));
-    const caption = element("caption", { className: "visually-hidden", textContent: "Jobs. Arrow keys move from one to the next; x selects one, c cancels it." });
+    const caption = element("caption", { className: "visually-hidden", textContent: "Jobs. Arrow keys move from one to the next; x selects one, a all, c cancels." });
     this.#table = element("table", { className: "job-table" }, caption, element("thead", {}, element("tr", {}, ...head)), this.body);
     this.node = element("div", { className: "table-stage", hidden: true });
     this.body.addEventListener("keydown", (event) => this.#pressed(event));
@@ -50,7 +50,9 @@ export class JobTable {
 
   #pressed(event) {
     const by = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "a" && !areOff()) this.#all.click();
+    if (!by) return;
     const next = event.target.closest("tr")?.[by];
     if (!next) return;
     event.preventDefault();
@@ -87,7 +89,7 @@ export class TableRow {
     this.#cells.at.title = new Date(job.created_at).toLocaleString();
     this.node = element("tr", {}, ...Object.values(this.#cells));
     this.node.addEventListener("keydown", (event) => {
-      const acts = { x: () => this.#box.click(), c: () => ["queued", "running"].includes(this.job.status) && onCancel(this) }[event.key];
+      const acts = { x: () => this.#box.click(), c: () => onCancel(this) }[event.key];
       if (!acts || areOff() || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       event.stopPropagation();

@@ -2,7 +2,7 @@
 
 import { beginNight, listNights, newKey, reasonOf } from "../server/api.js";
 import { copyBox } from "../parts/copy.js";
-import { element, set } from "../parts/dom.js";
+import { element, once, set } from "../parts/dom.js";
 import { picture } from "../parts/pictures.js";
 import { promptOf } from "../parts/words.js";
 import { asJob, isOpen, soFar, stateOf } from "./words.js";
@@ -32,7 +32,10 @@ export class NightList {
     const check = (box, words) => element("label", { className: "switch" }, box, words);
     const numbers = element("div", { className: "line" }, field("Hours", this.#hours, "up to 24"), field("Keep", this.#keep, "a number, or a share as 5%"), check(this.#guide, "CLIP guidance"), check(this.#upscale, "Enlarge the kept by 4"), this.#begin);
     const form = element("form", { className: "card night-form", ariaLabel: "New night", noValidate: true }, field("Prompt", this.#prompt, "The service draws it again and again, each time with another seed, until the time is over, and keeps the best."), numbers, this.#said);
-    form.addEventListener("submit", (event) => this.#submit(event));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      once(this.#begin, () => this.#submit());
+    });
     this.node = element("section", { className: "stacked" }, element("h2", { textContent: "Nights", tabIndex: -1 }), form, this.#empty, this.#list);
   }
 
@@ -54,10 +57,8 @@ export class NightList {
     });
   }
 
-  async #submit(event) {
-    event.preventDefault();
+  async #submit() {
     this.#said.textContent = "";
-    this.#begin.disabled = true;
     const request = { prompt: this.#prompt.value.trim(), ...(this.#guide.checked && { guidance: {} }) };
     try {
       if (!request.prompt) throw new Error("empty");
@@ -66,9 +67,7 @@ export class NightList {
       location.hash = `#/nights/${id}`;
     } catch (error) {
       this.#said.textContent = request.prompt ? reasonOf(error) : "Describe the picture first.";
-      (request.prompt ? this.#begin : this.#prompt).focus();
-    } finally {
-      this.#begin.disabled = false;
+      if (!request.prompt) this.#prompt.focus();
     }
   }
 }

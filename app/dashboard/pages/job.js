@@ -6,7 +6,7 @@ import { Advance } from "../parts/advance.js";
 import { BeforeAfter } from "../parts/before.js";
 import { Candidates } from "./candidates.js";
 import { copyBox } from "../parts/copy.js";
-import { element, set } from "../parts/dom.js";
+import { element, once, set } from "../parts/dom.js";
 import { openLightbox } from "../parts/lightbox.js";
 import { Cells, inputButton, picture, pictureButton, scores, scoresHelp } from "../parts/pictures.js";
 import { asCurl, asOpenAi, asPython } from "../parts/snippets.js";
@@ -144,7 +144,7 @@ export class JobPage {
     const buttons = [];
     const add = (words, act) => {
       const button = element("button", { type: "button", textContent: words });
-      button.addEventListener("click", () => this.#act(button, act));
+      button.addEventListener("click", () => once(button, () => this.#attempt(act)));
       buttons.push(button);
     };
     if (job.error?.type === "deadline_exceeded" && !job.request.kind) {
@@ -160,9 +160,10 @@ export class JobPage {
     }
     if (FINAL.includes(job.status)) buttons.push(this.#delete.node);
     this.#delete.tell(1);
-    const focused = [...this.#buttons.children].findIndex((button) => button === document.activeElement);
+    const focused = [...this.#buttons.children].find((button) => button === document.activeElement)?.textContent;
     this.#buttons.replaceChildren(...buttons);
-    if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus();
+    // One that is gone leaves it to the heading: its neighbour would be pressed by mistake.
+    if (focused) (buttons.find(({ textContent }) => textContent === focused) ?? this.#prompt).focus();
   }
 
   async #attempt(act) {
@@ -171,15 +172,6 @@ export class JobPage {
       await act();
     } catch (error) {
       this.#said.textContent = reasonOf(error);
-    }
-  }
-
-  async #act(button, act) {
-    button.disabled = true;
-    try {
-      await this.#attempt(act);
-    } finally {
-      button.disabled = this.#job?.cancel_requested && button.textContent === "Cancel";
     }
   }
 

@@ -3,13 +3,14 @@
 
 import { cancelJob, deleteJob, getJob, listJobs, reasonOf } from "../server/api.js";
 import { runAgain, varySeed } from "../server/actions.js";
-import { arrange, element, set } from "../parts/dom.js";
+import { arrange, element, once, set } from "../parts/dom.js";
 import { emptyState } from "../parts/empty.js";
 import { Row } from "../parts/row.js";
 import { count, promptOf, shortened } from "../parts/words.js";
 import { Bulk } from "../many/bulk.js";
 import { Chosen } from "../many/chosen.js";
 import { LabelFilter } from "../many/label_filter.js";
+import { enter } from "../many/moving.js";
 import { NAMES, Narrow, asked, isNarrow } from "../many/narrow.js";
 import { Reasons } from "../many/reasons.js";
 import { JobTable, TableRow } from "../many/table.js";
@@ -64,7 +65,7 @@ export class JobList {
     find("labels").replaceWith(element("div", { className: "list-tools" }, this.#narrow.node, this.#labels.node, this.#views.node), this.#reasons.node);
     find("jobs").before(this.#chosen.node);
     find("jobs").after(this.#table.node);
-    find("more").addEventListener("click", () => this.#more());
+    find("more").addEventListener("click", () => once(find("more"), () => this.#more()));
     find("news").addEventListener("click", () => this.#showNews());
     this.#adoptChoice();
   }
@@ -242,18 +243,17 @@ export class JobList {
 
   async #more() {
     const asked = this.#choice;
-    find("more").disabled = true;
     try {
       const page = await listJobs({ ...this.#query, limit: this.#view ? MOST_OF_A_PAGE : PAGE, cursor: this.#cursor });
       if (!this.#isChosen(asked)) return;
       for (const job of page.data) this.#update(job);
       this.#order = [...new Set([...this.#order, ...page.data.map(({ id }) => id)])];
       [this.#cursor, this.#lookedTo] = [page.next_cursor, page.looked_to];
+      const hadFocus = document.activeElement === find("more");
       this.#draw();
+      if (hadFocus && find("more").hidden) enter(this.#rows.get(page.data[0]?.id)?.node);
     } catch (error) {
       this.#announce(`Older jobs could not be loaded: ${reasonOf(error)}`);
-    } finally {
-      find("more").disabled = false;
     }
   }
 
@@ -280,8 +280,8 @@ export class JobList {
   #row(job) {
     if (!this.#rows.has(job.id)) {
       const made = this.#view
-        ? new TableRow(job, { onPick: (row, isRange) => this.#chosen.pick(row, isRange, this.#shown()), onCancel: (row) => this.#cancel(row) })
-        : new Row(job, { onCancel: (row) => this.#cancel(row), onRetry: (old, button) => this.#again(runAgain, old, button), onVary: (old, button) => this.#again(varySeed, old, button), onDelete: (row) => this.#delete(row) });
+        ? new TableRow(job, { onPick: (row, isRange) => this.#chosen.pick(row, isRange, this.#shown()), onCancel: (row) => (row.isChosen && this.#chosen.size > 1 ? this.#chosen.cancel() : this.#cancel(row)) })
+        : new Row(job, { onCancel: (row) => this.#cancel(row), onRetry: (old, button) => once(button, () => this.#again(runAgain, old)), onVary: (old, button) => once(button, () => this.#again(varySeed, old)), onDelete: (row) => this.#delete(row) });
       this.#rows.set(job.id, made);
     }
     return this.#rows.get(job.id);
@@ -310,6 +310,7 @@ export class JobList {
   }
 
   async #cancel(row) {
+    if (!["queued", "running"].includes(row.job.status)) return;
     row.canceling = true;
     try {
       this.#update(await cancelJob(row.job.id));
@@ -325,25 +326,21 @@ export class JobList {
       await deleteJob(job.id);
       this.#drop(job.id);
       this.#announce(`Deleted: ${shortened(promptOf(job))}`);
-      find("jobs").focus({ preventScroll: true }); // the button is gone
     } catch (error) {
       this.#announce(`Not deleted: ${reasonOf(error)}`);
     }
     this.#changed();
   }
 
-  async #again(make, old, button) {
-    button.disabled = true;
+  async #again(make, old) {
     try {
       const job = await make(old);
       this.add(job);
       this.#announce(`Submitted again: ${shortened(promptOf(job))}`);
     } catch (error) {
       this.#announce(`Not submitted: ${reasonOf(error)}`);
-    } finally {
-      button.disabled = false;
-      this.#changed();
     }
+    this.#changed();
   }
 
   #choose(choice) {

@@ -1,5 +1,7 @@
 // Elements from data. Text goes in as text, never as markup.
 
+import { enter } from "../many/moving.js";
+
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
@@ -11,13 +13,30 @@ export function set(node, property, value) {
   if (node[property] !== value) node[property] = value;
 }
 
-// Make `parent` hold exactly `wanted`, in this order, moving as few as possible so that focus and scroll stay.
+// Make `parent` hold exactly `wanted`, in this order, moving as few as possible so that focus and scroll stay. If the one
+// that has the focus goes, the next that stays takes it.
 export function arrange(parent, wanted) {
   const keep = new Set(wanted);
-  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  const before = [...parent.children];
+  const left = before.findIndex((child) => !keep.has(child) && child.contains(document.activeElement));
+  for (const child of before) if (!keep.has(child)) child.remove();
   wanted.forEach((child, index) => {
     if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
   });
+  if (left < 0) return;
+  const stays = (child) => keep.has(child);
+  enter(before.slice(left).find(stays) ?? before.slice(0, left).findLast(stays));
+}
+
+// Act on a click, once at a time. A button that is disabled meanwhile would lose the focus.
+export async function once(button, act) {
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
+  try {
+    await act();
+  } finally {
+    button.ariaDisabled = "false";
+  }
 }
 
 // A text whose names in backticks are code, as nodes.

@@ -12,7 +12,7 @@ export function emptyState(status, label = null, isNarrowed = false, lookedTo = 
   const command = `curl ${address}/v1/jobs -H 'Content-Type: application/json' -d '${body}'`;
   return [
     element("strong", { textContent: "No jobs yet" }),
-    "Describe a picture above, or ask for one from a terminal:",
+    "Describe a picture in the form, or ask for one from a terminal:",
     copyBox(command, "the curl command"),
   ];
 }

@@ -41,7 +41,7 @@ function offSwitch() {
 }
 
 export function watchKeys() {
-  const rows = [...KEYS, ["Enter", "Open it"], ["x", "Select a picture or a line"], ["c", "Cancel the job"], ["Ctrl+Enter", "Submit the form"], ["d, s, c, o, p", "Of an enlarged picture: download, copy its seed, compare, open its job, smooth its pixels"]].map(([key, words]) =>
+  const rows = [...KEYS, ["Enter", "Open it"], ["x", "Select a picture or a line"], ["a", "Select all lines"], ["c", "Cancel the job, or all that are selected"], ["Ctrl+Enter", "Submit the form"], ["d, s, c, o, p", "Of an enlarged picture: download, copy its seed, compare, open its job, smooth its pixels"]].map(([key, words]) =>
     element("div", {}, element("dt", {}, element("kbd", { textContent: key })), element("dd", { textContent: words })));
   find("keys").append(element("dl", { className: "list" }, ...rows), offSwitch());
   find("keys-open").addEventListener("click", () => find("keys").showModal());

@@ -5,6 +5,7 @@ import { element, set } from "./dom.js";
 import { pictureBox, scores } from "./pictures.js";
 import { areOff } from "./keys.js";
 import { labelLink } from "../many/labels.js";
+import { enter } from "../many/moving.js";
 import { Sure } from "../many/sure.js";
 import { Advance } from "./advance.js";
 import { ago, duration, failureTitle, promptOf, statusWords } from "./words.js";
@@ -29,7 +30,7 @@ export class Row {
     this.job = job;
     this.#pictures = pictureBox(job.request);
     this.#cancel.ariaLabel = `Cancel: ${prompt}`;
-    this.#cancel.addEventListener("click", () => onCancel(this));
+    this.#cancel.addEventListener("click", () => this.#cancel.ariaDisabled === "true" || onCancel(this));
     this.#retry.ariaLabel = `Retry: ${prompt}`;
     this.#retry.addEventListener("click", () => onRetry(this.job, this.#retry));
     this.#vary.ariaLabel = `New variation: ${prompt}`;
@@ -66,8 +67,9 @@ export class Row {
     set(this.#badge, "textContent", statusWords(job, canceling));
     set(this.#age, "dateTime", job.finished_at ?? job.created_at);
     set(this.#age, "title", new Date(job.created_at).toLocaleString());
+    if (over && document.activeElement === this.#cancel) enter(this.node);
     set(this.#cancel, "hidden", over);
-    set(this.#cancel, "disabled", canceling);
+    set(this.#cancel, "ariaDisabled", String(canceling)); // a disabled one would lose the focus
     set(this.#retry, "hidden", !["failed", "canceled"].includes(job.status) || job.request.kind !== undefined);
     set(this.#vary, "hidden", job.status !== "succeeded" || job.request.kind !== undefined);
     this.#delete.tell(over ? 1 : 0);

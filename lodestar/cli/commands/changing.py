@@ -23,20 +23,13 @@ _IDS = "Ids of the jobs; or none, and options that say which."
 
 
 @commands.command()
+@filters.filtered
 def cancel(
+    wanted: "Filters",
     ids: Annotated[
         list[str] | None,
         typer.Argument(metavar="JOB_ID...", help=_IDS, autocompletion=job_ids("queued", "running")),
     ] = None,
-    status: filters.Statuses = None,
-    label: filters.LabelOption = None,
-    kind: filters.Kinds = None,
-    q: filters.Text = None,
-    model: filters.Model = None,
-    error: filters.ErrorOption = None,
-    caller: filters.Caller = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -45,7 +38,7 @@ def cancel(
     Prints the status of each that is named by its id; else the ids of those that fit, of the queued and the running
     ones unless a status is given.
     """
-    wanted = _one_way(ids, filters.chosen(status, label, kind, q, model, error, caller, since, until))
+    _require_one_way(ids, wanted)
     with connected(url) as client:
 
         def one(job_id: str) -> None:
@@ -59,20 +52,13 @@ def cancel(
 
 
 @commands.command()
+@filters.filtered
 def retry(
+    wanted: "Filters",
     ids: Annotated[
         list[str] | None,
         typer.Argument(metavar="JOB_ID...", help=_IDS, autocompletion=job_ids("failed", "canceled")),
     ] = None,
-    status: filters.Statuses = None,
-    label: filters.LabelOption = None,
-    kind: filters.Kinds = None,
-    q: filters.Text = None,
-    model: filters.Model = None,
-    error: filters.ErrorOption = None,
-    caller: filters.Caller = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +66,7 @@ def retry(
 
     Without ids: those that fit, of the failed and the canceled ones unless a status is given.
     """
-    wanted = _one_way(ids, filters.chosen(status, label, kind, q, model, error, caller, since, until))
+    _require_one_way(ids, wanted)
     with connected(url) as client:
 
         def one(job_id: str) -> None:
@@ -94,25 +80,18 @@ def retry(
 
 
 @commands.command()
+@filters.filtered
 def delete(
+    wanted: "Filters",
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="JOB_ID...", help=_IDS, autocompletion=job_ids())
     ] = None,
-    status: filters.Statuses = None,
-    label: filters.LabelOption = None,
-    kind: filters.Kinds = None,
-    q: filters.Text = None,
-    model: filters.Model = None,
-    error: filters.ErrorOption = None,
-    caller: filters.Caller = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
     url: Url = DEFAULT_URL,
     yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask first, on a terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete jobs and their pictures; a running job stops. Without ids: all that fit, whose ids are printed."""
-    wanted = _one_way(ids, filters.chosen(status, label, kind, q, model, error, caller, since, until))
+    _require_one_way(ids, wanted)
     if not yes and sys.stdin.isatty():
         which = f"{len(ids)} job{'s' * (len(ids) > 1)}" if ids else f"all jobs of {_words(wanted)}"
         typer.confirm(f"Delete {which} and their pictures?", abort=True)
@@ -124,21 +103,14 @@ def delete(
 
 
 @commands.command()
+@filters.filtered
 def prioritize(
+    wanted: "Filters",
     priority: Annotated[filters.Priority, typer.Argument(help="The new priority.", show_default=False)],
     ids: Annotated[
         list[str] | None,
         typer.Argument(metavar="JOB_ID...", help=_IDS, autocompletion=job_ids("queued")),
     ] = None,
-    status: filters.Statuses = None,
-    label: filters.LabelOption = None,
-    kind: filters.Kinds = None,
-    q: filters.Text = None,
-    model: filters.Model = None,
-    error: filters.ErrorOption = None,
-    caller: filters.Caller = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
     url: Url = DEFAULT_URL,
     as_json: AsJson = False,
 ) -> None:
@@ -146,7 +118,7 @@ def prioritize(
 
     Prints the number of jobs before each that is named by its id; else the ids of those that fit.
     """
-    wanted = _one_way(ids, filters.chosen(status, label, kind, q, model, error, caller, since, until))
+    _require_one_way(ids, wanted)
     with connected(url) as client:
 
         def one(job_id: str) -> None:
@@ -159,10 +131,9 @@ def prioritize(
             _tell(client.jobs.prioritize_all(priority, **wanted), as_json=as_json)
 
 
-def _one_way(ids: list[str] | None, wanted: "Filters") -> "Filters":
+def _require_one_way(ids: list[str] | None, wanted: "Filters") -> None:
     if bool(ids) == bool(wanted):
         raise typer.BadParameter("give either ids of jobs, or options that say which, such as --label")
-    return wanted
 
 
 def _words(wanted: "Filters") -> str:

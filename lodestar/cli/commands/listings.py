@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from jobs.status.job import Job
+    from lodestar.http.listing import Filters
 
 commands = typer.Typer()
 
@@ -25,16 +26,9 @@ STYLES = {"running": "cyan", "succeeded": "green", "failed": "red", "canceled": 
 
 
 @commands.command("jobs")
+@filters.filtered
 def list_jobs(
-    status: filters.Statuses = None,
-    label: filters.LabelOption = None,
-    kind: filters.Kinds = None,
-    q: filters.Text = None,
-    model: filters.Model = None,
-    error: filters.ErrorOption = None,
-    caller: filters.Caller = None,
-    since: filters.Since = None,
-    until: filters.Until = None,
+    wanted: "Filters",
     turn: Annotated[bool, typer.Option("--turn", help="The queued jobs, the next one first.")] = False,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="Jobs at most, newest first.")] = 20,
     wide: Annotated[
@@ -46,7 +40,6 @@ def list_jobs(
     """List jobs, newest first. Off a terminal: lines of id, status, time and prompt with tabs between."""
     from lodestar.cli.table import print_table
 
-    wanted = filters.chosen(status, label, kind, q, model, error, caller, since, until)
     found: list[Job] = []
     cursor: str | None = None
     with connected(url) as client:

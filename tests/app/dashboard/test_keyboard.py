@@ -10,11 +10,14 @@ from playwright.sync_api import Page, expect
 from redis import Redis
 
 from app.api.settings import ApiSettings
+from jobs.errors import JobFailedError
+from jobs.queue.queue import JobQueue
 from jobs.status.job import JobStatus
 from tests.app.dashboard import test_gallery
 from tests.app.dashboard.test_gallery import answering
 from tests.app.played_worker import PlayedWorker
 from tests.browser import overflow_px, violations
+from tests.jobs.samples import RESOLVED
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,6 +33,13 @@ def models_file(models_file: Path) -> Path:
         text.replace('clip = "pocket-m"\n', 'clip = "pocket-m"\ntext_clip = "pocket-s"\n', 1)
     )
     return models_file
+
+
+@pytest.fixture
+def settings(redis_url: str, models_file: Path, tmp_path: Path) -> ApiSettings:
+    """Settings of an API whose queue has room for a sweep."""
+    artifacts = str(tmp_path / "artifacts")
+    return ApiSettings(redis_url=redis_url, models_file=models_file, artifacts_url=artifacts, max_queued=12)
 
 
 def reach(page: Page, name: str | re.Pattern[str], *, most: int = 40, backwards: bool = False) -> None:
@@ -228,7 +238,178 @@ def test_a_finished_job_is_downloaded_and_deleted_from_the_list_by_keyboard(
     page.keyboard.press("Enter")
     expect(page.locator("#jobs > li")).to_have_count(1)
     assert [job["id"] for job in live.get("/v1/jobs").json()["data"]] == [one]
-    reach(page, "^Download: one$")
+    expect(card.locator(".prompt-text a")).to_be_focused()  # of the next job
+    reach(page, "^Download: one$", backwards=True)
     with page.expect_download() as download:
         page.keyboard.press("Enter")
     assert download.value.suggested_filename == f"{one}-0.png"
+
+
+def press(page: Page, *keys: str) -> None:
+    """Press keys one after the other; none of them may lose the place where one is."""
+    for key in keys:
+        page.keyboard.press(key)
+        assert place(page) != "BODY", key
+
+
+def place(page: Page) -> str:
+    """The element that has the focus, as the browser draws the page next: one that went has lost it by then."""
+    told: str = page.evaluate(
+        "new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(document.activeElement.tagName))))"
+    )
+    return told
+
+
+def test_a_grid_of_three_by_three_is_made_looked_at_and_canceled_by_keyboard(
+    page: Page, live: httpx.Client, worker: PlayedWorker
+) -> None:
+    page.goto("/")
+    expect(page.locator("#field-steps")).to_be_attached()
+    press(page, "n")
+    page.keyboard.type("a red apple")
+    reach(page, "^Sweep$")
+    press(page, "Enter", "Tab")
+    page.keyboard.type("guidance.scale")
+    press(page, "Tab")
+    page.keyboard.type("0.1 0.2 0.5")
+    press(page, "Tab")
+    page.keyboard.type("steps")
+    press(page, "Tab")
+    page.keyboard.type("5 10 20")
+    reach(page, "^Make 9 jobs$", most=3)
+    page.keyboard.press("Enter")
+    expect(page.locator("#page h2")).to_have_text("Sweep of guidance.scale and steps")
+    expect(page.locator("#page h2")).to_be_focused()
+    expect(page.locator("thead tr:last-child th")).to_have_text(["steps ↓", "0.1", "0.2", "0.5"])
+    expect(page.locator("tbody th")).to_have_text(["5", "10", "20"])
+    cells = page.locator("tbody td a")
+    expect(cells).to_have_count(9)
+    made = live.get("/v1/jobs").json()["data"][::-1]
+    assert [(job["request"]["guidance"]["scale"], job["request"]["steps"]) for job in made] == [
+        (scale, steps) for steps in (5, 10, 20) for scale in (0.1, 0.2, 0.5)
+    ]
+    press(page, "j", "ArrowDown", "ArrowRight")
+    expect(cells.nth(4)).to_be_focused()
+    worker.succeed(made[4]["id"])
+    expect(cells.nth(4).locator("img")).to_be_visible()
+    expect(cells.nth(4)).to_be_focused()
+    reach(page, "^Cancel the rest$", backwards=True)
+    press(page, "Enter")
+    expect(page.get_by_role("button", name="Cancel 8 jobs: sure?")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".set-page .line [role=status]")).to_contain_text("1 of 9 jobs done, 8 canceled")
+    expect(page.locator(".set-page .line [role=status]")).to_be_focused()
+    press(page, "j", "ArrowRight", "ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(".job-page h2")).to_be_focused()
+    expect(page.locator(".results img")).to_be_visible()
+
+
+def test_a_hundred_waiting_jobs_are_selected_and_canceled_from_the_table_in_seven_presses(
+    page: Page, redis: Redis, live: httpx.Client
+) -> None:
+    queue = JobQueue(redis, max_queued=1000)
+    for number in range(100):
+        queue.submit(RESOLVED.model_copy(update={"prompt": f"job {number}"}))
+    page.goto("/?status=queued&view=table")
+    lines = page.locator(".job-table tbody tr")
+    expect(lines).to_have_count(50)
+    press(page, "k", "Tab", "Tab")  # the last line, its caller, the button below it
+    expect(page.get_by_role("button", name="Show more")).to_be_focused()
+    press(page, "Enter")
+    expect(lines).to_have_count(100)
+    expect(lines.nth(50).locator(".col-prompt a")).to_be_focused()
+    press(page, "a")
+    told = page.locator(".chosen-jobs [role=status]")
+    expect(told).to_have_text("100 jobs selected")
+    press(page, "c")
+    expect(page.get_by_role("button", name="Cancel 100 jobs: sure?")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(told).to_have_text("100 jobs canceled.")
+    expect(told).to_be_focused()
+    assert live.get("/v1/queue").json()["jobs"]["canceled"] == 100
+
+
+def test_a_line_that_goes_leaves_the_focus_to_the_next_and_the_last_to_the_heading(
+    page: Page, ask: Ask, live: httpx.Client
+) -> None:
+    for number in range(3):
+        ask(prompt=f"job {number}")
+    page.goto("/?status=queued&view=table")
+    lines = page.locator(".job-table tbody tr .col-prompt a")
+    expect(lines).to_have_text(["job 0", "job 1", "job 2"])
+    press(page, "j", "j", "c")
+    expect(lines).to_have_text(["job 0", "job 2"])
+    expect(lines.nth(1)).to_be_focused()
+    press(page, "c")
+    expect(lines).to_have_text(["job 0"])
+    expect(lines).to_be_focused()
+    press(page, "c")
+    expect(lines).to_have_count(0)
+    expect(page.locator("#jobs-title")).to_be_focused()
+    assert live.get("/v1/queue").json()["jobs"]["canceled"] == 3
+
+
+def test_failed_jobs_are_run_again_and_chosen_ones_deleted_after_a_question_by_keyboard(
+    page: Page, ask: Ask, worker: PlayedWorker, live: httpx.Client
+) -> None:
+    for prompt in ("one", "two"):
+        worker.fail(ask(prompt=prompt), JobFailedError("out of paint"))
+    page.goto("/")
+    cards = page.locator("#jobs > li")
+    expect(cards).to_have_count(2)
+    page.locator("#jobs-title").focus()
+    reach(page, "^Retry: one$")
+    press(page, "Enter")
+    expect(cards).to_have_count(3)
+    expect(page.get_by_role("button", name="Retry: one")).to_be_focused()
+    reach(page, "^Cancel: one$", backwards=True)
+    press(page, "Enter")
+    expect(cards.first.locator(".badge")).to_have_text("canceled")
+    expect(cards.first.locator(".prompt-text a")).to_be_focused()
+    reach(page, "^Table$", backwards=True)
+    press(page, "Enter")
+    lines = page.locator(".job-table tbody tr")
+    expect(lines).to_have_count(3)
+    press(page, "j", "j", "x")
+    reach(page, "^Delete 1$", backwards=True)
+    press(page, "Enter")
+    expect(page.get_by_role("button", name="Delete 1 job: sure?")).to_be_focused()
+    assert len(live.get("/v1/jobs").json()["data"]) == 3
+    page.keyboard.press("Enter")
+    expect(lines).to_have_count(2)
+    expect(page.locator(".chosen-jobs [role=status]")).to_have_text("1 job deleted.")
+    expect(page.locator(".chosen-jobs [role=status]")).to_be_focused()
+    left = [(job["request"]["prompt"], job["status"]) for job in live.get("/v1/jobs").json()["data"]]
+    assert left == [("one", "canceled"), ("one", "failed")]
+
+
+def test_a_job_is_canceled_run_again_and_deleted_on_its_page_by_keyboard(
+    page: Page, ask: Ask, live: httpx.Client
+) -> None:
+    job_id = ask(prompt="one")
+    page.goto(f"/#/jobs/{job_id}")
+    title = page.locator(".job-page h2")
+    expect(title).to_have_text("one")
+    title.focus()
+    reach(page, "^Cancel$")
+    press(page, "Enter")
+    expect(page.locator(".job-page .badge").first).to_have_text("canceled")
+    expect(title).to_be_focused()  # the button is gone, and its neighbour is not pressed by mistake
+    reach(page, "^Delete$")
+    press(page, "Enter")
+    expect(page.get_by_role("button", name="Delete the job and its pictures: sure?")).to_be_focused()
+    assert live.get(f"/v1/jobs/{job_id}").status_code == 200
+    reach(page, "^Run again$", backwards=True)
+    page.keyboard.press("Enter")
+    expect(page.locator(".job-page .badge").first).to_have_text("queued, next")
+    expect(title).to_be_focused()
+    (again,) = [job["id"] for job in live.get("/v1/jobs").json()["data"] if job["id"] != job_id]
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".job-page .badge").first).to_have_text("canceled")
+    reach(page, "^Delete$")
+    press(page, "Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#jobs-title")).to_be_focused()
+    expect(page.locator("#jobs > li")).to_have_count(1)
+    assert [job["id"] for job in live.get("/v1/jobs").json()["data"]] == [again]

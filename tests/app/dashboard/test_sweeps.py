@@ -128,6 +128,7 @@ def test_a_wrong_value_makes_no_job_and_a_full_queue_is_gone_on_with(
 ) -> None:
     page = swept
     page.select_option("#sweep-across", "cfg_scale")
+    expect(page.locator("#generate")).to_have_text("Make the sweep")  # and not: Make 0 jobs
     page.fill("#sweep-across-values", "1, much")
     page.click("#generate")
     expect(page.locator("#sweep-across-error")).to_have_text("much is not a number.")

@@ -33,6 +33,8 @@ from jobs.queue.submission import new_job_id
 from jobs.status.job import JobStatus
 from jobs.status.night import NightStatus
 from jobs.status.view import View
+from jobs.storage.archive import JobArchive
+from jobs.storage.artifacts import ArtifactStore
 from tests.jobs.nights.conftest import ENLARGED, MAX_QUEUED, SELECTED, Begin, House
 from tests.jobs.samples import RESOLVED
 
@@ -299,6 +301,120 @@ def test_a_night_of_which_no_picture_can_be_made_fails(house: House, begin: Begi
     assert now.error is not None
     assert (now.error.type, now.error.message) == ("job_failed", "out of paint")
     assert [each.score for each in now.kept] == [0.1]
+
+
+# What a record may hold after a fault, or of another version: a field of it, and what is there; None for nothing.
+DAMAGES = [
+    ("images", '[{"index": 0, "seed": "many"}]'),
+    ("images", '[{"index": 0, "se'),
+    ("request", None),
+    ("finished_us", "yesterday"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), DAMAGES)
+def test_a_picture_whose_record_cannot_be_read_counts_as_failed_and_the_others_go_on(
+    house: House, begin: Begin, field: str, value: str | None
+) -> None:
+    night, sound = begin(keep=2), begin(keep=2)
+    house.sweep()
+    broken = house.worker.draw(0.9)
+    assert broken is not None
+    damage(house.redis, broken.job_id, field, value)
+    with capture_logs() as logs:
+        house.sweep()
+    told = [each for each in logs if each["log_level"] == "warning"]
+    assert [(each["event"], each["job"]) for each in told] == [
+        ("job of a night cannot be read", broken.job_id)
+    ]
+    assert logs == told  # no fault of the night itself
+    assert "a red apple" not in str(told)
+    nights = {each.id: each for each in house.nights.list()}
+    hit = next(each for each in nights.values() if each.failed)
+    assert hit.error is not None
+    assert (hit.failed, hit.made, hit.error.message) == (1, 0, "its record cannot be read")
+    while any(each.made < 2 for each in house.nights.list()):
+        assert house.worker.draw(0.1) is not None
+        house.sweep()
+    for each in (night, sound):
+        house.nights.finish(each.id)
+    house.sweep(2)
+    ended = [(each.status, each.pending, len(each.kept)) for each in house.nights.list()]
+    assert ended == [("succeeded", 0, 2), ("succeeded", 0, 2)]
+
+
+def test_a_failed_one_whose_reason_cannot_be_read_counts_and_a_large_one_leaves_the_small(
+    house: House, begin: Begin
+) -> None:
+    night = begin(request=ENLARGED, keep=1)
+    house.sweep()
+    fail_unreadably(house)
+    assert house.nights.get(night.id).failed == 1
+    house.draw(0.1)
+    house.nights.finish(night.id)
+    house.sweep()
+    fail_unreadably(house)
+    house.sweep()
+    now = house.nights.get(night.id)
+    assert (now.status, now.failed, [each.enlarged for each in now.kept]) == ("succeeded", 1, [False])
+    assert now.error is not None
+    assert now.error.message == "its record cannot be read"
+
+
+def test_what_a_night_drops_or_leaves_at_its_end_is_deleted_though_its_record_cannot_be_read(
+    house: House, begin: Begin
+) -> None:
+    night = begin(keep=1)
+    house.sweep()
+    house.draw(0.1)
+    (first,) = house.nights.get(night.id).kept
+    damage(house.redis, first.job_id, "request", "{")
+    house.draw(0.2)  # takes its place
+    (second,) = house.nights.get(night.id).kept
+    assert (second.score, house.folders()) == (0.2, {second.job_id})
+    assert not house.redis.exists(keys.job(first.job_id))
+    running = house.worker.leases.claim_next()
+    assert running is not None
+    house.worker.store(running)
+    for job_id in (second.job_id, running.job_id):
+        damage(house.redis, job_id, "request", "{")
+    house.nights.delete(night.id)
+    house.sweep()
+    assert (house.jobs(), house.folders()) == ([], set())
+    assert list(house.redis.scan_iter(f"{PREFIX}*night*")) == []
+
+
+def test_a_picture_whose_archived_record_is_gone_is_given_up(house: House, begin: Begin) -> None:
+    archive = JobArchive(ArtifactStore(str(house.folder)))
+    house = replace(house, queue=JobQueue(house.redis, max_queued=MAX_QUEUED, archive=archive))
+    night = begin(keep=1)
+    house.sweep()
+    lost = house.worker.draw(0.9)
+    assert lost is not None
+    house.redis.hset(keys.job(lost.job_id), "archived", 1)  # and there is no file
+    house.draw(0.1)
+    now = house.nights.get(night.id)
+    assert (now.made, now.failed, [each.score for each in now.kept]) == (1, 0, [0.1])
+    house.nights.finish(night.id)
+    house.sweep(2)
+    assert house.nights.get(night.id).status is NightStatus.SUCCEEDED
+
+
+def damage(redis: Redis, job_id: str, field: str, value: str | None) -> None:
+    """Write nonsense into a job's record."""
+    if value is None:
+        assert redis.hdel(keys.job(job_id), field) == 1
+    else:
+        redis.hset(keys.job(job_id), field, value)
+
+
+def fail_unreadably(house: House) -> None:
+    """Fail the next job, and damage what its record tells of it."""
+    lease = house.worker.leases.claim_next()
+    assert lease is not None
+    house.worker.leases.fail(lease, JobFailedError("out of paint"))
+    damage(house.redis, lease.job_id, "error", '"paint"')
+    house.sweep()
 
 
 def test_half_of_the_queue_is_left_to_others(house: House, begin: Begin) -> None:

@@ -1,32 +1,12 @@
 """Values that a shell completes."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from app.cli.main import cli
 from jobs.queue.queue import JobQueue
 from tests.app.conftest import Run
-
-Completed = Callable[..., list[str]]
-
-
-@pytest.fixture
-def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Completed:
-    """What bash is offered for the last word of a command line."""
-
-    def offered(*words: str) -> list[str]:
-        capsys.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setenv("_LODESTAR_COMPLETE", "complete_bash")
-            patch.setenv("COMP_WORDS", " ".join(("lodestar", *words)))
-            patch.setenv("COMP_CWORD", str(len(words)))
-            with pytest.raises(SystemExit):
-                cli(prog_name="lodestar")
-        return capsys.readouterr().out.split()
-
-    return offered
+from tests.lodestar.cli.conftest import Completed
 
 
 def test_names_of_the_api_are_completed_without_a_server(
