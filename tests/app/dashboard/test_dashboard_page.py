@@ -539,6 +539,10 @@ def test_workers_tell_how_busy_and_how_full_they_are(
         "(all) => Object.fromEntries(all.map((one) => [one.getAttribute('aria-label'), one.value / one.max]))"
     )
     assert shares == {"Slots": 0.5, "Busy": 0.75, "Memory": 0.125}
+    drawn = Image.open(io.BytesIO(gauges.nth(1).screenshot())).convert("RGB")
+    down = [drawn.getpixel((drawn.width // 2, y)) for y in range(1, drawn.height - 1)]
+    assert len(set(down)) == 1  # what is filled is as high as the gauge
+    assert down[0] != drawn.getpixel((drawn.width * 9 // 10, drawn.height // 2))
     card.get_by_role("link").click()
     expect(page.locator("#page h2", has_text="a red apple")).to_be_visible()
 
