@@ -4,6 +4,7 @@ import io
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -279,6 +280,31 @@ def test_the_page_of_a_job_shows_and_repeats_it(
     page.get_by_role("button", name="Edit in the form").click()
     expect(page.locator("#prompt")).to_have_value(AWKWARD)
     expect(page.locator("[id='field-guidance.cutouts']")).to_have_value("8")
+
+
+def test_the_page_of_a_job_shows_no_empty_parts_before_the_job_has_come(
+    page: Page, ask: Callable[..., str]
+) -> None:
+    job_id = ask()
+    held: list[Route] = []
+    comes = threading.Event()
+
+    def hold(route: Route) -> None:
+        if comes.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(f"**/v1/jobs/{job_id}", hold)
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".job-page h2")).to_have_text("Job")
+    expect(page.locator(".job-page .badge").first).to_be_hidden()
+    expect(page.locator(".details-of")).to_be_hidden()
+    comes.set()
+    for route in held:
+        route.continue_()
+    expect(page.locator(".details-of")).to_be_visible()
+    expect(page.locator(".job-page .badge").first).to_have_text("queued, next")
 
 
 def test_a_picture_is_enlarged_by_whole_factors_and_leads_to_its_neighbours(
