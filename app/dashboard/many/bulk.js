@@ -65,8 +65,9 @@ export class Bulk {
 
   async #act(action) {
     const chosen = { ...this.#filters, ...(this.#status && { status: [this.#status] }) };
-    const hasFocus = this.node.contains(document.activeElement); // the buttons may go, and take it along
+    const hasFocus = this.node.contains(document.activeElement);
     let [done, failed, cursor] = [0, 0, null];
+    const tell = (words) => (this.#told.textContent = words);
     try {
       do {
         const answer = await doToAll(action, { ...chosen, ...(cursor && { cursor }) });
@@ -74,11 +75,11 @@ export class Bulk {
         failed += answer.errors.length;
         cursor = action === "retry" ? null : answer.next_cursor;
       } while (cursor !== null);
-      this.#told.textContent = `${count(done, "job")} ${WORDS[action].done}.${failed ? ` ${count(failed, "job")} could not be.` : ""}`;
+      tell(`${count(done, "job")} ${WORDS[action].done}.${failed ? ` ${count(failed, "job")} could not be.` : ""}`);
     } catch (error) {
-      this.#told.textContent = `Stopped after ${count(done, "job")}: ${reasonOf(error)}`;
+      tell(`Stopped after ${count(done, "job")}: ${reasonOf(error)}`);
     }
-    if (hasFocus) this.#told.focus();
+    if (hasFocus) this.#told.focus(); // the buttons may be gone
     this.#done();
   }
 }

@@ -43,9 +43,9 @@ export class Chosen {
 
   // Ask whether to cancel them.
   cancel() {
-    const [{ button }] = this.#buttons;
-    button.node.click();
-    button.node.focus();
+    const { node } = this.#buttons[0].button;
+    node.click();
+    node.focus();
   }
 
   // A box was clicked; with Shift, all from the last one on become as it is. `rows` are those that are shown.

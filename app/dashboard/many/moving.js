@@ -3,10 +3,9 @@
 const STOPS = "#jobs > li .prompt-text a, .job-table .col-prompt a, .gallery li > a, .candidates li a, .results > figure > a, .sweep-grid a.cell, .flow a.cell, .nights li > a";
 const ITEMS = "tr, td, li, figure";
 
-// Give the focus to one; without any, to the heading of the page.
+// Give the focus to one; without any, to the heading.
 export function enter(one) {
-  const heading = document.querySelector("#page:not([hidden]) h2") ?? document.getElementById("jobs-title");
-  (one?.querySelector(STOPS) ?? heading)?.focus({ preventScroll: !one });
+  (one?.querySelector(STOPS) ?? document.querySelector("#page h2") ?? document.getElementById("jobs-title")).focus({ preventScroll: !one });
 }
 
 // Give the focus to the next one (1) or to the one before (-1); to the first or the last, where none has it.

@@ -15,11 +15,12 @@ export class Details {
 
   constructor() {
     const everything = element("details", {}, element("summary", { textContent: "Every field" }), this.#all);
-    this.node = element("section", { className: "card details-of" }, element("h3", { textContent: "Details" }), this.#line, this.#ids, this.#changed, everything);
+    this.node = element("section", { className: "card details-of", hidden: true }, element("h3", { textContent: "Details" }), this.#line, this.#ids, this.#changed, everything);
   }
 
   show(job) {
     const { id, request } = job;
+    this.node.hidden = false;
     this.#line.replaceChildren(...inShort(job).map((fact) => element("span", { textContent: fact })));
     if (this.#ids.childElementCount === 0) {
       const seed = request.seed === undefined ? [] : [copyButton(() => String(request.seed), "Copy the seed")];

@@ -13,8 +13,8 @@ export function set(node, property, value) {
   if (node[property] !== value) node[property] = value;
 }
 
-// Make `parent` hold exactly `wanted`, in this order, moving as few as possible so that focus and scroll stay. If the one
-// that has the focus goes, the next that stays takes it.
+// Make `parent` hold exactly `wanted`, in this order, moving as few as possible so that focus and scroll stay. One that
+// goes leaves the focus to the next.
 export function arrange(parent, wanted) {
   const keep = new Set(wanted);
   const before = [...parent.children];
@@ -23,12 +23,11 @@ export function arrange(parent, wanted) {
   wanted.forEach((child, index) => {
     if (parent.children[index] !== child) parent.insertBefore(child, parent.children[index] ?? null);
   });
-  if (left < 0) return;
   const stays = (child) => keep.has(child);
-  enter(before.slice(left).find(stays) ?? before.slice(0, left).findLast(stays));
+  if (left >= 0) enter(before.slice(left).find(stays) ?? before.findLast(stays));
 }
 
-// Act on a click, once at a time. A button that is disabled meanwhile would lose the focus.
+// Act, once at a time. A disabled button would lose the focus.
 export async function once(button, act) {
   if (button.ariaDisabled === "true") return;
   button.ariaDisabled = "true";

@@ -69,7 +69,7 @@ export class Row {
     set(this.#age, "title", new Date(job.created_at).toLocaleString());
     if (over && document.activeElement === this.#cancel) enter(this.node);
     set(this.#cancel, "hidden", over);
-    set(this.#cancel, "ariaDisabled", String(canceling)); // a disabled one would lose the focus
+    set(this.#cancel, "ariaDisabled", String(canceling));
     set(this.#retry, "hidden", !["failed", "canceled"].includes(job.status) || job.request.kind !== undefined);
     set(this.#vary, "hidden", job.status !== "succeeded" || job.request.kind !== undefined);
     this.#delete.tell(over ? 1 : 0);

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -281,6 +282,31 @@ def test_the_page_of_a_job_shows_and_repeats_it(
     expect(page.locator("[id='field-guidance.cutouts']")).to_have_value("8")
 
 
+def test_the_page_of_a_job_shows_no_empty_parts_before_the_job_has_come(
+    page: Page, ask: Callable[..., str]
+) -> None:
+    job_id = ask()
+    held: list[Route] = []
+    comes = threading.Event()
+
+    def hold(route: Route) -> None:
+        if comes.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route(f"**/v1/jobs/{job_id}", hold)
+    page.goto(f"/#/jobs/{job_id}")
+    expect(page.locator(".job-page h2")).to_have_text("Job")
+    expect(page.locator(".job-page .badge").first).to_be_hidden()
+    expect(page.locator(".details-of")).to_be_hidden()
+    comes.set()
+    for route in held:
+        route.continue_()
+    expect(page.locator(".details-of")).to_be_visible()
+    expect(page.locator(".job-page .badge").first).to_have_text("queued, next")
+
+
 def test_a_picture_is_enlarged_by_whole_factors_and_leads_to_its_neighbours(
     page: Page, ask: Callable[..., str], worker: PlayedWorker
 ) -> None:
@@ -539,6 +565,10 @@ def test_workers_tell_how_busy_and_how_full_they_are(
         "(all) => Object.fromEntries(all.map((one) => [one.getAttribute('aria-label'), one.value / one.max]))"
     )
     assert shares == {"Slots": 0.5, "Busy": 0.75, "Memory": 0.125}
+    drawn = Image.open(io.BytesIO(gauges.nth(1).screenshot())).convert("RGB")
+    down = [drawn.getpixel((drawn.width // 2, y)) for y in range(1, drawn.height - 1)]
+    assert len(set(down)) == 1  # what is filled is as high as the gauge
+    assert down[0] != drawn.getpixel((drawn.width * 9 // 10, drawn.height // 2))
     card.get_by_role("link").click()
     expect(page.locator("#page h2", has_text="a red apple")).to_be_visible()
 

@@ -222,3 +222,17 @@ def test_two_pictures_of_a_set_are_chosen_to_be_compared(
     page.keyboard.press("Enter")
     expect(page.locator(".compare img")).to_have_count(2)
     assert page.url.endswith(f"#/compare/{first}/{second}")
+
+
+def test_on_a_phone_no_choice_of_the_gallery_is_cut(page: Page, kept: list[str]) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/#/gallery")
+    expect(page.locator(".gallery li")).to_have_count(3)
+    lacks_px = page.locator(".sorting select").evaluate_all(
+        "(all) => all.map((one) => { const is = one.offsetWidth; one.style.flex = 'none';"
+        " one.style.width = 'max-content'; const wants = one.offsetWidth; one.removeAttribute('style');"
+        " return wants - is; })"
+    )
+    assert len(lacks_px) == 4
+    assert max(lacks_px) <= 0
+    assert overflow_px(page) <= 0
