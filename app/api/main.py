@@ -23,7 +23,7 @@ from app.api.dialects.replicate import listings as replicate_listings
 from app.api.dialects.replicate import routes as replicate
 from app.api.intake.moderation import moderator_of
 from app.api.operation.logs import configure_logs
-from app.api.pages import dashboard, login, reference
+from app.api.pages import dashboard, files, login, reference
 from app.api.problems import handlers as errors
 from app.api.routes import (
     embeddings,
@@ -139,8 +139,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
     # The routes as they are: an included router is analysed again, which takes the first request ten times as long.
     for router in (replicate_listings.own_router, *(noun.router for noun in NOUNS)):
         app.router.routes.extend(router.routes)
-    app.mount("/dashboard", dashboard.DashboardFiles())
-    app.mount("/reference", reference.ReferenceFiles())
+    app.mount("/dashboard", files.compressed(dashboard.DashboardFiles()))
+    app.mount("/reference", files.compressed(reference.ReferenceFiles()))
     app.router.default = SlashRedirect(app.router)
     _require_unambiguous(settings.root_path, app)
     return app

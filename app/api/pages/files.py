@@ -4,11 +4,14 @@ import os
 from importlib.resources import files
 
 from fastapi.responses import HTMLResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from jobs.status import links
+
+COMPRESSED_FROM_BYTES = 500  # of what is smaller, headers are the most
 
 
 def policy(images: str = "'self'") -> dict[str, str]:
@@ -49,3 +52,11 @@ class PageFiles(StaticFiles):
         response = super().file_response(full_path, stat_result, scope, status_code)
         response.headers.update(self._headers)
         return response
+
+
+def compressed(files: PageFiles) -> ASGIApp:
+    """The files of a page, all but the smallest compressed: many small modules are a page's first load.
+
+    Answers of the API are compressed from larger sizes on, since each is made anew.
+    """
+    return GZipMiddleware(files, minimum_size=COMPRESSED_FROM_BYTES, compresslevel=6)

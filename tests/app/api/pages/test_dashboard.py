@@ -7,6 +7,8 @@ from urllib.parse import urljoin
 import pytest
 from starlette.testclient import TestClient
 
+from app.api.pages.files import COMPRESSED_FROM_BYTES
+
 FOLDER = Path(__file__).parents[4] / "app" / "dashboard"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 
@@ -61,3 +63,15 @@ def test_a_file_names_no_other_host_and_writes_no_markup(file: Path) -> None:
 @pytest.mark.parametrize("path", ["../main.py", "%2e%2e/main.py", "..%2fmain.py", "/etc/passwd"])
 def test_nothing_outside_the_folder_is_served(client: TestClient, path: str) -> None:
     assert client.get(f"/dashboard/{path}").status_code == 404
+
+
+def test_all_but_the_smallest_files_are_sent_compressed_and_confirmed_unchanged(client: TestClient) -> None:
+    for file in files():
+        if file.suffix == ".html":
+            continue
+        answer = client.get(f"/dashboard/{name(file)}", headers={"Accept-Encoding": "gzip"})
+        is_small = len(file.read_bytes()) < COMPRESSED_FROM_BYTES
+        assert answer.headers.get("Content-Encoding") == (None if is_small else "gzip"), file
+        assert answer.content == file.read_bytes()  # as the client unpacks it
+        kept = {"Accept-Encoding": "gzip", "If-None-Match": answer.headers["ETag"]}
+        assert client.get(f"/dashboard/{name(file)}", headers=kept).status_code == 304, file
