@@ -1,10 +1,11 @@
 """Reads jobs of nights, whatever has become of their records."""
 
 import structlog
-from pydantic import ValidationError
 
+from jobs.errors import DamagedArchiveError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job
+from jobs.status.records import UNREADABLE, at_fault
 
 log = structlog.get_logger(__name__)
 
@@ -17,14 +18,6 @@ def read_job(queue: JobQueue, job_id: str) -> Job | None:
     """
     try:
         return queue.get(job_id)
-    # What a wrong value, a missing field and a value of another type are to whoever reads a record.
-    except (ValueError, LookupError, TypeError) as error:
-        log.warning("job of a night cannot be read", job=job_id, reason=_at_fault(error))
+    except (*UNREADABLE, DamagedArchiveError) as error:
+        log.warning("job of a night cannot be read", job=job_id, reason=at_fault(error))
         return None
-
-
-def _at_fault(error: Exception) -> str:
-    """The fields at fault, without their values: a log is no place for prompts."""
-    if not isinstance(error, ValidationError):
-        return type(error).__name__
-    return ", ".join(".".join(str(part) for part in each["loc"]) or each["type"] for each in error.errors())

@@ -25,7 +25,7 @@ from jobs.requests.request import ResolvedRequest
 from jobs.requests.tasks import Task, TaskResult, generation_of, read_request
 from jobs.status.candidates import field_of
 from jobs.status.job import JobError, JobStatus, Progress, StoredImage
-from jobs.status.records import dump_images
+from jobs.status.records import at_fault, dump_images
 
 LEASE_S = 10.0
 MODEL_PATIENCE_S = 3.0  # how long a job waits for a worker that holds its model before any worker may load it
@@ -134,7 +134,7 @@ class Leases:
         except ValidationError as error:
             # Out of the queue, so that no worker of this version claims it again and none behind it waits.
             release(self._scripts, job_id, fence=fence, place="parked")
-            log.warning("request of another version parked", job=job_id, reason=_at_fault(error))
+            log.warning("request of another version parked", job=job_id, reason=at_fault(error))
             return None
 
     def renew(self, lease: Lease, progress: Progress | None = None) -> Standing:
@@ -234,10 +234,6 @@ class Leases:
         if answer == Standing.LOST:
             raise LeaseLostError(f"execution {lease.fence} no longer owns job {lease.job_id}")
         return JobStatus(answer)
-
-
-def _at_fault(error: ValidationError) -> str:
-    return ", ".join(".".join(str(part) for part in each["loc"]) for each in error.errors())
 
 
 def _fields(progress: Progress | None) -> tuple[str | int | float, ...]:

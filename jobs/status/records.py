@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from jobs.db.flows import named_caller
 from jobs.db.times import instant
@@ -12,7 +12,16 @@ from jobs.status import links
 from jobs.status.candidates import to_candidates
 from jobs.status.job import Image, Job, JobError, JobStatus, Metrics, Progress, StoredImage, WebhookState
 
+# What a wrong value, a missing field and a value of another type are to whoever reads a record.
+UNREADABLE = (ValueError, LookupError, TypeError)
 _STORED_IMAGES = TypeAdapter(tuple[StoredImage, ...])
+
+
+def at_fault(error: Exception) -> str:
+    """Why a record is unreadable: the fields, without their values, since a log is no place for prompts."""
+    if not isinstance(error, ValidationError):
+        return type(error).__name__
+    return ", ".join(".".join(str(part) for part in each["loc"]) or each["type"] for each in error.errors())
 
 
 def dump_images(images: tuple[StoredImage, ...]) -> str:

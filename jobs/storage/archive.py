@@ -9,8 +9,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from jobs.errors import LodestarError, QueueUnavailableError, UnknownImageError, unknown_job
+import structlog
+
+from jobs.errors import (
+    DamagedArchiveError,
+    LodestarError,
+    QueueUnavailableError,
+    UnknownImageError,
+    unknown_job,
+)
 from jobs.storage.artifacts import ArtifactStore
+
+log = structlog.get_logger(__name__)
 
 VERSION = 1
 MARK = "archived"
@@ -34,7 +44,8 @@ class JobArchive:
 
         Raises:
             UnknownJobError: its file is gone.
-            QueueUnavailableError: the store cannot be reached, or its file cannot be read.
+            DamagedArchiveError: its file is no record.
+            QueueUnavailableError: the store cannot be reached.
         """
         if MARK not in record:
             return record
@@ -43,15 +54,17 @@ class JobArchive:
             found: dict[str, str] = content["record"]
         except UnknownImageError as error:
             raise unknown_job(job_id) from error
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except OSError as error:
             raise QueueUnavailableError("the archive of the jobs cannot be read") from error
+        except (ValueError, LookupError, TypeError) as error:
+            raise DamagedArchiveError(f"the archive of job {job_id} cannot be read") from error
         return found
 
     def pages(self, ids: Sequence[str], records: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-        """The same for several jobs; empty for those whose file is gone.
+        """The same for several jobs; empty for those whose file is gone or, which the log says, damaged.
 
         Raises:
-            QueueUnavailableError: as for ``whole``.
+            QueueUnavailableError: the store cannot be reached.
         """
         if not any(MARK in record for record in records):
             return list(records)
@@ -61,6 +74,9 @@ class JobArchive:
     def _whole_or_none(self, job_id: str, record: dict[str, str]) -> dict[str, str]:
         try:
             return self.whole(job_id, record)
+        except DamagedArchiveError as error:
+            log.warning("job cannot be read", job=job_id, reason=str(error))
+            return {}
         except QueueUnavailableError:
             raise
         except LodestarError:

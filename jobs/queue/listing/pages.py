@@ -1,27 +1,29 @@
 """Lists of jobs, page by page."""
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate
 from typing import cast
 
+import structlog
 from redis import Redis
 
 from jobs.db import keys
 from jobs.db.times import instant
 from jobs.errors import InvalidRequestError
-from jobs.queue.listing.scans import READ_AT_A_TIME, Row, Scan, Scanner
+from jobs.queue.listing.scans import READ_AT_A_TIME, Row, Scan, Scanner, error_type
 from jobs.queue.listing.wanted import Wanted
-from jobs.queue.pace import PaceBook
+from jobs.queue.pace import Backlog, PaceBook
 from jobs.status.history import ranked
-from jobs.status.job import JobStatus
+from jobs.status.job import Job, JobStatus
 from jobs.status.lists import FailureList, JobPage
-from jobs.status.records import to_job
+from jobs.status.records import UNREADABLE, at_fault, to_job
 from jobs.status.view import WHOLE, View
 from jobs.storage.archive import JobArchive
+
+log = structlog.get_logger(__name__)
 
 PAGE_BYTES = 4 << 20  # of the records on one page
 CURSOR = r"^[0-9]{1,17}$"
@@ -71,11 +73,12 @@ class JobPages:
             self._view.notice("list", record.get("tenant") if record else self._view.tenant)
         if self._archive:
             records = self._archive.pages([job_id for job_id, _ in page], records)
-        jobs = tuple(
-            to_job(job_id, record, position, None if backlog is None else backlog.eta_of(record, position))
+        shown = (
+            _shown(job_id, record, position, backlog)
             for (job_id, _), record, position in zip(page, records, positions, strict=True)
             if record  # else deleted between the two look-ups
         )
+        jobs = tuple(job for job in shown if job is not None)
         is_cut = len(rows) > len(page)
         end = page[-1][1] if is_cut else scan.reached
         return JobPage(
@@ -93,9 +96,9 @@ class JobPages:
                 pipeline.hget(keys.job(job_id), "error")
             errors = pipeline.execute()
         told = (
-            (json.loads(error)["type"], job_id)
+            (kind, job_id)
             for (job_id, _), error in zip(rows, errors, strict=True)
-            if error
+            if error and (kind := error_type(error)) is not None
         )
         end = rows[-1][1] if len(scan.rows) > len(rows) else scan.reached
         return FailureList(data=ranked(told), looked_to=_moment(end))
@@ -178,6 +181,17 @@ class JobPages:
         )
         fitting: int = sum(end <= PAGE_BYTES for end in ends)
         return max(1, fitting)
+
+
+def _shown(
+    job_id: str, record: Mapping[str, str], position: int | None, backlog: Backlog | None
+) -> Job | None:
+    """A job; None if its record is damaged, which the log says: it hides no other."""
+    try:
+        return to_job(job_id, record, position, None if backlog is None else backlog.eta_of(record, position))
+    except UNREADABLE as error:
+        log.warning("job cannot be read", job=job_id, reason=at_fault(error))
+        return None
 
 
 def _moment(created_us: float | None) -> datetime | None:

@@ -13,6 +13,7 @@ from redis import Redis
 from jobs.db import keys
 from jobs.db.flows import caller_of
 from jobs.queue.listing.wanted import Wanted
+from jobs.status.records import UNREADABLE
 from jobs.status.view import View
 from jobs.storage.archive import MARK, JobArchive
 
@@ -99,7 +100,7 @@ class Scanner:
             and (not wanted.statuses or status in wanted.statuses)
             and (not wanted.kinds or (kind or "generate") in wanted.kinds)
             and (wanted.model is None or model == wanted.model)
-            and (wanted.error is None or (error is not None and json.loads(error)["type"] == wanted.error))
+            and (wanted.error is None or (error is not None and error_type(error) == wanted.error))
             and (wanted.caller is None or caller_of(flow) == wanted.caller)
         )
 
@@ -142,5 +143,16 @@ class Scanner:
         return cast("list[Row]", found)
 
 
+def error_type(error: str) -> str | None:
+    """The type of an error as it is stored; None if that is damaged."""
+    try:
+        return str(json.loads(error)["type"])
+    except UNREADABLE:
+        return None
+
+
 def _prompt(request: str) -> str:
-    return str(json.loads(request).get("prompt") or "").casefold()
+    try:
+        return str(json.loads(request).get("prompt") or "").casefold()
+    except (*UNREADABLE, AttributeError):
+        return ""

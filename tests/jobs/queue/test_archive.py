@@ -11,7 +11,7 @@ from redis import Redis
 from jobs.db import keys
 from jobs.db.connection import connect_async
 from jobs.db.scripts import PREFIX
-from jobs.errors import QueueUnavailableError, UnknownJobError
+from jobs.errors import DamagedArchiveError, UnknownJobError
 from jobs.events.event_log import EventLog
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
@@ -157,8 +157,12 @@ def test_a_store_that_is_away_or_a_file_that_is_gone_is_said(
     file = tmp_path / "artifacts" / job_id / "job.json"
     for damaged in ("{", "[]", "{}", json.dumps({"record": 1})[:-1]):
         file.write_text(damaged)
-        with pytest.raises(QueueUnavailableError, match="archive"):
+        with pytest.raises(DamagedArchiveError, match=job_id):
             archived.get(job_id)
+        other = archived.submit(RESOLVED).job.id
+        assert [job.id for job in archived.list().data] == [other]  # it hides no other
+        assert archived.list(text="no such prompt").data == ()
+        archived.delete(other)
     shutil.rmtree(tmp_path / "artifacts")
     with pytest.raises(UnknownJobError):
         archived.get(job_id)
