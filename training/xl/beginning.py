@@ -45,7 +45,8 @@ def linear_fit(inputs: Tensor, outputs: Tensor) -> Tensor:
     x, y = inputs.double(), outputs.double()
     gram = x.T @ x
     ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    return torch.linalg.solve(gram + ridge, x.T @ y).T.to(inputs.dtype)
+    solution: Tensor = torch.linalg.solve(gram + ridge, x.T @ y)
+    return solution.T.to(inputs.dtype)
 
 
 @torch.no_grad()

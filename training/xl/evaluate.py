@@ -53,7 +53,8 @@ def names_rows(asked: Sequence[Asked]) -> Iterator[str]:
         pictures = Artist(model=model).draw([one.prompt for one in asked])
         opinions.append(panel.see(pictures, asked))
         yield figures_row(model, opinions[-1])
-    told = (change(*opinions, field).text for field, *_ in FIGURES)
+    before, after = opinions
+    told = (change(before, after, field).text for field, *_ in FIGURES)
     yield f"| change | {' | '.join(told)} |"
 
 
