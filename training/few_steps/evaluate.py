@@ -84,7 +84,7 @@ def measured(asked: list[Asked]) -> list[str]:
 def main() -> None:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--prompts", type=int, default=64)
     options = parser.parse_args()
     asked = [Asked(name, style) for name, style in prompts(options.prompts, glyphs.learned())]
     lines = [
