@@ -55,6 +55,11 @@ def embeddings(context: typer.Context, incomplete: str) -> list[str]:
     return _beginning(incomplete, (each["name"] for each in _listed(context, "/v1/aesthetic-embeddings")))
 
 
+def adapters(context: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the service's adapters."""
+    return _beginning(incomplete, (each["id"] for each in _listed(context, "/v1/adapters")))
+
+
 def night_ids(context: typer.Context, incomplete: str) -> list[str]:
     """Ids of the newest nights."""
     return _beginning(incomplete, (each["id"] for each in _listed(context, "/v1/nights")))

@@ -88,6 +88,14 @@ ImagePrompt = Annotated[
         help="Tell the model of this file, or of JOB_ID/INDEX, beside the prompt; may be given again.",
     ),
 ]
+Adapter = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME[=WEIGHT]",
+        help="Draw with this LoRA of the catalog; may be given again.",
+        autocompletion=completion.adapters,
+    ),
+]
 VariationSeed = Annotated[
     int | None, typer.Option(help="Vary the picture of --seed towards that of this one.")
 ]
@@ -132,6 +140,7 @@ _FIELDS = {
     "variation_seed": "variation.seed",
     "variation_strength": "variation.strength",
     "image_prompt": "image_prompts",
+    "adapter": "adapters",
 }
 _SIDES = ("left", "right", "up", "down")
 _VARIATION_STRENGTH = 0.1  # of --variation-seed alone; the API has no default
@@ -186,19 +195,19 @@ def _read_option(name: str, value: Any) -> Any:
     if name in {"init", "mask", "edit"}:
         return named_or_path(value)
     if name == "image_prompt":
-        return [_image_prompt(each) for each in value]
+        return [{"image": named_or_path(picture), **weight} for picture, weight in map(_weighted, value)]
+    if name == "adapter":
+        return [{"name": adapter, **weight} for adapter, weight in map(_weighted, value)]
     return _sides(value) if name == "outpaint" else value
 
 
-def _image_prompt(text: str) -> dict[str, Any]:
-    """A picture, and its weight if there is one behind it."""
-    from lodestar.inputs import named_or_path
-
-    picture, _, weight = text.rpartition("=")
+def _weighted(text: str) -> tuple[str, dict[str, float]]:
+    """A name, and its weight if there is one behind it."""
+    name, _, weight = text.rpartition("=")
     try:
-        return {"image": named_or_path(picture), "weight": float(weight)}
+        return name, {"weight": float(weight)}
     except ValueError:
-        return {"image": named_or_path(text)}
+        return text, {}
 
 
 def _sides(text: str) -> dict[str, str]:

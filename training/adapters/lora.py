@@ -33,7 +33,7 @@ class About:
 
     Attributes:
         title: for people.
-        trigger: the words that it was trained with.
+        trigger: the words that it was trained with; empty if every prompt is one.
         licence: of its weights, as an SPDX id.
     """
 
@@ -100,7 +100,8 @@ def export(unet: UNet2DConditionModel, folder: Path, about: About) -> None:
         "modelspec.sai_model_spec": "1.0.0",
         "modelspec.architecture": "pocket/lora",
         "modelspec.title": about.title,
-        "modelspec.trigger_phrase": about.trigger,
         "modelspec.license": about.licence,
     }
+    if about.trigger:
+        metadata["modelspec.trigger_phrase"] = about.trigger
     save_file(factors, folder / ADAPTER_WEIGHTS[0], metadata)

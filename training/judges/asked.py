@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -54,14 +55,22 @@ class Drawings:
         """Whether this thing was drawn in this style."""
         return (asked.style, asked.name) in self._at
 
+    def rgba(self, asked: Asked) -> npt.NDArray[np.uint8]:
+        """The drawing without a background, [64, 64, 4] with straight alpha.
+
+        Raises:
+            KeyError: nobody drew it.
+        """
+        drawing: npt.NDArray[np.uint8] = self._rgba[self._at[asked.style, asked.name]]
+        return drawing
+
     def picture(self, asked: Asked) -> Tensor:
         """The drawing on its background, [3, 64, 64] in [0, 1].
 
         Raises:
             KeyError: nobody drew it.
         """
-        rgba = self._rgba[self._at[asked.style, asked.name]]
-        return torch.from_numpy(compose(rgba, asked.colour)) / 2 + 0.5
+        return torch.from_numpy(compose(self.rgba(asked), asked.colour)) / 2 + 0.5
 
     def all_of(self, style: str, colour: str) -> Tensor:
         """All that the vocabulary names in one style on one background, [N, 3, 64, 64] in [0, 1], as ``names`` goes."""

@@ -3,7 +3,10 @@
 ``worker/models/adapters/delta.py`` has the format, and loads one to serve it.
 """
 
+import json
 import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,6 +19,49 @@ from worker.models.adapters.delta import CARD, FIRST, WEIGHTS, A, B, merge, read
 from worker.models.adapters.factors import Factors
 from worker.models.adapters.files import UNET
 from worker.models.loading.digests import Digests
+
+
+@dataclass(frozen=True)
+class Layout:
+    """In what the layers of a variant are others than those of its base, by the names of tensors.
+
+    Attributes:
+        replaced: of another shape than the base's.
+        added: that the base has not.
+        dropped: that the variant has not.
+    """
+
+    replaced: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Those that the delta holds whole."""
+        return (*self.replaced, *self.added)
+
+    @property
+    def layers(self) -> set[str]:
+        """The layers that they belong to."""
+        return {name.rpartition(".")[0] for name in self.whole}
+
+
+SAME = Layout()
+
+
+def layout_of(base: UNet2DConditionModel, variant: UNet2DConditionModel) -> Layout:
+    """In what the layers of a variant are others than those of its base."""
+    before, after = base.state_dict(), variant.state_dict()
+    layers = {
+        name.rpartition(".")[0]
+        for name, tensor in after.items()
+        if name not in before or before[name].shape != tensor.shape
+    }
+    return Layout(
+        replaced=tuple(name for name in after if name in before and name.rpartition(".")[0] in layers),
+        added=tuple(name for name in after if name not in before),
+        dropped=tuple(name for name in before if name not in after),
+    )
 
 
 class LowRank(nn.Module):
@@ -51,17 +97,22 @@ class Whole(nn.Module):
         return weight + self.GAIN * self.change
 
 
-def adapt(unet: UNet2DConditionModel, rank: int, replaced: list[str]) -> None:
+def adapt(
+    unet: UNet2DConditionModel, rank: int, replaced: Collection[str], free: Collection[str] = ()
+) -> None:
     """Freeze a UNet and give every linear or convolutional weight a trained change, in place.
 
-    Those named in ``replaced`` learn it whole, the others as two factors.
+    Those named in ``replaced`` learn it whole, the others as two factors. Layers named in ``free`` get none: they learn
+    themselves, with their biases.
 
     The merged weight is what the layers compute with. That costs the gradient of the whole weight and saves a second
     convolution beside each: about as much work, in far fewer and larger operations.
     """
     unet.requires_grad_(False)
     for name, module in list(unet.named_modules()):
-        if isinstance(module, nn.Linear | nn.Conv2d):
+        if name in free:
+            module.requires_grad_(True)
+        elif isinstance(module, nn.Linear | nn.Conv2d):
             whole = f"{name}.weight" in replaced
             change = Whole(module.weight) if whole else LowRank(module.weight, rank)
             parametrize.register_parametrization(module, "weight", change)
@@ -100,9 +151,15 @@ def widen(unet: UNet2DConditionModel, in_channels: int) -> None:
     unet.register_to_config(in_channels=in_channels)
 
 
-def trained(unet: UNet2DConditionModel) -> dict[str, Tensor]:
-    """What a UNet that ``adapt`` prepared has learned, in fp16: factors under PEFT's names, other tensors whole."""
-    tensors: dict[str, Tensor] = {}
+def trained(unet: UNet2DConditionModel, whole: Collection[str] = ()) -> dict[str, Tensor]:
+    """What a UNet that ``adapt`` prepared has learned, in fp16: factors under PEFT's names, other tensors whole.
+
+    Args:
+        unet: after training.
+        whole: names of tensors of layers that learned themselves.
+    """
+    state = unet.state_dict()
+    tensors = {name: state[name] for name in whole}
     for name, module in unet.named_modules():
         if parametrize.is_parametrized(module, "weight"):
             change = module.parametrizations.weight[0]
@@ -113,7 +170,14 @@ def trained(unet: UNet2DConditionModel) -> dict[str, Tensor]:
     return {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
 
 
-def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, replaced: list[str]) -> None:
+def export(
+    unet: UNet2DConditionModel,
+    folder: Path,
+    base: Path,
+    rank: int,
+    replaced: Collection[str],
+    layout: Layout = SAME,
+) -> None:
     """Write the delta of a UNet that ``adapt`` prepared.
 
     Args:
@@ -122,14 +186,32 @@ def export(unet: UNet2DConditionModel, folder: Path, base: Path, rank: int, repl
         base: folder of the model that was prepared, whose UNet is one file.
         rank: as for ``adapt``.
         replaced: likewise.
+        layout: in what its layers are others than the base's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(trained(unet), folder / WEIGHTS, metadata={"format": "pt"})
-    names = ", ".join(f'"{name}"' for name in replaced)
+    learned = trained(unet, layout.whole)
+    save_file(learned, folder / WEIGHTS, metadata={"format": "pt"})
     (weights,) = (base / UNET).glob("*.safetensors")
-    (folder / CARD).write_text(
-        f'base = "{base.name}"\nbase_sha256 = "{Digests().of(weights)}"\nrank = {rank}\nreplaced = [{names}]\n'
-    )
+    lines = [f'base = "{base.name}"', f'base_sha256 = "{Digests().of(weights)}"', f"rank = {rank}"]
+    lines.append(_listed("replaced", [*replaced, *layout.replaced]))
+    if layout != SAME:
+        lines += [_listed("added", layout.added), _listed("dropped", layout.dropped)]
+        (folder / UNET).mkdir(exist_ok=True)
+        private = ("_name_or_path", "_use_default_values")
+        config = {name: value for name, value in unet.config.items() if name not in private}
+        (folder / UNET / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    (folder / CARD).write_text("\n".join(lines) + "\n")
+
+
+def _listed(name: str, values: Collection[str]) -> str:
+    """A list of a card; one value a line if there are several."""
+    if len(values) < 2:
+        return f"{name} = [{', '.join(map(_quoted, values))}]"
+    return f"{name} = [\n" + "".join(f"    {_quoted(value)},\n" for value in values) + "]"
+
+
+def _quoted(value: str) -> str:
+    return f'"{value}"'
 
 
 def materialize(base: UNet2DConditionModel, folder: Path) -> UNet2DConditionModel:
@@ -138,13 +220,15 @@ def materialize(base: UNet2DConditionModel, folder: Path) -> UNet2DConditionMode
     Raises:
         ValueError: the delta does not fit the base.
     """
-    replaced = read_card(folder).replaced
+    card = read_card(folder)
     delta = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
     try:
-        state = merge({name: tensor.float() for name, tensor in base.state_dict().items()}, delta, replaced)
+        state = merge({name: tensor.float() for name, tensor in base.state_dict().items()}, delta, card)
     except ValueError as error:
         raise ValueError(f"{folder.name}: {error}") from error
     config = dict(base.config) | {"in_channels": state[FIRST].shape[1]}
+    if (own := folder / UNET / "config.json").is_file():
+        config = json.loads(own.read_text())
     model: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
     model.load_state_dict(state)
     return model.eval()

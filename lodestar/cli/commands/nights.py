@@ -68,6 +68,7 @@ def night(
     cutouts: options.Cutouts = None,
     clip: options.Clip = None,
     embedding: options.Embedding = None,
+    adapter: options.Adapter = None,
     label: options.Label = None,
     set_: options.Set = None,
     request: options.Request = None,

@@ -51,6 +51,7 @@ def generate(
     mask: options.Mask = None,
     outpaint: options.Outpaint = None,
     hires: options.Hires = None,
+    adapter: options.Adapter = None,
     image_prompt: options.ImagePrompt = None,
     variation_seed: options.VariationSeed = None,
     variation_strength: options.VariationStrength = None,

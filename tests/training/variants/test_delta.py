@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from training.variants.delta import adapt, export, materialize, widen
+from training.variants.delta import Layout, adapt, export, layout_of, materialize, widen
 from worker.models.adapters.delta import WEIGHTS, A, B, read_card
 from worker.models.adapters.files import UNET
 
@@ -52,11 +52,16 @@ def _learned(base: UNet2DConditionModel) -> UNet2DConditionModel:
     return variant
 
 
-def _export(variant: UNet2DConditionModel, folder: Path, rank: int = RANK) -> None:
+def _export(
+    variant: UNet2DConditionModel, folder: Path, rank: int = RANK, layout: Layout | None = None
+) -> None:
     base = folder.parent / "tiny"
     (base / UNET).mkdir(parents=True)
     (base / UNET / "diffusion_pytorch_model.safetensors").write_bytes(b"the base")
-    export(variant, folder, base, rank, REPLACED)
+    if layout is None:
+        export(variant, folder, base, rank, REPLACED)
+    else:
+        export(variant, folder, base, rank, (), layout)
 
 
 def _inputs(channels: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -186,6 +191,65 @@ def test_a_delta_of_another_base_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="no layer of the base"):
         materialize(other, tmp_path / "v")
+
+
+def _told_sizes(base: UNet2DConditionModel) -> UNet2DConditionModel:
+    """A variant that reads wider texts and is told sizes: SDXL's kind."""
+    config = dict(base.config) | {
+        "_use_default_values": [],
+        "cross_attention_dim": 20,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 4,
+        "projection_class_embeddings_input_dim": 6 + 6 * 4,
+    }
+    variant: UNet2DConditionModel = UNet2DConditionModel.from_config(config)
+    fresh, own = variant.state_dict(), base.state_dict()
+    shared = {
+        name: own[name] for name, tensor in fresh.items() if name in own and own[name].shape == tensor.shape
+    }
+    variant.load_state_dict(fresh | shared)
+    return variant.eval()
+
+
+def test_a_variant_of_other_layers_is_written_and_merged_as_it_is(tmp_path: Path) -> None:
+    base = _base()
+    base.register_to_config(_name_or_path="/somewhere")
+    variant = _told_sizes(base)
+    layout = layout_of(base, variant)
+    assert {name.rpartition(".attn2.")[2] for name in layout.replaced} == {"to_k.weight", "to_v.weight"}
+    assert {name.split(".")[0] for name in layout.added} == {"add_embedding"}
+    assert layout.dropped == ()
+    adapt(variant, RANK, (), layout.layers)
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in variant.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn(parameter.shape, generator=rng) * 0.1)
+                parameter.copy_(parameter.half())
+    _export(variant, tmp_path / "v", layout=layout)
+    merged = materialize(base, tmp_path / "v")
+    rng = torch.Generator().manual_seed(2)
+    x, context = torch.randn(2, 4, 8, 8, generator=rng), torch.randn(2, 5, 20, generator=rng)
+    told = {"text_embeds": torch.randn(2, 6, generator=rng), "time_ids": torch.arange(12.0).view(2, 6)}
+    with torch.no_grad():
+        one, other = (
+            unet(x, torch.tensor([10, 900]), context, added_cond_kwargs=told).sample
+            for unet in (merged, variant)
+        )
+    assert torch.allclose(one, other, atol=1e-5)
+    assert "_name_or_path" not in (tmp_path / "v" / UNET / "config.json").read_text()
+    assert read_card(tmp_path / "v").added == layout.added
+
+
+def test_layers_that_are_free_learn_with_their_biases_and_have_no_factors() -> None:
+    variant = _told_sizes(_base())
+    adapt(variant, RANK, (), {"add_embedding.linear_1"})
+    layer = variant.add_embedding.linear_1
+    assert not parametrize.is_parametrized(layer)
+    assert layer.weight.requires_grad
+    assert layer.bias.requires_grad
+    assert parametrize.is_parametrized(variant.add_embedding.linear_2)
+    assert not variant.add_embedding.linear_2.bias.requires_grad
 
 
 def test_the_card_names_base_rank_and_replaced_tensors(tmp_path: Path) -> None:

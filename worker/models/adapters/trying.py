@@ -7,6 +7,8 @@ from typing import Any
 from jobs.catalog.catalog import Catalog
 from jobs.catalog.models import ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.models.adapters.delta import Delta
+from worker.models.adapters.places import Places
 from worker.models.loading.description import family_in
 from worker.models.loading.files import locate
 from worker.models.loading.parts import empty_networks
@@ -56,7 +58,8 @@ def _refusal(card: ModelCard, require: Require) -> str:
             raise ModelUnavailableError(
                 f"{path.name} is one file: name its config in the catalog to check by that"
             )
-        require(empty_networks(folder, family_in(folder)))
+        places = Places(folder, None if card.delta is None else Delta(card.delta))
+        require(empty_networks(places, family_in(places.index)))
     except ModelUnavailableError as error:
         return error.message
     return ""

@@ -63,7 +63,7 @@ def _checkpoint(card: ModelCard, path: Path) -> Checkpoint:
     source = FolderSource(path)
     checkpoint = of_folder(source, card.variant, delta, prefers_fp16=False)
     if delta is not None:
-        unet = network_files(source.names, checkpoint.family.stems, card.variant)[UNET]
+        unet = network_files(source.names, delta.stems(checkpoint.family), card.variant)[UNET]
         delta.require_base([path / name for name in unet], Digests())
     return checkpoint
 

@@ -10,10 +10,11 @@ from torch.nn import Module
 from jobs.errors import ModelUnavailableError
 from worker.models.adapters.delta import Delta
 from worker.models.adapters.files import TEXT, UNET
+from worker.models.adapters.places import Places
 from worker.models.adding.sources import WEIGHTS, Source
 from worker.models.families.family import Family, Parts
 from worker.models.families.original import TEXT as TEXT_IN_FILE
-from worker.models.families.original import XL_TEXT
+from worker.models.families.original import XL_TEXT, text_tower
 from worker.models.loading.description import family_in
 from worker.models.loading.header import outline
 from worker.models.loading.layout import CLIP_CONFIG, INDEX, diffusion_files, network_files
@@ -69,15 +70,18 @@ def of_folder(
         ModelUnavailableError: it is of a kind that is not served, or its weights are not those of its networks.
     """
     _require_index(source.names)
-    family = family_in(source.described([INDEX]))
+    family = family_in(Places(source.described([INDEX]), delta).index)
     if variant is None and prefers_fp16 and _has_fp16(source.names, family):
         variant = FP16
     _require_safetensors(source.names, family)
-    files = diffusion_files(source.names, family.stems, (*family.tokenizers, *family.described), variant)
+    brought, stems = ({}, family.stems) if delta is None else (delta.brought, delta.stems(family))
+    files = diffusion_files(source.names, stems, (*family.tokenizers, *family.described), variant)
     folder = source.described(name for name in files if not name.endswith(WEIGHTS))
-    parts = described(folder, family, changes={UNET: delta.config} if delta else {})
+    parts = described(Places(folder, delta), family, changes={UNET: delta.config} if delta else {})
+    for name in brought.keys() & family.networks.keys():
+        require_own(parts[name], text_tower(outline(brought[name])), family.networks[name].title)
     embeddings = None
-    for name, weights in network_files(source.names, family.stems, variant).items():
+    for name, weights in network_files(source.names, stems, variant).items():
         network = family.networks[name]
         tensors = network.renamed(source.outline(weights))
         if delta is not None and name == UNET:
@@ -105,7 +109,7 @@ def of_file(file: Path, config: Path | None) -> Checkpoint:
         raise ModelUnavailableError(
             f"its configuration cannot be fetched from the hub; name a diffusers folder with --config: {error}"
         ) from error
-    parts = described(folder, family)
+    parts = described(Places(folder), family)
     for name, own in split(tensors, family, parts).items():
         require_own(parts[name], own, family.networks[name].title)
     key = _key(tensors, (XL_TEXT, TEXT_IN_FILE))

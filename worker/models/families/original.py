@@ -13,6 +13,7 @@ from diffusers.loaders.single_file_utils import (
     convert_open_clip_checkpoint,
 )
 
+from jobs.errors import ModelUnavailableError
 from worker.models.families.compatibility import require_latents
 from worker.models.families.family import Tensors
 
@@ -69,6 +70,17 @@ def is_unread_text(key: str) -> bool:
 def open_clip_text_encoder(checkpoint: Tensors, network: Any, prefix: str) -> Tensors:
     """The tensors of the OpenCLIP's text encoder in an SDXL file, whose keys begin with a prefix."""
     return dict(convert_open_clip_checkpoint(network, checkpoint, prefix=prefix))
+
+
+def text_tower(open_clip: Tensors) -> Tensors:
+    """The tensors of the text encoder that an OpenCLIP's own file holds beside its picture encoder.
+
+    Raises:
+        ModelUnavailableError: its text tower is not OpenCLIP's own, such as a BERT.
+    """
+    if _TRANSPOSED not in open_clip:
+        raise ModelUnavailableError(f"the OpenCLIP has no {_TRANSPOSED}: its text tower is of another kind")
+    return open_clip_text_encoder(open_clip, network=None, prefix="")
 
 
 def is_divided(key: str) -> bool:

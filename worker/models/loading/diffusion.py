@@ -11,6 +11,7 @@ from jobs.catalog.textual_inversions import TextualInversionCard
 from jobs.errors import ModelUnavailableError
 from worker.finite import is_finite
 from worker.models.adapters.delta import Delta
+from worker.models.adapters.places import Places
 from worker.models.device import Device
 from worker.models.failures import is_out_of_memory
 from worker.models.families.denoiser import Denoiser
@@ -58,7 +59,7 @@ def load_diffusion(
             require_family(family, card)
             parts = load_file_parts(path, config, of_kind(family, card), device, shared.digests, keeping)
         else:
-            family = family_in(path)
+            family = family_in(Places(path, delta).index)
             require_family(family, card)
             own = of_kind(family, card)
             parts = load_folder_parts(path, own, card.variant, device, shared, delta, keeping)

@@ -7,6 +7,8 @@ from pathlib import Path
 from jobs.catalog.entry import Named
 from jobs.catalog.models import ClipCard, ModelCard
 from jobs.errors import ModelUnavailableError
+from worker.models.adapters.delta import Delta
+from worker.models.adapters.places import Places
 from worker.models.families.family import Family
 from worker.models.loading.description import family_in, names_in
 from worker.models.loading.digests import Digests
@@ -51,14 +53,24 @@ def _pinned(path: Path, name: str) -> Path:
     return path / name if path.is_dir() else path
 
 
-def weights_in(folder: Path, family: Family, variant: str | None) -> dict[str, list[Path]]:
+def weights_in(
+    folder: Path, family: Family, variant: str | None, delta: Delta | None = None
+) -> dict[str, list[Path]]:
     """The safetensors files of each network of a diffusers folder that are read.
+
+    Args:
+        folder: of the model.
+        family: of its checkpoint, or of the variant that the delta makes of it.
+        variant: of the weights, as for ``network_files``.
+        delta: brings those of networks that the folder has not.
 
     Raises:
         ModelUnavailableError: as for ``network_files``.
     """
-    chosen = network_files(names_in(folder), family.stems, variant)
-    return {network: [folder / name for name in names] for network, names in chosen.items()}
+    stems = family.stems if delta is None else delta.stems(family)
+    chosen = network_files(names_in(folder), stems, variant)
+    own = {network: [folder / name for name in names] for network, names in chosen.items()}
+    return own if delta is None else own | delta.brought
 
 
 def parameters(card: ModelCard | ClipCard) -> int:
@@ -71,7 +83,7 @@ def parameters(card: ModelCard | ClipCard) -> int:
     try:
         files = [path] if path.is_file() else [path / CLIP_WEIGHTS]
         if isinstance(card, ModelCard) and (path / INDEX).is_file():
-            weights = weights_in(path, family_in(path), card.variant)
+            weights = _weights_of(card, path)
             files = [file for chosen in weights.values() for file in chosen]
         return sum(math.prod(shape) for file in files for shape in read_shapes(file).values())
     except Exception:
@@ -93,7 +105,7 @@ def weight_bytes(card: ModelCard, itemsize: int, keeping: Keeping) -> int:
     if not path.is_dir() or not (path / INDEX).is_file():
         return parameters(card) * itemsize
     try:
-        weights = weights_in(path, family_in(path), card.variant)
+        weights = _weights_of(card, path)
         return sum(
             _kept_bytes(shape, network, itemsize, keeping)
             for network, files in weights.items()
@@ -102,6 +114,12 @@ def weight_bytes(card: ModelCard, itemsize: int, keeping: Keeping) -> int:
         )
     except Exception:
         return 0  # loading it will say what is wrong
+
+
+def _weights_of(card: ModelCard, path: Path) -> dict[str, list[Path]]:
+    """The files of each network of a model in a folder; a delta's own are left out."""
+    delta = None if card.delta is None else Delta(card.delta)
+    return weights_in(path, family_in(Places(path, delta).index), card.variant, delta)
 
 
 def _kept_bytes(shape: Sequence[int], network: str, itemsize: int, keeping: Keeping) -> int:

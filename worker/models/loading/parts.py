@@ -14,6 +14,7 @@ from diffusers import SchedulerMixin
 from jobs.errors import ModelUnavailableError
 from worker.models.adapters.delta import Delta
 from worker.models.adapters.files import UNET
+from worker.models.adapters.places import Places
 from worker.models.device import Device
 from worker.models.families.family import Family, Network, Parts, Tensors
 from worker.models.loading.description import read_object
@@ -80,7 +81,7 @@ def load_folder_parts(
 
     Args:
         folder: with a ``model_index.json``.
-        family: of its checkpoint.
+        family: of its checkpoint, or of the variant that the delta makes of it.
         variant: which weights to read, as for ``network_files``.
         device: where to.
         shared: networks in memory; those with the same files are not loaded again.
@@ -90,10 +91,11 @@ def load_folder_parts(
     Raises:
         ModelUnavailableError: it is of a kind that is not served, or its parts do not fit their weights or each other.
     """
-    weights = weights_in(folder, family, variant)
+    places, weights = Places(folder, delta), weights_in(folder, family, variant, delta)
+    networks = (family if delta is None else delta.family(family)).networks
     sources = {
-        name: _Source(network, folder / name, weights[name], delta if name == UNET else None)
-        for name, network in family.networks.items()
+        name: _Source(network, places.of(name), weights[name], delta if name == UNET else None)
+        for name, network in networks.items()
     }
     if delta is not None:
         delta.require_base(weights[UNET], shared.digests)
@@ -103,7 +105,7 @@ def load_folder_parts(
         if not keeping.is_own(name) and (found := shared.find(source.files)) is not None
     }
     changes = {UNET: delta.config} if delta else {}
-    parts = described(folder, family, known, changes)
+    parts = described(places, family, known, changes)
     for name, source in sources.items():
         if name not in known:
             at = device.home if keeping.is_own(name) else device
@@ -131,7 +133,7 @@ def load_file_parts(
     Raises:
         ModelUnavailableError: as for ``load_folder_parts``.
     """
-    parts = described(config, family)
+    parts = described(Places(config), family)
     for name, tensors in split(outline([file]), family, parts).items():
         require_own(parts[name], tensors, family.networks[name].title)
     at = device if keeping == PLAINLY else device.home
@@ -144,7 +146,7 @@ def load_file_parts(
 
 
 def described(
-    folder: Path,
+    places: Places,
     family: Family,
     known: Mapping[str, Any] = NOTHING,
     changes: Mapping[str, Mapping[str, Any]] = NOTHING,
@@ -152,7 +154,7 @@ def described(
     """The parts that a folder describes, fit for each other; networks that are not known have no weights yet.
 
     Args:
-        folder: with a ``model_index.json``.
+        places: of its parts.
         family: of its checkpoint.
         known: networks in memory.
         changes: fields of networks' configurations that are others.
@@ -160,16 +162,16 @@ def described(
     Raises:
         ModelUnavailableError: they are of a kind that is not served, or do not fit each other.
     """
-    index = read_object(folder / INDEX)
+    index = read_object(places.index / INDEX)
     _require_parts(index, family)
-    parts = {name: _tokenizer(folder / name, index[name][1]) for name in family.tokenizers}
+    parts = {name: _tokenizer(places.of(name), index[name][1]) for name in family.tokenizers}
     parts |= {
-        name: known.get(name) or _empty(folder / name, network, changes.get(name, NOTHING))
+        name: known.get(name) or _empty(places.of(name), network, changes.get(name, NOTHING))
         for name, network in family.networks.items()
     }
-    parts |= {name: read_object(folder / name / file) for name, file in family.described.items()}
+    parts |= {name: read_object(places.of(name) / file) for name, file in family.described.items()}
     parts |= {name: index.get(name, value) for name, value in family.options.items()}
-    parts["scheduler"] = _scheduler(folder / "scheduler", index["scheduler"][1])
+    parts["scheduler"] = _scheduler(places.of("scheduler"), index["scheduler"][1])
     family.require(parts)
     return parts
 
@@ -203,13 +205,13 @@ def _tokenizer(folder: Path, name: str) -> Any:
     return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
 
 
-def empty_networks(folder: Path, family: Family) -> dict[str, Any]:
-    """The networks that a folder describes, their weights on the meta device.
+def empty_networks(places: Places, family: Family) -> dict[str, Any]:
+    """The networks that folders describe, their weights on the meta device.
 
     Raises:
         ModelUnavailableError: one is of a kind that is not served.
     """
-    return {name: _empty(folder / name, network, NOTHING) for name, network in family.networks.items()}
+    return {name: _empty(places.of(name), network, NOTHING) for name, network in family.networks.items()}
 
 
 def _empty(folder: Path, network: Network, changes: Mapping[str, Any]) -> Any:

@@ -68,6 +68,15 @@ def test_pictures_are_prompts(run: Run, capsys: pytest.CaptureFixture[str]) -> N
     assert "no adapter that tells model 'pocket' of pictures" in capsys.readouterr().err
 
 
+def test_adapters_are_named_with_weights() -> None:
+    asked = request_of({"prompt": "a fox", "adapter": ["ink=0.8", "blob", "delft=-1"]})
+    assert [(each.name, each.weight) for each in asked.adapters] == [
+        ("ink", 0.8),
+        ("blob", None),
+        ("delft", -1),
+    ]
+
+
 def test_any_field_can_be_set(run: Run, queue: JobQueue) -> None:
     sets = ("--set", "guidance.end=0.8", "--set", "priority=high", "--set", "guidance.preset=fast")
     request = submitted(run, queue, "a fox", *sets)

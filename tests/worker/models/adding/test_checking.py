@@ -24,6 +24,7 @@ def test_the_shipped_models_are_right_and_say_what_they_need(pocket_catalog: Cat
     assert told.keys() == {card.id for card in (*pocket_catalog.models, *pocket_catalog.clips)}
     for name in ("pocket", "pocket-inpaint", "pocket-edit"):
         assert told[name].startswith("Stable Diffusion 1.x and 2.x; its networks and CLIPs take 0.")
+    assert told["pocket-xl"].startswith("Stable Diffusion XL; its networks and CLIPs take 0.")
     assert told["pocket-m"].endswith("M parameters")
     assert [card.id for card in named(pocket_catalog, ["pocket-m", "pocket"])] == ["pocket-m", "pocket"]
     with pytest.raises(UnknownModelError, match="'none' is not in the catalog; it holds: "):
