@@ -104,10 +104,6 @@ class QueueUnavailableError(LodestarError):
     type = "queue_unavailable"
 
 
-class DamagedArchiveError(QueueUnavailableError):
-    """The file of an archived job cannot be read; those of others may be whole."""
-
-
 class ArtifactsUnavailableError(LodestarError):
     """The artifact store cannot be reached, is full, or refuses."""
 

@@ -2,7 +2,6 @@
 
 import structlog
 
-from jobs.errors import DamagedArchiveError
 from jobs.queue.queue import JobQueue
 from jobs.status.job import Job
 from jobs.status.records import UNREADABLE, at_fault
@@ -18,6 +17,6 @@ def read_job(queue: JobQueue, job_id: str) -> Job | None:
     """
     try:
         return queue.get(job_id)
-    except (*UNREADABLE, DamagedArchiveError) as error:
+    except UNREADABLE as error:
         log.warning("job of a night cannot be read", job=job_id, reason=at_fault(error))
         return None

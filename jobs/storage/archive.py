@@ -11,13 +11,7 @@ from typing import Any
 
 import structlog
 
-from jobs.errors import (
-    DamagedArchiveError,
-    LodestarError,
-    QueueUnavailableError,
-    UnknownImageError,
-    unknown_job,
-)
+from jobs.errors import LodestarError, QueueUnavailableError, UnknownImageError, unknown_job
 from jobs.storage.artifacts import ArtifactStore
 
 log = structlog.get_logger(__name__)
@@ -26,6 +20,10 @@ VERSION = 1
 MARK = "archived"
 """Field of a record that is archived."""
 READ_AT_ONCE = 8  # files of one page of a list
+
+
+class DamagedArchiveError(ValueError):
+    """The file of an archived job is no record, as a damaged record in Redis is none; those of others may be whole."""
 
 
 class JobArchive:

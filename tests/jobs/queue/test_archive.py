@@ -11,7 +11,7 @@ from redis import Redis
 from jobs.db import keys
 from jobs.db.connection import connect_async
 from jobs.db.scripts import PREFIX
-from jobs.errors import DamagedArchiveError, UnknownJobError
+from jobs.errors import UnknownJobError
 from jobs.events.event_log import EventLog
 from jobs.queue.leases import Leases
 from jobs.queue.queue import JobQueue
@@ -19,7 +19,7 @@ from jobs.queue.retention import Retention
 from jobs.requests.request import GenerateRequest
 from jobs.status.job import Job, JobStatus
 from jobs.status.view import View
-from jobs.storage.archive import JobArchive
+from jobs.storage.archive import DamagedArchiveError, JobArchive
 from jobs.storage.artifacts import ArtifactStore
 from jobs.storage.job_files import BroughtFiles, JobFiles
 from tests.jobs.samples import ORIGINAL, RESOLVED, claimed, pictures_of
