@@ -38,6 +38,9 @@ class Late(Running):
     def was_given(self, batches: int) -> bool:
         return self.device.given == batches
 
+    def goes_on_after(self, batches: int) -> bool:
+        return self.device.done == batches < self.device.given
+
     def begin(self, request: ResolvedRequest, job_id: str = "job") -> Work:
         work = Work(job_id, request)
         self.engine.admit(work)
@@ -141,9 +144,9 @@ def test_no_job_gets_further_ahead_than_the_bound_and_one_batch_more(models: Mod
     ]
     until(lambda: len(late.engine._jobs) == 3 and all(job.begun for job in late.engine._jobs))
     jobs, leads = list(late.engine._jobs), []
-    while late.device.done < 24:
-        late.device.let()
-        until(lambda: late.device.given > late.device.done)
+    for done in range(1, 25):
+        late.device.let()  # one for each batch that waits: with more, the device would not wait for this loop
+        until(partial(late.goes_on_after, done))
         charged = [job.account.charged_s for job in jobs if job.account is not None]
         leads.append(max(charged) - min(charged))
     own_s = sum(charged) - late.engine.busy_s  # of the samplers themselves
